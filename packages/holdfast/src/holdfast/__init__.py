@@ -1,0 +1,1 @@
+"""Change and run a PostgreSQL database under a live Python application, safely."""

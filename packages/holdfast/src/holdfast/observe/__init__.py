@@ -1,0 +1,1 @@
+"""Looks: read-only questions to the server."""

@@ -1,0 +1,1 @@
+"""One operation, one file; REWRITES names them in the order in which they are asked."""

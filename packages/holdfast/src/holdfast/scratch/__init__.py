@@ -1,0 +1,1 @@
+"""Tries: the embedded PostgreSQL and what is observed on it."""

@@ -1,0 +1,41 @@
+"""Every error reads as a way out."""
+
+import dataclasses
+import typing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from holdfast import errors
+
+EXAMPLES: dict[object, object] = {
+    str: "example",
+    int: 7,
+    Path: Path("folder/file"),
+    timedelta: timedelta(seconds=2),
+    datetime: datetime(2026, 1, 2, tzinfo=UTC),
+    date: date(2026, 1, 2),
+    tuple[str, ...]: ("one", "two"),
+}
+
+ALL = [
+    error
+    for error in vars(errors).values()
+    if isinstance(error, type)
+    and issubclass(error, errors.HoldfastError)
+    and error is not errors.HoldfastError
+]
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)
+def test_three_parts_with_every_field_filled_in(error: type[errors.HoldfastError]) -> None:
+    """What happened, why, what to do: whole sentences, no brace, no None."""
+    hints = typing.get_type_hints(error)
+    fields = {
+        field.name: EXAMPLES[hints[field.name]]
+        for field in dataclasses.fields(error)  # type: ignore[arg-type]  # each is a dataclass
+    }
+    parts = error(**fields).parts()
+    assert all(part.strip() and part[0] == part.strip()[0] for part in parts)
+    assert not any("{" in part or "None" in part for part in parts)

@@ -1,0 +1,1 @@
+"""A multi-vendor marketplace back end: the first user of holdfast."""
