@@ -1,0 +1,58 @@
+"""The command line: one verb, one file, loaded when it is called.
+
+Results go to stdout, progress and errors to stderr. Exit status: 0 fine, 1 found something, 2 wrong usage, 3 could not
+(safe to run again); `status` has more, see there.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from holdfast.cli.project import ProjectOptions
+from holdfast.errors import HoldfastError
+
+VERBS = ("generate", "run", "revert", "status")
+
+
+class Verbs(click.Group):
+    """Finds a verb in its module: `holdfast.cli.run` has the command `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order in which one meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = getattr(
+            importlib.import_module(f"holdfast.cli.{cmd_name}"), cmd_name
+        )
+        return command
+
+
+@click.group(cls=Verbs)
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The project's alembic.ini or pyproject.toml. Default: found from the working directory.",
+)
+@click.option("-x", "x", multiple=True, metavar="KEY=VALUE", help="Handed to the project's env.py.")
+@click.version_option(package_name="holdfast")
+@click.pass_context
+def holdfast(ctx: click.Context, file: Path | None, x: tuple[str, ...]) -> None:
+    """Change a PostgreSQL database under a live application."""
+    ctx.obj = ProjectOptions(file=file, x=x)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        holdfast()
+    except HoldfastError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_status)

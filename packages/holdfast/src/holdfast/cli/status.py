@@ -1,0 +1,52 @@
+"""`holdfast status`: where the database stands. Writes nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.status import State, Status
+from holdfast.status import status as look
+
+WORDS = {
+    State.UP_TO_DATE: "up to date",
+    State.PENDING: "pending: holdfast run applies the revisions below",
+    State.AHEAD: "ahead: the database has revisions that this project does not know",
+    State.HALF_WAY: "half-way: the last run of a revision did not end; holdfast run goes on",
+    State.EDITED: "edited: a file is not the one that was applied; restore it, write a new revision",
+}
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.pass_context
+def status(ctx: click.Context, form: str) -> None:
+    """Show where the database stands.
+
+    Exit status: 0 up to date, 1 pending, 4 ahead of the project, 5 half-way, 6 an edited file.
+    """
+    options: ProjectOptions = ctx.obj
+    with told_apart():
+        found = look(options.config())
+    if form == "json":
+        click.echo(json.dumps({**asdict(found), "state": found.state.name.lower()}, default=str))
+    else:
+        click.echo("\n".join(_lines(found)))
+    ctx.exit(found.state.value)
+
+
+def _lines(found: Status) -> Iterator[str]:
+    yield WORDS[found.state]
+    yield f"at       {', '.join(found.applied) or '(no revision)'}"
+    for revision in found.pending:
+        yield f"pending  {revision.revision} {revision.description}"
+    for identifier in found.unknown:
+        yield f"unknown  {identifier}"
+    for revision in found.edited:
+        yield f"edited   {revision.revision} {revision.description}"
+    for entry in found.half_way:
+        yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
+    if found.migrator:
+        yield f"migrates now: {found.migrator}"

@@ -1,0 +1,92 @@
+"""Who ran which revision, when, how long, up or down, and from which file: rows in holdfast.history."""
+
+import getpass
+import hashlib
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from sqlalchemy import func, insert, text, update
+
+from holdfast.progress import Direction
+from holdfast.run.session import MigrationSession
+from holdfast.run.tables import history
+
+# One row per revision: the last thing that happened to it.
+LATEST = text("SELECT DISTINCT ON (revision) * FROM holdfast.history ORDER BY revision, id DESC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The last thing that happened to a revision."""
+
+    revision: str
+    direction: Direction
+    checksum: str
+    outcome: str
+    error: str | None
+    role: str
+    client: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def begin(
+    session: MigrationSession,
+    *,
+    revision: str,
+    description: str,
+    direction: Direction,
+    checksum: str,
+) -> int:
+    """Record that a revision starts; gives the row's id. The caller commits."""
+    row = insert(history).values(
+        revision=revision,
+        description=description,
+        direction=direction,
+        checksum=checksum,
+        outcome="running",
+        client=f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}",
+        holdfast_version=version("holdfast"),
+    )
+    return int(session.execute(row.returning(history.c.id)).scalar_one())
+
+
+def finish(session: MigrationSession, entry: int) -> None:
+    """Record that it is done, in the transaction that also writes Alembic's version row."""
+    _end(session, entry, outcome="done", error=None)
+
+
+def fail(session: MigrationSession, entry: int, error: BaseException) -> None:
+    """Record why it ended. The caller has rolled back, and commits."""
+    _end(session, entry, outcome="failed", error=f"{type(error).__name__}: {error}".split("\n")[0])
+
+
+def mark_interrupted(session: MigrationSession) -> None:
+    """What still says 'running' when nobody else migrates was killed. The caller is the leader."""
+    session.execute(
+        update(history).where(history.c.outcome == "running").values(outcome="interrupted")
+    )
+
+
+def latest(session: MigrationSession) -> dict[str, Entry]:
+    """The last entry of every revision, by revision."""
+    fields = Entry.__dataclass_fields__
+    rows = session.execute(LATEST).mappings()
+    return {row["revision"]: Entry(**{name: row[name] for name in fields}) for row in rows}
+
+
+def checksum_of(file: Path) -> str:
+    """SHA-256 of a revision's file, as hexadecimal digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _end(session: MigrationSession, entry: int, *, outcome: str, error: str | None) -> None:
+    session.execute(
+        update(history)
+        .where(history.c.id == entry)
+        .values(outcome=outcome, error=error, finished_at=func.clock_timestamp())
+    )

@@ -1,0 +1,94 @@
+"""One migrator at a time: a session advisory lock, polled, on a connection of its own.
+
+Polled, because a session that blocks in pg_advisory_lock() while the holder builds an index concurrently is a
+deadlock (the build waits for the waiter's snapshot, the waiter for the builder's lock). The idle holder is
+harmless. The manual: Advisory Locks.
+"""
+
+import logging
+from contextlib import AbstractContextManager
+from datetime import timedelta
+
+import tenacity
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors import AnotherMigratorIsStillAtWork, LeadershipLost
+from holdfast.progress import Report, WaitingForLeader
+from holdfast.run.session import second_session
+
+log = logging.getLogger(__name__)
+
+KEY = int.from_bytes(b"holdfast")
+PATIENCE = timedelta(minutes=10)
+
+HOLDER = text(
+    """
+    SELECT format('pid %s (%s, %s) since %s', a.pid, a.usename, a.application_name,
+                  to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SSOF'))
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND (l.classid::bigint << 32) + l.objid::bigint = :key
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+
+
+class Leadership:
+    """Held from the first pending revision to the last; ends with `release` or with its connection."""
+
+    def __init__(self, migration: Connection) -> None:
+        self._session: AbstractContextManager[Connection] = second_session(migration)
+        self._connection = self._session.__enter__()
+        self._released = False
+
+    def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
+        """Wait, polling, until no other process migrates this database; raise after `patience`."""
+        waiting = tenacity.Retrying(
+            wait=tenacity.wait_random_exponential(multiplier=0.025, max=1),
+            stop=tenacity.stop_after_delay(patience.total_seconds()),
+            retry=tenacity.retry_if_result(lambda acquired: not acquired),
+            before_sleep=lambda state: self._tell(report, attempt=state.attempt_number),
+        )
+        try:
+            waiting(self._try)
+        except tenacity.RetryError as error:
+            holder = self._holder()
+            self.release()
+            raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
+
+    def verify(self) -> None:
+        """Raise if the connection, and with it the lock, is gone."""
+        try:
+            self._connection.execute(text("SELECT 1"))
+        except DBAPIError as error:
+            raise LeadershipLost from error
+
+    def holder(self) -> str:
+        """Who holds the lock now, in words."""
+        return (
+            self._connection.execute(HOLDER, {"key": KEY}).scalar() or "a process that just ended"
+        )
+
+    def release(self) -> None:
+        """Give the lock back by ending its session. Idempotent."""
+        if not self._released:
+            self._released = True
+            self._session.__exit__(None, None, None)
+
+    def _try(self) -> bool:
+        lock = text("SELECT pg_try_advisory_lock(:key)")
+        return bool(self._connection.execute(lock, {"key": KEY}).scalar_one())
+
+    def _tell(self, report: Report, *, attempt: int) -> None:
+        if attempt % 10 == 1:
+            report(WaitingForLeader(holder=self._holder()))
+
+    def _holder(self) -> str:
+        return current_holder(self._connection) or "a process that just ended"
+
+
+def current_holder(connection: Connection) -> str | None:
+    """Who migrates this database right now, in words; None if nobody does."""
+    holder: str | None = connection.execute(HOLDER, {"key": KEY}).scalar()
+    return holder

@@ -1,0 +1,126 @@
+"""The session that a migration runs in, under a handle of our own; and a second session beside it.
+
+The user's env.py owns the connection: its driver, its settings, its SQLAlchemy transaction. Our own statements
+must join that session without passing the listeners on the user's engine and without telling SQLAlchemy
+of a
+commit, which would end the transaction object that env.py or Alembic still holds. So the handle is a
+second SQLAlchemy connection over the same DBAPI connection, and commits go to the driver directly.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Engine, Executable, text
+from sqlalchemy.pool import StaticPool
+
+# SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after.
+SETTINGS = text(
+    """
+    SELECT name, setting FROM pg_settings WHERE source = 'session'
+    UNION ALL SELECT 'role', current_setting('role')
+    """
+)
+SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSetting:
+    """What env.py set for its transaction."""
+
+    name: str
+    setting: str
+
+
+class MigrationSession:
+    """The migration's session: its statements take part in the migration's own transaction.
+
+    `keep_local_settings` makes SET LOCAL of env.py hold in every later transaction of the session.
+    """
+
+    def __init__(self, migration: Connection) -> None:
+        self.migration = migration
+        self.dialect = migration.dialect
+        self.dbapi_connection: Any = migration.connection.dbapi_connection
+        pool = StaticPool(self._the_connection, dialect=self.dialect, reset_on_return=None)
+        self.engine = Engine(pool, self.dialect, migration.engine.url)
+        self.connection = self.engine.connect()
+        self.local_settings: tuple[LocalSetting, ...] = ()
+        self._settings_hold = True
+
+    def _the_connection(self) -> Any:
+        return self.dbapi_connection
+
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        """Execute a statement of SQLAlchemy in the session's transaction, or at once in autocommit."""
+        self.restore_local_settings()
+        return self.connection.execute(statement, parameters)
+
+    def execute_sql(self, sql: str) -> None:
+        """Execute a finished text: no placeholder in it is looked for, no percent sign doubled."""
+        self.restore_local_settings()
+        self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+        # asyncpg keeps prepared statements; after DDL by another cursor they must be forgotten.
+        if forget := getattr(self.dialect, "_invalidate_schema_cache", None):
+            forget()
+
+    def commit(self) -> None:
+        """Commit what the session has done, the user's statements included."""
+        self.dbapi_connection.commit()
+        self._settings_hold = False
+
+    def rollback(self) -> None:
+        """Undo everything since the last commit, the user's statements included."""
+        self.dbapi_connection.rollback()
+        self._settings_hold = False
+
+    def keep_local_settings(self) -> None:
+        """Commit, and remember which settings ended with the transaction."""
+        before = self.execute(SETTINGS).all()
+        self.commit()
+        after = self.execute(SETTINGS).all()
+        self.commit()
+        self.local_settings = tuple(
+            LocalSetting(name=row.name, setting=row.setting) for row in before if row not in after
+        )
+
+    def restore_local_settings(self) -> None:
+        """Set them again, once in each transaction; our own statements do this by themselves."""
+        if self._settings_hold or self.in_autocommit():
+            return
+        self._settings_hold = True
+        for local in self.local_settings:
+            self.connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
+
+    def in_autocommit(self) -> bool:
+        """Whether each statement commits itself (the author's autocommit_block, or env.py's wish)."""
+        return bool(self.dialect.detect_autocommit_setting(self.dbapi_connection))
+
+    @contextmanager
+    def autocommit(self) -> Iterator[None]:
+        """Outside of a transaction, for statements that refuse one. Nothing may be uncommitted before."""
+        if self.in_autocommit():
+            yield
+            return
+        level = self.dialect.get_isolation_level(self.dbapi_connection)
+        self.dbapi_connection.commit()  # asking for the level has opened a transaction
+        self.dialect.set_isolation_level(self.dbapi_connection, "AUTOCOMMIT")
+        try:
+            yield
+        finally:
+            self.dialect.set_isolation_level(self.dbapi_connection, level)
+
+
+@contextmanager
+def second_session(migration: Connection) -> Iterator[Connection]:
+    """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool."""
+    engine = migration.engine
+    own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    try:
+        with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+    finally:
+        own.dispose()

@@ -1,0 +1,125 @@
+"""Tells where a database stands against the project's revisions. Reads only, whatever it finds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+
+from holdfast.run import history, leader, tables
+from holdfast.run.history import Entry
+from holdfast.run.session import MigrationSession
+
+
+class State(Enum):
+    """The worst thing found, and the exit status of `holdfast status`."""
+
+    UP_TO_DATE = 0
+    PENDING = 1
+    AHEAD = 4
+    HALF_WAY = 5
+    EDITED = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One revision as a person knows it."""
+
+    revision: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What was found."""
+
+    state: State
+    applied: tuple[str, ...]  # the current heads of the database
+    pending: tuple[Revision, ...]  # in the order in which `run` would apply them
+    unknown: tuple[str, ...]  # the database has them, the project has no file
+    edited: tuple[Revision, ...]  # the file is not the one that ran
+    half_way: tuple[Entry, ...]  # the last run of these failed or was killed
+    migrator: str | None  # who migrates right now
+
+
+def status(config: Config) -> Status:
+    """Look at the database that the project's env.py connects to."""
+    script = ScriptDirectory.from_config(config)
+    found: list[Status] = []
+
+    def look(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
+        assert context.connection is not None  # noqa: S101  # only None in offline mode
+        found.append(_look(script, heads, MigrationSession(context.connection)))
+        return ()
+
+    with EnvironmentContext(config, script, fn=look, dont_mutate=True):
+        script.run_env()
+    return found[0]
+
+
+def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession) -> Status:
+    entries = history.latest(session) if tables.exist(session) else {}
+    unknown = tuple(head for head in heads if not _has(script, head))
+    applied = _applied(script, heads) if not unknown else {}
+    pending = tuple(
+        revision
+        for revision in reversed(list(script.walk_revisions()))
+        if not unknown and revision.revision not in applied
+    )
+    edited = tuple(_described(r) for r in applied.values() if _is_edited(r, entries))
+    half_way = tuple(
+        entry
+        for entry in entries.values()
+        if entry.outcome in ("running", "failed", "interrupted")
+        and (entry.direction == "down") == (entry.revision in applied)
+    )
+    return Status(
+        state=_worst(pending=pending, unknown=unknown, edited=edited, half_way=half_way),
+        applied=heads,
+        pending=tuple(_described(r) for r in pending),
+        unknown=unknown,
+        edited=edited,
+        half_way=half_way,
+        migrator=leader.current_holder(session.connection),
+    )
+
+
+def _worst(
+    *,
+    pending: tuple[object, ...],
+    unknown: tuple[object, ...],
+    edited: tuple[object, ...],
+    half_way: tuple[object, ...],
+) -> State:
+    if half_way:
+        return State.HALF_WAY
+    if unknown:
+        return State.AHEAD
+    if edited:
+        return State.EDITED
+    return State.PENDING if pending else State.UP_TO_DATE
+
+
+def _has(script: ScriptDirectory, revision: str) -> bool:
+    return any(known.revision == revision for known in script.walk_revisions())
+
+
+def _applied(script: ScriptDirectory, heads: tuple[str, ...]) -> Mapping[str, Script]:
+    known = script.revision_map
+    nodes = known._get_ancestor_nodes(known.get_revisions(heads))  # noqa: SLF001  # depends_on included
+    return {node.revision: node for node in nodes if isinstance(node, Script)}
+
+
+def _is_edited(revision: Script, entries: Mapping[str, Entry]) -> bool:
+    entry = entries.get(revision.revision)
+    if entry is None or entry.outcome != "done" or entry.direction != "up":
+        return False
+    return entry.checksum != history.checksum_of(Path(revision.path))
+
+
+def _described(revision: Script) -> Revision:
+    return Revision(revision=revision.revision, description=revision.doc or "")

@@ -1,0 +1,117 @@
+"""The command line: verbs, exit status, errors without a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from alembic_project import SYNC_ENV, Project
+
+
+def holdfast(
+    project: Project, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "holdfast", *arguments],
+        cwd=cwd or project.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_run_and_revert(project: Project) -> None:
+    """The result is one line on stdout, the progress goes to stderr."""
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))", "op.drop_table('a')")
+    project.revision("op.create_index('i', 'a', ['id'])", "op.drop_index('i')")
+    up = holdfast(project, "run")
+    assert (up.returncode, up.stdout.split(" (")[0]) == (0, "applied 2: r1, r2")
+    assert [line for line in up.stderr.splitlines() if line.startswith("up")] == [
+        "up   r1 about r1 ...",
+        "up   r2 about r2 ...",
+    ]
+    down = holdfast(project, "revert", "--to", "base")
+    assert (down.returncode, down.stdout.split(" (")[0]) == (0, "reverted 2: r2, r1")
+    assert holdfast(project, "run", "--to", "r1").stdout.startswith("applied 1: r1")
+    assert holdfast(project, "revert").stdout.startswith("reverted 1: r1")
+
+
+def test_x_arguments_reach_env(project: Project) -> None:
+    """-x KEY=VALUE is what env.py gets from get_x_argument."""
+    project.env(
+        SYNC_ENV + "\nassert context.get_x_argument(as_dictionary=True) == {'tenant': 'a'}\n"
+    )
+    assert holdfast(project, "-x", "tenant=a", "run").returncode == 0
+
+
+def test_project_from_pyproject_above(project: Project) -> None:
+    """[tool.holdfast] in a pyproject.toml upwards names the project."""
+    (project.folder / "alembic.ini").unlink()
+    (project.folder / "pyproject.toml").write_text(
+        f'[tool.holdfast]\nscript_location = "{project.folder}"\n"sqlalchemy.url" = "{project.url}"\n'
+    )
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    below = project.folder / "deep" / "down"
+    below.mkdir(parents=True)
+    assert holdfast(project, "run", cwd=below).stdout.startswith("applied 1: r1")
+
+
+def test_no_project_is_an_error_with_a_way_out(project: Project, tmp_path: Path) -> None:
+    """Status 2 and three sentences."""
+    ended = holdfast(project, "status", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[1:] == [
+        "A project is an alembic.ini, or [tool.holdfast] script_location in a pyproject.toml.",
+        "Run in the folder of the project, or name the file: holdfast -c path/to/alembic.ini",
+    ]
+
+
+def test_two_heads(project: Project) -> None:
+    """Refused by default, with the two ways out; --to heads applies both."""
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    project.revision("op.create_table('b', sa.Column('id', sa.Integer))")
+    other = project.file("r2").read_text().replace("r2", "r3").replace("'b'", "'c'")
+    project.file("r3").write_text(other)
+    refused = holdfast(project, "run")
+    assert refused.returncode == 2
+    assert "more than one head: r" in refused.stderr
+    assert holdfast(project, "run", "--to", "heads").stdout.startswith("applied 3: r1, ")
+
+
+def test_a_failing_revision(project: Project) -> None:
+    """The server's own words and its SQLSTATE, no traceback, status 3."""
+    project.revision("op.execute('SELECT 1/0')")
+    failed = holdfast(project, "run")
+    assert failed.returncode == 3
+    assert failed.stderr.splitlines()[-3:] == [
+        "error: The database answered with an error (22012): division by zero",
+        "What was committed before stays; the revision that failed was rolled back.",
+        "Mend what the message names, then run again. What is applied: holdfast status",
+    ]
+
+
+def test_generate(project: Project) -> None:
+    """Writes a revision from the models; the schema holdfast is not seen as foreign."""
+    project.env(
+        SYNC_ENV.replace(
+            "context.configure(connection=connection)",
+            "context.configure(connection=connection, target_metadata=metadata, include_schemas=True)",
+        ).replace(
+            "engine =",
+            "import sqlalchemy as sa\n"
+            "metadata = sa.MetaData()\n"
+            "sa.Table('a', metadata, sa.Column('id', sa.Integer, primary_key=True))\n"
+            "engine =",
+        )
+    )
+    template = project.folder / "script.py.mako"
+    template.write_text(
+        "from alembic import op\nimport sqlalchemy as sa\nrevision = ${repr(up_revision)}\n"
+        "down_revision = ${repr(down_revision)}\n"
+        "def upgrade():\n    ${upgrades}\ndef downgrade():\n    ${downgrades}\n"
+    )
+    written = holdfast(project, "generate", "add a")
+    assert written.stdout.startswith("written: "), written.stderr
+    assert holdfast(project, "run").returncode == 0
+    again = holdfast(project, "generate", "nothing")
+    assert (again.returncode, again.stdout) == (0, "nothing to write: models and database agree\n")

@@ -1,0 +1,117 @@
+"""An Alembic project as users have them, in a folder of the test's own."""
+
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alembic.config import Config
+from sqlalchemy import create_engine, make_url, text
+
+SYNC_ENV = """
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+ASYNC_ENV = """
+import asyncio
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+def do(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+async def main():
+    engine = create_async_engine(
+        context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(do)
+    await engine.dispose()
+
+asyncio.run(main())
+"""
+
+REVISION = '''
+"""{doc}"""
+
+from alembic import op
+import sqlalchemy as sa
+
+revision = {revision!r}
+down_revision = {down_revision!r}
+
+
+def upgrade():
+{up}
+
+
+def downgrade():
+{down}
+'''
+
+
+@dataclass(kw_only=True)
+class Project:
+    """A folder with env.py and revisions, and the database that it belongs to."""
+
+    folder: Path
+    url: str
+    revisions: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        (self.folder / "versions").mkdir(parents=True)
+        (self.folder / "script.py.mako").write_text("${upgrades}")
+        (self.folder / "alembic.ini").write_text(
+            f"[alembic]\nscript_location = {self.folder}\nsqlalchemy.url = {self.url}\n"
+        )
+        self.env(SYNC_ENV)
+
+    def env(self, source: str, *, driver: str = "psycopg") -> None:
+        """Use another env.py, and another driver."""
+        (self.folder / "env.py").write_text(source)
+        ini = self.folder / "alembic.ini"
+        self.url = make_url(self.url).set(drivername=f"postgresql+{driver}").render_as_string()
+        lines = ini.read_text().splitlines()[:2]
+        ini.write_text("\n".join([*lines, f"sqlalchemy.url = {self.url.replace('%', '%%')}\n"]))
+
+    def revision(self, up: str, down: str = "pass", *, name: str | None = None) -> str:
+        """Add a revision on top of the last one; `up` and `down` are the bodies of its functions."""
+        name = name or f"r{len(self.revisions) + 1}"
+        source = REVISION.format(
+            doc=f"about {name}",
+            revision=name,
+            down_revision=self.revisions[-1] if self.revisions else None,
+            up=textwrap.indent(textwrap.dedent(up).strip(), "    "),
+            down=textwrap.indent(textwrap.dedent(down).strip(), "    "),
+        )
+        self.file(name).write_text(source.lstrip())
+        self.revisions.append(name)
+        return name
+
+    def file(self, revision: str) -> Path:
+        """The file of a revision."""
+        return self.folder / "versions" / f"{revision}.py"
+
+    @property
+    def config(self) -> Config:
+        """A fresh Alembic configuration."""
+        return Config(self.folder / "alembic.ini")
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """The rows of a query, over a connection of the test's own."""
+        engine = create_engine(make_url(self.url).set(drivername="postgresql+psycopg"))
+        try:
+            with engine.begin() as connection:
+                result = connection.execute(text(sql))
+                return [tuple(row) for row in result] if result.returns_rows else []
+        finally:
+            engine.dispose()
