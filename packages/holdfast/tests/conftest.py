@@ -9,4 +9,4 @@ from alembic_project import Project
 @pytest.fixture
 def project(tmp_path: Path, database: str) -> Project:
     """An empty Alembic project on an empty database."""
-    return Project(folder=tmp_path / "project", url=database)
+    return Project(folder=tmp_path / "project", database=database)

@@ -1,6 +1,8 @@
 """Every error reads as a way out."""
 
 import dataclasses
+import importlib
+import pkgutil
 import typing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,7 +23,8 @@ EXAMPLES: dict[object, object] = {
 
 ALL = [
     error
-    for error in vars(errors).values()
+    for area in pkgutil.iter_modules(errors.__path__, "holdfast.errors.")
+    for error in vars(importlib.import_module(area.name)).values()
     if isinstance(error, type)
     and issubclass(error, errors.HoldfastError)
     and error is not errors.HoldfastError

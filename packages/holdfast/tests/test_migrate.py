@@ -9,10 +9,10 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from sqlalchemy import create_engine, text
 
 from holdfast import migrate
-from holdfast.errors import AnotherMigratorIsStillAtWork, DatabaseAhead
+from holdfast.errors.migration import AnotherMigratorIsStillAtWork, DatabaseAhead
 from holdfast.progress import Event, RevisionDone, RevisionStarted
 from holdfast.run import leader
-from holdfast.testing import holding
+from holdfast.testing.blockers import holding
 
 ONE_TRANSACTION_BY_HAND = SYNC_ENV.replace("engine.connect()", "engine.begin()")
 PER_MIGRATION = SYNC_ENV.replace(
@@ -78,7 +78,7 @@ def test_nothing_pending_takes_no_lock(project: Project) -> None:
     """At head, the upgrade ends at once although another process holds the migration lock."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     migrate.upgrade(project.config, "head")
-    with holding(project.url, f"SELECT pg_advisory_lock({leader.KEY})"):
+    with holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"):
         migrate.upgrade(project.config, "head", patience=timedelta(0))
 
 
@@ -86,7 +86,7 @@ def test_waits_for_the_other_migrator_and_names_it(project: Project) -> None:
     """Patience over: the error names the session that holds the lock; nothing was created."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     with (
-        holding(project.url, f"SELECT pg_advisory_lock({leader.KEY})"),
+        holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"),
         pytest.raises(AnotherMigratorIsStillAtWork, match=r"pid \d+ \(postgres, ") as raised,
     ):
         migrate.upgrade(project.config, "head", patience=timedelta(milliseconds=200))

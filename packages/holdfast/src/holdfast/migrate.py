@@ -15,7 +15,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import ScriptDirectory
 
-from holdfast.errors import BehindPooler, DatabaseAhead
+from holdfast.errors.migration import BehindPooler, DatabaseAhead
 from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
 from holdfast.revision import RevisionRun

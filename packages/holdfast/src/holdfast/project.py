@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic.config import Config
 
-from holdfast.errors import UnknownConfiguration
+from holdfast.errors.migration import UnknownConfiguration
 
 
 def find_config(*, file: Path | None, x: tuple[str, ...], directory: Path) -> Config:

@@ -4,8 +4,9 @@ import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 from alembic.config import Config
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import make_url
 
 SYNC_ENV = """
 from alembic import context
@@ -64,24 +65,22 @@ class Project:
     """A folder with env.py and revisions, and the database that it belongs to."""
 
     folder: Path
-    url: str
+    database: str  # the URL as libpq takes it
     revisions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (self.folder / "versions").mkdir(parents=True)
         (self.folder / "script.py.mako").write_text("${upgrades}")
-        (self.folder / "alembic.ini").write_text(
-            f"[alembic]\nscript_location = {self.folder}\nsqlalchemy.url = {self.url}\n"
-        )
         self.env(SYNC_ENV)
 
     def env(self, source: str, *, driver: str = "psycopg") -> None:
         """Use another env.py, and another driver."""
         (self.folder / "env.py").write_text(source)
-        ini = self.folder / "alembic.ini"
-        self.url = make_url(self.url).set(drivername=f"postgresql+{driver}").render_as_string()
-        lines = ini.read_text().splitlines()[:2]
-        ini.write_text("\n".join([*lines, f"sqlalchemy.url = {self.url.replace('%', '%%')}\n"]))
+        self.url = make_url(self.database).set(drivername=f"postgresql+{driver}").render_as_string()
+        (self.folder / "alembic.ini").write_text(
+            f"[alembic]\nscript_location = {self.folder}\n"
+            f"sqlalchemy.url = {self.url.replace('%', '%%')}\n"
+        )
 
     def revision(self, up: str, down: str = "pass", *, name: str | None = None) -> str:
         """Add a revision on top of the last one; `up` and `down` are the bodies of its functions."""
@@ -108,10 +107,6 @@ class Project:
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """The rows of a query, over a connection of the test's own."""
-        engine = create_engine(make_url(self.url).set(drivername="postgresql+psycopg"))
-        try:
-            with engine.begin() as connection:
-                result = connection.execute(text(sql))
-                return [tuple(row) for row in result] if result.returns_rows else []
-        finally:
-            engine.dispose()
+        with psycopg.connect(self.database) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []

@@ -11,10 +11,9 @@ import psycopg
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import make_url
 
 from holdfast import migrate
-from holdfast.errors import BehindPooler
+from holdfast.errors.migration import BehindPooler
 
 BACKEND_KEY_DATA = b"K\x00\x00\x00\x0c"
 
@@ -59,12 +58,12 @@ def _serve(client: socket.socket, path: str) -> None:
 def test_refused_with_a_way_out(project: Project, env: str, driver: str) -> None:
     """Nothing is migrated, nothing is created."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    direct = make_url(project.url).set(drivername="postgresql").render_as_string()
+    direct = project.database
     parts = conninfo_to_dict(direct)
     sockets = Path(str(parts["host"]))
     (path,) = (file for file in sockets.glob(".s.PGSQL.*") if not file.name.endswith(".lock"))
     with pooler(str(path)) as port:
-        project.url = f"postgresql://postgres@127.0.0.1:{port}/{parts['dbname']}"
+        project.database = f"postgresql://postgres@127.0.0.1:{port}/{parts['dbname']}"
         project.env(env, driver=driver)
         with pytest.raises(BehindPooler):
             migrate.upgrade(project.config, "head")

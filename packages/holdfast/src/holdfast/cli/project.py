@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors import AlembicRefused, DatabaseRefused
+from holdfast.errors.migration import AlembicRefused, DatabaseRefused
 from holdfast.observe.sqlstate import sqlstate
 from holdfast.project import find_config
 

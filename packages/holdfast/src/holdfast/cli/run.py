@@ -6,7 +6,7 @@ from alembic.script import ScriptDirectory
 from holdfast import migrate
 from holdfast.cli.project import ProjectOptions, told_apart
 from holdfast.cli.report import Printer
-from holdfast.errors import TwoHeads
+from holdfast.errors.migration import TwoHeads
 
 
 @click.command()

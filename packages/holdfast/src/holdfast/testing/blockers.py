@@ -1,0 +1,42 @@
+"""Meetings of two connections: one holds a lock, and a test knows when another waits for it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+
+# How many sessions of the database wait for a lock.
+WAITING = """
+    SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE NOT granted AND datname = current_database()
+"""
+
+
+@contextmanager
+def holding(url: str, statement: str) -> Iterator[psycopg.Connection]:
+    """Runs a statement, such as LOCK TABLE, in a transaction that stays open for the block."""
+    with psycopg.connect(url) as connection:
+        connection.execute(statement)
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+
+
+def wait_until_waiting(
+    url: str, *, sessions: int = 1, patience: timedelta = timedelta(seconds=10)
+) -> None:
+    """Returns when that many sessions of the database wait for a lock."""
+    limit = time.monotonic() + patience.total_seconds()
+    with psycopg.connect(url, autocommit=True) as connection:
+        while True:
+            [waiting] = connection.execute(WAITING).fetchone() or [0]
+            if waiting >= sessions:
+                return
+            if time.monotonic() > limit:
+                raise TimeoutError(
+                    f"waited {patience} for {sessions} sessions to wait for a lock: {waiting} did"
+                )
+            time.sleep(0.005)
