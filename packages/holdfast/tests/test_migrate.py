@@ -45,7 +45,10 @@ def test_each_revision_commits_separately(project: Project, env: str, driver: st
         ("r1", "done", True),
         ("r2", "failed", False),
     ]
-    assert project.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    assert project.query(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE locktype = 'advisory' AND datname = current_database()"
+    ) == [(0,)]
 
 
 @pytest.mark.parametrize(("env", "driver"), LAYOUTS)

@@ -6,7 +6,7 @@ harmless. The manual: Advisory Locks.
 """
 
 import logging
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from datetime import timedelta
 
 import tenacity
@@ -38,8 +38,8 @@ class Leadership:
     """Held from the first pending revision to the last; ends with `release` or with its connection."""
 
     def __init__(self, migration: Connection) -> None:
-        self._session: AbstractContextManager[Connection] = second_session(migration)
-        self._connection = self._session.__enter__()
+        self._session = ExitStack()
+        self._connection = self._session.enter_context(second_session(migration))
         self._released = False
 
     def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
@@ -71,10 +71,11 @@ class Leadership:
         )
 
     def release(self) -> None:
-        """Give the lock back by ending its session. Idempotent."""
+        """Give the lock back and end its session. Idempotent."""
         if not self._released:
             self._released = True
-            self._session.__exit__(None, None, None)
+            with self._session:
+                self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
     def _try(self) -> bool:
         lock = text("SELECT pg_try_advisory_lock(:key)")

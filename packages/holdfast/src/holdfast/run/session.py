@@ -97,7 +97,7 @@ class MigrationSession:
 
     def in_autocommit(self) -> bool:
         """Whether each statement commits itself (the author's autocommit_block, or env.py's wish)."""
-        return bool(self.dialect.detect_autocommit_setting(self.dbapi_connection))
+        return bool(self.dbapi_connection.autocommit)
 
     @contextmanager
     def autocommit(self) -> Iterator[None]:
