@@ -9,6 +9,7 @@ from enum import Enum
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.plan.mentions import written_name
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.new_relations import NewRelations
 
@@ -159,11 +160,11 @@ class Facts:
 
     def relation_named(self, parts: tuple[str, ...]) -> Relation | None:
         """The relation that a DROP or COMMENT names by its parts."""
-        return self.relations.get(_written(parts))
+        return self.relations.get(written_name(parts))
 
     def index_named(self, parts: tuple[str, ...]) -> Index | None:
         """The index that a statement names by its parts."""
-        return self.indexes.get(_written(parts))
+        return self.indexes.get(written_name(parts))
 
     def in_use(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names, if it exists and other sessions may be using it."""
@@ -173,7 +174,3 @@ class Facts:
     def taken_in(self, schema: str) -> frozenset[str]:
         """Names in the schema that a chosen name could collide with."""
         return self.taken_names.get(schema, frozenset())
-
-
-def _written(parts: tuple[str, ...]) -> tuple[str, str]:
-    return (parts[-2] if len(parts) > 1 else "", parts[-1])
