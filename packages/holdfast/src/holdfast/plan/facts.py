@@ -1,0 +1,176 @@
+"""What is known of the relations that a statement names, just before it runs.
+
+`observe.catalog` fills it in, tests write it by hand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.plan.mentions import written_name
+from holdfast.plan.names import QualifiedName
+from holdfast.plan.new_relations import NewRelations
+
+
+class RelationKind(Enum):
+    """pg_class.relkind."""
+
+    TABLE = "r"
+    PARTITIONED_TABLE = "p"
+    INDEX = "i"
+    PARTITIONED_INDEX = "I"
+    VIEW = "v"
+    MATERIALIZED_VIEW = "m"
+    SEQUENCE = "S"
+    FOREIGN_TABLE = "f"
+    COMPOSITE_TYPE = "c"
+    TOAST_TABLE = "t"
+
+
+class ConstraintKind(Enum):
+    """pg_constraint.contype."""
+
+    CHECK = "c"
+    FOREIGN_KEY = "f"
+    NOT_NULL = "n"
+    PRIMARY_KEY = "p"
+    TRIGGER = "t"
+    UNIQUE = "u"
+    EXCLUSION = "x"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column; its type as format_type() writes it: `character varying(50)`."""
+
+    name: str
+    type: str
+    not_null: bool = False
+    has_default: bool = False
+    is_generated: bool = False
+    is_identity: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """A constraint of a table; its definition as pg_get_constraintdef() writes it."""
+
+    name: str
+    kind: ConstraintKind
+    columns: tuple[str, ...]
+    definition: str
+    is_validated: bool = True
+    references: QualifiedName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index; `columns` are all it reads, those of expressions and of its predicate included."""
+
+    name: QualifiedName
+    table: QualifiedName
+    columns: tuple[str, ...]
+    definition: str
+    is_valid: bool = True
+    is_unique: bool = False
+    is_partitioned: bool = False
+    has_expressions: bool = False
+    constraint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A foreign key of another table that points to this one."""
+
+    table: QualifiedName
+    constraint: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependentView:
+    """A view or materialized view that reads columns of this relation."""
+
+    name: QualifiedName
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A table, view, sequence or index with what a plan needs to know of it."""
+
+    oid: int
+    name: QualifiedName
+    kind: RelationKind
+    is_new: bool = False
+    rows: int = 0
+    bytes: int = 0
+    columns: tuple[Column, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    referenced_by: tuple[Reference, ...] = ()
+    triggers: tuple[str, ...] = ()
+    descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
+    dependent_views: tuple[DependentView, ...] = ()
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether its rows live in partitions."""
+        return self.kind is RelationKind.PARTITIONED_TABLE
+
+    def column(self, name: str) -> Column | None:
+        """The column of this name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def constraint(self, name: str) -> Constraint | None:
+        """The constraint of this name."""
+        return next((found for found in self.constraints if found.name == name), None)
+
+    def foreign_keys(self) -> tuple[Constraint, ...]:
+        """Its own foreign keys."""
+        return tuple(
+            constraint
+            for constraint in self.constraints
+            if constraint.kind is ConstraintKind.FOREIGN_KEY
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the catalog said, under the search_path of the session that will run the statement.
+
+    Relations and indexes are found by what the statement writes: schema, or nothing, and name.
+    """
+
+    server_major: int
+    current_schema: str = "public"
+    time_zone: str = "UTC"
+    relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
+    indexes: Mapping[tuple[str, str], Index] = field(default_factory=dict)
+    new: NewRelations = field(default_factory=NewRelations)
+    taken_names: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by schema
+    volatile_functions: frozenset[str] = frozenset()
+    constrained_domains: frozenset[str] = frozenset()
+
+    def relation(self, written: pb.RangeVar) -> Relation | None:
+        """The relation that a statement names."""
+        return self.relations.get((written.schemaname, written.relname))
+
+    def relation_named(self, parts: tuple[str, ...]) -> Relation | None:
+        """The relation that a DROP or COMMENT names by its parts."""
+        return self.relations.get(written_name(parts))
+
+    def index_named(self, parts: tuple[str, ...]) -> Index | None:
+        """The index that a statement names by its parts."""
+        return self.indexes.get(written_name(parts))
+
+    def in_use(self, written: pb.RangeVar) -> Relation | None:
+        """The relation that a statement names, if it exists and other sessions may be using it."""
+        relation = self.relation(written)
+        return None if relation is None or relation.is_new else relation
+
+    def taken_in(self, schema: str) -> frozenset[str]:
+        """Names in the schema that a chosen name could collide with."""
+        return self.taken_names.get(schema, frozenset())
