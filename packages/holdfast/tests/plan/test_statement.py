@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from holdfast.errors import UnparsableStatement
+from holdfast.errors.plan import UnparsableStatement
 from holdfast.plan.statement import Excuse, excuse_in, parse
 from holdfast.plan.statement_kind import StatementKind
 
