@@ -5,14 +5,17 @@ function runs. Statements of other connections of that engine are told apart by 
 is taken from the raw driver connection, and COPY through it, does not pass.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import event
+from alembic.ddl.impl import DefaultImpl
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
+from holdfast.rendered import rendered
 from holdfast.run.session import MigrationSession
 
 Parameters = Sequence[Any] | dict[str, Any] | None
@@ -22,17 +25,46 @@ Parameters = Sequence[Any] | dict[str, Any] | None
 class Arrival:
     """One statement at the door, as SQLAlchemy hands it to the driver."""
 
+    connection: Connection
+    cursor: DBAPICursor
     sql: str
     parameters: tuple[Parameters, ...]  # one per execution; several for executemany
-    cursor: DBAPICursor
     on_migration_connection: bool
+    is_result_seen: bool  # op.execute() and op.bulk_insert() give nothing back; others may
+
+    def texts(self) -> tuple[str, ...]:
+        """Each execution with its parameters in its text."""
+        return tuple(
+            rendered(self.connection, self.cursor, self.sql, parameters)
+            for parameters in self.parameters
+        )
 
 
 class Doorkeeper(Protocol):
-    """Decides what happens to a statement."""
+    """Decides what happens to a statement, and hears of what else happens on the connection."""
 
     def arrives(self, arrival: Arrival) -> bool:
         """Return True when the statement has been dealt with: the driver must not execute it."""
+        ...
+
+    def commits(self) -> None:
+        """The author commits (bind.commit(), the start and the end of an autocommit_block)."""
+        ...
+
+    def rolls_back(self) -> None:
+        """The author rolls back."""
+        ...
+
+    def sets_savepoint(self) -> None:
+        """A savepoint begins."""
+        ...
+
+    def ends_savepoint(self) -> None:
+        """A savepoint is released or rolled back."""
+        ...
+
+    def fails(self, error: BaseException) -> None:
+        """The driver has raised."""
         ...
 
 
@@ -40,6 +72,9 @@ class _Listener:
     def __init__(self, session: MigrationSession, keeper: Doorkeeper) -> None:
         self.session = session
         self.keeper = keeper
+        self.unseen_depth = 0
+
+    # SQLAlchemy's names and signatures of events, from here to `savepoint`.
 
     def do_execute(
         self, cursor: DBAPICursor, sql: str, parameters: Parameters, context: ExecutionContext
@@ -60,6 +95,37 @@ class _Listener:
     ) -> bool | None:
         return self._arrives(cursor, sql, (None,), context)
 
+    def commit(self, connection: Connection) -> None:
+        if self._is_ours(connection):
+            self.keeper.commits()
+
+    def rollback(self, connection: Connection) -> None:
+        if self._is_ours(connection):
+            self.keeper.rolls_back()
+
+    def savepoint(self, connection: Connection, name: str) -> None:
+        if self._is_ours(connection):
+            self.keeper.sets_savepoint()
+
+    def release_savepoint(self, connection: Connection, name: str, context: None) -> None:
+        if self._is_ours(connection):
+            self.keeper.ends_savepoint()
+
+    rollback_savepoint = release_savepoint
+
+    def handle_error(self, context: ExceptionContext) -> None:
+        if context.connection is not None and self._is_ours(context.connection):
+            self.keeper.fails(context.original_exception)
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """What passes meanwhile gives its result to nobody."""
+        self.unseen_depth += 1
+        try:
+            yield
+        finally:
+            self.unseen_depth -= 1
+
     def _arrives(
         self,
         cursor: DBAPICursor,
@@ -71,29 +137,52 @@ class _Listener:
         if connection.engine is self.session.engine:
             return None  # our own statement, on the same dialect and therefore on the same event
         arrival = Arrival(
+            connection=connection,
+            cursor=cursor,
             sql=sql,
             parameters=parameters,
-            cursor=cursor,
-            on_migration_connection=(
-                connection.connection.dbapi_connection is self.session.dbapi_connection
-            ),
+            on_migration_connection=self._is_ours(connection),
+            is_result_seen=self.unseen_depth == 0,
         )
         # SQLAlchemy takes None, not False, for "go on".
         return self.keeper.arrives(arrival) or None
 
+    def _is_ours(self, connection: Connection) -> bool:
+        return connection.connection.dbapi_connection is self.session.dbapi_connection
 
-EVENTS = ("do_execute", "do_executemany", "do_execute_no_params")
+
+EVENTS = (
+    "do_execute",
+    "do_executemany",
+    "do_execute_no_params",
+    "commit",
+    "rollback",
+    "savepoint",
+    "release_savepoint",
+    "rollback_savepoint",
+    "handle_error",
+)
 
 
 @contextmanager
-def open_door(session: MigrationSession, keeper: Doorkeeper) -> Iterator[None]:
-    """Show `keeper` every statement that passes while this context is open."""
+def open_door(session: MigrationSession, keeper: Doorkeeper, impl: DefaultImpl) -> Iterator[None]:
+    """Show `keeper` everything that passes while this context is open; `impl` is Alembic's."""
     engine = session.migration.engine
     listener = _Listener(session, keeper)
-    for name in EVENTS:
-        event.listen(engine, name, getattr(listener, name))
-    try:
-        yield
-    finally:
+    with ExitStack() as closing:
         for name in EVENTS:
-            event.remove(engine, name, getattr(listener, name))
+            function = getattr(listener, name)
+            event.listen(engine, name, function)
+            closing.callback(event.remove, engine, name, function)
+        for name in ("execute", "bulk_insert"):
+            setattr(impl, name, _wrapped(getattr(impl, name), listener))
+            closing.callback(delattr, impl, name)  # the class's own method shows again
+        yield
+
+
+def _wrapped(method: Callable[..., None], listener: _Listener) -> Callable[..., None]:
+    def unseen(*arguments: Any, **keywords: Any) -> None:
+        with listener.unseen():
+            method(*arguments, **keywords)
+
+    return unseen

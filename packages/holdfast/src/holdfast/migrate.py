@@ -6,6 +6,7 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,17 +16,33 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import ScriptDirectory
 
-from holdfast.errors.migration import BehindPooler, DatabaseAhead
+from holdfast.errors.migration import BehindPooler, DatabaseAhead, UnknownDatabase
+from holdfast.observe.database import count_user_relations, database_name
 from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
-from holdfast.revision import RevisionRun
-from holdfast.run import history, leader, tables
+from holdfast.revision import Circumstances, RevisionRun
+from holdfast.run import history, leader, lock_patience, tables
 from holdfast.run.session import MigrationSession
 
 log = logging.getLogger(__name__)
 
 Heads = tuple[str, ...]
 FindSteps = Callable[[Heads], list[RevisionStep]]
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a run goes about it."""
+
+    report: Report
+    patience: timedelta
+    lock_budget: timedelta
+    should_stop: Callable[[], bool]
 
 
 def upgrade(
@@ -36,11 +53,13 @@ def upgrade(
     *,
     report: Report = silent,
     patience: timedelta = leader.PATIENCE,
+    lock_budget: timedelta = lock_patience.BUDGET,
+    should_stop: Callable[[], bool] = never,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
-    the wait for another migrator. Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps. Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
         command.upgrade(config, revision, sql=True, tag=tag)
@@ -50,7 +69,10 @@ def upgrade(
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
-    _migrate(config, script, revision, tag, find, report=report, patience=patience)
+    manner = Manner(
+        report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
+    )
+    _migrate(config, script, revision, tag, find, manner)
 
 
 def downgrade(
@@ -61,6 +83,8 @@ def downgrade(
     *,
     report: Report = silent,
     patience: timedelta = leader.PATIENCE,
+    lock_budget: timedelta = lock_patience.BUDGET,
+    should_stop: Callable[[], bool] = never,
 ) -> None:
     """Revert down to `revision` ("base", an id, "-1"): alembic.command.downgrade, run safely.
 
@@ -74,7 +98,10 @@ def downgrade(
     def find(heads: Heads) -> list[RevisionStep]:
         return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
-    _migrate(config, script, revision, tag, find, report=report, patience=patience)
+    manner = Manner(
+        report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
+    )
+    _migrate(config, script, revision, tag, find, manner)
 
 
 class _HeadsMoved(Exception):
@@ -87,12 +114,10 @@ def _migrate(
     revision: str,
     tag: str | None,
     find: FindSteps,
-    *,
-    report: Report,
-    patience: timedelta,
+    manner: Manner,
 ) -> None:
     while True:
-        run = _Run(script, find, report=report, patience=patience)
+        run = _Run(script, find, manner)
         environment = EnvironmentContext(
             config,
             script,
@@ -116,13 +141,10 @@ def _migrate(
 class _Run:
     """One pass through env.py."""
 
-    def __init__(
-        self, script: ScriptDirectory, find: FindSteps, *, report: Report, patience: timedelta
-    ) -> None:
+    def __init__(self, script: ScriptDirectory, find: FindSteps, manner: Manner) -> None:
         self.script = script
         self.find = find
-        self.report = report
-        self.patience = patience
+        self.manner = manner
         self.leadership: leader.Leadership | None = None
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
@@ -135,12 +157,13 @@ class _Run:
         session = MigrationSession(context.connection)
         session.keep_local_settings()
         self._lead(heads, context, session)
+        around = self._circumstances(heads, context, session)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
         session.commit()
         for step in pending:
             self._check_leadership()
-            run = RevisionRun(step=step, session=session, report=self.report)
+            run = RevisionRun(step=step, around=around)
             step.migration_fn = self._wrap(run, step.migration_fn)
             yield step
             run.commit()
@@ -160,13 +183,34 @@ class _Run:
         session.commit()
         assert context.connection is not None  # noqa: S101  # see steps
         self.leadership = leader.Leadership(context.connection)
-        self.leadership.acquire(report=self.report, patience=self.patience)
+        self.leadership.acquire(report=self.manner.report, patience=self.manner.patience)
         if set(context.get_current_heads()) != set(heads):
             self.release()
             raise _HeadsMoved
         tables.ensure(session)
         history.mark_interrupted(session)
         session.commit()
+
+    def _circumstances(
+        self, heads: Heads, context: MigrationContext, session: MigrationSession
+    ) -> Circumstances:
+        entries = history.latest(session)
+        relations = count_user_relations(session.connection, version_table=context.version_table)
+        is_fresh = not heads and not relations
+        if not heads and relations and not entries:
+            name = database_name(session.connection)
+            self.release()
+            raise UnknownDatabase(database=name, relations=relations)
+        session.commit()
+        return Circumstances(
+            session=session,
+            impl=context.impl,
+            report=self.manner.report,
+            should_stop=self.manner.should_stop,
+            budget=self.manner.lock_budget,
+            is_fresh=is_fresh,
+            entries=entries,
+        )
 
     def _refuse_unknown(self, heads: Heads) -> None:
         known = {revision.revision for revision in self.script.walk_revisions()}

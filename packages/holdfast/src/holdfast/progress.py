@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from holdfast.observe.blockers import Blocker
+from holdfast.observe.watched_step import Watched
+
 Direction = Literal["up", "down"]
 
 
@@ -34,7 +37,59 @@ class WaitingForLeader:
     holder: str
 
 
-Event = RevisionStarted | RevisionDone | WaitingForLeader
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step of a queue begins."""
+
+    revision: str
+    number: int  # of its statement's steps, from 1
+    steps: int
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """A step is done and recorded, or was found done."""
+
+    started: StepStarted
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWatched:
+    """A look at a step that takes long."""
+
+    step: str
+    seen: Watched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockBusy:
+    """A lock was not free; everything is rolled back, and tried again after a pause."""
+
+    what: str
+    tries: int
+    blockers: tuple[Blocker, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutovacuumIsCancelled:
+    """One try that waits longer than deadlock_timeout, so that the server cancels an autovacuum."""
+
+    what: str
+    lock_timeout: timedelta
+
+
+Event = (
+    RevisionStarted
+    | RevisionDone
+    | WaitingForLeader
+    | StepStarted
+    | StepDone
+    | StepWatched
+    | LockBusy
+    | AutovacuumIsCancelled
+)
 Report = Callable[[Event], None]
 
 

@@ -1,21 +1,50 @@
-"""Runs one revision: its function, its history, its version row, in one commit of its own."""
+"""Runs one revision: its function once, its queue, its history, its version row; or goes on after a kill."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.migration import RevisionStep
+from sqlalchemy import text
 
-from holdfast.alembic_door import Arrival, open_door
+from holdfast.alembic_door import open_door
+from holdfast.doorkeeper import OnlineKeeper, PlainKeeper, Undertaking
+from holdfast.errors.migration import (
+    EditedWhileUnfinished,
+    FunctionCannotBeRepeated,
+    FunctionWasInterrupted,
+    UnfinishedRevision,
+)
+from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.plan.locks import Lock
 from holdfast.progress import Direction, Report, RevisionDone, RevisionStarted
 from holdfast.run import history
+from holdfast.run.executor import Executor
+from holdfast.run.journal import Journal, Unfinished
+from holdfast.run.lock_patience import LockPatience, Timeouts
 from holdfast.run.session import MigrationSession
 
 log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What all revisions of one run share."""
+
+    session: MigrationSession
+    impl: DefaultImpl
+    report: Report
+    should_stop: Callable[[], bool]
+    budget: timedelta
+    is_fresh: bool  # the database had no revision and no relation: nobody uses it
+    entries: dict[str, history.Entry]  # how each revision ended the last time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +52,7 @@ class RevisionRun:
     """One revision on its way up or down."""
 
     step: RevisionStep
-    session: MigrationSession
-    report: Report
+    around: Circumstances
     started: float = field(default_factory=monotonic)
 
     @property
@@ -32,58 +60,152 @@ class RevisionRun:
         """Which way the revision goes."""
         return "up" if self.step.is_upgrade else "down"
 
+    @property
+    def name(self) -> str:
+        """The revision's identifier."""
+        return self.step.revision.revision
+
     def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
-        """Run the revision's function; what it did is committed by `commit`, with the version row."""
-        revision = self.step.revision
-        self.report(
+        """Do what the revision does, all but the version row; `commit` follows when that is written."""
+        session = self.around.session
+        self.around.report(
             RevisionStarted(
-                revision=revision.revision,
-                description=revision.doc or "",
+                revision=self.name,
+                description=self.step.revision.doc or "",
                 direction=self.direction,
             )
         )
+        unfinished = self._unfinished()
         entry = history.begin(
-            self.session,
-            revision=revision.revision,
-            description=revision.doc or "",
+            session,
+            revision=self.name,
+            description=self.step.revision.doc or "",
             direction=self.direction,
-            checksum=history.checksum_of(Path(revision.path)),
+            checksum=self._recorded().checksum,
         )
-        self.session.commit()
+        session.commit()
         try:
-            self.session.restore_local_settings()
-            with open_door(self.session, PlainKeeper()):
-                function(**arguments)
-            history.finish(self.session, entry)
+            if unfinished is not None:
+                self._go_on()
+            elif self.around.is_fresh:
+                self._run_plainly(function, arguments)
+            else:
+                self._run_online(function, arguments)
+            Journal(session).close()
+            history.finish(session, entry)
         except BaseException as error:
             self._record_failure(entry, error)
             raise
 
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened around all of them."""
-        self.session.commit()
-        self.report(
+        self.around.session.commit()
+        self.around.report(
             RevisionDone(
-                revision=self.step.revision.revision,
+                revision=self.name,
                 description=self.step.revision.doc or "",
                 direction=self.direction,
                 took=timedelta(seconds=monotonic() - self.started),
             )
         )
 
+    def _recorded(self) -> Unfinished:
+        return Unfinished(
+            revision=self.name,
+            direction=self.direction,
+            checksum=history.checksum_of(Path(self.step.revision.path)),
+            function_ended=False,
+        )
+
+    def _unfinished(self) -> Unfinished | None:
+        """What an earlier run left of this revision; raise where it cannot be gone on with."""
+        found = Journal(self.around.session).unfinished()
+        self.around.session.commit()
+        if found is None:
+            return None
+        if (found.revision, found.direction) != (self.name, self.direction):
+            raise UnfinishedRevision(revision=found.revision, direction=found.direction)
+        if not found.function_ended:
+            raise FunctionWasInterrupted(revision=found.revision)
+        if found.checksum != self._recorded().checksum:
+            raise EditedWhileUnfinished(revision=found.revision, file=self.step.revision.path)
+        return found
+
+    def _go_on(self) -> None:
+        executor = self._executor()
+        for statement in Journal(self.around.session).queued():
+            executor.run(statement)
+
+    def _run_plainly(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
+        self.around.session.restore_local_settings()
+        with open_door(self.around.session, PlainKeeper(), self.around.impl):
+            function(**arguments)
+
+    def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
+        """Call the function until its locks are free; then run what it has queued."""
+        undertaking = self._undertaking()
+        memo = dict(self.around.impl.memo)  # Alembic keeps there what the function has created
+        wanted: list[Lock] = []
+
+        def once(timeouts: Timeouts) -> OnlineKeeper:
+            self.around.impl.memo.clear()
+            self.around.impl.memo.update(memo)
+            keeper = OnlineKeeper(undertaking, timeouts)
+            self.around.session.restore_local_settings()
+            try:
+                with open_door(self.around.session, keeper, self.around.impl):
+                    function(**arguments)
+                if keeper.failure is not None:
+                    raise keeper.failure
+            except BaseException as error:
+                wanted[:] = keeper.wanted
+                self._refuse_repetition(keeper, error)
+                raise keeper.failure or error from error
+            return keeper
+
+        words = f"revision {self.name}"
+        keeper = self._patience().run(once, what=words, locks=lambda: tuple(wanted))
+        keeper.finish()
+
+    def _refuse_repetition(self, keeper: OnlineKeeper, error: BaseException) -> None:
+        """A lock that was not free would make the function run again: not after a commit."""
+        state = sqlstate(keeper.failure or error)
+        if keeper.has_committed and state in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
+            raise FunctionCannotBeRepeated(revision=self.name, message=str(error)) from error
+
+    def _undertaking(self) -> Undertaking:
+        session = self.around.session
+        last = self.around.entries.get(self.name)
+        return Undertaking(
+            session=session,
+            journal=Journal(session),
+            executor=self._executor(),
+            revision=self._recorded(),
+            file=Path(self.step.revision.path),
+            today=date.today(),  # noqa: DTZ011  # an excuse ends with the day of whoever runs it
+            tried_before=last is not None and last.outcome in ("interrupted", "failed"),
+            lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
+        )
+
+    def _executor(self) -> Executor:
+        return Executor(
+            session=self.around.session,
+            memory=Journal(self.around.session),
+            patience=self._patience(),
+            report=self.around.report,
+            revision=self.name,
+            should_stop=self.around.should_stop,
+        )
+
+    def _patience(self) -> LockPatience:
+        return LockPatience(
+            session=self.around.session, report=self.around.report, budget=self.around.budget
+        )
+
     def _record_failure(self, entry: int, error: BaseException) -> None:
         try:
-            self.session.rollback()
-            history.fail(self.session, entry, error)
-            self.session.commit()
+            self.around.session.rollback()
+            history.fail(self.around.session, entry, error)
+            self.around.session.commit()
         except Exception:  # the error on its way is the one to see, not this one
             log.warning("the failure could not be recorded in holdfast.history", exc_info=True)
-
-
-class PlainKeeper:
-    """Lets every statement through as it is."""
-
-    def arrives(self, arrival: Arrival) -> bool:
-        """Log it, leave it to the driver."""
-        log.debug("statement: %s", arrival.sql)
-        return False

@@ -134,3 +134,151 @@ class DatabaseRefused(HoldfastError):
     what = "The database answered with an error ({sqlstate}): {message}"
     why = "What was committed before stays; the revision that failed was rolled back."
     remedy = "Mend what the message names, then run again. What is applied: holdfast status"
+
+
+@dataclass(kw_only=True, eq=False)
+class LockNotFree(HoldfastError):
+    """A lock was not free within the budget."""
+
+    what_for: str
+    tries: int
+    waited: timedelta
+    blockers: str
+    ways_out: str
+    what = "No lock within {waited} ({tries} short tries) for: {what_for}"
+    why = "In the way: {blockers}. Users were let through first each time; nothing is held now."
+    remedy = "Run again when it is gone: holdfast run. To make room: {ways_out}"
+
+
+@dataclass(kw_only=True, eq=False)
+class DataInTheWay(HoldfastError):
+    """Rows that a constraint or a unique index does not allow."""
+
+    revision: str
+    step: str
+    found: str
+    count: int
+    examples: tuple[str, ...]
+    query: str
+    exit_status = 1
+    what = (
+        "Revision {revision} stopped at: {step}. In the way: {count} {found}, such as {examples}."
+    )
+    why = "The rows were there before; new ones of that kind may already be refused. Nothing was lost."
+    remedy = "Find them: {query}; mend or remove them; then go on where it stopped: holdfast run"
+
+
+@dataclass(kw_only=True, eq=False)
+class LeftUnfinished(HoldfastError):
+    """A step reported success and left something invalid behind."""
+
+    what_is: str
+    step: str
+    what = "After the step '{step}' the {what_is} is not valid."
+    why = "The server reported success, but another session has interfered meanwhile."
+    remedy = (
+        "Run again: holdfast run. It finds the leftover, removes it and starts the step afresh."
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class StoppedBetweenSteps(HoldfastError):
+    """Ctrl-C."""
+
+    revision: str
+    exit_status = 130
+    what = "Stopped between two steps of revision {revision}, as asked."
+    why = "Every step so far is recorded; nothing is locked, nothing is half done."
+    remedy = "Go on where it stopped: holdfast run"
+
+
+@dataclass(kw_only=True, eq=False)
+class UnfinishedRevision(HoldfastError):
+    """Another revision is half-way."""
+
+    revision: str
+    direction: str
+    exit_status = 5
+    what = (
+        "Revision {revision} ({direction}) is half-way in this database; nothing else was started."
+    )
+    why = "A run was killed or stopped while its queue was under way; what is done is recorded."
+    remedy = (
+        "Finish it: holdfast run (for a revert: holdfast revert, with the same version of the project). "
+        "If it can never finish: holdfast abandon"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class EditedWhileUnfinished(HoldfastError):
+    """The file of a revision that is half-way has changed."""
+
+    revision: str
+    file: str
+    exit_status = 6
+    what = "Revision {revision} is half-way, and its file {file} has changed since it was started."
+    why = "What is left to do was recorded from the file as it was; the two may not fit together."
+    remedy = (
+        "Restore the file, finish with holdfast run, and put the change into a new revision; or give "
+        "up the rest: holdfast abandon"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class FunctionWasInterrupted(HoldfastError):
+    """A run was killed inside a function that had already committed a part of its work."""
+
+    revision: str
+    exit_status = 5
+    what = "The last run of revision {revision} was interrupted in the middle of its function."
+    why = (
+        "The function reads what it has changed, so a part was committed before the rest was known; "
+        "calling it again would do that part twice."
+    )
+    remedy = (
+        "See what is there: holdfast status. Finish or undo it by hand, then holdfast abandon, which "
+        "says how to go on"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class FunctionCannotBeRepeated(HoldfastError):
+    """A lock was not free after the function had committed a part of its work."""
+
+    revision: str
+    message: str
+    exit_status = 5
+    what = "Revision {revision} did not get a lock in the middle of its function: {message}"
+    why = "A part of its work is already committed, so the function cannot be called again from the start."
+    remedy = "See what is there: holdfast status. Finish or undo it by hand, then holdfast abandon"
+
+
+@dataclass(kw_only=True, eq=False)
+class RollbackAfterCommit(HoldfastError):
+    """The author of a revision rolls back what is already committed."""
+
+    revision: str
+    exit_status = 5
+    what = "Revision {revision} rolls back, but a part of what it would undo is already committed."
+    why = (
+        "It reads what it has changed, so the queued statements had to run and be committed first."
+    )
+    remedy = (
+        "Do the undoable part in a revision of its own; then holdfast abandon, which says what is "
+        "there and how to go on"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class UnknownDatabase(HoldfastError):
+    """A database that has tables but no revision."""
+
+    database: str
+    relations: int
+    exit_status = 2
+    what = "Database {database} has {relations} relations but no revision; nothing was migrated."
+    why = "It may be another application's, or it was made without migrations: running all of them would fail."
+    remedy = (
+        "Say which revision it corresponds to: holdfast baseline REVISION (`base`: none of them). "
+        "Then: holdfast run"
+    )

@@ -87,6 +87,17 @@ class MigrationSession:
             LocalSetting(name=row.name, setting=row.setting) for row in before if row not in after
         )
 
+    @contextmanager
+    def more_local_settings(self, settings: tuple[LocalSetting, ...]) -> Iterator[None]:
+        """Besides those of env.py, for a while: what the author had SET before a statement."""
+        before = self.local_settings
+        self.local_settings = (*before, *settings)
+        self._settings_hold = False
+        try:
+            yield
+        finally:
+            self.local_settings = before
+
     def restore_local_settings(self) -> None:
         """Set them again, once in each transaction; our own statements do this by themselves."""
         if self._settings_hold or self.in_autocommit():
@@ -106,12 +117,49 @@ class MigrationSession:
             yield
             return
         level = self.dialect.get_isolation_level(self.dbapi_connection)
-        self.dbapi_connection.commit()  # asking for the level has opened a transaction
+        self.commit()  # asking for the level has opened a transaction
         self.dialect.set_isolation_level(self.dbapi_connection, "AUTOCOMMIT")
         try:
             yield
         finally:
             self.dialect.set_isolation_level(self.dbapi_connection, level)
+
+    @contextmanager
+    def transactional(self) -> Iterator[None]:
+        """In transactions, also where the author has switched to autocommit."""
+        if not self.in_autocommit():
+            yield
+            return
+        self.dialect.set_isolation_level(self.dbapi_connection, "READ COMMITTED")
+        self._settings_hold = False
+        try:
+            yield
+        finally:
+            self.commit()
+            self.dialect.set_isolation_level(self.dbapi_connection, "AUTOCOMMIT")
+
+    @contextmanager
+    def session_settings(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """Settings for statements outside a transaction, those of SET LOCAL included; then as before."""
+        wanted = {local.name: local.setting for local in self.local_settings} | dict(settings)
+        before = {
+            name: self.connection.execute(
+                text("SELECT current_setting(:name)"), {"name": name}
+            ).scalar_one()
+            for name in wanted
+        }
+        self._set_for_session(wanted)
+        try:
+            yield
+        finally:
+            self._set_for_session(before)
+
+    def _set_for_session(self, settings: Mapping[str, str]) -> None:
+        for name, setting in settings.items():
+            self.connection.execute(
+                text("SELECT set_config(:name, :setting, false)"),
+                {"name": name, "setting": setting},
+            )
 
 
 @contextmanager

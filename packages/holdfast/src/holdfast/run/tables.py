@@ -6,10 +6,12 @@ history and nothing else.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
     Identity,
+    Integer,
     MetaData,
     Table,
     Text,
@@ -46,6 +48,33 @@ history = Table(
     CheckConstraint(
         "outcome IN ('running', 'done', 'failed', 'interrupted')", name="history_outcome_check"
     ),
+)
+
+# A revision that is half-way: at most one row.
+unfinished = Table(
+    "unfinished",
+    metadata,
+    Column("revision", Text, primary_key=True),
+    Column("direction", Text, nullable=False),
+    Column("checksum", Text, nullable=False),
+    Column("function_ended", Boolean, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# Its statements, in the order of their ids.
+queue = Table(
+    "queue",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("sql", Text, nullable=False),
+    Column("new_relations", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("queued_on", Text, nullable=False),
+    Column("steps", Text),
+    Column("steps_done", Integer, nullable=False, server_default="0"),
+    Column("is_started", Boolean, nullable=False, server_default="false"),
+    Column("captured", Text),
+    Column("done", Boolean, nullable=False, server_default="false"),
 )
 
 LAYOUT_OF_SCHEMA = text(

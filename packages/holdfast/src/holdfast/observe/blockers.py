@@ -1,0 +1,118 @@
+"""Who keeps a migration from its lock: sessions whose granted locks conflict with the one it wants.
+
+After a lock_timeout pg_blocking_pids() is empty, because nobody waits any more; pg_locks still knows the holders.
+The text of their queries is left out: it may hold a user's data.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from sqlalchemy import Connection, text
+
+from holdfast.plan.locks import Lock, LockMode
+
+
+class BlockerKind(Enum):
+    """What a blocker is decides what can be done about it."""
+
+    SESSION = "session"
+    IDLE_IN_TRANSACTION = "session idle in transaction"
+    DUMP = "pg_dump"
+    AUTOVACUUM = "autovacuum"
+    WRAPAROUND = "autovacuum to prevent wraparound"
+    PREPARED = "prepared transaction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """One holder of a conflicting lock."""
+
+    kind: BlockerKind
+    pid: int | None  # None for a prepared transaction
+    who: str
+    relation: str
+    mode: str
+    since: datetime | None  # start of its transaction
+
+    def __str__(self) -> str:
+        since = f" since {self.since:%Y-%m-%d %H:%M:%S%z}" if self.since else ""
+        pid = f" pid {self.pid}" if self.pid else ""
+        return f"{self.kind.value}{pid} ({self.who}) holds {self.mode} on {self.relation}{since}"
+
+    @property
+    def way_out(self) -> str:
+        """What a person can do about it."""
+        match self.kind:
+            case BlockerKind.AUTOVACUUM | BlockerKind.WRAPAROUND | BlockerKind.DUMP:
+                return f"wait until it ends, or SELECT pg_cancel_backend({self.pid})"
+            case BlockerKind.PREPARED:
+                return f"COMMIT PREPARED or ROLLBACK PREPARED '{self.who}'"
+            case _:
+                return f"end its transaction, or SELECT pg_terminate_backend({self.pid})"
+
+
+# One row per granted lock of another session that conflicts with a wanted (relation, mode).
+HOLDERS = text(
+    """
+    SELECT DISTINCT ON (l.virtualtransaction, c.oid)
+           l.pid, l.mode, c.relname AS relation, a.backend_type, a.state, a.xact_start AS since,
+           a.query LIKE 'autovacuum:%(to prevent wraparound)' AS wraparound,
+           coalesce(a.application_name, '') AS application, coalesce(a.usename, '') AS role,
+           p.gid AS prepared
+    FROM unnest(CAST(:schemas AS text[]), CAST(:names AS text[]), CAST(:modes AS text[]))
+           AS wanted (schema, name, mode)
+    JOIN pg_namespace n ON n.nspname = wanted.schema
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+    JOIN pg_locks l ON l.locktype = 'relation' AND l.relation = c.oid AND l.mode = wanted.mode
+    LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+    LEFT JOIN pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text
+    WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ORDER BY l.virtualtransaction, c.oid, l.mode
+    """
+)
+
+
+def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker, ...]:
+    """The holders of what conflicts with these locks right now."""
+    wanted = [
+        (lock.relation.schema, lock.relation.name, mode.in_catalog)
+        for lock in locks
+        for mode in LockMode
+        if lock.mode.conflicts_with(mode)
+    ]
+    if not wanted:
+        return ()
+    schemas, names, modes = (list(column) for column in zip(*wanted, strict=True))
+    rows = connection.execute(HOLDERS, {"schemas": schemas, "names": names, "modes": modes})
+    return tuple(
+        Blocker(
+            kind=_kind(row.backend_type, row.state, row.application, row.wraparound, row.prepared),
+            pid=row.pid,
+            who=row.prepared or ", ".join(part for part in (row.role, row.application) if part),
+            relation=row.relation,
+            mode=row.mode,
+            since=row.since,
+        )
+        for row in rows
+    )
+
+
+def _kind(
+    backend_type: str | None,
+    state: str | None,
+    application: str,
+    wraparound: bool | None,
+    prepared: str | None,
+) -> BlockerKind:
+    if prepared:
+        return BlockerKind.PREPARED
+    if backend_type == "autovacuum worker":
+        return BlockerKind.WRAPAROUND if wraparound else BlockerKind.AUTOVACUUM
+    if application == "pg_dump":
+        return BlockerKind.DUMP
+    if state and state.startswith("idle in transaction"):
+        return BlockerKind.IDLE_IN_TRANSACTION
+    return BlockerKind.SESSION

@@ -1,0 +1,27 @@
+"""What a database holds as a whole."""
+
+from sqlalchemy import Connection, text
+
+# Relations that a person has made: not the system's, not an extension's, not holdfast's, not the version table.
+USER_RELATIONS = text(
+    """
+    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
+      AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'
+      AND c.relname <> :version_table
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                      AND d.objid = c.oid AND d.deptype = 'e')
+    """
+)
+
+
+def count_user_relations(connection: Connection, *, version_table: str) -> int:
+    """How many tables, views and sequences people have made in the database."""
+    return connection.execute(USER_RELATIONS, {"version_table": version_table}).scalar_one()
+
+
+def database_name(connection: Connection) -> str:
+    """The name of the database."""
+    name: str = connection.execute(text("SELECT current_database()")).scalar_one()
+    return name

@@ -1,0 +1,35 @@
+"""The state of one index: there or not, valid or not, or still being built by somebody."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+# At most one row: an index by schema and name.
+INDEX = text(
+    """
+    SELECT i.indisvalid AS is_valid, t.relname AS table_name, p.pid AS builder
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_index i ON i.indexrelid = c.oid
+    JOIN pg_class t ON t.oid = i.indrelid
+    LEFT JOIN pg_stat_progress_create_index p ON p.index_relid = c.oid AND p.pid <> pg_backend_pid()
+    WHERE n.nspname = :schema AND c.relname = :name
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundIndex:
+    """What the catalog says of an index."""
+
+    is_valid: bool
+    table_name: str
+    builder: int | None  # the process that is building it now, other than ours
+
+
+def find_index(connection: Connection, *, schema: str, name: str) -> FoundIndex | None:
+    """The index, or None where there is none of this name."""
+    row = connection.execute(INDEX, {"schema": schema, "name": name}).one_or_none()
+    if row is None:
+        return None
+    return FoundIndex(is_valid=row.is_valid, table_name=row.table_name, builder=row.builder)

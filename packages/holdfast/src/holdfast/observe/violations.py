@@ -1,0 +1,117 @@
+"""The rows that keep a constraint from holding: counted, and a few of them shown.
+
+Duplicates under a unique index, orphans under a foreign key, NULLs under NOT NULL, rows that fail a CHECK.
+"""
+
+from dataclasses import dataclass
+
+from psycopg import sql
+from sqlalchemy import Connection, text
+
+from holdfast.plan.names import QualifiedName
+from holdfast.plan.steps import BuildIndexStep
+
+SHOWN = 3
+
+# One row: what a constraint says, by table and name.
+CONSTRAINT = text(
+    """
+    SELECT contype AS kind, pg_get_constraintdef(k.oid) AS definition,
+           pg_get_expr(conbin, conrelid) AS expression,
+           ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS key (attnum, place)
+                 JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = key.attnum
+                 ORDER BY place) AS columns,
+           n.nspname AS referenced_schema, r.relname AS referenced_table,
+           ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS key (attnum, place)
+                 JOIN pg_attribute a ON a.attrelid = confrelid AND a.attnum = key.attnum
+                 ORDER BY place) AS referenced_columns
+    FROM pg_constraint k
+    LEFT JOIN pg_class r ON r.oid = confrelid LEFT JOIN pg_namespace n ON n.oid = r.relnamespace
+    WHERE conrelid = CAST(:table AS regclass) AND conname = :name
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violations:
+    """Rows in the way of a constraint."""
+
+    what: str  # "NULL in column a", "duplicate keys"
+    count: int
+    examples: tuple[str, ...]
+    query: str  # finds all of them
+
+
+def duplicate_keys(connection: Connection, step: BuildIndexStep) -> Violations:
+    """Keys that occur more than once where the index wants each once."""
+    keys = sql.SQL(", ").join(sql.SQL(key) for key in step.keys)
+    conditions = [] if step.nulls_not_distinct else [f"({key}) IS NOT NULL" for key in step.keys]
+    conditions += [f"({step.where})"] if step.where else []
+    query = sql.SQL(
+        "SELECT {keys}, count(*) FROM {table}{where} GROUP BY {keys} HAVING count(*) > 1"
+    ).format(
+        keys=keys,
+        table=_identifier(step.table),
+        where=sql.SQL(" WHERE " + " AND ".join(conditions) if conditions else ""),
+    )
+    return _looked_up(connection, query, what="duplicate keys")
+
+
+def rows_against(connection: Connection, *, table: QualifiedName, constraint: str) -> Violations:
+    """Rows that a constraint which is not validated yet does not allow."""
+    row = connection.execute(CONSTRAINT, {"table": str(table), "name": constraint}).one()
+    columns = [sql.Identifier(column) for column in row.columns]
+    listed = sql.SQL(", ").join(columns)
+    if row.kind == "f":
+        return _looked_up(
+            connection,
+            sql.SQL(
+                "SELECT {listed} FROM {table} AS t WHERE {present} AND NOT EXISTS "
+                "(SELECT FROM {referenced} AS r WHERE {joined})"
+            ).format(
+                listed=listed,
+                table=_identifier(table),
+                present=_joined([sql.SQL("t.{} IS NOT NULL").format(c) for c in columns]),
+                referenced=sql.Identifier(row.referenced_schema, row.referenced_table),
+                joined=_joined(
+                    [
+                        sql.SQL("r.{} = t.{}").format(sql.Identifier(there), here)
+                        for here, there in zip(columns, row.referenced_columns, strict=True)
+                    ]
+                ),
+            ),
+            what=f"rows without their row in {row.referenced_table}",
+        )
+    condition = (
+        _joined([sql.SQL("{} IS NOT NULL").format(column) for column in columns])
+        if row.kind == "n"
+        else sql.SQL(row.expression)
+    )
+    return _looked_up(
+        connection,
+        sql.SQL("SELECT t.* FROM {table} AS t WHERE NOT ({condition})").format(
+            table=_identifier(table), condition=condition
+        ),
+        what=f"rows against {row.definition}",
+    )
+
+
+def _looked_up(connection: Connection, query: sql.Composed, *, what: str) -> Violations:
+    asked = query.as_string(None)
+    run = connection.execution_options(no_parameters=True).exec_driver_sql
+    count = run(f"SELECT count(*) FROM ({asked}) AS found").scalar_one()  # noqa: S608  # composed above
+    examples = run(f"{asked} LIMIT {SHOWN}").all()
+    return Violations(
+        what=what,
+        count=count,
+        examples=tuple("(" + ", ".join(map(str, row)) + ")" for row in examples),
+        query=asked,
+    )
+
+
+def _identifier(name: QualifiedName) -> sql.Identifier:
+    return sql.Identifier(name.schema, name.name)
+
+
+def _joined(conditions: list[sql.Composed]) -> sql.Composed:
+    return sql.SQL(" AND ").join(conditions)

@@ -1,0 +1,304 @@
+"""Executes one step after the other: done already? → lock → run → record. The order is visible in this file."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from time import monotonic, sleep
+from typing import Protocol
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.migration import DataInTheWay, LeftUnfinished, StoppedBetweenSteps
+from holdfast.observe.catalog import facts_for
+from holdfast.observe.indexes import FoundIndex, find_index
+from holdfast.observe.sqlstate import (
+    CHECK_VIOLATION,
+    DEADLOCK_DETECTED,
+    FOREIGN_KEY_VIOLATION,
+    NOT_NULL_VIOLATION,
+    UNIQUE_VIOLATION,
+    sqlstate,
+)
+from holdfast.observe.violations import Violations, duplicate_keys, rows_against
+from holdfast.plan.locks import Lock
+from holdfast.plan.names import quote
+from holdfast.plan.rewrites import rewrite
+from holdfast.plan.statement import parse
+from holdfast.plan.steps import (
+    AutocommitStep,
+    BuildIndexStep,
+    DropIndexStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+)
+from holdfast.progress import Report, StepDone, StepStarted
+from holdfast.run.journal import CREATED_CONSTRAINT, Queued
+from holdfast.run.lock_patience import LOCK_WHILE_HOLDING, LockPatience, Timeouts, set_local
+from holdfast.run.session import MigrationSession
+from holdfast.run.watcher import watching
+
+log = logging.getLogger(__name__)
+
+POLL = timedelta(milliseconds=200)
+
+# Settings of a session whose statement may take as long as it needs, and must die with its client.
+UNHURRIED = {
+    "lock_timeout": "0",
+    "statement_timeout": "0",
+    "client_connection_check_interval": "2s",
+}
+
+IS_TABLE = text("SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = to_regclass(:name)")
+
+
+class Memory(Protocol):
+    """Where the executor records what it does: the journal, or nothing for what runs at once."""
+
+    def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
+        """Keep the steps of a statement whose turn has come."""
+        ...
+
+    def start(self, statement: Queued) -> Queued:
+        """Keep that a step outside a transaction begins."""
+        ...
+
+    def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
+        """Keep that the step under way is done."""
+        ...
+
+
+class Forgetful:
+    """The memory of a statement that its author wanted executed at once, outside a transaction."""
+
+    def __init__(self, *, tried_before: bool) -> None:
+        self.tried_before = tried_before
+
+    def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
+        """Keep the steps."""
+        return replace(statement, steps=steps, is_started=self.tried_before)
+
+    def start(self, statement: Queued) -> Queued:
+        """Nothing to write down."""
+        return statement
+
+    def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
+        """Count the step."""
+        return replace(
+            statement,
+            steps_done=statement.steps_done + 1,
+            captured=captured or statement.captured,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """Runs queued statements in the migration's session."""
+
+    session: MigrationSession
+    memory: Memory
+    patience: LockPatience
+    report: Report
+    revision: str
+    should_stop: Callable[[], bool]
+
+    def run(self, statement: Queued) -> None:
+        """Run what is left of a statement. Nothing is uncommitted before, and nothing after."""
+        with self.session.more_local_settings(statement.settings):
+            if statement.steps is None:
+                statement = self._planned(statement)
+            steps = statement.steps or ()
+            for number in range(statement.steps_done, len(steps)):
+                self._stop_if_asked()
+                statement = self._step(statement, steps[number], number=number + 1)
+
+    def _planned(self, statement: Queued) -> Queued:
+        [parsed] = parse(statement.sql)
+        facts = facts_for(self.session.connection, parsed, new=statement.new)
+        steps = rewrite(parsed, facts, today=date.fromisoformat(statement.today))
+        statement = self.memory.plan(statement, steps)
+        self.session.commit()
+        return statement
+
+    def _step(self, statement: Queued, step: Step, *, number: int) -> Queued:
+        started = StepStarted(
+            revision=self.revision,
+            number=number,
+            steps=len(statement.steps or ()),
+            step=step.describe(),
+        )
+        self.report(started)
+        since = monotonic()
+        statement = self._dispatch(statement, step)
+        self.report(StepDone(started=started, took=timedelta(seconds=monotonic() - since)))
+        return statement
+
+    def _dispatch(self, statement: Queued, step: Step) -> Queued:
+        match step:
+            case TransactionStep():
+                return self._in_transaction(statement, step)
+            case ValidateStep():
+                return self._validate(statement, step)
+            case BuildIndexStep():
+                return self._build(statement, step)
+            case DropIndexStep():
+                return self._drop(statement, step)
+            case AutocommitStep():
+                return self._outside_transaction(statement, step)
+
+    # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
+
+    def _in_transaction(self, statement: Queued, step: TransactionStep) -> Queued:
+        def unit(timeouts: Timeouts) -> Queued:
+            if step.locks:
+                timeouts.apply(self.session)
+                self._take(step.locks)
+            for sql in step.sql:
+                self.session.execute_sql(sql)
+            advanced = self.memory.advance(statement, captured=self._captured(step))
+            self.session.commit()
+            return advanced
+
+        with self.session.transactional():
+            return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+
+    def _take(self, locks: tuple[Lock, ...]) -> None:
+        """Where a step locks several tables: all of them first, the later ones with a shorter wait."""
+        if len(locks) < 2:  # one lock is what the statement itself waits for
+            return
+        for lock in locks:
+            if self.session.execute(IS_TABLE, {"name": str(lock.relation)}).scalar():
+                self.session.execute_sql(
+                    f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
+                )
+                set_local(self.session, "lock_timeout", LOCK_WHILE_HOLDING)
+
+    def _captured(self, step: TransactionStep) -> str | None:
+        if step.captures_constraint_on is None:
+            return None
+        table = str(step.captures_constraint_on)
+        return self.session.execute(CREATED_CONSTRAINT, {"table": table}).scalar_one_or_none()
+
+    def _validate(self, statement: Queued, step: ValidateStep) -> Queued:
+        constraint = step.constraint or statement.captured
+        if constraint is None:  # the step before found it valid from the start
+            return self._recorded(statement)
+
+        def unit(_: Timeouts) -> Queued:
+            for name in ("lock_timeout", "statement_timeout"):
+                set_local(self.session, name, timedelta())
+            self.session.execute_sql(
+                f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {quote(constraint)}"
+            )
+            advanced = self.memory.advance(statement)
+            self.session.commit()
+            return advanced
+
+        with (
+            self.session.transactional(),
+            watching(self.session, step=step.describe(), report=self.report),
+        ):
+            try:
+                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            except DBAPIError as error:
+                if sqlstate(error) not in (
+                    CHECK_VIOLATION,
+                    FOREIGN_KEY_VIOLATION,
+                    NOT_NULL_VIOLATION,
+                ):
+                    raise
+                found = rows_against(
+                    self.session.connection, table=step.table, constraint=constraint
+                )
+                self.session.commit()
+                raise self._data_in_the_way(step, found) from error
+
+    # Outside a transaction: ask the catalog first.
+
+    def _build(self, statement: Queued, step: BuildIndexStep) -> Queued:
+        while True:
+            found = self._look(step)
+            if found is None or (found.is_valid and not statement.is_started):
+                break  # if it is there and not ours, PostgreSQL says so as it would to anybody
+            if found.is_valid:
+                return self._recorded(statement)
+            if found.builder is not None:
+                sleep(POLL.total_seconds())  # a killed migrator's backend goes on: let it finish
+            else:
+                self._drop_leftover(step)
+        statement = self._started(statement)
+        self._build_once(step)
+        if (built := self._look(step)) is None or not built.is_valid:
+            raise LeftUnfinished(what_is=f"index {step.index}", step=step.describe())
+        return self._recorded(statement)
+
+    def _build_once(self, step: BuildIndexStep) -> None:
+        try:
+            self._unhurried(step.sql, watched=step.describe())
+        except DBAPIError as error:
+            state = sqlstate(error)
+            if state == DEADLOCK_DETECTED:
+                self._drop_leftover(step)
+                return self._build_once(step)
+            if state != UNIQUE_VIOLATION:
+                raise
+            self._drop_leftover(step)
+            found = duplicate_keys(self.session.connection, step)
+            self.session.commit()
+            raise self._data_in_the_way(step, found) from error
+
+    def _look(self, step: BuildIndexStep | DropIndexStep) -> FoundIndex | None:
+        found = find_index(self.session.connection, schema=step.schema, name=step.index)
+        self.session.commit()
+        return found
+
+    def _drop_leftover(self, step: BuildIndexStep) -> None:
+        if self._look(step) is not None:
+            name = f"{quote(step.schema)}.{quote(step.index)}"
+            self._unhurried(
+                f"DROP INDEX CONCURRENTLY {name}", watched=f"clean up index {step.index}"
+            )
+
+    def _drop(self, statement: Queued, step: DropIndexStep) -> Queued:
+        if not statement.is_started or self._look(step) is not None:
+            statement = self._started(statement)
+            self._unhurried(step.sql, watched=step.describe())
+        return self._recorded(statement)
+
+    def _outside_transaction(self, statement: Queued, step: AutocommitStep) -> Queued:
+        self._unhurried(step.sql, watched=step.describe())
+        return self._recorded(statement)
+
+    def _unhurried(self, sql: str, *, watched: str) -> None:
+        with (
+            watching(self.session, step=watched, report=self.report),
+            self.session.autocommit(),
+            self.session.session_settings(UNHURRIED),
+        ):
+            self.session.execute_sql(sql)
+
+    def _started(self, statement: Queued) -> Queued:
+        statement = self.memory.start(statement)
+        self.session.commit()
+        return statement
+
+    def _recorded(self, statement: Queued) -> Queued:
+        statement = self.memory.advance(statement)
+        self.session.commit()
+        return statement
+
+    def _stop_if_asked(self) -> None:
+        if self.should_stop():
+            raise StoppedBetweenSteps(revision=self.revision)
+
+    def _data_in_the_way(self, step: Step, found: Violations) -> DataInTheWay:
+        return DataInTheWay(
+            revision=self.revision,
+            step=step.describe(),
+            found=found.what,
+            count=found.count,
+            examples=found.examples,
+            query=found.query,
+        )

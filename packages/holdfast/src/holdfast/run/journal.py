@@ -1,0 +1,149 @@
+"""The memory of a revision that runs in steps: what is queued, which step is done, survives a kill.
+
+A step that runs in a transaction is recorded in that transaction, so it is done exactly when the journal says so.
+For the others the catalog is asked first; the journal only knows that they were started.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pydantic import TypeAdapter
+from sqlalchemy import delete, func, insert, select, text, update
+
+from holdfast.plan.new_relations import NewRelations
+from holdfast.plan.steps import Step, from_json, to_json
+from holdfast.progress import Direction
+from holdfast.run.session import LocalSetting, MigrationSession
+from holdfast.run.tables import queue, unfinished
+
+SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A revision whose function has committed something, but whose version row is not written yet."""
+
+    revision: str
+    direction: Direction
+    checksum: str
+    function_ended: bool  # otherwise the rest of the function exists in its source only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """One statement that waits for its turn, or is under way."""
+
+    sql: str
+    new: NewRelations
+    settings: tuple[LocalSetting, ...]
+    today: str  # of the run that queued it: an excuse must hold on that day
+    id: int = 0
+    steps: tuple[Step, ...] | None = None  # planned when its turn comes
+    steps_done: int = 0
+    is_started: bool = False  # of the step under way, where it runs outside a transaction
+    captured: str | None = None  # the name of a constraint that PostgreSQL chose
+
+
+class Journal:
+    """Reads and writes the journal in the migration's own session. Commits are the caller's."""
+
+    def __init__(self, session: MigrationSession) -> None:
+        self.session = session
+
+    def unfinished(self) -> Unfinished | None:
+        """The revision that is half-way; there is at most one."""
+        row = self.session.execute(select(unfinished)).one_or_none()
+        if row is None:
+            return None
+        return Unfinished(
+            revision=row.revision,
+            direction=row.direction,
+            checksum=row.checksum,
+            function_ended=row.function_ended,
+        )
+
+    def open(self, revision: Unfinished, statements: Iterable[Queued]) -> None:
+        """Record, with the work that the function has done so far, what is still to do."""
+        self.session.execute(delete(unfinished))
+        self.session.execute(
+            insert(unfinished).values(
+                revision=revision.revision,
+                direction=revision.direction,
+                checksum=revision.checksum,
+                function_ended=revision.function_ended,
+            )
+        )
+        for statement in statements:
+            self.session.execute(
+                insert(queue).values(
+                    sql=statement.sql,
+                    new_relations=statement.new.to_json(),
+                    settings=SETTINGS.dump_json(statement.settings).decode(),
+                    queued_on=statement.today,
+                )
+            )
+
+    def queued(self) -> tuple[Queued, ...]:
+        """What is still to do, in order."""
+        rows = self.session.execute(select(queue).where(~queue.c.done).order_by(queue.c.id))
+        return tuple(
+            Queued(
+                id=row.id,
+                sql=row.sql,
+                new=NewRelations.from_json(row.new_relations),
+                settings=SETTINGS.validate_json(row.settings),
+                today=row.queued_on,
+                steps=None if row.steps is None else from_json(row.steps),
+                steps_done=row.steps_done,
+                is_started=row.is_started,
+                captured=row.captured,
+            )
+            for row in rows
+        )
+
+    def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
+        """Record the steps of a statement whose turn has come."""
+        self._update(statement, steps=to_json(steps), done=not steps)
+        return replace(statement, steps=steps)
+
+    def start(self, statement: Queued) -> Queued:
+        """Record that a step outside a transaction begins."""
+        self._update(statement, is_started=True)
+        return replace(statement, is_started=True)
+
+    def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
+        """Record that the step under way is done."""
+        steps_done = statement.steps_done + 1
+        captured = captured or statement.captured
+        self._update(
+            statement,
+            steps_done=steps_done,
+            is_started=False,
+            captured=captured,
+            done=steps_done == len(statement.steps or ()),
+        )
+        return replace(statement, steps_done=steps_done, is_started=False, captured=captured)
+
+    def count(self) -> tuple[int, int]:
+        """How many statements of the queue are done, and how many it has."""
+        done = select(func.count()).where(queue.c.done)
+        every = select(func.count()).select_from(queue)
+        return self.session.execute(done).scalar_one(), self.session.execute(every).scalar_one()
+
+    def close(self) -> None:
+        """Forget the revision: the caller's transaction also writes its version row."""
+        self.session.execute(delete(queue))
+        self.session.execute(delete(unfinished))
+
+    def _update(self, statement: Queued, **values: object) -> None:
+        self.session.execute(update(queue).where(queue.c.id == statement.id).values(**values))
+
+
+# The constraint that this transaction has created NOT VALID on a table.
+CREATED_CONSTRAINT = text(
+    """
+    SELECT conname FROM pg_constraint
+    WHERE conrelid = CAST(:table AS regclass) AND NOT convalidated
+      AND xmin::text::bigint = pg_current_xact_id()::text::bigint % 4294967296
+    """
+)

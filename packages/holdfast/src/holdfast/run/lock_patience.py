@@ -1,0 +1,131 @@
+"""Gets a migration its locks so that it always loses to users: wait 10 ms, give everything back, pause, again.
+
+The longest stall of live traffic is the lock_timeout, because whoever wants the table queues behind the one who
+waits. So the timeout is short and the tries are many; while a unit holds a lock that blocks users, the next
+lock gets 1 ms. Only an autovacuum gets one longer try, since it yields to nothing shorter than
+deadlock_timeout. The manual: lock_timeout, deadlock_timeout.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from random import uniform
+from time import monotonic, sleep
+from typing import TypeVar
+
+from sqlalchemy import text
+
+from holdfast.errors.migration import LockNotFree
+from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
+from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.plan.locks import Lock
+from holdfast.progress import AutovacuumIsCancelled, LockBusy, Report
+from holdfast.run.session import MigrationSession
+
+Result = TypeVar("Result")
+
+FIRST_LOCK = timedelta(milliseconds=10)
+LOCK_WHILE_HOLDING = timedelta(milliseconds=1)
+PAUSE = (timedelta(milliseconds=20), timedelta(milliseconds=200))
+BUDGET = timedelta(minutes=30)
+BRIEF_DEADLOCK_CHECK = timedelta(milliseconds=50)
+
+CURRENT_DEADLOCK_TIMEOUT = text(
+    "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
+)
+MAY_SET_DEADLOCK_TIMEOUT = text("SELECT has_parameter_privilege('deadlock_timeout', 'SET')")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long one try may wait for its first lock, and how soon the server looks for deadlocks."""
+
+    lock: timedelta = FIRST_LOCK
+    deadlock: timedelta | None = None
+
+    def apply(self, session: MigrationSession) -> None:
+        """Set them for the transaction that is open or about to open."""
+        set_local(session, "lock_timeout", self.lock)
+        if self.deadlock is not None:
+            set_local(session, "deadlock_timeout", self.deadlock)
+
+
+@dataclass(kw_only=True)
+class LockPatience:
+    """Tries units until their locks are free, within a budget that all of them share."""
+
+    session: MigrationSession
+    report: Report
+    budget: timedelta = BUDGET
+
+    def run(
+        self,
+        unit: Callable[[Timeouts], Result],
+        *,
+        what: str,
+        locks: Callable[[], tuple[Lock, ...]],
+    ) -> Result:
+        """Call `unit` until it gets its locks. It works in a transaction that it leaves open or commits.
+
+        `locks` tells, after a failure, what the unit wanted; it is asked once everything is rolled back.
+        Raises LockNotFree, naming the blockers, when the budget is spent.
+        """
+        limit = monotonic() + self.budget.total_seconds()
+        timeouts = Timeouts()
+        tries = 0
+        while True:
+            try:
+                return unit(timeouts)
+            except Exception as error:
+                self.session.rollback()
+                if sqlstate(error) not in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
+                    raise
+                tries += 1
+                blockers = self._blockers(locks())
+                self.report(LockBusy(what=what, tries=tries, blockers=blockers))
+                if monotonic() > limit:
+                    raise LockNotFree(
+                        what_for=what,
+                        tries=tries,
+                        waited=self.budget,
+                        blockers=_named(blockers),
+                        ways_out=_ways_out(blockers),
+                    ) from error
+                sleep(uniform(*(pause.total_seconds() for pause in PAUSE)))  # noqa: S311  # jitter
+                timeouts = self._next(blockers, what=what)
+
+    def _blockers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
+        try:
+            return blockers_of(self.session.connection, locks)
+        finally:
+            self.session.commit()
+
+    def _next(self, blockers: tuple[Blocker, ...], *, what: str) -> Timeouts:
+        """The short timeouts again, unless only autovacuums are in the way."""
+        if not blockers or any(b.kind is not BlockerKind.AUTOVACUUM for b in blockers):
+            return Timeouts()
+        may_set = self.session.execute(MAY_SET_DEADLOCK_TIMEOUT).scalar_one()
+        seconds = self.session.execute(CURRENT_DEADLOCK_TIMEOUT).scalar_one()
+        self.session.commit()
+        if may_set:
+            timeouts = Timeouts(lock=10 * BRIEF_DEADLOCK_CHECK, deadlock=BRIEF_DEADLOCK_CHECK)
+        else:
+            timeouts = Timeouts(lock=timedelta(seconds=float(seconds)) + 10 * FIRST_LOCK)
+        self.report(AutovacuumIsCancelled(what=what, lock_timeout=timeouts.lock))
+        return timeouts
+
+
+def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
+    """SET LOCAL of a setting that is a duration."""
+    milliseconds = str(round(value.total_seconds() * 1000))
+    session.execute(
+        text("SELECT set_config(:name, :value, true)"), {"name": name, "value": milliseconds}
+    )
+
+
+def _named(blockers: tuple[Blocker, ...]) -> str:
+    return "; ".join(map(str, blockers)) or "nobody who still holds it now"
+
+
+def _ways_out(blockers: tuple[Blocker, ...]) -> str:
+    return "; ".join(blocker.way_out for blocker in blockers) or "look at pg_locks while it runs"
