@@ -150,7 +150,7 @@ class DataFolder:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as held:
-                raise DataFolderInUse(data_dir=self.path, pid=lock.read_text()) from held
+                raise DataFolderInUse(data_dir=self.path, pid=lock.read_text().strip()) from held
             os.pwrite(descriptor, f"{os.getpid():<10}\n".encode(), 0)
             yield
         finally:
