@@ -101,9 +101,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("stock >= 0", name=op.f("ck_products_stock_not_negative")),
         sa.CheckConstraint("price >= 0", name=op.f("ck_products_price_not_negative")),
-        sa.CheckConstraint(
-            "currency ~ '^[A-Z]{3}$'", name=op.f("ck_products_currency_iso_4217")
-        ),
+        sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_products_currency_iso_4217")),
         sa.ForeignKeyConstraint(
             ["subcategory_id"],
             ["subcategories.id"],
@@ -135,9 +133,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("stock >= 0", name=op.f("ck_variants_stock_not_negative")),
         sa.CheckConstraint("price >= 0", name=op.f("ck_variants_price_not_negative")),
-        sa.CheckConstraint(
-            "currency ~ '^[A-Z]{3}$'", name=op.f("ck_variants_currency_iso_4217")
-        ),
+        sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_variants_currency_iso_4217")),
         sa.ForeignKeyConstraint(
             ["product_id"],
             ["products.id"],

@@ -83,12 +83,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         postgresql_with={"fillfactor": 80},
     )
-    op.create_index(
-        op.f("ix_sessions_absolute_expires_at"), "sessions", ["absolute_expires_at"]
-    )
-    op.create_index(
-        op.f("ix_sessions_user_id_is_revoked"), "sessions", ["user_id", "is_revoked"]
-    )
+    op.create_index(op.f("ix_sessions_absolute_expires_at"), "sessions", ["absolute_expires_at"])
+    op.create_index(op.f("ix_sessions_user_id_is_revoked"), "sessions", ["user_id", "is_revoked"])
 
 
 def downgrade() -> None:
