@@ -65,7 +65,9 @@ SHELVES = (
     Shelf(category="Kitchen", name="Mugs", noun="Mug", price=1400, variants=("one", "four")),
     Shelf(category="Outdoors", name="Tents", noun="Tent", price=24900, variants=("two", "four")),
     Shelf(category="Outdoors", name="Packs", noun="Pack", price=9900, variants=("20 l", "40 l")),
-    Shelf(category="Paper", name="Notebooks", noun="Notebook", price=900, variants=("A6", "A5", "A4")),
+    Shelf(
+        category="Paper", name="Notebooks", noun="Notebook", price=900, variants=("A6", "A5", "A4")
+    ),
     Shelf(category="Paper", name="Pens", noun="Pen", price=1200, variants=("fine", "broad")),
 )
 
@@ -162,7 +164,9 @@ def _product(shelf: Shelf, *, subcategory: Subcategory, vendor: Vendor, line: st
     )
 
 
-def _user(email: str, *, role: Role, phone: str | None = None, vendor: Vendor | None = None) -> User:
+def _user(
+    email: str, *, role: Role, phone: str | None = None, vendor: Vendor | None = None
+) -> User:
     return User(
         id=demo_id(email),
         email=email,
