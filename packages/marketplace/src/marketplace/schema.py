@@ -1,10 +1,11 @@
 """The schema of the database: the migrations of this package, and whether they are applied."""
 
-from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+
+from holdfast import migrate
 
 
 def migration_config() -> Config:
@@ -19,7 +20,7 @@ def upgrade(connection: Connection) -> None:
     """Applies what is pending."""
     config = migration_config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    migrate.upgrade(config, "head")
 
 
 def known_revisions() -> tuple[str, ...]:

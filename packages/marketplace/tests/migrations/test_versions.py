@@ -8,8 +8,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.sql.expression import TextClause
 
+from holdfast import migrate
 from holdfast.scratch.dump import schema_dump
-from marketplace.schema import migration_config
+from marketplace.schema import known_revisions, migration_config
 
 INDEXES = text("""
     SELECT regexp_replace(indexdef, 'CREATE (.*) ON public\\.(.*) USING btree', '\\1 ON \\2')
@@ -171,43 +172,40 @@ def test_everything_is_there_after_run_and_goes_step_by_step(
     engine: Engine, config: Config
 ) -> None:
     """Every index, constraint and ON DELETE action; each revert takes what its revision brought."""
-    command.upgrade(config, "head")
+    migrate.upgrade(config, "head")
     assert listed(engine, INDEXES) == BASELINE_INDEXES | ADDED_INDEXES | SESSION_INDEXES
     assert listed(engine, CONSTRAINTS) == BASELINE_CONSTRAINTS | SESSION_CONSTRAINTS
     assert listed(engine, VERSION_COLUMNS) == ADDED_VERSION_COLUMNS
 
-    command.downgrade(config, "-1")
+    migrate.downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES | ADDED_INDEXES
     assert listed(engine, CONSTRAINTS) == BASELINE_CONSTRAINTS
     assert listed(engine, VERSION_COLUMNS) == ADDED_VERSION_COLUMNS
 
-    command.downgrade(config, "-1")
+    migrate.downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES | ADDED_INDEXES
     assert listed(engine, VERSION_COLUMNS) == set()
 
-    command.downgrade(config, "-1")
+    migrate.downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES
     assert listed(engine, CONSTRAINTS) == BASELINE_CONSTRAINTS
 
-    command.downgrade(config, "-1")
+    migrate.downgrade(config, "-1")
     assert listed(engine, INDEXES) == set()
     assert listed(engine, CONSTRAINTS) == set()
 
 
 def test_each_revert_ends_where_its_run_began(engine: Engine, config: Config) -> None:
     """Up, down and up again: the same pg_dump at every revision."""
-    revisions = [
-        revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()
-    ]
     command.ensure_version(config)
     stages = [dump(engine)]
-    for revision in reversed(revisions):
-        command.upgrade(config, revision)
+    for revision in reversed(known_revisions()):
+        migrate.upgrade(config, revision)
         stages.append(dump(engine))
     for before in reversed(stages[:-1]):
-        command.downgrade(config, "-1")
+        migrate.downgrade(config, "-1")
         assert dump(engine) == before
-    command.upgrade(config, "head")
+    migrate.upgrade(config, "head")
     assert dump(engine) == stages[-1]
 
 
