@@ -1,7 +1,11 @@
 """A database with the schema, one with the demo shop, and the API on top of one."""
 
+import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 
 import httpx
@@ -65,16 +69,18 @@ def shop(database_from: Callable[[str, Callable[[str], None]], str]) -> Engine:
 
 
 @pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder for an embedded server: not there yet, and whoever the server runs as can reach it."""
+    folder = Path(tempfile.gettempdir()).resolve() / f"marketplace-{secrets.token_hex(8)}"
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
 def api(shop: Engine) -> Iterator[httpx.Client]:
     """The API on the database of `shop`, served over HTTP."""
     with serving(shop) as client:
         yield client
-
-
-@pytest.fixture
-def api_of() -> Callable[[Engine], "contextmanager[httpx.Client]"]:
-    """The API on the database of an engine, served over HTTP for a block."""
-    return serving
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
 
+PREFIX = "MARKETPLACE_"
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -36,7 +37,7 @@ class Settings(BaseSettings):
     """`DATABASE_URL` as everywhere; all others begin with `MARKETPLACE_`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MARKETPLACE_",
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         frozen=True,
         hide_input_in_errors=True,  # an error must not show a secret
@@ -60,5 +61,10 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        reasons = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
+        reasons = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()]
         raise UnusableSettings(reasons="; ".join(reasons)) from None
+
+
+def _variable(field: str) -> str:
+    """The environment variable of a field; one with an alias is named by it already."""
+    return field if field.isupper() else f"{PREFIX}{field.upper()}"

@@ -44,7 +44,7 @@ def up(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
         app = create_app(settings.model_copy(update={"database_url": secret}))
         serving = Serving(
             address=f"http://{settings.host}:{settings.port}",
-            database=url.set(drivername="postgresql").render_as_string(),
+            database=_shown(url),
             logins=logins,
         )
         server = _Server(uvicorn.Config(app), announce=lambda: announce(serving))
@@ -76,14 +76,14 @@ def _prepare(url: URL) -> tuple[tuple[str, Role], ...]:
             return tuple(demo_data.demo_logins(session))
     except DBAPIError as error:
         raise DatabaseRefused(
-            database=url.render_as_string(),
+            database=_shown(url),
             sqlstate=getattr(error.orig, "sqlstate", None) or "no SQLSTATE",
             reason=_first_line(error),
         ) from error
 
 
 def _require_supported(engine: Engine) -> None:
-    database = engine.url.render_as_string()
+    database = _shown(engine.url)
     try:
         with engine.connect() as connection:
             major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
@@ -95,3 +95,8 @@ def _require_supported(engine: Engine) -> None:
 
 def _first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0].rstrip(".")
+
+
+def _shown(url: URL) -> str:
+    """As psql takes it, with *** for the password."""
+    return url.set(drivername="postgresql").render_as_string()
