@@ -4,8 +4,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
+from holdfast.testing.blockers import holding, wait_until_waiting
 from marketplace.demo_data import demo_id, demo_logins, load_demo_data
 from marketplace.entities import (
     Category,
@@ -21,6 +23,12 @@ from marketplace.entities import (
     Variant,
     Vendor,
 )
+
+LIMIT = 30
+END_WAITING = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
+    WHERE NOT granted AND relation = 'orders'::regclass
+"""
 
 
 def counts(engine: Engine) -> dict[str, int]:
@@ -54,6 +62,24 @@ def test_it_is_loaded_once(migrated: Engine) -> None:
     with ThreadPoolExecutor(2) as threads:
         assert Counter(threads.map(load, range(2))) == {True: 1, False: 1}
     assert load(3) is False
+    assert counts(migrated) == WHOLE_SHOP
+
+
+def test_a_start_that_dies_half_way_leaves_nothing(migrated: Engine) -> None:
+    """All or nothing: the next start loads the whole shop."""
+    url = migrated.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with (
+        holding(url, "LOCK TABLE orders IN SHARE MODE") as killer,
+        ThreadPoolExecutor(1) as other_thread,
+        Session(migrated) as session,
+    ):
+        half = other_thread.submit(load_demo_data, session)
+        wait_until_waiting(url)
+        killer.execute(END_WAITING)
+        assert isinstance(half.exception(LIMIT), OperationalError)
+    assert counts(migrated) == dict.fromkeys(WHOLE_SHOP, 0)
+    with Session(migrated) as session:
+        assert load_demo_data(session) is True
     assert counts(migrated) == WHOLE_SHOP
 
 

@@ -10,16 +10,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-AFTER_ALL_OTHER_COLUMNS = 1_000
-
 
 class Versioned:
     """A mixin for declarative entities: the column `version`, checked and counted by each edit."""
 
     # The default is for rows that come without the ORM: COPY, or an INSERT in plain SQL.
-    version: Mapped[int] = mapped_column(
-        server_default=text("1"), sort_order=AFTER_ALL_OTHER_COLUMNS
-    )
+    version: Mapped[int] = mapped_column(server_default=text("1"))
 
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805  # SQLAlchemy gives the class

@@ -1,5 +1,7 @@
 """Whether this process runs, and whether it can serve."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
@@ -14,13 +16,13 @@ router = APIRouter(tags=["health"])
 class Health(BaseModel):
     """This process answers."""
 
-    status: str = "ok"
+    status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
     """This process can serve; the database is at `revision`."""
 
-    status: str = "ready"
+    status: Literal["ready"] = "ready"
     revision: str
 
 

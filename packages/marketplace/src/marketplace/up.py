@@ -19,6 +19,7 @@ from marketplace.server import owned_database
 from marketplace.settings import Settings
 
 SUPPORTED = range(15, 19)
+GRACE = 10  # seconds for the requests that still run when it is told to stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,12 @@ def up(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
         secret = SecretStr(url.render_as_string(hide_password=False))
         app = create_app(settings.model_copy(update={"database_url": secret}))
         serving = Serving(
-            address=f"http://{settings.host}:{settings.port}",
+            address=f"http://{_in_url(settings.host)}:{settings.port}",
             database=_shown(url),
             logins=logins,
         )
-        server = _Server(uvicorn.Config(app), announce=lambda: announce(serving))
+        config = uvicorn.Config(app, timeout_graceful_shutdown=GRACE)
+        server = _Server(config, announce=lambda: announce(serving))
         server.run(sockets=[listener])
 
 
@@ -95,6 +97,10 @@ def _require_supported(engine: Engine) -> None:
 
 def _first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0].rstrip(".")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _shown(url: URL) -> str:
