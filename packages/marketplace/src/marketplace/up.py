@@ -31,7 +31,7 @@ class Serving:
     logins: tuple[tuple[str, Role], ...]
 
 
-def up(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
+def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
     """Serves until it is told to stop; `announce` is called once requests are answered.
 
     Whatever it started ends with it. Raises `HoldfastError`.
