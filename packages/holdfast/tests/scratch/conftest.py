@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.scratch.folder import fast_folder
 from holdfast.scratch.guardian import remove
-from holdfast.scratch.server import EmbeddedServer, fast_folder
+from holdfast.scratch.server import EmbeddedServer
 
 
 @contextmanager

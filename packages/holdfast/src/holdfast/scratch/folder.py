@@ -38,6 +38,7 @@ OURS = frozenset({"owner.pid", PGDATA, "server.log", "server.log.old", "socket"}
 NEW = "initdb-"  # pgdata, while initdb works on it
 # The address of a socket holds 104 bytes on macOS, 108 on Linux, and ends with a zero byte.
 LONGEST_SOCKET = 103
+ROOM_IN_MEMORY = 2 * 1024**3
 # Prints the first of the folders, from / on, that cannot be entered.
 WALK = """
 for step do
@@ -99,6 +100,17 @@ def server_user(name: str) -> ServerUser:
     return ServerUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
 
 
+def fast_folder() -> Path:
+    """The file system in memory where it has room, otherwise the temp folder.
+
+    A database is 300 files: a new one takes 10 ms there, and up to 200 ms on a disk.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - what we put there has a name that nobody can guess
+    if memory.is_dir() and shutil.disk_usage(memory).free >= ROOM_IN_MEMORY:
+        return memory
+    return Path(tempfile.gettempdir())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFolder:
     """The layout of a data folder, and what must hold before a server may run in it."""
@@ -151,6 +163,7 @@ class DataFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as held:
                 raise DataFolderInUse(data_dir=self.path, pid=lock.read_text().strip()) from held
+            # In place and padded, so that there is a pid to read at every moment.
             os.pwrite(descriptor, f"{os.getpid():<10}\n".encode(), 0)
             yield
         finally:
@@ -167,8 +180,10 @@ class DataFolder:
         try:
             yield new
             new.rename(self.pgdata)
-        finally:
+        except BaseException:
+            kill_all(new)
             shutil.rmtree(new, ignore_errors=True)
+            raise
 
     def new_log(self) -> BinaryIO:
         """An empty log; that of the start before is kept beside it."""

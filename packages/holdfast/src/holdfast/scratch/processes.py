@@ -5,6 +5,7 @@ psutil comes with the extra `holdfast[scratch]`; `server.binary` says so before 
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,34 +76,35 @@ def postmaster(pgdata: Path) -> "psutil.Process | None":
 
 
 def has_ended(process: "psutil.Process") -> bool:
-    """Whether it is gone; our own child is then reaped."""
-    try:
+    """Whether it is gone; a child of ours is then reaped, another's may stay a zombie for ever."""
+    with suppress(psutil.TimeoutExpired):
         process.wait(0)
-    except psutil.TimeoutExpired:
-        return False
+        return True
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
     return True
 
 
 def shut_down(process: "psutil.Process", *, how: Sequence[tuple[int, float]] = FAST) -> None:
     """Ends a server, if need be harder and harder."""
     for number, patience in how:
-        with suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-            process.wait(patience)
-        if has_ended(process):
-            return
+        limit = time.monotonic() + patience
+        while time.monotonic() < limit:
+            if has_ended(process):
+                return
+            time.sleep(0.005)
 
 
 def kill_all(folder: Path) -> None:
     """Ends at once what works in a folder: also without its postmaster, also what it starts."""
-    for _ in range(5):
-        found = list(_working_in(folder))
+    limit = time.monotonic() + 10
+    while (found := list(_working_in(folder))) and time.monotonic() < limit:
         for process in found:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(found, timeout=10)
-        if not found:
-            return
+        time.sleep(0.005)
 
 
 def _working_in(folder: Path) -> "Iterator[psutil.Process]":
