@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import running_server_url
 from marketplace.server import DATABASE
 
@@ -156,7 +157,7 @@ def test_up_killed_and_up_again(data_dir: Path) -> None:
         assert [item["name"] for item in page["items"]] == ["AAA", "Alder Chair", "Alder Knife"]
         server = postmaster(data_dir)
         assert second.end(signal.SIGINT) == 130
-        assert not server.is_running()
+        assert has_ended(server)
 
 
 def test_a_second_one_on_the_same_folder(data_dir: Path) -> None:
@@ -173,7 +174,7 @@ def test_a_second_one_on_the_same_folder(data_dir: Path) -> None:
         assert first.get("/readyz").status_code == 200
         server = postmaster(data_dir)
         assert first.end(signal.SIGTERM) == 0
-        assert not server.is_running()
+        assert has_ended(server)
 
 
 def test_a_taken_port(data_dir: Path) -> None:

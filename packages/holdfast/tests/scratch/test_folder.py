@@ -19,6 +19,7 @@ from holdfast.errors.scratch import (
     UnknownServerUser,
 )
 from holdfast.scratch.folder import server_user
+from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import EmbeddedServer
 
 IS_ROOT = os.geteuid() == 0
@@ -147,7 +148,7 @@ def test_an_orphan_without_its_socket_is_replaced(new_dir: Path) -> None:
     shutil.rmtree((deep / "socket").readlink())
     with EmbeddedServer(deep) as server:
         assert not server.adopted
-        assert not owner.postmaster.is_running()
+        assert has_ended(owner.postmaster)
         psycopg.connect(server.url()).close()
 
 
