@@ -1,6 +1,7 @@
 """Every error over HTTP is a problem of RFC 9457 with a stable code."""
 
 import httpx
+from sqlalchemy import Engine, text
 
 
 def test_no_such_path(api: httpx.Client) -> None:
@@ -24,6 +25,24 @@ def test_no_such_method(api: httpx.Client) -> None:
     answer = api.delete("/products")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "GET"
+
+
+def test_a_mistake_of_ours(api: httpx.Client, shop: Engine) -> None:
+    """500 says nothing of what went wrong inside."""
+    with shop.begin() as connection:
+        connection.execute(text("ALTER TABLE products RENAME TO goods"))
+    answer = api.get("/products")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {
+            "type": "about:blank",
+            "title": "Internal Server Error",
+            "status": 500,
+            "code": "internal_error",
+            "detail": "Something is wrong on our side.",
+        },
+    )
 
 
 def test_the_documentation_names_them(api: httpx.Client) -> None:

@@ -16,11 +16,16 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import running_server_url
+from marketplace.errors import UnsupportedServer
 from marketplace.server import DATABASE
+from marketplace.settings import Settings
+from marketplace.up import serve
 
 COMMAND = Path(sys.executable).parent / "marketplace"
 LIMIT = 60
@@ -207,6 +212,15 @@ def test_a_database_out_of_reach() -> None:
     assert status == 3
     assert error.startswith("error: No connection to postgresql://me:***@127.0.0.1:")
     assert len(error.splitlines()) == 3
+
+
+def test_a_server_that_is_not_supported(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found before anything is written to it."""
+    monkeypatch.setattr("marketplace.up.SUPPORTED", range(1, 2))
+    settings = Settings(database_url=SecretStr(database), port=free_port())
+    with pytest.raises(UnsupportedServer):
+        serve(settings, announce=lambda _: None)
+    assert schema_dump(database) == ""
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,15 @@ class Problem(Exception):
 
 
 @dataclass(kw_only=True, eq=False)
+class InvalidRequest(Problem):
+    """A parameter or a part of the body is not as documented."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid_request"
+    detail = "The request is not valid: see errors."
+
+
+@dataclass(kw_only=True, eq=False)
 class ProductNotFound(Problem):
     """No product has this id."""
 
@@ -92,14 +101,24 @@ class MigrationsPending(Problem):
     detail = "The database is at revision {applied}; this version needs {head}."
 
 
+@dataclass(kw_only=True, eq=False)
+class InternalError(Problem):
+    """A mistake of this service; its log has the rest."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "internal_error"
+    detail = "Something is wrong on our side."
+
+
 def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """What a route says about its problems in OpenAPI; an invalid request can reach every route."""
-    statuses = {int(problem.status): problem.__doc__ or "" for problem in problems}
-    statuses |= {int(HTTPStatus.UNPROCESSABLE_ENTITY): "The request is not valid."}
+    """What a route says about its problems in OpenAPI."""
     schema = {"schema": {"$ref": REFERENCE.format(model=ProblemDetails.__name__)}}
+    meanings: dict[int, list[str]] = {}
+    for problem in problems:
+        meanings.setdefault(int(problem.status), []).append(f"`{problem.code}`: {problem.__doc__}")
     return {
-        status: {"description": text, "content": {MEDIA_TYPE: schema}}
-        for status, text in statuses.items()
+        status: {"description": "\n\n".join(texts), "content": {MEDIA_TYPE: schema}}
+        for status, texts in meanings.items()
     }
 
 
@@ -118,53 +137,44 @@ def answer_with_problems(app: FastAPI) -> None:
     app.exception_handler(Exception)(_on_bug)
 
 
-def _answer(
-    *,
-    status: HTTPStatus,
-    code: str,
-    detail: str,
-    errors: list[Fault] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    problem = ProblemDetails(
-        title=status.phrase, status=status, code=code, detail=detail, errors=errors
-    )
-    return JSONResponse(
-        problem.model_dump(exclude_none=True), status, headers, media_type=MEDIA_TYPE
+def _answer(details: ProblemDetails, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    body = details.model_dump(exclude_none=True)
+    return JSONResponse(body, details.status, headers, media_type=MEDIA_TYPE)
+
+
+def _details(problem: Problem, *, errors: list[Fault] | None = None) -> ProblemDetails:
+    return ProblemDetails(
+        title=problem.status.phrase,
+        status=problem.status,
+        code=problem.code,
+        detail=str(problem),
+        errors=errors,
     )
 
 
 async def _on_problem(_: Request, problem: Problem) -> JSONResponse:
-    return _answer(status=problem.status, code=problem.code, detail=str(problem))
+    return _answer(_details(problem))
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-    return _answer(
-        status=HTTPStatus.UNPROCESSABLE_ENTITY,
-        code="invalid_request",
-        detail="The request is not valid: see errors.",
-        errors=[
-            Fault(where=".".join(map(str, fault["loc"])), what=fault["msg"])
-            for fault in error.errors()
-        ],
-    )
+    faults = [
+        Fault(where=".".join(map(str, fault["loc"])), what=fault["msg"]) for fault in error.errors()
+    ]
+    return _answer(_details(InvalidRequest(), errors=faults))
 
 
 async def _on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
     """What FastAPI answers by itself."""
     status = HTTPStatus(error.status_code)
-    return _answer(
+    details = ProblemDetails(
+        title=status.phrase,
         status=status,
         code=CODES_OF_FASTAPI.get(status, f"http_{status:d}"),
         detail=f"{status.description or status.phrase}.",
-        headers=error.headers,
     )
+    return _answer(details, headers=error.headers)
 
 
 async def _on_bug(_: Request, __: Exception) -> JSONResponse:
     """The server that runs us logs the traceback."""
-    return _answer(
-        status=HTTPStatus.INTERNAL_SERVER_ERROR,
-        code="internal_error",
-        detail="Something is wrong on our side.",
-    )
+    return _answer(_details(InternalError()))
