@@ -132,8 +132,7 @@ class DataFolder:
         """Creates what is missing; refuses, untouched, what is not ours or out of reach."""
         self._require_way_to(self.path)
         for folder in (*reversed(self.path.parents), self.path):
-            if not folder.exists():
-                self._make(folder)
+            self._make(folder)
         self._require_owner(self.path, os.geteuid())
         for name in sorted(entry.name for entry in self.path.iterdir()):
             if name not in OURS and not name.startswith(NEW):
@@ -215,9 +214,13 @@ class DataFolder:
             raise FolderOutOfReach(folder=closed, user=self.user.name)
 
     def _make(self, folder: Path) -> None:
+        if folder.exists():
+            return
         try:
-            folder.mkdir(exist_ok=True)  # another start may be faster
+            folder.mkdir()
             folder.chmod(self.user.folder_mode)  # whatever the umask
+        except FileExistsError:
+            return  # another start was faster
         except OSError as error:
             raise FolderNotCreated(folder=folder, reason=str(error.strerror)) from error
 

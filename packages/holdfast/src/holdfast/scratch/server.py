@@ -222,7 +222,8 @@ class EmbeddedServer:
         return None
 
     def _did_not_start(self, reason: str) -> ServerDidNotStart:
-        lines = self._folder.log.read_text(errors="replace").splitlines()
+        log = self._folder.log
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         said = "\n".join(lines[-15:])
         return ServerDidNotStart(data_dir=self._folder.path, reason=reason, said=said)
 
