@@ -39,17 +39,45 @@ class UnknownServerUser(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class BinariesOutOfReach(HoldfastError):
+    """The user whom PostgreSQL runs as cannot enter the folder of the programs."""
+
+    folder: Path
+    user: str
+    what = "The programs of the embedded PostgreSQL lie behind {folder}, closed to {user}."
+    why = (
+        "PostgreSQL refuses to run as root, so it runs as {user}; permissions of folders that are "
+        "not its own stay as they are."
+    )
+    remedy = (
+        "Install where {user} can read (not below a home folder), or run as an ordinary user, or "
+        "use a PostgreSQL of your own by its URL, or: chmod o+x '{folder}'"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class FolderOutOfReach(HoldfastError):
-    """The user whom PostgreSQL runs as cannot enter a folder."""
+    """The user whom PostgreSQL runs as cannot enter a folder on the way to the data."""
 
     folder: Path
     user: str
     what = "The folder {folder} is closed to {user}."
     why = (
-        "The embedded PostgreSQL runs as {user} (it refuses to run as root) and has to pass there; "
+        "PostgreSQL runs as {user} (it refuses to run as root) and has to enter that folder; "
         "permissions of folders that are not its own stay as they are."
     )
-    remedy = "Choose a data folder that {user} can reach: --data-dir DIR; or: chmod o+x '{folder}'"
+    remedy = "Choose a folder that {user} can reach: --data-dir DIR; or: chmod o+x '{folder}'"
+
+
+@dataclass(kw_only=True, eq=False)
+class FolderNotCreated(HoldfastError):
+    """The operating system refused a new folder."""
+
+    folder: Path
+    reason: str
+    what = "The folder {folder} could not be created: {reason}."
+    why = "The data of the embedded PostgreSQL would lie in it."
+    remedy = "Choose another one: --data-dir DIR"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -106,7 +134,18 @@ class ServerDidNotStart(HoldfastError):
 
     data_dir: Path
     reason: str
-    log: str
+    said: str
     what = "The embedded PostgreSQL in {data_dir} did not start: {reason}."
-    why = "It said last:\n{log}"
+    why = "It said last:\n{said}"
     remedy = "Mend that and start again; a fresh folder is another way: --data-dir DIR"
+
+
+@dataclass(kw_only=True, eq=False)
+class SchemaNotDumped(HoldfastError):
+    """pg_dump could not read a database."""
+
+    database: str
+    said: str
+    what = "The schema of the database {database} could not be read."
+    why = "pg_dump said:\n{said}"
+    remedy = "Mend that and run this again; it has only read."

@@ -1,28 +1,49 @@
 """The schema of a database as text, for comparing two of them.
 
-From `pg_dump --schema-only`, without what differs between two equal schemas: comments, the session
-settings at its head, the random key of `\\restrict`. The schema `holdfast` (our own records) is
-left out.
+From `pg_dump --schema-only`, without what differs between two equal schemas: headings, session
+settings, the random key of `\\restrict`, owners. The schema `holdfast` (our own records) is left out.
 """
 
+import os
 import re
 import subprocess
 
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from holdfast.errors.scratch import SchemaNotDumped
 from holdfast.scratch.server import binary
 
 # pg_dump reads every server up to its own major version.
 NEWEST = 18
+# Whole shapes that pg_dump writes, so that no line of a function's body is taken for one.
 NOISE = re.compile(
-    r"^(--.*|\\(un)?restrict .*|SET .*|SELECT pg_catalog\.set_config\(.*)$\n?", re.MULTILINE
+    r"^(--\n-- (Name|PostgreSQL database dump).*\n--"
+    r"|-- Dumped (from|by) .*"
+    r"|\\(un)?restrict \w+"
+    r"|SET (\w+_timeout|client_encoding|standard_conforming_strings|check_function_bodies|xmloption"
+    r"|client_min_messages|row_security|default_tablespace|default_table_access_method) = .*;"
+    r"|SELECT pg_catalog\.set_config\('search_path', '', false\);)\n",
+    re.MULTILINE,
 )
 
 
 def schema_dump(url: str) -> str:
-    """The statements that make the schema, one blank line between them."""
+    """The statements that make the schema, blank lines between them; nothing for none."""
+    target = conninfo_to_dict(url)
+    password = {"PGPASSWORD": str(target.pop("password"))} if "password" in target else {}
     dump = subprocess.run(
-        [binary("pg_dump", major=NEWEST), "--schema-only", "--exclude-schema=holdfast", url],
-        check=True,
+        [
+            binary("pg_dump", major=NEWEST),
+            "--schema-only",
+            "--no-owner",
+            "--exclude-schema=holdfast",
+            make_conninfo("", **target),
+        ],
+        check=False,
         capture_output=True,
         text=True,
-    ).stdout
-    return re.sub(r"\n{3,}", "\n\n", NOISE.sub("", dump)).strip() + "\n"
+        env={**os.environ, **password},
+    )
+    if dump.returncode:
+        raise SchemaNotDumped(database=str(target.get("dbname")), said=dump.stderr.strip())
+    return re.sub(r"\n{3,}", "\n\n", NOISE.sub("", dump.stdout)).strip()

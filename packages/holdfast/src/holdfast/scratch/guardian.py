@@ -1,7 +1,7 @@
 """Outlives the owner of a temporary server: at its death, ends the server and removes the folder.
 
-`guardian.py FOLDER`, standard input: a pipe of which only the owner has the other end. However the
-owner ends, kill -9 included, the system closes that end.
+`guardian.py FOLDER`; standard input is a pipe of which only the owner has the other end. However
+the owner ends, kill -9 included, the system closes that end.
 """
 
 import shutil
@@ -12,34 +12,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdfast.scratch.processes import kill_all
+from holdfast.scratch.folder import PGDATA, USER_FOR_ROOT, remove_socket_folder, server_user
+from holdfast.scratch.processes import IMMEDIATE, kill_all, postmaster, shut_down
 
-# A Ctrl-C, a closed terminal or the end of a CI job is for the owner: what follows is clean-up.
-NOT_FOR_US = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# A Ctrl-C, a closed terminal, the end of a CI job are for the owner: what follows is clean-up.
+FOR_THE_OWNER = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[None]:
-    """For the block a guardian waits; after it nothing works in the folder, and it is gone."""
-    command = [sys.executable, "-P", "-m", "holdfast.scratch.guardian", str(folder)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, cwd="/", start_new_session=True
-    ) as guardian:
-        try:
-            yield
-        finally:
-            remove(folder)
-            guardian.communicate()
+    """After the block, or the death of this process, the folder is gone and nothing works in it."""
+    guardian = subprocess.Popen(
+        [sys.executable, "-P", "-m", "holdfast.scratch.guardian", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        remove(folder)
+        guardian.communicate()
 
 
 def remove(folder: Path) -> None:
     """Ends what works in the folder and removes it; fine when there is nothing."""
+    server = postmaster(folder / PGDATA)
+    if server:
+        shut_down(server, how=IMMEDIATE)
     kill_all(folder)
+    remove_socket_folder(folder, server_user(USER_FOR_ROOT))
     shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    for number in NOT_FOR_US:
+    for number in FOR_THE_OWNER:
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
     remove(Path(sys.argv[1]))

@@ -5,17 +5,20 @@ psutil comes with the extra `holdfast[scratch]`; `server.binary` says so before 
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 with suppress(ImportError):
     import psutil
 
-NAMES = frozenset({"postgres", "initdb"})
-# Fast shutdown, then without a last checkpoint (recovery follows), then by force: and for how long.
-SHUTDOWN = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
+# What to send, and for how long to wait (s). Fast shutdown: sessions end, a last checkpoint.
+FAST = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 10))
+# Immediate shutdown: no checkpoint; unlike SIGKILL it gives the shared memory back.
+IMMEDIATE = FAST[1:]
 
 
 class RunAs(TypedDict, total=False):
@@ -24,6 +27,26 @@ class RunAs(TypedDict, total=False):
     user: int
     group: int
     extra_groups: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PidFile:
+    """What PostgreSQL writes into postmaster.pid, line by line."""
+
+    pid: str
+    port: str
+    socket: str
+    status: str
+
+
+def pid_file(pgdata: Path) -> PidFile:
+    """All empty when there is none; later lines are empty while the server starts."""
+    try:
+        text = (pgdata / "postmaster.pid").read_text()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        text = ""
+    lines = [*(line.strip() for line in text.splitlines()), *[""] * 8]
+    return PidFile(pid=lines[0], port=lines[3], socket=lines[4], status=lines[7])
 
 
 def launch(
@@ -42,53 +65,56 @@ def launch(
     )
 
 
-def postmaster_of(pgdata: Path) -> "psutil.Process | None":
-    """The living server of a data folder, by its postmaster.pid; never another's process."""
+def postmaster(pgdata: Path) -> "psutil.Process | None":
+    """The living server of a data folder, and no other process that has its pid by now."""
     try:
-        process = psutil.Process(int(pid_file_lines(pgdata)[0]))
-        is_it = process.name() in NAMES and Path(process.cwd()) == pgdata
+        process = psutil.Process(int(pid_file(pgdata).pid))
+        is_it = process.name() == "postgres" and Path(process.cwd()) == pgdata
     except (ValueError, psutil.Error):
         return None
     return process if is_it else None
 
 
-def pid_file_lines(pgdata: Path) -> tuple[str, ...]:
-    """postmaster.pid: pid, folder, start time, port, socket folder, host, memory, status."""
-    try:
-        text = (pgdata / "postmaster.pid").read_text()
-    except (FileNotFoundError, PermissionError):
-        text = ""
-    return (*(line.strip() for line in text.splitlines()), *[""] * 8)[:8]
+def has_ended(process: "psutil.Process") -> bool:
+    """Whether it is gone; a child of ours is then reaped, another's may stay a zombie for ever."""
+    with suppress(psutil.TimeoutExpired):
+        process.wait(0)
+        return True
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
-def working_in(folder: Path) -> "Iterator[psutil.Process]":
-    """The PostgreSQL processes at work in a folder, those included whose postmaster is dead."""
+def shut_down(process: "psutil.Process", *, how: Sequence[tuple[int, float]] = FAST) -> None:
+    """Ends a server, if need be harder and harder."""
+    for number, patience in how:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+        limit = time.monotonic() + patience
+        while time.monotonic() < limit:
+            if has_ended(process):
+                return
+            time.sleep(0.005)
+
+
+def kill_all(folder: Path) -> None:
+    """Ends at once what works in a folder: also without its postmaster, also what it starts."""
+    limit = time.monotonic() + 10
+    while (found := list(_working_in(folder))) and time.monotonic() < limit:
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        time.sleep(0.005)
+
+
+def _working_in(folder: Path) -> "Iterator[psutil.Process]":
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.name() in NAMES and _works_in(process, folder):
+        with suppress(psutil.Error):  # ended meanwhile, or another user's
+            if process.name() in {"postgres", "initdb"} and _works_in(process, folder):
                 yield process
 
 
 def _works_in(process: "psutil.Process", folder: Path) -> bool:
-    if Path(process.cwd()).is_relative_to(folder):
-        return True
-    return any(Path(word).is_relative_to(folder) for word in process.cmdline())
-
-
-def shut_down(process: "psutil.Process") -> None:
-    """Ends a server: its sessions are cut off, its data is safe."""
-    for order, patience in SHUTDOWN:
-        with suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
-            process.send_signal(order)
-            process.wait(patience)
-        if not process.is_running():
-            return
-
-
-def kill_all(folder: Path) -> None:
-    """Ends at once whatever works in a folder, also what it starts meanwhile."""
-    while found := list(working_in(folder)):
-        for process in found:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(found, timeout=10)
+    """Before it has changed into its folder, a server has it among its arguments."""
+    places = [process.cwd(), *process.cmdline()]
+    return any(Path(place).is_relative_to(folder) for place in places)

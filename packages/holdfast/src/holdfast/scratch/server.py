@@ -8,7 +8,6 @@ gets there may do everything, so no password is asked (trust authentication).
 import os
 import secrets
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,23 +18,52 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from holdfast.errors.scratch import ScratchNotInstalled, ServerDidNotStart, UnsupportedMajor
+from holdfast.errors.scratch import (
+    BinariesOutOfReach,
+    ScratchNotInstalled,
+    ServerDidNotStart,
+    UnsupportedMajor,
+)
 from holdfast.scratch import processes
-from holdfast.scratch.folder import DataFolder, server_user
+from holdfast.scratch.folder import (
+    PGDATA,
+    USER_FOR_ROOT,
+    DataFolder,
+    fast_folder,
+    remove_socket_folder,
+    server_user,
+)
 from holdfast.scratch.guardian import guarded
+from holdfast.scratch.processes import PidFile
 
 if TYPE_CHECKING:
     import psutil
 
 INSTALLED = MappingProxyType({16: "pginstall", 18: "pginstall18"})
-USER_FOR_ROOT = "nobody"
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-DEVELOPMENT = MappingProxyType({"shared_buffers": "64MB", "max_connections": "100"})
+DEVELOPMENT = MappingProxyType(
+    {"listen_addresses": "", "port": "5432", "shared_buffers": "64MB", "max_connections": "100"}
+)
 # What is thrown away needs no crash safety. Autovacuum would come in between at random.
 TEMPORARY = MappingProxyType(
-    {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+    {
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "max_wal_size": "128MB",
+        "autovacuum": "off",
+    }
 )
-INITDB = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+# Over TCP, should `settings` ask for it, nobody gets in without a pg_hba.conf that says so.
+INITDB = (
+    "--username=postgres",
+    "--auth-local=trust",
+    "--auth-host=reject",
+    "--encoding=UTF8",
+    "--locale=C.UTF-8",
+)
+# Nothing that makes one machine differ from the next, no PG* variable of ours.
+ENVIRONMENT = MappingProxyType({"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"})
 
 
 def binary(name: str, *, major: int = 18) -> Path:
@@ -49,10 +77,10 @@ def binary(name: str, *, major: int = 18) -> Path:
 
 
 class EmbeddedServer:
-    """A PostgreSQL server with a lifetime: runs inside `with`, or from `start` to `stop`.
+    """A PostgreSQL server with a lifetime: that of a `with` block, or from `start` to `stop`.
 
-    `user` is whom it runs as when we are root. A server that outlived its owner is adopted with the
-    settings it was started with.
+    It does not end with its owner's death: the next `start` on the folder adopts it, with the
+    settings it has. `user` is whom it runs as when we are root.
     """
 
     adopted = False
@@ -68,46 +96,45 @@ class EmbeddedServer:
     ) -> None:
         self._postgres = binary("postgres", major=major)
         self._initdb = binary("initdb", major=major)
-        self._folder = DataFolder(path=data_dir.resolve(), user=server_user(user))
         self._major = major
+        self._folder = DataFolder(path=data_dir.resolve(), user=server_user(user))
         self._settings = {**DEVELOPMENT, **settings}
         self._patience = patience.total_seconds()
         self._lifetime = ExitStack()
-        self._socket: Path | None = None
+        self._ready: PidFile | None = None
 
     @property
     def pgdata(self) -> Path:
-        """What PostgreSQL calls the data directory."""
+        """What PostgreSQL calls the data directory; inside `data_dir`."""
         return self._folder.pgdata
 
     def start(self) -> None:
-        """Takes the lock, makes what is missing, adopts an orphan or starts."""
-        self._folder.user.require_way_to(self._postgres.parent)
-        self._folder.require_ours()
-        self._folder.make()
+        """Takes the lock, makes what is missing, adopts an orphan or starts a server."""
+        self._require_binaries()
+        self._folder.prepare()
         with ExitStack() as undo:
             undo.enter_context(self._folder.claimed())
             self._folder.require_major(self._major)
             if not self.pgdata.exists():
                 self._make_pgdata()
-            socket = self._folder.socket_folder()
-            undo.callback(self._folder.remove_socket_folder)
-            self.adopted = self._adopt(undo, socket)
-            if not self.adopted:
-                self._run(undo, socket)
-            self._socket = socket
+            undo.callback(remove_socket_folder, self._folder.path, self._folder.user)
+            self._ready = self._adopt(undo)
+            self.adopted = self._ready is not None
+            if not self._ready:
+                self._clear_away()
+                self._ready = self._run(undo)
             self._lifetime = undo.pop_all()
 
     def stop(self) -> None:
-        """Cuts off the sessions, ends the server in order and gives the folder free."""
+        """Cuts off the sessions, ends the server in order, gives the folder free."""
         self._lifetime.close()
-        self._socket = None
+        self._ready = None
 
     def url(self, database: str = "postgres") -> str:
         """For libpq and for SQLAlchemy."""
-        if self._socket is None:
+        if self._ready is None:
             raise RuntimeError("the server is not running: start() it first")
-        return _url(self._socket, database)
+        return _url(self._ready, database)
 
     def __enter__(self) -> Self:
         self.start()
@@ -121,85 +148,95 @@ class EmbeddedServer:
     ) -> None:
         self.stop()
 
+    def _require_binaries(self) -> None:
+        user = self._folder.user
+        closed = user.first_closed(self._postgres.parent)
+        if closed:
+            raise BinariesOutOfReach(folder=closed, user=user.name)
+
     def _make_pgdata(self) -> None:
+        unsynced = ("--no-sync",) if self._settings.get("fsync") == "off" else ()
         with self._folder.new_pgdata() as new:
             made = subprocess.run(
-                [self._initdb, "--pgdata", new, *INITDB, *self._unsynced()],
+                [self._initdb, "--pgdata", new, *INITDB, *unsynced],
                 check=False,
                 capture_output=True,
                 text=True,
                 cwd="/",
-                env=_environment(),
+                env=ENVIRONMENT,
                 **self._folder.user.run_as,
             )
             if made.returncode:
+                said = made.stderr.strip()
                 raise ServerDidNotStart(
-                    data_dir=self._folder.path, reason="initdb failed", log=made.stderr.strip()
+                    data_dir=self._folder.path, reason="initdb failed", said=said
                 )
 
-    def _unsynced(self) -> tuple[str, ...]:
-        return ("--no-sync",) if self._settings.get("fsync") == "off" else ()
-
-    def _adopt(self, undo: ExitStack, socket: Path) -> bool:
-        orphan = processes.postmaster_of(self.pgdata)
-        if orphan is None or processes.pid_file_lines(self.pgdata)[4] != str(socket):
-            self._clear_away(orphan)
-            return False
+    def _adopt(self, undo: ExitStack) -> PidFile | None:
+        orphan = processes.postmaster(self.pgdata)
+        if orphan is None:
+            return None
+        if processes.pid_file(self.pgdata).socket != str(self._folder.socket_folder()):
+            processes.shut_down(orphan)  # its socket is gone, nobody reaches it any more
+            return None
         undo.callback(processes.shut_down, orphan)
-        return self._is_ready(orphan)
+        return self._wait_until_ready(orphan)
 
-    def _clear_away(self, orphan: "psutil.Process | None") -> None:
-        """What is left of a dead server, or of one that we cannot reach.
+    def _clear_away(self) -> None:
+        """What a killed server left. PostgreSQL does not start while one of its processes lives.
 
-        PostgreSQL does not start while a process of the old one lives. And it takes a process that
-        got the pid of the old one meanwhile for the old one.
+        Nor when its pid is by now that of another process of the same user.
         """
-        if orphan is not None:
-            processes.shut_down(orphan)
-        processes.kill_all(self.pgdata)
-        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        left = self.pgdata / "postmaster.pid"
+        if left.exists():
+            processes.kill_all(self.pgdata)
+            left.unlink(missing_ok=True)
 
-    def _run(self, undo: ExitStack, socket: Path) -> None:
-        fixed = {"listen_addresses": "", "port": "5432", "unix_socket_directories": str(socket)}
-        settings = {**fixed, **self._settings}
+    def _run(self, undo: ExitStack) -> PidFile:
+        socket = self._folder.new_socket_folder()
+        settings = {**self._settings, "unix_socket_directories": str(socket)}
         words = [word for item in settings.items() for word in ("-c", "=".join(item))]
         with self._folder.new_log() as log:
             process = processes.launch(
                 [self._postgres, "-D", self.pgdata, *words],
                 log=log,
-                env=_environment(),
+                env=ENVIRONMENT,
                 run_as=self._folder.user.run_as,
             )
         undo.callback(processes.shut_down, process)
-        if not self._is_ready(process):
-            raise self._not_started("it ended at once")
+        ready = self._wait_until_ready(process)
+        if not ready:
+            raise self._did_not_start("it ended at once")
+        return ready
 
-    def _is_ready(self, process: "psutil.Process") -> bool:
-        """Waits until it takes connections; false when it ended instead."""
+    def _wait_until_ready(self, process: "psutil.Process") -> PidFile | None:
+        """Until it takes connections; nothing when it ended instead."""
         limit = time.monotonic() + self._patience
-        while time.monotonic() < limit:
-            lines = processes.pid_file_lines(self.pgdata)
-            if (lines[0], lines[7]) == (str(process.pid), "ready"):
-                return True
-            if not process.is_running() or process.status() == "zombie":
-                process.wait(0)
-                return False
+        while not processes.has_ended(process):
+            file = processes.pid_file(self.pgdata)
+            if (file.pid, file.status) == (str(process.pid), "ready"):
+                return file
+            if time.monotonic() > limit:
+                raise self._did_not_start(f"it was not ready after {self._patience:g} s")
             time.sleep(0.01)
-        raise self._not_started(f"not ready after {self._patience:g} s")
+        return None
 
-    def _not_started(self, reason: str) -> ServerDidNotStart:
-        lines = self._folder.log.read_text(errors="replace").splitlines()
-        return ServerDidNotStart(
-            data_dir=self._folder.path, reason=reason, log="\n".join(lines[-15:])
-        )
+    def _did_not_start(self, reason: str) -> ServerDidNotStart:
+        log = self._folder.log
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        said = "\n".join(lines[-15:])
+        return ServerDidNotStart(data_dir=self._folder.path, reason=reason, said=said)
 
 
 @contextmanager
 def temporary_server(
-    *, major: int = 18, settings: Mapping[str, str] = NO_SETTINGS
+    *, major: int = 18, settings: Mapping[str, str] = NO_SETTINGS, parent: Path | None = None
 ) -> Iterator[EmbeddedServer]:
-    """A server in a folder of its own; gone after the block, also when this process is killed."""
-    folder = Path(tempfile.gettempdir()).resolve() / f"holdfast-{secrets.token_hex(8)}"
+    """A server in a folder of its own; gone after the block, also when this process is killed.
+
+    `parent` is where its folder lies: in memory where there is room. For gigabytes name a disk.
+    """
+    folder = (parent or fast_folder()).resolve() / f"holdfast-{secrets.token_hex(8)}"
     with (
         guarded(folder),
         EmbeddedServer(folder, major=major, settings={**TEMPORARY, **settings}) as server,
@@ -209,17 +246,14 @@ def temporary_server(
 
 def running_server_url(data_dir: Path, database: str = "postgres") -> str | None:
     """The URL of a server that another process owns, when it is running; takes no lock."""
-    folder = DataFolder(path=data_dir.resolve(), user=server_user(USER_FOR_ROOT))
-    if processes.postmaster_of(folder.pgdata) is None:
+    pgdata = data_dir.resolve() / PGDATA
+    file = processes.pid_file(pgdata)
+    if file.status != "ready" or processes.postmaster(pgdata) is None:
         return None
-    lines = processes.pid_file_lines(folder.pgdata)
-    return _url(Path(lines[4]), database) if lines[7] == "ready" else None
+    return _url(file, database)
 
 
-def _url(socket: Path, database: str) -> str:
-    return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(socket))}&port=5432"
-
-
-def _environment() -> dict[str, str]:
-    """Of a server: nothing that makes one machine differ from the next."""
-    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+def _url(server: PidFile, database: str) -> str:
+    """With the port: PGPORT of the environment would win over libpq's own 5432."""
+    name, host = quote(database, safe=""), quote(server.socket)
+    return f"postgresql://postgres@/{name}?host={host}&port={server.port}"

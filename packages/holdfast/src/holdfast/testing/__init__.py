@@ -6,7 +6,7 @@ that has holdfast installed loads this file: what is heavy is imported by the fi
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from holdfast.testing.databases import Postgres
 
+OTHER = "HOLDFAST_TEST_URL"
 RUN = "holdfast_run"  # what the controller of pytest-xdist tells its workers: the folder of the run
 
 
@@ -24,8 +25,11 @@ def postgres(request: pytest.FixtureRequest) -> "Iterator[Postgres]":
     """The server of the run: `url(database)`, `major`, `create`, `drop`."""
     from holdfast.testing.databases import postgres_at
 
+    run = _from_controller(request.config)
+    shared = Path(run, "url")
     with ExitStack() as lifetime:
-        server = postgres_at(_server_of_the_run(request.config) or _start(lifetime))
+        is_shared = run and shared.is_file()
+        server = postgres_at(shared.read_text() if is_shared else _open_server(lifetime))
         lifetime.callback(server.drop_templates)
         yield server
 
@@ -49,43 +53,39 @@ def database_from(postgres: "Postgres") -> Iterator[Callable[[str, Callable[[str
         )
 
 
-def _start(lifetime: ExitStack) -> str:
+def _open_server(lifetime: ExitStack) -> str:
+    """The URL of the server to test on; without one the run ends here, with the reason."""
+    from psycopg import OperationalError
+
     from holdfast.errors import HoldfastError
     from holdfast.scratch.server import temporary_server
+    from holdfast.testing.databases import postgres_at
 
     try:
-        return lifetime.enter_context(temporary_server()).url()
-    except HoldfastError as error:
-        pytest.exit(f"no PostgreSQL to test on\n{error}", returncode=3)
-
-
-def _server_of_the_run(config: pytest.Config) -> str | None:
-    """Another's server, or the one that the controller of pytest-xdist started."""
-    if "HOLDFAST_TEST_URL" in os.environ:
-        return os.environ["HOLDFAST_TEST_URL"]
-    workerinput: dict[str, str] = getattr(config, "workerinput", {})
-    shared = Path(workerinput.get(RUN, "")) / "url"
-    return shared.read_text() if shared.is_file() else None
+        url = os.environ.get(OTHER) or lifetime.enter_context(temporary_server()).url()
+        postgres_at(url)
+    except (HoldfastError, OperationalError) as error:
+        pytest.exit(f"no PostgreSQL to test on: {error}", returncode=3)
+    return url
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """In the controller of pytest-xdist, before there are workers."""
-    if "HOLDFAST_TEST_URL" not in os.environ:
-        config.pluginmanager.register(Run())
+    config.pluginmanager.register(Run())
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """In a worker, before it reports what it collected."""
-    workerinput: dict[str, str] = getattr(session.config, "workerinput", {})
-    if RUN in workerinput and any("postgres" in names_of(item) for item in session.items):
-        (Path(workerinput[RUN]) / "wanted").touch()
+    run = _from_controller(session.config)
+    if run and any("postgres" in getattr(item, "fixturenames", ()) for item in session.items):
+        Path(run, "wanted").touch()
 
 
-def names_of(item: pytest.Item) -> Sequence[str]:
-    """The fixtures of a test, also those that its fixtures ask for."""
-    return getattr(item, "fixturenames", ())
+def _from_controller(config: pytest.Config) -> str:
+    workerinput: dict[str, str] = getattr(config, "workerinput", {})
+    return workerinput.get(RUN, "")
 
 
 class Worker(Protocol):
@@ -116,7 +116,7 @@ class Run:
         """In the controller, for each worker."""
         url = self.folder / "url"
         if (self.folder / "wanted").exists() and not url.exists():
-            url.write_text(_start(self.lifetime))
+            url.write_text(_open_server(self.lifetime))
 
     def pytest_unconfigure(self) -> None:
         """In the controller, at the end."""

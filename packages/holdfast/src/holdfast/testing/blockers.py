@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import psycopg
@@ -19,9 +19,8 @@ def holding(url: str, statement: str) -> Iterator[psycopg.Connection]:
     """Runs a statement, such as LOCK TABLE, in a transaction that stays open for the block."""
     with psycopg.connect(url) as connection:
         connection.execute(statement)
-        try:
-            yield connection
-        finally:
+        yield connection
+        with suppress(psycopg.OperationalError):  # a test may have ended it from outside
             connection.rollback()
 
 
@@ -37,6 +36,6 @@ def wait_until_waiting(
                 return
             if time.monotonic() > limit:
                 raise TimeoutError(
-                    f"waited {patience} for {sessions} sessions to wait for a lock: {waiting} did"
+                    f"waited {patience} for {sessions} sessions that wait for a lock, and found {waiting}"
                 )
             time.sleep(0.005)

@@ -4,30 +4,33 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import URL, make_url
+
+# A database is copied only while nobody is connected to it; a pool of `build` may still be.
+CUT_OFF = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postgres:
-    """A server to test on; its databases are named apart from those of other workers and runs."""
+    """A server to test on; its databases have names of their own in each worker and each run."""
 
-    server_url: str
+    _server: URL
     major: int
     _prefix: str = field(default_factory=lambda: f"test_{secrets.token_hex(4)}")
     _templates: dict[object, str] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
         """The URL of one of its databases, for libpq and SQLAlchemy."""
-        return urlsplit(self.server_url)._replace(path="/" + quote(database, safe="")).geturl()
+        return self._server.set(database=database).render_as_string(hide_password=False)
 
     def create(self, *, template: str = "template0") -> str:
         """A new database; gives its name."""
         name = f"{self._prefix}_{secrets.token_hex(4)}"
-        statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
-        self._execute(statement, name, template)
+        # On a server without fsync faster than WAL_LOG, the larger the template the more so.
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         return name
 
     def drop(self, database: str) -> None:
@@ -46,9 +49,7 @@ class Postgres:
     def template(self, key: object, build: Callable[[str], None]) -> str:
         """The name of a database that `build` filled, given its URL: once per key and worker."""
         if key not in self._templates:
-            name = self.create()
-            build(self.url(name))
-            self._templates[key] = name
+            self._templates[key] = self._built(build)
         return self._templates[key]
 
     def drop_templates(self) -> None:
@@ -56,14 +57,28 @@ class Postgres:
         while self._templates:
             self.drop(self._templates.popitem()[1])
 
+    def _built(self, build: Callable[[str], None]) -> str:
+        name = self.create()
+        try:
+            build(self.url(name))
+            with self._session() as session:
+                session.execute(CUT_OFF, [name])
+        except BaseException:
+            self.drop(name)
+            raise
+        return name
+
     def _execute(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self.server_url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        with self._session() as session:
+            session.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _session(self) -> psycopg.Connection:
+        url = self._server.render_as_string(hide_password=False)
+        return psycopg.connect(url, autocommit=True)
 
 
 def postgres_at(url: str) -> Postgres:
-    """The server at a URL; SQLAlchemy's form of it is fine."""
-    scheme, rest = url.split("://", 1)
-    server_url = f"{scheme.split('+')[0]}://{rest}"
-    with psycopg.connect(server_url) as connection:
-        return Postgres(server_url=server_url, major=connection.info.server_version // 10000)
+    """The server at a URL, libpq's or SQLAlchemy's."""
+    server = make_url(url).set(drivername="postgresql")
+    with psycopg.connect(server.render_as_string(hide_password=False)) as connection:
+        return Postgres(_server=server, major=connection.info.server_version // 10000)

@@ -1,0 +1,1 @@
+"""What is for sale: pages of products, and a product with its variants."""

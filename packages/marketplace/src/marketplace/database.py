@@ -1,0 +1,39 @@
+"""The way from a request to the database: the engine and the session of a request."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+
+def open_engine(url: URL) -> AsyncEngine:
+    """At most 20 connections, of which 5 stay."""
+    return create_async_engine(
+        url,
+        pool_size=5,
+        max_overflow=15,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5},
+    )
+
+
+def sessions_of(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """What was read stays readable after the commit: the answer is built from it."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def session_of(request: Request) -> AsyncIterator[AsyncSession]:
+    """One session for one request; what is not committed is rolled back."""
+    async with request.app.state.sessions() as session:
+        yield session
+
+
+RequestSession = Annotated[AsyncSession, Depends(session_of)]

@@ -1,0 +1,245 @@
+"""A small shop to try things on: the same on every machine, keys included; loaded at most once."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import product as every_pair
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from marketplace.entities import (
+    Category,
+    Order,
+    OrderLine,
+    OrderStatus,
+    PaymentStatus,
+    Product,
+    Role,
+    Subcategory,
+    User,
+    Variant,
+    Vendor,
+)
+
+OPENING_DAY = datetime(2026, 1, 5, 9, tzinfo=UTC)
+CURRENCY = "EUR"
+SHIPPING = 490
+PASSWORD = "marketplace-demo"  # noqa: S105  # the demo logins are printed at every start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seller:
+    """A vendor, who logs in for it, and its lines: each has one product in each subcategory."""
+
+    name: str
+    email: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """A subcategory: what a product there is called, what it costs, and its variants."""
+
+    category: str
+    name: str
+    noun: str
+    price: int
+    variants: tuple[str, ...]
+
+
+SELLERS = (
+    Seller(name="Alder & Ash", email="vendor@example.com", lines=("Alder", "Ash")),
+    Seller(name="Copper Kettle", email="vendor2@example.com", lines=("Copper", "Kettle")),
+    Seller(name="Northbound", email="vendor3@example.com", lines=("Fjord", "Tundra")),
+)
+
+SHELVES = (
+    Shelf(category="Home", name="Lamps", noun="Lamp", price=5900, variants=("desk", "floor")),
+    Shelf(category="Home", name="Chairs", noun="Chair", price=14900, variants=("low", "high")),
+    Shelf(category="Home", name="Blankets", noun="Blanket", price=6900, variants=("grey", "red")),
+    Shelf(category="Kitchen", name="Knives", noun="Knife", price=3900, variants=("12 cm", "20 cm")),
+    Shelf(category="Kitchen", name="Pans", noun="Pan", price=7400, variants=("24 cm", "28 cm")),
+    Shelf(category="Kitchen", name="Mugs", noun="Mug", price=1400, variants=("one", "four")),
+    Shelf(category="Outdoors", name="Tents", noun="Tent", price=24900, variants=("two", "four")),
+    Shelf(category="Outdoors", name="Packs", noun="Pack", price=9900, variants=("20 l", "40 l")),
+    Shelf(
+        category="Paper", name="Notebooks", noun="Notebook", price=900, variants=("A6", "A5", "A4")
+    ),
+    Shelf(category="Paper", name="Pens", noun="Pen", price=1200, variants=("fine", "broad")),
+)
+
+CUSTOMERS = {"customer@example.com": "+4930901820001", "customer2@example.com": "+4930901820002"}
+
+ORDERS = (
+    (OrderStatus.PENDING, PaymentStatus.PENDING),
+    (OrderStatus.PENDING, PaymentStatus.FAILED),
+    (OrderStatus.CONFIRMED, PaymentStatus.PAID),
+    (OrderStatus.SHIPPED, PaymentStatus.PAID),
+    (OrderStatus.DELIVERED, PaymentStatus.PAID),
+    (OrderStatus.CANCELLED, PaymentStatus.FAILED),
+    (OrderStatus.CANCELLED, PaymentStatus.REFUNDED),
+)
+
+SERIALIZE = text("SELECT pg_advisory_xact_lock(hashtext('marketplace demo data'))")
+
+
+def demo_id(name: str, *, at: datetime = OPENING_DAY) -> UUID:
+    """A UUIDv7 (RFC 9562) of that moment; its random part comes from the name."""
+    moment = int(at.timestamp() * 1000)
+    chosen = int.from_bytes(sha256(name.encode()).digest()[:10])
+    version, variant = 0x7 << 76, 0b10 << 62
+    free = chosen & ~(0xF << 76) & ~(0b11 << 62)
+    return UUID(int=moment << 80 | free | version | variant)
+
+
+def load_demo_data(session: Session) -> bool:
+    """Fills an empty shop, all or nothing; false when somebody or something is there already."""
+    with session.begin():
+        session.execute(SERIALIZE)
+        if session.scalar(select(User.id).limit(1)) or session.scalar(select(Vendor.id).limit(1)):
+            return False
+        staff = [_staff(seller) for seller in SELLERS]
+        products = _catalogue([user.vendor for user in staff if user.vendor])
+        customers = _customers()
+        session.add_all([*staff, *products, *customers, _administrator()])
+        session.flush()
+        session.add_all(_orders(customers, products))
+    return True
+
+
+def demo_logins(session: Session) -> list[tuple[str, Role]]:
+    """The demo users that the database has, with their role."""
+    known = select(User.email, User.role).where(User.email.like("%@example.com"))
+    return [(email, role) for email, role in session.execute(known.order_by(User.email))]
+
+
+def _catalogue(vendors: list[Vendor]) -> list[Product]:
+    categories = {
+        name: Category(id=demo_id(name), name=name) for name in {s.category: None for s in SHELVES}
+    }
+    subcategories = {
+        shelf.name: Subcategory(
+            id=demo_id(shelf.name), name=shelf.name, category=categories[shelf.category]
+        )
+        for shelf in SHELVES
+    }
+    lines = [
+        (vendor, line)
+        for seller, vendor in zip(SELLERS, vendors, strict=True)
+        for line in seller.lines
+    ]
+    return [
+        _product(shelf, subcategory=subcategories[shelf.name], vendor=vendor, line=line)
+        for (vendor, line), shelf in every_pair(lines, SHELVES)
+    ]
+
+
+def _product(shelf: Shelf, *, subcategory: Subcategory, vendor: Vendor, line: str) -> Product:
+    name = f"{line} {shelf.noun}"
+    price = shelf.price + 100 * len(line)
+    variants = [
+        Variant(
+            id=demo_id(f"{name}, {kind}"),
+            sku=f"{line}-{shelf.noun}-{kind.replace(' ', '')}".upper(),
+            name=kind,
+            price=price + price // 4 * number,
+            currency=CURRENCY,
+            stock=(len(name) * 7 + number * 11) % 40,
+        )
+        for number, kind in enumerate(shelf.variants)
+    ]
+    return Product(
+        id=demo_id(name),
+        vendor=vendor,
+        subcategory=subcategory,
+        name=name,
+        description=f"From {vendor.name}: {shelf.noun.lower()} of the {line} line.",
+        price=price,
+        currency=CURRENCY,
+        stock=sum(variant.stock for variant in variants),
+        variants=variants,
+    )
+
+
+def _user(
+    email: str, *, role: Role, phone: str | None = None, vendor: Vendor | None = None
+) -> User:
+    return User(
+        id=demo_id(email),
+        email=email,
+        phone_number=phone,
+        password_hash=PasswordHasher().hash(PASSWORD),
+        is_verified=True,
+        role=role,
+        vendor=vendor,
+    )
+
+
+def _customers() -> list[User]:
+    return [_user(email, role=Role.CUSTOMER, phone=phone) for email, phone in CUSTOMERS.items()]
+
+
+def _staff(seller: Seller) -> User:
+    vendor = Vendor(id=demo_id(seller.name), name=seller.name)
+    return _user(seller.email, role=Role.VENDOR, vendor=vendor)
+
+
+def _administrator() -> User:
+    return _user("admin@example.com", role=Role.ADMIN)
+
+
+def _orders(customers: list[User], products: list[Product]) -> list[Order]:
+    return [
+        _order(
+            number,
+            ordered_by=customers[number % len(customers)],
+            status=status,
+            payment_status=payment_status,
+            variants=[product.variants[0] for product in products[number :: 17 + number]],
+        )
+        for number, (status, payment_status) in enumerate(ORDERS)
+    ]
+
+
+def _order(
+    number: int,
+    *,
+    ordered_by: User,
+    status: OrderStatus,
+    payment_status: PaymentStatus,
+    variants: list[Variant],
+) -> Order:
+    ordered_at = OPENING_DAY + timedelta(days=1 + number, hours=number)
+    lines = [_line(variant, line_number=1 + place) for place, variant in enumerate(variants)]
+    subtotal = sum(line.total for line in lines)
+    return Order(
+        id=demo_id(f"order {number}", at=ordered_at),
+        ordered_by=ordered_by,
+        status=status,
+        payment_status=payment_status,
+        currency=CURRENCY,
+        subtotal=subtotal,
+        shipping=SHIPPING,
+        total=subtotal + SHIPPING,
+        created_at=ordered_at,
+        lines=lines,
+    )
+
+
+def _line(variant: Variant, *, line_number: int) -> OrderLine:
+    product = variant.product
+    return OrderLine(
+        line_number=line_number,
+        variant_id=variant.id,
+        vendor_id=product.vendor.id,
+        vendor_name=product.vendor.name,
+        product_name=product.name,
+        variant_name=variant.name,
+        sku=variant.sku,
+        unit_price=variant.price,
+        quantity=line_number,
+        total=variant.price * line_number,
+    )

@@ -1,0 +1,26 @@
+"""The upper level of the catalogue's two."""
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import Mapped, relationship
+
+from marketplace.entities.declarative import Entity, Key
+
+if TYPE_CHECKING:
+    from marketplace.entities.subcategory import Subcategory
+
+
+class Category(Entity):
+    """Holds subcategories, never products themselves."""
+
+    __tablename__ = "categories"
+
+    id: Mapped[Key]
+    name: Mapped[str]
+
+    subcategories: Mapped[list["Subcategory"]] = relationship(
+        back_populates="category", order_by="Subcategory.name", lazy="raise_on_sql"
+    )
+
+    __table_args__ = (UniqueConstraint("name"),)

@@ -1,0 +1,72 @@
+"""What a customer ordered, and how far it is."""
+
+import enum
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from marketplace.entities.declarative import Amount, Currency, Entity, Key, Now, one_of
+
+if TYPE_CHECKING:
+    from marketplace.entities.order_line import OrderLine
+    from marketplace.entities.user import User
+
+
+class OrderStatus(enum.StrEnum):
+    """Where the goods are."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+
+
+class PaymentStatus(enum.StrEnum):
+    """Where the money is."""
+
+    PENDING = "pending"
+    PAID = "paid"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+class Order(Entity):
+    """One order of one customer, in one currency, from any number of vendors."""
+
+    __tablename__ = "orders"
+
+    id: Mapped[Key]
+    ordered_by_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="RESTRICT"))
+    status: Mapped[OrderStatus] = mapped_column(
+        one_of(OrderStatus, name="status"), server_default=OrderStatus.PENDING.value
+    )
+    payment_status: Mapped[PaymentStatus] = mapped_column(
+        one_of(PaymentStatus, name="payment_status"), server_default=PaymentStatus.PENDING.value
+    )
+    currency: Mapped[Currency]
+    subtotal: Mapped[Amount]
+    shipping: Mapped[Amount]
+    total: Mapped[Amount]
+    created_at: Mapped[Now]
+
+    ordered_by: Mapped["User"] = relationship(lazy="raise_on_sql")
+    lines: Mapped[list["OrderLine"]] = relationship(
+        back_populates="order",
+        cascade="all, delete-orphan",
+        passive_deletes=True,  # ON DELETE CASCADE does it
+        order_by="OrderLine.line_number",
+        lazy="raise_on_sql",
+    )
+
+    __table_args__ = (
+        CheckConstraint("subtotal >= 0", name="subtotal_not_negative"),
+        CheckConstraint("shipping >= 0", name="shipping_not_negative"),
+        CheckConstraint("total = subtotal + shipping", name="total_adds_up"),
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_iso_4217"),
+        Index(None, "ordered_by_id", "status"),
+        Index(None, "payment_status"),
+        Index(None, "created_at"),
+    )

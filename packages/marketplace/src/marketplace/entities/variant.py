@@ -1,0 +1,38 @@
+"""What is bought: one size, colour or kind of a product, with its own price and stock."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from holdfast.versioned import Versioned
+from marketplace.entities.declarative import Amount, Currency, Entity, Key, Now
+
+if TYPE_CHECKING:
+    from marketplace.entities.product import Product
+
+
+class Variant(Versioned, Entity):
+    """`stock` is what can be sold, and no index holds it: a sale stays a HOT update."""
+
+    __tablename__ = "variants"
+
+    id: Mapped[Key]
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id", ondelete="CASCADE"))
+    sku: Mapped[str]
+    name: Mapped[str]
+    price: Mapped[Amount]
+    currency: Mapped[Currency]
+    stock: Mapped[int] = mapped_column(server_default=text("0"))
+    created_at: Mapped[Now]
+
+    product: Mapped["Product"] = relationship(back_populates="variants", lazy="raise_on_sql")
+
+    __table_args__ = (
+        CheckConstraint("stock >= 0", name="stock_not_negative"),
+        CheckConstraint("price >= 0", name="price_not_negative"),
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_iso_4217"),
+        UniqueConstraint("sku"),
+        Index(None, "product_id"),
+    )

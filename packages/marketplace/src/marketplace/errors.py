@@ -1,0 +1,99 @@
+"""Every error of the marketplace's command line: what happened, why, what to do now.
+
+What the HTTP API answers is in `problems.py`.
+"""
+
+from dataclasses import dataclass
+
+from holdfast.errors import HoldfastError
+
+
+@dataclass(kw_only=True, eq=False)
+class UnusableSettings(HoldfastError):
+    """A setting in the environment has a value that cannot be meant."""
+
+    reasons: str
+    exit_status = 2
+    what = "A setting cannot be used: {reasons}."
+    why = "It comes from the environment: DATABASE_URL, or a variable MARKETPLACE_..."
+    remedy = "Correct it or unset it, then start again."
+
+
+@dataclass(kw_only=True, eq=False)
+class UnusableDatabaseUrl(HoldfastError):
+    """DATABASE_URL is not the URL of a PostgreSQL database."""
+
+    reason: str
+    exit_status = 2
+    what = "DATABASE_URL cannot be used: {reason}."
+    why = "The marketplace runs on PostgreSQL; the URL itself may hold a password: it is not shown."
+    remedy = "DATABASE_URL=postgresql://user:password@host:5432/database ./dev up"
+
+
+@dataclass(kw_only=True, eq=False)
+class TwoDatabases(HoldfastError):
+    """A data folder was asked for while DATABASE_URL names a database."""
+
+    data_dir: str
+    exit_status = 2
+    what = "Both --data-dir and DATABASE_URL say where the data is."
+    why = "--data-dir is for the embedded PostgreSQL, which DATABASE_URL replaces."
+    remedy = "Leave one out, for example: env -u DATABASE_URL ./dev up --data-dir '{data_dir}'"
+
+
+@dataclass(kw_only=True, eq=False)
+class CannotListen(HoldfastError):
+    """The address is taken, or not ours to take."""
+
+    host: str
+    port: int
+    reason: str
+    free_port: int
+    what = "Cannot listen on {host} port {port}: {reason}."
+    why = "That is tried before anything else: nothing was started or changed."
+    remedy = "Take another port: ./dev up --port {free_port}"
+
+
+@dataclass(kw_only=True, eq=False)
+class DatabaseOutOfReach(HoldfastError):
+    """No connection could be made."""
+
+    database: str
+    reason: str
+    what = "No connection to {database}: {reason}."
+    why = "DATABASE_URL names it; the server, the database and the user have to exist."
+    remedy = "Try it by hand: psql \"$DATABASE_URL\" -c 'SELECT 1'"
+
+
+@dataclass(kw_only=True, eq=False)
+class UnsupportedServer(HoldfastError):
+    """The server is too old, or newer than what was tried."""
+
+    database: str
+    major: int
+    exit_status = 2
+    what = "{database} is on PostgreSQL {major}."
+    why = "The marketplace supports PostgreSQL 15 to 18."
+    remedy = "Name another server in DATABASE_URL, or unset it for an embedded PostgreSQL 18."
+
+
+@dataclass(kw_only=True, eq=False)
+class DatabaseRefused(HoldfastError):
+    """A statement of the start failed."""
+
+    database: str
+    sqlstate: str
+    reason: str
+    what = "{database} refused a statement ({sqlstate}): {reason}."
+    why = "The schema and the demo data have to be in place before anything is served."
+    remedy = "Mend that and start again; what is already done is not done twice."
+
+
+@dataclass(kw_only=True, eq=False)
+class NoDatabase(HoldfastError):
+    """The application was started by itself, without DATABASE_URL."""
+
+    exit_status = 2
+    what = "DATABASE_URL is not set."
+    why = "The application alone starts no database; `marketplace up` does."
+    remedy = "Set it, or start everything at once: ./dev up"

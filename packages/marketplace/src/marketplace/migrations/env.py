@@ -1,0 +1,53 @@
+"""Where and how the migrations of the marketplace run: an ordinary Alembic environment.
+
+On the connection that a program gives in `config.attributes["connection"]`; else on DATABASE_URL;
+else on the embedded server of the data folder, which is started for the command when it is not up.
+"""
+
+from alembic import context
+from sqlalchemy import Connection, NullPool, create_engine
+
+from marketplace.entities import Entity
+from marketplace.server import visited_database
+from marketplace.settings import read_settings
+
+
+def migrate_on(connection: Connection) -> None:
+    """Each revision in a transaction of its own."""
+    context.configure(
+        connection=connection,
+        target_metadata=Entity.metadata,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def migrate_where_the_settings_say() -> None:
+    """`alembic upgrade head`, `holdfast run`: no program gave a connection."""
+    with (
+        visited_database(read_settings()) as url,
+        create_engine(url, poolclass=NullPool).connect() as connection,
+    ):
+        migrate_on(connection)
+
+
+def print_statements() -> None:
+    """`alembic upgrade head --sql`: no database."""
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Entity.metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    print_statements()
+elif (given := context.config.attributes.get("connection")) is not None:
+    migrate_on(given)
+else:
+    migrate_where_the_settings_say()

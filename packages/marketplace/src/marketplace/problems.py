@@ -1,0 +1,180 @@
+"""Every error that the HTTP API answers: RFC 9457 problem details, with a `code` that stays.
+
+A program reads `code`; `detail` is for people and may change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, ClassVar
+from uuid import UUID
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+REFERENCE = "#/components/schemas/{model}"
+CODES_OF_FASTAPI = MappingProxyType(
+    {HTTPStatus.NOT_FOUND: "not_found", HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed"}
+)
+
+
+class Fault(BaseModel):
+    """What is wrong with one part of a request."""
+
+    where: str
+    what: str
+
+
+class ProblemDetails(BaseModel):
+    """The body of every answer from 400 upwards."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[Fault] | None = None
+
+
+class Problem(Exception):
+    """Base of all: a status, a code, and a text in which the fields are named."""
+
+    status: ClassVar[HTTPStatus]
+    code: ClassVar[str]
+    detail: ClassVar[str]
+
+    def __str__(self) -> str:
+        return self.detail.format(**vars(self))
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidRequest(Problem):
+    """A parameter or a part of the body is not as documented."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid_request"
+    detail = "The request is not valid: see errors."
+
+
+@dataclass(kw_only=True, eq=False)
+class ProductNotFound(Problem):
+    """No product has this id."""
+
+    product_id: UUID
+    status = HTTPStatus.NOT_FOUND
+    code = "product_not_found"
+    detail = "There is no product {product_id}."
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidCursor(Problem):
+    """The cursor was not made by this service, or its key has changed since."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_cursor"
+    detail = "The cursor is not one of ours, or has expired; begin again without one."
+
+
+@dataclass(kw_only=True, eq=False)
+class DatabaseUnreachable(Problem):
+    """No connection to the database could be had in time."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "database_unreachable"
+    detail = "The database does not answer."
+
+
+@dataclass(kw_only=True, eq=False)
+class MigrationsPending(Problem):
+    """The database lacks migrations that this version of the service needs."""
+
+    applied: str | None
+    head: str
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "migrations_pending"
+    detail = "The database is at revision {applied}; this version needs {head}."
+
+
+@dataclass(kw_only=True, eq=False)
+class InternalError(Problem):
+    """A mistake of this service; its log has the rest."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "internal_error"
+    detail = "Something is wrong on our side."
+
+
+def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """What a route says about its problems in OpenAPI."""
+    schema = {"schema": {"$ref": REFERENCE.format(model=ProblemDetails.__name__)}}
+    meanings: dict[int, list[str]] = {}
+    for problem in problems:
+        meanings.setdefault(int(problem.status), []).append(f"`{problem.code}`: {problem.__doc__}")
+    return {
+        status: {"description": "\n\n".join(texts), "content": {MEDIA_TYPE: schema}}
+        for status, texts in meanings.items()
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """What `documented` refers to, for the components of the OpenAPI document."""
+    _, document = models_json_schema([(ProblemDetails, "serialization")], ref_template=REFERENCE)
+    definitions: dict[str, Any] = document["$defs"]
+    return definitions
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """From here on no answer of `app` from 400 upwards is anything else."""
+    app.exception_handler(Problem)(_on_problem)
+    app.exception_handler(RequestValidationError)(_on_invalid_request)
+    app.exception_handler(HTTPException)(_on_http_exception)
+    app.exception_handler(Exception)(_on_bug)
+
+
+def _answer(details: ProblemDetails, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    body = details.model_dump(exclude_none=True)
+    return JSONResponse(body, details.status, headers, media_type=MEDIA_TYPE)
+
+
+def _details(problem: Problem, *, errors: list[Fault] | None = None) -> ProblemDetails:
+    return ProblemDetails(
+        title=problem.status.phrase,
+        status=problem.status,
+        code=problem.code,
+        detail=str(problem),
+        errors=errors,
+    )
+
+
+async def _on_problem(_: Request, problem: Problem) -> JSONResponse:
+    return _answer(_details(problem))
+
+
+async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+    faults = [
+        Fault(where=".".join(map(str, fault["loc"])), what=fault["msg"]) for fault in error.errors()
+    ]
+    return _answer(_details(InvalidRequest(), errors=faults))
+
+
+async def _on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
+    """What FastAPI answers by itself."""
+    status = HTTPStatus(error.status_code)
+    details = ProblemDetails(
+        title=status.phrase,
+        status=status,
+        code=CODES_OF_FASTAPI.get(status, f"http_{status:d}"),
+        detail=f"{status.description or status.phrase}.",
+    )
+    return _answer(details, headers=error.headers)
+
+
+async def _on_bug(_: Request, __: Exception) -> JSONResponse:
+    """The server that runs us logs the traceback."""
+    return _answer(_details(InternalError()))

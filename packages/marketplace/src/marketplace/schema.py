@@ -1,0 +1,34 @@
+"""The schema of the database: the migrations of this package, and whether they are applied."""
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from holdfast import migrate
+
+
+def migration_config() -> Config:
+    """What Alembic and holdfast have to know to find the migrations."""
+    config = Config()
+    config.set_main_option("script_location", "marketplace:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def upgrade(connection: Connection) -> None:
+    """Applies what is pending."""
+    config = migration_config()
+    config.attributes["connection"] = connection
+    migrate.upgrade(config, "head")
+
+
+def known_revisions() -> tuple[str, ...]:
+    """Every revision of this package, the newest first."""
+    script = ScriptDirectory.from_config(migration_config())
+    return tuple(revision.revision for revision in script.walk_revisions())
+
+
+def applied_revision(connection: Connection) -> str | None:
+    """The revision that the database is at; None for a database without one."""
+    return MigrationContext.configure(connection).get_current_revision()

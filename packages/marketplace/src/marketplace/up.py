@@ -1,0 +1,108 @@
+"""Everything at once: a database, its schema, demo data on the first start, and the API on top."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+from pydantic import SecretStr
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from marketplace import demo_data, schema
+from marketplace.app import create_app
+from marketplace.entities import Role
+from marketplace.errors import DatabaseOutOfReach, DatabaseRefused, UnsupportedServer
+from marketplace.listener import bound_socket
+from marketplace.server import owned_database
+from marketplace.settings import Settings
+
+SUPPORTED = range(15, 19)
+GRACE = 10  # seconds for the requests that still run when it is told to stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What is up: the address of the API, the database without its password, the demo users."""
+
+    address: str
+    database: str
+    logins: tuple[tuple[str, Role], ...]
+
+
+def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
+    """Serves until it is told to stop; `announce` is called once requests are answered.
+
+    Whatever it started ends with it. Raises `HoldfastError`.
+    """
+    with (
+        bound_socket(host=settings.host, port=settings.port) as listener,
+        owned_database(settings) as url,
+    ):
+        logins = _prepare(url)
+        secret = SecretStr(url.render_as_string(hide_password=False))
+        app = create_app(settings.model_copy(update={"database_url": secret}))
+        serving = Serving(
+            address=f"http://{_in_url(settings.host)}:{settings.port}",
+            database=_shown(url),
+            logins=logins,
+        )
+        config = uvicorn.Config(app, timeout_graceful_shutdown=GRACE)
+        server = _Server(config, announce=lambda: announce(serving))
+        server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says so when it serves."""
+
+    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def _prepare(url: URL) -> tuple[tuple[str, Role], ...]:
+    """Schema and demo data in place; gives the demo logins."""
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        _require_supported(engine)
+        with engine.connect() as connection:
+            schema.upgrade(connection)
+        with Session(engine) as session:
+            demo_data.load_demo_data(session)
+            return tuple(demo_data.demo_logins(session))
+    except DBAPIError as error:
+        raise DatabaseRefused(
+            database=_shown(url),
+            sqlstate=getattr(error.orig, "sqlstate", None) or "no SQLSTATE",
+            reason=_first_line(error),
+        ) from error
+
+
+def _require_supported(engine: Engine) -> None:
+    database = _shown(engine.url)
+    try:
+        with engine.connect() as connection:
+            major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
+    except OperationalError as error:
+        raise DatabaseOutOfReach(database=database, reason=_first_line(error)) from error
+    if major not in SUPPORTED:
+        raise UnsupportedServer(database=database, major=major)
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0].rstrip(".")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _shown(url: URL) -> str:
+    """As psql takes it, with *** for the password."""
+    return url.set(drivername="postgresql").render_as_string()

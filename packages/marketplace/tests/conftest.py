@@ -1,0 +1,114 @@
+"""A database with the schema, one with the demo shop, and the API on top of one."""
+
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+import pytest
+import uvicorn
+from alembic.config import Config
+from pydantic import SecretStr
+from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy.orm import Session
+
+from marketplace import schema
+from marketplace.app import create_app
+from marketplace.demo_data import load_demo_data
+from marketplace.listener import bound_socket
+from marketplace.settings import Settings, sqlalchemy_url
+
+LIMIT = 30
+CURSOR_KEY = SecretStr("a key of the tests, long enough to be one")
+
+
+def engine_on(url: str) -> Engine:
+    return create_engine(sqlalchemy_url(SecretStr(url)), poolclass=NullPool)
+
+
+def migrate(url: str) -> None:
+    with engine_on(url).connect() as connection:
+        schema.upgrade(connection)
+
+
+def open_shop(url: str) -> None:
+    migrate(url)
+    with Session(engine_on(url)) as session:
+        load_demo_data(session)
+
+
+@pytest.fixture
+def engine(database: str) -> Engine:
+    """On an empty database."""
+    return engine_on(database)
+
+
+@pytest.fixture
+def config(engine: Engine) -> Iterator[Config]:
+    """For alembic.command and holdfast.migrate, on the empty database of `engine`."""
+    config = schema.migration_config()
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        yield config
+
+
+@pytest.fixture
+def migrated(database_from: Callable[[str, Callable[[str], None]], str]) -> Engine:
+    """On a database with the newest schema, and nothing in it."""
+    return engine_on(database_from("migrated", migrate))
+
+
+@pytest.fixture
+def shop(database_from: Callable[[str, Callable[[str], None]], str]) -> Engine:
+    """On a database with the demo shop."""
+    return engine_on(database_from("shop", open_shop))
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder for an embedded server: not there yet, and whoever the server runs as can reach it."""
+    folder = Path(tempfile.gettempdir()).resolve() / f"marketplace-{secrets.token_hex(8)}"
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def api(shop: Engine) -> Iterator[httpx.Client]:
+    """The API on the database of `shop`, served over HTTP."""
+    with serving(shop) as client:
+        yield client
+
+
+@contextmanager
+def serving(engine: Engine) -> Iterator[httpx.Client]:
+    url = SecretStr(engine.url.render_as_string(hide_password=False))
+    app = create_app(Settings(database_url=url, cursor_key=CURSOR_KEY))
+    with bound_socket(host="127.0.0.1", port=0) as listener:
+        server = Server(uvicorn.Config(app, log_level="warning"))
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            assert server.is_up.wait(LIMIT), f"the API did not come up in {LIMIT} s"
+            port = listener.getsockname()[1]
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join(LIMIT)
+
+
+class Server(uvicorn.Server):
+    """One to wait for."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
