@@ -114,6 +114,7 @@ class Relation:
     triggers: tuple[str, ...] = ()
     descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
     dependent_views: tuple[DependentView, ...] = ()
+    partition_of: QualifiedName | None = None
 
     @property
     def is_partitioned(self) -> bool:
@@ -169,6 +170,11 @@ class Facts:
     def in_use(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names, if it exists and other sessions may be using it."""
         relation = self.relation(written)
+        return None if relation is None or relation.is_new else relation
+
+    def in_use_named(self, parts: tuple[str, ...]) -> Relation | None:
+        """The relation that a DROP or COMMENT names, if other sessions may be using it."""
+        relation = self.relation_named(parts)
         return None if relation is None or relation.is_new else relation
 
     def taken_in(self, schema: str) -> frozenset[str]:
