@@ -56,14 +56,15 @@ NOT_INHERITED = frozenset(
 
 def locks_of_alter_table(node: pb.AlterTableStmt, facts: Facts) -> Iterator[Lock]:
     """ALTER TABLE, and the forms of it that act on views and sequences."""
-    relation = facts.relation(node.relation)
-    if relation is None or node.objtype == pb.OBJECT_INDEX:
+    if node.objtype == pb.OBJECT_INDEX:
         return
+    relation = facts.relation(node.relation)
     commands = [item.alter_table_cmd for item in node.cmds]
     mode = max((mode_of_action(command) for command in commands), key=lambda mode: mode.strength)
     yield from lock(relation, mode=mode)
     if node.relation.inh and any(command.subtype not in NOT_INHERITED for command in commands):
-        yield from lock_each(relation.descendants, mode=mode, facts=facts)
+        below = relation.descendants if relation else ()
+        yield from lock_each(below, mode=mode, facts=facts)
     for command in commands:
         yield from _on_other_tables(command, relation=relation, facts=facts)
 
@@ -85,7 +86,7 @@ def mode_of_action(command: pb.AlterTableCmd) -> LockMode:
 
 
 def _on_other_tables(
-    command: pb.AlterTableCmd, *, relation: Relation, facts: Facts
+    command: pb.AlterTableCmd, *, relation: Relation | None, facts: Facts
 ) -> Iterator[Lock]:
     if command.subtype in (pb.AT_AddConstraint, pb.AT_AddColumn):
         yield from _of_new_foreign_keys(command, facts=facts)
@@ -95,7 +96,7 @@ def _on_other_tables(
     elif command.subtype == pb.AT_AddInherit:
         parent = definition(command).range_var
         yield from lock(facts.in_use(parent), mode=LockMode.SHARE_UPDATE_EXCLUSIVE)
-    else:
+    elif relation is not None:
         touched = _tables_of_touched_foreign_keys(command, relation=relation)
         yield from lock_each(touched, mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
 
