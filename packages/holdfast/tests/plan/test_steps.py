@@ -48,11 +48,9 @@ def test_reads_as_text() -> None:
 1. transaction: SET LOCAL x = 1
    and: ALTER TABLE orders ADD FOREIGN KEY (a) REFERENCES b NOT VALID
    locks: SHARE ROW EXCLUSIVE on public.orders (blocks writes)
-2. validate: validate the new constraint of public.orders
+2. validate: the new constraint of public.orders
    reads: public.orders in full
-3. build index: build unique index i on public.orders
-   runs: CREATE UNIQUE INDEX CONCURRENTLY i ON orders (a)
-4. drop index: drop index i of public.orders
-   runs: DROP INDEX CONCURRENTLY public.i
+3. build index: CREATE UNIQUE INDEX CONCURRENTLY i ON orders (a)
+4. drop index: DROP INDEX CONCURRENTLY public.i
 5. autocommit: VACUUM orders"""
     )

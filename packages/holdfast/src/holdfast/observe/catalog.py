@@ -57,6 +57,7 @@ WITH asked AS (
 SELECT asked.place, json_build_object(
   'index', CASE WHEN asked.oid <> c.oid THEN (
     SELECT relname FROM pg_catalog.pg_class WHERE oid = asked.oid) END,
+  'is_populated', c.relispopulated,
   'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
   'rows', CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8
     ELSE pg_catalog.pg_stat_get_live_tuples(c.oid) END,
@@ -117,6 +118,10 @@ SELECT asked.place, json_build_object(
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
       AND d.refobjid = c.oid AND v.oid <> c.oid
     GROUP BY s.nspname, v.relname ORDER BY s.nspname, v.relname),
+  'partition_of', CASE WHEN c.relispartition THEN (
+    SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_inherits
+    JOIN pg_catalog.pg_class r ON r.oid = inhparent
+    JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE inhrelid = c.oid) END,
   'taken_names', ARRAY(
     SELECT relname FROM pg_catalog.pg_class
     WHERE relnamespace = n.oid AND starts_with(relname, left(c.relname, 10))
@@ -178,6 +183,8 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         triggers=tuple(document["triggers"]),
         descendants=tuple(_pair(pair) for pair in document["descendants"]),
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
+        is_populated=document["is_populated"],
+        partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
     )
 
 

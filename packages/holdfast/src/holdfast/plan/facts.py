@@ -3,8 +3,8 @@
 `observe.catalog` fills it in, tests write it by hand.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from postgast import pg_query_pb2 as pb
@@ -114,6 +114,8 @@ class Relation:
     triggers: tuple[str, ...] = ()
     descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
     dependent_views: tuple[DependentView, ...] = ()
+    partition_of: QualifiedName | None = None
+    is_populated: bool = True  # false for a materialized view that was never refreshed
 
     @property
     def is_partitioned(self) -> bool:
@@ -127,6 +129,14 @@ class Relation:
     def constraint(self, name: str) -> Constraint | None:
         """The constraint of this name."""
         return next((found for found in self.constraints if found.name == name), None)
+
+    def without_constraints(self, dropped: Collection[tuple[QualifiedName, str]]) -> "Relation":
+        """The relation without those of the constraints that are its own or point to it."""
+        own = (found for found in self.constraints if (self.name, found.name) not in dropped)
+        pointing = (
+            found for found in self.referenced_by if (found.table, found.constraint) not in dropped
+        )
+        return replace(self, constraints=tuple(own), referenced_by=tuple(pointing))
 
     def foreign_keys(self) -> tuple[Constraint, ...]:
         """Its own foreign keys."""
@@ -166,9 +176,19 @@ class Facts:
         """The index that a statement names by its parts."""
         return self.indexes.get(written_name(parts))
 
+    def without_constraints(self, dropped: Collection[tuple[QualifiedName, str]]) -> "Facts":
+        """What will be known once these constraints, by table and name, are gone."""
+        left = {key: found.without_constraints(dropped) for key, found in self.relations.items()}
+        return replace(self, relations=left)
+
     def in_use(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names, if it exists and other sessions may be using it."""
         relation = self.relation(written)
+        return None if relation is None or relation.is_new else relation
+
+    def in_use_named(self, parts: tuple[str, ...]) -> Relation | None:
+        """The relation that a DROP or COMMENT names, if other sessions may be using it."""
+        relation = self.relation_named(parts)
         return None if relation is None or relation.is_new else relation
 
     def taken_in(self, schema: str) -> frozenset[str]:

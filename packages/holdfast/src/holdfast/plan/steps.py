@@ -135,14 +135,18 @@ def as_text(steps: tuple[Step, ...]) -> str:
 
 
 def _lines_of(step: Step, *, number: int) -> str:
-    statements = step.sql if isinstance(step, TransactionStep) else ()
-    lines = [f"{number}. {step.kind}: {statements[0] if statements else step.describe()}"]
-    lines += [f"   and: {statement}" for statement in statements[1:]]
-    if isinstance(step, BuildIndexStep | DropIndexStep):
-        lines.append(f"   runs: {step.sql}")
+    lines = [f"{number}. {step.kind}: {text}" for text in _texts(step)[:1]]
+    lines += [f"   and: {text}" for text in _texts(step)[1:]]
     lines += [f"   locks: {lock}" for lock in step.locks]
     lines += [f"   reads: {table} in full" for table in step.scans]
     return "\n".join(lines)
+
+
+def _texts(step: Step) -> tuple[str, ...]:
+    if isinstance(step, ValidateStep):
+        return (f"{step.constraint or 'the new constraint'} of {step.table}",)
+    statements = step.sql if isinstance(step, TransactionStep) else (step.sql,)
+    return tuple(" ".join(statement.split()) for statement in statements)
 
 
 @cache

@@ -1,0 +1,2 @@
+ALTER TABLE orders DROP CONSTRAINT orders_region;
+ALTER TABLE orders DROP CONSTRAINT orders_customer_id_fkey;

@@ -1,0 +1,1 @@
+ALTER TABLE visits ADD PRIMARY KEY (customer_id, page);

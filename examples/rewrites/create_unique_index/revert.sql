@@ -1,0 +1,2 @@
+DROP INDEX orders_reference;
+DROP INDEX customers_email;

@@ -1,0 +1,3 @@
+CREATE TRIGGER orders_touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER TABLE orders DROP COLUMN note;
+ALTER TABLE orders ADD FOREIGN KEY (customer_id) REFERENCES customers (id);

@@ -1,0 +1,2 @@
+ALTER TABLE orders ADD CONSTRAINT orders_total CHECK (total < 100000) NOT VALID;
+ALTER TABLE orders VALIDATE CONSTRAINT orders_total;

@@ -1,0 +1,133 @@
+"""How a statement is executed on a database in use: `duration()` and `rewrite()`.
+
+A statement that is INSTANT is one short transaction, as it is written. Every other is LONG: it has
+an online form of several steps, or is refused unless its author allows it.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import Enum
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.errors import LongStatement
+from holdfast.plan.alter_table_holds import holds_of_action
+from holdfast.plan.facts import Facts
+from holdfast.plan.holds import Hold, holds_of_statement
+from holdfast.plan.rewrites import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
+from holdfast.plan.rewriting import Action, Split, as_written, transaction
+from holdfast.plan.statement import Statement, shortened
+from holdfast.plan.steps import Step
+from holdfast.plan.tree import copy, find, qualify
+
+
+class Duration(Enum):
+    """How long a statement, run as it is written, holds what others wait for."""
+
+    INSTANT = "instant"
+    LONG = "long"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The steps of a statement and what in them still holds a lock for long."""
+
+    steps: tuple[Step, ...]
+    holds: tuple[Hold, ...] = ()
+
+
+def duration(statement: Statement, *, facts: Facts) -> Duration:
+    """Whether the statement can run inside the transaction of its revision."""
+    draft = draft_of(statement, facts=facts)
+    plain = Draft(steps=(as_written(statement, facts=facts),))
+    if draft == plain and not _needs_its_own_transaction(statement, facts=facts):
+        return Duration.INSTANT
+    return Duration.LONG
+
+
+def rewrite(statement: Statement, *, facts: Facts, today: date) -> tuple[Step, ...]:
+    """The steps of a statement. Raises LongStatement where they would hold a lock for long."""
+    draft = draft_of(statement, facts=facts)
+    excused = statement.excuse is not None and statement.excuse.holds(today=today)
+    if draft.holds and not excused:
+        raise _refusal(statement, draft.holds[0])
+    return draft.steps
+
+
+def draft_of(statement: Statement, *, facts: Facts) -> Draft:
+    """The steps of a statement, refused or not."""
+    for rewrite_of in STATEMENT_REWRITES:
+        steps = rewrite_of.apply(statement, facts)
+        if steps is not None:
+            return Draft(steps=steps)
+    node = statement.node
+    if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
+        return _draft_of_alter_table(statement, node, facts=facts)
+    return Draft(
+        steps=(as_written(statement, facts=facts),),
+        holds=holds_of_statement(statement, facts=facts),
+    )
+
+
+def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:
+    """What lasts runs before or after; the rest stays together, its actions may need each other."""
+    table = facts.relation(node.relation)
+    if table is None:
+        return Draft(steps=(as_written(statement, facts=facts),))
+    before: list[Step] = []
+    after: list[Step] = []
+    rest: pb.AlterTableStmt = copy(node)
+    qualify(rest.relation, table.name)
+    del rest.cmds[:]
+    holds: list[Hold] = []
+    for item in node.cmds:
+        action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
+        split = _split(action) or Split(stays=action.command)
+        before += split.before
+        after += split.after
+        facts = _with_taken(facts, split.chosen_names, schema=table.name.schema)
+        facts = facts.without_constraints(split.dropped_keys)
+        if split.stays is not None:
+            rest.cmds.add().alter_table_cmd.CopyFrom(split.stays)
+            holds += holds_of_action(replace(action, command=split.stays))
+    if not before and not after:
+        return Draft(steps=(as_written(statement, facts=facts),), holds=tuple(holds))
+    middle = (transaction(rest, facts=facts),) if rest.cmds else ()
+    # Two columns may share an index or a foreign key: it is dropped once.
+    return Draft(steps=(*dict.fromkeys(before), *middle, *after), holds=tuple(holds))
+
+
+def _split(action: Action) -> Split | None:
+    rewrites = NEW_TABLE_REWRITES if action.table.is_new else ACTION_REWRITES
+    splits = (rewrite_of.apply(action) for rewrite_of in rewrites)
+    return next((split for split in splits if split is not None), None)
+
+
+def _with_taken(facts: Facts, names: frozenset[str], *, schema: str) -> Facts:
+    if not names:
+        return facts
+    taken = {**facts.taken_names, schema: facts.taken_in(schema) | names}
+    return replace(facts, taken_names=taken)
+
+
+def _needs_its_own_transaction(statement: Statement, *, facts: Facts) -> bool:
+    """What reads much, or can be used only once it is committed, does not go with others."""
+    node = statement.node
+    if isinstance(node, pb.AlterEnumStmt):
+        return bool(node.new_val) and not node.old_val
+    fills_a_table = isinstance(node, pb.CreateTableAsStmt) or (
+        isinstance(node, pb.SelectStmt) and node.HasField("into_clause")
+    )
+    return fills_a_table and any(facts.in_use(read) for read in find(node, pb.RangeVar))
+
+
+def _refusal(statement: Statement, found: Hold) -> LongStatement:
+    return LongStatement(
+        statement=shortened(statement.sql),
+        relation=str(found.relation),
+        mode=found.mode.value,
+        work=found.doing.work,
+        blocks=found.mode.blocks,
+        rows=found.rows,
+        instead=found.doing.instead,
+    )

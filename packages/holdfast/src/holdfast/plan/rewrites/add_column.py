@@ -1,0 +1,43 @@
+"""ADD COLUMN with a constraint: the column first, in a moment; then the constraint, online."""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.plan.inline_constraints import take_out
+from holdfast.plan.rewrites.add_foreign_key import foreign_key
+from holdfast.plan.rewrites.add_unique import unique
+from holdfast.plan.rewriting import Action, ActionRewrite, Split, added_not_valid
+from holdfast.plan.tree import column_of, copy
+
+CONSTRAINTS = (pb.CONSTR_CHECK, pb.CONSTR_FOREIGN, pb.CONSTR_UNIQUE)
+
+
+def add_column(action: Action) -> Split | None:
+    """REFERENCES, UNIQUE and CHECK; an index on the foreign key is not ours to add."""
+    if action.command.subtype != pb.AT_AddColumn:
+        return None
+    column = column_of(action.command)
+    if action.command.missing_ok and action.table.column(column.colname):
+        return None
+    rest, constraints = take_out(column, wanted=lambda found: found.contype in CONSTRAINTS)
+    splits = [_split(action, constraint) for constraint in constraints]
+    found = [split for split in splits if split is not None]
+    if not splits or len(found) < len(splits):
+        return None
+    stays = copy(action.command)
+    getattr(stays, "def").column_def.CopyFrom(rest)
+    return Split(
+        stays=stays,
+        after=tuple(step for split in found for step in split.after),
+        chosen_names=frozenset(name for split in found for name in split.chosen_names),
+    )
+
+
+def _split(action: Action, constraint: pb.Constraint) -> Split | None:
+    if constraint.contype == pb.CONSTR_FOREIGN:
+        return foreign_key(action, constraint)
+    if constraint.contype == pb.CONSTR_UNIQUE:
+        return unique(action, constraint)
+    return added_not_valid(action, constraint)
+
+
+REWRITE = ActionRewrite(name="add_column", rows=(12, 22, 23), apply=add_column)

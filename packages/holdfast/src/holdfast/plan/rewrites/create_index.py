@@ -1,0 +1,47 @@
+"""CREATE INDEX on a table in use becomes CREATE INDEX CONCURRENTLY, under its final name.
+
+https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.plan.facts import Facts, Index, Relation
+from holdfast.plan.index_build import build_index
+from holdfast.plan.index_names import index_name
+from holdfast.plan.rewriting import StatementRewrite
+from holdfast.plan.statement import Statement
+from holdfast.plan.steps import AutocommitStep, Step
+from holdfast.plan.tree import copy
+
+
+def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """One build, whether its author wrote CONCURRENTLY or not."""
+    node = statement.node
+    if not isinstance(node, pb.IndexStmt):
+        return None
+    table = facts.relation(node.relation)
+    if table is None or table.is_partitioned or (table.is_new and not node.concurrent):
+        return None
+    existing = _existing(node, table=table, facts=facts)
+    if existing is not None and existing.is_valid:
+        return _already_there(statement, node)
+    build = copy(node)
+    build.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
+    return (build_index(build, table=table),)
+
+
+def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | None:
+    named = facts.index_named((node.relation.schemaname, node.idxname))
+    if named is not None and named.name.schema == table.name.schema:
+        return named
+    return next((index for index in table.indexes if index.name.name == node.idxname), None)
+
+
+def _already_there(statement: Statement, node: pb.IndexStmt) -> tuple[Step, ...] | None:
+    """IF NOT EXISTS is content; otherwise PostgreSQL says that the name is taken."""
+    if node.if_not_exists:
+        return ()
+    return (AutocommitStep(sql=statement.sql),) if node.concurrent else None
+
+
+REWRITE = StatementRewrite(name="create_index", rows=(1, 2, 3, 4), apply=create_index)

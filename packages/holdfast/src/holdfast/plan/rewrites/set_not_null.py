@@ -1,0 +1,33 @@
+"""SET NOT NULL: the rows are read while the table is in use, and the lock lasts a moment."""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.plan.not_null import is_proven, not_null_steps
+from holdfast.plan.rewriting import Action, ActionRewrite, Split
+from holdfast.plan.tree import constraint_of, strings
+
+
+def set_not_null(action: Action) -> Split | None:
+    """As ALTER COLUMN .. SET NOT NULL, and as ADD CONSTRAINT .. NOT NULL of PostgreSQL 18."""
+    named = _column_and_name(action.command)
+    if named is None:
+        return None
+    column, name = named
+    if is_proven(action, column=column) and not name:
+        return None
+    steps = not_null_steps(action, column=column, name=name)
+    return Split(after=steps) if steps else None
+
+
+def _column_and_name(command: pb.AlterTableCmd) -> tuple[str, str] | None:
+    if command.subtype == pb.AT_SetNotNull:
+        return command.name, ""
+    if command.subtype != pb.AT_AddConstraint:
+        return None
+    constraint = constraint_of(command)
+    if constraint.contype != pb.CONSTR_NOTNULL or constraint.skip_validation:
+        return None
+    return strings(constraint.keys)[0], constraint.conname
+
+
+REWRITE = ActionRewrite(name="set_not_null", rows=(14, 15, 16), apply=set_not_null)
