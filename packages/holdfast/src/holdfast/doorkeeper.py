@@ -22,12 +22,11 @@ from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.plan import UnparsableStatement
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
-from holdfast.plan.duration import is_long
 from holdfast.plan.facts import Facts
 from holdfast.plan.locks import Lock
 from holdfast.plan.mentions import relations_in
 from holdfast.plan.new_relations import NewRelations
-from holdfast.plan.rewrites import rewrite
+from holdfast.plan.online import Duration, duration, rewrite
 from holdfast.plan.statement import Statement, parse
 from holdfast.plan.statement_kind import StatementKind
 from holdfast.plan.statement_locks import locks_of
@@ -72,7 +71,11 @@ class OnlineKeeper:
         self.failure: BaseException | None = None
         self.wanted: tuple[Lock, ...] = ()
         self.settings: set[str] = set()
-        self._forget_transaction()
+        # Of the open transaction:
+        self.holds = False  # a lock that blocks users
+        self.wrote = False  # rows of a table that was there before
+        self.has_done_something = False
+        self.in_force: Timeouts | None = None
 
     # What the door tells.
 
@@ -192,11 +195,13 @@ class OnlineKeeper:
     def _ddl(self, statement: Statement, texts: tuple[str, ...]) -> bool:
         statement = self._with_excuse(statement)
         facts = self._facts(statement)
-        locks = locks_of(statement, facts)
+        locks = locks_of(statement, facts=facts)
         blocks = any(lock.mode.blocks_users for lock in locks)
-        long = is_long(statement, facts)
+        long = duration(statement, facts=facts) is Duration.LONG
         if long and not self.queue:
-            rewrite(statement, facts, today=self.work.today)  # refuses before anything is committed
+            rewrite(
+                statement, facts=facts, today=self.work.today
+            )  # refuses before anything is committed
         if self.queue_is_open or long or (blocks and self.wrote):
             self._enqueue(texts, statement)
             dealt_with = True
@@ -231,7 +236,7 @@ class OnlineKeeper:
             return False
         statement = self._with_excuse(statement)
         facts = self._facts(statement)
-        steps = rewrite(statement, facts, today=self.work.today)
+        steps = rewrite(statement, facts=facts, today=self.work.today)
         if not all(isinstance(step, BuildIndexStep | DropIndexStep) for step in steps):
             self._record_commit()  # an index can be looked at again, other things cannot
         memory = Forgetful(tried_before=self.work.tried_before)
@@ -243,7 +248,7 @@ class OnlineKeeper:
         """As written, in the author's transaction or savepoint."""
         if statement.kind is StatementKind.DDL:
             facts = self._facts(statement)
-            locks = locks_of(statement, facts)
+            locks = locks_of(statement, facts=facts)
             self._lock_timeout_for(locks)
             self.holds = self.holds or any(lock.mode.blocks_users for lock in locks)
             self._note(statement, facts)
@@ -365,11 +370,8 @@ class OnlineKeeper:
             self.in_force = timeouts
 
     def _forget_transaction(self) -> None:
-        """Nothing is done, held or set in the transaction that begins now."""
-        self.holds = False  # a lock that blocks users
-        self.wrote = False  # rows of a table that was there before
-        self.has_done_something = False
-        self.in_force: Timeouts | None = None
+        self.holds = self.wrote = self.has_done_something = False
+        self.in_force = None
 
     @contextmanager
     def _nothing_swallowed(self) -> Iterator[None]:

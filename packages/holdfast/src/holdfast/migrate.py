@@ -59,7 +59,8 @@ def upgrade(
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
-    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps. Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps.
+    Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
         command.upgrade(config, revision, sql=True, tag=tag)

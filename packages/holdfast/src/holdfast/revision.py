@@ -156,7 +156,7 @@ class RevisionRun:
                 with open_door(self.around.session, keeper, self.around.impl):
                     function(**arguments)
                 if keeper.failure is not None:
-                    raise keeper.failure
+                    raise keeper.failure  # noqa: TRY301  # joins the errors below
             except BaseException as error:
                 wanted[:] = keeper.wanted
                 self._refuse_repetition(keeper, error)

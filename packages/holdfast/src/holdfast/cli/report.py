@@ -4,7 +4,17 @@ from datetime import timedelta
 
 import click
 
-from holdfast.progress import Event, RevisionDone, RevisionStarted, WaitingForLeader
+from holdfast.observe.watched_step import Watched
+from holdfast.progress import (
+    AutovacuumIsCancelled,
+    Event,
+    LockBusy,
+    RevisionDone,
+    RevisionStarted,
+    StepDone,
+    StepWatched,
+    WaitingForLeader,
+)
 
 
 class Printer:
@@ -23,6 +33,24 @@ class Printer:
             case RevisionDone(took=took):
                 self.done.append(event)
                 click.echo(f"     done in {seconds(took)}", err=True)
+            case StepDone(started=started, took=took):
+                click.echo(
+                    f"     {started.number}/{started.steps} {started.step} ({seconds(took)})",
+                    err=True,
+                )
+            case StepWatched(step=step, seen=seen):
+                click.echo(f"     {step}: {in_words(seen)}", err=True)
+            case LockBusy(tries=tries) if tries & (tries - 1) == 0:  # 1, 2, 4, 8, ..
+                blockers = "; ".join(map(str, event.blockers)) or "its holder is gone by now"
+                click.echo(f"     lock not free, try {tries}: {event.what}: {blockers}", err=True)
+            case AutovacuumIsCancelled(lock_timeout=lock_timeout):
+                click.echo(
+                    f"     an autovacuum is in the way: waiting up to {seconds(lock_timeout)} once, "
+                    "so that the server cancels it",
+                    err=True,
+                )
+            case _:
+                pass
 
     def summary(self, *, nothing: str) -> str:
         """What was done, for the last line."""
@@ -32,6 +60,13 @@ class Printer:
         took = sum((event.took for event in self.done), timedelta())
         revisions = ", ".join(event.revision for event in self.done)
         return f"{verb} {len(self.done)}: {revisions} ({seconds(took)})"
+
+
+def in_words(seen: Watched) -> str:
+    """A look at a long step: phase, share, whom it waits for."""
+    done = "" if seen.done is None else f" {seen.done:.0%}"
+    waits = f", waits for {'; '.join(seen.waits_for)}" if seen.waits_for else ""
+    return f"{seen.phase}{done}{waits}"
 
 
 def seconds(duration: timedelta) -> str:

@@ -18,7 +18,8 @@ USER_RELATIONS = text(
 
 def count_user_relations(connection: Connection, *, version_table: str) -> int:
     """How many tables, views and sequences people have made in the database."""
-    return connection.execute(USER_RELATIONS, {"version_table": version_table}).scalar_one()
+    found = connection.execute(USER_RELATIONS, {"version_table": version_table})
+    return int(found.scalar_one())
 
 
 def database_name(connection: Connection) -> str:

@@ -10,7 +10,7 @@ from enum import Enum
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.errors import LongStatement
+from holdfast.errors.plan import LongStatement
 from holdfast.plan.alter_table_holds import holds_of_action
 from holdfast.plan.facts import Facts
 from holdfast.plan.holds import Hold, holds_of_statement

@@ -24,7 +24,7 @@ from holdfast.observe.sqlstate import (
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.plan.locks import Lock
 from holdfast.plan.names import quote
-from holdfast.plan.rewrites import rewrite
+from holdfast.plan.online import rewrite
 from holdfast.plan.statement import parse
 from holdfast.plan.steps import (
     AutocommitStep,
@@ -117,7 +117,7 @@ class Executor:
     def _planned(self, statement: Queued) -> Queued:
         [parsed] = parse(statement.sql)
         facts = facts_for(self.session.connection, parsed, new=statement.new)
-        steps = rewrite(parsed, facts, today=date.fromisoformat(statement.today))
+        steps = rewrite(parsed, facts=facts, today=date.fromisoformat(statement.today))
         statement = self.memory.plan(statement, steps)
         self.session.commit()
         return statement
