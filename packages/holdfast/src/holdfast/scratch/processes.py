@@ -77,11 +77,13 @@ def postmaster(pgdata: Path) -> "psutil.Process | None":
 
 def has_ended(process: "psutil.Process") -> bool:
     """Whether it is gone; a child of ours is then reaped, another's may stay a zombie for ever."""
-    with suppress(psutil.TimeoutExpired):
+    try:
+        is_zombie = process.status() == psutil.STATUS_ZOMBIE  # asked first: a child may end now
         process.wait(0)
+    except psutil.NoSuchProcess:
         return True
-    with suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.TimeoutExpired:
+        return is_zombie
     return True
 
 
