@@ -1,11 +1,29 @@
-"""A second server for the tests of plans: what differs between major versions is run on both."""
+"""Two servers, and a naive way to run a plan: without patience and without a journal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import date
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
+from holdfast.observe.catalog import facts_for
+from holdfast.plan.names import quote
+from holdfast.plan.new_relations import NewRelations
+from holdfast.plan.online import rewrite
+from holdfast.plan.statement import parse
+from holdfast.plan.steps import Step, TransactionStep, ValidateStep
 from holdfast.scratch.server import temporary_server
 from holdfast.testing.databases import Postgres, postgres_at
+
+TODAY = date(2026, 1, 1)
+CAPTURED = """
+SELECT conname FROM pg_constraint
+WHERE conrelid = %s::regclass AND NOT convalidated
+  AND xmin = pg_current_xact_id()::xid
+"""
+
+RunOnline = Callable[[str, str], tuple[Step, ...]]
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +41,46 @@ def each_postgres(request: pytest.FixtureRequest) -> Postgres:
     fixture = "postgres" if request.param == 18 else "postgres_16"
     server: Postgres = request.getfixturevalue(fixture)
     return server
+
+
+@pytest.fixture(scope="session")
+def run_online() -> RunOnline:
+    """Runs a script online on the database at a URL; gives the steps."""
+    return _run_online
+
+
+def _run_online(url: str, script: str) -> tuple[Step, ...]:
+    """Statement after statement, each planned from what the ones before it have left."""
+    done: tuple[Step, ...] = ()
+    new = NewRelations()
+    engine = sa.create_engine(
+        url.replace("://", "+psycopg://", 1), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        session = connection.connection.dbapi_connection
+        assert isinstance(session, psycopg.Connection)
+        for statement in parse(script):
+            facts = facts_for(connection, statement, new=new)
+            existing = [relation.name for relation in facts.relations.values()]
+            steps = rewrite(statement, facts=facts, today=TODAY)
+            _perform(session, steps)
+            new = new.after(statement, current_schema=facts.current_schema, existing=existing)
+            done += steps
+    return done
+
+
+def _perform(session: psycopg.Connection, steps: tuple[Step, ...]) -> None:
+    captured = ""
+    for step in steps:
+        if isinstance(step, TransactionStep):
+            with session.transaction():
+                for sql in step.sql:
+                    session.execute(sql.encode())
+                if step.captures_constraint_on:
+                    cursor = session.execute(CAPTURED, [str(step.captures_constraint_on)])
+                    ((captured,),) = cursor.fetchall()
+        elif isinstance(step, ValidateStep):
+            name = quote(step.constraint or captured)
+            session.execute(f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {name}".encode())
+        else:
+            session.execute(step.sql.encode())

@@ -5,12 +5,13 @@ pg_stat_xact_user_tables and the file of the table; what is refused does.
 """
 
 from datetime import date
+from functools import cache
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
-from holdfast.errors import LongStatement
+from holdfast.errors.plan import LongStatement
 from holdfast.observe.catalog import facts_for
 from holdfast.plan.facts import Facts
 from holdfast.plan.new_relations import NewRelations
@@ -175,10 +176,14 @@ def schema(each_postgres: Postgres) -> str:
     return each_postgres.url(each_postgres.template("tables with rows", build))
 
 
+@cache
+def engine_of(url: str) -> sa.Engine:
+    return sa.create_engine(url.replace("://", "+psycopg://"), poolclass=sa.NullPool)
+
+
 def asked(url: str, sql: str) -> tuple[Statement, Facts]:
     (statement,) = parse(sql)
-    engine = sa.create_engine(url.replace("://", "+psycopg://"), poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    with engine_of(url).connect() as connection:
         return statement, facts_for(connection, statement, new=NewRelations())
 
 

@@ -1,5 +1,7 @@
 """The announced locks are the locks that PostgreSQL takes."""
 
+from functools import cache
+
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -181,10 +183,14 @@ def expected(case: str) -> tuple[str, dict[str, LockMode]]:
     return sql.strip(), {relation: SHORT[mode] for relation, mode in pairs}
 
 
+@cache
+def engine_of(url: str) -> sa.Engine:
+    return sa.create_engine(url.replace("://", "+psycopg://"), poolclass=sa.NullPool)
+
+
 def announced(url: str, sql: str) -> dict[str, LockMode]:
-    engine = sa.create_engine(url.replace("://", "+psycopg://"), poolclass=sa.NullPool)
     (statement,) = parse(sql)
-    with engine.connect() as connection:
+    with engine_of(url).connect() as connection:
         facts = facts_for(connection, statement, new=NewRelations())
     return {lock.relation.name: lock.mode for lock in locks_of(statement, facts=facts)}
 

@@ -12,13 +12,13 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.plan import LongStatement
 from holdfast.plan.alter_table_holds import holds_of_action
-from holdfast.plan.facts import Facts
+from holdfast.plan.facts import Facts, Relation
 from holdfast.plan.holds import Hold, holds_of_statement
 from holdfast.plan.rewrites import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
-from holdfast.plan.rewriting import Action, Split, as_written, transaction
+from holdfast.plan.rewriting import Action, Split, alter_table, as_written, transaction
 from holdfast.plan.statement import Statement, shortened
 from holdfast.plan.steps import Step
-from holdfast.plan.tree import copy, find, qualify
+from holdfast.plan.tree import find
 
 
 class Duration(Enum):
@@ -74,27 +74,40 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
     table = facts.relation(node.relation)
     if table is None:
         return Draft(steps=(as_written(statement, facts=facts),))
-    before: list[Step] = []
-    after: list[Step] = []
-    rest: pb.AlterTableStmt = copy(node)
-    qualify(rest.relation, table.name)
-    del rest.cmds[:]
-    holds: list[Hold] = []
+    splits, facts_then = _splits(node, facts=facts)
+    before = tuple(step for split in splits for step in split.before)
+    after = tuple(step for split in splits for step in split.after)
+    rest = alter_table(table.name, *(split.stays for split in splits if split.stays is not None))
+    rest.relation.inh, rest.missing_ok = node.relation.inh, node.missing_ok
+    holds = _holds(rest, table=table, facts=facts)
+    if not before and not after:
+        return Draft(steps=(as_written(statement, facts=facts),), holds=holds)
+    middle = (transaction(rest, facts=facts_then),) if rest.cmds else ()
+    # Two columns may share an index: it is dropped once.
+    return Draft(steps=(*dict.fromkeys(before), *middle, *after), holds=holds)
+
+
+def _splits(node: pb.AlterTableStmt, *, facts: Facts) -> tuple[list[Split], Facts]:
+    """Each action for itself, knowing what the ones before it have chosen and dropped."""
+    splits: list[Split] = []
     for item in node.cmds:
+        table = facts.relation(node.relation)
+        if table is None:
+            break
         action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
         split = _split(action) or Split(stays=action.command)
-        before += split.before
-        after += split.after
         facts = _with_taken(facts, split.chosen_names, schema=table.name.schema)
         facts = facts.without_constraints(split.dropped_keys)
-        if split.stays is not None:
-            rest.cmds.add().alter_table_cmd.CopyFrom(split.stays)
-            holds += holds_of_action(replace(action, command=split.stays))
-    if not before and not after:
-        return Draft(steps=(as_written(statement, facts=facts),), holds=tuple(holds))
-    middle = (transaction(rest, facts=facts),) if rest.cmds else ()
-    # Two columns may share an index or a foreign key: it is dropped once.
-    return Draft(steps=(*dict.fromkeys(before), *middle, *after), holds=tuple(holds))
+        splits.append(split)
+    return splits, facts
+
+
+def _holds(rest: pb.AlterTableStmt, *, table: Relation, facts: Facts) -> tuple[Hold, ...]:
+    actions = (
+        Action(command=item.alter_table_cmd, statement=rest, table=table, facts=facts)
+        for item in rest.cmds
+    )
+    return tuple(hold for action in actions for hold in holds_of_action(action))
 
 
 def _split(action: Action) -> Split | None:
