@@ -29,7 +29,7 @@ from sqlalchemy.engine import URL
 
 from holdfast.database_url import Reach, UrlParts, reach, split_url
 from holdfast.durations import Duration
-from holdfast.errors import (
+from holdfast.errors.settings import (
     InvalidSettings,
     PasswordFileUnreadable,
     RefusedSetting,
