@@ -167,6 +167,11 @@ class Settings(EnvironmentSettings):
         said = (init_settings, env_settings, dotenv_settings)
         return (*said, _FromUrl(settings_cls), _FromProfile(settings_cls))
 
+    @property
+    def has_password(self) -> bool:
+        """Whether we supply one; libpq itself may find one in ~/.pgpass."""
+        return self.password is not None or self.password_file is not None
+
     def read_password(self) -> str | None:
         """The password of now: a file and a callable are asked again for every connection."""
         if self.password_file is not None:
