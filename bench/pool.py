@@ -91,9 +91,7 @@ async def async_ways(url: str, settings: Settings) -> dict[str, AsyncRequest]:
         "QueuePool": on_async_engine(queue_pool()),
         "QueuePool, pre_ping": on_async_engine(queue_pool(pool_pre_ping=True)),
         "psycopg_pool behind NullPool": on_async_engine(
-            create_async_engine(
-                settings.url, poolclass=NullPool, async_creator=bridged.getconn
-            )
+            create_async_engine(settings.url, poolclass=NullPool, async_creator=bridged.getconn)
         ),
         "SizedPool": on_async_engine(sized_async_engine(settings)),
     }
@@ -124,7 +122,7 @@ async def best_async(url: str, settings: Settings) -> dict[str, float]:
 
 
 def print_table(title: str, best: dict[str, float]) -> float:
-    print(f"{title:<32}{'µs':>8}{'× QueuePool':>14}")
+    print(f"{title:<32}{'µs':>8}{'x QueuePool':>14}")
     for name, seconds in best.items():
         print(f"  {name:<30}{seconds * 1e6:>8.1f}{seconds / best['QueuePool']:>14.2f}")
     return best["SizedPool"] / best["QueuePool"]
