@@ -5,10 +5,11 @@ Every option of SQLAlchemy's create_engine may be added, also another `poolclass
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Engine, NullPool, event
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
@@ -38,6 +39,24 @@ def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
     engine = sqlalchemy_asyncio.create_async_engine(url, **arguments)
     _listen(engine.sync_engine, settings)
     return engine
+
+
+def create_migration_engine(settings: Settings) -> Engine:
+    """For `env.py`: one connection at a time, without the timeouts that requests have."""
+    url = migration_url(settings)
+    engine = sqlalchemy.create_engine(url, poolclass=NullPool, hide_parameters=True)
+    _log_statements(engine, settings)
+    return engine
+
+
+def migration_url(settings: Settings) -> URL:
+    """Everything that a connection needs in one URL, the password too: for what knows nothing of settings."""
+    url = database_url(settings)
+    parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
+    unlimited = replace(parameters, options=None).as_arguments(url)
+    return url.update_query_dict({name: str(value) for name, value in unlimited.items()}).set(
+        password=settings.read_password()
+    )
 
 
 def database_url(settings: Settings) -> URL:
