@@ -17,8 +17,8 @@ SCHEMES = re.compile(r"(?:postgres|postgresql|postgresql\+\w+)://")
 SEVERAL_HOSTS = re.compile(
     r"(?P<user>[^/?#]*@)?(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<rest>.*)", re.DOTALL
 )
-# What says how TLS is done. It is moved from the URL into the settings, which judge it.
-TLS_QUERY = ("sslmode", "sslrootcert")
+# How TLS is done, and the password: moved from the URL into the settings, which judge and hide them.
+MOVED = ("sslmode", "sslrootcert", "password")
 
 
 class Reach(Enum):
@@ -52,6 +52,9 @@ def split_url(text: str) -> UrlParts:
     except (ArgumentError, ValueError):
         msg = "it is not of the form postgresql://user@host:5432/database"
         raise ValueError(msg) from None
+    if "sslpassword" in url.query:
+        msg = "a sslpassword would be shown wherever the URL is"
+        raise ValueError(msg)
     return UrlParts(
         address=URL.create(
             "postgresql+psycopg",
@@ -59,9 +62,9 @@ def split_url(text: str) -> UrlParts:
             host=url.host,
             port=url.port,
             database=url.database,
-            query=url.difference_update_query(TLS_QUERY).query,
+            query=url.difference_update_query(MOVED).query,
         ),
-        password=None if url.password is None else str(url.password),
+        password=_single(url, "password") if url.password is None else str(url.password),
         sslmode=_single(url, "sslmode"),
         sslrootcert=_single(url, "sslrootcert"),
     )

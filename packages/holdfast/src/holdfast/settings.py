@@ -77,6 +77,10 @@ class EnvironmentSettings(BaseSettings):
         # Raised out here: pydantic's error holds the values and must not become the context.
         if problems:
             raise InvalidSettings(problems=problems)
+        self._refuse_unsafe()
+
+    def _refuse_unsafe(self) -> None:
+        """What a class of settings does not allow together; here nothing."""
 
     @classmethod
     def variables(cls) -> tuple[str, ...]:
@@ -149,10 +153,6 @@ class Settings(EnvironmentSettings):
     pooler: bool = False  # PgBouncer or the like is in between
     pool: PoolLimits
     timeouts: Timeouts = Timeouts()
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
-        self._refuse_unsafe()
 
     @classmethod
     def settings_customise_sources(
