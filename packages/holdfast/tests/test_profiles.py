@@ -115,8 +115,10 @@ def test_production_may_log_statements(value: str) -> None:
         ("remote", "tls=remote: connections to loopback addresses are in the clear"),
         (
             "encrypt-only",
-            "tls=encrypt-only: the server is not authenticated; "
-            "a man in the middle reads and changes everything",
+            (
+                "tls=encrypt-only: the server is not authenticated; "
+                "a man in the middle reads and changes everything"
+            ),
         ),
     ],
 )
