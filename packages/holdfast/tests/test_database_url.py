@@ -30,10 +30,15 @@ SECRET = "hunter2"
             "postgresql+psycopg://a@localhost/shop?hostaddr=10.0.0.1",
             Reach.NETWORK,
         ),
+        (
+            "postgresql://a@db/shop?hostaddr=127.0.0.1",
+            "postgresql+psycopg://a@db/shop?hostaddr=127.0.0.1",
+            Reach.LOOPBACK,
+        ),
     ],
 )
 def test_addresses(text: str, address: str, where: Reach) -> None:
-    """One driver, no password; no host at all may be anywhere (PGHOST)."""
+    """One driver, no password; no host at all may be anywhere (PGHOST), and hostaddr is where libpq goes."""
     parts = split_url(text)
     assert str(parts.address) == address
     assert reach(parts.address) is where

@@ -79,8 +79,9 @@ def hosts(url: URL) -> tuple[str, ...]:
 
 def reach(url: URL) -> Reach:
     """No host at all counts as NETWORK: libpq may take one from PGHOST or a service file."""
-    named = hosts(url)
-    if not named or "hostaddr" in url.query or not all(map(_is_local, named)):
+    address = _single(url, "hostaddr")  # where libpq goes; the host is then only a name
+    named = hosts(url) if address is None else tuple(address.split(","))
+    if not named or not all(map(_is_local, named)):
         return Reach.NETWORK
     return Reach.SOCKET if all(map(_is_socket, named)) else Reach.LOOPBACK
 

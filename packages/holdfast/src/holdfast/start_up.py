@@ -5,7 +5,7 @@ Runs on connections of its own, in the calling thread; an event loop calls it in
 
 import logging
 import time
-from threading import Event
+from threading import Event, Lock
 
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -23,6 +23,8 @@ from holdfast.synchronize import synchronize
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+# `alembic.context` and `alembic.op` are globals of the process; two runs at once take each other's away.
+ONE_ALEMBIC_RUN = Lock()
 
 
 def prepare(settings: Settings, *, metadata: MetaData | None, stop: Event) -> None:
@@ -60,7 +62,7 @@ def _migrate(settings: Settings, engine: Engine, stop: Event) -> None:
 def _run_migrations(settings: Settings) -> None:
     """An env.py that takes a connection, as in Alembic's cookbook, finds one; another one finds the URL."""
     config = alembic_config(settings)
-    with create_migration_engine(settings).connect() as connection:
+    with ONE_ALEMBIC_RUN, create_migration_engine(settings).connect() as connection:
         config.attributes["connection"] = connection
         migrate.upgrade(config, "heads")
 
@@ -69,6 +71,7 @@ def _wait_for_migrations(settings: Settings, engine: Engine, stop: Event) -> Non
     script = ScriptDirectory.from_config(alembic_config(settings))
     expected = script.get_heads()
     limit = time.monotonic() + settings.migrate_wait.total_seconds()
+    logger.info("waiting until another process has migrated to %s", ", ".join(expected))
     while (found := _heads(engine, script)) != set(expected) and not stop.is_set():
         if time.monotonic() > limit:
             raise MigrationsNotApplied(
