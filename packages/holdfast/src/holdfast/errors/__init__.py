@@ -3,7 +3,10 @@
 An error is a dataclass whose fields are named in its three texts. A field never holds a secret.
 """
 
+from datetime import timedelta
 from typing import ClassVar
+
+from holdfast.durations import in_words
 
 
 class HoldfastError(Exception):
@@ -29,4 +32,6 @@ class HoldfastError(Exception):
 
 
 def _readable(value: object) -> object:
+    if isinstance(value, timedelta):
+        return in_words(value)
     return ", ".join(map(str, value)) if isinstance(value, tuple) else value

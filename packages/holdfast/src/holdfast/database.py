@@ -1,0 +1,107 @@
+"""The database of an application: engine, sessions, start, stop, health. One for threads, one for an event loop.
+
+What they do is said once, elsewhere (`start_up`, `engine`, the pool); the two differ in how they wait.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from threading import Event
+
+from sqlalchemy import Engine, MetaData, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.orm import sessionmaker
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from holdfast.engine import create_async_engine, create_engine
+from holdfast.pool.places import Figures
+from holdfast.pool.sized import AsyncSizedPool, SizedPool
+from holdfast.settings import Settings
+from holdfast.start_up import prepare
+
+ONE = text("SELECT 1")
+UNHEALTHY = (DBAPIError, SQLAlchemyTimeoutError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """For /readyz: whether a request would get an answer now, and how the pool stands."""
+
+    is_ready: bool
+    problem: str | None
+    pool: Figures
+
+
+class Database:
+    """For synchronous code. `metadata` is only needed where synchronisation is switched on."""
+
+    def __init__(self, settings: Settings, *, metadata: MetaData | None = None) -> None:
+        self.settings, self.metadata = settings, metadata
+        self.engine: Engine = create_engine(settings)
+        self.sessions = sessionmaker(self.engine)
+
+    def start(self) -> None:
+        """Before the first request: migrations by the setting, synchronisation where allowed, the pool."""
+        prepare(self.settings, metadata=self.metadata, stop=Event())
+        _sized(self.engine).prewarm()
+
+    def stop(self) -> None:
+        """After the last request."""
+        self.engine.dispose()
+
+    def health(self) -> Health:
+        """Asks the server, over the pool."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(ONE)
+        except UNHEALTHY as error:
+            return _health(self.engine, error)
+        return _health(self.engine, None)
+
+
+class AsyncDatabase:
+    """For an event loop, which it never blocks."""
+
+    def __init__(self, settings: Settings, *, metadata: MetaData | None = None) -> None:
+        self.settings, self.metadata = settings, metadata
+        self.engine: AsyncEngine = create_async_engine(settings)
+        # Expired attributes would be loaded on access, which cannot wait in an event loop.
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    async def start(self) -> None:
+        """As `Database.start`; when it is cancelled, a wait for another's migrations ends too."""
+        stop = Event()
+        try:
+            await asyncio.to_thread(prepare, self.settings, metadata=self.metadata, stop=stop)
+        finally:
+            stop.set()
+        await greenlet_spawn(_sized(self.engine.sync_engine).prewarm)
+
+    async def stop(self) -> None:
+        """After the last request."""
+        await self.engine.dispose()
+
+    async def health(self) -> Health:
+        """Asks the server, over the pool."""
+        try:
+            async with self.engine.connect() as connection:
+                await connection.execute(ONE)
+        except UNHEALTHY as error:
+            return _health(self.engine.sync_engine, error)
+        return _health(self.engine.sync_engine, None)
+
+
+def _sized(engine: Engine) -> SizedPool | AsyncSizedPool:
+    pool = engine.pool
+    assert isinstance(pool, SizedPool | AsyncSizedPool)  # noqa: S101  # made by our engine
+    return pool
+
+
+def _health(engine: Engine, error: Exception | None) -> Health:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return Health(
+        is_ready=error is None,
+        problem=None if error is None else str(cause).strip(),
+        pool=_sized(engine).figures(),
+    )

@@ -1,0 +1,52 @@
+"""A duration as people write it, `30 s` or `500ms`: read from a setting, printed in a message."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+NO_TIME = timedelta()
+
+
+def parse_duration(text: object) -> object:
+    """`30`, `30 s`, `1.5min`, `500ms`, `2h`, `1d`; a bare number is seconds. Else pydantic's forms."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*", text)
+    if match is None:
+        return text
+    number, unit = match.groups()
+    return float(number) * UNITS[unit or "s"]
+
+
+def in_words(duration: timedelta) -> str:
+    """The largest unit that leaves a whole number: `30 s`, `1500 ms`, `5 min`."""
+    for name, unit in reversed(UNITS.items()):
+        if duration >= unit and duration % unit == NO_TIME:
+            return f"{duration // unit} {name}"
+    return f"{duration / UNITS['ms']:g} ms"
+
+
+def milliseconds(duration: timedelta) -> int:
+    """What PostgreSQL and libpq take for their timeouts."""
+    return duration // UNITS["ms"]
+
+
+def whole_seconds(duration: timedelta) -> int:
+    """Rounded up."""
+    return -(-duration // UNITS["s"])
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(in_words, return_type=str),
+]

@@ -1,0 +1,82 @@
+"""Which environment a database belongs to: stamped into it at the first start, compared at every later one.
+
+A development process on a production database does damage that no permission prevents, and the reverse
+shows test data to customers. The stamp is a row in the schema `holdfast`, readable by every role.
+"""
+
+import logging
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.database import EnvironmentMismatch
+from holdfast.observe.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
+from holdfast.profiles import Profile
+
+logger = logging.getLogger(__name__)
+
+IS_STAMPED = text("SELECT to_regclass('holdfast.environment') IS NOT NULL")
+STAMP = text("SELECT profile, current_database() AS database FROM holdfast.environment")
+HAS_SCHEMA = text("SELECT to_regnamespace('holdfast') IS NOT NULL")
+CREATE = (
+    """
+    CREATE TABLE IF NOT EXISTS holdfast.environment (
+        one boolean PRIMARY KEY DEFAULT true CHECK (one),
+        profile text NOT NULL CHECK (profile IN ('development', 'test', 'production')),
+        stamped_at timestamptz NOT NULL DEFAULT now(),
+        synchronized_at timestamptz
+    )
+    """,
+    "GRANT USAGE ON SCHEMA holdfast TO PUBLIC",
+    "GRANT SELECT ON holdfast.environment TO PUBLIC",
+)
+INSERT = text("INSERT INTO holdfast.environment (profile) VALUES (:profile) ON CONFLICT DO NOTHING")
+MARK_SYNCHRONIZED = text("UPDATE holdfast.environment SET synchronized_at = now()")
+# Another process created the same at the same time: unique_violation in the catalogue, or duplicate_*. And
+# two GRANTs on one schema at once: "tuple concurrently updated" is an internal_error.
+LOST_RACE = frozenset({"23505", "42P06", "42P07", "XX000"})
+ATTEMPTS = 10
+
+
+def require_same_environment(connection: Connection, *, profile: Profile) -> None:
+    """Refuses production on another's database and anything else on production's. Reads only."""
+    if not connection.scalar(IS_STAMPED):
+        return
+    found = connection.execute(STAMP).one()
+    if Profile.PRODUCTION in (profile, found.profile) and profile != found.profile:
+        raise EnvironmentMismatch(
+            process=profile, stamped=found.profile, database=str(found.database)
+        )
+
+
+def stamp(engine: Engine, *, profile: Profile) -> None:
+    """Stamps a database that has no stamp, whoever else does so at the same time."""
+    with engine.connect() as connection:
+        if not connection.scalar(IS_STAMPED):
+            _create(engine, profile)
+        require_same_environment(connection, profile=profile)
+
+
+def mark_synchronized(connection: Connection) -> None:
+    """Leaves a trace that the schema was made by synchronisation, not by migrations alone."""
+    connection.execute(MARK_SYNCHRONIZED)
+
+
+def _create(engine: Engine, profile: Profile) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            with engine.begin() as connection:
+                if not connection.scalar(HAS_SCHEMA):
+                    connection.execute(text("CREATE SCHEMA holdfast"))
+                for statement in CREATE:
+                    connection.execute(text(statement))
+                connection.execute(INSERT, {"profile": profile})
+        except DBAPIError as error:
+            state = sqlstate(error)
+            if state == INSUFFICIENT_PRIVILEGE:
+                logger.warning("the database is not stamped: %s", error.orig)
+                return
+            if state not in LOST_RACE or attempt + 1 == ATTEMPTS:
+                raise
+        else:
+            return

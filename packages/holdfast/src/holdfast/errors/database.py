@@ -1,0 +1,45 @@
+"""Why a process does not start on a database."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from holdfast.errors import HoldfastError
+
+
+@dataclass(kw_only=True, eq=False)
+class EnvironmentMismatch(HoldfastError):
+    """A process of one environment was pointed at a database of another."""
+
+    process: str
+    stamped: str
+    database: str
+    exit_status = 2
+    what = "A {process} process was pointed at the {stamped} database {database}."
+    why = "The database was stamped {stamped} at its first start; neither side is allowed to mix."
+    remedy = (
+        "Correct HOLDFAST_PROFILE or the database URL. If the database really changed sides (a copy, "
+        "a restored backup), say so in it: UPDATE holdfast.environment SET profile = '{process}';"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class MigrationsNotApplied(HoldfastError):
+    """Waited for another instance to migrate; it did not, or not far enough."""
+
+    expected: str
+    found: str
+    waited: timedelta
+    what = "The database is at {found}, this code needs {expected}; waited {waited}."
+    why = "HOLDFAST_MIGRATE_ON_START=wait leaves the migrations to another process."
+    remedy = "Look at that process, or run them now: holdfast run"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoMigrationsFolder(HoldfastError):
+    """Migrations are wanted and it is not said where they are."""
+
+    migrate_on_start: str
+    exit_status = 2
+    what = "HOLDFAST_MIGRATE_ON_START={migrate_on_start}, and there are no migrations to run."
+    why = "HOLDFAST_MIGRATIONS names no package or folder."
+    remedy = "Set it, for example HOLDFAST_MIGRATIONS=shop:migrations, or set HOLDFAST_MIGRATE_ON_START=off."

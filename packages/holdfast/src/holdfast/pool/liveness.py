@@ -1,0 +1,39 @@
+"""Whether a connection still has a server at its other end, without asking it: one look at the socket.
+
+A healthy idle connection is silent. When the server has ended it, there is something to read: the message
+that it was ended, or the end of the stream. A network that silently swallows packets cannot be seen this
+way; `tcp_user_timeout` ends such connections. psycopg only, on systems with poll(2).
+"""
+
+import select
+
+from psycopg import OperationalError
+from psycopg.pq import ConnStatus
+from psycopg.pq.abc import PGconn
+
+
+def is_alive(pgconn: PGconn) -> bool:
+    """Never blocks, never writes."""
+    if pgconn.status != ConnStatus.OK:
+        return False
+    poll = select.poll()
+    poll.register(pgconn.socket, select.POLLIN)
+    # Twice: the last words of the server may be read while the end of the stream is still to come.
+    return not poll.poll(0) or (_is_open(pgconn) and (not poll.poll(0) or _is_open(pgconn)))
+
+
+def _is_open(pgconn: PGconn) -> bool:
+    try:
+        pgconn.consume_input()  # a notice or a parameter change is no end
+    except OperationalError:
+        return False
+    return bool(pgconn.status == ConnStatus.OK)
+
+
+def says_read_only(pgconn: PGconn) -> bool:
+    """Whether the server reports that it takes no writes; also when it reports nothing (a pooler)."""
+    reported = (
+        pgconn.parameter_status(b"in_hot_standby"),
+        pgconn.parameter_status(b"default_transaction_read_only"),
+    )
+    return reported != (b"off", b"off")

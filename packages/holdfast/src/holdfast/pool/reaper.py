@@ -1,0 +1,87 @@
+"""Closes connections that have been idle for too long, and keeps the minimum, without a request's help."""
+
+import logging
+import time
+import weakref
+from typing import Protocol
+
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from holdfast.pool.limits import PoolLimits
+from holdfast.pool.places import Places
+from holdfast.pool.waiting import Timer, Waiting
+
+logger = logging.getLogger(__name__)
+
+
+class Reaped(Protocol):
+    """What is asked of a pool."""
+
+    name: str
+
+    def is_usable(self, record: ConnectionPoolEntry) -> bool:
+        """Not too old, not given up, not ended by the server."""
+
+    def discard(self, record: ConnectionPoolEntry) -> None:
+        """Close it and release its place."""
+
+    def prewarm(self) -> None:
+        """Open what is missing to the minimum."""
+
+
+class Reaper:
+    """One timer, set while the pool has been used; it fires when the connection idle longest is due."""
+
+    def __init__(
+        self, pool: Reaped, *, places: Places, limits: PoolLimits, waiting: Waiting
+    ) -> None:
+        self._pool = weakref.ref(pool)  # a pool that nobody uses any more is not kept for its timer
+        self._places = places
+        self._minimum = limits.min
+        self._idle = limits.idle.total_seconds()
+        self._waiting = waiting
+        self._timer: Timer | None = None
+
+    def plan(self) -> None:
+        """A connection became idle."""
+        if not self._waiting.will_fire(self._timer):
+            self._timer = self._waiting.later(self._idle, self._reap_and_plan)
+
+    def stop(self) -> None:
+        """The pool is disposed of."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _reap_and_plan(self) -> None:
+        pool = self._pool()
+        if pool is None:
+            return
+        try:
+            self._reap(pool)
+            pool.prewarm()
+        except Exception:
+            logger.warning("%s: the minimum could not be kept", pool.name, exc_info=True)
+        self._timer = self._waiting.later(self._until_next(), self._reap_and_plan)
+
+    def _reap(self, pool: Reaped) -> None:
+        now = time.monotonic()
+        surplus = self._places.taken - self._minimum
+
+        def is_over(since: float, record: ConnectionPoolEntry) -> bool:
+            nonlocal surplus
+            is_surplus = surplus > 0 and now - since >= self._idle
+            if not is_surplus and pool.is_usable(record):
+                return False
+            surplus -= 1
+            return True
+
+        for record in self._places.take_idle(is_over):
+            pool.discard(record)
+
+    def _until_next(self) -> float:
+        """Seconds. A connection that is kept for the minimum is looked at again after a whole period."""
+        with self._places.lock:
+            since = [since for since, _ in self._places.idle]
+        now = time.monotonic()
+        due = (since + self._idle - now for since in since)
+        return next((left for left in due if left > 0), self._idle)

@@ -1,0 +1,260 @@
+"""A SQLAlchemy pool with the contract of `PoolLimits`: `create_engine(poolclass=SizedPool, limits=...)`.
+
+One deadline covers queueing, name resolution, all hosts, the handshake and the listeners of SQLAlchemy's `connect`
+event; there are never more than `max` connections. A connection is looked at whenever it is handed out.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
+
+from holdfast.errors.pool import ConnectionNotOpened, PoolExhausted
+from holdfast.pool.limits import PoolLimits
+from holdfast.pool.liveness import is_alive
+from holdfast.pool.metrics import POOL, PoolMetrics, global_metrics
+from holdfast.pool.opening import Opening
+from holdfast.pool.places import Figures, Grant, Place, Places, Request
+from holdfast.pool.reaper import Reaper
+from holdfast.pool.waiting import EventLoop, Threads, Waiting
+
+BIRTH = "holdfast.pool.birth"  # in ConnectionPoolEntry.info
+JITTER = 0.1  # of the lifetime: connections opened together are not replaced together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """When and where a connection was opened."""
+
+    pid: int
+    at: float  # time.time(), as SQLAlchemy's own marks
+    expires: float  # time.monotonic()
+
+
+class _Sized(Pool):
+    """Both pools; they differ in how they wait."""
+
+    _new_waiting: Callable[[], Waiting]
+
+    def __init__(
+        self,
+        creator: Any,
+        limits: PoolLimits,  # not keyword-only: SQLAlchemy finds its pool's options by inspection
+        name: str = "postgresql",
+        metrics: PoolMetrics | None = None,
+        **options: Any,
+    ) -> None:
+        self.limits, self.name = limits, name
+        self._metrics = metrics or global_metrics()
+        self._attributes = {POOL: name}
+        self._is_disposed = False
+        self._of_parent: list[object] = []
+        super().__init__(creator, **options)
+        self._begin_empty()
+        self._metrics.watch(self)
+
+    def prewarm(self) -> None:
+        """Opens connections up to `min`, all at once; raises the error of one that failed."""
+        self._leave_parent()
+        self._opening.unattended(self._places.reserve(self.limits.min))
+
+    def figures(self) -> Figures:
+        """How the pool stands."""
+        return self._places.figures()
+
+    def status(self) -> str:
+        """The figures, for SQLAlchemy's log."""
+        return str(self.figures())
+
+    def is_usable(self, record: ConnectionPoolEntry) -> bool:
+        """Not too old, not given up with its generation, not ended by the server."""
+        birth: Birth = record.info[BIRTH]
+        return (
+            time.monotonic() < birth.expires
+            and birth.at > self._invalidate_time
+            and record.driver_connection is not None
+            and is_alive(record.driver_connection.pgconn)
+        )
+
+    def discard(self, record: ConnectionPoolEntry) -> None:
+        """Close it and release its place."""
+        try:
+            record.close()
+        finally:
+            self._places.release()
+
+    def recreate(self) -> Self:
+        """The same, empty."""
+        return type(self)(
+            self._creator,
+            limits=self.limits,
+            name=self.name,
+            metrics=self._metrics,
+            pre_ping=self._pre_ping,
+            recycle=self._recycle,
+            echo=self.echo,
+            logging_name=self._orig_logging_name,
+            reset_on_return=self._reset_on_return,
+            _dispatch=self.dispatch,
+            dialect=self._dialect,
+        )
+
+    def dispose(self) -> None:
+        """Closes what is idle now, and what is in use when it comes back."""
+        self._is_disposed = True
+        self._metrics.forget(self)
+        self._reaper.stop()
+        for record in self._places.take_idle(lambda _since, _record: True):
+            self.discard(record)
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        self._leave_parent()
+        started = time.monotonic()
+        record = self._place_or_connection(started)
+        if isinstance(record, Place):
+            record = self._connect(started)
+        now = time.monotonic()
+        self._places.used[record] = now
+        self._metrics.wait_time.record(now - started, self._attributes)
+        return record
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        now = time.monotonic()
+        taken_at = self._places.used.pop(record, now)
+        self._metrics.use_time.record(now - taken_at, self._attributes)
+        if record.dbapi_connection is None:  # invalidated, detached or lost
+            self._places.release()
+        elif record.info[BIRTH].pid != os.getpid():
+            self._of_parent.append(record)
+        elif self._is_disposed:
+            self.discard(record)
+        else:
+            self._places.give(record, now=now)
+            self._reaper.plan()
+
+    def _invalidate(
+        self,
+        connection: PoolProxiedConnection,
+        exception: BaseException | None = None,
+        _checkin: bool = True,
+    ) -> None:
+        super()._invalidate(connection, exception, _checkin)
+        self._sweep()
+
+    def _should_wrap_creator(self, creator: Any) -> Any:
+        create = super()._should_wrap_creator(creator)
+
+        def create_and_mark(record: ConnectionPoolEntry) -> Any:
+            started, at = time.monotonic(), time.time()
+            connection = create(record)
+            now = time.monotonic()
+            lifetime = self.limits.max_lifetime.total_seconds()
+            expires = now + lifetime * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # no secret
+            record.info[BIRTH] = Birth(pid=os.getpid(), at=at, expires=expires)
+            self._metrics.create_time.record(now - started, self._attributes)
+            return connection
+
+        return create_and_mark
+
+    def _begin_empty(self) -> None:
+        self._pid = os.getpid()
+        self._places = Places(maximum=self.limits.max)
+        self._waiting = self._new_waiting()
+        self._reaper = Reaper(self, places=self._places, limits=self.limits, waiting=self._waiting)
+        self._opening = Opening(
+            create=self._create_connection,
+            places=self._places,
+            waiting=self._waiting,
+            after_giving=self._reaper.plan,
+        )
+
+    def _leave_parent(self) -> None:
+        """After a fork: the connections are the parent's, closing one here would end its session."""
+        if os.getpid() != self._pid:
+            self._of_parent.append(self._places)
+            self._begin_empty()
+
+    def _sweep(self) -> None:
+        for record in self._places.take_idle(lambda _since, record: not self.is_usable(record)):
+            self.discard(record)
+
+    def _place_or_connection(self, started: float) -> Grant:
+        while True:
+            grant = self._places.take() or self._queue(started)
+            if isinstance(grant, Place) or self.is_usable(grant):
+                return grant
+            # One has ended: the others probably too, after a restart. They must not fail a request each.
+            self.discard(grant)
+            self._sweep()
+
+    def _queue(self, started: float) -> Grant:
+        wake, wait = self._waiting.signal()
+        request = Request(wake)
+        grant = self._places.take_or_wait(request)
+        if grant is not None:
+            return grant
+        try:
+            wait(self._left(started))
+        except BaseException:  # cancelled: what was granted meanwhile is for others
+            self._give_back(self._places.withdraw(request))
+            raise
+        grant = self._places.withdraw(request)
+        if grant is None:
+            raise self._exhausted()
+        return grant
+
+    def _give_back(self, grant: Grant | None) -> None:
+        if isinstance(grant, Place):
+            self._places.release()
+        elif grant is not None:
+            self._places.give(grant, now=time.monotonic())
+
+    def _connect(self, started: float) -> ConnectionPoolEntry:
+        left = self._left(started)
+        record = self._opening.before(left)
+        if record is None:
+            self._metrics.timeouts.add(1, self._attributes)
+            raise ConnectionNotOpened(
+                pool=self.name,
+                timeout=self.limits.timeout,
+                left=timedelta(seconds=round(left, 3)),
+                last_failure=self._opening.last_failure,
+            )
+        return record
+
+    def _exhausted(self) -> PoolExhausted:
+        self._metrics.timeouts.add(1, self._attributes)
+        figures, now = self.figures(), time.monotonic()
+        oldest = min(list(self._places.used.values()), default=now)
+        return PoolExhausted(
+            pool=self.name,
+            timeout=self.limits.timeout,
+            maximum=figures.maximum,
+            used=figures.used,
+            connecting=figures.connecting,
+            waiting=figures.waiting + 1,
+            longest_use=timedelta(seconds=round(now - oldest, 3)),
+            last_failure=self._opening.last_failure,
+        )
+
+    def _left(self, started: float) -> float:
+        return max(0.0, started + self.limits.timeout.total_seconds() - time.monotonic())
+
+
+class SizedPool(_Sized):
+    """For `create_engine`."""
+
+    _is_asyncio = False
+    _new_waiting = Threads
+
+
+class AsyncSizedPool(_Sized):
+    """For `create_async_engine`."""
+
+    _is_asyncio = True
+    _new_waiting = EventLoop
