@@ -27,7 +27,7 @@ from holdfast.plan.locks import Lock
 from holdfast.plan.mentions import relations_in
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.online import Duration, duration, rewrite
-from holdfast.plan.statement import Statement, parse
+from holdfast.plan.statement import Statement, parse, shortened
 from holdfast.plan.statement_kind import StatementKind
 from holdfast.plan.statement_locks import locks_of
 from holdfast.plan.steps import BuildIndexStep, DropIndexStep
@@ -71,6 +71,7 @@ class OnlineKeeper:
         self.failure: BaseException | None = None
         self.wanted: tuple[Lock, ...] = ()
         self.settings: set[str] = set()
+        self.executed: list[str] = []  # by the driver, as the function sent it
         # Of the open transaction:
         self.holds = False  # a lock that blocks users
         self.wrote = False  # rows of a table that was there before
@@ -102,6 +103,7 @@ class OnlineKeeper:
         self.queue.clear()
         self.queue_is_open = False
         self.new = NewRelations()
+        self.executed.clear()
         self._forget_transaction()
 
     def sets_savepoint(self) -> None:
@@ -125,16 +127,16 @@ class OnlineKeeper:
     def finish(self) -> None:
         """The function has returned: run what is queued. Leaves only the version row to be written."""
         if self.queue or self.has_committed:
-            self._run_queue(replace(self.work.revision, function_ended=True))
+            self._run_queue(function_ended=True)
 
     def flush(self) -> None:
         """Commit what was done, run what is queued, then let the function go on."""
-        self._run_queue(self.work.revision)
+        self._run_queue(function_ended=False)
         self.session.restore_local_settings()
 
-    def _run_queue(self, revision: Unfinished) -> None:
+    def _run_queue(self, *, function_ended: bool) -> None:
         settings = self._settings_in_force()
-        self.work.journal.open(revision, self.queue)
+        self._record(function_ended=function_ended)
         self.session.commit()
         self.has_committed = True
         self.queue.clear()
@@ -208,7 +210,7 @@ class OnlineKeeper:
         else:
             self._lock_timeout_for(locks)
             self.holds = self.holds or blocks
-            self.has_done_something = True
+            self._executes(texts)
             dealt_with = False
         self._note(statement, facts)
         return dealt_with
@@ -227,7 +229,7 @@ class OnlineKeeper:
             self._no_lock_timeout()  # it would count for row locks too
         if statement.kind in WRITES:
             self.wrote = self.wrote or bool(relations_in(statement))
-            self.has_done_something = True
+            self._executes(texts)
         return False
 
     def _at_once(self, statement: Statement) -> bool:
@@ -254,7 +256,7 @@ class OnlineKeeper:
             self._note(statement, facts)
         else:
             self._no_lock_timeout()
-        self.has_done_something = True
+        self._executes((statement.sql,))
         return False
 
     def _on_second_connection(self, arrival: Arrival) -> bool:
@@ -295,6 +297,10 @@ class OnlineKeeper:
         self.queue_is_open = True
         self.queue += [self._queued(sql, statement) for sql in texts]
 
+    def _executes(self, texts: tuple[str, ...]) -> None:
+        self.has_done_something = True
+        self.executed += (shortened(text) for text in texts)
+
     def _queued(self, sql: str, statement: Statement) -> Queued:
         if statement.excuse is not None:
             # The journal keeps text: an excuse from a Python comment becomes one of SQL.
@@ -334,11 +340,17 @@ class OnlineKeeper:
         if stamp is not None and arrival.on_migration_connection:
             arrival.cursor._invalidate_schema_cache_asof = stamp  # type: ignore[attr-defined]  # noqa: SLF001  # see above
 
+    def _record(self, *, function_ended: bool) -> None:
+        revision = replace(
+            self.work.revision, function_ended=function_ended, committed=tuple(self.executed)
+        )
+        self.work.journal.open(revision, self.queue)
+
     def _record_commit(self) -> None:
         if not self.has_committed:
             self.has_committed = True
             with self.session.transactional():
-                self.work.journal.open(self.work.revision, ())
+                self._record(function_ended=False)
 
     def _settings_in_force(self) -> tuple[LocalSetting, ...]:
         """What the author has SET, as it is now: a queued statement runs under the same."""

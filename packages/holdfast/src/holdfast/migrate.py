@@ -5,18 +5,19 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 
-from holdfast.errors.migration import BehindPooler, DatabaseAhead, UnknownDatabase
+from holdfast.errors.migration import BehindPooler, DatabaseAhead, EditedRevision, UnknownDatabase
 from holdfast.observe.database import count_user_relations, database_name
 from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
@@ -43,6 +44,8 @@ class Manner:
     patience: timedelta
     lock_budget: timedelta
     should_stop: Callable[[], bool]
+    looks_for_edits: bool = False
+    accepts_edits: bool = False
 
 
 def upgrade(
@@ -55,11 +58,13 @@ def upgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    accept_edited: bool = False,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
     the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps.
+    An applied revision whose file was edited since is an error, unless `accept_edited`.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
@@ -71,7 +76,12 @@ def upgrade(
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
     manner = Manner(
-        report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
+        report=report,
+        patience=patience,
+        lock_budget=lock_budget,
+        should_stop=should_stop,
+        looks_for_edits=True,
+        accepts_edits=accept_edited,
     )
     _migrate(config, script, revision, tag, find, manner)
 
@@ -198,6 +208,8 @@ class _Run:
         entries = history.latest(session)
         relations = count_user_relations(session.connection, version_table=context.version_table)
         is_fresh = not heads and not relations
+        if self.manner.looks_for_edits:
+            self._look_for_edits(heads, session, entries)
         if not heads and relations and not entries:
             name = database_name(session.connection)
             self.release()
@@ -212,6 +224,25 @@ class _Run:
             is_fresh=is_fresh,
             entries=entries,
         )
+
+    def _look_for_edits(
+        self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.Entry]
+    ) -> None:
+        """Files of applied revisions that are not those that ran: refused, or accepted by a person."""
+        known = self.script.revision_map
+        edited = {
+            node.revision: checksum
+            for node in known._get_ancestor_nodes(known.get_revisions(heads))  # noqa: SLF001  # see status
+            if isinstance(node, Script)
+            and history.is_edited(
+                entries.get(node.revision), checksum := history.checksum_of(Path(node.path))
+            )
+        }
+        if edited and not self.manner.accepts_edits:
+            self.release()
+            raise EditedRevision(revisions=tuple(sorted(edited)))
+        for revision, checksum in edited.items():
+            history.accept(session, revision, checksum)
 
     def _refuse_unknown(self, heads: Heads) -> None:
         known = {revision.revision for revision in self.script.walk_revisions()}

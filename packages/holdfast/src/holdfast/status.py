@@ -10,8 +10,10 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.plan.statement import shortened
 from holdfast.run import history, leader, tables
 from holdfast.run.history import Entry
+from holdfast.run.journal import Journal, Queued
 from holdfast.run.session import MigrationSession
 
 
@@ -43,6 +45,7 @@ class Status:
     unknown: tuple[str, ...]  # the database has them, the project has no file
     edited: tuple[Revision, ...]  # the file is not the one that ran
     half_way: tuple[Entry, ...]  # the last run of these failed or was killed
+    left: tuple[str, ...]  # of the queue of the one that is half-way: what is still to do
     migrator: str | None  # who migrates right now
 
 
@@ -62,7 +65,9 @@ def status(config: Config) -> Status:
 
 
 def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession) -> Status:
-    entries = history.latest(session) if tables.exist(session) else {}
+    known = tables.exist(session)
+    entries = history.latest(session) if known else {}
+    left = Journal(session).queued() if known else ()
     unknown = tuple(head for head in heads if not _has(script, head))
     applied = _applied(script, heads) if not unknown else {}
     pending = tuple(
@@ -70,7 +75,11 @@ def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSes
         for revision in reversed(list(script.walk_revisions()))
         if not unknown and revision.revision not in applied
     )
-    edited = tuple(_described(r) for r in applied.values() if _is_edited(r, entries))
+    edited = tuple(
+        _described(r)
+        for r in applied.values()
+        if history.is_edited(entries.get(r.revision), history.checksum_of(Path(r.path)))
+    )
     half_way = tuple(
         entry
         for entry in entries.values()
@@ -84,6 +93,7 @@ def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSes
         unknown=unknown,
         edited=edited,
         half_way=half_way,
+        left=tuple(_in_words(statement) for statement in left),
         migrator=leader.current_holder(session.connection),
     )
 
@@ -114,12 +124,12 @@ def _applied(script: ScriptDirectory, heads: tuple[str, ...]) -> Mapping[str, Sc
     return {node.revision: node for node in nodes if isinstance(node, Script)}
 
 
-def _is_edited(revision: Script, entries: Mapping[str, Entry]) -> bool:
-    entry = entries.get(revision.revision)
-    if entry is None or entry.outcome != "done" or entry.direction != "up":
-        return False
-    return entry.checksum != history.checksum_of(Path(revision.path))
-
-
 def _described(revision: Script) -> Revision:
     return Revision(revision=revision.revision, description=revision.doc or "")
+
+
+def _in_words(statement: Queued) -> str:
+    if not statement.steps:
+        return shortened(statement.sql)
+    step = statement.steps[statement.steps_done]
+    return f"step {statement.steps_done + 1} of {len(statement.steps)}: {step.describe()}"

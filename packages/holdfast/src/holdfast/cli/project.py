@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
@@ -12,6 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors.migration import AlembicRefused, DatabaseRefused
 from holdfast.observe.sqlstate import sqlstate
 from holdfast.project import find_config
+
+FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,12 @@
-"""Prints the events of a run as they come: one line per revision."""
+"""Prints the events of a run as they come: one line per revision and step; on a terminal one more that lives."""
 
+import json
+from dataclasses import asdict
 from datetime import timedelta
 
-import click
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
 
 from holdfast.observe.watched_step import Watched
 from holdfast.progress import (
@@ -12,45 +16,53 @@ from holdfast.progress import (
     RevisionDone,
     RevisionStarted,
     StepDone,
+    StepStarted,
     StepWatched,
     WaitingForLeader,
 )
 
 
 class Printer:
-    """A report that prints to stderr and keeps what the last line says."""
+    """A report that prints to stderr and keeps what the last line on stdout says."""
 
     def __init__(self) -> None:
         self.done: list[RevisionDone] = []
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.live: Status | None = None
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
         match event:
             case WaitingForLeader(holder=holder):
-                click.echo(f"waiting: another process migrates: {holder}", err=True)
+                self._line(f"waiting: another process migrates: {holder}")
             case RevisionStarted(direction=direction, revision=revision, description=description):
-                click.echo(f"{direction:<4} {revision} {description} ...", err=True)
+                self._line(f"{direction:<4} {revision} {description} ...")
             case RevisionDone(took=took):
                 self.done.append(event)
-                click.echo(f"     done in {seconds(took)}", err=True)
+                self._line(f"     done in {seconds(took)}")
+            case StepStarted():
+                self._now(position(event))
             case StepDone(started=started, took=took):
-                click.echo(
-                    f"     {started.number}/{started.steps} {started.step} ({seconds(took)})",
-                    err=True,
-                )
+                self._line(f"     {position(started)} ({seconds(took)})")
             case StepWatched(step=step, seen=seen):
-                click.echo(f"     {step}: {in_words(seen)}", err=True)
-            case LockBusy(tries=tries) if tries & (tries - 1) == 0:  # 1, 2, 4, 8, ..
-                blockers = "; ".join(map(str, event.blockers)) or "its holder is gone by now"
-                click.echo(f"     lock not free, try {tries}: {event.what}: {blockers}", err=True)
+                self._passing(f"{step}: {in_words(seen)}")
+            case LockBusy(what=what, tries=tries, blockers=blockers):
+                who = "; ".join(map(str, blockers)) or "its holder is gone by now"
+                words = f"lock not free, try {tries}: {what}: {who}"
+                if tries & (tries - 1) == 0:  # 1, 2, 4, 8, ..: a log must not fill up
+                    self._line(f"     {words}")
+                self._now(words)
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
-                click.echo(
+                self._line(
                     f"     an autovacuum is in the way: waiting up to {seconds(lock_timeout)} once, "
-                    "so that the server cancels it",
-                    err=True,
+                    "so that the server cancels it"
                 )
-            case _:
-                pass
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
 
     def summary(self, *, nothing: str) -> str:
         """What was done, for the last line."""
@@ -60,6 +72,35 @@ class Printer:
         took = sum((event.took for event in self.done), timedelta())
         revisions = ", ".join(event.revision for event in self.done)
         return f"{verb} {len(self.done)}: {revisions} ({seconds(took)})"
+
+    def as_json(self) -> str:
+        """The same as one JSON object."""
+        revisions = [{**asdict(event), "took": event.took.total_seconds()} for event in self.done]
+        return json.dumps({"done": revisions})
+
+    def _line(self, words: str) -> None:
+        self.console.print(escape(words))
+
+    def _now(self, words: str) -> None:
+        """The line that lives: what goes on at this moment."""
+        if not self.console.is_terminal:
+            return
+        if self.live is None:
+            self.live = self.console.status("")
+            self.live.start()
+        self.live.update(escape(words))
+
+    def _passing(self, words: str) -> None:
+        """A look at a long step: replaced by the next one on a terminal, a line in a log."""
+        if self.console.is_terminal:
+            self._now(words)
+        else:
+            self._line(f"     {words}")
+
+
+def position(step: StepStarted) -> str:
+    """A step with its place among the steps of its statement."""
+    return f"{step.number}/{step.steps} {step.step}"
 
 
 def in_words(seen: Watched) -> str:

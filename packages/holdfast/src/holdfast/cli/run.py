@@ -1,25 +1,41 @@
-"""`holdfast run`: applies what is pending."""
+"""`holdfast run`: applies what is pending, online."""
 
 import click
 from alembic.script import ScriptDirectory
 
 from holdfast import migrate
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.interrupt import stopping_between_steps
+from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
 from holdfast.cli.report import Printer
 from holdfast.errors.migration import TwoHeads
 
 
 @click.command()
 @click.option("--to", "revision", help="Stop after this revision. Default: the head.")
+@click.option("--accept-edited", is_flag=True, help="Applied files may have been edited since.")
+@FORMAT
 @click.pass_obj
-def run(options: ProjectOptions, revision: str | None) -> None:
-    """Apply the pending revisions, each in a commit of its own."""
+def run(options: ProjectOptions, revision: str | None, accept_edited: bool, form: str) -> None:
+    """Apply the pending revisions, each in a commit of its own.
+
+    A run that was killed or stopped goes on where it was.
+    """
     printer = Printer()
-    with told_apart():
+    with told_apart(), stopping_between_steps() as should_stop:
         config = options.config()
         if revision is None:
             heads = tuple(ScriptDirectory.from_config(config).get_heads())
             if len(heads) > 1:
                 raise TwoHeads(heads=heads)
-        migrate.upgrade(config, revision or "head", report=printer)
-    click.echo(printer.summary(nothing="up to date: nothing is pending"))
+        try:
+            migrate.upgrade(
+                config,
+                revision or "head",
+                report=printer,
+                should_stop=should_stop,
+                accept_edited=accept_edited,
+            )
+        finally:
+            printer.close()
+    summary = printer.summary(nothing="up to date: nothing is pending")
+    click.echo(printer.as_json() if form == "json" else summary)

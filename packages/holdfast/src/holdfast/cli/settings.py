@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 from pydantic import BaseModel
 
+from holdfast.cli.project import FORMAT
 from holdfast.durations import in_words
 from holdfast.engine import connect_arguments
 from holdfast.settings import Settings
@@ -21,7 +22,7 @@ class Line:
 
 
 @click.command()
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@FORMAT
 def settings(form: str) -> None:
     """Show the settings in force, without secrets."""
     found = Settings()

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
 from holdfast.status import State, Status
 from holdfast.status import status as look
 
@@ -14,13 +14,13 @@ WORDS = {
     State.UP_TO_DATE: "up to date",
     State.PENDING: "pending: holdfast run applies the revisions below",
     State.AHEAD: "ahead: the database has revisions that this project does not know",
-    State.HALF_WAY: "half-way: the last run of a revision did not end; holdfast run goes on",
+    State.HALF_WAY: "half-way: the last run of a revision did not end; holdfast run tries again or goes on",
     State.EDITED: "edited: a file is not the one that was applied; restore it, write a new revision",
 }
 
 
 @click.command()
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@FORMAT
 @click.pass_context
 def status(ctx: click.Context, form: str) -> None:
     """Show where the database stands.
@@ -48,5 +48,7 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"edited   {revision.revision} {revision.description}"
     for entry in found.half_way:
         yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
+    for words in found.left:
+        yield f"to do    {words}"
     if found.migrator:
         yield f"migrates now: {found.migrator}"

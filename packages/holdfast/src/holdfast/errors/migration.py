@@ -282,3 +282,27 @@ class UnknownDatabase(HoldfastError):
         "Say which revision it corresponds to: holdfast baseline REVISION (`base`: none of them). "
         "Then: holdfast run"
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class NothingToAbandon(HoldfastError):
+    """No revision is half-way."""
+
+    exit_status = 2
+    what = "No revision is half-way in this database; nothing was changed."
+    why = "Only a queue that was started and did not end can be abandoned."
+    remedy = "See where the database stands: holdfast status"
+
+
+@dataclass(kw_only=True, eq=False)
+class EditedRevision(HoldfastError):
+    """The file of an applied revision is not the one that ran."""
+
+    revisions: tuple[str, ...]
+    exit_status = 6
+    what = "Applied revisions were edited afterwards: {revisions}. Nothing was migrated."
+    why = "This database was changed by the files as they were; another one will be by these."
+    remedy = (
+        "Restore the files and put the change into a new revision. If the edit changes nothing in the "
+        "database (a comment, the layout): holdfast run --accept-edited"
+    )

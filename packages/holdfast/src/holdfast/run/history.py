@@ -15,6 +15,8 @@ from holdfast.progress import Direction
 from holdfast.run.session import MigrationSession
 from holdfast.run.tables import history
 
+NO_FILE = "(baseline)"  # the checksum of what was recorded without being run
+
 # One row per revision: the last thing that happened to it.
 LATEST = text("SELECT DISTINCT ON (revision) * FROM holdfast.history ORDER BY revision, id DESC")
 
@@ -69,6 +71,20 @@ def mark_interrupted(session: MigrationSession) -> None:
     """What still says 'running' when nobody else migrates was killed. The caller is the leader."""
     session.execute(
         update(history).where(history.c.outcome == "running").values(outcome="interrupted")
+    )
+
+
+def accept(session: MigrationSession, revision: str, checksum: str) -> None:
+    """A person has looked at an edited file: from now on it is the one that ran."""
+    session.execute(update(history).where(history.c.revision == revision).values(checksum=checksum))
+
+
+def is_edited(entry: Entry | None, checksum: str) -> bool:
+    """Whether the file is another one than that which was applied last."""
+    return (
+        entry is not None
+        and (entry.direction, entry.outcome) == ("up", "done")
+        and entry.checksum not in (checksum, NO_FILE)
     )
 
 

@@ -6,9 +6,10 @@ For the others the catalog is asked first; the journal only knows that they were
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Select, delete, insert, select, text, update
 
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.steps import Step, from_json, to_json
@@ -17,6 +18,7 @@ from holdfast.run.session import LocalSetting, MigrationSession
 from holdfast.run.tables import queue, unfinished
 
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
+STATEMENTS = TypeAdapter(tuple[str, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Unfinished:
     direction: Direction
     checksum: str
     function_ended: bool  # otherwise the rest of the function exists in its source only
+    committed: tuple[str, ...] = ()  # the statements that the function itself has executed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Journal:
             direction=row.direction,
             checksum=row.checksum,
             function_ended=row.function_ended,
+            committed=STATEMENTS.validate_json(row.committed),
         )
 
     def open(self, revision: Unfinished, statements: Iterable[Queued]) -> None:
@@ -71,6 +75,7 @@ class Journal:
                 direction=revision.direction,
                 checksum=revision.checksum,
                 function_ended=revision.function_ended,
+                committed=STATEMENTS.dump_json(revision.committed).decode(),
             )
         )
         for statement in statements:
@@ -85,7 +90,13 @@ class Journal:
 
     def queued(self) -> tuple[Queued, ...]:
         """What is still to do, in order."""
-        rows = self.session.execute(select(queue).where(~queue.c.done).order_by(queue.c.id))
+        return self._rows(select(queue).where(~queue.c.done))
+
+    def every(self) -> tuple[Queued, ...]:
+        """The whole queue, what is done included, in order."""
+        return self._rows(select(queue))
+
+    def _rows(self, which: Select[Any]) -> tuple[Queued, ...]:
         return tuple(
             Queued(
                 id=row.id,
@@ -98,7 +109,7 @@ class Journal:
                 is_started=row.is_started,
                 captured=row.captured,
             )
-            for row in rows
+            for row in self.session.execute(which.order_by(queue.c.id))
         )
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
@@ -123,12 +134,6 @@ class Journal:
             done=steps_done == len(statement.steps or ()),
         )
         return replace(statement, steps_done=steps_done, is_started=False, captured=captured)
-
-    def count(self) -> tuple[int, int]:
-        """How many statements of the queue are done, and how many it has."""
-        done = select(func.count()).where(queue.c.done)
-        every = select(func.count()).select_from(queue)
-        return self.session.execute(done).scalar_one(), self.session.execute(every).scalar_one()
 
     def close(self) -> None:
         """Forget the revision: the caller's transaction also writes its version row."""

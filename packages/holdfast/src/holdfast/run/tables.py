@@ -58,6 +58,7 @@ unfinished = Table(
     Column("direction", Text, nullable=False),
     Column("checksum", Text, nullable=False),
     Column("function_ended", Boolean, nullable=False),
+    Column("committed", Text, nullable=False),
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 

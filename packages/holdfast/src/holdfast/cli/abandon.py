@@ -1,0 +1,32 @@
+"""`holdfast abandon`: gives up the rest of a revision that can never finish."""
+
+from collections.abc import Iterator
+
+import click
+
+from holdfast.abandon import Abandoned
+from holdfast.abandon import abandon as give_up
+from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.report import Printer
+
+
+@click.command()
+@click.pass_obj
+def abandon(options: ProjectOptions) -> None:
+    """Forget what is left of the revision that is half-way. The schema stays as it is now."""
+    with told_apart():
+        found = give_up(options.config(), report=Printer())
+    click.echo("\n".join(_lines(found)))
+
+
+def _lines(found: Abandoned) -> Iterator[str]:
+    yield f"abandoned: revision {found.revision} ({found.direction}); its version row was not written"
+    for words in found.stays:
+        yield f"stays     {words}"
+    for words in found.not_done:
+        yield f"not done  {words}"
+    yield "To go back to where it began, undo what stays"
+    for sql in found.undo:
+        yield f"undo      {sql}"
+    applied = found.revision if found.direction == "up" else "the revision before it"
+    yield f"To go forward instead, do what is not done by hand, then: holdfast baseline {applied}"

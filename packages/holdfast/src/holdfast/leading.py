@@ -1,0 +1,58 @@
+"""Does something to a project's database as its only migrator, on the connection that env.py makes.
+
+For the verbs that change what is recorded without running a revision: `baseline`, `abandon`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from holdfast.errors.migration import BehindPooler
+from holdfast.observe.pooler import is_behind_pooler
+from holdfast.progress import Report
+from holdfast.run import leader, tables
+from holdfast.run.session import MigrationSession
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Led:
+    """What the work has at hand."""
+
+    script: ScriptDirectory
+    context: MigrationContext
+    session: MigrationSession
+
+
+def as_leader(config: Config, work: Callable[[Led], Result], *, report: Report) -> Result:
+    """Call `work` under the migration lock, and commit what it did."""
+    script = ScriptDirectory.from_config(config)
+    results: list[Result] = []
+
+    def call(_: tuple[str, ...], context: MigrationContext) -> tuple[()]:
+        assert context.connection is not None  # noqa: S101  # only None in offline mode
+        session = MigrationSession(context.connection)
+        session.keep_local_settings()
+        if is_behind_pooler(session.connection):
+            raise BehindPooler
+        session.commit()
+        leadership = leader.Leadership(context.connection)
+        leadership.acquire(report=report)
+        try:
+            tables.ensure(session)
+            session.commit()
+            results.append(work(Led(script=script, context=context, session=session)))
+            session.commit()
+        finally:
+            leadership.release()
+        return ()
+
+    with EnvironmentContext(config, script, fn=call, dont_mutate=True):
+        script.run_env()
+    return results[0]

@@ -1,0 +1,164 @@
+"""Ways in and out: baseline, abandon, a run that is stopped and one that goes on."""
+
+import pytest
+from alembic_project import Project
+from sqlalchemy.exc import DBAPIError
+
+from holdfast import migrate
+from holdfast.abandon import abandon
+from holdfast.baseline import baseline
+from holdfast.errors.migration import (
+    DataInTheWay,
+    EditedRevision,
+    EditedWhileUnfinished,
+    FunctionWasInterrupted,
+    NothingToAbandon,
+    StoppedBetweenSteps,
+    UnfinishedRevision,
+    UnknownDatabase,
+)
+from holdfast.status import State, status
+
+
+def with_rows(project: Project, rows: int = 1000) -> None:
+    """A table in use: it was there before the revision that changes it."""
+    project.revision(
+        "op.create_table('a', sa.Column('id', sa.Integer), sa.Column('n', sa.Integer))"
+    )
+    migrate.upgrade(project.config, "head")
+    project.query(f"INSERT INTO a SELECT i, i % 10 FROM generate_series(1, {rows}) i")
+
+
+UNIQUE = (
+    "op.create_index('a_n', 'a', ['n'], unique=True); op.create_index('a_id', 'a', ['id'])",
+    "pass",
+)
+
+
+def test_a_database_with_tables_but_no_revision_is_refused_until_it_has_a_baseline(
+    project: Project,
+) -> None:
+    """`baseline` is the way out; what it says is there is not run again."""
+    project.query("CREATE TABLE a (id int, n int)")
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    project.revision("op.create_index('a_id', 'a', ['id'])")
+    with pytest.raises(UnknownDatabase):
+        migrate.upgrade(project.config, "head")
+    assert baseline(project.config, "r1") == ("r1",)
+    migrate.upgrade(project.config, "head")
+    assert project.query(
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'a'::regclass"
+    ) == [("a_id",)]
+
+
+def test_baseline_at_base_allows_a_database_with_foreign_tables(project: Project) -> None:
+    """Another application's tables are there, none of ours: `baseline base`, then everything runs."""
+    project.query("CREATE TABLE of_somebody_else (id int)")
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    assert baseline(project.config, "base") == ()
+    migrate.upgrade(project.config, "head")
+    assert status(project.config).state is State.UP_TO_DATE
+
+
+def test_duplicates_stop_the_queue_and_run_goes_on_after_they_are_mended(project: Project) -> None:
+    """Counted and shown; no invalid index is left; the second index is built by the second run only."""
+    with_rows(project)
+    project.revision(*UNIQUE)
+    with pytest.raises(DataInTheWay) as raised:
+        migrate.upgrade(project.config, "head")
+    assert (raised.value.found, raised.value.count) == ("duplicate keys", 10)
+    assert len(raised.value.examples) == 3
+    assert project.query("SELECT count(*) FROM pg_index WHERE indrelid = 'a'::regclass") == [(0,)]
+    found = status(project.config)
+    assert found.state is State.HALF_WAY
+    assert found.left == (
+        "step 1 of 1: build unique index a_n on public.a",
+        "CREATE INDEX a_id ON a (id)",
+    )
+    project.query("UPDATE a SET n = id")
+    migrate.upgrade(project.config, "head")
+    assert status(project.config).state is State.UP_TO_DATE
+    assert project.query(
+        "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = 'a'::regclass ORDER BY 1"
+    ) == [("a_id", True), ("a_n", True)]
+
+
+def test_half_way_nothing_else_is_run(project: Project) -> None:
+    """Neither a revert nor an edited file is mixed into a queue that is under way."""
+    with_rows(project)
+    project.revision(*UNIQUE)
+    with pytest.raises(DataInTheWay):
+        migrate.upgrade(project.config, "head")
+    with pytest.raises(UnfinishedRevision):
+        migrate.downgrade(project.config, "base")
+    file = project.file("r2")
+    file.write_text(file.read_text() + "# edited\n")
+    with pytest.raises(EditedWhileUnfinished):
+        migrate.upgrade(project.config, "head")
+
+
+def test_abandon_says_what_stays_and_frees_the_way(project: Project) -> None:
+    """What is done is listed with the SQL that takes it back; then the revision can be run anew."""
+    with_rows(project)
+    project.revision(
+        "op.add_column('a', sa.Column('m', sa.Integer))\n"
+        "op.create_index('a_id', 'a', ['id'])\n"
+        "op.create_index('a_n', 'a', ['n'], unique=True)"
+    )
+    with pytest.raises(DataInTheWay):
+        migrate.upgrade(project.config, "head")
+    given_up = abandon(project.config)
+    assert given_up.stays == (
+        "ALTER TABLE a ADD COLUMN m INTEGER",
+        "build index a_id on public.a",
+    )
+    assert given_up.undo == ("DROP INDEX CONCURRENTLY IF EXISTS public.a_id",)
+    assert given_up.not_done == ("build unique index a_n on public.a",)
+    with pytest.raises(NothingToAbandon):
+        abandon(project.config)
+    project.query("ALTER TABLE a DROP COLUMN m")
+    project.query("DROP INDEX a_id")
+    project.query("UPDATE a SET n = id")
+    migrate.upgrade(project.config, "head")
+    assert status(project.config).state is State.UP_TO_DATE
+
+
+def test_stopped_between_two_steps(project: Project) -> None:
+    """Asked to stop, the run ends before its next step, and a new one goes on there."""
+    with_rows(project)
+    project.query("UPDATE a SET n = id")
+    project.revision(*UNIQUE)
+    answers = iter([False, True])
+    with pytest.raises(StoppedBetweenSteps):
+        migrate.upgrade(project.config, "head", should_stop=lambda: next(answers))
+    assert status(project.config).left == ("step 1 of 1: build index a_id on public.a",)
+    migrate.upgrade(project.config, "head")
+    assert status(project.config).state is State.UP_TO_DATE
+
+
+def test_a_function_that_was_interrupted_is_not_called_again(project: Project) -> None:
+    """It had read what it changed: a part is committed. The next run stops, with the way out."""
+    with_rows(project)
+    project.revision(
+        "op.create_index('a_id', 'a', ['id'])\n"
+        "op.get_bind().execute(sa.text('SELECT count(*) FROM a'))\n"
+        "op.execute('SELECT 1/0')"
+    )
+    with pytest.raises(DBAPIError, match="division by zero"):
+        migrate.upgrade(project.config, "head")
+    with pytest.raises(FunctionWasInterrupted):
+        migrate.upgrade(project.config, "head")
+    assert abandon(project.config).stays == ("build index a_id on public.a",)
+
+
+def test_an_edited_file_is_refused_or_accepted(project: Project) -> None:
+    """An applied revision whose file changed stops the next migration until a person has looked."""
+    with_rows(project)
+    file = project.file("r1")
+    file.write_text(file.read_text() + "# only a comment\n")
+    migrate.upgrade(project.config, "head")  # nothing pending: nothing is looked at
+    project.revision("op.add_column('a', sa.Column('m', sa.Integer))")
+    with pytest.raises(EditedRevision):
+        migrate.upgrade(project.config, "head")
+    migrate.upgrade(project.config, "head", accept_edited=True)
+    assert status(project.config).state is State.UP_TO_DATE
