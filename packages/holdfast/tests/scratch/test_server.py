@@ -209,6 +209,7 @@ def test_a_temporary_server_leaves_nothing() -> None:
         pgdata = server.pgdata
         children = set(psutil.Process().children()) - others
     assert not pgdata.parent.exists()
+    assert len(children) == 2
     assert not [child for child in children if child.is_running()]
 
 
