@@ -12,7 +12,7 @@ from holdfast.plan.names import quote
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.online import rewrite
 from holdfast.plan.statement import parse
-from holdfast.plan.steps import Step, TransactionStep, ValidateStep
+from holdfast.plan.steps import BackfillStep, Step, TransactionStep, ValidateStep
 from holdfast.scratch.server import temporary_server
 from holdfast.testing.databases import Postgres, postgres_at
 
@@ -72,7 +72,9 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
 def _perform(session: psycopg.Connection, steps: tuple[Step, ...]) -> None:
     captured = ""
     for step in steps:
-        if isinstance(step, TransactionStep):
+        if isinstance(step, BackfillStep):
+            _backfill(session, step)
+        elif isinstance(step, TransactionStep):
             with session.transaction():
                 for sql in step.sql:
                     session.execute(sql.encode())
@@ -84,3 +86,15 @@ def _perform(session: psycopg.Connection, steps: tuple[Step, ...]) -> None:
             session.execute(f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {name}".encode())
         else:
             session.execute(step.sql.encode())
+
+
+def _backfill(session: psycopg.Connection, step: BackfillStep, *, size: int = 700) -> None:
+    """Batch after batch; a cursor of its own, whose parameters are $1, $2, .."""
+    cursor = psycopg.RawCursor(session)
+    reached: tuple[str, ...] = ()
+    while True:
+        last = cursor.execute(step.next if reached else step.first, [*reached, size]).fetchone()
+        if last is None:
+            return
+        cursor.execute(step.batch if reached else step.first_batch, [*reached, *last])
+        reached = last

@@ -18,6 +18,13 @@ EXAMPLES = sorted(
 )
 
 
+TABLES = """
+SELECT c.oid::regclass::text, EXISTS (
+  SELECT FROM pg_attrdef WHERE adrelid = c.oid AND pg_get_expr(adbin, adrelid) ~ 'random')
+FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+"""
+
+
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.name)
 def example(request: pytest.FixtureRequest) -> Path:
     folder: Path = request.param
@@ -56,14 +63,14 @@ def run_plainly(url: str, script: str) -> None:
         connection.execute(script)
 
 
-def rows(url: str) -> dict[str, int]:
-    """How many rows each table has."""
+def rows(url: str) -> dict[str, list[str]]:
+    """The rows of each table, as text; of those with random values, how many there are."""
     with psycopg.connect(url) as connection:
-        tables = connection.execute(
-            "SELECT oid::regclass::text FROM pg_class"
-            " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
-        ).fetchall()
-        return {
-            table: connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchall()[0][0]
-            for (table,) in tables
-        }
+        tables = connection.execute(TABLES).fetchall()
+        return {table: rows_of(connection, table, varies=varies) for table, varies in tables}
+
+
+def rows_of(connection: psycopg.Connection, table: str, *, varies: bool) -> list[str]:
+    columns = "''" if varies else "t::text"
+    query = f"SELECT {columns} FROM {table} AS t ORDER BY 1"
+    return [text for (text,) in connection.execute(query.encode()).fetchall()]

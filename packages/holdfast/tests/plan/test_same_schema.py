@@ -16,7 +16,8 @@ RunOnline = Callable[[str, str], tuple[Step, ...]]
 BEFORE = """
 CREATE TABLE u (id int PRIMARY KEY, a int UNIQUE, b text, UNIQUE (id, a));
 CREATE TABLE t (
-  id int PRIMARY KEY, a int, b text, c int, d int, u_id int, "Mixed Case" int, "select" int
+  id int PRIMARY KEY, a int, b text, c int, d int, u_id int, "Mixed Case" int, "select" int,
+  v varchar(20) DEFAULT '-', w varchar(5), n numeric(10, 2) DEFAULT 1
 );
 CREATE TABLE a_table_with_a_name_that_is_nearly_as_long_as_names_can_be_here (
   a_column_with_a_name_that_is_nearly_as_long_as_names_can_be_her int, b int

@@ -71,6 +71,7 @@ SELECT asked.place, json_build_object(
   'constraints', ARRAY(
     SELECT json_build_object('name', conname, 'kind', contype, 'is_validated', convalidated,
       'definition', pg_get_constraintdef(k.oid),
+      'comment', obj_description(k.oid, 'pg_constraint'),
       'columns', ARRAY(SELECT attname FROM unnest(conkey) WITH ORDINALITY AS key (attnum, place)
         JOIN pg_catalog.pg_attribute USING (attnum) WHERE attrelid = c.oid ORDER BY key.place),
       'references', (SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_class r
@@ -86,6 +87,9 @@ SELECT asked.place, json_build_object(
           SELECT refobjsubid FROM pg_catalog.pg_depend
           WHERE classid = 'pg_class'::regclass AND objid = indexrelid
             AND refclassid = 'pg_class'::regclass AND refobjid = c.oid)) ORDER BY attnum),
+      'keys', ARRAY(SELECT attname FROM unnest(indkey) WITH ORDINALITY AS k (attnum, place)
+        JOIN pg_catalog.pg_attribute USING (attnum)
+        WHERE attrelid = c.oid AND k.place <= indnkeyatts ORDER BY k.place),
       'constraint', (SELECT conname FROM pg_catalog.pg_constraint
         WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')))
     FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid
@@ -194,6 +198,7 @@ def _constraint(document: Mapping[str, Any]) -> Constraint:
         kind=ConstraintKind(document["kind"]),
         columns=tuple(document["columns"]),
         definition=document["definition"],
+        comment=document["comment"],
         is_validated=document["is_validated"],
         references=_pair(document["references"]) if document["references"] else None,
     )
@@ -210,6 +215,7 @@ def _index(document: Mapping[str, Any], *, table: QualifiedName) -> Index:
         is_partitioned=document["is_partitioned"],
         has_expressions=document["has_expressions"],
         constraint=document["constraint"],
+        keys=tuple(document["keys"]),
     )
 
 

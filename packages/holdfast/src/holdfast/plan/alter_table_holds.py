@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterator
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.plan.facts import ConstraintKind
+from holdfast.plan.facts import ConstraintKind, Relation
+from holdfast.plan.filled_column import has_volatile_default, is_serial
 from holdfast.plan.holds import REPACK, Hold, LongWork, hold
 from holdfast.plan.locks import LockMode
-from holdfast.plan.rewriting import Action
-from holdfast.plan.statement_kind import function_names
+from holdfast.plan.rewriting import Action, dropped_constraints
 from holdfast.plan.tree import column_of, constraint_of, definition, strings
 from holdfast.plan.type_change import keeps_rows
-
-SERIAL = frozenset(["serial", "serial2", "serial4", "serial8", "bigserial", "smallserial"])
 
 VOLATILE_DEFAULT = LongWork(
     rows=(18,),
@@ -111,29 +109,30 @@ def _of_add_column(action: Action) -> Iterator[Hold]:
     if action.command.missing_ok and action.table.column(column.colname):
         return
     kinds = {item.constraint.contype for item in column.constraints}
-    if strings(column.type_name.names)[-1] in SERIAL or pb.CONSTR_IDENTITY in kinds:
+    if is_serial(column) or pb.CONSTR_IDENTITY in kinds:
         yield from hold(action.table, NUMBERED_COLUMN)
     elif _is_stored(column):
         yield from hold(action.table, STORED_COLUMN)
     elif strings(column.type_name.names)[-1] in action.facts.constrained_domains:
         yield from hold(action.table, DOMAIN_COLUMN)
-    elif _has_volatile_default(column, volatile=action.facts.volatile_functions):
+    elif has_volatile_default(column, volatile=action.facts.volatile_functions):
         yield from hold(action.table, VOLATILE_DEFAULT)
     elif pb.CONSTR_PRIMARY in kinds:
         yield from hold(action.table, KEY_COLUMN)
 
 
-def _is_stored(column: pb.ColumnDef) -> bool:
-    return any(
-        item.constraint.contype == pb.CONSTR_GENERATED and item.constraint.generated_kind != "v"
-        for item in column.constraints
+def checks_on(table: Relation, *, column: str) -> frozenset[str]:
+    """The CHECK constraints that mention the column."""
+    return frozenset(
+        found.name
+        for found in table.constraints
+        if found.kind is ConstraintKind.CHECK and column in found.columns
     )
 
 
-def _has_volatile_default(column: pb.ColumnDef, *, volatile: frozenset[str]) -> bool:
+def _is_stored(column: pb.ColumnDef) -> bool:
     return any(
-        item.constraint.contype == pb.CONSTR_DEFAULT
-        and function_names(item.constraint.raw_expr) & volatile
+        item.constraint.contype == pb.CONSTR_GENERATED and item.constraint.generated_kind != "v"
         for item in column.constraints
     )
 
@@ -146,10 +145,7 @@ def _of_type_change(action: Action) -> Iterator[Hold]:
     if not keeps_rows(column, column_of(action.command), facts=action.facts):
         yield from hold(table, TYPE_CHANGE)
         return
-    if any(
-        constraint.kind is ConstraintKind.CHECK and name in constraint.columns
-        for constraint in table.constraints
-    ):
+    if checks_on(table, column=name) - dropped_constraints(action.statement):
         yield from hold(table, TYPE_CHANGE_UNDER_CHECK)
     if any(index.has_expressions and name in index.columns for index in table.indexes):
         yield from hold(table, TYPE_CHANGE_UNDER_INDEX)

@@ -61,6 +61,7 @@ class Constraint:
     kind: ConstraintKind
     columns: tuple[str, ...]
     definition: str
+    comment: str | None = None
     is_validated: bool = True
     references: QualifiedName | None = None
 
@@ -78,6 +79,12 @@ class Index:
     is_partitioned: bool = False
     has_expressions: bool = False
     constraint: str | None = None
+    keys: tuple[str, ...] = ()  # its columns without those it only includes, in its order
+
+    @property
+    def tells_rows_apart(self) -> bool:
+        """Whether no two rows can have the same key, but for NULL."""
+        return self.is_unique and self.is_valid and bool(self.keys) and not self.has_expressions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +144,20 @@ class Relation:
             found for found in self.referenced_by if (found.table, found.constraint) not in dropped
         )
         return replace(self, constraints=tuple(own), referenced_by=tuple(pointing))
+
+    def row_key(self) -> tuple[Column, ...]:
+        """The columns that tell its rows apart: of the primary key, or of a unique index without NULL."""
+        columns = {column.name: column for column in self.columns}
+        candidates = sorted(self.indexes, key=lambda index: index.constraint != self._primary_key())
+        for index in candidates:
+            key = tuple(columns[name] for name in index.keys if name in columns)
+            if index.tells_rows_apart and all(column.not_null for column in key):
+                return key
+        return ()
+
+    def _primary_key(self) -> str | None:
+        keys = (found for found in self.constraints if found.kind is ConstraintKind.PRIMARY_KEY)
+        return next((found.name for found in keys), None)
 
     def foreign_keys(self) -> tuple[Constraint, ...]:
         """Its own foreign keys."""

@@ -38,17 +38,23 @@ def not_null_steps(action: Action, *, column: str, name: str = "") -> tuple[Step
         return _only_validated(action, column=column)
     if known is None and _is_added_not_null(action, column=column):
         return ()
+    return nullable_to_not_null(action, column=column, name=name)
+
+
+def nullable_to_not_null(action: Action, *, column: str, name: str = "") -> tuple[Step, ...]:
+    """The steps for a column that may be NULL."""
     if action.facts.server_major >= NATIVE:
         return _native(action, column=column, name=name)
     return _by_check(action, column=column)
 
 
-def is_proven(action: Action, *, column: str) -> bool:
-    """Whether a valid CHECK says that the column is never NULL: then SET NOT NULL reads no row."""
+def proofs(action: Action, *, column: str) -> tuple[str, ...]:
+    """The valid CHECKs that say that the column is never NULL: SET NOT NULL reads no row then."""
     proof = f"CHECK (({quote(column)} IS NOT NULL))"
-    return any(
-        constraint.is_validated and constraint.definition == proof
+    return tuple(
+        constraint.name
         for constraint in action.table.constraints
+        if constraint.is_validated and constraint.definition == proof
     )
 
 

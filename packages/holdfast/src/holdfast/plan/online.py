@@ -77,12 +77,13 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
     splits, facts_then = _splits(node, facts=facts)
     before = tuple(step for split in splits for step in split.before)
     after = tuple(step for split in splits for step in split.after)
-    rest = alter_table(table.name, *(split.stays for split in splits if split.stays is not None))
+    rest = alter_table(table.name, *(command for split in splits for command in split.stays))
     rest.relation.inh, rest.missing_ok = node.relation.inh, node.missing_ok
     holds = _holds(rest, table=table, facts=facts)
     if not before and not after:
         return Draft(steps=(as_written(statement, facts=facts),), holds=holds)
-    middle = (transaction(rest, facts=facts_then),) if rest.cmds else ()
+    also = [node for split in splits for node in split.also]
+    middle = (transaction(rest, *also, facts=facts_then),) if rest.cmds else ()
     # Two columns may share an index: it is dropped once.
     return Draft(steps=(*dict.fromkeys(before), *middle, *after), holds=holds)
 
@@ -95,7 +96,7 @@ def _splits(node: pb.AlterTableStmt, *, facts: Facts) -> tuple[list[Split], Fact
         if table is None:
             break
         action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
-        split = _split(action) or Split(stays=action.command)
+        split = _split(action) or Split(stays=(action.command,))
         facts = _with_taken(facts, split.chosen_names, schema=table.name.schema)
         facts = facts.without_constraints(split.dropped_keys)
         splits.append(split)

@@ -38,9 +38,13 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """What becomes of an action: steps before and after the rest, and what stays in the rest."""
+    """What becomes of an action: steps before and after the rest, and what stays in the rest.
 
-    stays: pb.AlterTableCmd | None = None
+    `also` are statements that run right behind the rest, in its transaction.
+    """
+
+    stays: tuple[pb.AlterTableCmd, ...] = ()
+    also: tuple[Message, ...] = ()
     before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     chosen_names: frozenset[str] = frozenset()
@@ -126,6 +130,13 @@ def not_valid(constraint: pb.Constraint) -> pb.Constraint:
     return unchecked
 
 
+def set_default(column: str, *, to: pb.Node) -> pb.AlterTableCmd:
+    """ALTER COLUMN .. SET DEFAULT as an action."""
+    command = pb.AlterTableCmd(subtype=pb.AT_ColumnDefault, name=column, behavior=pb.DROP_RESTRICT)
+    getattr(command, "def").CopyFrom(to)
+    return command
+
+
 def validate(
     relation: Relation | None,
     *,
@@ -150,7 +161,7 @@ def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
     check = validate(table, table=table.name, constraint=constraint.conname)
     if constraint.conname in dropped_constraints(action.statement):
         # It takes the place of the one that the same statement drops: at no moment is there none.
-        return Split(stays=command, after=(check,))
+        return Split(stays=(command,), after=(check,))
     add = transaction(
         alter_table(table.name, command),
         facts=facts,

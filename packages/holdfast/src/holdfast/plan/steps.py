@@ -99,6 +99,33 @@ class DropIndexStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillStep:
+    """A write to all rows of a table, in batches along a key, each in a transaction of its own.
+
+    The statements take the values of the key as text, in its order: `first` (no parameter but the
+    size of a batch) and `next` (the key reached, then the size) give the last key of a batch, or no
+    row at the end; `batch` (key reached, last key) writes it, `first_batch` (last key) the first.
+    Parameters are written $1, $2, ..
+    """
+
+    kind: Literal["backfill"] = "backfill"
+    table: QualifiedName
+    key: tuple[str, ...]
+    sql: str
+    first: str
+    next: str
+    first_batch: str
+    batch: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AutocommitStep:
     """Any other statement that PostgreSQL refuses inside a transaction."""
 
@@ -114,7 +141,7 @@ class AutocommitStep:
 
 
 Step = Annotated[
-    TransactionStep | ValidateStep | BuildIndexStep | DropIndexStep | AutocommitStep,
+    TransactionStep | ValidateStep | BuildIndexStep | DropIndexStep | BackfillStep | AutocommitStep,
     Field(discriminator="kind"),
 ]
 

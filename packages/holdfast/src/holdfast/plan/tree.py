@@ -78,3 +78,17 @@ def add_strings(nodes: Any, names: tuple[str, ...]) -> None:  # protobuf's repea
 def qualify(relation: pb.RangeVar, name: QualifiedName) -> None:
     """Make the tree name exactly this relation, whatever the search_path is when it runs."""
     relation.schemaname, relation.relname = name.schema, name.name
+
+
+def parsed_expression(text: str) -> pb.Node:
+    """The tree of an expression."""
+    (statement,) = postgast.parse(f"SELECT {text}").stmts
+    return statement.stmt.select_stmt.target_list[0].res_target.val
+
+
+def parsed_constraint(definition: str, *, name: str) -> pb.Constraint:
+    """The tree of a constraint, from what pg_get_constraintdef() writes."""
+    (statement,) = postgast.parse(f"ALTER TABLE t ADD {definition}").stmts
+    constraint = copy(constraint_of(statement.stmt.alter_table_stmt.cmds[0].alter_table_cmd))
+    constraint.conname = name
+    return constraint

@@ -28,6 +28,7 @@ from holdfast.plan.online import rewrite
 from holdfast.plan.statement import parse
 from holdfast.plan.steps import (
     AutocommitStep,
+    BackfillStep,
     BuildIndexStep,
     DropIndexStep,
     Step,
@@ -145,6 +146,8 @@ class Executor:
                 return self._build(statement, step)
             case DropIndexStep():
                 return self._drop(statement, step)
+            case BackfillStep():
+                return self._in_transaction(statement, TransactionStep(sql=(step.sql,)))
             case AutocommitStep():
                 return self._outside_transaction(statement, step)
 

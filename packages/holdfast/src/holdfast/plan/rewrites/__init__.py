@@ -6,6 +6,7 @@ from holdfast.plan.rewrites import (
     add_foreign_key,
     add_primary_key,
     add_unique,
+    alter_column_type,
     create_index,
     create_table,
     drop_column,
@@ -16,6 +17,7 @@ from holdfast.plan.rewrites import (
     refresh_materialized_view,
     set_not_null,
     validate_constraint,
+    write_all_rows,
 )
 from holdfast.plan.rewriting import ActionRewrite, StatementRewrite
 
@@ -26,6 +28,7 @@ STATEMENT_REWRITES: tuple[StatementRewrite, ...] = (
     drop_table.REWRITE,
     refresh_materialized_view.REWRITE,
     outside_transaction.REWRITE,
+    write_all_rows.REWRITE,
 )
 
 ACTION_REWRITES: tuple[ActionRewrite, ...] = (
@@ -34,6 +37,7 @@ ACTION_REWRITES: tuple[ActionRewrite, ...] = (
     add_unique.REWRITE,
     add_primary_key.REWRITE,
     add_column.REWRITE,
+    alter_column_type.REWRITE,
     set_not_null.REWRITE,
     validate_constraint.REWRITE,
     drop_column.REWRITE,

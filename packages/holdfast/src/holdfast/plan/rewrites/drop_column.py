@@ -31,7 +31,7 @@ def drop_column(action: Action) -> Split | None:
         *(drop_index_step(index, facts=action.facts) for index in indexes),
         *drop_foreign_keys(keys, facts=action.facts),
     )
-    return Split(before=before, stays=action.command, dropped_keys=keys) if before else None
+    return Split(before=before, stays=(action.command,), dropped_keys=keys) if before else None
 
 
 def _is_needed(table: Relation, *, column: str) -> bool:

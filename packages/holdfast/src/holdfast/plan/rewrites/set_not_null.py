@@ -2,8 +2,15 @@
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.plan.not_null import is_proven, not_null_steps
-from holdfast.plan.rewriting import Action, ActionRewrite, Split
+from holdfast.plan.not_null import not_null_steps, proofs
+from holdfast.plan.rewriting import (
+    Action,
+    ActionRewrite,
+    Split,
+    alter_table,
+    dropped_constraints,
+    transaction,
+)
 from holdfast.plan.tree import constraint_of, strings
 
 
@@ -13,10 +20,19 @@ def set_not_null(action: Action) -> Split | None:
     if named is None:
         return None
     column, name = named
-    if is_proven(action, column=column) and not name:
-        return None
+    proven_by = proofs(action, column=column)
+    if proven_by and not name:
+        return _with_proof(action, proven_by=proven_by)
     steps = not_null_steps(action, column=column, name=name)
     return Split(after=steps) if steps else None
+
+
+def _with_proof(action: Action, *, proven_by: tuple[str, ...]) -> Split | None:
+    """A proof that the same statement drops is gone before it is needed: so NOT NULL goes first."""
+    if set(proven_by) - dropped_constraints(action.statement):
+        return None
+    step = transaction(alter_table(action.table.name, action.command), facts=action.facts)
+    return Split(before=(step,))
 
 
 def _column_and_name(command: pb.AlterTableCmd) -> tuple[str, str] | None:

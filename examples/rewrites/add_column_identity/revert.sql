@@ -1,0 +1,2 @@
+ALTER TABLE visits DROP COLUMN id;
+ALTER TABLE orders DROP COLUMN number;

@@ -1,0 +1,1 @@
+DELETE FROM visits WHERE seen % 3 = 0;

@@ -1,0 +1,1 @@
+ALTER TABLE orders ALTER COLUMN reference SET NOT NULL, DROP CONSTRAINT orders_has_reference;
