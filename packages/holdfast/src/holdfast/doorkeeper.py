@@ -217,7 +217,7 @@ class OnlineKeeper:
 
     def _data(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
         may_wait = statement.kind is StatementKind.WRITE and not arrival.is_result_seen
-        if may_wait and (self.queue_is_open or self.holds):
+        if may_wait and (self.queue_is_open or self.holds or self._writes_all_rows(statement)):
             self._enqueue(texts, statement)
             return True
         if self.queue or (self.holds and statement.kind is not StatementKind.CATALOG_READ):
@@ -231,6 +231,11 @@ class OnlineKeeper:
             self.wrote = self.wrote or bool(relations_in(statement))
             self._executes(texts)
         return False
+
+    def _writes_all_rows(self, statement: Statement) -> bool:
+        if statement.whole_table_write is None:
+            return False
+        return duration(statement, facts=self._facts(statement)) is Duration.LONG
 
     def _at_once(self, statement: Statement) -> bool:
         """In AUTOCOMMIT: its online form, now, on the connection as it is."""

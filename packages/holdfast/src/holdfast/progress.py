@@ -64,6 +64,24 @@ class StepWatched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillMoved:
+    """A batch is committed."""
+
+    step: str
+    rows: int  # written so far by this run
+    of: int  # the server's estimate of the table
+    took: timedelta  # so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillPaused:
+    """A replica is behind; the next batch waits for it."""
+
+    step: str
+    lag: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockBusy:
     """A lock was not free; everything is rolled back, and tried again after a pause."""
 
@@ -87,6 +105,8 @@ Event = (
     | StepStarted
     | StepDone
     | StepWatched
+    | BackfillMoved
+    | BackfillPaused
     | LockBusy
     | AutovacuumIsCancelled
 )

@@ -6,11 +6,10 @@ Placeholders are the driver's (`%(x)s`, `$1`), so each driver fills in its own w
 from collections.abc import Mapping
 from typing import Any
 
-import postgast
 import psycopg
-from postgast import pg_query_pb2 as pb
-from psycopg import sql as psycopg_sql
 from sqlalchemy import Connection
+
+from holdfast.run.numbered import with_values
 
 
 def rendered(connection: Connection, cursor: Any, sql: str, parameters: Any) -> str:
@@ -27,15 +26,5 @@ def rendered(connection: Connection, cursor: Any, sql: str, parameters: Any) -> 
             return sql
         text: bytes = cursor.mogrify(sql, parameters)
         return text.decode()
-    return _numbered(sql, parameters or ())  # asyncpg
-
-
-def _numbered(sql: str, parameters: Any) -> str:
-    values = list(parameters.values() if isinstance(parameters, Mapping) else parameters)
-    text = sql.encode()
-    for token in reversed(postgast.scan(sql).tokens if values else []):
-        if token.token == pb.PARAM:
-            number = int(text[token.start + 1 : token.end])
-            literal = psycopg_sql.Literal(values[number - 1]).as_string(None)
-            text = text[: token.start] + literal.encode() + text[token.end :]
-    return text.decode()
+    values = parameters or ()  # asyncpg
+    return with_values(sql, list(values.values() if isinstance(values, Mapping) else values))

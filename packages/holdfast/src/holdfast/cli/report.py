@@ -11,6 +11,8 @@ from rich.status import Status
 from holdfast.observe.watched_step import Watched
 from holdfast.progress import (
     AutovacuumIsCancelled,
+    BackfillMoved,
+    BackfillPaused,
     Event,
     LockBusy,
     RevisionDone,
@@ -30,7 +32,7 @@ class Printer:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.live: Status | None = None
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event) -> None:  # noqa: C901  # one case an event, flat
         """Print one event."""
         match event:
             case WaitingForLeader(holder=holder):
@@ -46,6 +48,10 @@ class Printer:
                 self._line(f"     {position(started)} ({seconds(took)})")
             case StepWatched(step=step, seen=seen):
                 self._passing(f"{step}: {in_words(seen)}")
+            case BackfillMoved(step=step, rows=rows, of=of, took=took):
+                self._now(f"{step}: {rows} of about {of} rows, {left(rows, of, took)}")
+            case BackfillPaused(step=step, lag=lag):
+                self._passing(f"{step}: a replica is {seconds(lag)} behind, waiting for it")
             case LockBusy(what=what, tries=tries, blockers=blockers):
                 who = "; ".join(map(str, blockers)) or "its holder is gone by now"
                 words = f"lock not free, try {tries}: {what}: {who}"
@@ -108,6 +114,13 @@ def in_words(seen: Watched) -> str:
     done = "" if seen.done is None else f" {seen.done:.0%}"
     waits = f", waits for {'; '.join(seen.waits_for)}" if seen.waits_for else ""
     return f"{seen.phase}{done}{waits}"
+
+
+def left(rows: int, of: int, took: timedelta) -> str:
+    """An estimate of the time that a backfill still needs."""
+    if not rows or of <= rows:
+        return "nearly done"
+    return f"about {seconds(took * ((of - rows) / rows))} left"
 
 
 def seconds(duration: timedelta) -> str:

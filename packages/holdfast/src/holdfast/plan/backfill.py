@@ -9,7 +9,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.plan.facts import Column, ConstraintKind, Facts, Relation, RelationKind
 from holdfast.plan.names import quote
 from holdfast.plan.steps import BackfillStep
-from holdfast.plan.tree import copy, find, parsed_expression, qualify, sql
+from holdfast.plan.tree import copy, find, parsed_expression, qualify, sql, strings
 
 Write: TypeAlias = pb.UpdateStmt | pb.DeleteStmt
 
@@ -26,6 +26,8 @@ def can_be_batched(node: Message, *, facts: Facts) -> bool:
         return False
     if table.triggers or not table.row_key() or _reads_others(node):
         return False
+    if {column.name for column in table.row_key()} <= _columns_named_by_value(node):
+        return False  # a few rows, found by their key: nothing to gain
     if isinstance(node, pb.DeleteStmt):
         return not table.referenced_by
     return not _assigned(node) & _columns_others_rely_on(table)
@@ -64,6 +66,21 @@ def _reads_others(node: Write) -> bool:
         or len(node.returning_clause.exprs) > 0
         or any(any(find(node, kind)) for kind in DEPENDENT)
     )
+
+
+def _columns_named_by_value(node: Write) -> set[str]:
+    """Columns that the condition compares with constants: a = 1 AND b IN (2, 3)."""
+    condition = node.where_clause
+    is_and = condition.HasField("bool_expr") and condition.bool_expr.boolop == pb.AND_EXPR
+    terms = condition.bool_expr.args if is_and else [condition]
+    return {
+        term.a_expr.lexpr.column_ref.fields[-1].string.sval
+        for term in terms
+        if term.a_expr.kind in (pb.AEXPR_OP, pb.AEXPR_IN)
+        and strings(term.a_expr.name) == ("=",)
+        and term.a_expr.lexpr.HasField("column_ref")
+        and not any(find(term.a_expr.rexpr, pb.ColumnRef))
+    }
 
 
 def _assigned(node: pb.UpdateStmt) -> set[str]:

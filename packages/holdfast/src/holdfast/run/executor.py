@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from time import monotonic, sleep
 from typing import Protocol
 
@@ -36,6 +37,7 @@ from holdfast.plan.steps import (
     ValidateStep,
 )
 from holdfast.progress import Report, StepDone, StepStarted
+from holdfast.run.backfill import Batches
 from holdfast.run.journal import CREATED_CONSTRAINT, Queued
 from holdfast.run.lock_patience import LOCK_WHILE_HOLDING, LockPatience, Timeouts, set_local
 from holdfast.run.session import MigrationSession
@@ -66,6 +68,10 @@ class Memory(Protocol):
         """Keep that a step outside a transaction begins."""
         ...
 
+    def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
+        """Keep how far a backfill is."""
+        ...
+
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
         """Keep that the step under way is done."""
         ...
@@ -85,11 +91,16 @@ class Forgetful:
         """Nothing to write down."""
         return statement
 
+    def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
+        """Go on from there."""
+        return replace(statement, reached=key)
+
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
         """Count the step."""
         return replace(
             statement,
             steps_done=statement.steps_done + 1,
+            reached=None,
             captured=captured or statement.captured,
         )
 
@@ -147,7 +158,7 @@ class Executor:
             case DropIndexStep():
                 return self._drop(statement, step)
             case BackfillStep():
-                return self._in_transaction(statement, TransactionStep(sql=(step.sql,)))
+                return self._backfill(statement, step)
             case AutocommitStep():
                 return self._outside_transaction(statement, step)
 
@@ -217,6 +228,22 @@ class Executor:
                 )
                 self.session.commit()
                 raise self._data_in_the_way(step, found) from error
+
+    def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
+        """Batch after batch, each committed with the key that it has reached."""
+        batches = Batches(
+            session=self.session, patience=self.patience, report=self.report, step=step
+        )
+        with self.session.transactional():
+            while True:
+                self._stop_if_asked()
+                reached = batches.write(statement.reached, record=partial(self._reached, statement))
+                if reached is None:
+                    return self._recorded(statement)
+                statement = replace(statement, reached=reached)
+
+    def _reached(self, statement: Queued, key: tuple[str, ...]) -> None:
+        self.memory.reach(statement, key)
 
     # Outside a transaction: ask the catalog first.
 

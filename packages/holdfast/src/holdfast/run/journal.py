@@ -18,7 +18,7 @@ from holdfast.run.session import LocalSetting, MigrationSession
 from holdfast.run.tables import queue, unfinished
 
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
-STATEMENTS = TypeAdapter(tuple[str, ...])
+TEXTS = TypeAdapter(tuple[str, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,9 @@ class Queued:
     steps_done: int = 0
     is_started: bool = False  # of the step under way, where it runs outside a transaction
     captured: str | None = None  # the name of a constraint that PostgreSQL chose
+    reached: tuple[str, ...] | None = (
+        None  # of a backfill under way: the key of the last row written
+    )
 
 
 class Journal:
@@ -63,7 +66,7 @@ class Journal:
             direction=row.direction,
             checksum=row.checksum,
             function_ended=row.function_ended,
-            committed=STATEMENTS.validate_json(row.committed),
+            committed=TEXTS.validate_json(row.committed),
         )
 
     def open(self, revision: Unfinished, statements: Iterable[Queued]) -> None:
@@ -75,7 +78,7 @@ class Journal:
                 direction=revision.direction,
                 checksum=revision.checksum,
                 function_ended=revision.function_ended,
-                committed=STATEMENTS.dump_json(revision.committed).decode(),
+                committed=TEXTS.dump_json(revision.committed).decode(),
             )
         )
         for statement in statements:
@@ -108,6 +111,7 @@ class Journal:
                 steps_done=row.steps_done,
                 is_started=row.is_started,
                 captured=row.captured,
+                reached=None if row.reached is None else TEXTS.validate_json(row.reached),
             )
             for row in self.session.execute(which.order_by(queue.c.id))
         )
@@ -122,6 +126,11 @@ class Journal:
         self._update(statement, is_started=True)
         return replace(statement, is_started=True)
 
+    def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
+        """Record how far a backfill is: in the transaction of its batch."""
+        self._update(statement, reached=TEXTS.dump_json(key).decode())
+        return replace(statement, reached=key)
+
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
         """Record that the step under way is done."""
         steps_done = statement.steps_done + 1
@@ -131,9 +140,12 @@ class Journal:
             steps_done=steps_done,
             is_started=False,
             captured=captured,
+            reached=None,
             done=steps_done == len(statement.steps or ()),
         )
-        return replace(statement, steps_done=steps_done, is_started=False, captured=captured)
+        return replace(
+            statement, steps_done=steps_done, is_started=False, captured=captured, reached=None
+        )
 
     def close(self) -> None:
         """Forget the revision: the caller's transaction also writes its version row."""

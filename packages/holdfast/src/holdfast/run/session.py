@@ -59,13 +59,14 @@ class MigrationSession:
         self.restore_local_settings()
         return self.connection.execute(statement, parameters)
 
-    def execute_sql(self, sql: str) -> None:
+    def execute_sql(self, sql: str) -> CursorResult[Any]:
         """Execute a finished text: no placeholder in it is looked for, no percent sign doubled."""
         self.restore_local_settings()
-        self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+        result = self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
         # asyncpg keeps prepared statements; after DDL by another cursor they must be forgotten.
         if forget := getattr(self.dialect, "_invalidate_schema_cache", None):
             forget()
+        return result
 
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included."""

@@ -75,6 +75,7 @@ queue = Table(
     Column("steps_done", Integer, nullable=False, server_default="0"),
     Column("is_started", Boolean, nullable=False, server_default="false"),
     Column("captured", Text),
+    Column("reached", Text),
     Column("done", Boolean, nullable=False, server_default="false"),
 )
 
