@@ -222,7 +222,7 @@ class _Sized(Pool):
             raise ConnectionNotOpened(
                 pool=self.name,
                 timeout=self.limits.timeout,
-                left=timedelta(seconds=round(left, 3)),
+                left=timedelta(seconds=left),
                 last_failure=self._opening.last_failure,
             )
         return record
