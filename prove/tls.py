@@ -69,40 +69,48 @@ def installed() -> list[Path]:
 @contextmanager
 def running_server() -> Iterator[Server]:
     programs = binaries()
-    user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+    owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="prove-tls-") as name:
         folder, data = Path(name), Path(name) / "data"
         folder.chmod(0o755)
-        data.mkdir()
-        if user:
-            shutil.chown(data, **user)
-        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"]
-        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **user)
+        make_data(data, programs, owner)
         ca, stranger = trustme.CA(), trustme.CA()
-        for authority, file in ((ca, "ca.pem"), (stranger, "stranger.pem")):
-            authority.cert_pem.write_to_path(folder / file)
-        certificate = ca.issue_cert("localhost")
-        certificate.private_key_pem.write_to_path(data / "server.key")
-        for blob in certificate.cert_chain_pems:
-            blob.write_to_path(data / "server.crt", append=True)
-        (data / "pg_hba.conf").write_text(RULES)
-        (data / "server.key").chmod(0o600)
-        if user:
-            shutil.chown(data / "server.key", **user)
+        ca.cert_pem.write_to_path(folder / "ca.pem")
+        stranger.cert_pem.write_to_path(folder / "stranger.pem")
+        add_certificate(data, ca.issue_cert("localhost"), owner)
         port = free_port()
         settings = {"ssl": "on", "port": str(port), "listen_addresses": "127.0.0.1"}
         settings |= {"unix_socket_directories": str(data), "fsync": "off"}
         words = [word for item in settings.items() for word in ("-c", "=".join(item))]
-        postgres = subprocess.Popen(
-            [programs / "postgres", "-D", data, *words], stderr=subprocess.DEVNULL, **user
-        )
+        command = [programs / "postgres", "-D", data, *words]
+        postgres = subprocess.Popen(command, stderr=subprocess.DEVNULL, **owner)
         try:
             add_roles(f"postgresql://postgres@/postgres?host={data}&port={port}", postgres)
-            files = {"ca": str(folder / "ca.pem"), "stranger": str(folder / "stranger.pem")}
-            yield Server(port=port, **files)
+            yield Server(
+                port=port, ca=str(folder / "ca.pem"), stranger=str(folder / "stranger.pem")
+            )
         finally:
             postgres.terminate()
             postgres.wait(PATIENCE)
+
+
+def make_data(data: Path, programs: Path, owner: dict[str, str]) -> None:
+    data.mkdir()
+    if owner:
+        shutil.chown(data, **owner)
+    initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **owner)
+    (data / "pg_hba.conf").write_text(RULES)
+
+
+def add_certificate(data: Path, certificate: trustme.LeafCert, owner: dict[str, str]) -> None:
+    key = data / "server.key"
+    certificate.private_key_pem.write_to_path(key)
+    key.chmod(0o600)
+    if owner:
+        shutil.chown(key, **owner)
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(data / "server.crt", append=True)
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from alembic_project import Project
 from backends import backends, wait_for_backends, wait_until
-from sqlalchemy import Column, Integer, MetaData, Table, text
+from sqlalchemy import Column, Integer, MetaData, NullPool, Table, text
 
 from holdfast.database import AsyncDatabase, Database, Health
 from holdfast.engine import create_engine
@@ -148,6 +148,15 @@ def test_off_leaves_the_migrations_alone(shop: SettingsFor, project: Project) ->
     assert tables(project.database) == []
 
 
+def test_migrations_may_begin_later(shop: SettingsFor, project: Project) -> None:
+    """A database that only has its stamp is migrated as a new one."""
+    for who in ("off", "run"):
+        database = Database(shop(migrate_on_start=who))
+        database.start()
+        database.stop()
+    assert tables(project.database) == ["alembic_version", "shop"]
+
+
 def test_run_needs_a_path(shop: SettingsFor) -> None:
     """The error names the setting."""
     with pytest.raises(NoMigrationsFolder):
@@ -229,7 +238,7 @@ def test_nothing_happens_on_a_production_database(
     shop: SettingsFor, project: Project, profile: str
 ) -> None:
     """Refused before a migration runs."""
-    stamp(create_engine(shop()), profile=Profile.PRODUCTION)
+    stamp(create_engine(shop(), poolclass=NullPool), profile=Profile.PRODUCTION)
     with pytest.raises(EnvironmentMismatch):
         Database(shop(profile=profile)).start()
     assert tables(project.database) == []
@@ -239,7 +248,7 @@ def test_production_does_not_start_on_a_development_database(
     shop: SettingsFor, project: Project
 ) -> None:
     """The reverse."""
-    stamp(create_engine(shop()), profile=Profile.DEVELOPMENT)
+    stamp(create_engine(shop(), poolclass=NullPool), profile=Profile.DEVELOPMENT)
     with pytest.raises(EnvironmentMismatch):
         Database(shop(profile="production")).start()
     assert tables(project.database) == []

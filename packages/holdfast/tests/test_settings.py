@@ -85,6 +85,7 @@ def test_limits_may_be_given_whole() -> None:
         ("HOLDFAST_POOL_MAXX", "HOLDFAST_POOL_MAX"),
         ("HOLDFAST_SYNCHRONISE", "HOLDFAST_SYNCHRONIZE"),
         ("HOLDFAST_TLS_CA_FILE", "HOLDFAST_TLS_CA"),
+        ("HOLDFAST_DATABASE_URL", "DATABASE_URL"),
         ("holdfast_profil", "HOLDFAST_PROFILE"),
     ],
 )
@@ -95,7 +96,17 @@ def test_a_misspelt_variable_is_an_error(setenv: Set, written: str, meant: str) 
         Settings()
     assert raised.value.parts()[::2] == (
         f"The variable {written.upper()} is not a setting.",
-        f"Did you mean {meant}? `holdfast settings` lists the names.",
+        f"Did you mean {meant}?",
+    )
+
+
+def test_a_variable_that_resembles_none_gets_the_list(setenv: Set) -> None:
+    """All names, to choose from."""
+    setenv("HOLDFAST_XYZZY", "x")
+    with pytest.raises(UnknownVariable) as raised:
+        Settings()
+    assert raised.value.advice.startswith(
+        "Unset it. There are DATABASE_URL, HOLDFAST_APPLICATION_NAME, "
     )
 
 

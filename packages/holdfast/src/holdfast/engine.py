@@ -43,9 +43,12 @@ def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
 
 def create_migration_engine(settings: Settings) -> Engine:
     """For `env.py`: one connection at a time, without the timeouts that requests have."""
-    url = migration_url(settings)
-    engine = sqlalchemy.create_engine(url, poolclass=NullPool, hide_parameters=True)
+    url = database_url(settings)
+    options = _options(settings, url, NullPool, {"poolclass": NullPool})
+    options["connect_args"].pop("options", None)
+    engine = sqlalchemy.create_engine(url, **options)
     _log_statements(engine, settings)
+    _supply_password(engine, settings)
     return engine
 
 
@@ -92,8 +95,7 @@ def _options(
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
     _log_statements(engine, settings)
-    if settings.has_password:
-        _supply_password(engine, settings)
+    _supply_password(engine, settings)
     if settings.pooler:
         _set_timeouts(engine, settings)
 
@@ -106,6 +108,8 @@ def _log_statements(engine: Engine, settings: Settings) -> None:
 
 def _supply_password(engine: Engine, settings: Settings) -> None:
     """Each connection asks anew: passwords rotate. It is never part of the URL or of the arguments."""
+    if not settings.has_password:
+        return
 
     @event.listens_for(engine, "do_connect")
     def add_password(dialect: Any, record: Any, arguments: Any, parameters: Any) -> None:

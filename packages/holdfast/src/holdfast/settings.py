@@ -100,11 +100,7 @@ class EnvironmentSettings(BaseSettings):
         in_file = dotenv_values(file) if isinstance(file, str) else {}
         for name in sorted({name.upper() for name in (*os.environ, *in_file)}):
             if prefix and name.startswith(prefix) and name not in known:
-                closest = difflib.get_close_matches(name, known, n=1)
-                advice = f"Did you mean {closest[0]}?" if closest else "Unset it."
-                raise UnknownVariable(
-                    variable=name, advice=f"{advice} `holdfast settings` lists the names."
-                )
+                raise UnknownVariable(variable=name, advice=_advice(name, known, prefix))
 
 
 class Timeouts(BaseModel):
@@ -257,6 +253,14 @@ def _variables(prefix: str, field: str, info: FieldInfo) -> list[str]:
     if isinstance(group, type) and issubclass(group, BaseModel):
         return [f"{prefix}{field}_{name}".upper() for name in group.model_fields]
     return [f"{prefix}{field}".upper()]
+
+
+def _advice(name: str, known: tuple[str, ...], prefix: str) -> str:
+    names = {each.removeprefix(prefix): each for each in known}  # the prefix alone is no likeness
+    closest = difflib.get_close_matches(name.removeprefix(prefix), names, n=1)
+    if closest:
+        return f"Did you mean {names[closest[0]]}?"
+    return f"Unset it. There are {', '.join(sorted(known))}."
 
 
 def _problems(error: ValidationError) -> str:

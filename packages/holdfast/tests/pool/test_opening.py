@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,28 @@ def test_the_deadline_covers_the_handshake(settings: Callable[..., Settings], si
     assert raised.value.parts()[0].endswith("could not be opened within 50 ms.")
     assert raised.value.timeout >= raised.value.left
     wait_until(lambda: pool_of(engine).figures() == EMPTY, what="the attempt to be given up")
+
+
+def test_queueing_and_connecting_share_one_deadline(engine: Callable[..., Engine]) -> None:
+    """What the queue has taken is missing from the handshake."""
+    single = engine(max=1, min=0, timeout="300ms")
+    held = single.connect()
+    may_connect = threading.Event()
+
+    @event.listens_for(single, "do_connect")
+    def wait(*_: object) -> None:
+        may_connect.wait(10)
+
+    with ThreadPoolExecutor(1) as requests:
+        request = requests.submit(single.connect)
+        wait_until(lambda: pool_of(single).figures().waiting == 1, what="a waiting request")
+        held.invalidate()
+        held.close()  # its place is free, its connection gone
+        error = request.exception(10)
+        may_connect.set()
+    assert isinstance(error, ConnectionNotOpened)
+    assert error.left < error.timeout
+    wait_until(lambda: pool_of(single).figures().idle == 1, what="the late connection")
 
 
 def test_the_deadline_covers_the_handshake_in_the_event_loop(

@@ -1,21 +1,25 @@
 """The contract of the pool, on a server: what the usual recipes get wrong, counted in backends and errors."""
 
+import gc
 import json
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy
 from backends import backends, terminate, wait_for_backends, wait_until
 from pools import PID, pid, pool_of, use_at_once
-from sqlalchemy import Engine, NullPool, event, text
+from sqlalchemy import Engine, NullPool, Pool, event, text
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeoutError
 
 from holdfast.engine import create_engine
 from holdfast.errors.pool import PoolExhausted
+from holdfast.pool.limits import PoolLimits
 from holdfast.pool.places import Figures
 from holdfast.pool.sized import SizedPool
 from holdfast.settings import Settings
@@ -80,12 +84,12 @@ def test_one_look_closes_all_that_are_due(engine: Engines) -> None:
     pool._reaper.plan = lambda: None  # type: ignore[method-assign]  # we look ourselves
     use_at_once(shrinking, 4)
     wait_until(lambda: all_due(pool), what="the time to be due")
-    pool._reaper._reap(pool)
+    pool._reaper.reap(pool)
     assert pool.figures().idle == 2
 
 
 def all_due(pool: SizedPool) -> bool:
-    since = [since for since, _ in pool._places.idle]
+    since = [since for since, _ in pool.places.idle]
     return time.monotonic() - max(since) > 0.001
 
 
@@ -282,9 +286,43 @@ def test_connections_grow_old(engine: Engines) -> None:
     assert pid(ageing) != pid(ageing)
 
 
+def test_a_pool_that_was_dropped_is_collected(settings: Callable[..., Settings]) -> None:
+    """With its connections, although a timer is set."""
+
+    def use_and_drop() -> weakref.ref[Pool]:
+        dropped = create_engine(settings())
+        use_at_once(dropped, 2)
+        return weakref.ref(dropped.pool)
+
+    pool = use_and_drop()
+    with pytest.warns(ResourceWarning, match="was deleted while still open"):
+        gc.collect()
+    assert pool() is None
+
+
+def test_options_of_sqlalchemy_s_pools_work(database: str, application_name: str) -> None:
+    """With a plain engine too, without our settings."""
+    plain = sqlalchemy.create_engine(
+        database.replace("postgresql:", "postgresql+psycopg:"),
+        connect_args={"application_name": application_name},
+        poolclass=SizedPool,
+        limits=PoolLimits(max=2, min=1),
+        pool_pre_ping=True,
+        pool_recycle=0,
+        pool_reset_on_return="commit",
+        pool_logging_name="plain",
+    )
+    first, second = pid(plain), pid(plain)  # recycled at once
+    with plain.begin() as connection:
+        connection.execute(text("CREATE TABLE t ()"))
+    assert first != second
+    assert plain.pool.logging_name == "plain"
+    plain.dispose()
+
+
 def test_lifetimes_differ(engine: Engines) -> None:
     """Connections opened together are not replaced together: ± 10 %."""
     pool = pool_of(engine(max=4, min=4, max_lifetime="100s"))
     pool.prewarm()
-    births = [record.info["holdfast.pool.birth"] for _, record in pool._places.idle]
+    births = [record.info["holdfast.pool.birth"] for _, record in pool.places.idle]
     assert len({birth.expires - birth.at for birth in births}) == 4

@@ -14,7 +14,7 @@ class InvalidSettings(HoldfastError):
     exit_status = 2
     what = "The settings are not valid: {problems}."
     why = "A value was read that the setting cannot have; values are not repeated here."
-    remedy = "Correct it in the environment or in .env. `holdfast settings` shows what is in force."
+    remedy = "Correct it in the environment or in .env."
 
 
 @dataclass(kw_only=True, eq=False)

@@ -9,6 +9,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from holdfast.pool.places import Places
 from holdfast.pool.waiting import Wait, Waiting, Wake
 
+NO_FAILURE = "No attempt to connect has failed."
+
 
 @dataclass(slots=True, eq=False)
 class Attempt:
@@ -28,7 +30,7 @@ class Opening:
     places: Places
     waiting: Waiting
     after_giving: Callable[[], None]
-    last_failure: str = ""
+    last_failure: str = NO_FAILURE
 
     def before(self, seconds: float) -> ConnectionPoolEntry | None:
         """A connection, or None when it took longer. Raises what the driver raised."""
@@ -73,7 +75,7 @@ class Opening:
             attempt.error = error
             self.places.release()
         else:
-            self.last_failure = ""
+            self.last_failure = NO_FAILURE
             self._hand_over(attempt, record)
         wake()
 

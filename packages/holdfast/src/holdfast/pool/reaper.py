@@ -18,6 +18,8 @@ class Reaped(Protocol):
     """What is asked of a pool."""
 
     name: str
+    limits: PoolLimits
+    places: Places
 
     def is_usable(self, record: ConnectionPoolEntry) -> bool:
         """Not too old, not given up, not ended by the server."""
@@ -30,15 +32,14 @@ class Reaped(Protocol):
 
 
 class Reaper:
-    """One timer, set while the pool has been used; it fires when the connection idle longest is due."""
+    """One timer, set while the pool is used; it fires when the connection idle longest is due.
 
-    def __init__(
-        self, pool: Reaped, *, places: Places, limits: PoolLimits, waiting: Waiting
-    ) -> None:
-        self._pool = weakref.ref(pool)  # a pool that nobody uses any more is not kept for its timer
-        self._places = places
-        self._minimum = limits.min
-        self._idle = limits.idle.total_seconds()
+    It keeps nothing of the pool alive: an engine that was dropped without `dispose` is collected.
+    """
+
+    def __init__(self, pool: Reaped, *, waiting: Waiting) -> None:
+        self._pool = weakref.ref(pool)
+        self._idle = pool.limits.idle.total_seconds()
         self._waiting = waiting
         self._timer: Timer | None = None
 
@@ -57,15 +58,16 @@ class Reaper:
         if pool is None:
             return
         try:
-            self._reap(pool)
+            self.reap(pool)
             pool.prewarm()
         except Exception:
             logger.warning("%s: the minimum could not be kept", pool.name, exc_info=True)
-        self._timer = self._waiting.later(self._until_next(), self._reap_and_plan)
+        self._timer = self._waiting.later(self._until_next(pool), self._reap_and_plan)
 
-    def _reap(self, pool: Reaped) -> None:
+    def reap(self, pool: Reaped) -> None:
+        """One look at everything that is idle."""
         now = time.monotonic()
-        surplus = self._places.taken - self._minimum
+        surplus = pool.places.taken - pool.limits.min
 
         def is_over(since: float, record: ConnectionPoolEntry) -> bool:
             nonlocal surplus
@@ -75,13 +77,13 @@ class Reaper:
             surplus -= 1
             return True
 
-        for record in self._places.take_idle(is_over):
+        for record in pool.places.take_idle(is_over):
             pool.discard(record)
 
-    def _until_next(self) -> float:
+    def _until_next(self, pool: Reaped) -> float:
         """Seconds. A connection that is kept for the minimum is looked at again after a whole period."""
-        with self._places.lock:
-            since = [since for since, _ in self._places.idle]
+        with pool.places.lock:
+            since = [since for since, _ in pool.places.idle]
         now = time.monotonic()
         due = (since + self._idle - now for since in since)
         return next((left for left in due if left > 0), self._idle)

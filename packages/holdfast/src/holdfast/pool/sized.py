@@ -61,11 +61,11 @@ class _Sized(Pool):
     def prewarm(self) -> None:
         """Opens connections up to `min`, all at once; raises the error of one that failed."""
         self._leave_parent()
-        self._opening.unattended(self._places.reserve(self.limits.min))
+        self._opening.unattended(self.places.reserve(self.limits.min))
 
     def figures(self) -> Figures:
         """How the pool stands."""
-        return self._places.figures()
+        return self.places.figures()
 
     def status(self) -> str:
         """The figures, for SQLAlchemy's log."""
@@ -86,7 +86,7 @@ class _Sized(Pool):
         try:
             record.close()
         finally:
-            self._places.release()
+            self.places.release()
 
     def recreate(self) -> Self:
         """The same, empty."""
@@ -109,7 +109,7 @@ class _Sized(Pool):
         self._is_disposed = True
         self._metrics.forget(self)
         self._reaper.stop()
-        for record in self._places.take_idle(lambda _since, _record: True):
+        for record in self.places.take_idle(lambda _since, _record: True):
             self.discard(record)
 
     def _do_get(self) -> ConnectionPoolEntry:
@@ -119,22 +119,22 @@ class _Sized(Pool):
         if isinstance(record, Place):
             record = self._connect(started)
         now = time.monotonic()
-        self._places.used[record] = now
+        self.places.used[record] = now
         self._metrics.wait_time.record(now - started, self._attributes)
         return record
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         now = time.monotonic()
-        taken_at = self._places.used.pop(record, now)
+        taken_at = self.places.used.pop(record, now)
         self._metrics.use_time.record(now - taken_at, self._attributes)
         if record.dbapi_connection is None:  # invalidated, detached or lost
-            self._places.release()
+            self.places.release()
         elif record.info[BIRTH].pid != os.getpid():
             self._of_parent.append(record)
         elif self._is_disposed:
             self.discard(record)
         else:
-            self._places.give(record, now=now)
+            self.places.give(record, now=now)
             self._reaper.plan()
 
     def _invalidate(
@@ -163,12 +163,12 @@ class _Sized(Pool):
 
     def _begin_empty(self) -> None:
         self._pid = os.getpid()
-        self._places = Places(maximum=self.limits.max)
+        self.places = Places(maximum=self.limits.max)
         self._waiting = self._new_waiting()
-        self._reaper = Reaper(self, places=self._places, limits=self.limits, waiting=self._waiting)
+        self._reaper = Reaper(self, waiting=self._waiting)
         self._opening = Opening(
             create=self._create_connection,
-            places=self._places,
+            places=self.places,
             waiting=self._waiting,
             after_giving=self._reaper.plan,
         )
@@ -176,16 +176,16 @@ class _Sized(Pool):
     def _leave_parent(self) -> None:
         """After a fork: the connections are the parent's, closing one here would end its session."""
         if os.getpid() != self._pid:
-            self._of_parent.append(self._places)
+            self._of_parent.append(self.places)
             self._begin_empty()
 
     def _sweep(self) -> None:
-        for record in self._places.take_idle(lambda _since, record: not self.is_usable(record)):
+        for record in self.places.take_idle(lambda _since, record: not self.is_usable(record)):
             self.discard(record)
 
     def _place_or_connection(self, started: float) -> Grant:
         while True:
-            grant = self._places.take() or self._queue(started)
+            grant = self.places.take() or self._queue(started)
             if isinstance(grant, Place) or self.is_usable(grant):
                 return grant
             # One has ended: the others probably too, after a restart. They must not fail a request each.
@@ -195,24 +195,24 @@ class _Sized(Pool):
     def _queue(self, started: float) -> Grant:
         wake, wait = self._waiting.signal()
         request = Request(wake)
-        grant = self._places.take_or_wait(request)
+        grant = self.places.take_or_wait(request)
         if grant is not None:
             return grant
         try:
             wait(self._left(started))
         except BaseException:  # cancelled: what was granted meanwhile is for others
-            self._give_back(self._places.withdraw(request))
+            self._give_back(self.places.withdraw(request))
             raise
-        grant = self._places.withdraw(request)
+        grant = self.places.withdraw(request)
         if grant is None:
             raise self._exhausted()
         return grant
 
     def _give_back(self, grant: Grant | None) -> None:
         if isinstance(grant, Place):
-            self._places.release()
+            self.places.release()
         elif grant is not None:
-            self._places.give(grant, now=time.monotonic())
+            self.places.give(grant, now=time.monotonic())
 
     def _connect(self, started: float) -> ConnectionPoolEntry:
         left = self._left(started)
@@ -222,7 +222,7 @@ class _Sized(Pool):
             raise ConnectionNotOpened(
                 pool=self.name,
                 timeout=self.limits.timeout,
-                left=timedelta(seconds=round(left, 3)),
+                left=timedelta(seconds=left),
                 last_failure=self._opening.last_failure,
             )
         return record
@@ -230,7 +230,7 @@ class _Sized(Pool):
     def _exhausted(self) -> PoolExhausted:
         self._metrics.timeouts.add(1, self._attributes)
         figures, now = self.figures(), time.monotonic()
-        oldest = min(list(self._places.used.values()), default=now)
+        oldest = min(list(self.places.used.values()), default=now)
         return PoolExhausted(
             pool=self.name,
             timeout=self.limits.timeout,
