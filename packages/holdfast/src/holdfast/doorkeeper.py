@@ -155,8 +155,9 @@ class OnlineKeeper:
         try:
             statements = parse(texts[0])
         except UnparsableStatement:
-            self._flush_before(arrival)  # PostgreSQL will say what is wrong with it
-            return False
+            if self.queue:
+                self.flush()
+            return False  # PostgreSQL will say what is wrong with it
         if len(statements) == 1:
             dealt_with = self._deal_with(statements[0], texts, arrival)
         else:

@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from holdfast.errors.migration import BehindPooler
+from holdfast.history_files import open_history
 from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report
 from holdfast.run import leader, tables
@@ -32,7 +33,7 @@ class Led:
 
 def as_leader(config: Config, work: Callable[[Led], Result], *, report: Report) -> Result:
     """Call `work` under the migration lock, and commit what it did."""
-    script = ScriptDirectory.from_config(config)
+    script = open_history(config)
     results: list[Result] = []
 
     def call(_: tuple[str, ...], context: MigrationContext) -> tuple[()]:

@@ -17,8 +17,15 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.errors.migration import BehindPooler, DatabaseAhead, EditedRevision, UnknownDatabase
-from holdfast.observe.database import count_user_relations, database_name
+from holdfast.errors.migration import (
+    BehindPooler,
+    DatabaseAhead,
+    EditedRevision,
+    ReadOnlyServer,
+    UnknownDatabase,
+)
+from holdfast.history_files import open_history
+from holdfast.observe.database import count_user_relations, database_name, is_read_only
 from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
 from holdfast.revision import Circumstances, RevisionRun
@@ -70,7 +77,7 @@ def upgrade(
     if sql:
         command.upgrade(config, revision, sql=True, tag=tag)
         return
-    script = ScriptDirectory.from_config(config)
+    script = open_history(config)
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -104,7 +111,7 @@ def downgrade(
     if sql:
         command.downgrade(config, revision, sql=True, tag=tag)
         return
-    script = ScriptDirectory.from_config(config)
+    script = open_history(config)
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -191,6 +198,8 @@ class _Run:
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
         if is_behind_pooler(session.connection):
             raise BehindPooler
+        if is_read_only(session.connection):
+            raise ReadOnlyServer(database=database_name(session.connection))
         session.commit()
         assert context.connection is not None  # noqa: S101  # see steps
         self.leadership = leader.Leadership(context.connection)

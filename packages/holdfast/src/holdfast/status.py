@@ -10,6 +10,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.history_files import open_history
 from holdfast.plan.statement import shortened
 from holdfast.run import history, leader, tables
 from holdfast.run.history import Entry
@@ -51,7 +52,7 @@ class Status:
 
 def status(config: Config) -> Status:
     """Look at the database that the project's env.py connects to."""
-    script = ScriptDirectory.from_config(config)
+    script = open_history(config)
     found: list[Status] = []
 
     def look(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:

@@ -1,13 +1,13 @@
 """`holdfast run`: applies what is pending, online."""
 
 import click
-from alembic.script import ScriptDirectory
 
 from holdfast import migrate
 from holdfast.cli.interrupt import stopping_between_steps
 from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
 from holdfast.cli.report import Printer
 from holdfast.errors.migration import TwoHeads
+from holdfast.history_files import open_history
 
 
 @click.command()
@@ -24,7 +24,7 @@ def run(options: ProjectOptions, revision: str | None, accept_edited: bool, form
     with told_apart(), stopping_between_steps() as should_stop:
         config = options.config()
         if revision is None:
-            heads = tuple(ScriptDirectory.from_config(config).get_heads())
+            heads = tuple(open_history(config).get_heads())
             if len(heads) > 1:
                 raise TwoHeads(heads=heads)
         try:

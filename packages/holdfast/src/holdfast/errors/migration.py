@@ -306,3 +306,27 @@ class EditedRevision(HoldfastError):
         "Restore the files and put the change into a new revision. If the edit changes nothing in the "
         "database (a comment, the layout): holdfast run --accept-edited"
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class ReadOnlyServer(HoldfastError):
+    """The server takes no writes."""
+
+    database: str
+    what = "The server of database {database} takes no writes; nothing was migrated."
+    why = "It is a standby, or its sessions are read-only (default_transaction_read_only)."
+    remedy = (
+        "Point the migration's URL at the primary; with several hosts in it, add "
+        "target_session_attrs=read-write"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class MissingRevision(HoldfastError):
+    """A revision names one before it that has no file."""
+
+    revision: str
+    folder: str
+    what = "Revision {revision} has no file in {folder}; nothing was migrated."
+    why = "Another revision names it as the one before (down_revision or depends_on)."
+    remedy = "Restore its file from version control: git log --diff-filter=D -- {folder}"

@@ -26,3 +26,9 @@ def database_name(connection: Connection) -> str:
     """The name of the database."""
     name: str = connection.execute(text("SELECT current_database()")).scalar_one()
     return name
+
+
+def is_read_only(connection: Connection) -> bool:
+    """A standby, or a session that may not write."""
+    state = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool")
+    return bool(connection.execute(state).scalar_one())
