@@ -2,7 +2,6 @@
 
 import pytest
 from alembic_project import Project
-from sqlalchemy.exc import DBAPIError
 
 from holdfast import migrate
 from holdfast.abandon import abandon
@@ -11,7 +10,6 @@ from holdfast.errors.migration import (
     DataInTheWay,
     EditedRevision,
     EditedWhileUnfinished,
-    FunctionWasInterrupted,
     NothingToAbandon,
     StoppedBetweenSteps,
     UnfinishedRevision,
@@ -134,21 +132,6 @@ def test_stopped_between_two_steps(project: Project) -> None:
     assert status(project.config).left == ("step 1 of 1: build index a_id on public.a",)
     migrate.upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
-
-
-def test_a_function_that_was_interrupted_is_not_called_again(project: Project) -> None:
-    """It had read what it changed: a part is committed. The next run stops, with the way out."""
-    with_rows(project)
-    project.revision(
-        "op.create_index('a_id', 'a', ['id'])\n"
-        "op.get_bind().execute(sa.text('SELECT count(*) FROM a'))\n"
-        "op.execute('SELECT 1/0')"
-    )
-    with pytest.raises(DBAPIError, match="division by zero"):
-        migrate.upgrade(project.config, "head")
-    with pytest.raises(FunctionWasInterrupted):
-        migrate.upgrade(project.config, "head")
-    assert abandon(project.config).stays == ("build index a_id on public.a",)
 
 
 def test_an_edited_file_is_refused_or_accepted(project: Project) -> None:

@@ -13,10 +13,12 @@ from typing import Any, Protocol
 from alembic.ddl.impl import DefaultImpl
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
 from holdfast.rendered import rendered
-from holdfast.run.session import MigrationSession
+from holdfast.run.recorded import Result
+from holdfast.run.session import MigrationSession, OwnEngine
 
 Parameters = Sequence[Any] | dict[str, Any] | None
 
@@ -31,6 +33,8 @@ class Arrival:
     parameters: tuple[Parameters, ...]  # one per execution; several for executemany
     on_migration_connection: bool
     is_result_seen: bool  # op.execute() and op.bulk_insert() give nothing back; others may
+    context: ExecutionContext
+    is_many: bool
 
     def texts(self) -> tuple[str, ...]:
         """Each execution with its parameters in its text."""
@@ -38,6 +42,43 @@ class Arrival:
             rendered(self.connection, self.cursor, self.sql, parameters)
             for parameters in self.parameters
         )
+
+    def fetch(self) -> Result:
+        """Execute it as the driver would, and take the whole result."""
+        dialect, cursor = self.context.dialect, self.cursor
+        if self.is_many:
+            dialect.do_executemany(cursor, self.sql, list(self.parameters), self.context)  # type: ignore[arg-type]  # as it came
+        elif self.parameters[0] is None:
+            dialect.do_execute_no_params(cursor, self.sql, self.context)
+        else:
+            dialect.do_execute(cursor, self.sql, self.parameters[0], self.context)
+        if cursor.description is None:
+            return Result(columns=None, count=cursor.rowcount)
+        return Result(
+            columns=tuple((column[0], _oid(column[1])) for column in cursor.description),
+            rows=tuple(tuple(row) for row in cursor.fetchall()),
+            count=cursor.rowcount,
+        )
+
+    def give(self, result: Result) -> None:
+        """Let the caller find this result, although its cursor has none any more, or never had."""
+        context: Any = self.context
+        if result.columns is not None:
+            context.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
+                self.cursor, result.description, result.rows
+            )
+        context._rowcount = result.count  # noqa: SLF001  # what SQLAlchemy itself memorises
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """False for a server-side cursor, and where SQLAlchemy reads the cursor itself (insertmanyvalues)."""
+        style = getattr(self.context, "execute_style", None)
+        return not getattr(self.cursor, "name", None) and "INSERTMANY" not in str(style)
+
+
+def _oid(type_code: Any) -> int:
+    """Every driver for PostgreSQL gives the type's oid."""
+    return int(type_code)
 
 
 class Doorkeeper(Protocol):
@@ -59,8 +100,8 @@ class Doorkeeper(Protocol):
         """A savepoint begins."""
         ...
 
-    def ends_savepoint(self) -> None:
-        """A savepoint is released or rolled back."""
+    def ends_savepoint(self, *, rolled_back: bool) -> None:
+        """A savepoint is released, or what was done since is undone."""
         ...
 
     def fails(self, error: BaseException) -> None:
@@ -88,7 +129,7 @@ class _Listener:
         parameters: Sequence[Parameters],
         context: ExecutionContext,
     ) -> bool | None:
-        return self._arrives(cursor, sql, tuple(parameters), context)
+        return self._arrives(cursor, sql, tuple(parameters), context, is_many=True)
 
     def do_execute_no_params(
         self, cursor: DBAPICursor, sql: str, context: ExecutionContext
@@ -109,9 +150,11 @@ class _Listener:
 
     def release_savepoint(self, connection: Connection, name: str, context: None) -> None:
         if self._is_ours(connection):
-            self.keeper.ends_savepoint()
+            self.keeper.ends_savepoint(rolled_back=False)
 
-    rollback_savepoint = release_savepoint
+    def rollback_savepoint(self, connection: Connection, name: str, context: None) -> None:
+        if self._is_ours(connection):
+            self.keeper.ends_savepoint(rolled_back=True)
 
     def handle_error(self, context: ExceptionContext) -> None:
         if context.connection is not None and self._is_ours(context.connection):
@@ -132,10 +175,12 @@ class _Listener:
         sql: str,
         parameters: tuple[Parameters, ...],
         context: ExecutionContext,
+        *,
+        is_many: bool = False,
     ) -> bool | None:
         connection = context.root_connection
-        if connection.engine is self.session.engine:
-            return None  # our own statement, on the same dialect and therefore on the same event
+        if isinstance(connection.engine, OwnEngine):
+            return None  # on the same dialect and therefore on the same event
         arrival = Arrival(
             connection=connection,
             cursor=cursor,
@@ -143,6 +188,8 @@ class _Listener:
             parameters=parameters,
             on_migration_connection=self._is_ours(connection),
             is_result_seen=self.unseen_depth == 0,
+            context=context,
+            is_many=is_many,
         )
         # SQLAlchemy takes None, not False, for "go on".
         return self.keeper.arrives(arrival) or None

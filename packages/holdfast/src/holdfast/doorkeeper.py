@@ -31,13 +31,17 @@ from holdfast.plan.statement import Statement, parse, shortened
 from holdfast.plan.statement_kind import StatementKind
 from holdfast.plan.statement_locks import locks_of
 from holdfast.plan.steps import BuildIndexStep, DropIndexStep
+from holdfast.replay import Replay
 from holdfast.run.executor import Executor, Forgetful
 from holdfast.run.journal import Journal, Queued, Unfinished
 from holdfast.run.lock_patience import LOCK_WHILE_HOLDING, Timeouts, set_local
+from holdfast.run.recorded import Call
 from holdfast.run.session import LocalSetting, MigrationSession
 
 log = logging.getLogger(__name__)
 
+# What only holds for its session or its transaction is sent again in a replay.
+UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 
 
@@ -55,23 +59,38 @@ class Undertaking:
     lock_timeout_of_rows: timedelta  # the session's own, for statements that only wait for rows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """Where an earlier call of the function was interrupted, after it had committed something."""
+
+    new: NewRelations
+    committed: tuple[str, ...]
+    calls: tuple[Call, ...]
+
+
 class OnlineKeeper:
     """Keeps the door for one call of a revision's function."""
 
-    def __init__(self, undertaking: Undertaking, timeouts: Timeouts) -> None:
+    def __init__(
+        self, undertaking: Undertaking, timeouts: Timeouts, interrupted: Interrupted | None = None
+    ) -> None:
         self.work = undertaking
         self.session = undertaking.session
         self.timeouts = timeouts
-        self.new = NewRelations()
+        self.new = interrupted.new if interrupted else NewRelations()
+        self.replay = Replay(
+            undertaking.revision.revision, interrupted.calls if interrupted else ()
+        )
         self.queue: list[Queued] = []
-        self.queue_is_open = False
-        self.has_committed = False  # part of the function's work: it cannot be called again
+        # Part of the function's work: it can be called again only with what is recorded.
+        self.has_committed = self.queue_is_open = interrupted is not None
         self.is_plain = False  # to the end of the function, in the author's own transaction
         self.savepoints = 0
         self.failure: BaseException | None = None
         self.wanted: tuple[Lock, ...] = ()
         self.settings: set[str] = set()
-        self.executed: list[str] = []  # by the driver, as the function sent it
+        # By the driver, as the function sent it:
+        self.executed: list[str] = list(interrupted.committed) if interrupted else []
         # Of the open transaction:
         self.holds = False  # a lock that blocks users
         self.wrote = False  # rows of a table that was there before
@@ -84,14 +103,19 @@ class OnlineKeeper:
         """Deal with one statement, or let the driver execute it."""
         if self.failure is not None:
             return False  # the transaction is lost; the driver says so
-        with self._nothing_swallowed():
-            if not arrival.on_migration_connection:
+        if not arrival.on_migration_connection:
+            with self._nothing_swallowed():
                 return self._on_second_connection(arrival)
-            return self._on_migration_connection(arrival)
+        with self._nothing_swallowed():
+            statements = self._statements_of(arrival)
+        if len(statements) == 1:
+            return self._takes(statements[0], arrival.texts(), arrival)
+        return self._takes_each(statements, arrival)
 
     def commits(self) -> None:
         """What was done so far becomes permanent: record that the function cannot be repeated."""
-        if self.queue or (self.has_done_something and not self.session.in_autocommit()):
+        has_work = self.has_done_something and not self.session.in_autocommit()
+        if not self.replay.is_going_on and (self.queue or has_work):
             with self._nothing_swallowed():
                 self.flush()
 
@@ -104,6 +128,7 @@ class OnlineKeeper:
         self.queue_is_open = False
         self.new = NewRelations()
         self.executed.clear()
+        self.replay.new.clear()
         self._forget_transaction()
 
     def sets_savepoint(self) -> None:
@@ -113,9 +138,11 @@ class OnlineKeeper:
                 self.flush()
         self.savepoints += 1
 
-    def ends_savepoint(self) -> None:
-        """Back outside."""
+    def ends_savepoint(self, *, rolled_back: bool) -> None:
+        """Back outside. What was undone is in no record, so the function could not be replayed."""
         self.savepoints -= 1
+        if rolled_back:
+            self.replay.unrepeatable = "it has rolled a savepoint back"
 
     def fails(self, error: BaseException) -> None:
         """A lock that was not free undoes the transaction, whatever the author catches."""
@@ -126,6 +153,7 @@ class OnlineKeeper:
 
     def finish(self) -> None:
         """The function has returned: run what is queued. Leaves only the version row to be written."""
+        self.replay.require_end()
         if self.queue or self.has_committed:
             self._run_queue(function_ended=True)
 
@@ -147,34 +175,62 @@ class OnlineKeeper:
 
     # What happens to one statement.
 
-    def _on_migration_connection(self, arrival: Arrival) -> bool:
-        if getattr(arrival.cursor, "name", None):  # a server-side cursor lives in its transaction
-            self._never_split()
-            return False
-        texts = arrival.texts()
+    def _statements_of(self, arrival: Arrival) -> tuple[Statement, ...]:
+        if not arrival.can_be_fetched and getattr(arrival.cursor, "name", None):
+            self._never_split()  # a server-side cursor lives in its transaction
+            return ()
         try:
-            statements = parse(texts[0])
+            return parse(arrival.texts()[0])
         except UnparsableStatement:
             if self.queue:
                 self.flush()
-            return False  # PostgreSQL will say what is wrong with it
-        if len(statements) == 1:
-            dealt_with = self._deal_with(statements[0], texts, arrival)
-        else:
-            dealt_with = self._deal_with_each(statements, arrival)
-        self._refresh(arrival)
-        return dealt_with
+            return ()  # PostgreSQL will say what is wrong with it
 
-    def _deal_with_each(self, statements: tuple[Statement, ...], arrival: Arrival) -> bool:
+    def _takes_each(self, statements: tuple[Statement, ...], arrival: Arrival) -> bool:
         """Several statements in one string: one by one, the last one's result is the string's."""
         for position, statement in enumerate(statements):
             is_last = position == len(statements) - 1
-            if not self._deal_with(statement, (statement.sql,), arrival):
-                if is_last:
-                    arrival.cursor.execute(statement.sql)
-                else:
-                    self.session.execute_sql(statement.sql)
+            part = replace(arrival, sql=statement.sql, parameters=(None,), is_many=False)
+            if not is_last:
+                part = replace(part, is_result_seen=False)
+            if not self._takes(statement, (statement.sql,), part):
+                part.give(part.fetch())
         return bool(statements)
+
+    def _takes(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
+        """Decide, and execute here what is to be executed now, so that its result can be recorded."""
+        if statement.kind in UNRECORDED:
+            with self._nothing_swallowed():
+                return self._deal_with(statement, texts, arrival)
+        text = ";\n".join(texts)
+        with self._nothing_swallowed():
+            call = self.replay.given_back(text)
+            if call is not None:
+                if call.result is not None:
+                    arrival.give(call.result)
+                return True
+            dealt_with = self._deal_with(statement, texts, arrival)
+            self._refresh(arrival)
+        if dealt_with:
+            self.replay.add(text, None)
+            self._record_calls_at_once()
+            return True
+        if not arrival.can_be_fetched:
+            self.replay.unrepeatable = "SQLAlchemy reads a cursor itself"
+            return False
+        result = arrival.fetch()
+        arrival.give(result)
+        self.replay.add(text, result)
+        return True
+
+    def _record_calls_at_once(self) -> None:
+        """What ran in AUTOCOMMIT is done, whatever becomes of the function."""
+        if self.session.in_autocommit() and self.has_committed:
+            self._record_calls()
+
+    def _record_calls(self) -> None:
+        self.work.journal.add_calls(self.replay.new)
+        self.replay.new.clear()
 
     def _deal_with(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
         kind = statement.kind
@@ -290,7 +346,7 @@ class OnlineKeeper:
         if node.kind == pb.TRANS_STMT_SAVEPOINT:
             self.sets_savepoint()
         elif node.kind in (pb.TRANS_STMT_RELEASE, pb.TRANS_STMT_ROLLBACK_TO):
-            self.ends_savepoint()
+            self.ends_savepoint(rolled_back=node.kind == pb.TRANS_STMT_ROLLBACK_TO)
         elif node.kind == pb.TRANS_STMT_ROLLBACK:
             self.rolls_back()
         else:
@@ -348,9 +404,15 @@ class OnlineKeeper:
 
     def _record(self, *, function_ended: bool) -> None:
         revision = replace(
-            self.work.revision, function_ended=function_ended, committed=tuple(self.executed)
+            self.work.revision,
+            function_ended=function_ended,
+            committed=tuple(self.executed),
+            new=self.new,
+            unrepeatable=self.replay.unrepeatable,
         )
         self.work.journal.open(revision, self.queue)
+        if not function_ended:
+            self._record_calls()
 
     def _record_commit(self) -> None:
         if not self.has_committed:
@@ -418,7 +480,7 @@ class PlainKeeper:
     def sets_savepoint(self) -> None:
         """Nothing to do."""
 
-    def ends_savepoint(self) -> None:
+    def ends_savepoint(self, *, rolled_back: bool) -> None:
         """Nothing to do."""
 
     def fails(self, error: BaseException) -> None:

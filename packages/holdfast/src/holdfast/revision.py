@@ -13,10 +13,9 @@ from alembic.runtime.migration import RevisionStep
 from sqlalchemy import text
 
 from holdfast.alembic_door import open_door
-from holdfast.doorkeeper import OnlineKeeper, PlainKeeper, Undertaking
+from holdfast.doorkeeper import Interrupted, OnlineKeeper, PlainKeeper, Undertaking
 from holdfast.errors.migration import (
     EditedWhileUnfinished,
-    FunctionCannotBeRepeated,
     FunctionWasInterrupted,
     UnfinishedRevision,
 )
@@ -31,6 +30,7 @@ from holdfast.run.session import MigrationSession
 
 log = logging.getLogger(__name__)
 
+TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
 LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
 
 
@@ -87,9 +87,9 @@ class RevisionRun:
         try:
             if unfinished is not None:
                 self._go_on()
-            elif self.around.is_fresh:
+            if unfinished is None and self.around.is_fresh:
                 self._run_plainly(function, arguments)
-            else:
+            elif unfinished is None or not unfinished.function_ended:
                 self._run_online(function, arguments)
             Journal(session).close()
             history.finish(session, entry)
@@ -125,8 +125,8 @@ class RevisionRun:
             return None
         if (found.revision, found.direction) != (self.name, self.direction):
             raise UnfinishedRevision(revision=found.revision, direction=found.direction)
-        if not found.function_ended:
-            raise FunctionWasInterrupted(revision=found.revision)
+        if not found.function_ended and found.unrepeatable is not None:
+            raise FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)
         if found.checksum != self._recorded().checksum:
             raise EditedWhileUnfinished(revision=found.revision, file=self.step.revision.path)
         return found
@@ -150,7 +150,7 @@ class RevisionRun:
         def once(timeouts: Timeouts) -> OnlineKeeper:
             self.around.impl.memo.clear()
             self.around.impl.memo.update(memo)
-            keeper = OnlineKeeper(undertaking, timeouts)
+            keeper = OnlineKeeper(undertaking, timeouts, self._interrupted())
             self.around.session.restore_local_settings()
             try:
                 with open_door(self.around.session, keeper, self.around.impl):
@@ -159,7 +159,7 @@ class RevisionRun:
                     raise keeper.failure  # noqa: TRY301  # joins the errors below
             except BaseException as error:
                 wanted[:] = keeper.wanted
-                self._refuse_repetition(keeper, error)
+                self._refuse_repetition(keeper)
                 raise keeper.failure or error from error
             return keeper
 
@@ -167,11 +167,19 @@ class RevisionRun:
         keeper = self._patience().run(once, what=words, locks=lambda: tuple(wanted))
         keeper.finish()
 
-    def _refuse_repetition(self, keeper: OnlineKeeper, error: BaseException) -> None:
-        """A lock that was not free would make the function run again: not after a commit."""
-        state = sqlstate(keeper.failure or error)
-        if keeper.has_committed and state in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
-            raise FunctionCannotBeRepeated(revision=self.name, message=str(error)) from error
+    def _interrupted(self) -> Interrupted | None:
+        """What the function has committed, by a run that was killed or a try that lacked a lock."""
+        journal = Journal(self.around.session)
+        found = journal.unfinished()
+        if found is None:
+            return None
+        return Interrupted(new=found.new, committed=found.committed, calls=journal.calls())
+
+    def _refuse_repetition(self, keeper: OnlineKeeper) -> None:
+        """A lock that was not free makes the function run again: not where it cannot be replayed."""
+        reason = keeper.replay.unrepeatable
+        if keeper.has_committed and reason and sqlstate(keeper.failure or OSError()) in TRY_AGAIN:
+            raise FunctionWasInterrupted(revision=self.name, reason=reason) from keeper.failure
 
     def _undertaking(self) -> Undertaking:
         session = self.around.session

@@ -226,11 +226,12 @@ class EditedWhileUnfinished(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class FunctionWasInterrupted(HoldfastError):
-    """A run was killed inside a function that had already committed a part of its work."""
+    """A function was interrupted after a commit, and cannot be replayed."""
 
     revision: str
+    reason: str
     exit_status = 5
-    what = "The last run of revision {revision} was interrupted in the middle of its function."
+    what = "The last run of revision {revision} was interrupted in its function, and cannot be repeated: {reason}."
     why = (
         "The function reads what it has changed, so a part was committed before the rest was known; "
         "calling it again would do that part twice."
@@ -242,15 +243,22 @@ class FunctionWasInterrupted(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
-class FunctionCannotBeRepeated(HoldfastError):
-    """A lock was not free after the function had committed a part of its work."""
+class ReplayMismatch(HoldfastError):
+    """A function that was interrupted sends other statements than it did before."""
 
     revision: str
-    message: str
+    sent: str
+    expected: str
     exit_status = 5
-    what = "Revision {revision} did not get a lock in the middle of its function: {message}"
-    why = "A part of its work is already committed, so the function cannot be called again from the start."
-    remedy = "See what is there: holdfast status. Finish or undo it by hand, then holdfast abandon"
+    what = "Revision {revision} was interrupted, and now sends: {sent}; recorded is: {expected}."
+    why = (
+        "What it had committed is given back to it by the text of its statements. This one has no "
+        "record, while others are left: it depends on a clock, a random value, or data that changed."
+    )
+    remedy = (
+        "Finish or undo by hand what is there (holdfast status), then holdfast abandon, which says "
+        "how to go on"
+    )
 
 
 @dataclass(kw_only=True, eq=False)

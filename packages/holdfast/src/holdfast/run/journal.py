@@ -5,7 +5,7 @@ For the others the catalog is asked first; the journal only knows that they were
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -14,8 +14,10 @@ from sqlalchemy import Select, delete, insert, select, text, update
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.steps import Step, from_json, to_json
 from holdfast.progress import Direction
+from holdfast.run import recorded
+from holdfast.run.recorded import Call
 from holdfast.run.session import LocalSetting, MigrationSession
-from holdfast.run.tables import queue, unfinished
+from holdfast.run.tables import calls, queue, unfinished
 
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
 TEXTS = TypeAdapter(tuple[str, ...])
@@ -30,6 +32,8 @@ class Unfinished:
     checksum: str
     function_ended: bool  # otherwise the rest of the function exists in its source only
     committed: tuple[str, ...] = ()  # the statements that the function itself has executed
+    new: NewRelations = field(default_factory=NewRelations)
+    unrepeatable: str | None = None  # why the function cannot be called again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,8 @@ class Journal:
             checksum=row.checksum,
             function_ended=row.function_ended,
             committed=TEXTS.validate_json(row.committed),
+            new=NewRelations.from_json(row.new_relations),
+            unrepeatable=row.unrepeatable,
         )
 
     def open(self, revision: Unfinished, statements: Iterable[Queued]) -> None:
@@ -79,6 +85,8 @@ class Journal:
                 checksum=revision.checksum,
                 function_ended=revision.function_ended,
                 committed=TEXTS.dump_json(revision.committed).decode(),
+                new_relations=revision.new.to_json(),
+                unrepeatable=revision.unrepeatable,
             )
         )
         for statement in statements:
@@ -147,10 +155,29 @@ class Journal:
             statement, steps_done=steps_done, is_started=False, captured=captured, reached=None
         )
 
+    def add_calls(self, new: Iterable[Call]) -> None:
+        """Record what the function has sent and got back, with the effect of it."""
+        for call in new:
+            result = None if call.result is None else recorded.to_json(call.result)
+            self.session.execute(
+                insert(calls).values(sql=call.sql, occurrence=call.occurrence, result=result)
+            )
+
+    def calls(self) -> tuple[Call, ...]:
+        """All of that, in order."""
+        return tuple(
+            Call(
+                sql=row.sql,
+                occurrence=row.occurrence,
+                result=None if row.result is None else recorded.from_json(row.result),
+            )
+            for row in self.session.execute(select(calls).order_by(calls.c.id))
+        )
+
     def close(self) -> None:
         """Forget the revision: the caller's transaction also writes its version row."""
-        self.session.execute(delete(queue))
-        self.session.execute(delete(unfinished))
+        for table in (queue, calls, unfinished):
+            self.session.execute(delete(table))
 
     def _update(self, statement: Queued, **values: object) -> None:
         self.session.execute(update(queue).where(queue.c.id == statement.id).values(**values))

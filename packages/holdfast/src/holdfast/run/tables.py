@@ -59,6 +59,8 @@ unfinished = Table(
     Column("checksum", Text, nullable=False),
     Column("function_ended", Boolean, nullable=False),
     Column("committed", Text, nullable=False),
+    Column("new_relations", Text, nullable=False),
+    Column("unrepeatable", Text),
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -77,6 +79,16 @@ queue = Table(
     Column("captured", Text),
     Column("reached", Text),
     Column("done", Boolean, nullable=False, server_default="false"),
+)
+
+# What its function has sent and got back, where it was interrupted before it returned.
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("sql", Text, nullable=False),
+    Column("occurrence", Integer, nullable=False),
+    Column("result", Text),
 )
 
 LAYOUT_OF_SCHEMA = text(
