@@ -16,7 +16,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
 from holdfast.rendered import rendered
-from holdfast.run.session import MigrationSession
+from holdfast.run.session import MigrationSession, OwnEngine
 
 Parameters = Sequence[Any] | dict[str, Any] | None
 
@@ -134,8 +134,8 @@ class _Listener:
         context: ExecutionContext,
     ) -> bool | None:
         connection = context.root_connection
-        if connection.engine is self.session.engine:
-            return None  # our own statement, on the same dialect and therefore on the same event
+        if isinstance(connection.engine, OwnEngine):
+            return None  # on the same dialect and therefore on the same event
         arrival = Arrival(
             connection=connection,
             cursor=cursor,

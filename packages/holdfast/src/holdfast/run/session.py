@@ -33,6 +33,10 @@ class LocalSetting:
     setting: str
 
 
+class OwnEngine(Engine):
+    """An engine of ours over the user's dialect, which has the listeners: tells our statements apart."""
+
+
 class MigrationSession:
     """The migration's session: its statements take part in the migration's own transaction.
 
@@ -44,24 +48,27 @@ class MigrationSession:
         self.dialect = migration.dialect
         self.dbapi_connection: Any = migration.connection.dbapi_connection
         pool = StaticPool(self._the_connection, dialect=self.dialect, reset_on_return=None)
-        self.engine = Engine(pool, self.dialect, migration.engine.url)
-        self.connection = self.engine.connect()
+        self._connection = OwnEngine(pool, self.dialect, migration.engine.url).connect()
         self.local_settings: tuple[LocalSetting, ...] = ()
         self._settings_hold = True
 
     def _the_connection(self) -> Any:
         return self.dbapi_connection
 
+    @property
+    def connection(self) -> Connection:
+        """For what asks or tells the server something, under the settings that hold for the migration."""
+        self.restore_local_settings()
+        return self._connection
+
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
         """Execute a statement of SQLAlchemy in the session's transaction, or at once in autocommit."""
-        self.restore_local_settings()
         return self.connection.execute(statement, parameters)
 
     def execute_sql(self, sql: str) -> CursorResult[Any]:
         """Execute a finished text: no placeholder in it is looked for, no percent sign doubled."""
-        self.restore_local_settings()
         result = self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
         # asyncpg keeps prepared statements; after DDL by another cursor they must be forgotten.
         if forget := getattr(self.dialect, "_invalidate_schema_cache", None):
@@ -105,7 +112,7 @@ class MigrationSession:
             return
         self._settings_hold = True
         for local in self.local_settings:
-            self.connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
+            self._connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
 
     def in_autocommit(self) -> bool:
         """Whether each statement commits itself (the author's autocommit_block, or env.py's wish)."""
@@ -167,7 +174,7 @@ class MigrationSession:
 def second_session(migration: Connection) -> Iterator[Connection]:
     """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool."""
     engine = migration.engine
-    own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    own = OwnEngine(engine.pool.recreate(), engine.dialect, engine.url)
     try:
         with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield connection
