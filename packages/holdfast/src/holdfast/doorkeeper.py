@@ -8,7 +8,7 @@ runs first, then the function goes on (way 3).
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -330,14 +330,14 @@ class OnlineKeeper:
         statements = parse(arrival.texts()[0])
         if len(statements) != 1 or statements[0].kind is not StatementKind.DDL:
             return False
-        session = MigrationSession(arrival.connection)
-        executor = replace(
-            self.work.executor,
-            session=session,
-            memory=Forgetful(tried_before=self.work.tried_before),
-            patience=replace(self.work.executor.patience, session=session),
-        )
-        executor.run(self._queued(statements[0].sql, statements[0]))
+        with closing(MigrationSession(arrival.connection)) as session:
+            executor = replace(
+                self.work.executor,
+                session=session,
+                memory=Forgetful(tried_before=self.work.tried_before),
+                patience=replace(self.work.executor.patience, session=session),
+            )
+            executor.run(self._queued(statements[0].sql, statements[0]))
         return True
 
     def _control_transaction(self, statement: Statement) -> bool:

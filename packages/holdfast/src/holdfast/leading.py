@@ -4,6 +4,7 @@ For the verbs that change what is recorded without running a revision: `baseline
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -38,20 +39,17 @@ def as_leader(config: Config, work: Callable[[Led], Result], *, report: Report) 
 
     def call(_: tuple[str, ...], context: MigrationContext) -> tuple[()]:
         assert context.connection is not None  # noqa: S101  # only None in offline mode
-        session = MigrationSession(context.connection)
-        session.keep_local_settings()
-        if is_behind_pooler(session.connection):
-            raise BehindPooler
-        session.commit()
-        leadership = leader.Leadership(context.connection)
-        leadership.acquire(report=report)
-        try:
-            tables.ensure(session)
+        with closing(MigrationSession(context.connection)) as session:
+            session.keep_local_settings()
+            if is_behind_pooler(session.connection):
+                raise BehindPooler
             session.commit()
-            results.append(work(Led(script=script, context=context, session=session)))
-            session.commit()
-        finally:
-            leadership.release()
+            with closing(leader.Leadership(context.connection)) as leadership:
+                leadership.acquire(report=report)
+                tables.ensure(session)
+                session.commit()
+                results.append(work(Led(script=script, context=context, session=session)))
+                session.commit()
         return ()
 
     with EnvironmentContext(config, script, fn=call, dont_mutate=True):

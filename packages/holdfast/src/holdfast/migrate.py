@@ -164,6 +164,7 @@ class _Run:
         self.find = find
         self.manner = manner
         self.leadership: leader.Leadership | None = None
+        self.session: MigrationSession | None = None
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic's run_migrations executes, one by one, committed one by one."""
@@ -172,7 +173,7 @@ class _Run:
         if not pending:
             return
         assert context.connection is not None  # noqa: S101  # only None in offline mode
-        session = MigrationSession(context.connection)
+        session = self.session = MigrationSession(context.connection)
         session.keep_local_settings()
         self._lead(heads, context, session)
         around = self._circumstances(heads, context, session)
@@ -188,12 +189,15 @@ class _Run:
         self.release()
 
     def release(self) -> None:
-        """End the leadership, if there is one. An async connection may already be gone with its loop."""
-        if self.leadership is not None:
+        """End the leadership and let go of the connection. Idempotent."""
+        session, self.session = self.session, None
+        leadership, self.leadership = self.leadership, None
+        for held in (session, leadership):
             try:
-                self.leadership.release()
-            except Exception:  # the server ends the lock with the connection
-                log.debug("the leader's connection was already closed", exc_info=True)
+                if held is not None:
+                    held.close()
+            except Exception:  # an async connection may be gone with its loop, and the lock with it
+                log.debug("the connection was already closed", exc_info=True)
 
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
         if is_behind_pooler(session.connection):

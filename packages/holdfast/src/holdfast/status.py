@@ -1,6 +1,7 @@
 """Tells where a database stands against the project's revisions. Reads only, whatever it finds."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -57,7 +58,8 @@ def status(config: Config) -> Status:
 
     def look(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
         assert context.connection is not None  # noqa: S101  # only None in offline mode
-        found.append(_look(script, heads, MigrationSession(context.connection)))
+        with closing(MigrationSession(context.connection)) as session:
+            found.append(_look(script, heads, session))
         return ()
 
     with EnvironmentContext(config, script, fn=look, dont_mutate=True):

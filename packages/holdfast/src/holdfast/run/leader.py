@@ -35,7 +35,7 @@ HOLDER = text(
 
 
 class Leadership:
-    """Held from the first pending revision to the last; ends with `release` or with its connection."""
+    """Held from the first pending revision to the last; ends with `close` or with its connection."""
 
     def __init__(self, migration: Connection) -> None:
         self._session = ExitStack()
@@ -54,7 +54,7 @@ class Leadership:
             waiting(self._try)
         except tenacity.RetryError as error:
             holder = self._holder()
-            self.release()
+            self.close()
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
 
     def verify(self) -> None:
@@ -70,7 +70,7 @@ class Leadership:
             self._connection.execute(HOLDER, {"key": KEY}).scalar() or "a process that just ended"
         )
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the lock back and end its session. Idempotent."""
         if not self._released:
             self._released = True

@@ -80,6 +80,13 @@ class MigrationSession:
         self.dbapi_connection.commit()
         self._settings_hold = False
 
+    def close(self) -> None:
+        """Let go of our handle, and undo what is not committed. The user's own handle stays.
+
+        Left to the garbage collector, SQLAlchemy would end an async connection under its owner.
+        """
+        self.connection.close()
+
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
         self.dbapi_connection.rollback()
