@@ -109,7 +109,7 @@ def holds_of_statement(statement: Statement, *, facts: Facts) -> tuple[Hold, ...
     """Of a statement that is run as it is written. ALTER TABLE: see `alter_table_holds`."""
     node = statement.node
     if isinstance(node, pb.IndexStmt):
-        return tuple(hold(facts.relation(node.relation), INDEX_ON_PARTITIONED, mode=LockMode.SHARE))
+        return tuple(_of_create_index(node, facts))
     if isinstance(node, pb.ReindexStmt):
         return tuple(_of_reindex(node, facts))
     if isinstance(node, pb.ClusterStmt):
@@ -165,6 +165,13 @@ def _of_domain(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Hold]:
     if reads_tables_of_domain(node):
         for table in {relation.oid: relation for relation in facts.relations.values()}.values():
             yield from hold(table, DOMAIN_CHECK, mode=LockMode.SHARE)
+
+
+def _of_create_index(node: pb.IndexStmt, facts: Facts) -> Iterator[Hold]:
+    """The others are built CONCURRENTLY."""
+    table = facts.relation(node.relation)
+    if table is not None and table.is_partitioned:
+        yield from hold(table, INDEX_ON_PARTITIONED, mode=LockMode.SHARE)
 
 
 def _of_reindex(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hold]:
