@@ -124,6 +124,11 @@ def test_excuse_ends() -> None:
     assert [excuse.holds(today=date(2026, 12, day)) for day in (24, 25)] == [True, False]
 
 
+def test_a_day_that_is_none() -> None:
+    """It allows nothing."""
+    assert excuse_in("-- holdfast: allow x until 2026-02-30") is None
+
+
 def test_text_that_only_looks_like_an_excuse() -> None:
     """Words in a literal allow nothing."""
     (statement,) = parse("select '-- holdfast: allow x until 2027-01-31'")

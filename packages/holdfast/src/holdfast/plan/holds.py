@@ -96,7 +96,8 @@ REPACK = LongWork(
 DOMAIN_CHECK = LongWork(
     rows=(42,),
     work="reads every row of each table that uses the domain",
-    instead="Write NOT VALID, which holds for new rows at once, and validate in a quiet hour.",
+    instead="Write NOT VALID, which holds for new rows at once, and allow VALIDATE CONSTRAINT in a"
+    " quiet hour.",
 )
 REFRESH = LongWork(
     rows=(45,),
@@ -168,9 +169,9 @@ def _of_domain(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Hold]:
 
 
 def _of_create_index(node: pb.IndexStmt, facts: Facts) -> Iterator[Hold]:
-    """The others are built CONCURRENTLY."""
+    """The others are built CONCURRENTLY; ON ONLY the parent there is nothing to build."""
     table = facts.relation(node.relation)
-    if table is not None and table.is_partitioned:
+    if table is not None and table.is_partitioned and node.relation.inh:
         yield from hold(table, INDEX_ON_PARTITIONED, mode=LockMode.SHARE)
 
 

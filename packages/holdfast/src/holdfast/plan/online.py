@@ -84,8 +84,10 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
 def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:
     """What lasts runs before or after; the rest stays together, its actions may need each other."""
     table = facts.relation(node.relation)
-    if table is None:
-        return Draft(steps=(as_written(statement, facts=facts),))
+    if table is None or (table.descendants and not node.relation.inh):
+        # ONLY, and there are tables below: what it means for them is PostgreSQL's to say.
+        holds = _holds(node, table=table, facts=facts) if table else ()
+        return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
     splits, facts_then = _splits(node, facts=facts)
     before = tuple(step for split in splits for step in split.before)
     after = tuple(step for split in splits for step in split.after)

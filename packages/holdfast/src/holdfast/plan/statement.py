@@ -83,7 +83,10 @@ def excuse_in(text: str) -> Excuse | None:
     found = EXCUSE.search(text)
     if found is None:
         return None
-    return Excuse(reason=found["reason"], until=date.fromisoformat(found["until"]))
+    try:
+        return Excuse(reason=found["reason"], until=date.fromisoformat(found["until"]))
+    except ValueError:  # no such day: what it was to allow is refused, with the form of an excuse
+        return None
 
 
 def shortened(sql: str, *, to: int = 200) -> str:
