@@ -43,6 +43,25 @@ def test_without_a_key_there_are_no_batches(facts: Facts, check_steps: Check) ->
         )
 
 
+def test_the_key_goes_in_the_same_statement(check_steps: Check) -> None:
+    """Refused: there would be nothing left to go along."""
+    for dropped in ("constraint orders_pkey", "column id"):
+        with pytest.raises(LongStatement):
+            check_steps(f"alter table orders add column x serial, drop {dropped}")
+
+
+def test_a_name_for_not_null(check_steps: Check) -> None:
+    """PostgreSQL 18 keeps it."""
+    check_steps(
+        "alter table orders add column x int constraint k not null default random()",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x int",
+        "and: ALTER TABLE public.orders ALTER COLUMN x SET DEFAULT random()",
+        "backfill: UPDATE public.orders SET x = DEFAULT WHERE x IS NULL",
+        "transaction: ALTER TABLE public.orders ADD CONSTRAINT k NOT NULL x NOT VALID",
+        "validate: k of public.orders",
+    )
+
+
 def test_it_is_there_already(check_as_written: Check) -> None:
     """IF NOT EXISTS is content."""
     check_as_written("alter table orders add column if not exists note text unique")

@@ -42,11 +42,14 @@ def test_the_statements_of_its_batches(facts: Facts) -> None:
         "delete from customers",
         "update log set a = 1",
         "update fresh set a = 1",
+        "update orders set total = 1 where note = 'a' and id = 5",
+        "update orders set total = 1 where orders.id in (1, 2, 3)",
+        "delete from orders where id = any ('{1, 2}')",
         "insert into orders values (1)",
     ],
 )
-def test_rows_that_depend_on_each_other(sql: str, check_as_written: Check) -> None:
-    """Keys, foreign keys, other tables, partitions, new tables: one statement."""
+def test_one_statement(sql: str, check_as_written: Check) -> None:
+    """Keys, foreign keys, other tables, partitions, new tables, rows picked by key."""
     check_as_written(sql)
 
 
