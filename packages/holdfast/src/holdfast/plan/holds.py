@@ -2,7 +2,7 @@
 
 Either it holds a lock for as long as the table is large, or it breaks the application that runs.
 
-The rows are those of the table of operations in docs/how-it-works.md.
+The rows are those of the table of operations in docs/operations.md.
 """
 
 from collections.abc import Iterator
