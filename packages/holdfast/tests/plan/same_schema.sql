@@ -218,9 +218,10 @@ CREATE INDEX ON p (b);
 
 -- Renames, and objects of other kinds in between.
 
+-- holdfast: allow a new name until 2027-01-01
 ALTER TABLE t RENAME TO x;
 CREATE INDEX ON x (a);
-ALTER TABLE x RENAME a TO y;
+ALTER TABLE x RENAME a TO y; -- holdfast: allow a new name until 2027-01-01
 ALTER TABLE x ADD UNIQUE (y);
 
 CREATE MATERIALIZED VIEW m AS SELECT a, b FROM t;

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from holdfast.errors.plan import LongStatement
+from holdfast.errors.plan import BreaksRunningCode, ColumnWithoutValues, LongStatement
 from holdfast.observe.catalog import facts_for
 from holdfast.plan.facts import Facts
 from holdfast.plan.new_relations import NewRelations
@@ -45,6 +45,12 @@ CREATE TABLE log_2 (a int NOT NULL, u_id int);
 INSERT INTO log_2 SELECT 2, n FROM generate_series(1, 3000) AS n;
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 CREATE DOMAIN plain AS int;
+CREATE DOMAIN with_default AS int DEFAULT 5;
+CREATE DOMAIN used AS int;
+CREATE DOMAIN used_twice AS used;
+CREATE TABLE d (a used_twice, b text);
+INSERT INTO d SELECT n, n FROM generate_series(1, 3000) AS n;
+CREATE TABLE empty (a int);
 CREATE TYPE mood AS ENUM ('fine');
 """
 
@@ -83,11 +89,24 @@ ALTER TABLE log DETACH PARTITION log_1
 ALTER TABLE missing ADD COLUMN x serial
 ALTER INDEX t_b SET (fillfactor = 70)
 CREATE TABLE n (id int PRIMARY KEY)
+ALTER TABLE empty ADD COLUMN x int NOT NULL
+ALTER TABLE t ADD COLUMN x with_default
+ALTER TABLE t ADD COLUMN IF NOT EXISTS a int NOT NULL
+ALTER DOMAIN plain ADD CHECK (VALUE > 0)
+ALTER DOMAIN used ADD CHECK (VALUE > 0) NOT VALID
+ALTER DOMAIN used DROP NOT NULL
+ALTER TABLE t RENAME CONSTRAINT t_a TO x
+ALTER VIEW v RENAME TO x
+ALTER INDEX t_b RENAME TO x
+ALTER TYPE mood RENAME TO x
 CREATE TABLE n AS SELECT 1
 CREATE TABLE n PARTITION OF log FOR VALUES IN (3)
 CREATE VIEW n AS SELECT a FROM t
 CREATE TRIGGER n BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION trigger_f()
 CREATE INDEX IF NOT EXISTS t_pkey ON missing (id)
+CREATE INDEX n ON ONLY log (a)
+ALTER TABLE ONLY log ADD UNIQUE (a)
+ALTER TABLE ONLY log ALTER COLUMN u_id SET DEFAULT 5
 CREATE TYPE n AS ENUM ('x')
 CREATE SEQUENCE n
 COMMENT ON TABLE t IS 'x'
@@ -160,6 +179,8 @@ ALTER TABLE log ATTACH PARTITION log_2 FOR VALUES IN (2)
 ALTER TABLE log ADD PRIMARY KEY (a, u_id)
 ALTER TABLE log ADD UNIQUE (a, u_id)
 CREATE INDEX n ON log (a)
+ALTER DOMAIN used ADD CHECK (VALUE > 0)
+ALTER DOMAIN used SET NOT NULL
 REINDEX TABLE t
 REINDEX INDEX t_b
 CLUSTER t USING t_b
@@ -240,6 +261,32 @@ def test_refused(sql: str, schema: str) -> None:
     with pytest.raises(LongStatement):
         rewrite(statement, facts=facts, today=TODAY)
     assert works(schema, sql) is True
+
+
+BREAKING = """
+ALTER TABLE t RENAME TO x
+ALTER TABLE t RENAME COLUMN a TO x
+ALTER TYPE mood RENAME VALUE 'fine' TO 'good'
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("sql", BREAKING)
+def test_breaking(sql: str, schema: str) -> None:
+    """It is over in a moment, and with it the queries of the running application."""
+    statement, facts = asked(schema, sql)
+    assert duration(statement, facts=facts) is Duration.LONG
+    with pytest.raises(BreaksRunningCode):
+        rewrite(statement, facts=facts, today=TODAY)
+    assert works(schema, sql) is False
+
+
+def test_a_column_without_values(schema: str) -> None:
+    """It would fail on the first row: it is said before anything has run."""
+    sql = "ALTER TABLE t ADD COLUMN x int, ADD COLUMN y int NOT NULL"
+    statement, facts = asked(schema, sql)
+    with pytest.raises(ColumnWithoutValues) as raised:
+        duration(statement, facts=facts)
+    assert raised.value.column == "y"
 
 
 def test_refused_without_a_transaction(schema: str) -> None:

@@ -104,7 +104,8 @@ def test_excuse_stands_above_inside_or_behind() -> None:
         f"{excuse.format('above')}\nselect 1;\n"
         f"select {excuse.format('inside')}\n2;\n"
         f"select 3; {excuse.format('behind')}\n"
-        "select 4; /* holdfast: allow a block until 2027-01-31 */ select 5"
+        "select 4; /* holdfast: allow a block until 2027-01-31 */ select 5;\n"
+        f"{excuse.format('below the last')}"
     )
     until = date(2027, 1, 31)
     assert [statement.excuse for statement in statements] == [
@@ -112,7 +113,7 @@ def test_excuse_stands_above_inside_or_behind() -> None:
         Excuse(reason="inside", until=until),
         Excuse(reason="behind", until=until),
         Excuse(reason="a block", until=until),
-        None,
+        Excuse(reason="below the last", until=until),
     ]
 
 
@@ -121,6 +122,11 @@ def test_excuse_ends() -> None:
     excuse = excuse_in("op.execute(SQL)  # holdfast: allow a quiet table until 2026-12-24")
     assert excuse == Excuse(reason="a quiet table", until=date(2026, 12, 24))
     assert [excuse.holds(today=date(2026, 12, day)) for day in (24, 25)] == [True, False]
+
+
+def test_a_day_that_is_none() -> None:
+    """It allows nothing."""
+    assert excuse_in("-- holdfast: allow x until 2026-02-30") is None
 
 
 def test_text_that_only_looks_like_an_excuse() -> None:

@@ -37,6 +37,8 @@ CREATE TABLE log_2 (a int NOT NULL, u_id int);
 CREATE TABLE parent (a int);
 CREATE TABLE child () INHERITS (parent);
 CREATE TABLE orphan (a int);
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE TABLE domained (a positive);
 CREATE TYPE mood AS ENUM ('fine');
 """
 
@@ -102,6 +104,8 @@ ALTER TABLE ONLY parent ALTER COLUMN a SET DEFAULT 5 : parent AE
 ALTER TABLE child NO INHERIT parent : child AE
 ALTER TABLE orphan INHERIT parent : orphan AE, parent SUE
 CREATE TABLE n (id int) :
+ALTER DOMAIN positive ADD CHECK (VALUE > 1) : domained S
+ALTER DOMAIN positive ADD CHECK (VALUE > 1) NOT VALID :
 CREATE TABLE n (id int REFERENCES u) : u SRE
 CREATE TABLE n (id int, FOREIGN KEY (id) REFERENCES u, c text REFERENCES u (code)) : u SRE
 CREATE TABLE n PARTITION OF log FOR VALUES IN (3) : log AE

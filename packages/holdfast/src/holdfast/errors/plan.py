@@ -38,3 +38,36 @@ class LongStatement(HoldfastError):
         "{instead} Or, if the table is small or nobody uses it, allow it in a comment on its line:"
         " -- holdfast: allow REASON until YYYY-MM-DD"
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class BreaksRunningCode(HoldfastError):
+    """A statement takes a name away that the application is using."""
+
+    statement: str
+    relation: str
+    breaks: str
+    instead: str
+    exit_status = 1
+    what = "Refused, because {relation} is in use: {statement}"
+    why = "From the moment it is committed, {breaks} of the application that is running fails."
+    remedy = (
+        "{instead} Or, if nothing uses the old name any more, allow it in a comment on its line:"
+        " -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class ColumnWithoutValues(HoldfastError):
+    """A column is NOT NULL, has no default, and there are rows."""
+
+    statement: str
+    relation: str
+    column: str
+    exit_status = 1
+    what = "The rows of {relation} would have no value in {column}: {statement}"
+    why = "The column is NOT NULL and has no default: PostgreSQL fails on the first row."
+    remedy = (
+        "Give it a constant default; or add it without NOT NULL, fill it with an UPDATE, and write"
+        " SET NOT NULL after that. No step has run: change the migration, then holdfast run"
+    )

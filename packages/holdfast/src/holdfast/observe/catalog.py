@@ -1,7 +1,8 @@
 """What the catalog knows of the relations that a statement names: the facts of a plan.
 
 Read-only: two short queries under the session's own search_path. They lock no user relation, so
-they cannot wait behind a schema change. Transactions are the caller's.
+they cannot wait behind a schema change; but a table is asked whether it has rows where a new column
+needs a value for each. Transactions are the caller's.
 """
 
 import json
@@ -9,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from postgast import pg_query_pb2 as pb
 
+from holdfast.plan.column_values import columns_without_values
 from holdfast.plan.facts import (
     Column,
     Constraint,
@@ -25,6 +28,7 @@ from holdfast.plan.mentions import functions_in, relations_in, types_in
 from holdfast.plan.names import QualifiedName, quote
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.statement import Statement
+from holdfast.plan.tree import strings
 
 # One row: the session, the functions that always give the same result within a statement, the
 # domains that have a constraint of their own or below.
@@ -36,6 +40,9 @@ SELECT json_build_object(
   'steady_functions', ARRAY(
     SELECT proname FROM pg_catalog.pg_proc WHERE proname = ANY (CAST(:functions AS text[]))
     GROUP BY proname HAVING NOT bool_or(provolatile = 'v')),
+  'defaulting_domains', ARRAY(
+    SELECT typname FROM pg_catalog.pg_type WHERE typtype = 'd' AND typdefault IS NOT NULL
+      AND typname = ANY (CAST(:types AS text[]))),
   'constrained_domains', ARRAY(
     WITH RECURSIVE chain (name, oid) AS (
       SELECT typname, oid FROM pg_catalog.pg_type
@@ -140,9 +147,22 @@ ORDER BY asked.place
 """)
 
 
+# A row per table with a column of the domain, or of one that is based on it.
+TABLES_OF_DOMAINS = sa.text("""
+WITH RECURSIVE domains (oid) AS (
+  SELECT oid FROM pg_catalog.pg_type WHERE typtype = 'd' AND typname = :domain
+  UNION SELECT t.oid FROM pg_catalog.pg_type t JOIN domains ON t.typbasetype = domains.oid)
+SELECT DISTINCT n.nspname, c.relname FROM pg_catalog.pg_attribute a
+JOIN domains ON a.atttypid = domains.oid
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
+""")
+
+
 def facts_for(connection: sa.Connection, statement: Statement, *, new: NewRelations) -> Facts:
     """The facts of one statement, as the session that will run it sees them."""
-    written = sorted(relations_in(statement))
+    written = sorted({*relations_in(statement), *_tables_of_domain(connection, statement)})
     functions = sorted(functions_in(statement))
     parameters = {"functions": functions, "types": sorted(types_in(statement))}
     session = json.loads(connection.execute(SESSION, parameters).scalar_one())
@@ -167,7 +187,36 @@ def facts_for(connection: sa.Connection, statement: Statement, *, new: NewRelati
         taken_names=_taken_names(document for _, document in found),
         volatile_functions=frozenset(functions) - frozenset(session["steady_functions"]),
         constrained_domains=frozenset(session["constrained_domains"]),
+        defaulting_domains=frozenset(session["defaulting_domains"]),
+        with_rows=_with_rows(connection, statement, by_name.values()),
     )
+
+
+def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[tuple[str, str]]:
+    """ALTER DOMAIN names no table, but acts on all that use the domain."""
+    if not isinstance(statement.node, pb.AlterDomainStmt):
+        return []
+    parameters = {"domain": strings(statement.node.type_name)[-1]}
+    rows = connection.execute(TABLES_OF_DOMAINS, parameters).all()
+    return [(schema, name) for schema, name in rows]
+
+
+def _with_rows(
+    connection: sa.Connection, statement: Statement, relations: Iterable[Relation]
+) -> frozenset[QualifiedName]:
+    """Which tables are not empty: asked only where a new column needs a value for each row."""
+    if not any(columns_without_values(statement)):
+        return frozenset()
+    return frozenset(
+        relation.name
+        for relation in relations
+        if relation.kind is RelationKind.TABLE and _has_rows(connection, relation.name)
+    )
+
+
+def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
+    table = sa.table(name.name, schema=name.schema)
+    return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
 
 
 def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:

@@ -72,13 +72,14 @@ KEY_ON_PARTITIONED = LongWork(
 FOREIGN_KEY_ON_PARTITIONED = LongWork(
     rows=(33,),
     work="reads every row of every partition",
-    instead="Add the foreign key to each partition, then to the parent: it takes them over without"
-    " reading. PostgreSQL 18 does without.",
+    instead="Add the foreign key to each partition, then to the parent, and allow that: it takes them"
+    " over without reading. PostgreSQL 18 does without.",
 )
 ATTACH_PARTITION = LongWork(
     rows=(36,),
     work="reads every row of the new partition",
-    instead="Add a CHECK equal to the bounds of the partition to the table before.",
+    instead="Add a CHECK equal to the bounds of the partition to the table before: then nothing is"
+    " read, and you can allow it.",
 )
 CONSTRAINT_ENFORCED = LongWork(
     rows=(47,),
@@ -161,7 +162,8 @@ def _of_constraint(action: Action) -> Iterator[Hold]:
 
 
 def _of_constraint_on_partitioned(action: Action, constraint: pb.Constraint) -> Iterator[Hold]:
-    if constraint.contype in (pb.CONSTR_UNIQUE, pb.CONSTR_PRIMARY):
+    is_key = constraint.contype in (pb.CONSTR_UNIQUE, pb.CONSTR_PRIMARY)
+    if is_key and action.statement.relation.inh:
         yield from hold(action.table, KEY_ON_PARTITIONED)
     elif constraint.contype == pb.CONSTR_FOREIGN and not constraint.skip_validation:
         mode = LockMode.SHARE_ROW_EXCLUSIVE

@@ -1,6 +1,6 @@
 """A write to all rows becomes batches along the key of the table, where its rows are independent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from google.protobuf.message import Message
@@ -25,6 +25,8 @@ def can_be_batched(node: Message, *, facts: Facts) -> bool:
     if table is None or table.kind is not RelationKind.TABLE or table.descendants:
         return False
     if table.triggers or not table.row_key() or _reads_others(node):
+        return False
+    if _picks_rows(node, table=table):
         return False
     if {column.name for column in table.row_key()} <= _columns_named_by_value(node):
         return False  # a few rows, found by their key: nothing to gain
@@ -81,6 +83,25 @@ def _columns_named_by_value(node: Write) -> set[str]:
         and term.a_expr.lexpr.HasField("column_ref")
         and not any(find(term.a_expr.rexpr, pb.ColumnRef))
     }
+
+
+def _picks_rows(node: Write, *, table: Relation) -> bool:
+    """Whether a unique key is compared with values: a few rows, found by the index."""
+    unique = {index.keys for index in table.indexes if index.tells_rows_apart}
+    return any(
+        strings(comparison.lexpr.column_ref.fields)[-1:] in unique
+        for comparison in _conjuncts(node.where_clause)
+        if comparison.name and strings(comparison.name) == ("=",)
+    )
+
+
+def _conjuncts(condition: pb.Node) -> Iterator[pb.A_Expr]:
+    """The comparisons that all have to hold."""
+    if condition.HasField("a_expr"):
+        yield condition.a_expr
+    if condition.HasField("bool_expr") and condition.bool_expr.boolop == pb.AND_EXPR:
+        for part in condition.bool_expr.args:
+            yield from _conjuncts(part)
 
 
 def _assigned(node: pb.UpdateStmt) -> set[str]:

@@ -184,6 +184,8 @@ class Facts:
     taken_names: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by schema
     volatile_functions: frozenset[str] = frozenset()
     constrained_domains: frozenset[str] = frozenset()
+    defaulting_domains: frozenset[str] = frozenset()
+    with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names."""

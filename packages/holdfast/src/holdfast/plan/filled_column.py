@@ -16,6 +16,7 @@ from holdfast.plan.rewriting import (
     Action,
     Split,
     alter_table,
+    dropped_constraints,
     names_taken,
     set_default,
     transaction,
@@ -39,7 +40,7 @@ def filled_column(action: Action) -> Split | None:
     column = column_of(action.command)
     if action.table.kind is not RelationKind.TABLE or action.table.descendants:
         return None
-    if action.table.triggers or not action.table.row_key():
+    if action.table.triggers or not _keeps_row_key(action):
         return None
     if _first(column, pb.CONSTR_PRIMARY) or _first(column, pb.CONSTR_GENERATED):
         return None
@@ -86,7 +87,7 @@ def _serial(action: Action, column: pb.ColumnDef) -> Split:
     return Split(
         stays=(stays,),
         also=_sequence(action, column.colname, sequence=sequence, kind=kind, options=[]),
-        after=(_fill(action, column.colname), *nullable_to_not_null(action, column=column.colname)),
+        after=(_fill(action, column.colname), *_not_null(action, column)),
         chosen_names=frozenset([sequence.name]),
     )
 
@@ -106,7 +107,7 @@ def _identity(action: Action, column: pb.ColumnDef) -> Split | None:
         also=start,
         after=(
             _fill(action, column.colname),
-            *nullable_to_not_null(action, column=column.colname),
+            *_not_null(action, column),
             _hand_over(action, column.colname, identity=identity, sequence=sequence),
         ),
         chosen_names=frozenset([sequence.name]),
@@ -189,10 +190,21 @@ def _is_null(column: str) -> pb.Node:
 
 
 def _not_null(action: Action, column: pb.ColumnDef) -> tuple[Step, ...]:
+    """Where it is said, and where it goes without saying."""
     found = _first(column, pb.CONSTR_NOTNULL)
-    if found is None:
+    if found is None and not is_serial(column) and not _first(column, pb.CONSTR_IDENTITY):
         return ()
-    return nullable_to_not_null(action, column=column.colname, name=found.conname)
+    name = found.conname if found is not None else ""
+    return nullable_to_not_null(action, column=column.colname, name=name)
+
+
+def _keeps_row_key(action: Action) -> bool:
+    """There is a key to go along, and the same statement does not take it away."""
+    key = {column.name for column in action.table.row_key()}
+    keys = {index.constraint for index in action.table.indexes}
+    commands = [item.alter_table_cmd for item in action.statement.cmds]
+    dropped = {command.name for command in commands if command.subtype == pb.AT_DropColumn}
+    return bool(key) and not dropped & key and not dropped_constraints(action.statement) & keys
 
 
 def _first(column: pb.ColumnDef, kind: int) -> pb.Constraint | None:

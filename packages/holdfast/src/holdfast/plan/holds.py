@@ -1,6 +1,8 @@
-"""What holds a lock for as long as a table is large, and what to write instead of it.
+"""What is refused on a table in use, and what to write instead of it.
 
-The rows are those of the table of operations in docs/how-it-works.md.
+Either it holds a lock for as long as the table is large, or it breaks the application that runs.
+
+The rows are those of the table of operations in docs/operations.md.
 """
 
 from collections.abc import Iterator
@@ -8,10 +10,14 @@ from dataclasses import dataclass
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.errors import HoldfastError
+from holdfast.errors.plan import BreaksRunningCode, LongStatement
+from holdfast.plan.domains import reads_tables_of_domain
 from holdfast.plan.facts import Facts, Relation
 from holdfast.plan.locks import LockMode
 from holdfast.plan.names import QualifiedName
-from holdfast.plan.statement import Statement
+from holdfast.plan.statement import Statement, shortened
+from holdfast.plan.tree import strings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,36 @@ class Hold:
     rows: int
     mode: LockMode
     doing: LongWork
+
+    def error(self, statement: Statement) -> HoldfastError:
+        """The refusal."""
+        return LongStatement(
+            statement=shortened(statement.sql),
+            relation=str(self.relation),
+            mode=self.mode.value,
+            work=self.doing.work,
+            blocks=self.mode.blocks,
+            rows=self.rows,
+            instead=self.doing.instead,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakage:
+    """A name that running code uses and that will be gone."""
+
+    relation: str
+    breaks: str
+    instead: str
+
+    def error(self, statement: Statement) -> HoldfastError:
+        """The refusal."""
+        return BreaksRunningCode(
+            statement=shortened(statement.sql),
+            relation=self.relation,
+            breaks=self.breaks,
+            instead=self.instead,
+        )
 
 
 def hold(
@@ -57,6 +93,12 @@ REPACK = LongWork(
     work="copies every row into a new file",
     instead="Repack the table with pg_repack, outside of the migrations.",
 )
+DOMAIN_CHECK = LongWork(
+    rows=(42,),
+    work="reads every row of each table that uses the domain",
+    instead="Write NOT VALID, which holds for new rows at once, and allow VALIDATE CONSTRAINT in a"
+    " quiet hour.",
+)
 REFRESH = LongWork(
     rows=(45,),
     work="computes the view anew",
@@ -68,7 +110,7 @@ def holds_of_statement(statement: Statement, *, facts: Facts) -> tuple[Hold, ...
     """Of a statement that is run as it is written. ALTER TABLE: see `alter_table_holds`."""
     node = statement.node
     if isinstance(node, pb.IndexStmt):
-        return tuple(hold(facts.relation(node.relation), INDEX_ON_PARTITIONED, mode=LockMode.SHARE))
+        return tuple(_of_create_index(node, facts))
     if isinstance(node, pb.ReindexStmt):
         return tuple(_of_reindex(node, facts))
     if isinstance(node, pb.ClusterStmt):
@@ -77,7 +119,60 @@ def holds_of_statement(statement: Statement, *, facts: Facts) -> tuple[Hold, ...
         return tuple(_of_vacuum(node, facts))
     if isinstance(node, pb.RefreshMatViewStmt) and not node.concurrent:
         return tuple(hold(facts.relation(node.relation), REFRESH))
+    if isinstance(node, pb.AlterDomainStmt):
+        return tuple(_of_domain(node, facts))
     return ()
+
+
+def breakages_of_statement(statement: Statement, *, facts: Facts) -> tuple[Breakage, ...]:
+    """Names that the statement takes away (rows 27, 28 and 40)."""
+    node = statement.node
+    if isinstance(node, pb.RenameStmt):
+        return tuple(_of_rename(node, facts))
+    if isinstance(node, pb.AlterEnumStmt) and node.old_val:
+        return (
+            Breakage(
+                relation=f"the type {strings(node.type_name)[-1]}",
+                breaks=f"every query that names the value '{node.old_val}'",
+                instead="Add the new value, write it from then on, change the rows that have the"
+                " old one, and leave the old value where it is.",
+            ),
+        )
+    return ()
+
+
+def _of_rename(node: pb.RenameStmt, facts: Facts) -> Iterator[Breakage]:
+    relation = facts.in_use(node.relation) if node.HasField("relation") else None
+    if relation is None:
+        return
+    if node.rename_type == pb.OBJECT_COLUMN and node.relation_type == pb.OBJECT_TABLE:
+        yield Breakage(
+            relation=str(relation.name),
+            breaks=f"every query that names the column {node.subname}",
+            instead=f"Add a column {node.newname}, keep both equal by a trigger, fill it with an"
+            f" UPDATE, let the application use it, and drop {node.subname} in a later revision.",
+        )
+    elif node.rename_type == pb.OBJECT_TABLE:
+        yield Breakage(
+            relation=str(relation.name),
+            breaks=f"every query that names the table {node.relation.relname}",
+            instead="Allow it, and in the same revision create a view with the old name; drop the"
+            " view once nothing uses it.",
+        )
+
+
+def _of_domain(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Hold]:
+    """The tables that use the domain are all that its facts know."""
+    if reads_tables_of_domain(node):
+        for table in {relation.oid: relation for relation in facts.relations.values()}.values():
+            yield from hold(table, DOMAIN_CHECK, mode=LockMode.SHARE)
+
+
+def _of_create_index(node: pb.IndexStmt, facts: Facts) -> Iterator[Hold]:
+    """The others are built CONCURRENTLY; ON ONLY the parent there is nothing to build."""
+    table = facts.relation(node.relation)
+    if table is not None and table.is_partitioned and node.relation.inh:
+        yield from hold(table, INDEX_ON_PARTITIONED, mode=LockMode.SHARE)
 
 
 def _of_reindex(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hold]:

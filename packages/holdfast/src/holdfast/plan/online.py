@@ -10,13 +10,13 @@ from enum import Enum
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.errors.plan import LongStatement
 from holdfast.plan.alter_table_holds import holds_of_action
+from holdfast.plan.column_values import refuse_column_without_values
 from holdfast.plan.facts import Facts, Relation
-from holdfast.plan.holds import Hold, holds_of_statement
+from holdfast.plan.holds import Breakage, Hold, breakages_of_statement, holds_of_statement
 from holdfast.plan.rewrites import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
 from holdfast.plan.rewriting import Action, Split, alter_table, as_written, transaction
-from holdfast.plan.statement import Statement, shortened
+from holdfast.plan.statement import Statement
 from holdfast.plan.steps import Step
 from holdfast.plan.tree import find
 
@@ -30,14 +30,18 @@ class Duration(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The steps of a statement and what in them still holds a lock for long."""
+    """The steps of a statement, and why it is refused in spite of them."""
 
     steps: tuple[Step, ...]
-    holds: tuple[Hold, ...] = ()
+    refusals: tuple[Hold | Breakage, ...] = ()
 
 
 def duration(statement: Statement, *, facts: Facts) -> Duration:
-    """Whether the statement can run inside the transaction of its revision."""
+    """Whether the statement can run inside the transaction of its revision.
+
+    Raises ColumnWithoutValues: what must fail fails before anything else has run.
+    """
+    refuse_column_without_values(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
     plain = Draft(steps=(as_written(statement, facts=facts),))
     if draft == plain and not _needs_its_own_transaction(statement, facts=facts):
@@ -46,11 +50,16 @@ def duration(statement: Statement, *, facts: Facts) -> Duration:
 
 
 def rewrite(statement: Statement, *, facts: Facts, today: date) -> tuple[Step, ...]:
-    """The steps of a statement. Raises LongStatement where they would hold a lock for long."""
+    """The steps of a statement.
+
+    Raises LongStatement where they would hold a lock for long, BreaksRunningCode where they take a
+    name away, ColumnWithoutValues where they must fail.
+    """
+    refuse_column_without_values(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
     excused = statement.excuse is not None and statement.excuse.holds(today=today)
-    if draft.holds and not excused:
-        raise _refusal(statement, draft.holds[0])
+    if draft.refusals and not excused:
+        raise draft.refusals[0].error(statement)
     return draft.steps
 
 
@@ -65,15 +74,20 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
         return _draft_of_alter_table(statement, node, facts=facts)
     return Draft(
         steps=(as_written(statement, facts=facts),),
-        holds=holds_of_statement(statement, facts=facts),
+        refusals=(
+            *holds_of_statement(statement, facts=facts),
+            *breakages_of_statement(statement, facts=facts),
+        ),
     )
 
 
 def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:
     """What lasts runs before or after; the rest stays together, its actions may need each other."""
     table = facts.relation(node.relation)
-    if table is None:
-        return Draft(steps=(as_written(statement, facts=facts),))
+    if table is None or (table.descendants and not node.relation.inh):
+        # ONLY, and there are tables below: what it means for them is PostgreSQL's to say.
+        holds = _holds(node, table=table, facts=facts) if table else ()
+        return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
     splits, facts_then = _splits(node, facts=facts)
     before = tuple(step for split in splits for step in split.before)
     after = tuple(step for split in splits for step in split.after)
@@ -81,11 +95,11 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
     rest.relation.inh, rest.missing_ok = node.relation.inh, node.missing_ok
     holds = _holds(rest, table=table, facts=facts)
     if not before and not after:
-        return Draft(steps=(as_written(statement, facts=facts),), holds=holds)
+        return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
     also = [node for split in splits for node in split.also]
     middle = (transaction(rest, *also, facts=facts_then),) if rest.cmds else ()
     # Two columns may share an index: it is dropped once.
-    return Draft(steps=(*dict.fromkeys(before), *middle, *after), holds=holds)
+    return Draft(steps=(*dict.fromkeys(before), *middle, *after), refusals=holds)
 
 
 def _splits(node: pb.AlterTableStmt, *, facts: Facts) -> tuple[list[Split], Facts]:
@@ -133,15 +147,3 @@ def _needs_its_own_transaction(statement: Statement, *, facts: Facts) -> bool:
         isinstance(node, pb.SelectStmt) and node.HasField("into_clause")
     )
     return fills_a_table and any(facts.in_use(read) for read in find(node, pb.RangeVar))
-
-
-def _refusal(statement: Statement, found: Hold) -> LongStatement:
-    return LongStatement(
-        statement=shortened(statement.sql),
-        relation=str(found.relation),
-        mode=found.mode.value,
-        work=found.doing.work,
-        blocks=found.mode.blocks,
-        rows=found.rows,
-        instead=found.doing.instead,
-    )

@@ -145,12 +145,13 @@ def validate(
 ) -> ValidateStep:
     """VALIDATE CONSTRAINT of a constraint by its name; an empty name: of the one just captured."""
     in_use = relation is not None and not relation.is_new
-    lock = Lock(mode=LockMode.SHARE_UPDATE_EXCLUSIVE, relation=table)
+    read = (table, *relation.descendants) if relation is not None and in_use else ()
+    mode = LockMode.SHARE_UPDATE_EXCLUSIVE
     return ValidateStep(
         table=table,
         constraint=constraint or None,
-        locks=(lock,) if in_use else (),
-        scans=(table,) if in_use else (),
+        locks=tuple(Lock(mode=mode, relation=name) for name in read),
+        scans=read,
     )
 
 

@@ -83,7 +83,10 @@ def excuse_in(text: str) -> Excuse | None:
     found = EXCUSE.search(text)
     if found is None:
         return None
-    return Excuse(reason=found["reason"], until=date.fromisoformat(found["until"]))
+    try:
+        return Excuse(reason=found["reason"], until=date.fromisoformat(found["until"]))
+    except ValueError:  # no such day: what it was to allow is refused, with the form of an excuse
+        return None
 
 
 def shortened(sql: str, *, to: int = 200) -> str:
@@ -110,4 +113,5 @@ def _excuses(sql: str, *, spans: list[_Span]) -> Iterator[tuple[int, Excuse]]:
 def _statement_at(position: int, *, text: bytes, spans: list[_Span]) -> int:
     started = sum(span.start <= position for span in spans)
     on_the_line = started and b"\n" not in text[spans[started - 1].end : position]
-    return started - 1 if on_the_line else started
+    # Below the last statement there is no other that it could mean.
+    return started - 1 if on_the_line or started == len(spans) else started

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.plan.alter_table_locks import locks_of_alter_table
+from holdfast.plan.domains import reads_tables_of_domain
 from holdfast.plan.facts import Facts
 from holdfast.plan.locks import Lock, LockMode, strongest
 from holdfast.plan.mentions import PARTS_OF_RELATIONS, object_relation
@@ -147,6 +148,13 @@ def _of_publication(
         yield from lock(facts.in_use(relation), mode=LockMode.SHARE_UPDATE_EXCLUSIVE)
 
 
+def _of_domain(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Lock]:
+    """The tables that use the domain are all that its facts know."""
+    if reads_tables_of_domain(node):
+        for relation in facts.relations.values():
+            yield from lock(relation, mode=LockMode.SHARE)
+
+
 def _of_lock_table(node: pb.LockStmt, facts: Facts) -> Iterator[Lock]:
     mode = MODES_OF_LOCK_TABLE[node.mode]
     for item in node.relations:
@@ -162,6 +170,7 @@ def _at_relation(
 
 
 LOCKS_OF: dict[type[Message], Callable[[Any, Facts], Iterator[Lock]]] = {
+    pb.AlterDomainStmt: _of_domain,
     pb.AlterObjectSchemaStmt: _at_relation(LockMode.ACCESS_EXCLUSIVE),
     pb.AlterPolicyStmt: _at_relation(LockMode.ACCESS_EXCLUSIVE, field="table"),
     pb.AlterPublicationStmt: _of_publication,
