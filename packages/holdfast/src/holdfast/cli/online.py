@@ -1,0 +1,55 @@
+"""`holdfast online`: the online plan of an SQL script, without running it."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import click
+
+from holdfast.cli.project import FORMAT, told_apart
+from holdfast.engine import migration_url
+from holdfast.online_script import PlannedStatement, plan_script
+from holdfast.plan.steps import as_text, to_json
+from holdfast.settings import Settings
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--empty", is_flag=True, help="Against an empty database, not that of DATABASE_URL.")
+@FORMAT
+@click.pass_context
+def online(ctx: click.Context, file: Path, empty: bool, form: str) -> None:
+    """Show the steps, locks and refusals of the SQL script FILE. The database is only read.
+
+    Exit status: 0 every statement has an online form, 1 at least one is refused.
+    """
+    with told_apart():
+        settings = Settings()
+        url = None
+        if not empty and settings.url is not None:
+            found = migration_url(settings).set(drivername="postgresql")
+            url = found.render_as_string(hide_password=False)
+        planned = plan_script(file.read_text(), database=url, today=date.today())  # noqa: DTZ011  # see revision
+    if form == "json":
+        click.echo(json.dumps([_as_json(statement) for statement in planned]))
+    else:
+        click.echo("\n".join(line for statement in planned for line in _lines(statement)))
+    ctx.exit(1 if any(statement.refusal for statement in planned) else 0)
+
+
+def _lines(statement: PlannedStatement) -> Iterator[str]:
+    yield f"-- {statement.sql}"
+    if statement.refusal is not None:
+        yield f"refused: {statement.refusal}"
+    else:
+        yield as_text(statement.steps)
+    yield ""
+
+
+def _as_json(statement: PlannedStatement) -> object:
+    return {
+        "sql": statement.sql,
+        "steps": json.loads(to_json(statement.steps)),
+        "refusal": None if statement.refusal is None else statement.refusal.parts(),
+    }
