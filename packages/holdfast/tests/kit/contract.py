@@ -1,0 +1,239 @@
+"""The contract of rewrites on one example folder: its history, what is observed of a run, and how it is killed.
+
+A trigger on holdfast.queue runs in the migration's own backend at each entry of the journal, inside the step's
+transaction: there it writes down the locks that are held, and there it can stop the run for good.
+"""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+import psycopg
+from alembic.config import Config
+from alembic_project import Project
+from psycopg import sql
+
+from holdfast import migrate
+from holdfast.plan.locks import LockMode
+from holdfast.plan.statement import parse
+from holdfast.testing.databases import Postgres
+
+EXAMPLES = sorted(
+    path
+    for path in (Path(__file__).parents[4] / "examples" / "rewrites").iterdir()
+    if path.is_dir()
+)
+PATIENCE = 60
+
+OBSERVER = """
+    CREATE TABLE holdfast.in_use AS
+        SELECT c.oid, n.nspname || '.' || relname AS name, relname
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relkind IN ('r', 'p', 'm')
+          AND nspname NOT IN ('holdfast', 'pg_catalog', 'information_schema')
+          AND relname <> 'alembic_version';
+    CREATE TABLE holdfast.locks_seen (entry bigint, name text, mode text);
+    CREATE TABLE holdfast.stop_at (entry bigint);
+    CREATE SEQUENCE holdfast.entries;
+    CREATE FUNCTION holdfast.observe() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE this bigint := nextval('holdfast.entries');
+    BEGIN
+        INSERT INTO holdfast.locks_seen SELECT this, name, mode FROM pg_locks
+            JOIN holdfast.in_use ON oid = relation WHERE pid = pg_backend_pid() AND granted;
+        IF this = (SELECT entry FROM holdfast.stop_at) THEN
+            PERFORM pg_sleep(120);
+        END IF;
+        RETURN NULL;
+    END$$;
+    CREATE TRIGGER observe AFTER INSERT OR UPDATE OR DELETE ON holdfast.queue
+        FOR EACH STATEMENT EXECUTE FUNCTION holdfast.observe();
+"""
+STOPPED = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'PgSleep'
+"""
+# The columns of each table.
+COLUMNS = """
+    SELECT c.oid::regclass::text, array_agg(attname::text || ' ' || atttypid::regtype ORDER BY attname)
+    FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+    WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+      AND relname <> 'alembic_version' GROUP BY c.oid
+"""
+
+
+def statements(file: Path) -> str:
+    """A script as the body of a revision's function, one op.execute a statement."""
+    parsed = parse(file.read_text())
+    return "\n".join(f"op.execute(sa.text({_escaped(s.sql)!r}))" for s in parsed)
+
+
+def _escaped(text: str) -> str:
+    return text.replace(":", "\\:")
+
+
+def project_of(example: Path, *, folder: Path, url: str) -> Project:
+    """A history whose first revision makes the tables, and whose second is the change."""
+    project = Project(folder=folder, database=url)
+    project.revision(f"op.execute(sa.text({_escaped((example / 'before.sql').read_text())!r}))")
+    project.revision(statements(example / "change.sql"), statements(example / "revert.sql"))
+    return project
+
+
+def template_of(example: Path, *, folder: Path, postgres: Postgres) -> str:
+    """A database at the first revision, with the observer in it."""
+
+    def build(url: str) -> None:
+        migrate.upgrade(project_of(example, folder=folder, url=url).config, "r1")
+        with psycopg.connect(url) as connection:
+            connection.execute(OBSERVER)
+
+    return postgres.template(f"contract_{example.name}", build)
+
+
+# Locks.
+
+
+def locks_seen(project: Project) -> set[str]:
+    """What the migration held on tables in use, above what every query takes: the strongest of each step."""
+    modes = {mode.in_catalog: mode for mode in LockMode}
+    held: dict[tuple[object, object], LockMode] = {}
+    for entry, name, mode in project.query("SELECT entry, name, mode FROM holdfast.locks_seen"):
+        known = held.get((entry, name), LockMode.ACCESS_SHARE)
+        held[entry, name] = max(known, modes[str(mode)], key=lambda mode: mode.strength)
+    weak = (LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE)
+    return {f"{mode.value} on {name}" for (_, name), mode in held.items() if mode not in weak}
+
+
+def locks_announced(example: Path, *, major: int) -> set[str]:
+    """Those of the plan that was reviewed: `online.txt`."""
+    special = example / f"online-{major}.txt"
+    plan = (special if special.exists() else example / "online.txt").read_text()
+    lines = [line.strip() for line in plan.splitlines()]
+    return {
+        line.removeprefix("locks: ").split(" (blocks")[0]
+        for line in lines
+        if line.startswith("locks: ")
+    }
+
+
+# Users.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Users:
+    """What the application did meanwhile."""
+
+    requests: list[str]
+    errors: list[str]
+
+
+def columns_of(project: Project) -> dict[str, set[str]]:
+    """Each table with its columns and their types."""
+    return {str(table): set(columns) for table, columns in project.query(COLUMNS)}  # type: ignore[call-overload]
+
+
+@contextmanager
+def users_of(url: str, tables: dict[str, set[str]]) -> Iterator[Users]:
+    """For the block somebody reads and somebody writes, on each of these tables."""
+    users, ended = Users(requests=[], errors=[]), Event()
+    commands = [command for table in tables for command in _requests(table, tables[table])]
+    threads = [
+        Thread(target=_use, args=(url, command, users, ended), daemon=True) for command in commands
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield users
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+
+def _requests(table: str, columns: set[str]) -> Iterator[sql.Composed]:
+    names = [column.split(" ")[0] for column in sorted(columns)]
+    listed = sql.SQL(", ").join(map(sql.Identifier, names))
+    yield sql.SQL("SELECT {} FROM {} LIMIT 3").format(listed, sql.SQL(table))
+    yield sql.SQL("UPDATE {} SET {} = {} WHERE ctid = (SELECT min(ctid) FROM {})").format(
+        sql.SQL(table), sql.Identifier(names[0]), sql.Identifier(names[0]), sql.SQL(table)
+    )
+
+
+def _use(url: str, command: sql.Composed, users: Users, ended: Event) -> None:
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            while not ended.wait(0.005):
+                connection.execute(command)
+                users.requests.append(command.as_string())
+    except psycopg.Error as error:
+        users.errors.append(f"{command.as_string()}: {error.sqlstate} {error}")
+
+
+# Processes.
+
+
+def run(config: Path) -> None:
+    """What a process of its own does."""
+    migrate.upgrade(Config(config), "head")
+
+
+class Process:
+    """A run in a process of its own, forked from one that has imported everything."""
+
+    def __init__(self, project: Project) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["contract"])
+        self.process = context.Process(target=run, args=(project.folder / "alembic.ini",))
+        self.process.start()
+
+    def end(self) -> None:
+        """Returns when it has done its work."""
+        self.process.join(PATIENCE)
+        assert self.process.exitcode == 0
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.join(PATIENCE)
+        assert self.process.exitcode == -signal.SIGKILL
+
+
+def kill_at(project: Project, entry: int) -> bool:
+    """Start a run, kill it inside the transaction of this entry of the journal; False where there is none."""
+    with psycopg.connect(project.database, autocommit=True) as connection:
+        connection.execute("SELECT setval('holdfast.entries', 1, false)")
+        connection.execute("DELETE FROM holdfast.stop_at")
+        connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
+        process = Process(project)
+        stopped = _wait_for_stop(connection, process)
+        connection.execute("DELETE FROM holdfast.stop_at")
+        if stopped is None:
+            process.end()
+            return False
+        process.kill()
+        # The server finds out when it next writes to the client; here at once.
+        connection.execute("SELECT pg_terminate_backend(%s, 10000)", stopped)
+        return True
+
+
+def _wait_for_stop(connection: psycopg.Connection, process: Process) -> tuple[object, ...] | None:
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        is_alive = process.process.is_alive()
+        if stopped := connection.execute(STOPPED).fetchone():
+            return stopped
+        if not is_alive:
+            return None
+        time.sleep(0.01)
+    raise TimeoutError(f"waited {PATIENCE} s for the run to end or to be stopped")
+
+
+def entries(project: Project) -> int:
+    """How many entries the journal got since the last `kill_at`, or since the beginning."""
+    [(number,)] = project.query("SELECT last_value FROM holdfast.entries")
+    return int(str(number))

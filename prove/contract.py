@@ -1,0 +1,181 @@
+"""The contract of every rewrite on PostgreSQL 16 and 18, with a SIGKILL at every entry of the journal.
+
+An entry is written inside each step's transaction, before each build and after it; besides, each build is killed while
+it is under way. After every kill a new process finishes, and the schema must be that of plain Alembic. One line a case;
+exit status 1 when one does not hold. Names of examples as arguments narrow it down.
+"""
+
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from alembic import command
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "tests" / "kit"))
+
+from alembic_project import Project
+from contract import (
+    EXAMPLES,
+    Process,
+    columns_of,
+    kill_at,
+    locks_announced,
+    locks_seen,
+    project_of,
+    template_of,
+    users_of,
+)
+
+from holdfast import migrate
+from holdfast.scratch.dump import schema_dump
+from holdfast.scratch.server import temporary_server
+from holdfast.testing.databases import Postgres, postgres_at
+
+BUILDING = """
+    SELECT pid FROM pg_stat_progress_create_index
+    WHERE datname = current_database() AND phase = 'waiting for old snapshots'
+"""
+PATIENCE = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One example on one server, and the schemas that plain Alembic gives it, up and down again."""
+
+    example: Path
+    postgres: Postgres
+    folder: Path
+    template: str
+    schema: str
+    reverted: str
+    kept: dict[str, set[str]]
+
+    def project(self, lifetime: ExitStack) -> Project:
+        """A history on a fresh copy of the database."""
+        url = lifetime.enter_context(self.postgres.database(template=self.template))
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        return project_of(self.example, folder=folder / "project", url=url)
+
+
+def case_of(example: Path, *, postgres: Postgres, folder: Path) -> Case:
+    template = template_of(example, folder=folder / example.name, postgres=postgres)
+    with postgres.database(template=template) as url:
+        plain = project_of(example, folder=folder / f"{example.name}-plain", url=url)
+        before = columns_of(plain)
+        command.upgrade(plain.config, "head")
+        after, schema = columns_of(plain), schema_dump(url)
+        command.downgrade(plain.config, "r1")
+        return Case(
+            example=example,
+            postgres=postgres,
+            folder=folder,
+            template=template,
+            schema=schema,
+            reverted=schema_dump(url),
+            kept={table: before[table] & after[table] for table in before if table in after},
+        )
+
+
+def undisturbed(case: Case) -> None:
+    with ExitStack() as lifetime:
+        project = case.project(lifetime)
+        with users_of(project.database, case.kept) as users:
+            migrate.upgrade(project.config, "head")
+        assert users.errors == []
+        assert locks_seen(project) <= locks_announced(case.example, major=case.postgres.major)
+        assert schema_dump(project.database) == case.schema
+        migrate.downgrade(project.config, "r1")
+        assert schema_dump(project.database) == case.reverted
+
+
+def killed_at(case: Case, entry: int) -> bool:
+    with ExitStack() as lifetime:
+        project = case.project(lifetime)
+        if not kill_at(project, entry):
+            return False
+        finish(case, project)
+        return True
+
+
+def killed_in_a_build(case: Case) -> bool:
+    """The process is killed, its backend goes on: the next run waits for that build instead of repeating it."""
+    with ExitStack() as lifetime:
+        project = case.project(lifetime)
+        with (
+            psycopg.connect(project.database) as old,
+            psycopg.connect(project.database, autocommit=True) as watch,
+        ):
+            old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            old.execute("SELECT 1 FROM pg_class")
+            process = Process(project)
+            limit = time.monotonic() + PATIENCE
+            while process.process.is_alive() and not watch.execute(BUILDING).fetchone():
+                assert time.monotonic() < limit, "the build was not reached"
+                time.sleep(0.01)
+            if not process.process.is_alive():
+                return False
+            process.kill()
+        finish(case, project)
+        return True
+
+
+def finish(case: Case, project: Project) -> None:
+    Process(project).end()
+    assert schema_dump(project.database) == case.schema
+    assert project.query("SELECT * FROM holdfast.queue") == []
+    assert project.query("SELECT * FROM holdfast.unfinished") == []
+
+
+def checks(case: Case) -> Iterator[tuple[str, Callable[[], object]]]:
+    yield "undisturbed", lambda: undisturbed(case)
+    yield "killed in a build", lambda: killed_in_a_build(case)
+
+
+def proved(what: str, check: Callable[[], object]) -> tuple[bool, object]:
+    try:
+        result = check()
+    except Exception:  # noqa: BLE001  # one case after the other
+        print(f"FAILED  {what}", flush=True)
+        traceback.print_exc()
+        return False, True
+    if result is not False:
+        print(f"holds   {what}", flush=True)
+    return True, result
+
+
+def prove_example(case: Case) -> bool:
+    name = f"PostgreSQL {case.postgres.major}  {case.example.name:28}"
+    holds = [proved(f"{name} {what}", check)[0] for what, check in checks(case)]
+    entry = 0
+    happened: object = True
+    while happened is not False:
+        entry += 1
+        held, happened = proved(
+            f"{name} killed at entry {entry}", lambda entry=entry: killed_at(case, entry)
+        )
+        holds.append(held)
+    return all(holds)
+
+
+def main() -> int:
+    wanted = set(sys.argv[1:])
+    examples = [example for example in EXAMPLES if not wanted or example.name in wanted]
+    holds = True
+    for major in (16, 18):
+        with temporary_server(major=major) as server, tempfile.TemporaryDirectory() as folder:
+            postgres = postgres_at(server.url())
+            for example in examples:
+                case = case_of(example, postgres=postgres, folder=Path(folder))
+                holds = prove_example(case) and holds
+    print("every case holds" if holds else "some cases do not hold")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
