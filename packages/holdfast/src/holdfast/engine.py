@@ -14,6 +14,7 @@ from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
 
+from holdfast.cached_plans import heal_cached_plans
 from holdfast.connection_parameters import connection_parameters, server_timeouts
 from holdfast.database_url import pool_name
 from holdfast.errors.settings import NoDatabaseUrl
@@ -94,6 +95,7 @@ def _options(
 
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
+    heal_cached_plans(engine)
     _log_statements(engine, settings)
     _supply_password(engine, settings)
     if settings.pooler:
