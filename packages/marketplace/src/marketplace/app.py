@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from marketplace import health, problems, schema
+from marketplace.accounts.tokens import TokenKeys
 from marketplace.catalog import routes as catalog
 from marketplace.cursors import Cursors
 from marketplace.database import open_engine, sessions_of
@@ -32,6 +33,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         raise NoDatabase
     app = Api(title="marketplace", version=version("marketplace"), lifespan=_lifespan)
     app.state.database_url = sqlalchemy_url(settings.database_url)
+    app.state.settings = settings
+    app.state.keys = TokenKeys.of(settings.server_key)
     app.state.revisions = schema.known_revisions()
     app.state.product_cursors = Cursors(
         key=settings.cursor_key.get_secret_value(), pages="products"

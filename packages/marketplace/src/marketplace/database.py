@@ -1,9 +1,11 @@
 """The way from a request to the database: the engine and the session of a request."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from psycopg import AsyncConnection
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -11,6 +13,8 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+
+Connection = AsyncConnection[tuple[Any, ...]]
 
 
 def open_engine(url: URL) -> AsyncEngine:
@@ -37,3 +41,17 @@ async def session_of(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 RequestSession = Annotated[AsyncSession, Depends(session_of)]
+
+
+@asynccontextmanager
+async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
+    """psycopg's own connection, from the pool, in autocommit: for the few hot paths.
+
+    Each statement is a transaction of its own and one way to the server and back.
+    """
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        proxied = await connection.get_raw_connection()
+        driver = proxied.driver_connection
+        assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
+        yield driver

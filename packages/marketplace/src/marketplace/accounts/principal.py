@@ -1,0 +1,107 @@
+"""Who makes a request: what a route asks for that not everybody may call.
+
+    async def route(principal: CurrentPrincipal) -> ...           anybody who is logged in
+    @router.post(..., dependencies=[Depends(require_role(Role.ADMIN))])
+    @router.post(..., dependencies=[Depends(require_fresh)])      gave the password a moment ago
+
+Nothing stands between this and the database: a session that was revoked is refused at once.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from marketplace.accounts.problems import (
+    FreshAuthenticationNeeded,
+    InvalidAccessToken,
+    RoleNotAllowed,
+)
+from marketplace.accounts.tokens import AccessToken, read_access_token
+from marketplace.database import Connection, driver_connection
+from marketplace.entities import Role
+
+# No row: the session has ended, its user is disabled, or the access token has expired.
+PRINCIPAL = """
+    SELECT users.id, users.role, users.vendor_id, sessions.authenticated_at, now()
+    FROM sessions JOIN users ON users.id = sessions.user_id
+    WHERE sessions.id = %s AND NOT sessions.is_revoked AND sessions.expires_at > now()
+      AND users.disabled_at IS NULL AND to_timestamp(%s::float8) > now()
+"""
+NOT_LOGGED_IN = (InvalidAccessToken,)
+NOT_ALLOWED = (InvalidAccessToken, RoleNotAllowed)
+
+bearer = HTTPBearer(auto_error=False, description="The access token of /auth/login.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A user in a session that is alive. `seen_at` is the database's clock at the look-up."""
+
+    user_id: UUID
+    session_id: UUID
+    role: Role
+    vendor_id: UUID | None
+    authenticated_at: datetime
+    seen_at: datetime
+
+
+async def current_principal(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Principal:
+    """Raises `InvalidAccessToken`."""
+    state = request.app.state
+    token = read_access_token(credentials.credentials, keys=state.keys) if credentials else None
+    if token is None:
+        raise InvalidAccessToken
+    async with driver_connection(state.engine) as connection:
+        principal = await find_principal(connection, token)
+    if principal is None:
+        raise InvalidAccessToken
+    return principal
+
+
+async def find_principal(connection: Connection, token: AccessToken) -> Principal | None:
+    """One statement, by primary keys."""
+    cursor = await connection.execute(PRINCIPAL, (token.session_id, token.expires_at))
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    user_id, role, vendor_id, authenticated_at, seen_at = row
+    return Principal(
+        user_id=user_id,
+        session_id=token.session_id,
+        role=Role(role),
+        vendor_id=vendor_id,
+        authenticated_at=authenticated_at,
+        seen_at=seen_at,
+    )
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+
+
+def require_role(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
+    """The principal, if it has one of these roles; raises `RoleNotAllowed`."""
+
+    async def principal_in_role(principal: CurrentPrincipal) -> Principal:
+        if principal.role not in roles:
+            raise RoleNotAllowed(allowed=" or ".join(roles))
+        return principal
+
+    return principal_in_role
+
+
+async def require_fresh(request: Request, principal: CurrentPrincipal) -> Principal:
+    """The principal, if it gave its password a moment ago; raises `FreshAuthenticationNeeded`."""
+    if principal.seen_at - principal.authenticated_at > request.app.state.settings.session.fresh:
+        raise FreshAuthenticationNeeded
+    return principal
+
+
+FreshPrincipal = Annotated[Principal, Depends(require_fresh)]
