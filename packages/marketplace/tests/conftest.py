@@ -21,10 +21,11 @@ from marketplace import schema
 from marketplace.app import create_app
 from marketplace.demo_data import load_demo_data
 from marketplace.listener import bound_socket
-from marketplace.settings import Settings, sqlalchemy_url
+from marketplace.settings import PasswordSettings, RateSettings, Settings, sqlalchemy_url
 
 LIMIT = 30
 CURSOR_KEY = SecretStr("a key of the tests, long enough to be one")
+SERVER_KEY = SecretStr("another key of the tests, long enough as well")
 
 
 def engine_on(url: str) -> Engine:
@@ -84,10 +85,27 @@ def api(shop: Engine) -> Iterator[httpx.Client]:
         yield client
 
 
+def settings_for(engine: Engine, **settings: object) -> Settings:
+    """Hashing that costs next to nothing, and no limit that a test would meet by chance."""
+    often = "100000/minute"
+    defaults: dict[str, object] = {
+        "database_url": SecretStr(engine.url.render_as_string(hide_password=False)),
+        "cursor_key": CURSOR_KEY,
+        "server_key": SERVER_KEY,
+        "password": PasswordSettings(memory_kib=8, passes=1, lanes=1),
+        "rate": RateSettings(
+            login_per_ip=often,
+            login_per_account=often,
+            refresh_per_ip=often,
+            refresh_per_account=often,
+        ),
+    }
+    return Settings(**{**defaults, **settings})
+
+
 @contextmanager
-def serving(engine: Engine) -> Iterator[httpx.Client]:
-    url = SecretStr(engine.url.render_as_string(hide_password=False))
-    app = create_app(Settings(database_url=url, cursor_key=CURSOR_KEY))
+def serving(engine: Engine, **settings: object) -> Iterator[httpx.Client]:
+    app = create_app(settings_for(engine, **settings))
     with bound_socket(host="127.0.0.1", port=0) as listener:
         server = Server(uvicorn.Config(app, log_level="warning"))
         thread = Thread(target=server.run, args=([listener],))

@@ -25,6 +25,7 @@ def open_engine(url: URL) -> AsyncEngine:
         max_overflow=15,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error that is logged must not hold what a user typed
         connect_args={"connect_timeout": 5},
     )
 

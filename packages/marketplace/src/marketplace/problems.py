@@ -111,6 +111,21 @@ class MigrationsPending(Problem):
 
 
 @dataclass(kw_only=True, eq=False)
+class TooManyRequests(Problem):
+    """This was asked too often; `Retry-After` says when to come again."""
+
+    retry_after: int
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_requests"
+    detail = "Try again in {retry_after} s."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9110 §10.2.3, in seconds."""
+        return {"Retry-After": str(self.retry_after)}
+
+
+@dataclass(kw_only=True, eq=False)
 class InternalError(Problem):
     """A mistake of this service; its log has the rest."""
 

@@ -102,7 +102,8 @@ Rate = Annotated[str, AfterValidator(_parsed)]
 class RateSettings(_Group):
     """As in `10/minute`. `login` counts whatever checks a password, and registration."""
 
-    storage: str = "memory://"  # of this process; redis://... is shared by all
+    # Of this process; redis://... is shared by all, and may hold a password.
+    storage: SecretStr = SecretStr("memory://")
     login_per_ip: Rate = "60/minute"
     login_per_account: Rate = "10/minute"
     refresh_per_ip: Rate = "600/minute"
@@ -163,6 +164,7 @@ class Settings(BaseSettings):
     server_key: SecretStr = Field(default_factory=_made_up, min_length=32)
     # How many proxies of ours stand before us: each appends to X-Forwarded-For. 0: nobody is believed.
     trusted_proxies: int = Field(default=0, ge=0)
+    verification_lifetime: Duration = timedelta(days=1)
     max_request_bytes: int = Field(default=256 * 1024, ge=1024)
     # smtp://user:password@host:587 (STARTTLS), or smtps://. Without one nothing is mailed.
     mail_url: SecretStr | None = None

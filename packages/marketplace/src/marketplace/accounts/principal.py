@@ -56,7 +56,8 @@ async def current_principal(
 ) -> Principal:
     """Raises `InvalidAccessToken`."""
     state = request.app.state
-    token = read_access_token(credentials.credentials, keys=state.keys) if credentials else None
+    keys = state.accounts.keys
+    token = read_access_token(credentials.credentials, keys=keys) if credentials else None
     if token is None:
         raise InvalidAccessToken
     async with driver_connection(state.engine) as connection:
@@ -99,7 +100,10 @@ def require_role(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
 
 async def require_fresh(request: Request, principal: CurrentPrincipal) -> Principal:
     """The principal, if it gave its password a moment ago; raises `FreshAuthenticationNeeded`."""
-    if principal.seen_at - principal.authenticated_at > request.app.state.settings.session.fresh:
+    if (
+        principal.seen_at - principal.authenticated_at
+        > request.app.state.accounts.settings.session.fresh
+    ):
         raise FreshAuthenticationNeeded
     return principal
 

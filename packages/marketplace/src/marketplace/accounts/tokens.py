@@ -25,6 +25,7 @@ import jwt
 from pydantic import SecretStr
 
 PREFIX = "hfr_"
+VERIFICATION_PREFIX = "hfv_"
 BODY = struct.Struct(">B16sI32s")
 VERSION = 1
 TAG_LENGTH = 16
@@ -119,6 +120,23 @@ def unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
 def digest(token: str) -> bytes:
     """What the database holds of a token of 256 random bits, which needs no slow hash (ASVS 6.5.2)."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def new_verification_token(user_id: UUID) -> str:
+    """256 random bits behind the key of the row that has their digest."""
+    raw = user_id.bytes + secrets.token_bytes(SECRET_LENGTH)
+    return VERIFICATION_PREFIX + urlsafe_b64encode(raw).decode()
+
+
+def verified_user(token: str) -> UUID | None:
+    """Whom a verification token is about; whether it is right, its digest decides."""
+    if not token.startswith(VERIFICATION_PREFIX) or not token.isascii():
+        return None
+    try:
+        raw = urlsafe_b64decode(token.removeprefix(VERIFICATION_PREFIX))
+    except NotBase64:
+        return None
+    return UUID(bytes=raw[:16]) if len(raw) == 16 + SECRET_LENGTH else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
