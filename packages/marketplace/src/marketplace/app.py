@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -11,9 +12,10 @@ from marketplace import health, metrics, problems, schema
 from marketplace.accounts import admin_routes
 from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
+from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.catalog import routes as catalog
 from marketplace.cursors import Cursors
-from marketplace.database import open_engine, sessions_of
+from marketplace.database import driver_connection, open_engine, sessions_of
 from marketplace.errors import NoDatabase
 from marketplace.logs import RequestLog, configure_logs
 from marketplace.request_limits import RequestSizeLimit
@@ -71,6 +73,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine = open_engine(app.state.database_url)
     app.state.engine = engine
     app.state.sessions = sessions_of(engine)
+    app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -13,18 +14,21 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.util.concurrency import greenlet_spawn
 
+from holdfast.pool.limits import PoolLimits
+from holdfast.pool.sized import AsyncSizedPool
+
+LIMITS = PoolLimits(timeout=timedelta(seconds=5))
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
 def open_engine(url: URL) -> AsyncEngine:
-    """At most 20 connections, of which 5 stay."""
+    """The pool of holdfast: at most 20 connections, of which 5 stay."""
     return create_async_engine(
         url,
-        pool_size=5,
-        max_overflow=15,
-        pool_timeout=5,
-        pool_pre_ping=True,
+        poolclass=AsyncSizedPool,
+        limits=LIMITS,
         hide_parameters=True,  # an error that is logged must not hold what a user typed
         connect_args={"connect_timeout": 5},
     )
@@ -48,11 +52,17 @@ RequestSession = Annotated[AsyncSession, Depends(session_of)]
 async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
     """psycopg's own connection, from the pool, in autocommit: for the few hot paths.
 
-    Each statement is a transaction of its own and one way to the server and back.
+    Each statement is a transaction of its own, and one way to the server and back. A connection on
+    which something failed is not given back: a request that is cancelled leaves it in any state.
     """
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        proxied = await connection.get_raw_connection()
-        driver = proxied.driver_connection
-        assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
+    pooled = await engine.raw_connection()
+    driver = pooled.driver_connection
+    assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
+    try:
+        await driver.set_autocommit(True)
         yield driver
+        await driver.set_autocommit(False)
+    except BaseException:
+        await greenlet_spawn(pooled.invalidate)
+        raise
+    await greenlet_spawn(pooled.close)

@@ -21,19 +21,8 @@ from marketplace.accounts.problems import (
     InvalidAccessToken,
     RoleNotAllowed,
 )
-from marketplace.accounts.tokens import AccessToken, read_access_token
-from marketplace.database import Connection, driver_connection
+from marketplace.accounts.tokens import read_access_token
 from marketplace.entities import Role
-
-# No row: the session has ended, its user is disabled, or the access token has expired.
-PRINCIPAL = """
-    SELECT users.id, users.role, users.vendor_id, sessions.authenticated_at, now()
-    FROM sessions JOIN users ON users.id = sessions.user_id
-    WHERE sessions.id = %s AND NOT sessions.is_revoked AND sessions.expires_at > now()
-      AND users.disabled_at IS NULL AND to_timestamp(%s::float8) > now()
-"""
-NOT_LOGGED_IN = (InvalidAccessToken,)
-NOT_ALLOWED = (InvalidAccessToken, RoleNotAllowed)
 
 bearer = HTTPBearer(auto_error=False, description="The access token of /auth/login.")
 
@@ -60,28 +49,10 @@ async def current_principal(
     token = read_access_token(credentials.credentials, keys=keys) if credentials else None
     if token is None:
         raise InvalidAccessToken
-    async with driver_connection(state.engine) as connection:
-        principal = await find_principal(connection, token)
+    principal: Principal | None = await state.principals.find(token)
     if principal is None:
         raise InvalidAccessToken
     return principal
-
-
-async def find_principal(connection: Connection, token: AccessToken) -> Principal | None:
-    """One statement, by primary keys."""
-    cursor = await connection.execute(PRINCIPAL, (token.session_id, token.expires_at))
-    row = await cursor.fetchone()
-    if row is None:
-        return None
-    user_id, role, vendor_id, authenticated_at, seen_at = row
-    return Principal(
-        user_id=user_id,
-        session_id=token.session_id,
-        role=Role(role),
-        vendor_id=vendor_id,
-        authenticated_at=authenticated_at,
-        seen_at=seen_at,
-    )
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
