@@ -83,7 +83,7 @@ def revoke(which: ColumnElement[bool], *, reason: EndReason) -> Update:
     """Ends what is still alive of it; gives the keys and the users."""
     return (
         update(Session)
-        .where(which, ~Session.is_revoked)
+        .where(which, IS_ALIVE)
         .values(is_revoked=True, revoked_at=NOW, revoked_reason=reason)
         .returning(Session.id, Session.user_id)
         .execution_options(synchronize_session=False)
