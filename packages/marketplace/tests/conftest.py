@@ -5,7 +5,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -13,13 +13,15 @@ import httpx
 import pytest
 import uvicorn
 from alembic.config import Config
+from argon2 import PasswordHasher
 from pydantic import SecretStr
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine, update
 from sqlalchemy.orm import Session
 
 from marketplace import schema
 from marketplace.app import create_app
-from marketplace.demo_data import load_demo_data
+from marketplace.demo_data import PASSWORD, load_demo_data
+from marketplace.entities import User
 from marketplace.listener import bound_socket
 from marketplace.settings import PasswordSettings, RateSettings, Settings, sqlalchemy_url
 
@@ -41,6 +43,10 @@ def open_shop(url: str) -> None:
     migrate(url)
     with Session(engine_on(url)) as session:
         load_demo_data(session)
+        # What the API of the tests hashes with: verifying costs next to nothing.
+        cheap = PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(PASSWORD)
+        session.execute(update(User).values(password_hash=cheap))
+        session.commit()
 
 
 @pytest.fixture
@@ -83,6 +89,13 @@ def api(shop: Engine) -> Iterator[httpx.Client]:
     """The API on the database of `shop`, served over HTTP."""
     with serving(shop) as client:
         yield client
+
+
+@pytest.fixture
+def serve(shop: Engine) -> Iterator[Callable[..., httpx.Client]]:
+    """The API on the database of `shop`, with other settings: `serve(trusted_proxies=1)`."""
+    with ExitStack() as lifetime:
+        yield lambda **settings: lifetime.enter_context(serving(shop, **settings))
 
 
 def settings_for(engine: Engine, **settings: object) -> Settings:
