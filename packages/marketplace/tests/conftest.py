@@ -5,7 +5,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -13,18 +13,21 @@ import httpx
 import pytest
 import uvicorn
 from alembic.config import Config
+from argon2 import PasswordHasher
 from pydantic import SecretStr
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine, update
 from sqlalchemy.orm import Session
 
 from marketplace import schema
 from marketplace.app import create_app
-from marketplace.demo_data import load_demo_data
+from marketplace.demo_data import PASSWORD, load_demo_data
+from marketplace.entities import User
 from marketplace.listener import bound_socket
-from marketplace.settings import Settings, sqlalchemy_url
+from marketplace.settings import PasswordSettings, RateSettings, Settings, sqlalchemy_url
 
 LIMIT = 30
 CURSOR_KEY = SecretStr("a key of the tests, long enough to be one")
+SERVER_KEY = SecretStr("another key of the tests, long enough as well")
 
 
 def engine_on(url: str) -> Engine:
@@ -40,6 +43,10 @@ def open_shop(url: str) -> None:
     migrate(url)
     with Session(engine_on(url)) as session:
         load_demo_data(session)
+        # What the API of the tests hashes with: verifying costs next to nothing.
+        cheap = PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(PASSWORD)
+        session.execute(update(User).values(password_hash=cheap))
+        session.commit()
 
 
 @pytest.fixture
@@ -84,10 +91,34 @@ def api(shop: Engine) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def serve(shop: Engine) -> Iterator[Callable[..., httpx.Client]]:
+    """The API on the database of `shop`, with other settings: `serve(trusted_proxies=1)`."""
+    with ExitStack() as lifetime:
+        yield lambda **settings: lifetime.enter_context(serving(shop, **settings))
+
+
+def settings_for(engine: Engine, **settings: object) -> Settings:
+    """Hashing that costs next to nothing, and no limit that a test would meet by chance."""
+    often = "100000/minute"
+    defaults: dict[str, object] = {
+        "database_url": SecretStr(engine.url.render_as_string(hide_password=False)),
+        "cursor_key": CURSOR_KEY,
+        "server_key": SERVER_KEY,
+        "password": PasswordSettings(memory_kib=8, passes=1, lanes=1),
+        "rate": RateSettings(
+            login_per_ip=often,
+            login_per_account=often,
+            refresh_per_ip=often,
+            refresh_per_account=often,
+        ),
+    }
+    return Settings(**{**defaults, **settings})
+
+
 @contextmanager
-def serving(engine: Engine) -> Iterator[httpx.Client]:
-    url = SecretStr(engine.url.render_as_string(hide_password=False))
-    app = create_app(Settings(database_url=url, cursor_key=CURSOR_KEY))
+def serving(engine: Engine, **settings: object) -> Iterator[httpx.Client]:
+    app = create_app(settings_for(engine, **settings))
     with bound_socket(host="127.0.0.1", port=0) as listener:
         server = Server(uvicorn.Config(app, log_level="warning"))
         thread = Thread(target=server.run, args=([listener],))

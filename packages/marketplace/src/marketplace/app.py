@@ -2,16 +2,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 
-from marketplace import health, problems, schema
+from marketplace import health, metrics, problems, schema
+from marketplace.accounts import admin_routes
+from marketplace.accounts import routes as accounts
+from marketplace.accounts.context import open_accounts
+from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.catalog import routes as catalog
 from marketplace.cursors import Cursors
-from marketplace.database import open_engine, sessions_of
+from marketplace.database import driver_connection, open_engine, sessions_of
 from marketplace.errors import NoDatabase
+from marketplace.logs import RequestLog, configure_logs
+from marketplace.request_limits import RequestSizeLimit
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
 
 
@@ -26,18 +33,37 @@ class Api(FastAPI):
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Needs DATABASE_URL; connects when it starts to serve."""
+    """Needs DATABASE_URL; connects when it starts to serve.
+
+    Without `settings` an ASGI server calls it: then nobody else reads them, nor sets up the log.
+    """
+    is_on_its_own = settings is None
     settings = settings or read_settings()
     if settings.database_url is None:
         raise NoDatabase
-    app = Api(title="marketplace", version=version("marketplace"), lifespan=_lifespan)
+    if is_on_its_own:
+        configure_logs()
+    measured = metrics.Metrics()
+    app = Api(
+        title="marketplace",
+        version=version("marketplace"),
+        lifespan=_lifespan,
+        telemetry={"meter_provider": measured.provider, "tracing": False, "logs": False},
+    )
+    app.add_middleware(RequestSizeLimit, limit=settings.max_request_bytes)
+    app.add_middleware(RequestLog)
     app.state.database_url = sqlalchemy_url(settings.database_url)
+    app.state.metrics = measured
+    app.state.accounts = open_accounts(settings, metrics=measured)
     app.state.revisions = schema.known_revisions()
     app.state.product_cursors = Cursors(
         key=settings.cursor_key.get_secret_value(), pages="products"
     )
     problems.answer_with_problems(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(accounts.router)
+    app.include_router(admin_routes.router)
     app.include_router(catalog.router)
     return app
 
@@ -47,7 +73,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine = open_engine(app.state.database_url)
     app.state.engine = engine
     app.state.sessions = sessions_of(engine)
+    app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
         yield
     finally:
         await engine.dispose()
+        app.state.metrics.stop()

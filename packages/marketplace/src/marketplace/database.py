@@ -1,9 +1,12 @@
 """The way from a request to the database: the engine and the session of a request."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from psycopg import AsyncConnection
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -11,16 +14,22 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from holdfast.pool.limits import PoolLimits
+from holdfast.pool.sized import AsyncSizedPool
+
+LIMITS = PoolLimits(timeout=timedelta(seconds=5))
+Connection = AsyncConnection[tuple[Any, ...]]
 
 
 def open_engine(url: URL) -> AsyncEngine:
-    """At most 20 connections, of which 5 stay."""
+    """The pool of holdfast: at most 20 connections, of which 5 stay."""
     return create_async_engine(
         url,
-        pool_size=5,
-        max_overflow=15,
-        pool_timeout=5,
-        pool_pre_ping=True,
+        poolclass=AsyncSizedPool,
+        limits=LIMITS,
+        hide_parameters=True,  # an error that is logged must not hold what a user typed
         connect_args={"connect_timeout": 5},
     )
 
@@ -37,3 +46,23 @@ async def session_of(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 RequestSession = Annotated[AsyncSession, Depends(session_of)]
+
+
+@asynccontextmanager
+async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
+    """psycopg's own connection, from the pool, in autocommit: for the few hot paths.
+
+    Each statement is a transaction of its own, and one way to the server and back. A connection on
+    which something failed is not given back: a request that is cancelled leaves it in any state.
+    """
+    pooled = await engine.raw_connection()
+    driver = pooled.driver_connection
+    assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
+    try:
+        await driver.set_autocommit(True)
+        yield driver
+        await driver.set_autocommit(False)
+    except BaseException:
+        await greenlet_spawn(pooled.invalidate)
+        raise
+    await greenlet_spawn(pooled.close)

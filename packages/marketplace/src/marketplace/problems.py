@@ -20,7 +20,11 @@ from starlette.exceptions import HTTPException
 MEDIA_TYPE = "application/problem+json"
 REFERENCE = "#/components/schemas/{model}"
 CODES_OF_FASTAPI = MappingProxyType(
-    {HTTPStatus.NOT_FOUND: "not_found", HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed"}
+    {
+        HTTPStatus.NOT_FOUND: "not_found",
+        HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_too_large",
+    }
 )
 
 
@@ -51,6 +55,11 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         return self.detail.format(**vars(self))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says in its headers."""
+        return {}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -99,6 +108,21 @@ class MigrationsPending(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "migrations_pending"
     detail = "The database is at revision {applied}; this version needs {head}."
+
+
+@dataclass(kw_only=True, eq=False)
+class TooManyRequests(Problem):
+    """This was asked too often; `Retry-After` says when to come again."""
+
+    retry_after: int
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_requests"
+    detail = "Try again in {retry_after} s."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9110 §10.2.3, in seconds."""
+        return {"Retry-After": str(self.retry_after)}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -153,7 +177,7 @@ def _details(problem: Problem, *, errors: list[Fault] | None = None) -> ProblemD
 
 
 async def _on_problem(_: Request, problem: Problem) -> JSONResponse:
-    return _answer(_details(problem))
+    return _answer(_details(problem), headers=problem.headers)
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,7 +1,10 @@
 """The PostgreSQL that the marketplace works on: the one of DATABASE_URL, or an embedded one."""
 
+import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pydantic import SecretStr
 from sqlalchemy import URL, NullPool, create_engine, text
@@ -35,6 +38,21 @@ def visited_database(settings: Settings) -> Iterator[URL]:
         return
     with owned_database(settings) as url:
         yield url
+
+
+def kept_key(data_dir: Path) -> SecretStr:
+    """The server key of an embedded database, made at the first start.
+
+    Beside the data folder, not in it: a copy of the database alone gives nobody a session.
+    """
+    path = data_dir.with_name(f"{data_dir.name}.key")
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return SecretStr(path.read_text())
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key := secrets.token_urlsafe(32))
+    return SecretStr(key)
 
 
 def _embedded(url: str) -> URL:

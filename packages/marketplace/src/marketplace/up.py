@@ -15,7 +15,8 @@ from marketplace.app import create_app
 from marketplace.entities import Role
 from marketplace.errors import DatabaseOutOfReach, DatabaseRefused, UnsupportedServer
 from marketplace.listener import bound_socket
-from marketplace.server import owned_database
+from marketplace.logs import configure_logs
+from marketplace.server import kept_key, owned_database
 from marketplace.settings import Settings
 
 SUPPORTED = range(15, 19)
@@ -36,21 +37,37 @@ def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
 
     Whatever it started ends with it. Raises `HoldfastError`.
     """
+    configure_logs()
     with (
         bound_socket(host=settings.host, port=settings.port) as listener,
         owned_database(settings) as url,
     ):
         logins = _prepare(url)
-        secret = SecretStr(url.render_as_string(hide_password=False))
-        app = create_app(settings.model_copy(update={"database_url": secret}))
+        app = create_app(_complete(settings, url))
         serving = Serving(
             address=f"http://{_in_url(settings.host)}:{settings.port}",
             database=_shown(url),
             logins=logins,
         )
-        config = uvicorn.Config(app, timeout_graceful_shutdown=GRACE)
+        # The log is ours, and so is the decision which proxy is believed.
+        config = uvicorn.Config(
+            app,
+            timeout_graceful_shutdown=GRACE,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+        )
         server = _Server(config, announce=lambda: announce(serving))
         server.run(sockets=[listener])
+
+
+def _complete(settings: Settings, url: URL) -> Settings:
+    """With the database, and the key of its sessions."""
+    secret = SecretStr(url.render_as_string(hide_password=False))
+    found: dict[str, object] = {"database_url": secret}
+    if settings.database_url is None and "server_key" not in settings.model_fields_set:
+        found["server_key"] = kept_key(settings.data_dir)
+    return settings.model_copy(update=found)
 
 
 class _Server(uvicorn.Server):

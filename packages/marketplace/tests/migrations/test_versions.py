@@ -9,6 +9,7 @@ from sqlalchemy.sql.expression import TextClause
 
 from holdfast import migrate
 from holdfast.scratch.dump import schema_dump
+from marketplace.entities import AuditedAction
 from marketplace.schema import known_revisions, migration_config
 
 INDEXES = text("""
@@ -52,6 +53,10 @@ ADDED_INDEXES = {
 SESSION_INDEXES = {
     "INDEX ix_sessions_user_id_is_revoked ON sessions (user_id, is_revoked)",
     "INDEX ix_sessions_absolute_expires_at ON sessions (absolute_expires_at)",
+}
+ACCOUNT_INDEXES = {
+    "INDEX ix_audit_events_user_id_id ON audit_events (user_id, id)",
+    "CREATE INDEX ix_audit_events_occurred_at ON public.audit_events USING brin (occurred_at)",
 }
 ADDED_VERSION_COLUMNS = {
     "products.version integer DEFAULT 1 NOT NULL",
@@ -154,6 +159,16 @@ SESSION_CONSTRAINTS = {
     + " ON sessions",
     foreign_key("sessions.user_id", to="users", on_delete="CASCADE"),
 }
+ACCOUNT_CONSTRAINTS = {
+    "pk_email_verifications PRIMARY KEY (user_id) ON email_verifications",
+    (
+        "ck_email_verifications_token_hash_sha256 "
+        "CHECK ((octet_length(token_hash) = 32)) ON email_verifications"
+    ),
+    foreign_key("email_verifications.user_id", to="users", on_delete="CASCADE"),
+    "pk_audit_events PRIMARY KEY (id) ON audit_events",
+    f"ck_audit_events_action {one_of('action', *AuditedAction)} ON audit_events",
+}
 
 
 def listed(engine: Engine, query: TextClause) -> set[str]:
@@ -171,7 +186,18 @@ def test_everything_is_there_after_run_and_goes_step_by_step(
     engine: Engine, config: Config
 ) -> None:
     """Every index, constraint and ON DELETE action; each revert takes what its revision brought."""
-    migrate.upgrade(config, "head")
+    migrate.upgrade(config, "7a03c4e86d1f")
+    assert (
+        listed(engine, INDEXES)
+        == BASELINE_INDEXES | ADDED_INDEXES | SESSION_INDEXES | ACCOUNT_INDEXES
+    )
+    assert (
+        listed(engine, CONSTRAINTS)
+        == BASELINE_CONSTRAINTS | SESSION_CONSTRAINTS | ACCOUNT_CONSTRAINTS
+    )
+    assert listed(engine, VERSION_COLUMNS) == ADDED_VERSION_COLUMNS
+
+    migrate.downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES | ADDED_INDEXES | SESSION_INDEXES
     assert listed(engine, CONSTRAINTS) == BASELINE_CONSTRAINTS | SESSION_CONSTRAINTS
     assert listed(engine, VERSION_COLUMNS) == ADDED_VERSION_COLUMNS
@@ -217,4 +243,5 @@ def test_the_files_are_in_order() -> None:
         "2026_01_12_add_indexes.py",
         "2026_01_19_add_version_columns.py",
         "2026_01_26_add_session_entity.py",
+        "2026_02_02_add_accounts.py",
     ]

@@ -13,7 +13,7 @@ import click
 
 from holdfast.errors import HoldfastError
 
-VERBS = ("up",)
+VERBS = ("up", "cleanup", "demo")
 INTERRUPTED = 130
 
 

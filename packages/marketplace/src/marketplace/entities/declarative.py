@@ -41,7 +41,7 @@ class Entity(DeclarativeBase):
     }
 
 
-def one_of(members: type[enum.StrEnum], *, name: str) -> Enum:
+def one_of(members: type[enum.StrEnum], *, name: str, length: int = 16) -> Enum:
     """A text column that holds one of `members`, with a CHECK called `name`.
 
     Not PostgreSQL's ENUM: a CHECK is replaced without a lock that anyone notices, and shrinks too.
@@ -51,6 +51,6 @@ def one_of(members: type[enum.StrEnum], *, name: str) -> Enum:
         name=name,
         native_enum=False,
         create_constraint=True,
-        length=16,
+        length=length,
         values_callable=lambda kinds: [kind.value for kind in kinds],
     )

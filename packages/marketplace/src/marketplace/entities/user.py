@@ -1,6 +1,7 @@
 """A person who can log in: a customer, somebody of a vendor's staff, or an administrator."""
 
 import enum
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -37,6 +38,7 @@ class User(Entity):
     )
     vendor_id: Mapped[UUID | None] = mapped_column(ForeignKey("vendors.id", ondelete="RESTRICT"))
     created_at: Mapped[Now]
+    disabled_at: Mapped[datetime | None]
 
     vendor: Mapped["Vendor | None"] = relationship(lazy="raise_on_sql")
     sessions: Mapped[list["Session"]] = relationship(

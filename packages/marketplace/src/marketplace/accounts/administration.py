@@ -1,0 +1,105 @@
+"""What administrators do to accounts: find them, end their sessions, disable them, give them a role."""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from marketplace.accounts import queries
+from marketplace.accounts.problems import SessionNotFound, UnknownVendor, UserNotFound
+from marketplace.accounts.schemas import Account, AccountFilters, AccountPage, RoleChange
+from marketplace.accounts.sessions import end_sessions, lock_user, record
+from marketplace.cursors import Cursors, Position
+from marketplace.entities import AuditedAction, EndReason, Session
+
+
+async def list_accounts(
+    transaction: AsyncSession, *, filters: AccountFilters, cursors: Cursors
+) -> AccountPage:
+    """One page, by e-mail."""
+    after = cursors.open(filters.cursor) if filters.cursor else None
+    query = queries.user_page(is_verified=filters.is_verified, after=after, limit=filters.limit)
+    rows = list(await transaction.scalars(query))
+    page = rows[: filters.limit]
+    is_last = len(rows) == len(page)
+    return AccountPage(
+        items=[Account.model_validate(user) for user in page],
+        next_cursor=None
+        if is_last
+        else cursors.seal(Position(value=page[-1].email, key=page[-1].id)),
+    )
+
+
+async def end_sessions_of(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
+    """All of them. Raises `UserNotFound`."""
+    await _end(transaction, user_id, which=queries.of_user(user_id), actor_id=actor_id)
+    await transaction.commit()
+
+
+async def end_session(transaction: AsyncSession, session_id: UUID, *, actor_id: UUID) -> None:
+    """Raises `SessionNotFound`."""
+    session = await transaction.get(Session, session_id)
+    if session is None or session.is_revoked:
+        raise SessionNotFound(session_id=session_id)
+    which = Session.id == session_id
+    await _end(transaction, session.user_id, which=which, actor_id=actor_id)
+    await transaction.commit()
+
+
+async def disable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
+    """All sessions end, and there are no new ones. Raises `UserNotFound`."""
+    await _end(
+        transaction,
+        user_id,
+        which=queries.of_user(user_id),
+        actor_id=actor_id,
+        reason=EndReason.USER_DISABLED,
+    )
+    await transaction.execute(queries.change_user(user_id, disabled_at=queries.NOW))
+    await record(transaction, AuditedAction.USER_DISABLED, user_id=user_id, actor_id=actor_id)
+    await transaction.commit()
+
+
+async def enable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
+    """The user may log in again. Raises `UserNotFound`."""
+    if await transaction.scalar(queries.change_user(user_id, disabled_at=None)) is None:
+        raise UserNotFound(user_id=user_id)
+    await record(transaction, AuditedAction.USER_ENABLED, user_id=user_id, actor_id=actor_id)
+    await transaction.commit()
+
+
+async def change_role(
+    transaction: AsyncSession, user_id: UUID, form: RoleChange, *, actor_id: UUID
+) -> None:
+    """In force with the next request. Raises `UserNotFound`, `UnknownVendor`."""
+    change = queries.change_user(user_id, role=form.role, vendor_id=form.vendor_id)
+    try:
+        changed = await transaction.scalar(change)
+    except IntegrityError as error:
+        if form.vendor_id is None:
+            raise
+        raise UnknownVendor(vendor_id=form.vendor_id) from error
+    if changed is None:
+        raise UserNotFound(user_id=user_id)
+    await record(
+        transaction,
+        AuditedAction.USER_ROLE_CHANGED,
+        user_id=user_id,
+        actor_id=actor_id,
+        reason=form.role.value,
+    )
+    await transaction.commit()
+
+
+async def _end(
+    transaction: AsyncSession,
+    user_id: UUID,
+    *,
+    which: ColumnElement[bool],
+    actor_id: UUID,
+    reason: EndReason = EndReason.ADMIN,
+) -> None:
+    if not await lock_user(transaction, user_id):
+        raise UserNotFound(user_id=user_id)
+    await end_sessions(transaction, which, reason=reason, actor_id=actor_id)

@@ -1,0 +1,49 @@
+"""What the accounts of one application share: its settings, keys, hashing, rates, mail, metrics."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from marketplace.accounts.passwords import Passwords
+from marketplace.accounts.tokens import TokenKeys
+from marketplace.cursors import Cursors
+from marketplace.mail import Mail
+from marketplace.metrics import Metrics
+from marketplace.rates import Rates
+from marketplace.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """Made once, when the application is."""
+
+    settings: Settings
+    keys: TokenKeys
+    passwords: Passwords
+    rates: Rates
+    mail: Mail
+    metrics: Metrics
+    cursors: Cursors
+
+
+def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
+    """All of it from the settings."""
+    return Accounts(
+        settings=settings,
+        keys=TokenKeys.of(settings.server_key),
+        passwords=Passwords(settings.password),
+        rates=Rates(settings.rate),
+        mail=Mail(url=settings.mail_url, sender=settings.mail_from),
+        metrics=metrics,
+        cursors=Cursors(key=settings.cursor_key.get_secret_value(), pages="users"),
+    )
+
+
+def accounts_of(request: Request) -> Accounts:
+    """Those of the application that answers."""
+    accounts: Accounts = request.app.state.accounts
+    return accounts
+
+
+CurrentAccounts = Annotated[Accounts, Depends(accounts_of)]

@@ -1,0 +1,82 @@
+"""Who makes a request: what a route asks for that not everybody may call.
+
+    async def route(principal: CurrentPrincipal) -> ...           anybody who is logged in
+    @router.post(..., dependencies=[Depends(require_role(Role.ADMIN))])
+    @router.post(..., dependencies=[Depends(require_fresh)])      gave the password a moment ago
+
+Nothing stands between this and the database: a session that was revoked is refused at once.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from marketplace.accounts.problems import (
+    FreshAuthenticationNeeded,
+    InvalidAccessToken,
+    RoleNotAllowed,
+)
+from marketplace.accounts.tokens import read_access_token
+from marketplace.entities import Role
+
+bearer = HTTPBearer(auto_error=False, description="The access token of /auth/login.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A user in a session that is alive. `seen_at` is the database's clock at the look-up."""
+
+    user_id: UUID
+    session_id: UUID
+    role: Role
+    vendor_id: UUID | None
+    authenticated_at: datetime
+    seen_at: datetime
+
+
+async def current_principal(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Principal:
+    """Raises `InvalidAccessToken`."""
+    state = request.app.state
+    keys = state.accounts.keys
+    token = read_access_token(credentials.credentials, keys=keys) if credentials else None
+    if token is None:
+        raise InvalidAccessToken
+    principal: Principal | None = await state.principals.find(token)
+    if principal is None:
+        raise InvalidAccessToken
+    return principal
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+
+
+def require_role(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
+    """The principal, if it has one of these roles; raises `RoleNotAllowed`."""
+
+    async def principal_in_role(principal: CurrentPrincipal) -> Principal:
+        if principal.role not in roles:
+            raise RoleNotAllowed(allowed=" or ".join(roles))
+        return principal
+
+    return principal_in_role
+
+
+async def require_fresh(request: Request, principal: CurrentPrincipal) -> Principal:
+    """The principal, if it gave its password a moment ago; raises `FreshAuthenticationNeeded`."""
+    if (
+        principal.seen_at - principal.authenticated_at
+        > request.app.state.accounts.settings.session.fresh
+    ):
+        raise FreshAuthenticationNeeded
+    return principal
+
+
+FreshPrincipal = Annotated[Principal, Depends(require_fresh)]

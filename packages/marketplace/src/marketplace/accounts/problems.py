@@ -1,0 +1,126 @@
+"""What can be wrong with a request because of who makes it."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from marketplace.problems import Problem
+
+
+class _Unauthorized(Problem):
+    status = HTTPStatus.UNAUTHORIZED
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 6750 §3."""
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidAccessToken(_Unauthorized):
+    """No access token, one that expired, or one of a session that has ended."""
+
+    code = "invalid_access_token"
+    detail = "Refresh the session, or log in again."
+
+
+@dataclass(kw_only=True, eq=False)
+class RoleNotAllowed(Problem):
+    """Others may do this."""
+
+    allowed: str
+    status = HTTPStatus.FORBIDDEN
+    code = "role_not_allowed"
+    detail = "This is for the role {allowed}."
+
+
+@dataclass(kw_only=True, eq=False)
+class FreshAuthenticationNeeded(Problem):
+    """The password was given too long ago for this."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "fresh_authentication_needed"
+    detail = "Give the password once more: POST /auth/reauthenticate."
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidRefreshToken(_Unauthorized):
+    """Not one of ours, spent, or of a session that has ended."""
+
+    code = "invalid_refresh_token"
+    detail = "Log in again."
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidCredentials(_Unauthorized):
+    """The e-mail address and the password do not belong together; which is wrong is not said."""
+
+    code = "invalid_credentials"
+    detail = "The e-mail address or the password is wrong."
+
+
+@dataclass(kw_only=True, eq=False)
+class EmailNotVerified(Problem):
+    """The password is right; the token that was mailed has not been used yet."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "email_not_verified"
+    detail = "Verify the e-mail address first: POST /auth/verify."
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidVerificationToken(Problem):
+    """Not one of ours, used, replaced by a newer one, or too old."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_verification_token"
+    detail = "Ask for another one: POST /auth/verify/resend."
+
+
+@dataclass(kw_only=True, eq=False)
+class AccountExists(Problem):
+    """The e-mail address or the phone number has an account."""
+
+    status = HTTPStatus.CONFLICT
+    code = "account_exists"
+    detail = "There is an account with this e-mail address or phone number."
+
+
+@dataclass(kw_only=True, eq=False)
+class PasswordTooShort(Problem):
+    """A new password has to be longer."""
+
+    min_length: int
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "password_too_short"
+    detail = "A password has at least {min_length} characters."
+
+
+@dataclass(kw_only=True, eq=False)
+class SessionNotFound(Problem):
+    """No session of this user that is alive has this id."""
+
+    session_id: UUID
+    status = HTTPStatus.NOT_FOUND
+    code = "session_not_found"
+    detail = "There is no session {session_id}."
+
+
+@dataclass(kw_only=True, eq=False)
+class UserNotFound(Problem):
+    """No user has this id."""
+
+    user_id: UUID
+    status = HTTPStatus.NOT_FOUND
+    code = "user_not_found"
+    detail = "There is no user {user_id}."
+
+
+@dataclass(kw_only=True, eq=False)
+class UnknownVendor(Problem):
+    """Staff of a vendor that does not exist."""
+
+    vendor_id: UUID
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "unknown_vendor"
+    detail = "There is no vendor {vendor_id}."

@@ -1,0 +1,181 @@
+"""The statements on users and sessions, apart from the two hot ones (`principal`, `rotation`).
+
+Whatever opens or ends sessions locks the user's row first. So a log in and a password change, or two
+log ins at the limit, come one after the other, and no two of them can lock sessions crosswise. A
+refresh locks its own session only: `NOT is_revoked` in its UPDATE is what a revocation wins by.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Update,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningDelete
+
+from marketplace.accounts.clients import Client
+from marketplace.cursors import Position
+from marketplace.entities import EmailVerification, EndReason, Session, User
+from marketplace.settings import SessionSettings
+
+NOW = func.now()
+IS_ALIVE = ~Session.is_revoked & (Session.expires_at > NOW)
+MOST_ENDED = 100  # sessions that a list of ended ones shows
+
+
+def user_by_email(email: str) -> Select[User]:
+    """One user, or no row."""
+    return select(User).where(User.email == email)
+
+
+def user_by_id(user_id: UUID) -> Select[User]:
+    """One user, or no row."""
+    return select(User).where(User.id == user_id)
+
+
+def lock_user(user_id: UUID, *, password_hash: str | None = None) -> Select[UUID]:
+    """No row when the user is gone, disabled, or has another password by now.
+
+    FOR NO KEY UPDATE: rows that refer to the user can be inserted meanwhile.
+    """
+    query = select(User.id).where(User.id == user_id).with_for_update(key_share=True)
+    if password_hash is None:
+        return query
+    return query.where(User.password_hash == password_hash, User.disabled_at.is_(None))
+
+
+def open_session(
+    session_id: UUID,
+    *,
+    user_id: UUID,
+    token_hash: bytes,
+    client: Client,
+    settings: SessionSettings,
+) -> Insert:
+    """Gives the database's clock, in seconds since 1970."""
+    return (
+        insert(Session)
+        .values(
+            id=session_id,
+            user_id=user_id,
+            refresh_token_hash=token_hash,
+            user_agent=client.user_agent,
+            ip_address=client.stored_address,
+            expires_at=NOW + settings.idle,
+            absolute_expires_at=NOW + settings.absolute,
+        )
+        .returning(func.extract("epoch", NOW))
+    )
+
+
+def revoke(which: ColumnElement[bool], *, reason: EndReason) -> Update:
+    """Ends what is still alive of it; gives the keys and the users."""
+    return (
+        update(Session)
+        .where(which, IS_ALIVE)
+        .values(is_revoked=True, revoked_at=NOW, revoked_reason=reason)
+        .returning(Session.id, Session.user_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def of_user(user_id: UUID) -> ColumnElement[bool]:
+    """All sessions of a user."""
+    return Session.user_id == user_id
+
+
+def beyond(limit: int, *, user_id: UUID) -> ColumnElement[bool]:
+    """The sessions of a user that are alive, but for the `limit` that were used last."""
+    kept = (
+        select(Session.id)
+        .where(Session.user_id == user_id, IS_ALIVE)
+        .order_by(Session.last_used_at.desc(), Session.id.desc())
+        .offset(limit)
+    )
+    return Session.id.in_(kept)
+
+
+def reauthenticate(session_id: UUID) -> Update:
+    """No row when the session has ended meanwhile."""
+    return (
+        update(Session)
+        .where(Session.id == session_id, IS_ALIVE)
+        .values(authenticated_at=NOW)
+        .returning(Session.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def change_user(user_id: UUID, **values: object) -> Update:
+    """Sets columns of one user."""
+    return (
+        update(User)
+        .where(User.id == user_id)
+        .values(**values)
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def live_sessions(user_id: UUID) -> Select[Session]:
+    """The devices on which a user is logged in, the one used last first."""
+    return (
+        select(Session)
+        .where(Session.user_id == user_id, IS_ALIVE)
+        .order_by(Session.last_used_at.desc(), Session.id.desc())
+    )
+
+
+def ended_sessions(user_id: UUID) -> Select[Session]:
+    """The newest of those that have ended, for as long as they are kept."""
+    return (
+        select(Session)
+        .where(Session.user_id == user_id, ~IS_ALIVE)
+        .order_by(func.coalesce(Session.revoked_at, Session.expires_at).desc(), Session.id.desc())
+        .limit(MOST_ENDED)
+    )
+
+
+def put_verification(user_id: UUID, *, token_hash: bytes, lifetime: timedelta) -> Upsert:
+    """In place of the one before, which thereby ends."""
+    values = {"token_hash": token_hash, "created_at": NOW, "expires_at": NOW + lifetime}
+    return (
+        upsert(EmailVerification)
+        .values(user_id=user_id, **values)
+        .on_conflict_do_update(index_elements=[EmailVerification.user_id], set_=values)
+    )
+
+
+def take_verification(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[UUID]:
+    """A row for the one use of a token that is right and in time."""
+    return (
+        delete(EmailVerification)
+        .where(
+            EmailVerification.user_id == user_id,
+            EmailVerification.token_hash == token_hash,
+            EmailVerification.expires_at > NOW,
+        )
+        .returning(EmailVerification.user_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def user_page(*, is_verified: bool | None, after: Position | None, limit: int) -> Select[User]:
+    """Users by e-mail, from a position on, and one more: whether there is a next page."""
+    query = select(User).order_by(User.email, User.id).limit(limit + 1)
+    if is_verified is not None:
+        query = query.where(User.is_verified == is_verified)
+    if after is not None:
+        query = query.where(tuple_(User.email, User.id) > (after.value, after.key))
+    return query

@@ -1,0 +1,83 @@
+"""Whose session it is, and whether it lives: asked of the database for every request, a few at a time.
+
+Requests that come in while one statement is under way share the next one. This is no cache: the
+statement that answers a request always begins after the request has come. Under load it is a fraction
+of the work, and one connection instead of one for each request.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from uuid import UUID
+
+from marketplace.accounts.principal import Principal
+from marketplace.accounts.tokens import AccessToken
+from marketplace.database import Connection
+from marketplace.entities import Role
+
+MOST_AT_ONCE = 100
+# A row: a session that lives, and its user, who is not disabled.
+LOOKUP = """
+    SELECT sessions.id, users.id, users.role, users.vendor_id, sessions.authenticated_at, now()
+    FROM sessions JOIN users ON users.id = sessions.user_id
+    WHERE sessions.id = ANY(%s) AND NOT sessions.is_revoked AND sessions.expires_at > now()
+      AND users.disabled_at IS NULL
+"""
+
+
+class SessionLookup:
+    """The look-ups of one event loop."""
+
+    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+        self._connect = connect
+        self._waiting: list[tuple[UUID, asyncio.Future[Principal | None]]] = []
+        self._runner: asyncio.Task[None] | None = None
+
+    async def find(self, token: AccessToken) -> Principal | None:
+        """None: the session has ended, its user is disabled, or the token has expired."""
+        answer: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((token.session_id, answer))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+        principal = await answer
+        if principal is None or principal.seen_at.timestamp() >= token.expires_at:
+            return None
+        return principal
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch = self._waiting[:MOST_AT_ONCE]
+            del self._waiting[:MOST_AT_ONCE]
+            await self._answer(batch)
+        self._runner = None
+
+    async def _answer(self, batch: Sequence[tuple[UUID, asyncio.Future[Principal | None]]]) -> None:
+        try:
+            async with self._connect() as connection:
+                found = await find_principals(connection, [session_id for session_id, _ in batch])
+        except Exception as error:  # noqa: BLE001  # whoever asked gets it
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for session_id, answer in batch:
+            if not answer.done():  # a request may have been cancelled meanwhile
+                answer.set_result(found.get(session_id))
+
+
+async def find_principals(
+    connection: Connection, session_ids: Sequence[UUID]
+) -> dict[UUID, Principal]:
+    """Those of the sessions that are alive. One statement, by primary keys."""
+    cursor = await connection.execute(LOOKUP, (session_ids,))
+    return {
+        session_id: Principal(
+            user_id=user_id,
+            session_id=session_id,
+            role=Role(role),
+            vendor_id=vendor_id,
+            authenticated_at=authenticated_at,
+            seen_at=seen_at,
+        )
+        for session_id, user_id, role, vendor_id, authenticated_at, seen_at in await cursor.fetchall()
+    }

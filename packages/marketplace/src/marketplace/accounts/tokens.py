@@ -1,0 +1,184 @@
+"""The two tokens of a session: their form, their keys, and the digest that is all we store.
+
+Refresh token: `hfr_` + base64url(version 1 | session id 16 | generation 4 | secret 32 | tag 16). The
+tag shows that *we* issued it, so a guess with a known session id revokes nothing, and a spent token is
+recognised without a table of spent tokens (RFC 9700 §4.14.2, implementation note). The secret of each
+generation is derived from the one before, the server key and a nonce in the row: every holder of the
+parent gets the same child, while the row alone, or the key alone, gives nobody a token.
+
+Access token: a JWT (RFC 9068) that names the session. It is a ticket to ask, never an answer: who it
+is and whether the session lives is read from the database each time.
+"""
+
+import hashlib
+import hmac
+import secrets
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+from uuid import UUID
+
+import jwt
+from pydantic import SecretStr
+
+PREFIX = "hfr_"
+VERIFICATION_PREFIX = "hfv_"
+BODY = struct.Struct(">B16sI32s")
+VERSION = 1
+TAG_LENGTH = 16
+LONGEST = 128  # characters; ours have 96
+SECRET_LENGTH = 32
+NONCE_LENGTH = 16
+AUDIENCE = "marketplace"
+ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenKeys:
+    """One key for each purpose, all from the server key (HKDF, RFC 5869)."""
+
+    tag: bytes
+    successor: bytes
+    access: bytes
+
+    def __repr__(self) -> str:
+        return "TokenKeys(...)"
+
+    @classmethod
+    def of(cls, server_key: SecretStr) -> Self:
+        """The same keys in every process that has the same server key."""
+        extracted = _hmac(bytes(32), server_key.get_secret_value().encode())
+        tag, successor, access = (
+            _hmac(extracted, label + b"\x01")
+            for label in (b"refresh tag", b"refresh successor", b"access")
+        )
+        return cls(tag=tag, successor=successor, access=access)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshToken:
+    """One generation of the token of one session."""
+
+    session_id: UUID
+    generation: int
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"RefreshToken({self.session_id}, generation {self.generation}, ...)"
+
+
+def first_token(session_id: UUID) -> RefreshToken:
+    """Generation 0: its secret comes from nowhere."""
+    return RefreshToken(
+        session_id=session_id, generation=0, secret=secrets.token_bytes(SECRET_LENGTH)
+    )
+
+
+def successor(token: RefreshToken, *, nonce: bytes, keys: TokenKeys) -> RefreshToken:
+    """The one next generation of a token, the same each time for the same nonce."""
+    generation = token.generation + 1
+    message = token.session_id.bytes + struct.pack(">I", generation) + nonce + token.secret
+    return RefreshToken(
+        session_id=token.session_id,
+        generation=generation,
+        secret=_hmac(keys.successor, message),
+    )
+
+
+def new_nonce() -> bytes:
+    """What one rotation adds."""
+    return secrets.token_bytes(NONCE_LENGTH)
+
+
+def seal(token: RefreshToken, *, keys: TokenKeys) -> str:
+    """As the client gets it."""
+    body = BODY.pack(VERSION, token.session_id.bytes, token.generation, token.secret)
+    return PREFIX + urlsafe_b64encode(body + _tag(body, keys)).rstrip(b"=").decode()
+
+
+def unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
+    """None for whatever we did not issue."""
+    if not text.startswith(PREFIX) or not text.isascii() or len(text) > LONGEST:
+        return None
+    encoded = text.removeprefix(PREFIX)
+    try:
+        raw = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    except NotBase64:
+        return None
+    body, tag = raw[:-TAG_LENGTH], raw[-TAG_LENGTH:]
+    if len(body) != BODY.size or not hmac.compare_digest(_tag(body, keys), tag):
+        return None
+    version, session_id, generation, secret = BODY.unpack(body)
+    token = RefreshToken(session_id=UUID(bytes=session_id), generation=generation, secret=secret)
+    # Base64 has several spellings of the same bytes; the digest in the row is of this one.
+    return token if version == VERSION and seal(token, keys=keys) == text else None
+
+
+def digest(token: str) -> bytes:
+    """What the database holds of a token of 256 random bits, which needs no slow hash (ASVS 6.5.2)."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def new_verification_token(user_id: UUID) -> str:
+    """256 random bits behind the key of the row that has their digest."""
+    raw = user_id.bytes + secrets.token_bytes(SECRET_LENGTH)
+    return VERIFICATION_PREFIX + urlsafe_b64encode(raw).decode()
+
+
+def verified_user(token: str) -> UUID | None:
+    """Whom a verification token is about; whether it is right, its digest decides."""
+    if not token.startswith(VERIFICATION_PREFIX) or not token.isascii():
+        return None
+    try:
+        raw = urlsafe_b64decode(token.removeprefix(VERIFICATION_PREFIX))
+    except NotBase64:
+        return None
+    return UUID(bytes=raw[:16]) if len(raw) == 16 + SECRET_LENGTH else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """The session it was issued in, and when it ends, in seconds since 1970."""
+
+    session_id: UUID
+    expires_at: int
+
+
+def issue_access_token(
+    session_id: UUID, *, user_id: UUID, now: int, lifetime: timedelta, keys: TokenKeys
+) -> str:
+    """`now` is the database's, in seconds since 1970."""
+    claims = {
+        "aud": AUDIENCE,
+        "sub": user_id.hex,
+        "sid": session_id.hex,
+        "iat": now,
+        "exp": now + int(lifetime.total_seconds()),
+    }
+    return jwt.encode(claims, keys.access, ALGORITHM, headers={"typ": "at+jwt"})
+
+
+def read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
+    """None for whatever we did not issue. Whether it has expired is the database's clock's to say."""
+    try:
+        claims = jwt.decode(
+            text,
+            keys.access,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            options={"require": ["sid", "exp"], "verify_exp": False, "verify_iat": False},
+        )
+    except jwt.InvalidTokenError:
+        return None
+    return AccessToken(session_id=UUID(claims["sid"]), expires_at=claims["exp"])
+
+
+def _tag(body: bytes, keys: TokenKeys) -> bytes:
+    return _hmac(keys.tag, body)[:TAG_LENGTH]
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")

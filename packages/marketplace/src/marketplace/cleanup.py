@@ -1,0 +1,103 @@
+"""What nobody needs any more, deleted in small batches: `marketplace cleanup`, daily.
+
+Each batch is one statement and one transaction; rows that somebody else has locked wait for the next
+run. Two runs at once share the work. By the database's clock, as everything.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Engine, text
+from sqlalchemy.sql.expression import TextClause
+
+from marketplace.settings import Settings
+
+BATCH = 1000
+# A session stays until the end that it could have reached, and the retention after that: the index
+# is on that column, which never changes. One that was never revoked is put on record as expired.
+SESSIONS = text("""
+    WITH due AS (
+        SELECT id FROM sessions WHERE absolute_expires_at < now() - :kept
+        ORDER BY absolute_expires_at LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM sessions USING due WHERE sessions.id = due.id
+        RETURNING sessions.id, user_id, is_revoked
+    ), recorded AS (
+        INSERT INTO audit_events (action, user_id, session_id)
+        SELECT 'session.expired_cleanup', user_id, id FROM gone WHERE NOT is_revoked
+    )
+    SELECT count(*) FROM gone
+""")
+# Of sessions that ended a while ago: where they came from.
+CLIENTS = text("""
+    WITH due AS (
+        SELECT id FROM sessions
+        WHERE coalesce(revoked_at, expires_at) < now() - :kept
+          AND (ip_address IS NOT NULL OR user_agent IS NOT NULL)
+        LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), forgotten AS (
+        UPDATE sessions SET ip_address = NULL, user_agent = NULL
+        FROM due WHERE sessions.id = due.id RETURNING 1
+    )
+    SELECT count(*) FROM forgotten
+""")
+VERIFICATIONS = text("""
+    WITH due AS (
+        SELECT user_id FROM email_verifications WHERE expires_at < now() - :kept
+        LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM email_verifications USING due
+        WHERE email_verifications.user_id = due.user_id RETURNING 1
+    )
+    SELECT count(*) FROM gone
+""")
+AUDIT_EVENTS = text("""
+    WITH due AS (
+        SELECT id FROM audit_events WHERE occurred_at < now() - :kept
+        LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM audit_events USING due WHERE audit_events.id = due.id RETURNING 1
+    )
+    SELECT count(*) FROM gone
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """`statement` does one batch: of at most `:batch` rows that are past `:kept`; it counts them."""
+
+    name: str
+    statement: TextClause
+    kept: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What a job did, in all its batches."""
+
+    name: str
+    rows: int
+
+
+def jobs(settings: Settings) -> tuple[Job, ...]:
+    """All of them, in the order in which they run."""
+    session = settings.session
+    return (
+        Job(name="sessions", statement=SESSIONS, kept=session.retention),
+        Job(name="addresses and user agents", statement=CLIENTS, kept=session.client_retention),
+        Job(name="e-mail verifications", statement=VERIFICATIONS, kept=timedelta()),
+        Job(name="audit events", statement=AUDIT_EVENTS, kept=session.audit_retention),
+    )
+
+
+def clean_up(engine: Engine, settings: Settings, *, batch: int = BATCH) -> Iterator[Cleaned]:
+    """Each job as it is done."""
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    for job in jobs(settings):
+        parameters = {"kept": job.kept, "batch": batch}
+        rows = 0
+        with autocommit.connect() as connection:
+            while done := connection.scalar(job.statement, parameters) or 0:
+                rows += done
+        yield Cleaned(name=job.name, rows=rows)
