@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, relationship
 
+from holdfast.versioned import Versioned
 from marketplace.entities.declarative import Entity, Key
 
 if TYPE_CHECKING:
     from marketplace.entities.subcategory import Subcategory
 
 
-class Category(Entity):
+class Category(Versioned, Entity):
     """Holds subcategories, never products themselves."""
 
     __tablename__ = "categories"
