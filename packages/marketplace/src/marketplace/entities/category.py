@@ -21,7 +21,10 @@ class Category(Versioned, Entity):
     name: Mapped[str]
 
     subcategories: Mapped[list["Subcategory"]] = relationship(
-        back_populates="category", order_by="Subcategory.name", lazy="raise_on_sql"
+        back_populates="category",
+        order_by="Subcategory.name",
+        passive_deletes="all",  # nothing: ON DELETE RESTRICT keeps a category that holds some
+        lazy="raise_on_sql",
     )
 
     __table_args__ = (UniqueConstraint("name"),)
