@@ -61,13 +61,11 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
     try:
         await driver.set_autocommit(True)
         yield driver
-<<<<<<< HEAD
         await driver.set_autocommit(False)
     except BaseException:
         await greenlet_spawn(pooled.invalidate)
         raise
     await greenlet_spawn(pooled.close)
-=======
 
 
 async def driver_of(session: AsyncSession) -> Connection:
@@ -85,4 +83,3 @@ def sessions_of_app(request: Request) -> async_sessionmaker[AsyncSession]:
 
 
 Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(sessions_of_app)]
->>>>>>> 0b164d7 (wip: catalogue and orders)

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from marketplace.accounts.principal import NOT_ALLOWED, Principal, require_role
+from marketplace.accounts.principal import Principal, require_role
+from marketplace.accounts.problems import InvalidAccessToken, RoleNotAllowed
 from marketplace.catalog.problems import NotYourVendor, VersionMismatch, VersionRequired
 from marketplace.entities import Role
 from marketplace.problems import InvalidRequest
@@ -12,6 +13,6 @@ from marketplace.problems import InvalidRequest
 Admin = Annotated[Principal, Depends(require_role(Role.ADMIN))]
 Editor = Annotated[Principal, Depends(require_role(Role.VENDOR, Role.ADMIN))]
 
-BY_ADMIN = (*NOT_ALLOWED, InvalidRequest)
+BY_ADMIN = (InvalidAccessToken, RoleNotAllowed, InvalidRequest)
 BY_EDITOR = (*BY_ADMIN, NotYourVendor)
 VERSIONED = (VersionRequired, VersionMismatch)

@@ -11,13 +11,8 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from holdfast.versioned import run_unit_async
-from marketplace.accounts.principal import (
-    NOT_ALLOWED,
-    NOT_LOGGED_IN,
-    CurrentPrincipal,
-    Principal,
-    require_role,
-)
+from marketplace.accounts.principal import CurrentPrincipal, Principal, require_role
+from marketplace.accounts.problems import InvalidAccessToken, RoleNotAllowed
 from marketplace.cursors import Cursors, PageRequest, cursors_of
 from marketplace.database import RequestSession, Sessions
 from marketplace.entities import Role
@@ -52,6 +47,7 @@ from marketplace.problems import InvalidCursor, InvalidRequest, documented
 router = APIRouter(tags=["orders"])
 Staff = Annotated[Principal, Depends(require_role(Role.VENDOR))]
 admins_only = Depends(require_role(Role.ADMIN))
+FOR_SOME = (InvalidAccessToken, RoleNotAllowed)
 LISTED = (InvalidCursor, InvalidRequest)
 REPLAYED = {
     "headers": {
@@ -68,7 +64,7 @@ REPLAYED = {
     status_code=checkout.CREATED,
     response_model=PlacedOrder,
     responses=documented(
-        *NOT_LOGGED_IN,
+        InvalidAccessToken,
         IdempotencyKeyMissing,
         IdempotencyKeyReused,
         RequestInFlight,
@@ -99,7 +95,7 @@ async def check_out(
     return JSONResponse(answer.body, answer.status, headers)
 
 
-@router.get("/orders", responses=documented(*NOT_LOGGED_IN, *LISTED))
+@router.get("/orders", responses=documented(InvalidAccessToken, *LISTED))
 async def list_my_orders(
     session: RequestSession,
     principal: CurrentPrincipal,
@@ -111,7 +107,7 @@ async def list_my_orders(
 
 
 @router.get(
-    "/orders/{order_id}", responses=documented(*NOT_LOGGED_IN, OrderNotFound, InvalidRequest)
+    "/orders/{order_id}", responses=documented(InvalidAccessToken, OrderNotFound, InvalidRequest)
 )
 async def get_order(
     session: RequestSession, principal: CurrentPrincipal, order_id: UUID
@@ -122,7 +118,7 @@ async def get_order(
 
 @router.post(
     "/orders/{order_id}/transitions",
-    responses=documented(*NOT_LOGGED_IN, OrderNotFound, IllegalTransition, InvalidRequest),
+    responses=documented(InvalidAccessToken, OrderNotFound, IllegalTransition, InvalidRequest),
 )
 async def move_order(
     sessions: Sessions, principal: CurrentPrincipal, order_id: UUID, transition: Transition
@@ -134,7 +130,7 @@ async def move_order(
         return await service.get(session, principal, order_id=order_id)
 
 
-@router.get("/vendor/orders", responses=documented(*NOT_ALLOWED, *LISTED))
+@router.get("/vendor/orders", responses=documented(*FOR_SOME, *LISTED))
 async def list_vendor_orders(
     session: RequestSession,
     principal: Staff,
@@ -146,9 +142,7 @@ async def list_vendor_orders(
     return await service.list_for_vendor(session, principal.vendor_id, page=page, cursors=cursors)
 
 
-@router.get(
-    "/admin/orders", dependencies=[admins_only], responses=documented(*NOT_ALLOWED, *LISTED)
-)
+@router.get("/admin/orders", dependencies=[admins_only], responses=documented(*FOR_SOME, *LISTED))
 async def list_all_orders(
     session: RequestSession,
     filters: Annotated[AllOrdersFilters, Query()],
@@ -161,7 +155,7 @@ async def list_all_orders(
 @router.get(
     "/admin/pending-payments",
     dependencies=[admins_only],
-    responses=documented(*NOT_ALLOWED, *LISTED),
+    responses=documented(*FOR_SOME, *LISTED),
 )
 async def list_pending_payments(
     session: RequestSession,
