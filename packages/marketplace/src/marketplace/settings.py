@@ -32,7 +32,7 @@ NEEDED_IN_PRODUCTION = (
     "database_url",
     "server_key",
     "cursor_key",
-    "payment_webhook_secret",
+    "payment_webhook_key",
     "mail_url",
 )
 
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     # `marketplace up` keeps one beside the data folder.
     server_key: SecretStr = Field(default_factory=_made_up, min_length=32)
     # Signs what the payment provider tells us; as above.
-    payment_webhook_secret: SecretStr = Field(default_factory=_made_up, min_length=32)
+    payment_webhook_key: SecretStr = Field(default_factory=_made_up, min_length=32)
     # How many proxies of ours stand before us: each appends to X-Forwarded-For. 0: nobody is believed.
     trusted_proxies: int = Field(default=0, ge=0)
     verification_lifetime: Duration = timedelta(days=1)
