@@ -13,6 +13,7 @@ from marketplace.entities import (
     Category,
     Entity,
     Order,
+    OrderEvent,
     OrderLine,
     OrderStatus,
     PaymentStatus,
@@ -50,6 +51,7 @@ WHOLE_SHOP = {
     Variant.__tablename__: 126,
     Order.__tablename__: 7,
     OrderLine.__tablename__: 24,
+    OrderEvent.__tablename__: 23,
 }
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, distinct, func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import selectinload, with_loader_criteria
 
 from marketplace.cursors import PageRequest, Position
@@ -49,7 +49,8 @@ def pending_payments(page: PageRequest, *, after: Position | None) -> Select[Ord
 def vendor_order_ids(vendor_id: UUID, page: PageRequest, *, after: Position | None) -> Select[UUID]:
     """The orders with a line of this vendor, the newest first (their ids say when), and one more."""
     query = (
-        select(distinct(OrderLine.order_id))
+        select(OrderLine.order_id)
+        .distinct()
         .where(OrderLine.vendor_id == vendor_id)
         .order_by(OrderLine.order_id.desc())
         .limit(page.limit + 1)
