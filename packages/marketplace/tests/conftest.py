@@ -85,9 +85,15 @@ def data_dir() -> Iterator[Path]:
 
 
 @pytest.fixture
-def api(shop: Engine) -> Iterator[httpx.Client]:
+def settings() -> dict[str, object]:
+    """What a module sets otherwise than all others, for `api`."""
+    return {}
+
+
+@pytest.fixture
+def api(shop: Engine, settings: dict[str, object]) -> Iterator[httpx.Client]:
     """The API on the database of `shop`, served over HTTP."""
-    with serving(shop) as client:
+    with serving(shop, **settings) as client:
         yield client
 
 

@@ -13,6 +13,7 @@ from marketplace.entities import (
     Category,
     Entity,
     Order,
+    OrderEvent,
     OrderLine,
     OrderStatus,
     PaymentStatus,
@@ -32,11 +33,13 @@ END_WAITING = """
 
 
 def counts(engine: Engine) -> dict[str, int]:
+    """The rows of each table that has any."""
     with Session(engine) as session:
-        return {
+        rows = {
             name: session.scalar(select(func.count()).select_from(table)) or 0
             for name, table in Entity.metadata.tables.items()
         }
+    return {name: count for name, count in rows.items() if count}
 
 
 WHOLE_SHOP = {
@@ -48,7 +51,7 @@ WHOLE_SHOP = {
     Variant.__tablename__: 126,
     Order.__tablename__: 7,
     OrderLine.__tablename__: 24,
-    "sessions": 0,
+    OrderEvent.__tablename__: 23,
 }
 
 
@@ -77,7 +80,7 @@ def test_a_start_that_dies_half_way_leaves_nothing(migrated: Engine) -> None:
         wait_until_waiting(url)
         killer.execute(END_WAITING)
         assert isinstance(half.exception(LIMIT), OperationalError)
-    assert counts(migrated) == dict.fromkeys(WHOLE_SHOP, 0)
+    assert counts(migrated) == {}
     with Session(migrated) as session:
         assert load_demo_data(session) is True
     assert counts(migrated) == WHOLE_SHOP
@@ -89,7 +92,7 @@ def test_a_shop_in_use_is_left_alone(migrated: Engine) -> None:
         session.add(User(email="real@example.org", password_hash="-"))
         session.commit()
         assert load_demo_data(session) is False
-    assert counts(migrated) == dict.fromkeys(WHOLE_SHOP, 0) | {"users": 1}
+    assert counts(migrated) == {"users": 1}
 
 
 def test_it_is_the_same_everywhere(shop: Engine) -> None:

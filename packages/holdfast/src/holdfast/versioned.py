@@ -1,14 +1,45 @@
-"""Optimistic locking: an entity whose stale edit raises `sqlalchemy.orm.exc.StaleDataError`.
+"""Optimistic locking: an entity whose stale edit raises `sqlalchemy.orm.exc.StaleDataError`, and
+`run_unit`, which runs a whole unit of work again when it lost a race.
 
 Rests on SQLAlchemy's `version_id_col`: each UPDATE and DELETE of the unit of work says
 `WHERE version = <the version that was read>` and raises where no row is left to match.
 A bulk `update()` neither checks nor counts: there, write `version = version + 1` where it is meant.
 """
 
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from holdfast.observe.sqlstate import sqlstate
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+AnySession = TypeVar("AnySession", bound=Session)
+AnyAsyncSession = TypeVar("AnyAsyncSession", bound=AsyncSession)
+
+# The manual, "Serialization Failure Handling": all of these say "try the transaction again".
+SERIALIZATION_FAILURE = "40001"  # REPEATABLE READ and SERIALIZABLE: somebody else wrote it first
+DEADLOCK_DETECTED = "40P01"
+LOCK_NOT_AVAILABLE = "55P03"  # lock_timeout ended, or NOWAIT found it taken
+RETRIED = frozenset({SERIALIZATION_FAILURE, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE})
+
+ATTEMPTS = 3
+FIRST_PAUSE = 0.02  # seconds; full jitter: anything between nothing and this, doubled each time
+LONGEST_PAUSE = 0.5
 
 
 class Versioned:
@@ -20,3 +51,78 @@ class Versioned:
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805  # SQLAlchemy gives the class
         return {"version_id_col": cls.version}
+
+
+def run_unit(
+    work: Callable[[AnySession], T],
+    *,
+    sessions: sessionmaker[AnySession],
+    after_commit: Callable[[T], object] | None = None,
+    attempts: int = ATTEMPTS,
+) -> T:
+    """Runs `work` in a transaction and commits; all of it again, at most `attempts` times in all,
+    while it raises a lost race (`is_lost_race`). Any other error, and the last one, is raised as it is.
+
+    Each time `work` gets a fresh session, and nothing else is kept: what it read is read again. It
+    must leave no trace but in that session: mail, payments, messages and caches belong into
+    `after_commit`, which gets the result once, after the commit, and is never repeated.
+    """
+    result: T = Retrying(**_policy(attempts))(_commit, work, sessions)
+    if after_commit is not None:
+        after_commit(result)
+    return result
+
+
+async def run_unit_async(
+    work: Callable[[AnyAsyncSession], Awaitable[T]],
+    *,
+    sessions: async_sessionmaker[AnyAsyncSession],
+    after_commit: Callable[[T], Awaitable[object]] | None = None,
+    attempts: int = ATTEMPTS,
+) -> T:
+    """`run_unit` for an event loop."""
+    result: T = await AsyncRetrying(**_policy(attempts))(_commit_async, work, sessions)
+    if after_commit is not None:
+        await after_commit(result)
+    return result
+
+
+def is_lost_race(error: BaseException) -> bool:
+    """Whether the same work may succeed if it is all done again.
+
+    Of errors from the server only its SQLSTATE is looked at. A connection that broke is none of
+    them: whether its COMMIT took effect is not known.
+    """
+    return isinstance(error, StaleDataError) or sqlstate(error) in RETRIED
+
+
+def _commit(work: Callable[[AnySession], T], sessions: sessionmaker[AnySession]) -> T:
+    with sessions.begin() as session:
+        return work(session)
+
+
+async def _commit_async(
+    work: Callable[[AnyAsyncSession], Awaitable[T]], sessions: async_sessionmaker[AnyAsyncSession]
+) -> T:
+    async with sessions.begin() as session:
+        return await work(session)
+
+
+def _policy(attempts: int) -> dict[str, Any]:
+    return {
+        "retry": retry_if_exception(is_lost_race),
+        "stop": stop_after_attempt(attempts),
+        "wait": wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
+        "before_sleep": _log,
+        "reraise": True,
+    }
+
+
+def _log(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.info(
+        "attempt %d lost a race (%s): again in %.0f ms",
+        state.attempt_number,
+        (error and sqlstate(error)) or type(error).__name__,
+        1000 * state.upcoming_sleep,
+    )

@@ -14,10 +14,10 @@ from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.catalog import routes as catalog
-from marketplace.cursors import Cursors
 from marketplace.database import driver_connection, open_engine, sessions_of
 from marketplace.errors import NoDatabase
 from marketplace.logs import RequestLog, configure_logs
+from marketplace.orders import routes as orders
 from marketplace.request_limits import RequestSizeLimit
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
 
@@ -53,18 +53,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestSizeLimit, limit=settings.max_request_bytes)
     app.add_middleware(RequestLog)
     app.state.database_url = sqlalchemy_url(settings.database_url)
+    app.state.settings = settings
     app.state.metrics = measured
     app.state.accounts = open_accounts(settings, metrics=measured)
     app.state.revisions = schema.known_revisions()
-    app.state.product_cursors = Cursors(
-        key=settings.cursor_key.get_secret_value(), pages="products"
-    )
     problems.answer_with_problems(app)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(accounts.router)
     app.include_router(admin_routes.router)
     app.include_router(catalog.router)
+    app.include_router(orders.router)
     return app
 
 

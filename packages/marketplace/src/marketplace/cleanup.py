@@ -62,6 +62,17 @@ AUDIT_EVENTS = text("""
     SELECT count(*) FROM gone
 """)
 
+IDEMPOTENCY_KEYS = text("""
+    WITH due AS (
+        SELECT user_id, key FROM idempotency_keys WHERE expires_at < now() - :kept
+        ORDER BY expires_at LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM idempotency_keys AS known USING due
+        WHERE known.user_id = due.user_id AND known.key = due.key RETURNING 1
+    )
+    SELECT count(*) FROM gone
+""")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -87,6 +98,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
         Job(name="sessions", statement=SESSIONS, kept=session.retention),
         Job(name="addresses and user agents", statement=CLIENTS, kept=session.client_retention),
         Job(name="e-mail verifications", statement=VERIFICATIONS, kept=timedelta()),
+        Job(name="idempotency keys", statement=IDEMPOTENCY_KEYS, kept=timedelta()),
         Job(name="audit events", statement=AUDIT_EVENTS, kept=session.audit_retention),
     )
 

@@ -66,3 +66,20 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
         await greenlet_spawn(pooled.invalidate)
         raise
     await greenlet_spawn(pooled.close)
+
+
+async def driver_of(session: AsyncSession) -> Connection:
+    """psycopg's own connection in the transaction of a session: commit and roll back the session."""
+    proxied = await (await session.connection()).get_raw_connection()
+    driver = proxied.driver_connection
+    assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
+    return driver
+
+
+def sessions_of_app(request: Request) -> async_sessionmaker[AsyncSession]:
+    """For a unit of work that may have to begin again: each attempt has a session of its own."""
+    sessions: async_sessionmaker[AsyncSession] = request.app.state.sessions
+    return sessions
+
+
+Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(sessions_of_app)]

@@ -1,5 +1,6 @@
 """A small shop to try things on: the same on every machine, keys included; loaded at most once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -12,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from marketplace.entities import (
     Category,
+    Machine,
     Order,
+    OrderEvent,
     OrderLine,
     OrderStatus,
     PaymentStatus,
@@ -71,16 +74,20 @@ SHELVES = (
     Shelf(category="Paper", name="Pens", noun="Pen", price=1200, variants=("fine", "broad")),
 )
 
+SHORT = ("Mug", "Pen")  # so that the low-stock page has something to show
+RUNS_LOW = 8
+
 CUSTOMERS = {"customer@example.com": "+4930901820001", "customer2@example.com": "+4930901820002"}
 
-ORDERS = (
-    (OrderStatus.PENDING, PaymentStatus.PENDING),
-    (OrderStatus.PENDING, PaymentStatus.FAILED),
-    (OrderStatus.CONFIRMED, PaymentStatus.PAID),
-    (OrderStatus.SHIPPED, PaymentStatus.PAID),
-    (OrderStatus.DELIVERED, PaymentStatus.PAID),
-    (OrderStatus.CANCELLED, PaymentStatus.FAILED),
-    (OrderStatus.CANCELLED, PaymentStatus.REFUNDED),
+# The way of each order, as its events tell it; it begins as pending in both.
+ORDERS: tuple[tuple[OrderStatus | PaymentStatus, ...], ...] = (
+    (),
+    (PaymentStatus.FAILED,),
+    (PaymentStatus.PAID, OrderStatus.CONFIRMED),
+    (PaymentStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHIPPED),
+    (PaymentStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED),
+    (PaymentStatus.FAILED, OrderStatus.CANCELLED),
+    (PaymentStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.CANCELLED, PaymentStatus.REFUNDED),
 )
 
 SERIALIZE = text("SELECT pg_advisory_xact_lock(hashtext('marketplace demo data'))")
@@ -147,7 +154,7 @@ def _product(shelf: Shelf, *, subcategory: Subcategory, vendor: Vendor, line: st
             name=kind,
             price=price + price // 4 * number,
             currency=CURRENCY,
-            stock=(len(name) * 7 + number * 11) % 40,
+            stock=(len(name) * 7 + number * 11) % (RUNS_LOW if shelf.noun in SHORT else 40),
         )
         for number, kind in enumerate(shelf.variants)
     ]
@@ -196,11 +203,10 @@ def _orders(customers: list[User], products: list[Product]) -> list[Order]:
         _order(
             number,
             ordered_by=customers[number % len(customers)],
-            status=status,
-            payment_status=payment_status,
+            way=way,
             variants=[product.variants[0] for product in products[number :: 17 + number]],
         )
-        for number, (status, payment_status) in enumerate(ORDERS)
+        for number, way in enumerate(ORDERS)
     ]
 
 
@@ -208,8 +214,7 @@ def _order(
     number: int,
     *,
     ordered_by: User,
-    status: OrderStatus,
-    payment_status: PaymentStatus,
+    way: tuple[OrderStatus | PaymentStatus, ...],
     variants: list[Variant],
 ) -> Order:
     ordered_at = OPENING_DAY + timedelta(days=1 + number, hours=number)
@@ -218,15 +223,38 @@ def _order(
     return Order(
         id=demo_id(f"order {number}", at=ordered_at),
         ordered_by=ordered_by,
-        status=status,
-        payment_status=payment_status,
+        status=[OrderStatus.PENDING, *(to for to in way if isinstance(to, OrderStatus))][-1],
+        payment_status=[
+            PaymentStatus.PENDING,
+            *(to for to in way if isinstance(to, PaymentStatus)),
+        ][-1],
         currency=CURRENCY,
         subtotal=subtotal,
         shipping=SHIPPING,
         total=subtotal + SHIPPING,
         created_at=ordered_at,
         lines=lines,
+        events=list(_events(number, way=way, ordered_at=ordered_at)),
     )
+
+
+def _events(
+    number: int, *, way: tuple[OrderStatus | PaymentStatus, ...], ordered_at: datetime
+) -> Iterator[OrderEvent]:
+    """An hour between one and the next."""
+    before: dict[Machine, str] = {Machine.PAYMENT_STATUS: PaymentStatus.PENDING}
+    for hour, to in enumerate((OrderStatus.PENDING, *way)):
+        machine = Machine.STATUS if isinstance(to, OrderStatus) else Machine.PAYMENT_STATUS
+        moment = ordered_at + timedelta(hours=hour)
+        yield OrderEvent(
+            id=demo_id(f"order {number}, hour {hour}", at=moment),
+            machine=machine,
+            from_state=before.get(machine),
+            to_state=to,
+            reason="requested" if hour else "checkout",
+            occurred_at=moment,
+        )
+        before[machine] = to
 
 
 def _line(variant: Variant, *, line_number: int) -> OrderLine:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, ClassVar
-from uuid import UUID
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
@@ -36,7 +35,9 @@ class Fault(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """The body of every answer from 400 upwards."""
+    """The body of every answer from 400 upwards. Some codes come with members of their own."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: str = "about:blank"
     title: str
@@ -61,6 +62,11 @@ class Problem(Exception):
         """What the answer says in its headers."""
         return {}
 
+    @property
+    def members(self) -> dict[str, Any]:
+        """What the body says besides, for a program (RFC 9457 §3.2)."""
+        return {}
+
 
 @dataclass(kw_only=True, eq=False)
 class InvalidRequest(Problem):
@@ -69,16 +75,6 @@ class InvalidRequest(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "invalid_request"
     detail = "The request is not valid: see errors."
-
-
-@dataclass(kw_only=True, eq=False)
-class ProductNotFound(Problem):
-    """No product has this id."""
-
-    product_id: UUID
-    status = HTTPStatus.NOT_FOUND
-    code = "product_not_found"
-    detail = "There is no product {product_id}."
 
 
 @dataclass(kw_only=True, eq=False)
@@ -173,6 +169,7 @@ def _details(problem: Problem, *, errors: list[Fault] | None = None) -> ProblemD
         code=problem.code,
         detail=str(problem),
         errors=errors,
+        **problem.members,
     )
 
 

@@ -28,7 +28,13 @@ from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
 
 PREFIX = "MARKETPLACE_"
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
-NEEDED_IN_PRODUCTION = ("database_url", "server_key", "cursor_key", "mail_url")
+NEEDED_IN_PRODUCTION = (
+    "database_url",
+    "server_key",
+    "cursor_key",
+    "payment_webhook_key",
+    "mail_url",
+)
 
 
 class Profile(StrEnum):
@@ -162,6 +168,8 @@ class Settings(BaseSettings):
     # Every token is made with it: another key ends every session. As above, except that
     # `marketplace up` keeps one beside the data folder.
     server_key: SecretStr = Field(default_factory=_made_up, min_length=32)
+    # Signs what the payment provider tells us; as above.
+    payment_webhook_key: SecretStr = Field(default_factory=_made_up, min_length=32)
     # How many proxies of ours stand before us: each appends to X-Forwarded-For. 0: nobody is believed.
     trusted_proxies: int = Field(default=0, ge=0)
     verification_lifetime: Duration = timedelta(days=1)

@@ -244,4 +244,6 @@ def test_the_files_are_in_order() -> None:
         "2026_01_19_add_version_columns.py",
         "2026_01_26_add_session_entity.py",
         "2026_02_02_add_accounts.py",
+        "2026_02_09_add_archiving.py",
+        "2026_02_16_add_checkout.py",
     ]

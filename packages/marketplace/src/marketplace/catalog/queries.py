@@ -1,23 +1,21 @@
-"""The SELECTs of the catalogue."""
+"""The SELECTs of the catalogue. What is archived is in none of them."""
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 
-from marketplace.catalog.schemas import ProductFilters
+from marketplace.catalog.schemas import LowStockFilters, ProductFilters
 from marketplace.cursors import Position
-from marketplace.entities import Product
+from marketplace.entities import Product, Variant
+
+LIVE = Product.archived_at.is_(None)
 
 
 def product_page(filters: ProductFilters, *, after: Position | None) -> Select[Product]:
     """The page of `filters` after a position, and one row more: whether there is a next page."""
-    query = (
-        select(Product)
-        .options(joinedload(Product.vendor), joinedload(Product.subcategory))
-        .order_by(Product.name, Product.id)
-        .limit(filters.limit + 1)
-    )
+    query = _summaries().order_by(Product.name, Product.id).limit(filters.limit + 1)
     if filters.q is not None:
         query = query.where(Product.name.startswith(filters.q, autoescape=True))
     if filters.vendor is not None:
@@ -29,14 +27,33 @@ def product_page(filters: ProductFilters, *, after: Position | None) -> Select[P
     return query
 
 
+def low_stock_page(filters: LowStockFilters, *, after: Position | None) -> Select[Product]:
+    """What runs low, the lowest first, and one row more."""
+    query = (
+        _summaries()
+        .where(Product.stock <= filters.at_most)
+        .order_by(Product.stock, Product.id)
+        .limit(filters.limit + 1)
+    )
+    if filters.vendor is not None:
+        query = query.where(Product.vendor_id == filters.vendor)
+    if after is not None:
+        query = query.where(tuple_(Product.stock, Product.id) > (int(after.value), after.key))
+    return query
+
+
 def product_with_variants(product_id: UUID) -> Select[Product]:
     """One product, or no row."""
     return (
-        select(Product)
-        .options(
-            joinedload(Product.vendor),
-            joinedload(Product.subcategory),
-            selectinload(Product.variants),
-        )
+        _summaries()
+        .options(selectinload(Product.variants.and_(Variant.archived_at.is_(None))))
         .where(Product.id == product_id)
+    )
+
+
+def _summaries() -> Select[Any]:
+    return (
+        select(Product)
+        .options(joinedload(Product.vendor), joinedload(Product.subcategory))
+        .where(LIVE)
     )

@@ -1,40 +1,69 @@
 """What the catalogue takes and gives over HTTP.
 
-Stock is in none of it: these answers will carry an ETag made from `version`, which counts edits and
-not sales, so a number that changes with each sale must not be under that tag.
+Stock is in none of the answers that carry an ETag: the tag is made from `version`, which counts edits
+and not sales, so a number that changes with each sale must not be under it.
 """
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from marketplace.catalog.stock import LOW_STOCK
+from marketplace.cursors import PageRequest
+from marketplace.entities import AdjustmentReason
 
 Price = Annotated[int, Field(description="In minor units of the currency: 1999 is 19.99 EUR.")]
 Currency = Annotated[str, Field(description="ISO 4217", examples=["EUR"])]
 
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL has no such character
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
+Description = Annotated[str, StringConstraints(max_length=10_000, pattern=NO_NUL)]
+Note = Annotated[str, StringConstraints(max_length=500, pattern=NO_NUL)]
+Sku = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
+AskedPrice = Annotated[int, Field(ge=0, le=10**12, description="In minor units of the currency.")]
+AskedCurrency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
-class ProductFilters(BaseModel):
+
+class ProductFilters(PageRequest):
     """Which products, and which page of them."""
-
-    model_config = ConfigDict(extra="forbid")
 
     q: str | None = Field(
         default=None,
         min_length=1,
         max_length=200,
-        pattern=r"^[^\x00]+$",  # PostgreSQL has no such character
+        pattern=NO_NUL,
         description="How the name begins, in the case given.",
     )
     vendor: UUID | None = None
     subcategory: UUID | None = None
-    limit: int = Field(default=20, ge=1, le=100)
-    cursor: str | None = Field(
-        default=None, max_length=2000, description="`next_cursor` of the page before."
-    )
+
+
+class LowStockFilters(PageRequest):
+    """Which products run low: all their variants together have `at_most` so much."""
+
+    at_most: int = Field(default=LOW_STOCK, ge=0, le=LOW_STOCK)
+    vendor: UUID | None = Field(default=None, description="For administrators; vendors see theirs.")
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Edit(_Asked):
+    """A part that is left out, or null, stays as it is."""
+
+    version: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**31 - 1,
+        description="What was read; for clients that cannot send If-Match.",
+    )
 
 
 class Named(_Answer):
@@ -42,6 +71,81 @@ class Named(_Answer):
 
     id: UUID
     name: str
+
+
+class VendorDetail(Named):
+    """Somebody who sells."""
+
+    created_at: datetime
+    version: int
+
+
+class VendorPage(_Answer):
+    """Vendors by name."""
+
+    items: list[VendorDetail]
+    next_cursor: str | None
+
+
+class NewVendor(_Asked):
+    """A vendor to be."""
+
+    name: Name
+
+
+class VendorEdit(Edit):
+    """What changes."""
+
+    name: Name | None = None
+
+
+class SubcategoryDetail(Named):
+    """The lower level of the catalogue's two."""
+
+    category_id: UUID
+    version: int
+
+
+class CategoryDetail(Named):
+    """The upper level of the catalogue's two."""
+
+    version: int
+
+
+class CategoryWithSubcategories(CategoryDetail):
+    """A category with all that it holds."""
+
+    subcategories: list[SubcategoryDetail]
+
+
+class Categories(_Answer):
+    """All of them, by name."""
+
+    items: list[CategoryWithSubcategories]
+
+
+class NewCategory(_Asked):
+    """A category to be."""
+
+    name: Name
+
+
+class CategoryEdit(Edit):
+    """What changes."""
+
+    name: Name | None = None
+
+
+class NewSubcategory(NewCategory):
+    """A subcategory to be."""
+
+    category_id: UUID
+
+
+class SubcategoryEdit(CategoryEdit):
+    """What changes."""
+
+    category_id: UUID | None = None
 
 
 class ProductSummary(_Answer):
@@ -62,6 +166,19 @@ class ProductPage(_Answer):
     next_cursor: str | None
 
 
+class LowProduct(ProductSummary):
+    """A product that runs low."""
+
+    stock: int
+
+
+class LowStockPage(_Answer):
+    """Products by stock, the lowest first; `next_cursor` is null on the last page."""
+
+    items: list[LowProduct]
+    next_cursor: str | None
+
+
 class VariantDetail(_Answer):
     """What can be bought."""
 
@@ -79,3 +196,67 @@ class ProductDetail(ProductSummary):
     description: str
     version: int
     variants: list[VariantDetail]
+
+
+class NewProduct(_Asked):
+    """A product to be. A vendor's own, where no vendor is named."""
+
+    vendor_id: UUID | None = None
+    subcategory_id: UUID
+    name: Name
+    description: Description = ""
+    price: AskedPrice
+    currency: AskedCurrency
+
+
+class ProductEdit(Edit):
+    """What changes."""
+
+    subcategory_id: UUID | None = None
+    name: Name | None = None
+    description: Description | None = None
+    price: AskedPrice | None = None
+    currency: AskedCurrency | None = None
+
+
+class NewVariant(_Asked):
+    """A variant to be. Its stock is none: adjust it."""
+
+    sku: Sku
+    name: Name
+    price: AskedPrice
+    currency: AskedCurrency
+
+
+class VariantEdit(Edit):
+    """What changes; never its stock."""
+
+    sku: Sku | None = None
+    name: Name | None = None
+    price: AskedPrice | None = None
+    currency: AskedCurrency | None = None
+
+
+class Availability(_Answer):
+    """What can be sold at this moment; it may be gone in the next."""
+
+    variant_id: UUID
+    available: int
+
+
+def _not_zero(delta: int) -> int:
+    if delta == 0:
+        raise ValueError("must not be zero")
+    return delta
+
+
+class Adjustment(_Asked):
+    """How stock moved, and why."""
+
+    delta: Annotated[
+        int,
+        Field(ge=-1_000_000, le=1_000_000, json_schema_extra={"not": {"const": 0}}),
+        AfterValidator(_not_zero),
+    ]
+    reason: AdjustmentReason
+    note: Note = ""

@@ -13,12 +13,12 @@ import click
 
 from holdfast.errors import HoldfastError
 
-VERBS = ("up", "cleanup", "demo")
+VERBS = ("up", "cleanup", "expire-orders", "demo", "openapi")
 INTERRUPTED = 130
 
 
 class Verbs(click.Group):
-    """Finds a verb in its module: `marketplace.cli.up` has the command `up`."""
+    """Finds a verb in its module: `marketplace.cli.expire_orders` has `expire-orders`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs, in the order in which one meets them."""
@@ -28,8 +28,9 @@ class Verbs(click.Group):
         """Import the verb's module."""
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"marketplace.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"marketplace.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
 

@@ -4,29 +4,40 @@ from marketplace.entities.audit_event import AuditedAction, AuditEvent
 from marketplace.entities.category import Category
 from marketplace.entities.declarative import Entity
 from marketplace.entities.email_verification import EmailVerification
+from marketplace.entities.idempotency_key import IdempotencyKey
 from marketplace.entities.order import Order, OrderStatus, PaymentStatus
+from marketplace.entities.order_event import Machine, OrderEvent
 from marketplace.entities.order_line import OrderLine
+from marketplace.entities.payment_event import PaymentEvent, PaymentEventKind
 from marketplace.entities.product import Product
 from marketplace.entities.session import EndReason, Session
+from marketplace.entities.stock_adjustment import AdjustmentReason, StockAdjustment
 from marketplace.entities.subcategory import Subcategory
 from marketplace.entities.user import Role, User
 from marketplace.entities.variant import Variant
 from marketplace.entities.vendor import Vendor
 
 __all__ = [
+    "AdjustmentReason",
     "AuditEvent",
     "AuditedAction",
     "Category",
     "EmailVerification",
     "EndReason",
     "Entity",
+    "IdempotencyKey",
+    "Machine",
     "Order",
+    "OrderEvent",
     "OrderLine",
     "OrderStatus",
+    "PaymentEvent",
+    "PaymentEventKind",
     "PaymentStatus",
     "Product",
     "Role",
     "Session",
+    "StockAdjustment",
     "Subcategory",
     "User",
     "Variant",

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, relationship
 
+from holdfast.versioned import Versioned
 from marketplace.entities.declarative import Entity, Key
 
 if TYPE_CHECKING:
     from marketplace.entities.subcategory import Subcategory
 
 
-class Category(Entity):
+class Category(Versioned, Entity):
     """Holds subcategories, never products themselves."""
 
     __tablename__ = "categories"
@@ -20,7 +21,10 @@ class Category(Entity):
     name: Mapped[str]
 
     subcategories: Mapped[list["Subcategory"]] = relationship(
-        back_populates="category", order_by="Subcategory.name", lazy="raise_on_sql"
+        back_populates="category",
+        order_by="Subcategory.name",
+        passive_deletes="all",  # nothing: ON DELETE RESTRICT keeps a category that holds some
+        lazy="raise_on_sql",
     )
 
     __table_args__ = (UniqueConstraint("name"),)

@@ -4,12 +4,13 @@ import enum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from marketplace.entities.declarative import Amount, Currency, Entity, Key, Now, one_of
 
 if TYPE_CHECKING:
+    from marketplace.entities.order_event import OrderEvent
     from marketplace.entities.order_line import OrderLine
     from marketplace.entities.user import User
 
@@ -61,6 +62,12 @@ class Order(Entity):
         lazy="raise_on_sql",
     )
 
+    events: Mapped[list["OrderEvent"]] = relationship(
+        order_by="OrderEvent.id",
+        passive_deletes=True,
+        lazy="raise_on_sql",
+    )
+
     __table_args__ = (
         CheckConstraint("subtotal >= 0", name="subtotal_not_negative"),
         CheckConstraint("shipping >= 0", name="shipping_not_negative"),
@@ -69,4 +76,10 @@ class Order(Entity):
         Index(None, "ordered_by_id", "status"),
         Index(None, "payment_status"),
         Index(None, "created_at"),
+        # The few that may expire; every other order is older than that too.
+        Index(
+            "ix_orders_created_at_pending",
+            "created_at",
+            postgresql_where=text("status = 'pending'"),
+        ),
     )

@@ -1,5 +1,6 @@
 """What a vendor offers; what is actually bought is one of its variants."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Product(Versioned, Entity):
-    """`version` counts edits. `stock` sums up the variants and is no part of an edit."""
+    """`version` counts edits, also of its variants. `stock` sums these up: see `catalog/stock.py`."""
 
     __tablename__ = "products"
 
@@ -33,6 +34,7 @@ class Product(Versioned, Entity):
     price: Mapped[Amount]
     currency: Mapped[Currency]
     created_at: Mapped[Now]
+    archived_at: Mapped[datetime | None]
 
     vendor: Mapped["Vendor"] = relationship(lazy="raise_on_sql")
     subcategory: Mapped["Subcategory"] = relationship(lazy="raise_on_sql")

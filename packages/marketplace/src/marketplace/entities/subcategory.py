@@ -6,13 +6,14 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from holdfast.versioned import Versioned
 from marketplace.entities.declarative import Entity, Key
 
 if TYPE_CHECKING:
     from marketplace.entities.category import Category
 
 
-class Subcategory(Entity):
+class Subcategory(Versioned, Entity):
     """Its name is unique within its category; that key also serves the foreign key."""
 
     __tablename__ = "subcategories"

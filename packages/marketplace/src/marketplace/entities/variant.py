@@ -1,9 +1,10 @@
 """What is bought: one size, colour or kind of a product, with its own price and stock."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from holdfast.versioned import Versioned
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Variant(Versioned, Entity):
-    """`stock` is what can be sold, and no index holds it: a sale stays a HOT update."""
+    """`stock` is what can be sold, and no index holds it: a sale stays a HOT update.
+
+    Archived with its product, so that this row alone says whether it is for sale.
+    """
 
     __tablename__ = "variants"
 
@@ -26,6 +30,7 @@ class Variant(Versioned, Entity):
     currency: Mapped[Currency]
     stock: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[Now]
+    archived_at: Mapped[datetime | None]
 
     product: Mapped["Product"] = relationship(back_populates="variants", lazy="raise_on_sql")
 
@@ -33,6 +38,7 @@ class Variant(Versioned, Entity):
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         CheckConstraint("price >= 0", name="price_not_negative"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_iso_4217"),
-        UniqueConstraint("sku"),
+        # The sku of an archived variant is free again.
+        Index(None, "sku", unique=True, postgresql_where=text("archived_at IS NULL")),
         Index(None, "product_id"),
     )

@@ -1,18 +1,24 @@
 """Somebody who sells on the marketplace."""
 
-from sqlalchemy import UniqueConstraint
+from datetime import datetime
+
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped
 
+from holdfast.versioned import Versioned
 from marketplace.entities.declarative import Entity, Key, Now
 
 
-class Vendor(Entity):
-    """Its staff are the users whose `vendor_id` it is."""
+class Vendor(Versioned, Entity):
+    """Its staff are the users whose `vendor_id` it is. The name of an archived one is free again."""
 
     __tablename__ = "vendors"
 
     id: Mapped[Key]
     name: Mapped[str]
     created_at: Mapped[Now]
+    archived_at: Mapped[datetime | None]
 
-    __table_args__ = (UniqueConstraint("name"),)
+    __table_args__ = (
+        Index(None, "name", unique=True, postgresql_where=text("archived_at IS NULL")),
+    )

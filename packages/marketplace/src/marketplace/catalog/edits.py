@@ -1,0 +1,64 @@
+"""What all edits of the catalogue share: a unit of work that runs again when it lost a race.
+
+That is how If-Match stays true under a race: the loser reads again, finds another version than it
+expected, and says so. SQLAlchemy's `version_id_col` is what makes it lose.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from holdfast.observe.sqlstate import sqlstate
+from holdfast.versioned import Versioned, run_unit_async
+from marketplace.accounts.principal import Principal
+from marketplace.catalog.problems import NameTaken, NotYourVendor, StillInUse
+from marketplace.catalog.schemas import Edit
+from marketplace.entities import Role
+
+UNIQUE_VIOLATION = "23505"
+# ON DELETE RESTRICT: the first up to PostgreSQL 17, the second from 18 on.
+STILL_REFERENCED = frozenset({"23503", "23001"})
+
+T = TypeVar("T")
+
+
+async def saved(
+    sessions: async_sessionmaker[AsyncSession],
+    work: Callable[[AsyncSession], Awaitable[T]],
+    *,
+    unique: str = "name",
+) -> T:
+    """What `work` gives, committed. Raises `NameTaken`, which says that it is `unique`."""
+    try:
+        return await run_unit_async(work, sessions=sessions)
+    except IntegrityError as error:
+        if sqlstate(error) == UNIQUE_VIOLATION:
+            raise NameTaken(what=unique) from error
+        raise
+
+
+async def deleted(
+    sessions: async_sessionmaker[AsyncSession], work: Callable[[AsyncSession], Awaitable[None]]
+) -> None:
+    """Raises `StillInUse`."""
+    try:
+        await run_unit_async(work, sessions=sessions)
+    except IntegrityError as error:
+        if sqlstate(error) in STILL_REFERENCED:
+            raise StillInUse from error
+        raise
+
+
+def apply(entity: Versioned, edit: Edit) -> None:
+    """Sets what the edit names."""
+    for name, value in edit.model_dump(exclude={"version"}, exclude_none=True).items():
+        setattr(entity, name, value)
+
+
+def require_own(principal: Principal, vendor_id: UUID) -> None:
+    """Vendors act for themselves, administrators for all. Raises `NotYourVendor`."""
+    if principal.role is not Role.ADMIN and principal.vendor_id != vendor_id:
+        raise NotYourVendor

@@ -1,0 +1,129 @@
+"""Products: read by all, kept by their vendor."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from marketplace.accounts.principal import Principal
+from marketplace.catalog import archiving, queries
+from marketplace.catalog.categories import hold_subcategory
+from marketplace.catalog.edits import apply, require_own, saved
+from marketplace.catalog.etags import Expected
+from marketplace.catalog.problems import NotYourVendor, ProductNotFound, VendorNotFound
+from marketplace.catalog.schemas import (
+    LowProduct,
+    LowStockFilters,
+    LowStockPage,
+    NewProduct,
+    ProductEdit,
+    ProductFilters,
+    ProductPage,
+    ProductSummary,
+)
+from marketplace.cursors import Cursors, Position
+from marketplace.entities import Product, Role, Vendor
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+async def page(session: AsyncSession, filters: ProductFilters, *, cursors: Cursors) -> ProductPage:
+    """One page. Products that come or go meanwhile neither repeat nor hide any other."""
+    query = queries.product_page(filters, after=cursors.start(filters))
+    products, next_cursor = cursors.cut(
+        list(await session.scalars(query)),
+        limit=filters.limit,
+        position=lambda product: Position(value=product.name, key=product.id),
+    )
+    items = [ProductSummary.model_validate(product) for product in products]
+    return ProductPage(items=items, next_cursor=next_cursor)
+
+
+async def low_stock(
+    session: AsyncSession, filters: LowStockFilters, *, principal: Principal, cursors: Cursors
+) -> LowStockPage:
+    """One page; of a vendor's own for its staff."""
+    if principal.role is not Role.ADMIN:
+        filters = filters.model_copy(update={"vendor": principal.vendor_id})
+    query = queries.low_stock_page(filters, after=cursors.start(filters))
+    products, next_cursor = cursors.cut(
+        list(await session.scalars(query)),
+        limit=filters.limit,
+        position=lambda product: Position(value=str(product.stock), key=product.id),
+    )
+    items = [LowProduct.model_validate(product) for product in products]
+    return LowStockPage(items=items, next_cursor=next_cursor)
+
+
+async def get(session: AsyncSession, product_id: UUID) -> Product:
+    """With vendor, subcategory and variants. Raises `ProductNotFound`."""
+    product = await session.scalar(queries.product_with_variants(product_id))
+    if product is None:
+        raise ProductNotFound(product_id=product_id)
+    return product
+
+
+async def create(sessions: Sessions, new: NewProduct, *, principal: Principal) -> UUID:
+    """Raises `NotYourVendor`, `VendorNotFound` or `SubcategoryNotFound`."""
+    vendor_id = new.vendor_id or principal.vendor_id
+    if vendor_id is None:  # an administrator has none
+        raise NotYourVendor
+    require_own(principal, vendor_id)
+
+    async def work(session: AsyncSession) -> UUID:
+        # Until the commit nobody archives it.
+        vendor = await session.get(Vendor, vendor_id, with_for_update={"read": True})
+        if vendor is None or vendor.archived_at is not None:
+            raise VendorNotFound(vendor_id=vendor_id)
+        await hold_subcategory(session, new.subcategory_id)
+        product = Product(**new.model_dump() | {"vendor_id": vendor_id})
+        session.add(product)
+        await session.flush()
+        return product.id
+
+    return await saved(sessions, work)
+
+
+async def edit(
+    sessions: Sessions,
+    product_id: UUID,
+    *,
+    change: ProductEdit,
+    expected: Expected,
+    principal: Principal,
+) -> None:
+    """Raises `ProductNotFound`, `NotYourVendor`, `SubcategoryNotFound` or `VersionMismatch`."""
+
+    async def work(session: AsyncSession) -> None:
+        product = await own(session, product_id, principal=principal)
+        expected.require(product)
+        if change.subcategory_id is not None:
+            await hold_subcategory(session, change.subcategory_id)
+        apply(product, change)
+
+    await saved(sessions, work)
+
+
+async def archive(
+    sessions: Sessions, product_id: UUID, *, expected: Expected, principal: Principal
+) -> None:
+    """With its variants. Raises `ProductNotFound`, `NotYourVendor` or `VersionMismatch`."""
+
+    async def work(session: AsyncSession) -> None:
+        product = await own(session, product_id, principal=principal)
+        expected.require(product)
+        await archiving.archive_product(session, product)
+
+    await saved(sessions, work)
+
+
+async def own(
+    session: AsyncSession, product_id: UUID, *, principal: Principal, lock: bool = False
+) -> Product:
+    """Raises `ProductNotFound` or `NotYourVendor`."""
+    product = await session.get(
+        Product, product_id, with_for_update={"key_share": True} if lock else None
+    )
+    if product is None or product.archived_at is not None:
+        raise ProductNotFound(product_id=product_id)
+    require_own(principal, product.vendor_id)
+    return product

@@ -1,0 +1,121 @@
+"""Products over HTTP."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from marketplace.catalog import products
+from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
+from marketplace.catalog.principals import BY_EDITOR, VERSIONED, Editor
+from marketplace.catalog.problems import ProductNotFound, SubcategoryNotFound, VendorNotFound
+from marketplace.catalog.schemas import (
+    LowStockFilters,
+    LowStockPage,
+    NewProduct,
+    ProductDetail,
+    ProductEdit,
+    ProductFilters,
+    ProductPage,
+)
+from marketplace.cursors import Cursors, cursors_of
+from marketplace.database import RequestSession, Sessions
+from marketplace.problems import InvalidCursor, InvalidRequest, documented
+
+router = APIRouter()
+
+
+@router.get("/products", responses=documented(InvalidCursor, InvalidRequest))
+async def list_products(
+    session: RequestSession,
+    filters: Annotated[ProductFilters, Query()],
+    cursors: Annotated[Cursors, Depends(cursors_of("products"))],
+) -> ProductPage:
+    """Products by name, a page at a time."""
+    return await products.page(session, filters, cursors=cursors)
+
+
+@router.get("/low-stock", responses=documented(*BY_EDITOR, InvalidCursor))
+async def list_low_stock(
+    session: RequestSession,
+    principal: Editor,
+    filters: Annotated[LowStockFilters, Query()],
+    cursors: Annotated[Cursors, Depends(cursors_of("low stock"))],
+) -> LowStockPage:
+    """What runs low, the lowest first: a vendor's own products, or the whole shop's."""
+    return await products.low_stock(session, filters, principal=principal, cursors=cursors)
+
+
+@router.get(
+    "/products/{product_id}",
+    responses=TAGGED | documented(ProductNotFound, InvalidRequest),
+)
+async def get_product(
+    session: RequestSession, product_id: UUID, response: Response
+) -> ProductDetail:
+    """One product with its variants."""
+    return await _detail(session, product_id, response)
+
+
+@router.post(
+    "/products",
+    status_code=201,
+    responses=documented(*BY_EDITOR, VendorNotFound, SubcategoryNotFound),
+)
+async def create_product(
+    sessions: Sessions,
+    session: RequestSession,
+    principal: Editor,
+    new: NewProduct,
+    response: Response,
+) -> ProductDetail:
+    """Put something on sale. Add variants next, and adjust their stock."""
+    product_id = await products.create(sessions, new, principal=principal)
+    return await _detail(session, product_id, response)
+
+
+@router.patch(
+    "/products/{product_id}",
+    responses=TAGGED | documented(*BY_EDITOR, *VERSIONED, ProductNotFound, SubcategoryNotFound),
+)
+async def edit_product(
+    sessions: Sessions,
+    session: RequestSession,
+    principal: Editor,
+    product_id: UUID,
+    change: ProductEdit,
+    response: Response,
+    if_match: IfMatch = None,
+) -> ProductDetail:
+    """Change what is named in the body, if nobody else has changed the product meanwhile."""
+    await products.edit(
+        sessions,
+        product_id,
+        change=change,
+        expected=expected(if_match, principal=principal, body_version=change.version),
+        principal=principal,
+    )
+    return await _detail(session, product_id, response)
+
+
+@router.delete(
+    "/products/{product_id}",
+    status_code=204,
+    responses=documented(*BY_EDITOR, *VERSIONED, ProductNotFound),
+)
+async def archive_product(
+    sessions: Sessions, principal: Editor, product_id: UUID, if_match: IfMatch = None
+) -> None:
+    """Take it off sale, with its variants. Orders keep what they say."""
+    await products.archive(
+        sessions,
+        product_id,
+        expected=expected(if_match, principal=principal),
+        principal=principal,
+    )
+
+
+async def _detail(session: RequestSession, product_id: UUID, response: Response) -> ProductDetail:
+    product = await products.get(session, product_id)
+    tag(response, product)
+    return ProductDetail.model_validate(product)

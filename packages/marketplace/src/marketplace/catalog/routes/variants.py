@@ -1,0 +1,126 @@
+"""Variants over HTTP, and their stock, which is no part of them."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from marketplace.catalog import variants
+from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
+from marketplace.catalog.principals import BY_EDITOR, VERSIONED, Editor
+from marketplace.catalog.problems import (
+    NameTaken,
+    ProductNotFound,
+    StockOutOfRange,
+    VariantNotFound,
+)
+from marketplace.catalog.schemas import (
+    Adjustment,
+    Availability,
+    NewVariant,
+    VariantDetail,
+    VariantEdit,
+)
+from marketplace.database import RequestSession, Sessions
+from marketplace.entities import Variant
+from marketplace.problems import InvalidRequest, documented
+
+router = APIRouter()
+
+
+@router.post(
+    "/products/{product_id}/variants",
+    status_code=201,
+    response_model=VariantDetail,
+    responses=documented(*BY_EDITOR, ProductNotFound, NameTaken),
+)
+async def create_variant(
+    sessions: Sessions,
+    principal: Editor,
+    product_id: UUID,
+    new: NewVariant,
+    response: Response,
+) -> Variant:
+    """One more kind of a product; it has no stock yet."""
+    variant = await variants.create(sessions, product_id, new=new, principal=principal)
+    tag(response, variant)
+    return variant
+
+
+@router.get(
+    "/variants/{variant_id}",
+    response_model=VariantDetail,
+    responses=TAGGED | documented(VariantNotFound, InvalidRequest),
+)
+async def get_variant(session: RequestSession, variant_id: UUID, response: Response) -> Variant:
+    """One variant."""
+    variant = await variants.get(session, variant_id)
+    tag(response, variant)
+    return variant
+
+
+@router.patch(
+    "/variants/{variant_id}",
+    response_model=VariantDetail,
+    responses=TAGGED | documented(*BY_EDITOR, *VERSIONED, VariantNotFound, NameTaken),
+)
+async def edit_variant(
+    sessions: Sessions,
+    principal: Editor,
+    variant_id: UUID,
+    change: VariantEdit,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Variant:
+    """Change what is named in the body, if nobody else has changed the variant meanwhile."""
+    variant = await variants.edit(
+        sessions,
+        variant_id,
+        change=change,
+        expected=expected(if_match, principal=principal, body_version=change.version),
+        principal=principal,
+    )
+    tag(response, variant)
+    return variant
+
+
+@router.delete(
+    "/variants/{variant_id}",
+    status_code=204,
+    responses=documented(*BY_EDITOR, *VERSIONED, VariantNotFound),
+)
+async def archive_variant(
+    sessions: Sessions, principal: Editor, variant_id: UUID, if_match: IfMatch = None
+) -> None:
+    """Take it off sale. Its sku is free again."""
+    await variants.archive(
+        sessions,
+        variant_id,
+        expected=expected(if_match, principal=principal),
+        principal=principal,
+    )
+
+
+@router.get(
+    "/variants/{variant_id}/availability",
+    responses=documented(VariantNotFound, InvalidRequest),
+)
+async def get_availability(
+    session: RequestSession, variant_id: UUID, response: Response
+) -> Availability:
+    """How much can be sold right now. Never cached: each sale changes it, and no edit."""
+    response.headers["Cache-Control"] = "no-store"
+    return await variants.availability(session, variant_id)
+
+
+@router.post(
+    "/variants/{variant_id}/stock-adjustments",
+    status_code=201,
+    responses=documented(*BY_EDITOR, VariantNotFound, StockOutOfRange),
+)
+async def adjust_stock(
+    sessions: Sessions, principal: Editor, variant_id: UUID, adjustment: Adjustment
+) -> Availability:
+    """Goods came, went or were counted: by how much, and why. No If-Match: deltas add up."""
+    return await variants.adjust_stock(
+        sessions, variant_id, adjustment=adjustment, principal=principal
+    )

@@ -1,0 +1,31 @@
+"""What the payment provider told us, each event once."""
+
+import enum
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from marketplace.entities.declarative import Amount, Currency, Entity, Now, one_of
+
+
+class PaymentEventKind(enum.StrEnum):
+    """What happened to the money."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+class PaymentEvent(Entity):
+    """The key is the provider's. `is_applied` is false where the order was already further."""
+
+    __tablename__ = "payment_events"
+
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="RESTRICT"))
+    kind: Mapped[PaymentEventKind] = mapped_column(one_of(PaymentEventKind, name="kind"))
+    amount: Mapped[Amount]
+    currency: Mapped[Currency]
+    is_applied: Mapped[bool]
+    received_at: Mapped[Now]

@@ -1,0 +1,145 @@
+"""An order is placed: in one transaction, with the Idempotency-Key in it, and few ways to the server.
+
+Claim the key; take the stock, in the order of the variants' ids; write order, lines, event and answer
+in one statement; commit. CHECK (stock >= 0) stands behind all of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Json
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from uuid_utils.compat import uuid7
+
+from holdfast.versioned import run_unit_async
+from marketplace.catalog import stock
+from marketplace.database import Connection, driver_of
+from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim
+from marketplace.orders.problems import NotForSale, OutOfStock, SeveralCurrencies, ShortLine
+from marketplace.orders.schemas import Cart, PlacedOrder
+
+SHIPPING = 490
+CREATED = 201
+
+PLACE = """
+    WITH placed AS (
+        INSERT INTO orders (id, ordered_by_id, currency, subtotal, shipping, total, created_at)
+        VALUES (%(id)s, %(user_id)s, %(currency)s, %(subtotal)s, %(shipping)s, %(total)s, %(now)s)),
+    lines AS (
+        INSERT INTO order_lines (order_id, line_number, variant_id, vendor_id, vendor_name,
+                                 product_name, variant_name, sku, unit_price, quantity, total)
+        SELECT %(id)s, line_number, variant_id, vendor_id, vendor_name, product_name, variant_name,
+               sku, unit_price, quantity, unit_price * quantity
+        FROM unnest(%(variant_ids)s::uuid[], %(vendor_ids)s::uuid[], %(vendor_names)s::text[],
+                    %(product_names)s::text[], %(variant_names)s::text[], %(skus)s::text[],
+                    %(unit_prices)s::bigint[], %(quantities)s::int[])
+             WITH ORDINALITY AS line (variant_id, vendor_id, vendor_name, product_name,
+                                      variant_name, sku, unit_price, quantity, line_number)),
+    events AS (
+        INSERT INTO order_events (id, order_id, machine, to_state, reason, actor_id)
+        VALUES (%(event_id)s, %(id)s, 'status', 'pending', 'checkout', %(user_id)s))
+    INSERT INTO idempotency_keys AS known
+        (user_id, key, method, path, fingerprint, status, response, created_at, expires_at)
+    VALUES (%(user_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s, 201, %(response)s,
+            %(now)s, %(expires_at)s)
+    -- Only one that has expired can be in the way: the key is claimed.
+    ON CONFLICT (user_id, key) DO UPDATE
+    SET (method, path, fingerprint, status, response, created_at, expires_at) =
+        (excluded.method, excluded.path, excluded.fingerprint, excluded.status, excluded.response,
+         excluded.created_at, excluded.expires_at)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the client is told, now or again."""
+
+    status: int
+    body: dict[str, Any]
+    is_replay: bool
+
+
+async def check_out(
+    sessions: async_sessionmaker[AsyncSession], cart: Cart, *, request: KeyedRequest
+) -> Answer:
+    """Places the order, or gives the answer of the first time. Raises a problem, having done nothing."""
+    work = partial(_check_out, cart=cart, request=request)
+    return await run_unit_async(work, sessions=sessions)
+
+
+async def _check_out(session: AsyncSession, *, cart: Cart, request: KeyedRequest) -> Answer:
+    connection = await driver_of(session)
+    claimed = await claim(connection, request)
+    if isinstance(claimed, Replay):
+        return Answer(status=claimed.status, body=claimed.response, is_replay=True)
+    quantities = cart.quantities()
+    lines = await stock.take(connection, quantities)
+    await _require_all(connection, lines, quantities=quantities)
+    order = PlacedOrder.of(lines, id=uuid7(), shipping=SHIPPING, created_at=claimed)
+    body = order.model_dump(mode="json")
+    await stock.roll_up_sales(connection, lines)
+    await connection.execute(
+        PLACE, _values(order, lines, request=request, now=claimed, response=body)
+    )
+    return Answer(status=CREATED, body=body, is_replay=False)
+
+
+async def _require_all(
+    connection: Connection, lines: Sequence[stock.Taken], *, quantities: dict[UUID, int]
+) -> None:
+    missing = quantities.keys() - {line.variant_id for line in lines}
+    if missing:
+        there = await stock.available(connection, sorted(missing))
+        if unknown := sorted(missing - there.keys()):
+            raise NotForSale(variant_ids=unknown)
+        raise OutOfStock(
+            lines=[
+                ShortLine(
+                    variant_id=variant_id,
+                    requested=quantities[variant_id],
+                    available=there[variant_id],
+                )
+                for variant_id in sorted(missing)
+            ]
+        )
+    currencies = sorted({line.currency for line in lines})
+    if len(currencies) > 1:
+        raise SeveralCurrencies(currencies=" and ".join(currencies))
+
+
+def _values(
+    order: PlacedOrder,
+    lines: Sequence[stock.Taken],
+    *,
+    request: KeyedRequest,
+    now: datetime,
+    response: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "user_id": request.user_id,
+        "currency": order.currency,
+        "subtotal": order.subtotal,
+        "shipping": order.shipping,
+        "total": order.total,
+        "now": now,
+        "variant_ids": [line.variant_id for line in lines],
+        "vendor_ids": [line.vendor_id for line in lines],
+        "vendor_names": [line.vendor_name for line in lines],
+        "product_names": [line.product_name for line in lines],
+        "variant_names": [line.variant_name for line in lines],
+        "skus": [line.sku for line in lines],
+        "unit_prices": [line.unit_price for line in lines],
+        "quantities": [line.quantity for line in lines],
+        "event_id": uuid7(),
+        "key": request.key,
+        "method": request.method,
+        "path": request.path,
+        "fingerprint": request.fingerprint,
+        "response": Json(response),
+        "expires_at": now + KEPT,
+    }

@@ -1,0 +1,93 @@
+"""Requests that are safe to repeat: the answer is stored by the transaction that it tells of.
+
+draft-ietf-httpapi-idempotency-key-header-07. An answer is kept for a day. Only what was committed is
+kept: a request that failed did nothing, and its key may be used again.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Header
+
+from marketplace.database import Connection
+from marketplace.orders.problems import (
+    IdempotencyKeyMissing,
+    IdempotencyKeyReused,
+    RequestInFlight,
+)
+
+KEPT = timedelta(days=1)
+KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+# Two statements, since the second has to see what the former owner of the lock has committed.
+LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+FIND = """
+    SELECT now(), known.fingerprint, known.status, known.response
+    FROM (SELECT) AS one LEFT JOIN idempotency_keys AS known
+      ON known.user_id = %s AND known.key = %s AND known.expires_at > now()
+"""
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 255 printable ASCII characters; required. The answer is kept for a day.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedRequest:
+    """A request that may come more than once."""
+
+    user_id: UUID
+    key: str
+    method: str
+    path: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What was answered the first time."""
+
+    status: int
+    response: dict[str, Any]
+
+
+def keyed(user_id: UUID, *, key: str | None, method: str, path: str, body: str) -> KeyedRequest:
+    """`body` in its canonical form. Raises `IdempotencyKeyMissing`."""
+    if key is None or not KEY.fullmatch(key):
+        raise IdempotencyKeyMissing
+    return KeyedRequest(
+        user_id=user_id,
+        key=key,
+        method=method,
+        path=path,
+        fingerprint=hashlib.sha256(f"{method}\n{path}\n{body}".encode()).digest(),
+    )
+
+
+async def claim(connection: Connection, request: KeyedRequest) -> Replay | datetime:
+    """The earlier answer, or else the clock of a transaction that has the key for itself.
+
+    Raises `RequestInFlight` at once, never waits; raises `IdempotencyKeyReused`.
+    """
+    async with connection.pipeline():
+        lock = await connection.execute(LOCK, [f"{request.user_id} {request.key}"])
+        found = await connection.execute(FIND, (request.user_id, request.key))
+    if await lock.fetchone() != (True,):
+        raise RequestInFlight
+    row = await found.fetchone()
+    assert row is not None  # noqa: S101  # a LEFT JOIN of one row
+    now, fingerprint, status, response = row
+    if fingerprint is None:
+        moment: datetime = now
+        return moment
+    if fingerprint != request.fingerprint:
+        raise IdempotencyKeyReused
+    return Replay(status=status, response=response)

@@ -1,0 +1,147 @@
+"""What can be wrong with a request about orders."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from marketplace.problems import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortLine:
+    """A line that cannot be had: what was asked for, and what there is."""
+
+    variant_id: UUID
+    requested: int
+    available: int
+
+
+@dataclass(kw_only=True, eq=False)
+class OutOfStock(Problem):
+    """There is less than was ordered: `lines` says of what, and how much is `available`."""
+
+    lines: list[ShortLine]
+    status = HTTPStatus.CONFLICT
+    code = "out_of_stock"
+    detail = "Not everything is there in that quantity; nothing was ordered."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The lines that are short."""
+        return {
+            "lines": [
+                {
+                    "variant_id": str(line.variant_id),
+                    "requested": line.requested,
+                    "available": line.available,
+                }
+                for line in self.lines
+            ]
+        }
+
+
+@dataclass(kw_only=True, eq=False)
+class NotForSale(Problem):
+    """`variant_ids` are not, or no longer, in the catalogue."""
+
+    variant_ids: list[UUID]
+    status = HTTPStatus.CONFLICT
+    code = "not_for_sale"
+    detail = "Something is not, or no longer, for sale; nothing was ordered."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Which."""
+        return {"variant_ids": [str(variant_id) for variant_id in self.variant_ids]}
+
+
+@dataclass(kw_only=True, eq=False)
+class SeveralCurrencies(Problem):
+    """One order is in one currency."""
+
+    currencies: str
+    status = HTTPStatus.CONFLICT
+    code = "several_currencies"
+    detail = "These lines are sold in {currencies}; order them apart."
+
+
+@dataclass(kw_only=True, eq=False)
+class IdempotencyKeyMissing(Problem):
+    """This request is never sent without an Idempotency-Key."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "idempotency_key_missing"
+    detail = (
+        "Send an Idempotency-Key: 1 to 255 printable ASCII characters, new for each order, "
+        "the same for each retry."
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class RequestInFlight(Problem):
+    """The first request with this Idempotency-Key has not been answered yet: try again."""
+
+    status = HTTPStatus.CONFLICT
+    code = "request_in_flight"
+    detail = "The first request with this Idempotency-Key is being worked on."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """An order takes milliseconds."""
+        return {"Retry-After": "1"}
+
+
+@dataclass(kw_only=True, eq=False)
+class IdempotencyKeyReused(Problem):
+    """This Idempotency-Key was used for another request."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "idempotency_key_reused"
+    detail = "This Idempotency-Key was used for another request: take a new one."
+
+
+@dataclass(kw_only=True, eq=False)
+class OrderNotFound(Problem):
+    """No order of yours has this id."""
+
+    order_id: UUID
+    status = HTTPStatus.NOT_FOUND
+    code = "order_not_found"
+    detail = "There is no order {order_id}."
+
+
+@dataclass(kw_only=True, eq=False)
+class IllegalTransition(Problem):
+    """An order in this state does not go there; `current` is where it is."""
+
+    current: str
+    to: str
+    status = HTTPStatus.CONFLICT
+    code = "illegal_transition"
+    detail = "It is {current}, from where it does not become {to}."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Where it is."""
+        return {"current": self.current}
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidSignature(Problem):
+    """The signature is missing, not ours, or too old."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_signature"
+    detail = "Payment-Signature is missing, does not fit the body, or is too old."
+
+
+@dataclass(kw_only=True, eq=False)
+class WrongAmount(Problem):
+    """The payment is not about what the order costs."""
+
+    expected: int
+    currency: str
+    status = HTTPStatus.CONFLICT
+    code = "wrong_amount"
+    detail = "The order is about {expected} {currency} (minor units)."

@@ -1,0 +1,87 @@
+"""The SELECTs of orders. Each list is read off an index: `docs/indexes.md`."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import selectinload, with_loader_criteria
+
+from marketplace.cursors import PageRequest, Position
+from marketplace.entities import Order, OrderLine, PaymentStatus
+from marketplace.orders.schemas import AllOrdersFilters, OrderFilters
+
+RECONCILED_AFTER = timedelta(minutes=15)
+
+
+def my_orders(user_id: UUID, filters: OrderFilters, *, after: Position | None) -> Select[Order]:
+    """A customer's orders, the newest first, and one row more."""
+    query = _newest_first(filters, after=after).where(Order.ordered_by_id == user_id)
+    return query if filters.status is None else query.where(Order.status == filters.status)
+
+
+def all_orders(filters: AllOrdersFilters, *, after: Position | None) -> Select[Order]:
+    """The shop's orders, the newest first, and one row more."""
+    query = _newest_first(filters, after=after)
+    if filters.status is not None:
+        query = query.where(Order.status == filters.status)
+    if filters.payment_status is not None:
+        query = query.where(Order.payment_status == filters.payment_status)
+    return query
+
+
+def pending_payments(page: PageRequest, *, after: Position | None) -> Select[Order]:
+    """Orders of whose money nothing was heard for too long, the oldest first, and one row more."""
+    query = (
+        select(Order)
+        .where(
+            Order.payment_status == PaymentStatus.PENDING,
+            Order.created_at < func.now() - RECONCILED_AFTER,
+        )
+        .order_by(Order.created_at, Order.id)
+        .limit(page.limit + 1)
+    )
+    if after is None:
+        return query
+    return query.where(tuple_(Order.created_at, Order.id) > (after.moment, after.key))
+
+
+def vendor_order_ids(vendor_id: UUID, page: PageRequest, *, after: Position | None) -> Select[UUID]:
+    """The orders with a line of this vendor, the newest first (their ids say when), and one more."""
+    query = (
+        select(OrderLine.order_id)
+        .distinct()
+        .where(OrderLine.vendor_id == vendor_id)
+        .order_by(OrderLine.order_id.desc())
+        .limit(page.limit + 1)
+    )
+    return query if after is None else query.where(OrderLine.order_id < after.key)
+
+
+def with_lines_of(vendor_id: UUID, order_ids: list[UUID]) -> Select[Order]:
+    """These orders, each with the lines of this vendor only."""
+    return (
+        select(Order)
+        .options(
+            selectinload(Order.lines),
+            with_loader_criteria(OrderLine, OrderLine.vendor_id == vendor_id),
+        )
+        .where(Order.id.in_(order_ids))
+        .order_by(Order.id.desc())
+    )
+
+
+def order_with_all(order_id: UUID) -> Select[Order]:
+    """One order with its lines and events, or no row."""
+    return (
+        select(Order)
+        .options(selectinload(Order.lines), selectinload(Order.events))
+        .where(Order.id == order_id)
+    )
+
+
+def _newest_first(page: PageRequest, *, after: Position | None) -> Select[Any]:
+    query = select(Order).order_by(Order.created_at.desc(), Order.id.desc()).limit(page.limit + 1)
+    if after is None:
+        return query
+    return query.where(tuple_(Order.created_at, Order.id) < (after.moment, after.key))

@@ -1,0 +1,187 @@
+"""What orders take and give over HTTP. Money is in minor units of the order's currency."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from marketplace.catalog.schemas import Currency, Price
+from marketplace.catalog.stock import Taken
+from marketplace.cursors import PageRequest
+from marketplace.entities import Machine, OrderStatus, PaymentEventKind, PaymentStatus
+
+Quantity = Annotated[int, Field(ge=1, le=1000)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+
+
+class CartLine(BaseModel):
+    """So much of a variant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    variant_id: UUID
+    quantity: Quantity
+
+
+class Cart(BaseModel):
+    """What is ordered at once. Lines of the same variant are added up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lines: list[CartLine] = Field(min_length=1, max_length=50)
+
+    def quantities(self) -> dict[UUID, int]:
+        """How much of each variant."""
+        summed: dict[UUID, int] = {}
+        for line in self.lines:
+            summed[line.variant_id] = summed.get(line.variant_id, 0) + line.quantity
+        return summed
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Line(_Answer):
+    """What was bought, as it was on that day. No `variant_id`: it is no longer in the catalogue."""
+
+    line_number: int
+    variant_id: UUID | None
+    vendor_id: UUID
+    vendor_name: str
+    product_name: str
+    variant_name: str
+    sku: str
+    unit_price: Price
+    quantity: int
+    total: Price
+
+
+class OrderSummary(_Answer):
+    """An order on a page."""
+
+    id: UUID
+    status: OrderStatus
+    payment_status: PaymentStatus
+    currency: Currency
+    subtotal: Price
+    shipping: Price
+    total: Price
+    created_at: datetime
+
+
+class PlacedOrder(OrderSummary):
+    """An order with its lines."""
+
+    lines: list[Line]
+
+    @classmethod
+    def of(cls, taken: Sequence[Taken], *, id: UUID, shipping: int, created_at: datetime) -> Self:  # noqa: A002  # the column's name
+        """The order of the lines that were taken; they are all in one currency."""
+        lines = [
+            Line(
+                line_number=number,
+                variant_id=line.variant_id,
+                vendor_id=line.vendor_id,
+                vendor_name=line.vendor_name,
+                product_name=line.product_name,
+                variant_name=line.variant_name,
+                sku=line.sku,
+                unit_price=line.unit_price,
+                quantity=line.quantity,
+                total=line.unit_price * line.quantity,
+            )
+            for number, line in enumerate(taken, start=1)
+        ]
+        subtotal = sum(line.total for line in lines)
+        return cls(
+            id=id,
+            status=OrderStatus.PENDING,
+            payment_status=PaymentStatus.PENDING,
+            currency=taken[0].currency,
+            subtotal=subtotal,
+            shipping=shipping,
+            total=subtotal + shipping,
+            created_at=created_at,
+            lines=lines,
+        )
+
+
+class Event(_Answer):
+    """A transition of an order."""
+
+    machine: Machine
+    from_state: str | None
+    to_state: str
+    reason: str
+    occurred_at: datetime
+
+
+class OrderDetail(PlacedOrder):
+    """An order with all that happened to it."""
+
+    events: list[Event]
+
+
+class OrderFilters(PageRequest):
+    """Which of one's own orders."""
+
+    status: OrderStatus | None = None
+
+
+class AllOrdersFilters(OrderFilters):
+    """Which orders of the shop."""
+
+    payment_status: PaymentStatus | None = None
+
+
+class OrderPage(_Answer):
+    """Orders; `next_cursor` is null on the last page."""
+
+    items: list[OrderSummary]
+    next_cursor: str | None
+
+
+class VendorOrder(_Answer):
+    """An order as one of its vendors sees it: that vendor's lines, and what these come to."""
+
+    id: UUID
+    status: OrderStatus
+    currency: Currency
+    created_at: datetime
+    total: Price
+    lines: list[Line]
+
+
+class VendorOrderPage(_Answer):
+    """A vendor's orders, the newest first; `next_cursor` is null on the last page."""
+
+    items: list[VendorOrder]
+    next_cursor: str | None
+
+
+class Transition(BaseModel):
+    """Where an order is to go, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: OrderStatus
+    reason: Reason = "requested"
+
+
+class PaymentNotice(BaseModel):
+    """What the payment provider tells us. `id` is the same for each attempt to tell it."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
+    kind: PaymentEventKind
+    order_id: UUID
+    amount: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    currency: Currency
+
+
+class Acknowledgement(BaseModel):
+    """What became of a notice: `applied`, `ignored` (the order is already further) or `known`."""
+
+    outcome: str

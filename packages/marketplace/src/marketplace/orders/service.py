@@ -1,0 +1,120 @@
+"""Who sees which orders, and who may move them."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from marketplace.accounts.principal import Principal
+from marketplace.catalog import stock
+from marketplace.cursors import Cursors, PageRequest, Position
+from marketplace.database import driver_of
+from marketplace.entities import Order, OrderStatus, Role
+from marketplace.orders import queries, transitions
+from marketplace.orders.problems import IllegalTransition, OrderNotFound
+from marketplace.orders.schemas import (
+    AllOrdersFilters,
+    OrderDetail,
+    OrderFilters,
+    OrderPage,
+    OrderSummary,
+    Transition,
+    VendorOrder,
+    VendorOrderPage,
+)
+
+
+async def list_mine(
+    session: AsyncSession, principal: Principal, *, filters: OrderFilters, cursors: Cursors
+) -> OrderPage:
+    """One page of one's own."""
+    after = cursors.start(filters)
+    query = queries.my_orders(principal.user_id, filters, after=after)
+    return _page(list(await session.scalars(query)), filters, cursors=cursors)
+
+
+async def list_all(
+    session: AsyncSession, *, filters: AllOrdersFilters, cursors: Cursors
+) -> OrderPage:
+    """One page of the shop's."""
+    query = queries.all_orders(filters, after=cursors.start(filters))
+    return _page(list(await session.scalars(query)), filters, cursors=cursors)
+
+
+async def list_pending_payments(
+    session: AsyncSession, *, page: PageRequest, cursors: Cursors
+) -> OrderPage:
+    """One page of what somebody has to ask the provider about."""
+    query = queries.pending_payments(page, after=cursors.start(page))
+    return _page(list(await session.scalars(query)), page, cursors=cursors)
+
+
+async def list_for_vendor(
+    session: AsyncSession, vendor_id: UUID, *, page: PageRequest, cursors: Cursors
+) -> VendorOrderPage:
+    """One page of a vendor's."""
+    after = cursors.start(page)
+    found = list(await session.scalars(queries.vendor_order_ids(vendor_id, page, after=after)))
+    order_ids, next_cursor = cursors.cut(
+        found, limit=page.limit, position=lambda order_id: Position(value="", key=order_id)
+    )
+    orders = await session.scalars(queries.with_lines_of(vendor_id, list(order_ids)))
+    return VendorOrderPage(items=[_for_vendor(order) for order in orders], next_cursor=next_cursor)
+
+
+async def get(session: AsyncSession, principal: Principal, *, order_id: UUID) -> OrderDetail:
+    """An order of one's own; any for an administrator. Raises `OrderNotFound`."""
+    order = await session.scalar(queries.order_with_all(order_id))
+    if order is None or not _may_see(principal, order):
+        raise OrderNotFound(order_id=order_id)
+    return OrderDetail.model_validate(order)
+
+
+async def move(
+    session: AsyncSession, principal: Principal, *, order_id: UUID, transition: Transition
+) -> None:
+    """A customer may cancel what is not paid yet; an administrator may do whatever is legal.
+
+    Raises `OrderNotFound` or `IllegalTransition`.
+    """
+    order = await session.get(Order, order_id, with_for_update={"key_share": True})
+    if order is None or not _may_see(principal, order):
+        raise OrderNotFound(order_id=order_id)
+    if principal.role is not Role.ADMIN and (
+        order.status is not OrderStatus.PENDING or transition.to is not OrderStatus.CANCELLED
+    ):
+        raise IllegalTransition(current=order.status.value, to=transition.to.value)
+    await transitions.move(
+        session,
+        order_id,
+        to=transition.to,
+        reason=transition.reason,
+        actor_id=principal.user_id,
+    )
+    if transition.to is OrderStatus.CANCELLED:
+        await stock.give_back(await driver_of(session), [order_id])
+
+
+def _may_see(principal: Principal, order: Order) -> bool:
+    return principal.role is Role.ADMIN or order.ordered_by_id == principal.user_id
+
+
+def _page(orders: list[Order], page: PageRequest, *, cursors: Cursors) -> OrderPage:
+    items, next_cursor = cursors.cut(
+        orders,
+        limit=page.limit,
+        position=lambda order: Position.at(order.created_at, order.id),
+    )
+    return OrderPage(
+        items=[OrderSummary.model_validate(order) for order in items], next_cursor=next_cursor
+    )
+
+
+def _for_vendor(order: Order) -> VendorOrder:
+    return VendorOrder(
+        id=order.id,
+        status=order.status,
+        currency=order.currency,
+        created_at=order.created_at,
+        total=sum(line.total for line in order.lines),
+        lines=list(order.lines),
+    )
