@@ -28,9 +28,7 @@ class Fuzzed:
     report: str
 
 
-def fuzz(
-    address: str, *, access_token: str | None, phases: str, examples: int
-) -> Fuzzed:
+def fuzz(address: str, *, access_token: str | None, phases: str, examples: int) -> Fuzzed:
     """One principal; None is nobody."""
     command = [Path(sys.executable).parent / "st", "run", f"{address}/openapi.json"]
     options = {
