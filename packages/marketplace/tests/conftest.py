@@ -126,7 +126,7 @@ def settings_for(engine: Engine, **settings: object) -> Settings:
 def serving(engine: Engine, **settings: object) -> Iterator[httpx.Client]:
     app = create_app(settings_for(engine, **settings))
     with bound_socket(host="127.0.0.1", port=0) as listener:
-        server = Server(uvicorn.Config(app, log_level="warning"))
+        server = Server(uvicorn.Config(app, log_level="warning", proxy_headers=False))
         thread = Thread(target=server.run, args=([listener],))
         thread.start()
         try:

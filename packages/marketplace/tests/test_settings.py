@@ -1,5 +1,6 @@
 """The environment is read once, and a secret in it is not shown."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,77 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db.example/shop")
     monkeypatch.setenv("MARKETPLACE_CURSOR_KEY", "secret" * 8)
     assert "secret" not in repr(read_settings())
+
+
+def test_groups_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With durations as people write them."""
+    monkeypatch.setenv("MARKETPLACE_SESSION_IDLE", "7d")
+    monkeypatch.setenv("MARKETPLACE_SESSION_MAX_PER_USER", "3")
+    monkeypatch.setenv("MARKETPLACE_RATE_LOGIN_PER_IP", "5/second")
+    settings = read_settings()
+    assert (settings.session.idle, settings.session.max_per_user) == (timedelta(days=7), 3)
+    assert settings.rate.login_per_ip == "5/second"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        (
+            "MARKETPLACE_SESSION_GRACE",
+            "10min",
+            "MARKETPLACE_SESSION: Value error, grace (10 min) must be shorter than access (5 min)",
+        ),
+        (
+            "MARKETPLACE_SESSION_IDLE",
+            "31d",
+            (
+                "MARKETPLACE_SESSION: Value error, access, idle and absolute must be positive and in "
+                "ascending order"
+            ),
+        ),
+        (
+            "MARKETPLACE_SERVER_KEY",
+            "secret",
+            "MARKETPLACE_SERVER_KEY: Value should have at least 32 items after validation, not 6",
+        ),
+        (
+            "MARKETPLACE_RATE_LOGIN_PER_IP",
+            "often",
+            "MARKETPLACE_RATE_LOGIN_PER_IP: Value error, couldn't parse rate limit string 'often'",
+        ),
+        (
+            "MARKETPLACE_PROFILE",
+            "production",
+            (
+                "Value error, production needs DATABASE_URL, MARKETPLACE_SERVER_KEY, "
+                "MARKETPLACE_CURSOR_KEY, MARKETPLACE_MAIL_URL"
+            ),
+        ),
+    ],
+)
+def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str) -> None:
+    """What does not fit together, and what production does not make up."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UnusableSettings) as error:
+        read_settings()
+    assert error.value.parts()[0] == f"A setting cannot be used: {reason}."
+
+
+def test_production_gives_no_verification_token_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even when it is told to; development does so by itself."""
+    assert read_settings().returns_verification_token
+    for name, value in {
+        "DATABASE_URL": "postgresql://db.example/shop",
+        "MARKETPLACE_PROFILE": "production",
+        "MARKETPLACE_SERVER_KEY": "s" * 32,
+        "MARKETPLACE_CURSOR_KEY": "c" * 32,
+        "MARKETPLACE_MAIL_URL": "smtp://mail.example",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert not read_settings().returns_verification_token
+    monkeypatch.setenv("MARKETPLACE_RETURN_VERIFICATION_TOKEN", "true")
+    with pytest.raises(UnusableSettings) as error:
+        read_settings()
+    assert error.value.parts()[0] == (
+        "A setting cannot be used: Value error, production does not return verification tokens."
+    )

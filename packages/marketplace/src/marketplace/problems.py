@@ -187,6 +187,8 @@ async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSON
 async def _on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
     """What FastAPI answers by itself."""
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:  # a body that is not text at all, where JSON should be
+        return _answer(_details(InvalidRequest(), errors=[Fault(where="body", what="not JSON")]))
     details = ProblemDetails(
         title=status.phrase,
         status=status,

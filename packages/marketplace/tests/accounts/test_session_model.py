@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 from database_scan import rows_with_any_of
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -45,6 +45,7 @@ class Client:
         self.since_rotation = timedelta()
         self.idle = timedelta()
         self.age = timedelta()
+        self.last_use = 0  # a number that grows with each use of any client
         self.has_ended = False
 
     @property
@@ -61,6 +62,7 @@ class Sessions(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.known: list[Client] = []
+        self.uses = 0
         self.password, self.other_password = OLD, NEW
         self.runner = asyncio.Runner()
         self.lifetime = contextlib.AsyncExitStack()
@@ -80,12 +82,10 @@ class Sessions(RuleBasedStateMachine):
     def log_in(self) -> Client:
         opened = self.runner.run(self.world.log_in(self.password))
         assert opened is not None
-        alive = sorted((c for c in self.known if c.is_alive), key=self._use)
+        alive = sorted((c for c in self.known if c.is_alive), key=lambda c: c.last_use)
         for evicted in alive[: max(0, len(alive) - LIFETIMES.max_per_user + 1)]:
             evicted.has_ended = True
-        client = Client(opened)
-        self.known.append(client)
-        return client
+        return self._add(opened)
 
     @rule(client=clients)
     def refresh(self, client: Client) -> None:
@@ -127,7 +127,7 @@ class Sessions(RuleBasedStateMachine):
         )
         self.password, self.other_password = self.other_password, self.password
         self._end_all()
-        self.known.append(Client(opened))
+        self._add(opened)
 
     @rule()
     def log_in_with_the_old_password(self) -> None:
@@ -164,6 +164,7 @@ class Sessions(RuleBasedStateMachine):
             assert answer not in client.issued
             client.issued.append(answer)
             client.since_rotation = client.idle = timedelta()
+            self._use(client)
         elif generation == newest - 1 and client.since_rotation < LIFETIMES.grace - A_MOMENT:
             assert answer == client.issued[newest]
         else:
@@ -171,9 +172,15 @@ class Sessions(RuleBasedStateMachine):
             client.has_ended = True
         return answer
 
-    def _use(self, client: Client) -> tuple[timedelta, int]:
-        """The longest unused first."""
-        return (-client.idle, self.known.index(client))
+    def _add(self, opened: OpenedSession) -> Client:
+        client = Client(opened)
+        self.known.append(client)
+        self._use(client)
+        return client
+
+    def _use(self, client: Client) -> None:
+        self.uses += 1
+        client.last_use = self.uses
 
     def _end_all(self) -> None:
         for client in self.known:
@@ -195,6 +202,7 @@ def test_any_history(machine: type[Sessions]) -> None:
             max_examples=12,
             stateful_step_count=25,
             deadline=None,
+            phases=[Phase.generate],  # to shrink a history takes minutes
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -137,7 +137,7 @@ class Duplicates:
     different_answers: int
 
 
-async def duplicates(shop: Shop, *, keys: int, each: int) -> Duplicates:
+async def duplicates(shop: Shop, *, keys: int, each: int, prefix: str = "key") -> Duplicates:
     """For each key `each` requests at the same time; what was in flight is not sent again."""
     [variant_id] = await shop.variants(1, stock=keys * each)
     before = await shop.orders()
@@ -151,7 +151,7 @@ async def duplicates(shop: Shop, *, keys: int, each: int) -> Duplicates:
         answers.setdefault(key, set()).add(answer.body["id"])
         return "replayed" if answer.is_replay else "placed"
 
-    names = [f"key {number}" for number in range(keys) for _ in range(each)]
+    names = [f"{prefix} {number}" for number in range(keys) for _ in range(each)]
     outcomes = Counter(await workers(buy, names))
     return Duplicates(
         placed=outcomes["placed"],

@@ -171,9 +171,9 @@ def read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
             audience=AUDIENCE,
             options={"require": ["sid", "exp"], "verify_exp": False, "verify_iat": False},
         )
-    except jwt.InvalidTokenError:
+        return AccessToken(session_id=UUID(str(claims["sid"])), expires_at=int(claims["exp"]))
+    except (jwt.InvalidTokenError, ValueError):
         return None
-    return AccessToken(session_id=UUID(claims["sid"]), expires_at=claims["exp"])
 
 
 def _tag(body: bytes, keys: TokenKeys) -> bytes:

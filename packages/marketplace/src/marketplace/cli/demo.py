@@ -2,6 +2,7 @@
 
 import click
 
+from marketplace.demos.oversell import oversell
 from marketplace.demos.refresh_storm import refresh_storm
 
 
@@ -28,4 +29,22 @@ def show_refresh_storm(bursts: int, requests: int) -> None:
         "\nfailed: a deadlock, or another error of the database."
         "\nlive tokens: the most that one session had after a burst; 1 is right."
         "\nsessions lost: the user has to log in again, though nobody stole anything."
+    )
+
+
+@demo.command(name="oversell")
+@click.option("--units", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@click.option("--buyers", type=click.IntRange(1, 100_000), default=320, show_default=True)
+def show_oversell(units: int, buyers: int) -> None:
+    """More buyers than units, all at the same time."""
+    click.echo(f"{buyers} buyers of {units} units, 16 at a time\n")
+    click.echo(f"{'':<22}{'sold':>8}{'refused':>9}{'oversold':>10}{'stock says':>12}{'seconds':>9}")
+    for sale in oversell(units=units, buyers=buyers):
+        click.echo(
+            f"{sale.way:<22}{sale.sold:>8}{sale.refused:>9}{sale.oversold:>10}"
+            f"{sale.stock_says:>12}{sale.seconds:>9.1f}"
+        )
+    click.echo(
+        "\noversold: units that were sold and do not exist."
+        "\nstock says: what the column holds afterwards; 0 is right."
     )

@@ -1,0 +1,83 @@
+"""The log: one line an event, and no secret in it."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from devices import CUSTOMER, log_in
+from pydantic import SecretStr
+
+from marketplace.accounts.tokens import RefreshToken, TokenKeys, seal
+from marketplace.demo_data import PASSWORD, demo_id
+from marketplace.logs import REDACTED, configure_logs, redact
+
+KEYS = TokenKeys.of(SecretStr("a key of the tests, long enough to be one"))
+# Not random: pytest makes names of tests from them.
+REFRESH = seal(RefreshToken(session_id=demo_id("x"), generation=0, secret=bytes(32)), keys=KEYS)
+VERIFICATION = "hfv_" + "Ab-_" * 16
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged from here on."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    root.handlers.clear()  # those of pytest are not ours to close
+    configure_logs()
+    yield written
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("event", f"presented {REFRESH}", f"presented {REDACTED}"),
+        ("event", f"mailed {VERIFICATION}.", f"mailed {REDACTED}."),
+        ("event", "Bearer eyJhbGciOi.eyJzdWIi.c2ln", f"Bearer {REDACTED}"),
+        ("url", "postgresql://me:secret@db/shop", f"postgresql://{REDACTED}@db/shop"),
+        ("Authorization", "Basic eA==", REDACTED),
+        ("cookie", "refresh_token=x", REDACTED),
+        ("new_password", "secret", REDACTED),
+        ("token_digest", "0a1b2c3d", "0a1b2c3d"),
+        ("headers", {"Cookie": "x", "Host": "shop"}, {"Cookie": REDACTED, "Host": "shop"}),
+        ("arguments", [REFRESH, 1], [REDACTED, 1]),
+        ("error", ValueError(REFRESH), REDACTED),
+        ("status", 200, 200),
+    ],
+)
+def test_redaction(name: str, value: object, expected: object) -> None:
+    """By the name of a value, and by the form of a text, however deep."""
+    assert redact(None, "info", {name: value}) == {name: expected}
+
+
+def test_lines_are_json(log: io.StringIO) -> None:
+    """With what was given along, and with a traceback that is redacted too."""
+    logger = logging.getLogger("somebody")
+    logger.info("seen %s", REFRESH, extra={"password": "secret", "status": 7})
+    logger.error("failed", exc_info=ValueError(f"bad {REFRESH}"))
+    first, second = map(json.loads, log.getvalue().splitlines())
+    assert (first["event"], first["password"], first["status"]) == (f"seen {REDACTED}", REDACTED, 7)
+    assert (first["level"], first["logger"]) == ("info", "somebody")
+    assert second["exception"].endswith(f"ValueError: bad {REDACTED}")
+
+
+def test_a_request_is_one_line(log: io.StringIO, api: httpx.Client) -> None:
+    """Its route and status; no path, no query, no address, and no token of a whole history."""
+    device = log_in(api, CUSTOMER)
+    api.post("/auth/refresh?token=secret", json={"refresh_token": device.refresh_token})
+    # The client of the test is in this process too, and logs what it asks for.
+    lines = [line for line in log.getvalue().splitlines() if '"httpx"' not in line]
+    requests = [line for line in map(json.loads, lines) if line["event"] == "request"]
+    assert [(r["method"], r["route"], r["status"]) for r in requests] == [
+        ("POST", "/auth/login", 200),
+        ("POST", "/auth/refresh", 200),
+    ]
+    for secret in (device.refresh_token, device.access_token, PASSWORD, "secret", "127.0.0.1"):
+        assert secret not in "".join(lines)
