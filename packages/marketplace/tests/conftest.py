@@ -97,6 +97,12 @@ def api(shop: Engine, settings: dict[str, object]) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(autouse=True)
+def in_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `./dev` starts it: a process that nobody tells its profile is production."""
+    monkeypatch.setenv("HOLDFAST_PROFILE", "development")
+
+
 @pytest.fixture
 def serve(shop: Engine) -> Iterator[Callable[..., httpx.Client]]:
     """The API on the database of `shop`, with other settings: `serve(trusted_proxies=1)`."""

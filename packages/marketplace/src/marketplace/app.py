@@ -8,13 +8,15 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from holdfast.database import AsyncDatabase
 from marketplace import health, metrics, problems, schema
 from marketplace.accounts import admin_routes
 from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.catalog import routes as catalog
-from marketplace.database import driver_connection, open_engine, sessions_of
+from marketplace.database import database_settings, driver_connection, sessions_of
+from marketplace.entities import Entity
 from marketplace.errors import NoDatabase
 from marketplace.logs import RequestLog, configure_logs
 from marketplace.orders import routes as orders
@@ -69,12 +71,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    engine = open_engine(app.state.database_url)
-    app.state.engine = engine
+    settings = database_settings(app.state.database_url, profile=app.state.settings.profile)
+    database = AsyncDatabase(settings, metadata=Entity.metadata)
+    await database.start()
+    engine = app.state.engine = database.engine
     app.state.sessions = sessions_of(engine)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
         yield
     finally:
-        await engine.dispose()
+        await database.stop()
         app.state.metrics.stop()

@@ -2,36 +2,34 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from psycopg import AsyncConnection
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from holdfast.pool.limits import PoolLimits
-from holdfast.pool.sized import AsyncSizedPool
+from holdfast.engine import create_async_engine
+from holdfast.profiles import Profile
+from holdfast.settings import Settings as DatabaseSettings
 
-LIMITS = PoolLimits(timeout=timedelta(seconds=5))
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
-def open_engine(url: URL) -> AsyncEngine:
-    """The pool of holdfast: at most 20 connections, of which 5 stay."""
-    return create_async_engine(
-        url,
-        poolclass=AsyncSizedPool,
-        limits=LIMITS,
-        hide_parameters=True,  # an error that is logged must not hold what a user typed
-        connect_args={"connect_timeout": 5},
+def database_settings(url: URL, *, profile: Profile) -> DatabaseSettings:
+    """What holdfast is told: HOLDFAST_POOL_MAX and its sisters from the environment, this from us."""
+    return DatabaseSettings(
+        profile=profile,
+        url=url.render_as_string(hide_password=False),
+        application_name="marketplace",
+        migrations="marketplace:migrations",
     )
+
+
+def open_engine(url: URL) -> AsyncEngine:
+    """For a demonstration or a test: the same engine, without what a start does."""
+    return create_async_engine(database_settings(url, profile=Profile.TEST))
 
 
 def sessions_of(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

@@ -24,6 +24,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from holdfast.durations import Duration, in_words
+from holdfast.profiles import Profile
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
 
 PREFIX = "MARKETPLACE_"
@@ -35,13 +36,6 @@ NEEDED_IN_PRODUCTION = (
     "payment_webhook_key",
     "mail_url",
 )
-
-
-class Profile(StrEnum):
-    """What a process is for. Production makes up no key and gives no token away."""
-
-    DEVELOPMENT = "development"
-    PRODUCTION = "production"
 
 
 class StoredAddress(StrEnum):
@@ -156,7 +150,8 @@ class Settings(BaseSettings):
         validate_by_name=True,
     )
 
-    profile: Profile = Profile.DEVELOPMENT
+    # One profile for the process: what holdfast refuses in production goes by the same variable.
+    profile: Profile = Field(default=Profile.PRODUCTION, validation_alias="HOLDFAST_PROFILE")
     database_url: Annotated[SecretStr, AfterValidator(_readable)] | None = Field(
         default=None, validation_alias="DATABASE_URL"
     )

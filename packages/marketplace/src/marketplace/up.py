@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import uvicorn
 from pydantic import SecretStr
-from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from marketplace import demo_data, schema
+from holdfast.database import Database
+from holdfast.profiles import Profile
+from marketplace import demo_data
 from marketplace.app import create_app
+from marketplace.database import database_settings
 from marketplace.entities import Role
 from marketplace.errors import DatabaseOutOfReach, DatabaseRefused, UnsupportedServer
 from marketplace.listener import bound_socket
@@ -42,7 +45,7 @@ def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
         bound_socket(host=settings.host, port=settings.port) as listener,
         owned_database(settings) as url,
     ):
-        logins = _prepare(url)
+        logins = _prepare(settings, url)
         app = create_app(_complete(settings, url))
         serving = Serving(
             address=f"http://{_in_url(settings.host)}:{settings.port}",
@@ -83,14 +86,15 @@ class _Server(uvicorn.Server):
             self._announce()
 
 
-def _prepare(url: URL) -> tuple[tuple[str, Role], ...]:
-    """Schema and demo data in place; gives the demo logins."""
-    engine = create_engine(url, poolclass=NullPool)
+def _prepare(settings: Settings, url: URL) -> tuple[tuple[str, Role], ...]:
+    """Schema in place, and in development the demo data; gives the demo logins."""
+    database = Database(database_settings(url, profile=settings.profile))
     try:
-        _require_supported(engine)
-        with engine.connect() as connection:
-            schema.upgrade(connection)
-        with Session(engine) as session:
+        _require_supported(database.engine)
+        database.start()
+        if settings.profile is Profile.PRODUCTION:
+            return ()  # its passwords are in this repository
+        with Session(database.engine) as session:
             demo_data.load_demo_data(session)
             return tuple(demo_data.demo_logins(session))
     except DBAPIError as error:
@@ -99,6 +103,8 @@ def _prepare(url: URL) -> tuple[tuple[str, Role], ...]:
             sqlstate=getattr(error.orig, "sqlstate", None) or "no SQLSTATE",
             reason=_first_line(error),
         ) from error
+    finally:
+        database.stop()
 
 
 def _require_supported(engine: Engine) -> None:

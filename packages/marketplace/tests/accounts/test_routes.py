@@ -11,9 +11,10 @@ from devices import CUSTOMER, Device, device, log_in, refusal
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session as Transaction
 
+from holdfast.profiles import Profile
 from marketplace.demo_data import PASSWORD
 from marketplace.entities import AuditEvent, EndReason, Session, User
-from marketplace.settings import PasswordSettings, Profile, SessionSettings
+from marketplace.settings import PasswordSettings, SessionSettings
 
 NEWCOMER = {"email": "New@Example.com", "password": "a good long password"}
 LOWER = "new@example.com"

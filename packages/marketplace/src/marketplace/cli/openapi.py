@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
+from holdfast.profiles import Profile
 from marketplace.app import create_app
 from marketplace.settings import Settings
 
@@ -25,5 +26,5 @@ def openapi(file: Path | None) -> None:
 
 def document() -> str:
     """As it is committed: sorted, so that a change of the API is a small change of the file."""
-    app = create_app(Settings(database_url=NOWHERE))
+    app = create_app(Settings(profile=Profile.DEVELOPMENT, database_url=NOWHERE))
     return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
