@@ -112,7 +112,7 @@ def test_groups_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
             "production",
             (
                 "Value error, production needs DATABASE_URL, MARKETPLACE_SERVER_KEY, "
-                "MARKETPLACE_CURSOR_KEY, MARKETPLACE_MAIL_URL"
+                "MARKETPLACE_CURSOR_KEY, MARKETPLACE_PAYMENT_WEBHOOK_KEY, MARKETPLACE_MAIL_URL"
             ),
         ),
     ],
@@ -133,6 +133,7 @@ def test_production_gives_no_verification_token_away(monkeypatch: pytest.MonkeyP
         "MARKETPLACE_PROFILE": "production",
         "MARKETPLACE_SERVER_KEY": "s" * 32,
         "MARKETPLACE_CURSOR_KEY": "c" * 32,
+        "MARKETPLACE_PAYMENT_WEBHOOK_KEY": "w" * 32,
         "MARKETPLACE_MAIL_URL": "smtp://mail.example",
     }.items():
         monkeypatch.setenv(name, value)

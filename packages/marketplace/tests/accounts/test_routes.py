@@ -187,7 +187,11 @@ def test_production_does_not_give_the_verification_token_away(
     serve: Callable[..., httpx.Client],
 ) -> None:
     """It is mailed."""
-    api = serve(profile=Profile.PRODUCTION, mail_url="smtp://127.0.0.1:9")
+    api = serve(
+        profile=Profile.PRODUCTION,
+        mail_url="smtp://127.0.0.1:9",
+        payment_webhook_key="a key of the tests, long enough as well",
+    )
     assert register(api)["verification_token"] is None
 
 
