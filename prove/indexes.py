@@ -44,7 +44,7 @@ SALES = """
     DECLARE sold uuid[] := ARRAY(SELECT id FROM variants ORDER BY id LIMIT 500);
     BEGIN
         FOR sale IN 1..20000 LOOP
-            UPDATE variants SET stock = stock - 1 WHERE id = sold[1 + sale % 500];
+            UPDATE variants SET stock = stock - 1 WHERE id = sold[1 + mod(sale, 500)];
             COMMIT;
         END LOOP;
     END $$
