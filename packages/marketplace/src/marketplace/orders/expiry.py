@@ -5,8 +5,9 @@ The payment status stays as it is: what became of the money only the provider ca
 
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from holdfast.versioned import run_unit_async
@@ -36,15 +37,19 @@ async def expire_orders(
 
 
 async def _expire_batch(session: AsyncSession, *, older_than: timedelta, batch: int) -> int:
-    overdue = (
+    order_ids = list(await session.scalars(overdue(older_than=older_than, batch=batch)))
+    for order_id in order_ids:
+        await transitions.move(session, order_id, to=OrderStatus.CANCELLED, reason="expired")
+    await stock.give_back(await driver_of(session), order_ids)
+    return len(order_ids)
+
+
+def overdue(*, older_than: timedelta, batch: int) -> Select[UUID]:
+    """The oldest of those that nobody else is about to cancel."""
+    return (
         select(Order.id)
         .where(Order.status == OrderStatus.PENDING, Order.created_at < func.now() - older_than)
         .order_by(Order.created_at)
         .limit(batch)
         .with_for_update(key_share=True, skip_locked=True)
     )
-    order_ids = list(await session.scalars(overdue))
-    for order_id in order_ids:
-        await transitions.move(session, order_id, to=OrderStatus.CANCELLED, reason="expired")
-    await stock.give_back(await driver_of(session), order_ids)
-    return len(order_ids)

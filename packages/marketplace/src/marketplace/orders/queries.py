@@ -32,18 +32,26 @@ def all_orders(filters: AllOrdersFilters, *, after: Position | None) -> Select[O
 
 def pending_payments(page: PageRequest, *, after: Position | None) -> Select[Order]:
     """Orders of whose money nothing was heard for too long, the oldest first, and one row more."""
-    query = (
-        select(Order)
+    # Left to itself the planner reads all orders from the oldest on until it has a page of pending
+    # ones. These are among the newest, which it cannot know. So: first the pending ones, then sorted.
+    pending = (
+        select(Order.id, Order.created_at)
         .where(
             Order.payment_status == PaymentStatus.PENDING,
             Order.created_at < func.now() - RECONCILED_AFTER,
         )
-        .order_by(Order.created_at, Order.id)
+        .cte("pending")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    query = (
+        select(Order)
+        .join(pending, pending.c.id == Order.id)
+        .order_by(pending.c.created_at, pending.c.id)
         .limit(page.limit + 1)
     )
     if after is None:
         return query
-    return query.where(tuple_(Order.created_at, Order.id) > (after.moment, after.key))
+    return query.where(tuple_(pending.c.created_at, pending.c.id) > (after.moment, after.key))
 
 
 def vendor_order_ids(vendor_id: UUID, page: PageRequest, *, after: Position | None) -> Select[UUID]:
