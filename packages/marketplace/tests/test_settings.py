@@ -108,7 +108,7 @@ def test_groups_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
             "MARKETPLACE_RATE_LOGIN_PER_IP: Value error, couldn't parse rate limit string 'often'",
         ),
         (
-            "MARKETPLACE_PROFILE",
+            "HOLDFAST_PROFILE",
             "production",
             (
                 "Value error, production needs DATABASE_URL, MARKETPLACE_SERVER_KEY, "
@@ -130,7 +130,7 @@ def test_production_gives_no_verification_token_away(monkeypatch: pytest.MonkeyP
     assert read_settings().returns_verification_token
     for name, value in {
         "DATABASE_URL": "postgresql://db.example/shop",
-        "MARKETPLACE_PROFILE": "production",
+        "HOLDFAST_PROFILE": "production",
         "MARKETPLACE_SERVER_KEY": "s" * 32,
         "MARKETPLACE_CURSOR_KEY": "c" * 32,
         "MARKETPLACE_PAYMENT_WEBHOOK_KEY": "w" * 32,

@@ -210,7 +210,7 @@ def test_a_database_out_of_reach() -> None:
         DATABASE_URL=f"postgresql://me:secret@127.0.0.1:{free_port()}/shop",
     )
     assert status == 3
-    assert error.startswith("error: No connection to postgresql://me:***@127.0.0.1:")
+    assert error.startswith("error: No connection to postgresql://me@127.0.0.1:")
     assert len(error.splitlines()) == 3
 
 
