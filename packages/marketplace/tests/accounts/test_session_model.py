@@ -199,7 +199,7 @@ def test_any_history(machine: type[Sessions]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=25,
             deadline=None,
             phases=[Phase.generate],  # to shrink a history takes minutes
