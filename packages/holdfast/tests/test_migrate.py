@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from holdfast import migrate
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, DatabaseAhead
-from holdfast.progress import Event, RevisionDone, RevisionStarted
+from holdfast.progress import Event, RevisionDone, RevisionStarted, WaitingForLeader
 from holdfast.run import leader
 from holdfast.testing.blockers import holding
 
@@ -173,6 +174,34 @@ def test_every_statement_passes_the_door(
         "statement: SELECT 'from the bind'",
         "statement: SELECT 'from the driver'",
     ]
+
+
+def test_a_pooled_engine_of_an_async_env_survives_the_wait(project: Project) -> None:
+    """Another process has migrated meanwhile: env.py ends as it does, then runs again in a new loop."""
+    own_engine = "create_async_engine(\n"
+    pooled = f"context.config.attributes.get('engine') or {own_engine}"
+    project.env(
+        ASYNC_ENV.replace(own_engine, pooled)
+        .replace(", poolclass=pool.NullPool", "")
+        .replace(
+            "    async with", "    context.config.attributes['engine'] = engine\n    async with"
+        ),
+        driver="asyncpg",
+    )
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    project.revision("op.create_table('b', sa.Column('id', sa.Integer))")
+    with ExitStack() as lock:
+        lock.enter_context(holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"))
+
+        def migrate_meanwhile(event: Event) -> None:
+            if isinstance(event, WaitingForLeader):
+                project.query("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+                project.query("INSERT INTO alembic_version VALUES ('r1')")
+                lock.close()
+
+        migrate.upgrade(project.config, "head", report=migrate_meanwhile)
+    assert project.query("SELECT version_num FROM alembic_version") == [("r2",)]
+    assert project.query("SELECT to_regclass('a'), to_regclass('b') IS NOT NULL") == [(None, True)]
 
 
 def test_twenty_processes_at_once_on_an_empty_database(project: Project) -> None:

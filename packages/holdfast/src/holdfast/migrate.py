@@ -122,10 +122,6 @@ def downgrade(
     _migrate(config, script, revision, tag, find, manner)
 
 
-class _HeadsMoved(Exception):
-    """Another process has migrated while we waited; what is pending must be found anew."""
-
-
 def _migrate(
     config: Config,
     script: ScriptDirectory,
@@ -149,11 +145,10 @@ def _migrate(
         try:
             with environment:
                 script.run_env()
-        except _HeadsMoved:
-            continue
         finally:
             run.release()
-        return
+        if not run.heads_moved:
+            return
 
 
 class _Run:
@@ -165,6 +160,9 @@ class _Run:
         self.manner = manner
         self.leadership: leader.Leadership | None = None
         self.session: MigrationSession | None = None
+        # Another process has migrated while we waited: env.py runs to its end, so that it disposes
+        # of its engine, and then once more. Alembic has read the heads before it called `steps`.
+        self.heads_moved = False
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic's run_migrations executes, one by one, committed one by one."""
@@ -176,6 +174,9 @@ class _Run:
         session = self.session = MigrationSession(context.connection)
         session.keep_local_settings()
         self._lead(heads, context, session)
+        if self.heads_moved:
+            self.release()
+            return
         around = self._circumstances(heads, context, session)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
@@ -209,8 +210,8 @@ class _Run:
         self.leadership = leader.Leadership(context.connection)
         self.leadership.acquire(report=self.manner.report, patience=self.manner.patience)
         if set(context.get_current_heads()) != set(heads):
-            self.release()
-            raise _HeadsMoved
+            self.heads_moved = True
+            return
         tables.ensure(session)
         history.mark_interrupted(session)
         session.commit()

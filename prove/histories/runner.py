@@ -1,0 +1,218 @@
+"""Migrates one public history in its own virtual environment: started with it, told by lines of JSON what to do.
+
+An order names the database, the target, plain Alembic or holdfast, and where the process is to die. Each runs in a
+process of its own, forked after the project's imports. The answer is one line of JSON.
+"""
+
+import json
+import logging
+import os
+import random
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, make_url
+
+from holdfast import migrate
+from holdfast.baseline import baseline
+from holdfast.errors.plan import BreaksRunningCode, LongStatement
+from holdfast.plan.statement import shortened
+from holdfast.progress import Event, RevisionDone, RevisionStarted
+from holdfast.run.session import MigrationSession, OwnEngine
+
+KILLED = 137
+READS = ("select", "show", "with")
+
+
+def with_driver(driver: str, url: str) -> str:
+    """The URL with the driver that the project uses."""
+    return (
+        make_url(url).set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
+    )
+
+
+def dstack(folder: Path, url: str) -> Config:
+    db = import_module("dstack._internal.server.db")
+    url = with_driver("asyncpg", url)
+    db.override_db(db.Database(url=url))
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("recursive_version_locations", "true")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def mlflow(folder: Path, url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("sqlalchemy.url", with_driver("psycopg2", url).replace("%", "%%"))
+    return config
+
+
+def airflow(folder: Path, url: str) -> Config:
+    settings = import_module("airflow.settings")
+    os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = with_driver("psycopg2", url)
+    settings.configure_vars()
+    settings.configure_orm()
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    return config
+
+
+def prepare(name: str, url: str) -> None:
+    """What the project does in an empty database before its first revision."""
+    if name == "mlflow":
+        initial = import_module("mlflow.store.tracking.dbmodels.initial_models")
+        initial.Base.metadata.create_all(create_engine(with_driver("psycopg2", url)))
+
+
+CONFIGS: dict[str, tuple[Callable[[Path, str], Config], tuple[str, ...]]] = {
+    "dstack": (dstack, ("dstack._internal.server.db", "dstack._internal.server.models")),
+    "mlflow": (mlflow, ("mlflow.store.db.base_sql_model",)),
+    "apache-airflow-core": (airflow, ("airflow.models", "airflow.settings", "airflow.utils.db")),
+}
+
+
+class Watch:
+    """Counts what a process does in each revision, kills it where it is told to, remembers who sent what."""
+
+    def __init__(self, order: dict[str, Any], folder: Path) -> None:
+        self.spared = set(order.get("spared", ()))
+        self.points = order.get("points", {})
+        self.seed = order.get("seed")
+        self.folder = folder
+        self.revision: str | None = None
+        self.counts: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
+        self.sources: dict[str, tuple[str, int]] = {}
+        self.limit = 0
+
+    def report(self, told: Event) -> None:
+        if isinstance(told, RevisionStarted):
+            self.revision = told.revision
+            points = self.points.get(told.revision)
+            if self.seed is not None and points and told.revision not in self.spared:
+                self.limit = random.Random(f"{self.seed} {told.revision}").randint(1, points)
+        elif isinstance(told, RevisionDone):
+            self.revision, self.limit = None, 0
+
+    def listen(self) -> None:
+        event.listen(Engine, "before_cursor_execute", self._statement)
+        commit = MigrationSession.commit
+
+        def committing(session: MigrationSession) -> None:
+            self._point()
+            commit(session)
+            self._point()
+
+        MigrationSession.commit = committing  # type: ignore[method-assign]  # what a kill may hit
+
+    def _statement(self, connection: Any, cursor: Any, sql: str, *_: object) -> None:
+        self._point()
+        if self.revision is None or isinstance(connection.engine, OwnEngine):
+            return
+        if not sql.lstrip().lower().startswith(READS):
+            self.writes[self.revision] += 1
+        if (line := self._line()) is not None:
+            self.sources[shortened(sql.replace("%%", "%"))] = line
+
+    def _point(self) -> None:
+        if self.revision is None:
+            return
+        self.counts[self.revision] += 1
+        if self.limit and self.counts[self.revision] == self.limit:
+            answer({"killed": self.revision})
+            os._exit(KILLED)
+
+    def _line(self) -> tuple[str, int] | None:
+        frame = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(f"{self.folder}/versions"):
+                return frame.f_code.co_filename, frame.f_lineno
+            frame = frame.f_back  # type: ignore[assignment]  # ends in None
+        return None
+
+    def excusable(self, error: BaseException) -> tuple[str, int] | None:
+        """The line of the statement that was refused."""
+        if not isinstance(error, LongStatement | BreaksRunningCode):
+            return None
+        here = [
+            (frame.filename, frame.lineno or 0)
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename.startswith(f"{self.folder}/versions")
+        ]
+        return here[-1] if here else self.sources.get(shortened(error.statement))
+
+
+def answer(said: dict[str, Any]) -> None:
+    os.write(ANSWERS, json.dumps(said).encode() + b"\n")
+
+
+def perform(order: dict[str, Any], name: str, folder: Path) -> None:
+    watch = Watch(order, folder)
+    try:
+        if order.get("prepare"):
+            prepare(name, order["url"])
+            answer({})
+            return
+        config = CONFIGS[name][0](folder, order["url"])
+        if order.get("baseline"):
+            baseline(config, order["target"])
+        elif order["plain"]:
+            command.upgrade(config, order["target"])
+        else:
+            watch.listen()
+            migrate.upgrade(config, order["target"], report=watch.report)
+        answer({"counts": watch.counts, "writes": watch.writes})
+    except BaseException as error:  # noqa: BLE001  # it is told, whatever it is
+        traceback.print_exc()
+        excusable = watch.excusable(error)
+        said = f"{type(error).__name__}: {shortened(str(error), to=600)}"
+        answer({"error": said, "revision": watch.revision, "excusable": excusable})
+        os._exit(1)
+
+
+def forked(order: dict[str, Any], name: str, folder: Path) -> int:
+    child = os.fork()
+    if child:
+        return child
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    perform(order, name, folder)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def main(name: str, folder: Path) -> None:
+    logging.basicConfig(level=logging.WARNING)
+    sys.path.insert(0, str(folder.parent))
+    for module in CONFIGS[name][1]:
+        import_module(module)
+    answer({"done": True})
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "list" in order:
+            script = ScriptDirectory(str(folder), recursive_version_locations=True)
+            for revision in reversed(list(script.walk_revisions())):
+                answer({"revision": revision.revision})
+            answer({"done": True})
+            continue
+        for child in [forked(order, name, folder) for _ in range(order.get("replicas", 1))]:
+            os.waitpid(child, 0)
+        answer({"done": True})
+
+
+ANSWERS = os.dup(1)
+os.dup2(2, 1)  # what the project prints goes to the log
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
