@@ -7,11 +7,9 @@ from enum import Enum
 from pathlib import Path
 
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.history_files import open_history
+from holdfast.looking import Sight, look_at
 from holdfast.plan.statement import shortened
 from holdfast.run import history, leader, tables
 from holdfast.run.history import Entry
@@ -53,18 +51,13 @@ class Status:
 
 def status(config: Config) -> Status:
     """Look at the database that the project's env.py connects to."""
-    script = open_history(config)
-    found: list[Status] = []
+    return look_at(config, status_of)
 
-    def look(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
-        assert context.connection is not None  # noqa: S101  # only None in offline mode
-        with closing(MigrationSession(context.connection)) as session:
-            found.append(_look(script, heads, session))
-        return ()
 
-    with EnvironmentContext(config, script, fn=look, dont_mutate=True):
-        script.run_env()
-    return found[0]
+def status_of(sight: Sight) -> Status:
+    """Where the database stands that is looked at."""
+    with closing(MigrationSession(sight.connection)) as session:
+        return _look(sight.script, sight.heads, session)
 
 
 def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession) -> Status:
