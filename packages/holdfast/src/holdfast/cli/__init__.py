@@ -13,7 +13,18 @@ import click
 from holdfast.cli.project import ProjectOptions
 from holdfast.errors import HoldfastError
 
-VERBS = ("generate", "run", "revert", "status", "baseline", "abandon", "online", "doctor", "settings")
+VERBS = (
+    "generate",
+    "run",
+    "revert",
+    "status",
+    "baseline",
+    "abandon",
+    "online",
+    "doctor",
+    "drift",
+    "settings",
+)
 
 
 class Verbs(click.Group):
