@@ -82,6 +82,15 @@ def stamp(engine: Engine, *, profile: Profile) -> None:
         require_same_environment(connection, profile=profile)
 
 
+def stamp_in(connection: Connection, *, profile: Profile) -> None:
+    """Stamps in the caller's transaction, where nobody else does."""
+    if not connection.scalar(HAS_SCHEMA):
+        connection.execute(text("CREATE SCHEMA holdfast"))
+    for statement in CREATE:
+        connection.execute(text(statement))
+    connection.execute(INSERT, {"profile": profile})
+
+
 def mark_synchronized(connection: Connection) -> None:
     """Leaves a trace that the schema was made by synchronisation, not by migrations alone."""
     connection.execute(MARK_SYNCHRONIZED)
@@ -91,11 +100,7 @@ def _create(engine: Engine, profile: Profile) -> None:
     for attempt in range(ATTEMPTS):
         try:
             with engine.begin() as connection:
-                if not connection.scalar(HAS_SCHEMA):
-                    connection.execute(text("CREATE SCHEMA holdfast"))
-                for statement in CREATE:
-                    connection.execute(text(statement))
-                connection.execute(INSERT, {"profile": profile})
+                stamp_in(connection, profile=profile)
         except DBAPIError as error:
             state = sqlstate(error)
             if state == INSUFFICIENT_PRIVILEGE:

@@ -23,6 +23,8 @@ VERBS = (
     "online",
     "doctor",
     "drift",
+    "sync",
+    "reset",
     "settings",
 )
 
