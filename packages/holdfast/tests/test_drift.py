@@ -17,7 +17,7 @@ from holdfast.cli import holdfast
 from holdfast.drift import Drift, drift
 from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
-from holdfast.observe.schema import read_schema
+from holdfast.observe.schema_objects import read_schema
 from holdfast.schema_differences import Difference, Kind, Property, differences
 from holdfast.scratch.databases import Postgres
 

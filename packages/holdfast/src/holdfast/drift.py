@@ -4,7 +4,7 @@ The history is replayed on a scratch server up to the revision that the live dat
 pending is no difference. The live database is only read.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from alembic.config import Config
@@ -16,7 +16,7 @@ from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
 from holdfast.looking import Sight, look_at
 from holdfast.observe.database import server_major
-from holdfast.observe.schema import SchemaObject, read_schema
+from holdfast.observe.schema_objects import SchemaObject, read_schema
 from holdfast.run import tables
 from holdfast.run.journal import Journal
 from holdfast.run.session import MigrationSession, second_session
@@ -77,8 +77,8 @@ def _look_at_live(sight: Sight) -> _Live:
     known = {revision.revision for revision in sight.script.walk_revisions()}
     if unknown := tuple(head for head in sight.heads if head not in known):
         raise DatabaseAhead(revisions=unknown)
-    session = MigrationSession(sight.connection)
-    unfinished = Journal(session).unfinished() if tables.exist(session) else None
+    with closing(MigrationSession(sight.connection)) as session:
+        unfinished = Journal(session).unfinished() if tables.exist(session) else None
     with second_session(sight.connection) as connection:
         return _Live(
             heads=sight.heads,

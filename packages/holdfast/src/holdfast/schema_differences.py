@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from holdfast.observe.schema import SchemaObject
+from holdfast.observe.schema_objects import SchemaObject
 
 
 class Kind(StrEnum):

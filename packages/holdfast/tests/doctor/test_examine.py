@@ -13,7 +13,7 @@ from alembic_project import Project
 from click.testing import CliRunner
 from pooler import pooler, socket_of
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import make_url
+from sqlalchemy import NullPool, make_url
 from tls_proxy import tls_proxy
 
 from holdfast import migrate
@@ -75,7 +75,7 @@ def bad(found: tuple[Finding, ...]) -> dict[str, Severity]:
 
 def test_nothing_to_say(database: str, role: str) -> None:
     """An ordinary role, a stamped database, our own connection."""
-    stamp(create_engine(settings(database)), profile=Profile.PRODUCTION)
+    stamp(create_engine(settings(database), poolclass=NullPool), profile=Profile.PRODUCTION)
     assert bad(examine(settings(as_role(database, role)), None)) == {}
 
 
@@ -199,7 +199,7 @@ def test_settings(
 def test_the_environment(database: str) -> None:
     """No stamp yet, the right one, the wrong one; made by synchronisation."""
     assert of(examine(settings(database), None), "environment")[0] is Severity.WARN
-    stamp(create_engine(settings(database)), profile=Profile.PRODUCTION)
+    stamp(create_engine(settings(database), poolclass=NullPool), profile=Profile.PRODUCTION)
     assert of(examine(settings(database), None), "environment")[0] is Severity.OK
     execute(database, "UPDATE holdfast.environment SET synchronized_at = '2026-02-03'")
     assert of(examine(settings(database), None), "synchronized") == (
