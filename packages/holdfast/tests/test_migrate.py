@@ -10,8 +10,8 @@ from sqlalchemy import create_engine, text
 
 from holdfast import migrate
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, DatabaseAhead
+from holdfast.observe.migration_progress import KEY
 from holdfast.progress import Event, RevisionDone, RevisionStarted
-from holdfast.run import leader
 from holdfast.testing.blockers import holding
 
 ONE_TRANSACTION_BY_HAND = SYNC_ENV.replace("engine.connect()", "engine.begin()")
@@ -81,7 +81,7 @@ def test_nothing_pending_takes_no_lock(project: Project) -> None:
     """At head, the upgrade ends at once although another process holds the migration lock."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     migrate.upgrade(project.config, "head")
-    with holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"):
+    with holding(project.database, f"SELECT pg_advisory_lock({KEY})"):
         migrate.upgrade(project.config, "head", patience=timedelta(0))
 
 
@@ -89,7 +89,7 @@ def test_waits_for_the_other_migrator_and_names_it(project: Project) -> None:
     """Patience over: the error names the session that holds the lock; nothing was created."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     with (
-        holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"),
+        holding(project.database, f"SELECT pg_advisory_lock({KEY})"),
         pytest.raises(AnotherMigratorIsStillAtWork, match=r"pid \d+ \(postgres, ") as raised,
     ):
         migrate.upgrade(project.config, "head", patience=timedelta(milliseconds=200))

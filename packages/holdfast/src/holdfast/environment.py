@@ -17,7 +17,13 @@ from holdfast.profiles import Profile
 
 logger = logging.getLogger(__name__)
 
-IS_STAMPED = text("SELECT to_regclass('holdfast.environment') IS NOT NULL")
+# Not to_regclass(): it is an error where migrations have made the schema, and nobody the stamp that opens it.
+IS_STAMPED = text(
+    """
+    SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = 'holdfast' AND c.relname = 'environment')
+    """
+)
 STAMP = text(
     "SELECT profile, synchronized_at, current_database() AS database FROM holdfast.environment"
 )

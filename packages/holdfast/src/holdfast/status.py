@@ -10,8 +10,9 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
 from holdfast.looking import Sight, look_at
+from holdfast.observe.migration_progress import MigrationProgress, migration_progress
 from holdfast.plan.statement import shortened
-from holdfast.run import history, leader, tables
+from holdfast.run import history, tables
 from holdfast.run.history import Entry
 from holdfast.run.journal import Journal, Queued
 from holdfast.run.session import MigrationSession
@@ -47,6 +48,7 @@ class Status:
     half_way: tuple[Entry, ...]  # the last run of these failed or was killed
     left: tuple[str, ...]  # of the queue of the one that is half-way: what is still to do
     migrator: str | None  # who migrates right now
+    progress: MigrationProgress | None  # and how far that is
 
 
 def status(config: Config) -> Status:
@@ -64,6 +66,7 @@ def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSes
     known = tables.exist(session)
     entries = history.latest(session) if known else {}
     left = Journal(session).queued() if known else ()
+    progress = migration_progress(session.connection)
     unknown = tuple(head for head in heads if not _has(script, head))
     applied = _applied(script, heads) if not unknown else {}
     pending = tuple(
@@ -90,7 +93,8 @@ def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSes
         edited=edited,
         half_way=half_way,
         left=tuple(_in_words(statement) for statement in left),
-        migrator=leader.current_holder(session.connection),
+        migrator=None if progress is None else progress.migrator,
+        progress=progress,
     )
 
 
