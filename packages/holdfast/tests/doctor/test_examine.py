@@ -1,6 +1,7 @@
 """The doctor on servers with one defect each: it asks the server, not the settings."""
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -370,3 +371,16 @@ def test_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_APPLICATION_NAME", "shop")
     monkeypatch.setenv("DATABASE_URL", project.database)
     assert doctor()[0] == 0
+
+
+def test_the_documentation_has_every_check() -> None:
+    """With its number, its name, and whether it keeps a process from starting."""
+    page = (Path(__file__).parents[4] / "docs" / "doctor.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| `([\w-]+)` \|.*\| (.*) \|$", page, re.MULTILINE)
+    assert [(int(number), name) for number, name, _ in rows] == [
+        (check.number, check.name) for check in CHECKS
+    ]
+    assert {name for _, name, worst in rows if "*start*" in worst} == {
+        *(check.name for check in CHECKS if check.at_start),
+        "migrations-writable",
+    }
