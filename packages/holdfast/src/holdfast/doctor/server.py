@@ -6,7 +6,9 @@ from holdfast.observe.server import Connected
 SUPPORTED = range(15, 19)
 
 
-def _timeouts(evidence: Evidence) -> Verdict:
+def _timeouts(evidence: Evidence) -> Verdict | None:
+    if evidence.settings.url is None:
+        return None  # the connection of migrations, which need none
     server = evidence.application.server
     if not server.unlimited:
         return fine("statements, locks and idle transactions have a limit")

@@ -55,7 +55,9 @@ def _sql_log(evidence: Evidence) -> Verdict:
     return fine("no values of users in a log")
 
 
-def _application_name(evidence: Evidence) -> Verdict:
+def _application_name(evidence: Evidence) -> Verdict | None:
+    if evidence.settings.url is None:
+        return None  # not a connection of the application
     name = evidence.application.server.application_name
     if name in ("", "holdfast"):
         return warn(
