@@ -1,12 +1,13 @@
 """A database knows which environment it belongs to."""
 
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import Engine, NullPool, text
+from sqlalchemy import Engine, NullPool, make_url, text
 
 from holdfast.engine import create_engine
 from holdfast.environment import require_same_environment, stamp
@@ -44,6 +45,23 @@ def test_an_unstamped_database_is_anybodys(engine: Engine) -> None:
     with engine.connect() as connection:
         require_same_environment(connection, profile=Profile.PRODUCTION)
         assert connection.scalar(text("SELECT to_regnamespace('holdfast')")) is None
+
+
+def test_a_role_without_rights_on_the_schema(engine: Engine, database: str) -> None:
+    """Migrations by another role have made it; who only asks is not refused, who stamps goes on without."""
+    role = f"app_{secrets.token_hex(4)}"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+        connection.execute("CREATE SCHEMA holdfast")
+        app = create_engine(
+            Settings(profile="test", url=make_url(database).set(username=role).render_as_string()),
+            poolclass=NullPool,
+        )
+        stamp(app, profile=Profile.PRODUCTION)
+        connection.execute(f"DROP ROLE {role}".encode())
+        assert connection.execute("SELECT to_regclass('holdfast.environment')").fetchone() == (
+            None,
+        )
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from sqlalchemy import create_engine, text
 
 from holdfast import migrate
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, DatabaseAhead
+from holdfast.observe.migration_progress import KEY
 from holdfast.progress import Event, RevisionDone, RevisionStarted, WaitingForLeader
-from holdfast.run import leader
 from holdfast.testing.blockers import holding
 
 ONE_TRANSACTION_BY_HAND = SYNC_ENV.replace("engine.connect()", "engine.begin()")
@@ -82,7 +82,7 @@ def test_nothing_pending_takes_no_lock(project: Project) -> None:
     """At head, the upgrade ends at once although another process holds the migration lock."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     migrate.upgrade(project.config, "head")
-    with holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"):
+    with holding(project.database, f"SELECT pg_advisory_lock({KEY})"):
         migrate.upgrade(project.config, "head", patience=timedelta(0))
 
 
@@ -90,7 +90,7 @@ def test_waits_for_the_other_migrator_and_names_it(project: Project) -> None:
     """Patience over: the error names the session that holds the lock; nothing was created."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     with (
-        holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"),
+        holding(project.database, f"SELECT pg_advisory_lock({KEY})"),
         pytest.raises(AnotherMigratorIsStillAtWork, match=r"pid \d+ \(postgres, ") as raised,
     ):
         migrate.upgrade(project.config, "head", patience=timedelta(milliseconds=200))
@@ -191,7 +191,7 @@ def test_a_pooled_engine_of_an_async_env_survives_the_wait(project: Project) -> 
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     project.revision("op.create_table('b', sa.Column('id', sa.Integer))")
     with ExitStack() as lock:
-        lock.enter_context(holding(project.database, f"SELECT pg_advisory_lock({leader.KEY})"))
+        lock.enter_context(holding(project.database, f"SELECT pg_advisory_lock({KEY})"))
 
         def migrate_meanwhile(event: Event) -> None:
             if isinstance(event, WaitingForLeader):

@@ -4,6 +4,8 @@ import httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 
 from holdfast import migrate
+from holdfast.observe.migration_progress import KEY
+from holdfast.testing.blockers import holding
 from marketplace import schema
 
 HEAD = schema.known_revisions()[0]
@@ -44,6 +46,17 @@ def test_not_ready_while_a_migration_is_pending(api: httpx.Client, shop: Engine)
             "detail": f"The database is at revision {before}; this version needs {HEAD}.",
         },
     )
+
+
+def test_not_ready_says_how_far_the_migration_is(api: httpx.Client, shop: Engine) -> None:
+    """While another process holds the lock of migrations: who watches a rollout sees it move."""
+    before = schema.known_revisions()[1]
+    execute(shop, f"UPDATE alembic_version SET version_num = '{before}'")
+    execute(shop, f"UPDATE holdfast.history SET outcome = 'running' WHERE revision = '{HEAD}'")
+    url = shop.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with holding(url, f"SELECT pg_advisory_lock({KEY})"):
+        answer = api.get("/readyz")
+    assert (answer.status_code, answer.json()["progress"]) == (503, f"revision {HEAD} up")
 
 
 def test_not_ready_without_a_schema(api: httpx.Client, shop: Engine) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from threading import Event
 
-from sqlalchemy import Engine, MetaData, text
+from sqlalchemy import Connection, Engine, MetaData, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
@@ -15,6 +15,7 @@ from sqlalchemy.orm import sessionmaker
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from holdfast.engine import create_async_engine, create_engine
+from holdfast.observe.migration_progress import migration_progress
 from holdfast.pool.places import Figures
 from holdfast.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.settings import Settings
@@ -40,24 +41,26 @@ class Database:
         self.settings, self.metadata = settings, metadata
         self.engine: Engine = create_engine(settings)
         self.sessions = sessionmaker(self.engine)
+        self.has_started = False
 
     def start(self) -> None:
         """Before the first request: migrations by the setting, synchronisation where allowed, the pool."""
         prepare(self.settings, metadata=self.metadata, stop=Event())
         _sized(self.engine).prewarm()
+        self.has_started = True
 
     def stop(self) -> None:
         """After the last request."""
         self.engine.dispose()
 
     def health(self) -> Health:
-        """Asks the server, over the pool."""
+        """Asks the server, over the pool; while `start` still waits in another thread, says for what."""
         try:
             with self.engine.connect() as connection:
-                connection.execute(ONE)
+                problem = _problem(connection, has_started=self.has_started)
         except UNHEALTHY as error:
-            return _health(self.engine, error)
-        return _health(self.engine, None)
+            problem = _in_words(error)
+        return _health(self.engine, problem)
 
 
 class AsyncDatabase:
@@ -68,6 +71,7 @@ class AsyncDatabase:
         self.engine: AsyncEngine = create_async_engine(settings)
         # Expired attributes would be loaded on access, which cannot wait in an event loop.
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.has_started = False
 
     async def start(self) -> None:
         """As `Database.start`; when it is cancelled, a wait for another's migrations ends too."""
@@ -77,19 +81,20 @@ class AsyncDatabase:
         finally:
             stop.set()
         await greenlet_spawn(_sized(self.engine.sync_engine).prewarm)
+        self.has_started = True
 
     async def stop(self) -> None:
         """After the last request."""
         await self.engine.dispose()
 
     async def health(self) -> Health:
-        """Asks the server, over the pool."""
+        """As `Database.health`; `start` may wait in a task of its own."""
         try:
             async with self.engine.connect() as connection:
-                await connection.execute(ONE)
+                problem = await connection.run_sync(_problem, has_started=self.has_started)
         except UNHEALTHY as error:
-            return _health(self.engine.sync_engine, error)
-        return _health(self.engine.sync_engine, None)
+            problem = _in_words(error)
+        return _health(self.engine.sync_engine, problem)
 
 
 def _sized(engine: Engine) -> SizedPool | AsyncSizedPool:
@@ -98,10 +103,18 @@ def _sized(engine: Engine) -> SizedPool | AsyncSizedPool:
     return pool
 
 
-def _health(engine: Engine, error: Exception | None) -> Health:
+def _problem(connection: Connection, *, has_started: bool) -> str | None:
+    if has_started:
+        connection.execute(ONE)
+        return None
+    progress = migration_progress(connection)
+    return "not started yet" if progress is None else f"waiting: {progress}"
+
+
+def _in_words(error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return Health(
-        is_ready=error is None,
-        problem=None if error is None else str(cause).strip(),
-        pool=_sized(engine).figures(),
-    )
+    return str(cause).strip()
+
+
+def _health(engine: Engine, problem: str | None) -> Health:
+    return Health(is_ready=problem is None, problem=problem, pool=_sized(engine).figures())

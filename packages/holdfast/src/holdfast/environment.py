@@ -5,6 +5,8 @@ shows test data to customers. The stamp is a row in the schema `holdfast`, reada
 """
 
 import logging
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -15,8 +17,16 @@ from holdfast.profiles import Profile
 
 logger = logging.getLogger(__name__)
 
-IS_STAMPED = text("SELECT to_regclass('holdfast.environment') IS NOT NULL")
-STAMP = text("SELECT profile, current_database() AS database FROM holdfast.environment")
+# Not to_regclass(): it is an error where migrations have made the schema, and nobody the stamp that opens it.
+IS_STAMPED = text(
+    """
+    SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = 'holdfast' AND c.relname = 'environment')
+    """
+)
+STAMP = text(
+    "SELECT profile, synchronized_at, current_database() AS database FROM holdfast.environment"
+)
 HAS_SCHEMA = text("SELECT to_regnamespace('holdfast') IS NOT NULL")
 CREATE = (
     """
@@ -38,15 +48,36 @@ LOST_RACE = frozenset({"23505", "42P06", "42P07", "XX000"})
 ATTEMPTS = 10
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What the database says of itself."""
+
+    profile: Profile
+    database: str
+    synchronized_at: datetime | None  # when its schema was last made from the models
+
+    def fits(self, profile: Profile) -> bool:
+        """Whether a process of this profile may work here: production stays among itself."""
+        return profile == self.profile or Profile.PRODUCTION not in (profile, self.profile)
+
+
+def read_stamp(connection: Connection) -> Stamp | None:
+    """None for a database that no process has stamped yet. Reads only."""
+    if not connection.scalar(IS_STAMPED):
+        return None
+    found = connection.execute(STAMP).one()
+    return Stamp(
+        profile=Profile(found.profile),
+        database=str(found.database),
+        synchronized_at=found.synchronized_at,
+    )
+
+
 def require_same_environment(connection: Connection, *, profile: Profile) -> None:
     """Refuses production on another's database and anything else on production's. Reads only."""
-    if not connection.scalar(IS_STAMPED):
-        return
-    found = connection.execute(STAMP).one()
-    if Profile.PRODUCTION in (profile, found.profile) and profile != found.profile:
-        raise EnvironmentMismatch(
-            process=profile, stamped=found.profile, database=str(found.database)
-        )
+    found = read_stamp(connection)
+    if found is not None and not found.fits(profile):
+        raise EnvironmentMismatch(process=profile, stamped=found.profile, database=found.database)
 
 
 def stamp(engine: Engine, *, profile: Profile) -> None:
@@ -55,6 +86,15 @@ def stamp(engine: Engine, *, profile: Profile) -> None:
         if not connection.scalar(IS_STAMPED):
             _create(engine, profile)
         require_same_environment(connection, profile=profile)
+
+
+def stamp_in(connection: Connection, *, profile: Profile) -> None:
+    """Stamps in the caller's transaction, where nobody else does."""
+    if not connection.scalar(HAS_SCHEMA):
+        connection.execute(text("CREATE SCHEMA holdfast"))
+    for statement in CREATE:
+        connection.execute(text(statement))
+    connection.execute(INSERT, {"profile": profile})
 
 
 def mark_synchronized(connection: Connection) -> None:
@@ -66,11 +106,7 @@ def _create(engine: Engine, profile: Profile) -> None:
     for attempt in range(ATTEMPTS):
         try:
             with engine.begin() as connection:
-                if not connection.scalar(HAS_SCHEMA):
-                    connection.execute(text("CREATE SCHEMA holdfast"))
-                for statement in CREATE:
-                    connection.execute(text(statement))
-                connection.execute(INSERT, {"profile": profile})
+                stamp_in(connection, profile=profile)
         except DBAPIError as error:
             state = sqlstate(error)
             if state == INSUFFICIENT_PRIVILEGE:

@@ -4,6 +4,7 @@ In this order: the file named with -c; `alembic.ini` in the working directory; [
 nearest pyproject.toml upwards.
 """
 
+import json
 import tomllib
 from argparse import Namespace
 from pathlib import Path
@@ -50,7 +51,8 @@ def _from_pyproject(file: Path) -> Config | None:
     if options := tools.get("holdfast"):
         config = Config()
         for name, value in options.items():
-            config.set_main_option(name, str(value).replace("%", "%%"))
+            text = json.dumps(value) if isinstance(value, list) else str(value)
+            config.set_main_option(name, text.replace("%", "%%"))
         return config
     if "alembic" in tools:
         return Config(toml_file=file)  # read by Alembic itself, from 1.16 on

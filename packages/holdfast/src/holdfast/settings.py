@@ -24,7 +24,12 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy.engine import URL
 
 from holdfast.database_url import Reach, UrlParts, reach, split_url
@@ -126,6 +131,16 @@ DatabaseUrl = Annotated[
 ]
 
 
+def _split_at_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+# NoDecode: not JSON.
+AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
+
+
 class Settings(EnvironmentSettings):
     """What an application and the command line know about the database; see `profiles`."""
 
@@ -147,6 +162,8 @@ class Settings(EnvironmentSettings):
     tls: Tls
     tls_ca: str | None = None  # a file, or `system`
     pooler: bool = False  # PgBouncer or the like is in between
+    replicas: int | None = Field(None, ge=1)  # how many instances run at once, each with a pool
+    allow: AllowedChecks = ()  # checks of `holdfast doctor` that may fail here, by name
     pool: PoolLimits
     timeouts: Timeouts = Timeouts()
 
@@ -204,6 +221,14 @@ class Settings(EnvironmentSettings):
                 danger="A pooler ends TLS: channel binding cannot prove whom we talk to.",
                 instead="Name the CA of the pooler: HOLDFAST_TLS_CA=/path/to/ca.pem, or system.",
             )
+
+
+class ScratchSettings(EnvironmentSettings):
+    """Where pending changes are tried; an embedded server when nothing is named."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
+
+    url: SecretStr | None = None
 
 
 class _FromUrl(PydanticBaseSettingsSource):

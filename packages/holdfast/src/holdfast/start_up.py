@@ -1,4 +1,4 @@
-"""What happens to a database before an application serves: same environment, migrations, synchronisation, stamp.
+"""What happens to a database before an application serves: environment, doctor, migrations, stamp, synchronisation.
 
 Runs on connections of its own, in the calling thread; an event loop calls it in a thread.
 """
@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, NullPool
 
 from holdfast import environment, migrate
+from holdfast.doctor.at_start import require_safe_start
 from holdfast.engine import create_engine, create_migration_engine, migration_url
 from holdfast.errors.database import MigrationsNotApplied, NoMigrationsFolder
 from holdfast.errors.migration import DatabaseAhead
@@ -32,6 +33,7 @@ def prepare(settings: Settings, *, metadata: MetaData | None, stop: Event) -> No
     engine = create_engine(settings, poolclass=NullPool)
     with engine.connect() as connection:
         environment.require_same_environment(connection, profile=settings.profile)
+        require_safe_start(connection, settings)
     _migrate(settings, engine, stop)
     environment.stamp(engine, profile=settings.profile)
     if settings.synchronize and metadata is not None:

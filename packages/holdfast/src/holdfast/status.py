@@ -7,13 +7,12 @@ from enum import Enum
 from pathlib import Path
 
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.history_files import open_history
+from holdfast.looking import Sight, look_at
+from holdfast.observe.migration_progress import MigrationProgress, migration_progress
 from holdfast.plan.statement import shortened
-from holdfast.run import history, leader, tables
+from holdfast.run import history, tables
 from holdfast.run.history import Entry
 from holdfast.run.journal import Journal, Queued
 from holdfast.run.session import MigrationSession
@@ -49,28 +48,25 @@ class Status:
     half_way: tuple[Entry, ...]  # the last run of these failed or was killed
     left: tuple[str, ...]  # of the queue of the one that is half-way: what is still to do
     migrator: str | None  # who migrates right now
+    progress: MigrationProgress | None  # and how far that is
 
 
 def status(config: Config) -> Status:
     """Look at the database that the project's env.py connects to."""
-    script = open_history(config)
-    found: list[Status] = []
+    return look_at(config, status_of)
 
-    def look(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
-        assert context.connection is not None  # noqa: S101  # only None in offline mode
-        with closing(MigrationSession(context.connection)) as session:
-            found.append(_look(script, heads, session))
-        return ()
 
-    with EnvironmentContext(config, script, fn=look, dont_mutate=True):
-        script.run_env()
-    return found[0]
+def status_of(sight: Sight) -> Status:
+    """Where the database stands that is looked at."""
+    with closing(MigrationSession(sight.connection)) as session:
+        return _look(sight.script, sight.heads, session)
 
 
 def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession) -> Status:
     known = tables.exist(session)
     entries = history.latest(session) if known else {}
     left = Journal(session).queued() if known else ()
+    progress = migration_progress(session.connection)
     unknown = tuple(head for head in heads if not _has(script, head))
     applied = _applied(script, heads) if not unknown else {}
     pending = tuple(
@@ -97,7 +93,8 @@ def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSes
         edited=edited,
         half_way=half_way,
         left=tuple(_in_words(statement) for statement in left),
-        migrator=leader.current_holder(session.connection),
+        migrator=None if progress is None else progress.migrator,
+        progress=progress,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 
+from holdfast.observe.migration_progress import migration_progress
 from marketplace.problems import DatabaseUnreachable, MigrationsPending, documented
 from marketplace.schema import applied_revision
 
@@ -43,9 +44,11 @@ async def readyz(request: Request) -> Readiness:
     try:
         async with state.engine.connect() as connection:
             applied = await connection.run_sync(applied_revision)
+            is_behind = applied is None or applied in state.revisions[1:]
+            running = await connection.run_sync(migration_progress) if is_behind else None
     except (DBAPIError, NoConnectionInTime) as error:
         raise DatabaseUnreachable from error
-    head = state.revisions[0]
-    if applied is None or applied in state.revisions[1:]:
-        raise MigrationsPending(applied=applied, head=head)
+    if applied is None or is_behind:
+        progress = None if running is None else str(running)
+        raise MigrationsPending(applied=applied, head=state.revisions[0], progress=progress)
     return Readiness(revision=applied)

@@ -101,9 +101,15 @@ class MigrationsPending(Problem):
 
     applied: str | None
     head: str
+    progress: str | None  # of the migration that runs now
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "migrations_pending"
     detail = "The database is at revision {applied}; this version needs {head}."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Step and share, for whoever watches a rollout."""
+        return {} if self.progress is None else {"progress": self.progress}
 
 
 @dataclass(kw_only=True, eq=False)

@@ -13,7 +13,20 @@ import click
 from holdfast.cli.project import ProjectOptions
 from holdfast.errors import HoldfastError
 
-VERBS = ("generate", "run", "revert", "status", "baseline", "abandon", "online", "settings")
+VERBS = (
+    "generate",
+    "run",
+    "revert",
+    "status",
+    "baseline",
+    "abandon",
+    "online",
+    "doctor",
+    "drift",
+    "sync",
+    "reset",
+    "settings",
+)
 
 
 class Verbs(click.Group):

@@ -72,6 +72,8 @@ def sent_to_libpq(found: Settings) -> tuple[Line, ...]:
 def _plain(value: object) -> str | int | bool | None:
     if value is None or isinstance(value, bool | int):
         return value
+    if type(value) is tuple:  # a URL is one too, of a kind of its own
+        return ",".join(map(str, value)) or None
     return in_words(value) if isinstance(value, timedelta) else str(value)
 
 

@@ -50,5 +50,7 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
     for words in found.left:
         yield f"to do    {words}"
-    if found.migrator:
-        yield f"migrates now: {found.migrator}"
+    if found.progress:
+        yield f"migrates now: {found.progress}: {found.migrator}"
+        if found.progress.step:
+            yield f"doing    {found.progress.step.doing}"

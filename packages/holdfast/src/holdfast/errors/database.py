@@ -43,3 +43,44 @@ class NoMigrationsFolder(HoldfastError):
     what = "HOLDFAST_MIGRATE_ON_START={migrate_on_start}, and there are no migrations to run."
     why = "HOLDFAST_MIGRATIONS names no package or folder."
     remedy = "Set it, for example HOLDFAST_MIGRATIONS=shop:migrations, or set HOLDFAST_MIGRATE_ON_START=off."
+
+
+@dataclass(kw_only=True, eq=False)
+class NotDisposable(HoldfastError):
+    """A verb that is for development was called on another database."""
+
+    verb: str
+    database: str
+    found: str
+    allowed: tuple[str, ...]
+    exit_status = 2
+    what = "holdfast {verb} did nothing: the database {database} is {found}."
+    why = (
+        "It may destroy what is in it, so it works on databases of these profiles only: {allowed}."
+    )
+    remedy = (
+        "Look at which database the project is connected to. If it is yours to lose and not stamped: "
+        "HOLDFAST_PROFILE=development holdfast {verb}"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class NotConfirmed(HoldfastError):
+    """Something destructive was asked for where nobody can be asked."""
+
+    verb: str
+    loses: tuple[str, ...]
+    exit_status = 2
+    what = "holdfast {verb} did nothing: nobody confirmed that this is lost: {loses}."
+    why = "It asks on a terminal; this is none, or the answer was no."
+    remedy = "To do it without being asked: holdfast {verb} --yes"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoModels(HoldfastError):
+    """env.py does not say which models the database is for."""
+
+    exit_status = 2
+    what = "There are no models to compare the database with."
+    why = "env.py calls context.configure() without target_metadata."
+    remedy = "In env.py: context.configure(..., target_metadata=Base.metadata)"

@@ -32,3 +32,9 @@ def is_read_only(connection: Connection) -> bool:
     """A standby, or a session that may not write."""
     state = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool")
     return bool(connection.execute(state).scalar_one())
+
+
+def server_major(connection: Connection) -> int:
+    """15, 16, .."""
+    version = text("SELECT current_setting('server_version_num')::int / 10000")
+    return int(connection.execute(version).scalar_one())

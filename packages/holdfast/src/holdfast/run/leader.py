@@ -14,24 +14,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
+from holdfast.observe.migration_progress import KEY, current_holder
 from holdfast.progress import Report, WaitingForLeader
 from holdfast.run.session import second_session
 
 log = logging.getLogger(__name__)
 
-KEY = int.from_bytes(b"holdfast")
 PATIENCE = timedelta(minutes=10)
-
-HOLDER = text(
-    """
-    SELECT format('pid %s (%s, %s) since %s', a.pid, a.usename, a.application_name,
-                  to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SSOF'))
-    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-      AND (l.classid::bigint << 32) + l.objid::bigint = :key
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """
-)
 
 
 class Leadership:
@@ -53,7 +42,7 @@ class Leadership:
         try:
             waiting(self._try)
         except tenacity.RetryError as error:
-            holder = self._holder()
+            holder = self.holder()
             self.close()
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
 
@@ -66,9 +55,7 @@ class Leadership:
 
     def holder(self) -> str:
         """Who holds the lock now, in words."""
-        return (
-            self._connection.execute(HOLDER, {"key": KEY}).scalar() or "a process that just ended"
-        )
+        return current_holder(self._connection) or "a process that just ended"
 
     def close(self) -> None:
         """Give the lock back and end its session. Idempotent."""
@@ -83,13 +70,4 @@ class Leadership:
 
     def _tell(self, report: Report, *, attempt: int) -> None:
         if attempt % 10 == 1:
-            report(WaitingForLeader(holder=self._holder()))
-
-    def _holder(self) -> str:
-        return current_holder(self._connection) or "a process that just ended"
-
-
-def current_holder(connection: Connection) -> str | None:
-    """Who migrates this database right now, in words; None if nobody does."""
-    holder: str | None = connection.execute(HOLDER, {"key": KEY}).scalar()
-    return holder
+            report(WaitingForLeader(holder=self.holder()))

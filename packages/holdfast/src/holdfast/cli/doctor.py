@@ -1,0 +1,66 @@
+"""`holdfast doctor`: is this database, and the way to it, fit for production. Writes nothing."""
+
+import json
+
+import click
+
+from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
+from holdfast.doctor.check import Severity
+from holdfast.doctor.examine import Finding, examine, worst
+from holdfast.errors.migration import UnknownConfiguration
+from holdfast.settings import Settings
+
+EXIT_STATUS = {Severity.OK: 0, Severity.WARN: 1, Severity.REFUSE: 3}
+
+
+@click.command()
+@click.option("--prove-tls", is_flag=True, help="Also try an unknown CA, which must be refused.")
+@FORMAT
+@click.pass_context
+def doctor(ctx: click.Context, prove_tls: bool, form: str) -> None:
+    """Ask the server whether it is fit for production.
+
+    Exit status: 0 fine, 1 something to look at, 2 settings that cannot be, 3 production would refuse.
+    """
+    settings = Settings()
+    options: ProjectOptions = ctx.obj
+    try:
+        config = options.config()
+    except UnknownConfiguration:
+        if options.file is not None:
+            raise
+        config = None
+    with told_apart():
+        found = examine(settings, config, prove_tls=prove_tls)
+    click.echo(_as_json(found) if form == "json" else _as_text(found))
+    ctx.exit(EXIT_STATUS[worst(found)])
+
+
+def _as_text(found: tuple[Finding, ...]) -> str:
+    return "\n".join((*map(_line, found), _summary(found)))
+
+
+def _line(finding: Finding) -> str:
+    check, verdict = finding.check, finding.verdict
+    line = f"{verdict.severity:<6} {check.number:>2} {check.title}: {verdict.says}"
+    return f"{line}\n          {check.name}: {verdict.remedy}" if verdict.remedy else line
+
+
+def _summary(found: tuple[Finding, ...]) -> str:
+    numbers = {each: sum(f.verdict.severity is each for f in found) for each in Severity}
+    return ", ".join(f"{numbers[each]} {each}" for each in reversed(Severity))
+
+
+def _as_json(found: tuple[Finding, ...]) -> str:
+    checks = [
+        {
+            "number": each.check.number,
+            "name": each.check.name,
+            "title": each.check.title,
+            "severity": each.verdict.severity,
+            "says": each.verdict.says,
+            "remedy": each.verdict.remedy,
+        }
+        for each in found
+    ]
+    return json.dumps({"severity": worst(found), "checks": checks})

@@ -1,0 +1,46 @@
+"""`holdfast drift`: what in the database no migration has made so. Writes nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
+from holdfast.drift import Drift
+from holdfast.drift import drift as compare
+from holdfast.schema_differences import Difference
+
+
+@click.command()
+@FORMAT
+@click.pass_context
+def drift(ctx: click.Context, form: str) -> None:
+    """Compare the database with what its history makes on a scratch server.
+
+    Exit status: 0 no difference, 1 some. What may differ: drift_ignore in [tool.holdfast].
+    """
+    options: ProjectOptions = ctx.obj
+    with told_apart():
+        found = compare(options.config())
+    click.echo(json.dumps(asdict(found)) if form == "json" else "\n".join(_lines(found)))
+    ctx.exit(1 if found.differences else 0)
+
+
+def _lines(found: Drift) -> Iterator[str]:
+    if found.half_way:
+        yield f"revision {found.half_way} is half-way: what it has done so far is among the differences"
+    for difference in found.differences:
+        yield from _described(difference)
+    for rule in found.unused_rules:
+        yield f"unused     the rule for {rule.object} covers nothing any more"
+    ignored = f", {len(found.ignored)} ignored by rule" if found.ignored else ""
+    at = ", ".join(found.revisions) or "no revision"
+    yield f"{len(found.differences) or 'no'} differences from the history at {at}{ignored}"
+
+
+def _described(difference: Difference) -> Iterator[str]:
+    yield f"{difference.kind:<10} {difference.object}"
+    for each in difference.properties:
+        yield f"           {each.name}: history {each.history or '(none)'}"
+        yield f"           {' ' * len(each.name)}  database {each.database or '(none)'}"

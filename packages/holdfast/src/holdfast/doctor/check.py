@@ -1,0 +1,96 @@
+"""What a check is: it judges evidence, and touches nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from holdfast.environment import Stamp
+from holdfast.observe.leftovers import Leftover
+from holdfast.observe.server import Connected
+from holdfast.profiles import Profile
+from holdfast.settings import Settings
+from holdfast.status import Status
+
+
+class Severity(StrEnum):
+    """How much it matters."""
+
+    OK = "ok"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The project's revisions against the database."""
+
+    connected: Connected  # the connection that env.py makes
+    heads: tuple[str, ...]  # of the project
+    relations: int  # that people have made in the database
+    status: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that was seen."""
+
+    settings: Settings
+    application: Connected
+    stamp: Stamp | None
+    history: History | None = None  # None: nobody looked, or there is no project
+    leftovers: tuple[Leftover, ...] = ()
+    unknown_root_refused: bool | None = None  # None: not tried
+
+    @property
+    def in_production(self) -> bool:
+        """What is fine on a developer's machine is not fine here."""
+        return self.settings.profile is Profile.PRODUCTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a check says."""
+
+    severity: Severity
+    says: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question; docs/doctor.md has them all under their numbers.
+
+    `judge` gives None where there is nothing to judge. `at_start`: a production process does not start
+    while it refuses, unless HOLDFAST_ALLOW has its name.
+    """
+
+    number: int
+    name: str
+    title: str
+    judge: Callable[[Evidence], Verdict | None]
+    at_start: bool = False
+
+
+def fine(says: str) -> Verdict:
+    """As it should be."""
+    return Verdict(severity=Severity.OK, says=says)
+
+
+def warn(says: str, remedy: str) -> Verdict:
+    """It works, until it does not."""
+    return Verdict(severity=Severity.WARN, says=says, remedy=remedy)
+
+
+def refuse(says: str, remedy: str) -> Verdict:
+    """Not with this."""
+    return Verdict(severity=Severity.REFUSE, says=says, remedy=remedy)
+
+
+def refuse_in_production(evidence: Evidence, says: str, remedy: str) -> Verdict:
+    """Elsewhere it is how one works."""
+    return refuse(says, remedy) if evidence.in_production else fine(f"{says} (not production)")
+
+
+def warn_in_production(evidence: Evidence, says: str, remedy: str) -> Verdict:
+    """Elsewhere it is how one works."""
+    return warn(says, remedy) if evidence.in_production else fine(f"{says} (not production)")

@@ -1,0 +1,18 @@
+"""All checks, in the order of their numbers."""
+
+from holdfast.doctor import connection, history, pool, role, server, settings
+from holdfast.doctor.check import Check
+
+CHECKS: tuple[Check, ...] = tuple(
+    sorted(
+        (
+            *settings.CHECKS,
+            *connection.CHECKS,
+            *role.CHECKS,
+            *server.CHECKS,
+            *pool.CHECKS,
+            *history.CHECKS,
+        ),
+        key=lambda check: check.number,
+    )
+)

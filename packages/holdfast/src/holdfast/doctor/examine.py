@@ -1,0 +1,100 @@
+"""Gathers the evidence and asks every check. Reads only."""
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+from alembic.config import Config
+from sqlalchemy import Connection, NullPool
+
+from holdfast.database_url import Reach
+from holdfast.doctor.check import Check, Evidence, History, Severity, Verdict
+from holdfast.doctor.checks import CHECKS
+from holdfast.engine import connect_arguments, create_engine, database_url
+from holdfast.environment import read_stamp
+from holdfast.looking import Sight, look_at
+from holdfast.observe.database import count_user_relations
+from holdfast.observe.leftovers import leftovers
+from holdfast.observe.server import look_at_connection
+from holdfast.settings import Settings
+from holdfast.status import status_of
+
+# A certificate whose key was never kept: no server can show anything that it signed.
+UNKNOWN_AUTHORITY = Path(__file__).with_name("unknown_authority.pem")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A check and what it says."""
+
+    check: Check
+    verdict: Verdict
+
+
+def examine(
+    settings: Settings, config: Config | None, *, prove_tls: bool = False
+) -> tuple[Finding, ...]:
+    """Look at the database of the settings and at the one that env.py connects to; judge.
+
+    Without a URL in the settings the connection of env.py stands for both.
+    """
+    history = None if config is None else look_at(config, _history)
+    if settings.url is None and config is not None:
+        evidence = look_at(config, lambda sight: gather(settings, sight.connection))
+    else:
+        with create_engine(settings, poolclass=NullPool).connect() as connection:
+            evidence = gather(settings, connection)
+    if prove_tls and evidence.application.way is not Reach.SOCKET:
+        evidence = replace(evidence, unknown_root_refused=_refuses_unknown_root(settings))
+    return judge(replace(evidence, history=history), CHECKS)
+
+
+def gather(settings: Settings, connection: Connection) -> Evidence:
+    """What one connection shows."""
+    return Evidence(
+        settings=settings,
+        application=look_at_connection(connection),
+        stamp=read_stamp(connection),
+        leftovers=leftovers(connection),
+    )
+
+
+def judge(evidence: Evidence, checks: tuple[Check, ...]) -> tuple[Finding, ...]:
+    """The verdicts of those that have something to judge."""
+    return tuple(
+        Finding(check=check, verdict=verdict)
+        for check in checks
+        if (verdict := check.judge(evidence)) is not None
+    )
+
+
+def worst(findings: tuple[Finding, ...]) -> Severity:
+    """The severity of the whole."""
+    found = {finding.verdict.severity for finding in findings}
+    return next(each for each in reversed(Severity) if each in {*found, Severity.OK})
+
+
+def _history(sight: Sight) -> History:
+    return History(
+        connected=look_at_connection(sight.connection),
+        heads=tuple(sight.script.get_heads()),
+        relations=count_user_relations(sight.connection, version_table=sight.context.version_table),
+        status=status_of(sight),
+    )
+
+
+def _refuses_unknown_root(settings: Settings) -> bool | None:
+    """Whether connecting fails once only an unknown authority is trusted; None: no authority is asked."""
+    url = database_url(settings)
+    arguments = connect_arguments(settings, url)
+    if arguments.get("channel_binding") == "require":
+        return None
+    if str(arguments.get("sslmode", "")).startswith("verify"):
+        arguments["sslrootcert"] = str(UNKNOWN_AUTHORITY)
+    engine = create_engine(settings, poolclass=NullPool, connect_args=arguments)
+    try:
+        with closing(engine.raw_connection()):
+            return False
+    except psycopg.OperationalError:
+        return True

@@ -1,0 +1,82 @@
+"""Checks of the migrations: what is applied, half-way, edited, left over."""
+
+from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
+
+
+def _known(evidence: Evidence) -> Verdict | None:
+    history = evidence.history
+    if history is None:
+        return None
+    if history.status.applied or not history.relations:
+        return fine("the database says which revision it is at")
+    return refuse(
+        f"{history.relations} relations and no revision: migrations would run into them",
+        "Say which revision it corresponds to: holdfast baseline REVISION",
+    )
+
+
+def _pooler(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    if not evidence.history.connected.is_behind_pooler:
+        return fine("migrations reach the server itself")
+    return refuse(
+        "migrations go through a pooler: two of them would get the same lock",
+        "Point the URL that env.py uses at the server itself.",
+    )
+
+
+def _unchanged(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    status = evidence.history.status
+    if status.edited:
+        edited = ", ".join(revision.revision for revision in status.edited)
+        return refuse(
+            f"edited after they were applied: {edited}",
+            "Restore the files, write a new revision; or: holdfast run --accept-edited",
+        )
+    if status.unknown:
+        return refuse(
+            f"the database is at {', '.join(status.unknown)}, which this project does not have",
+            "Deploy the version that has the file, or revert with that version.",
+        )
+    return fine("files as applied, the database not ahead")
+
+
+def _one_head(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    heads = evidence.history.heads
+    if len(heads) < 2:
+        return fine(heads[0] if heads else "no revisions")
+    return refuse(f"more than one head: {', '.join(heads)}", "alembic merge heads")
+
+
+def _half_way(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    status = evidence.history.status
+    if not status.half_way:
+        return fine("no revision is half-way")
+    entries = ", ".join(f"{entry.revision} {entry.direction}" for entry in status.half_way)
+    if status.migrator:
+        return warn(f"running now: {entries} ({status.migrator})", "Wait; see holdfast status")
+    return refuse(f"half-way: {entries}", "Finish it: holdfast run; or: holdfast abandon")
+
+
+def _leftovers(evidence: Evidence) -> Verdict:
+    found = evidence.leftovers
+    if not found:
+        return fine("nothing INVALID, nothing NOT VALID")
+    return warn("; ".join(map(str, found)), " ".join(each.way_out for each in found))
+
+
+CHECKS = (
+    Check(number=4, name="known", title="a database of ours", judge=_known),
+    Check(number=15, name="migrations-pooler", title="no pooler for migrations", judge=_pooler),
+    Check(number=28, name="unchanged", title="files and database agree", judge=_unchanged),
+    Check(number=29, name="one-head", title="one head", judge=_one_head),
+    Check(number=30, name="half-way", title="no revision half-way", judge=_half_way),
+    Check(number=30, name="leftovers", title="nothing left over", judge=_leftovers),
+)

@@ -1,0 +1,61 @@
+"""What an interrupted change leaves in a schema, and no comparison of models shows.
+
+INVALID indexes cost writes and serve no read; a constraint that is NOT VALID holds for new rows only.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+# One row per leftover. PostgreSQL 18 has NOT VALID on NOT NULL too, of the kind 'n'.
+LEFTOVERS = text(
+    """
+    SELECT 'INVALID index' AS what, format('%I.%I', n.nspname, c.relname) AS name,
+           format('%I.%I', n.nspname, t.relname) AS table_name, p.pid AS builder
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_stat_progress_create_index p ON p.index_relid = c.oid
+    WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname NOT LIKE 'pg\\_%'
+    UNION ALL
+    SELECT 'NOT VALID constraint', quote_ident(k.conname), format('%I.%I', n.nspname, t.relname), NULL
+    FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
+    JOIN pg_namespace n ON n.oid = t.relnamespace
+    WHERE NOT k.convalidated AND n.nspname NOT LIKE 'pg\\_%'
+      AND to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false'  -- NOT ENFORCED is a wish, from 18 on
+    ORDER BY 1, 3, 2
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """One thing that is there and does not do its work."""
+
+    what: str  # INVALID index, NOT VALID constraint
+    name: str
+    table: str
+    builder: int | None = None  # the process that builds the index at this moment
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.name} on {self.table}"
+
+    @property
+    def way_out(self) -> str:
+        """What a person can do about it."""
+        if self.builder is not None:
+            return f"wait: process {self.builder} builds it now"
+        if self.what == "INVALID index":
+            if self.name.rstrip('"0123456789').endswith(("_ccnew", "_ccold")):
+                return (
+                    f"a REINDEX CONCURRENTLY was interrupted: DROP INDEX CONCURRENTLY {self.name};"
+                )
+            return f"REINDEX INDEX CONCURRENTLY {self.name};"
+        return f"ALTER TABLE {self.table} VALIDATE CONSTRAINT {self.name};"
+
+
+def leftovers(connection: Connection) -> tuple[Leftover, ...]:
+    """All of them, in order."""
+    return tuple(
+        Leftover(what=row.what, name=row.name, table=row.table_name, builder=row.builder)
+        for row in connection.execute(LEFTOVERS)
+    )

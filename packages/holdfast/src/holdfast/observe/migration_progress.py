@@ -1,0 +1,136 @@
+"""How far a running migration is, for any other session: who migrates, which revision, which step, what share of it.
+
+What is recorded in the schema holdfast is read where this role may read it; who holds the lock, everybody may see.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from holdfast.plan.steps import BuildIndexStep, Step, from_json
+
+# Of the advisory lock that a migrator holds.
+KEY = int.from_bytes(b"holdfast")
+HOLDER = text(
+    """
+    SELECT format('pid %s (%s, %s) since %s', a.pid, a.usename, a.application_name,
+                  to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SSOF'))
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND (l.classid::bigint << 32) + l.objid::bigint = :key
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+# Not to_regclass(), which is an error where the schema is closed to this role.
+MAY_READ = text(
+    """
+    SELECT count(*) = 2 AND bool_and(CASE WHEN has_schema_privilege(n.oid, 'USAGE')
+                                          THEN has_table_privilege(c.oid, 'SELECT') ELSE false END)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'holdfast' AND c.relname IN ('history', 'queue')
+    """
+)
+# At most one row: the revision that runs, and the statement of its queue whose turn it is.
+RUNNING = text(
+    """
+    SELECT h.revision, h.direction, h.started_at, q.steps, coalesce(q.steps_done, 0) AS steps_done,
+           (SELECT count(*) FROM holdfast.queue WHERE done) AS statements_done,
+           (SELECT count(*) FROM holdfast.queue) AS statements
+    FROM holdfast.history h
+    LEFT JOIN LATERAL (SELECT steps, steps_done FROM holdfast.queue WHERE NOT done ORDER BY id LIMIT 1) q
+      ON true
+    WHERE h.outcome = 'running' ORDER BY h.id DESC LIMIT 1
+    """
+)
+# The share of a build that is done, in its present phase; none where the server does not count.
+BUILT = text(
+    """
+    SELECT CASE WHEN p.blocks_total > 0 THEN p.blocks_done::float8 / p.blocks_total END
+    FROM pg_stat_progress_create_index p
+    JOIN pg_class c ON c.oid = p.index_relid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = :schema AND c.relname = :index
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningStep:
+    """A step of a statement of the queue."""
+
+    statement: int  # from 1
+    statements: int
+    number: int  # of its statement's steps, from 1
+    steps: int
+    doing: str  # may hold a piece of a statement: not for strangers
+    done: float | None  # share, 0 to 1, where the server tells
+
+    def __str__(self) -> str:
+        share = "" if self.done is None else f", {self.done:.0%}"
+        return (
+            f"statement {self.statement} of {self.statements}, "
+            f"step {self.number} of {self.steps}{share}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationProgress:
+    """A migration that runs at this moment."""
+
+    migrator: str
+    revision: str | None = None  # None: this role may not read it, or it has not begun
+    direction: str | None = None
+    since: datetime | None = None
+    step: RunningStep | None = None  # None: the revision's function itself runs
+
+    def __str__(self) -> str:
+        if self.revision is None:
+            return "another process migrates"
+        step = "" if self.step is None else f", {self.step}"
+        return f"revision {self.revision} {self.direction}{step}"
+
+
+def current_holder(connection: Connection) -> str | None:
+    """Who migrates this database right now, in words; None if nobody does."""
+    holder: str | None = connection.execute(HOLDER, {"key": KEY}).scalar()
+    return holder
+
+
+def migration_progress(connection: Connection) -> MigrationProgress | None:
+    """None while nobody migrates this database. Reads only, takes no lock that a migration waits for."""
+    migrator = current_holder(connection)
+    if migrator is None:
+        return None
+    row = connection.execute(RUNNING).one_or_none() if connection.scalar(MAY_READ) else None
+    if row is None:
+        return MigrationProgress(migrator=migrator)
+    return MigrationProgress(
+        migrator=migrator,
+        revision=row.revision,
+        direction=row.direction,
+        since=row.started_at,
+        step=_step(connection, row),
+    )
+
+
+def _step(connection: Connection, row: Any) -> RunningStep | None:
+    steps = from_json(row.steps) if row.steps else ()
+    if row.steps_done >= len(steps):
+        return None
+    step = steps[row.steps_done]
+    return RunningStep(
+        statement=row.statements_done + 1,
+        statements=row.statements,
+        number=row.steps_done + 1,
+        steps=len(steps),
+        doing=step.describe(),
+        done=_share(connection, step),
+    )
+
+
+def _share(connection: Connection, step: Step) -> float | None:
+    if not isinstance(step, BuildIndexStep):
+        return None
+    share = connection.execute(BUILT, {"schema": step.schema, "index": step.index}).scalar()
+    return None if share is None else float(share)

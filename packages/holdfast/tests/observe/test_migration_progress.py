@@ -1,0 +1,125 @@
+"""Another session sees how far a migration is; a waiting instance says so."""
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from alembic_project import Project
+from backends import wait_until
+from sqlalchemy import NullPool, create_engine, make_url
+
+from holdfast import migrate
+from holdfast.database import Database
+from holdfast.observe.migration_progress import MigrationProgress, migration_progress
+from holdfast.settings import Settings
+from holdfast.testing.blockers import holding
+
+
+@pytest.fixture
+def building(project: Project) -> Project:
+    """The second revision builds an index on a table in use, then another."""
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    migrate.upgrade(project.config, "head")
+    project.revision("op.create_index('i', 'a', ['id'])\nop.create_index('j', 'a', ['id'])")
+    return project
+
+
+@contextmanager
+def in_the_middle(project: Project) -> Iterator[Future[None]]:
+    """While its build of `i` waits for a writer."""
+    with ThreadPoolExecutor(1) as thread:
+        with holding(project.database, "INSERT INTO a VALUES (1)"):
+            run = thread.submit(migrate.upgrade, project.config, "head")
+            wait_until(lambda: is_waiting(project.database), what="the build")
+            yield run
+        run.result(30)
+
+
+def is_waiting(url: str) -> bool:
+    query = (
+        "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for writers%'"
+    )
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchone() == (1,)
+
+
+def look(url: str) -> MigrationProgress | None:
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.connect() as connection:
+        return migration_progress(connection)
+
+
+def status(project: Project) -> list[str]:
+    """What the command prints, in a process of its own: in ours the run has taken Alembic's globals."""
+    command = [
+        sys.executable,
+        "-m",
+        "holdfast",
+        "-c",
+        str(project.folder / "alembic.ini"),
+        "status",
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return ended.stdout.splitlines()
+
+
+def test_nobody_migrates(building: Project) -> None:
+    """Also when the last run was killed: its row says running, and nobody holds the lock."""
+    building.query("UPDATE holdfast.history SET outcome = 'running'")
+    assert look(building.database) is None
+
+
+def test_the_step_of_another_session(building: Project) -> None:
+    """Revision, statement, step, and what it does."""
+    with in_the_middle(building):
+        seen = look(building.database)
+        shown = status(building)
+    assert seen is not None
+    assert seen.step is not None
+    assert str(seen) == "revision r2 up, statement 1 of 2, step 1 of 1"
+    assert seen.step.doing == "build index i on public.a"
+    assert shown[-2].startswith(f"migrates now: {seen}: pid ")
+    assert shown[-1] == "doing    build index i on public.a"
+    assert look(building.database) is None
+
+
+def test_without_the_right_to_read(building: Project) -> None:
+    """A role that is nobody sees that somebody migrates."""
+    name = f"nobody_{secrets.token_hex(4)}"
+    nobody = make_url(building.database).set(username=name).render_as_string()
+    building.query(f"SELECT 1; CREATE ROLE {name} LOGIN")
+    with in_the_middle(building):
+        seen = str(look(nobody))
+    building.query(f"SELECT 1; DROP ROLE {name}")
+    assert seen == "another process migrates"
+
+
+def test_a_waiting_instance_is_not_ready_and_says_why(building: Project) -> None:
+    """Before, meanwhile, and after."""
+    waiting = Database(
+        Settings(
+            profile="development",
+            url=building.database,
+            migrations=str(building.folder),
+            migrate_on_start="wait",
+            log_sql="off",
+        )
+    )
+    assert waiting.health().problem == "not started yet"
+    with ThreadPoolExecutor(1) as thread:
+        start = thread.submit(waiting.start)
+        with in_the_middle(building):
+            health = waiting.health()
+            assert not start.done()
+        start.result(30)
+    assert (health.is_ready, health.problem) == (
+        False,
+        "waiting: revision r2 up, statement 1 of 2, step 1 of 1",
+    )
+    assert waiting.health().is_ready
+    waiting.stop()
