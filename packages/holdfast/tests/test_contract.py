@@ -23,8 +23,8 @@ from contract import (
 )
 
 from holdfast import migrate
+from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
-from holdfast.testing.databases import Postgres
 
 SEED = os.environ.get("HOLDFAST_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
 

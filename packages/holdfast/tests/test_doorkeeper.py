@@ -8,7 +8,7 @@ import pytest
 from author_revisions import AUTHORS, BEFORE
 from side_by_side import SideBySide, side_by_side
 
-from holdfast.testing.databases import Postgres
+from holdfast.scratch.databases import Postgres
 
 
 @pytest.fixture

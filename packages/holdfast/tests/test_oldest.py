@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from holdfast.testing.databases import Postgres
+from holdfast.scratch.databases import Postgres
 
 HERE = Path(__file__).parent
 LOCK = HERE / "oldest" / "requirements.lock"

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from holdfast.scratch.databases import Postgres
 from holdfast.testing.blockers import holding, wait_until_waiting
-from holdfast.testing.databases import Postgres
 
 pytest_plugins = ["pytester"]
 

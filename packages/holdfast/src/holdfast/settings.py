@@ -206,6 +206,14 @@ class Settings(EnvironmentSettings):
             )
 
 
+class ScratchSettings(EnvironmentSettings):
+    """Where pending changes are tried; an embedded server when nothing is named."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
+
+    url: SecretStr | None = None
+
+
 class _FromUrl(PydanticBaseSettingsSource):
     """What a URL may say besides an address: the password, and how TLS is done."""
 

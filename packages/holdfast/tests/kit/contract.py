@@ -21,7 +21,7 @@ from psycopg import sql
 from holdfast import migrate
 from holdfast.plan.locks import LockMode
 from holdfast.plan.statement import parse
-from holdfast.testing.databases import Postgres
+from holdfast.scratch.databases import Postgres
 
 EXAMPLES = sorted(
     path

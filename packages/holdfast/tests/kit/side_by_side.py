@@ -12,7 +12,7 @@ from alembic_project import SYNC_ENV, Project
 from holdfast import migrate
 from holdfast.progress import Event
 from holdfast.scratch.dump import schema_dump
-from holdfast.testing.databases import Postgres
+from holdfast.scratch.databases import Postgres
 
 # All user tables and Alembic's.
 TABLES = """

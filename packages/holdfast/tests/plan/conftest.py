@@ -13,8 +13,8 @@ from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.online import rewrite
 from holdfast.plan.statement import parse
 from holdfast.plan.steps import BackfillStep, Step, TransactionStep, ValidateStep
+from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.server import temporary_server
-from holdfast.testing.databases import Postgres, postgres_at
 
 TODAY = date(2026, 1, 1)
 CAPTURED = """

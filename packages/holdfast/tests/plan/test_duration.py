@@ -17,7 +17,7 @@ from holdfast.plan.facts import Facts
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.online import Duration, duration, rewrite
 from holdfast.plan.statement import Statement, parse
-from holdfast.testing.databases import Postgres
+from holdfast.scratch.databases import Postgres
 
 TODAY = date(2026, 1, 1)
 SCHEMA = """

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from holdfast.plan.steps import Step, as_text
+from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
-from holdfast.testing.databases import Postgres
 
 RunOnline = Callable[[str, str], tuple[Step, ...]]
 EXAMPLES = sorted(

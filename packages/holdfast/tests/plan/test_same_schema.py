@@ -7,8 +7,8 @@ import psycopg
 
 from holdfast.plan.statement import parse
 from holdfast.plan.steps import Step
+from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
-from holdfast.testing.databases import Postgres
 
 RunOnline = Callable[[str, str], tuple[Step, ...]]
 

@@ -11,7 +11,7 @@ from holdfast.plan.locks import LockMode
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.statement import parse
 from holdfast.plan.statement_locks import locks_of
-from holdfast.testing.databases import Postgres
+from holdfast.scratch.databases import Postgres
 
 SCHEMA = """
 CREATE TABLE u (id int PRIMARY KEY, code text UNIQUE);

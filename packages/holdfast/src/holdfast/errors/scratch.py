@@ -149,3 +149,20 @@ class SchemaNotDumped(HoldfastError):
     what = "The schema of the database {database} could not be read."
     why = "pg_dump said:\n{said}"
     remedy = "Mend that and run this again; it has only read."
+
+
+@dataclass(kw_only=True, eq=False)
+class NotTheScratchDatabase(HoldfastError):
+    """What was meant for the scratch database was about to reach another one."""
+
+    found: str
+    what = "The project's env.py is connected to the database {found}; nothing was executed there."
+    why = (
+        "Changes are tried on a scratch database, and only there. Every connection that SQLAlchemy makes "
+        "for env.py is led there; this one was made otherwise: by create_engine(creator=...), in a thread "
+        "of its own, or before."
+    )
+    remedy = (
+        "In env.py, connect inside run_migrations_online(), by create_engine() or engine_from_config() "
+        "with a URL."
+    )

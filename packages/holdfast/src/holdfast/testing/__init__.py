@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from holdfast.testing.databases import Postgres
+    from holdfast.scratch.databases import Postgres
 
 OTHER = "HOLDFAST_TEST_URL"
 RUN = "holdfast_run"  # what the controller of pytest-xdist tells its workers: the folder of the run
@@ -23,7 +23,7 @@ RUN = "holdfast_run"  # what the controller of pytest-xdist tells its workers: t
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> "Iterator[Postgres]":
     """The server of the run: `url(database)`, `major`, `create`, `drop`."""
-    from holdfast.testing.databases import postgres_at
+    from holdfast.scratch.databases import postgres_at
 
     run = _from_controller(request.config)
     shared = Path(run, "url")
@@ -58,8 +58,8 @@ def _open_server(lifetime: ExitStack) -> str:
     from psycopg import OperationalError
 
     from holdfast.errors import HoldfastError
+    from holdfast.scratch.databases import postgres_at
     from holdfast.scratch.server import temporary_server
-    from holdfast.testing.databases import postgres_at
 
     try:
         url = os.environ.get(OTHER) or lifetime.enter_context(temporary_server()).url()

@@ -1,4 +1,4 @@
-"""Databases for tests: fresh ones, and copies of a template that is built once."""
+"""Databases on a server: fresh ones, and copies of a template that is built once."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ CUT_OFF = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postgres:
-    """A server to test on; its databases have names of their own in each worker and each run."""
+    """A server to try on; its databases have names that no other process and no other run has."""
 
     _server: URL
     major: int
-    _prefix: str = field(default_factory=lambda: f"test_{secrets.token_hex(4)}")
+    _prefix: str
     _templates: dict[object, str] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
@@ -77,8 +77,12 @@ class Postgres:
         return psycopg.connect(url, autocommit=True)
 
 
-def postgres_at(url: str) -> Postgres:
-    """The server at a URL, libpq's or SQLAlchemy's."""
+def postgres_at(url: str, *, prefix: str = "test") -> Postgres:
+    """The server at a URL, libpq's or SQLAlchemy's; its databases will be called `prefix` and something."""
     server = make_url(url).set(drivername="postgresql")
     with psycopg.connect(server.render_as_string(hide_password=False)) as connection:
-        return Postgres(_server=server, major=connection.info.server_version // 10000)
+        return Postgres(
+            _server=server,
+            major=connection.info.server_version // 10000,
+            _prefix=f"{prefix}_{secrets.token_hex(4)}",
+        )

@@ -1,0 +1,150 @@
+"""Leads a project's env.py to a scratch database, wherever it takes its URL from, and proves that it got there.
+
+While the context is open, every connection that SQLAlchemy makes in it goes to the scratch database, with
+the driver and the session options that env.py asked for; and before any statement is sent, its connection
+has proved by `current_database()` that it is there: the name is random, no other database has it.
+"""
+
+import copy
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from alembic.config import Config
+from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from holdfast.errors.scratch import NotTheScratchDatabase
+
+# What env.py says about its sessions is kept; where to and as whom is ours to say.
+KEPT = frozenset(
+    {
+        "application_name",
+        "autocommit",
+        "client_encoding",
+        "connection_factory",
+        "context",
+        "cursor_factory",
+        "options",
+        "prepare_threshold",
+        "prepared_statement_cache_size",
+        "prepared_statement_name_func",
+        "row_factory",
+        "server_settings",
+        "statement_cache_size",
+    }
+)
+URL_OPTION = "sqlalchemy.url"
+URL_VARIABLE = "DATABASE_URL"
+
+
+@contextmanager
+def led_to(url: str, config: Config) -> Iterator[Config]:
+    """A copy of `config` with which env.py runs on the database at `url` (libpq's) while this is open."""
+    led = copy.copy(config)
+    led.file_config = copy.deepcopy(config.file_config)
+    led.attributes = dict(config.attributes)
+    led.set_main_option(URL_OPTION, _with_driver_of(config.get_main_option(URL_OPTION), url))
+    with (
+        _variable(URL_VARIABLE, _with_driver_of(os.environ.get(URL_VARIABLE), url)),
+        _connections_led_to(url),
+        _attribute(led, url),
+    ):
+        yield led
+
+
+def _with_driver_of(said: str | None, url: str) -> str:
+    """The scratch URL, for the driver that the project's own URL names."""
+    try:
+        driver = make_url(said or "").drivername
+    except ArgumentError:
+        driver = ""
+    name = driver if driver.startswith("postgresql") else "postgresql"
+    text = make_url(url).set(drivername=name).render_as_string(hide_password=False)
+    return text.replace("%", "%%")
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """An env.py may insist on it, and a revision may read it: not the environment's own meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value.replace("%%", "%")
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+@contextmanager
+def _attribute(config: Config, url: str) -> Iterator[None]:
+    """The connection or engine that a program hands to env.py, if it does, is exchanged for one of its kind."""
+    given = config.attributes.get("connection")
+    if given is None:
+        yield
+        return
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    if not isinstance(given, Connection):
+        config.attributes["connection"] = engine
+        yield
+        return
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        yield
+
+
+@contextmanager
+def _connections_led_to(url: str) -> Iterator[None]:
+    """In this context of execution only: other threads of a program keep their connections."""
+    guard = _Guard(url)
+    token = GUARD.set(guard)
+    event.listen(Engine, "do_connect", guard.do_connect)
+    event.listen(Engine, "before_cursor_execute", guard.before_cursor_execute)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", guard.before_cursor_execute)
+        event.remove(Engine, "do_connect", guard.do_connect)
+        GUARD.reset(token)
+
+
+class _Guard:
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.proved: list[
+            Any
+        ] = []  # driver connections, kept alive: an id of one must not be reused
+
+    # SQLAlchemy's names and signatures of events.
+
+    def do_connect(
+        self, dialect: Dialect, record: object, args: list[Any], parameters: dict[str, Any]
+    ) -> Any:
+        if GUARD.get() is not self or dialect.name != "postgresql":
+            return None
+        positional, named = dialect.create_connect_args(self.url)
+        kept = {name: value for name, value in parameters.items() if name in KEPT}
+        return dialect.connect(*positional, **(dict(named) | kept))
+
+    def before_cursor_execute(self, connection: Connection, *_: object) -> None:
+        if GUARD.get() is self and connection.dialect.name == "postgresql":
+            self._prove(connection.connection.dbapi_connection)
+
+    def _prove(self, connection: Any) -> None:
+        if any(connection is known for known in self.proved):
+            return
+        cursor = connection.cursor()
+        try:
+            cursor.execute("SELECT current_database()")
+            [found] = cursor.fetchone()
+        finally:
+            cursor.close()
+        if found != self.url.database:
+            raise NotTheScratchDatabase(found=found)
+        self.proved.append(connection)
+
+
+GUARD: ContextVar[_Guard | None] = ContextVar("guard", default=None)
