@@ -33,9 +33,9 @@ from contract import (
 )
 
 from holdfast import migrate
+from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.server import temporary_server
-from holdfast.scratch.databases import Postgres, postgres_at
 
 BUILDING = """
     SELECT pid FROM pg_stat_progress_create_index

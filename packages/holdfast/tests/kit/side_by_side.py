@@ -11,8 +11,8 @@ from alembic_project import SYNC_ENV, Project
 
 from holdfast import migrate
 from holdfast.progress import Event
-from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
 
 # All user tables and Alembic's.
 TABLES = """
