@@ -13,7 +13,18 @@ import click
 from holdfast.cli.project import ProjectOptions
 from holdfast.errors import HoldfastError
 
-VERBS = ("generate", "run", "revert", "status", "baseline", "abandon", "online", "settings")
+VERBS = (
+    "generate",
+    "check",
+    "plan",
+    "run",
+    "revert",
+    "status",
+    "baseline",
+    "abandon",
+    "online",
+    "settings",
+)
 
 
 class Verbs(click.Group):
