@@ -44,13 +44,13 @@ def test_steps_as_they_were_seen(pending: Project) -> None:
     before = schema_dump(pending.database)
     assert text_of(pending) == [
         "r2 about r2",
-        "  1. transaction: ALTER TABLE public.t ADD NOT NULL a NOT VALID",
+        "  1. ALTER TABLE public.t ADD NOT NULL a NOT VALID",
         "     locks: ACCESS EXCLUSIVE on public.t (blocks reads and writes)",
-        "  2. validate: validate the new constraint of public.t",
+        "  2. validate the new constraint of public.t",
         "     locks: SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other schema changes)",
         "     reads: public.t in full",
         "     about 1,000 rows, 41 kB, under a second",
-        "  3. build index: build index i on public.t",
+        "  3. build index i on public.t",
         "     locks: SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other schema changes)",
         "     reads: public.t in full",
         "     about 1,000 rows, 41 kB, under a second",

@@ -51,7 +51,7 @@ def as_text(found: Forecast) -> Iterator[str]:
         yield f"{revision.revision} {revision.description}"
         yield from (f"  {line}" for line in _of_revision(found, revision))
         for number, step in enumerate(revision.steps, start=1):
-            yield f"  {number}. {step.step.kind}: {step.step.describe()}"
+            yield f"  {number}. {step.step.describe()}"
             yield from (f"     {line}" for line in _of_step(step))
 
 
