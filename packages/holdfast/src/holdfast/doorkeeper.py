@@ -27,10 +27,12 @@ from holdfast.plan.locks import Lock
 from holdfast.plan.mentions import relations_in
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.online import Duration, duration, rewrite
+from holdfast.plan.rewriting import as_written
 from holdfast.plan.statement import Statement, parse, shortened
 from holdfast.plan.statement_kind import StatementKind
 from holdfast.plan.statement_locks import locks_of
 from holdfast.plan.steps import BuildIndexStep, DropIndexStep
+from holdfast.progress import RowsRead, StatementPlanned
 from holdfast.replay import Replay
 from holdfast.run.executor import Executor, Forgetful
 from holdfast.run.journal import Journal, Queued, Unfinished
@@ -268,9 +270,20 @@ class OnlineKeeper:
             self._lock_timeout_for(locks)
             self.holds = self.holds or blocks
             self._executes(texts)
+            self._report_plan(statement, facts)
             dealt_with = False
         self._note(statement, facts)
         return dealt_with
+
+    def _report_plan(self, statement: Statement, facts: Facts) -> None:
+        self.work.executor.report(
+            StatementPlanned(
+                revision=self.work.revision.revision,
+                sql=shortened(statement.sql),
+                steps=(as_written(statement, facts=facts),),
+                is_queued=False,
+            )
+        )
 
     def _data(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
         may_wait = statement.kind is StatementKind.WRITE and not arrival.is_result_seen
@@ -279,6 +292,9 @@ class OnlineKeeper:
             return True
         if self.queue or (self.holds and statement.kind is not StatementKind.CATALOG_READ):
             self._flush_before(arrival)
+        if statement.kind in (StatementKind.READ, StatementKind.WRITE_WITH_RESULT):
+            name, sql = self.work.revision.revision, shortened(statement.sql)
+            self.work.executor.report(RowsRead(revision=name, sql=sql))
         if isinstance(statement.node, pb.DoStmt | pb.CallStmt):
             self._use(self.timeouts)  # what is in it cannot be seen: assume a lock
             self.holds = True
@@ -315,6 +331,7 @@ class OnlineKeeper:
             locks = locks_of(statement, facts=facts)
             self._lock_timeout_for(locks)
             self.holds = self.holds or any(lock.mode.blocks_users for lock in locks)
+            self._report_plan(statement, facts)
             self._note(statement, facts)
         else:
             self._no_lock_timeout()

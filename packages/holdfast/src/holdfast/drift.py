@@ -11,7 +11,6 @@ from alembic.config import Config
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, NullPool, create_engine, make_url
 
-from holdfast import migrate
 from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
 from holdfast.looking import Sight, look_at
@@ -21,7 +20,6 @@ from holdfast.run import tables
 from holdfast.run.journal import Journal
 from holdfast.run.session import MigrationSession, second_session
 from holdfast.schema_differences import Difference, IgnoreRule, differences, without_ignored
-from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
 
 OPTION = "drift_ignore"
@@ -92,13 +90,10 @@ def _look_at_live(sight: Sight) -> _Live:
 def _replayed(config: Config, live: _Live) -> dict[str, SchemaObject]:
     """The schema that the history makes, on a server as old as the live one where there is a choice."""
     major = next((each for each in EMBEDDED_MAJORS if live.major <= each), EMBEDDED_MAJORS[-1])
-    first, *others = live.heads or ("base",)
+    heads = live.heads or ("base",)
     with ExitStack() as lifetime:
         server = lifetime.enter_context(scratch_server(major=major))
-        url = lifetime.enter_context(scratch_database(config, server=server, revision=first))
-        for head in others:
-            with led_to(url, config) as led:
-                migrate.upgrade(led, head)
+        url = lifetime.enter_context(scratch_database(config, server=server, revision=heads))
         engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool
         )

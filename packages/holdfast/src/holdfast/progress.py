@@ -7,6 +7,7 @@ from typing import Literal
 
 from holdfast.observe.blockers import Blocker
 from holdfast.observe.watched_step import Watched
+from holdfast.plan.steps import Step
 
 Direction = Literal["up", "down"]
 
@@ -35,6 +36,24 @@ class WaitingForLeader:
     """Another process migrates this database; we wait for it to end."""
 
     holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementPlanned:
+    """A statement of a revision is about to be executed in these steps, or in the revision's transaction."""
+
+    revision: str
+    sql: str
+    steps: tuple[Step, ...]
+    is_queued: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsRead:
+    """The revision's function asks for rows, and may do different things with different data."""
+
+    revision: str
+    sql: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +121,8 @@ Event = (
     RevisionStarted
     | RevisionDone
     | WaitingForLeader
+    | StatementPlanned
+    | RowsRead
     | StepStarted
     | StepDone
     | StepWatched

@@ -4,7 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from alembic_project import SYNC_ENV, Project
+from models_env import give_models
+
+from holdfast.scratch.databases import Postgres
+
+
+@pytest.fixture(autouse=True)
+def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of the test run as the scratch server."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
 
 
 def holdfast(
@@ -91,27 +101,29 @@ def test_a_failing_revision(project: Project) -> None:
 
 
 def test_generate(project: Project) -> None:
-    """Writes a revision from the models; the schema holdfast is not seen as foreign."""
-    project.env(
-        SYNC_ENV.replace(
-            "context.configure(connection=connection)",
-            "context.configure(connection=connection, target_metadata=metadata, include_schemas=True)",
-        ).replace(
-            "engine =",
-            "import sqlalchemy as sa\n"
-            "metadata = sa.MetaData()\n"
-            "sa.Table('a', metadata, sa.Column('id', sa.Integer, primary_key=True))\n"
-            "engine =",
-        )
-    )
-    template = project.folder / "script.py.mako"
-    template.write_text(
-        "from alembic import op\nimport sqlalchemy as sa\nrevision = ${repr(up_revision)}\n"
-        "down_revision = ${repr(down_revision)}\n"
-        "def upgrade():\n    ${upgrades}\ndef downgrade():\n    ${downgrades}\n"
-    )
+    """--check tells what is missing; NAME writes it; then nothing is left to write. No database is asked."""
+    give_models(project, "sa.Table('a', metadata, sa.Column('id', sa.Integer, primary_key=True))")
+    missing = holdfast(project, "generate", "--check")
+    assert (missing.returncode, missing.stdout.splitlines()[1]) == (1, "    op.create_table('a',")
     written = holdfast(project, "generate", "add a")
     assert written.stdout.startswith("written: "), written.stderr
-    assert holdfast(project, "run").returncode == 0
     again = holdfast(project, "generate", "nothing")
-    assert (again.returncode, again.stdout) == (0, "nothing to write: models and database agree\n")
+    assert (again.returncode, again.stdout) == (
+        0,
+        "nothing to write: models and migrations agree\n",
+    )
+    assert holdfast(project, "generate", "--check").returncode == 0
+    assert project.query("SELECT * FROM pg_tables WHERE schemaname = 'public'") == []
+
+
+def test_generate_hints_at_a_rename(project: Project) -> None:
+    """Nobody is at a terminal to be asked: the note says which option makes it a rename."""
+    project.revision("op.create_table('t', sa.Column('a', sa.Integer))")
+    give_models(project, "sa.Table('t', metadata, sa.Column('b', sa.Integer))")
+    hinted = holdfast(project, "generate", "--rename", "t.x:b", "rename")
+    assert (hinted.returncode, hinted.stderr.splitlines()[0]) == (
+        2,
+        "error: No rename t.x:b can be written.",
+    )
+    written = holdfast(project, "generate", "change")
+    assert written.stderr == "note: a is dropped and b added; if it was renamed: --rename t.a:b\n"

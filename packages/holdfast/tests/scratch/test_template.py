@@ -71,8 +71,8 @@ def test_replays_to_a_revision(history: Project, server: Postgres) -> None:
     config = history.config
     with (
         scratch_database(config, server=server) as head,
-        scratch_database(config, server=server, revision="r1") as first,
-        scratch_database(config, server=server, revision="base") as empty,
+        scratch_database(config, server=server, revision=("r1",)) as first,
+        scratch_database(config, server=server, revision=("base",)) as empty,
     ):
         assert [tables(url) for url in (head, first, empty)] == [{"a", "b"}, {"a"}, set()]
     assert tables(history.database) == set()

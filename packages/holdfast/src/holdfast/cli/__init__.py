@@ -15,6 +15,8 @@ from holdfast.errors import HoldfastError
 
 VERBS = (
     "generate",
+    "check",
+    "plan",
     "run",
     "revert",
     "status",

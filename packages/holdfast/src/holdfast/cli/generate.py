@@ -1,16 +1,68 @@
 """`holdfast generate`: writes a revision from the models."""
 
+import sys
+
 import click
 
 from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.generate import difference, renamed_by_nobody
 from holdfast.generate import generate as write_revision
+from holdfast.renames import Rename
+from holdfast.scratch.template import scratch_server
+
+AGREE = "nothing to write: models and migrations agree"
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="TABLE.OLD:NEW",
+    help="A column was renamed, not dropped and added (a table: OLD:NEW).",
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if there is something.")
 @click.pass_obj
-def generate(options: ProjectOptions, name: str) -> None:
-    """Write the revision NAME: what the models have and the database has not."""
+def generate(
+    options: ProjectOptions, name: str | None, renames: tuple[str, ...], check: bool
+) -> None:
+    """Write the revision NAME: what the models have and the migrations have not.
+
+    The migrations are replayed on a scratch server; no other database is asked.
+    """
+    if check:
+        _check(options)
+        return
+    if name is None:
+        raise click.UsageError("Missing argument 'NAME'.")
+    asked: list[Rename] = []
+
+    def ask(rename: Rename) -> bool:
+        if not sys.stdin.isatty():
+            asked.append(rename)
+            return renamed_by_nobody(rename)
+        return click.confirm(
+            f"Was {rename.old} of {rename.table} renamed to {rename.new}?", err=True
+        )
+
     with told_apart():
-        file = write_revision(options.config(), name)
-    click.echo(f"written: {file}" if file else "nothing to write: models and database agree")
+        found = write_revision(options.config(), name, renames=renames, ask=ask)
+    for rename in asked:
+        click.echo(
+            f"note: {rename.old} is dropped and {rename.new} added; "
+            f"if it was renamed: --rename {rename}",
+            err=True,
+        )
+    click.echo(f"written: {found.file}" if found.file else AGREE)
+
+
+def _check(options: ProjectOptions) -> None:
+    with told_apart(), scratch_server() as server:
+        found = difference(options.config(), server=server)
+    if not found.lines:
+        click.echo(AGREE)
+        return
+    click.echo("the models have what no migration has; `holdfast generate NAME` would write:")
+    click.echo("\n".join(f"    {line}" for line in found.lines))
+    sys.exit(1)

@@ -166,3 +166,27 @@ class NotTheScratchDatabase(HoldfastError):
         "In env.py, connect inside run_migrations_online(), by create_engine() or engine_from_config() "
         "with a URL."
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class NoModels(HoldfastError):
+    """env.py names no models."""
+
+    file: str
+    exit_status = 2
+    what = "There is nothing to compare with: {file} gives no target_metadata to Alembic."
+    why = "Models and migrations are compared table by table; the models are those of target_metadata."
+    remedy = "In env.py: context.configure(..., target_metadata=Base.metadata)"
+
+
+@dataclass(kw_only=True, eq=False)
+class UnknownRename(HoldfastError):
+    """A rename that was asked for does not fit what the models and the history have."""
+
+    rename: str
+    exit_status = 2
+    what = "No rename {rename} can be written."
+    why = "The history must have the old name and not the new one, the models the new one and not the old one."
+    remedy = (
+        "Write table.old_column:new_column, or old_table:new_table; schema.table where it has one."
+    )

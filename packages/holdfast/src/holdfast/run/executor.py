@@ -26,7 +26,7 @@ from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.plan.locks import Lock
 from holdfast.plan.names import quote
 from holdfast.plan.online import rewrite
-from holdfast.plan.statement import parse
+from holdfast.plan.statement import parse, shortened
 from holdfast.plan.steps import (
     AutocommitStep,
     BackfillStep,
@@ -36,7 +36,7 @@ from holdfast.plan.steps import (
     TransactionStep,
     ValidateStep,
 )
-from holdfast.progress import Report, StepDone, StepStarted
+from holdfast.progress import Report, StatementPlanned, StepDone, StepStarted
 from holdfast.run.backfill import Batches
 from holdfast.run.journal import CREATED_CONSTRAINT, Queued
 from holdfast.run.lock_patience import LOCK_WHILE_HOLDING, LockPatience, Timeouts, set_local
@@ -130,6 +130,11 @@ class Executor:
         [parsed] = parse(statement.sql)
         facts = facts_for(self.session.connection, parsed, new=statement.new)
         steps = rewrite(parsed, facts=facts, today=date.fromisoformat(statement.today))
+        self.report(
+            StatementPlanned(
+                revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True
+            )
+        )
         statement = self.memory.plan(statement, steps)
         self.session.commit()
         return statement

@@ -42,8 +42,10 @@ def _url_of_server(major: int) -> Iterator[str]:
 
 
 @contextmanager
-def scratch_database(config: Config, *, server: Postgres, revision: str = "heads") -> Iterator[str]:
-    """The URL (libpq's) of a database of its own at `revision` ("base": empty), gone after the block.
+def scratch_database(
+    config: Config, *, server: Postgres, revision: tuple[str, ...] = ("heads",)
+) -> Iterator[str]:
+    """The URL (libpq's) of a database of its own at `revision` (one or more; "base": empty), gone after the block.
 
     To run the project's env.py on it: `holdfast.scratch.redirection.led_to(url, config)`.
     """
@@ -63,8 +65,9 @@ def fingerprint(config: Config) -> str:
     return content.hexdigest()
 
 
-def _replay(config: Config, url: str, revision: str) -> None:
-    if revision == "base":
+def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
+    if revision == ("base",):
         return
     with led_to(url, config) as led:
-        migrate.upgrade(led, revision)
+        for each in revision:
+            migrate.upgrade(led, each)

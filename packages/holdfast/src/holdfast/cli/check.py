@@ -1,0 +1,102 @@
+"""`holdfast check`: the gate for CI."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from holdfast.check import RULES, Finding
+from holdfast.check import check as look
+from holdfast.cli.project import ProjectOptions, told_apart
+
+FORMATS = click.Choice(["text", "json", "sarif", "github"])
+SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+@click.command()
+@click.option("--since", metavar="REV", help="Only revisions after this one.")
+@click.option(
+    "--database",
+    "with_database",
+    is_flag=True,
+    help="Ask the database of env.py, too: whether applied files were edited.",
+)
+@click.option("--format", "form", type=FORMATS, default="text", help="github: annotations.")
+@click.pass_obj
+def check(options: ProjectOptions, since: str | None, with_database: bool, form: str) -> None:
+    """Check the history on a scratch server: one head, models agree, reversible, online.
+
+    Exit status: 0 nothing found, 1 something.
+    """
+    with told_apart():
+        found = look(options.config(), since=since, with_database=with_database)
+    match form:
+        case "json":
+            click.echo(json.dumps([_as_json(finding) for finding in found]))
+        case "sarif":
+            click.echo(json.dumps(as_sarif(found)))
+        case "github":
+            click.echo("".join(f"{_annotation(finding)}\n" for finding in found), nl=False)
+        case _:
+            click.echo("\n".join(_lines(found)))
+    sys.exit(1 if found else 0)
+
+
+def _lines(found: Sequence[Finding]) -> Iterator[str]:
+    for finding in found:
+        yield f"{_path(finding)}:{finding.line}: {finding.rule}"
+        yield from (f"    {line}" for line in finding.message.splitlines())
+    yield f"found {len(found)}" if found else "nothing found"
+
+
+def _as_json(finding: Finding) -> object:
+    return {
+        "rule": finding.rule,
+        "message": finding.message,
+        "file": _path(finding),
+        "line": finding.line,
+    }
+
+
+def _annotation(finding: Finding) -> str:
+    """A workflow command: its values have escapes of their own."""
+    message = finding.message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::error file={_path(finding)},line={finding.line},title={finding.rule}::{message}"
+
+
+def as_sarif(found: Sequence[Finding]) -> object:
+    """Static Analysis Results Interchange Format 2.1.0."""
+    rules = [{"id": rule, "shortDescription": {"text": text}} for rule, text in RULES.items()]
+    driver = {"name": "holdfast", "version": version("holdfast"), "rules": rules}
+    results = [
+        {
+            "ruleId": finding.rule,
+            "level": "error",
+            "message": {"text": finding.message},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": _path(finding)},
+                        "region": {"startLine": finding.line},
+                    }
+                }
+            ],
+        }
+        for finding in found
+    ]
+    return {
+        "$schema": SARIF,
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }
+
+
+def _path(finding: Finding) -> str:
+    """As the repository names it."""
+    here = Path.cwd()
+    return str(
+        finding.file.relative_to(here) if finding.file.is_relative_to(here) else finding.file
+    )

@@ -1,0 +1,167 @@
+"""`holdfast plan`: what `holdfast run` would do, tried on a scratch database."""
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import click
+from alembic.config import Config
+
+from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.forecast import Forecast, PlannedRevision, PlannedStep, forecast
+from holdfast.plan.steps import to_json
+
+FORMAT = click.option(
+    "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
+)
+
+
+@click.command()
+@click.option("--to", "revision", help="Up to this revision. Default: the head.")
+@FORMAT
+@click.pass_obj
+def plan(options: ProjectOptions, revision: str | None, form: str) -> None:
+    """Show what `run` would do: locks, what they block, what is read, for how long, who is in the way.
+
+    The pending revisions are run on a scratch copy of the schema; the database itself is only read.
+    Exit status: 0 it would run, 1 a statement is refused.
+    """
+    with told_apart():
+        show(options.config(), revision, form)
+
+
+def show(config: Config, revision: str | None, form: str) -> None:
+    """Print the plan and exit with its status."""
+    found = forecast(config, revision or "heads")
+    if form == "json":
+        click.echo(json.dumps(as_json(found)))
+    else:
+        lines = as_markdown(found) if form == "markdown" else as_text(found)
+        click.echo("\n".join(lines))
+    if found.is_refused:
+        sys.exit(1)
+
+
+def as_text(found: Forecast) -> Iterator[str]:
+    """For a person at a terminal."""
+    if not found.revisions:
+        yield "up to date: nothing is pending"
+    for revision in found.revisions:
+        yield f"{revision.revision} {revision.description}"
+        yield from (f"  {line}" for line in _of_revision(found, revision))
+        for number, step in enumerate(revision.steps, start=1):
+            yield f"  {number}. {step.step.describe()}"
+            yield from (f"     {line}" for line in _of_step(step))
+
+
+def _of_revision(found: Forecast, revision: PlannedRevision) -> Iterator[str]:
+    if revision.refusal is not None:
+        yield from f"refused: {revision.refusal}".splitlines()
+    elif found.is_new:
+        yield "the database is new: runs as it is written"
+    elif not revision.steps:
+        yield "no change of the schema"
+    for sql in revision.reads_rows:
+        yield f"reads data, and may do something else with the database's own: {sql}"
+
+
+def _of_step(step: PlannedStep) -> Iterator[str]:
+    for lock in step.locks:
+        yield f"locks: {lock}"
+    for name in step.rewrites:
+        yield f"rewrites: {name}"
+    for name in step.scans:
+        yield f"reads: {name} in full"
+    if step.scans or step.rewrites:
+        yield f"about {in_words(step)}"
+    for blocker in step.blockers:
+        yield f"in the way right now: {blocker}"
+
+
+def in_words(step: PlannedStep) -> str:
+    """Size and time of what is read or rewritten."""
+    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {_time(step.takes)}"
+
+
+def as_markdown(found: Forecast) -> Iterator[str]:
+    """For a pull request."""
+    yield "### Plan of the pending migrations"
+    if not found.revisions:
+        yield ""
+        yield "Nothing is pending."
+    for revision in found.revisions:
+        yield ""
+        yield f"**{revision.revision}** {revision.description}"
+        notes = list(_of_revision(found, revision))
+        if notes:
+            yield ""
+            yield from (f"> {note}  " for note in notes)
+        if revision.steps:
+            yield ""
+            yield "| | step | locks | reads or rewrites | about |"
+            yield "|---|---|---|---|---|"
+            for number, step in enumerate(revision.steps, start=1):
+                yield _row(number, step)
+
+
+def _row(number: int, step: PlannedStep) -> str:
+    touched = [f"rewrites {name}" for name in step.rewrites] + [f"{name}" for name in step.scans]
+    cells = (
+        str(number),
+        f"`{step.step.describe()}`",
+        "<br>".join(map(str, step.locks)) or "none that users meet",
+        "<br>".join(touched),
+        in_words(step) if touched else "an instant",
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def as_json(found: Forecast) -> object:
+    """The same as one object."""
+    return {
+        "at": found.at,
+        "is_new": found.is_new,
+        "revisions": [
+            {
+                "revision": revision.revision,
+                "description": revision.description,
+                "refusal": revision.refusal,
+                "reads_rows": revision.reads_rows,
+                "steps": [_step_as_json(step) for step in revision.steps],
+            }
+            for revision in found.revisions
+        ],
+    }
+
+
+def _step_as_json(step: PlannedStep) -> object:
+    return {
+        "step": json.loads(to_json((step.step,)))[0],
+        "is_seen": step.is_seen,
+        "locks": [
+            {"mode": lock.mode.value, "on": str(lock.relation), "blocks": lock.mode.blocks}
+            for lock in step.locks
+        ],
+        "scans": [str(name) for name in step.scans],
+        "rewrites": [str(name) for name in step.rewrites],
+        "rows": step.size.rows,
+        "bytes": step.size.bytes,
+        "seconds": step.takes.total_seconds(),
+        "blockers": [str(blocker) for blocker in step.blockers],
+    }
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _time(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    if seconds < 1:
+        return "under a second"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,135 @@
+"""What a run would do: seen on a scratch database, joined with what the database itself is like."""
+
+import psycopg
+import pytest
+from alembic_project import Project
+
+from holdfast import migrate
+from holdfast.cli.plan import as_markdown, as_text
+from holdfast.forecast import forecast
+from holdfast.plan.locks import Lock, LockMode
+from holdfast.plan.names import QualifiedName
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
+
+T = QualifiedName(schema="public", name="t")
+
+
+@pytest.fixture(autouse=True)
+def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of the test run as the scratch server."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+
+
+@pytest.fixture
+def pending(project: Project) -> Project:
+    """A table with rows, and what is to become of it."""
+    project.revision(
+        "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.Integer))"
+    )
+    migrate.upgrade(project.config, "head")
+    project.query("INSERT INTO t SELECT n, n FROM generate_series(1, 1000) n RETURNING 1")
+    with psycopg.connect(project.database, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE t")
+    return project
+
+
+def text_of(project: Project) -> list[str]:
+    return list(as_text(forecast(project.config)))
+
+
+def test_steps_as_they_were_seen(pending: Project) -> None:
+    """Each step with its locks, what it reads, rows, bytes, time; the database is only read."""
+    pending.revision("op.alter_column('t', 'a', nullable=False)\nop.create_index('i', 't', ['a'])")
+    before = schema_dump(pending.database)
+    assert text_of(pending) == [
+        "r2 about r2",
+        "  1. ALTER TABLE public.t ADD NOT NULL a NOT VALID",
+        "     locks: ACCESS EXCLUSIVE on public.t (blocks reads and writes)",
+        "  2. validate the new constraint of public.t",
+        "     locks: SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other schema changes)",
+        "     reads: public.t in full",
+        "     about 1,000 rows, 41 kB, under a second",
+        "  3. build index i on public.t",
+        "     locks: SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other schema changes)",
+        "     reads: public.t in full",
+        "     about 1,000 rows, 41 kB, under a second",
+    ]
+    assert schema_dump(pending.database) == before
+
+
+def test_in_the_revisions_own_transaction(pending: Project) -> None:
+    """What is instant is seen, too."""
+    pending.revision("op.add_column('t', sa.Column('b', sa.Integer))")
+    [revision] = forecast(pending.config).revisions
+    [step] = revision.steps
+    lock = Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=T)
+    assert (step.is_seen, step.locks, step.scans, step.rewrites) == (True, (lock,), (), ())
+
+
+def test_a_rewrite_is_seen(pending: Project) -> None:
+    """What its author has allowed is shown for what it is."""
+    pending.revision(
+        "op.execute('ALTER TABLE t ALTER a TYPE bigint')  # holdfast: allow it is small until 2999-01-01"
+    )
+    [revision] = forecast(pending.config).revisions
+    assert [(step.rewrites, step.size.rows) for step in revision.steps] == [((T,), 1000)]
+
+
+def test_who_is_in_the_way_right_now(pending: Project) -> None:
+    """The session that would make the run wait."""
+    pending.revision("op.add_column('t', sa.Column('b', sa.Integer))")
+    with psycopg.connect(pending.database, application_name="report") as connection:
+        connection.execute("SELECT FROM t LIMIT 1")
+        [line] = [line for line in text_of(pending) if "in the way" in line]
+    assert "in the way right now: session idle in transaction pid" in line
+    assert "(postgres, report) holds AccessShareLock on t" in line
+
+
+def test_refused(pending: Project) -> None:
+    """The reason and the way out, where the run would stop."""
+    pending.revision("op.add_column('t', sa.Column('b', sa.Integer))")
+    pending.revision("op.execute('ALTER TABLE t ALTER a TYPE bigint')")
+    found = forecast(pending.config)
+    assert [bool(revision.refusal) for revision in found.revisions] == [False, True]
+    assert found.is_refused
+
+
+def test_reads_data(pending: Project) -> None:
+    """The plan says that it may differ."""
+    pending.revision(
+        "if op.get_bind().scalar(sa.text('SELECT count(*) FROM t')):\n"
+        "    op.add_column('t', sa.Column('b', sa.Integer))"
+    )
+    assert text_of(pending) == [
+        "r2 about r2",
+        "  no change of the schema",
+        "  reads data, and may do something else with the database's own: SELECT count(*) FROM t",
+    ]
+
+
+def test_new_and_up_to_date(project: Project) -> None:
+    """An empty database; one at the head."""
+    assert text_of(project) == ["up to date: nothing is pending"]
+    project.revision("op.create_table('t', sa.Column('a', sa.Integer))")
+    assert text_of(project) == [
+        "r1 about r1",
+        "  the database is new: runs as it is written",
+    ]
+
+
+def test_markdown(pending: Project) -> None:
+    """For a pull request."""
+    pending.revision("op.create_index('i', 't', ['a'])")
+    assert list(as_markdown(forecast(pending.config))) == [
+        "### Plan of the pending migrations",
+        "",
+        "**r2** about r2",
+        "",
+        "| | step | locks | reads or rewrites | about |",
+        "|---|---|---|---|---|",
+        (
+            "| 1 | `build index i on public.t` | SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other "
+            "schema changes) | public.t | 1,000 rows, 41 kB, under a second |"
+        ),
+    ]
