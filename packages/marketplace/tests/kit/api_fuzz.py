@@ -5,6 +5,7 @@ Used by the tests with few requests for each route, and by `./dev prove api` wit
 
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,13 @@ def fuzz(address: str, *, access_token: str | None, phases: str, examples: int) 
         options["--exclude-path-regex"] = ENDS_THE_SESSION
     flags = ("--no-color", "--continue-on-failure", "--generation-deterministic", "--no-shrink")
     arguments = [part for option in options.items() for part in option]
-    ended = subprocess.run(
-        [*command, *arguments, *flags],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # where it keeps what it found
+        ended = subprocess.run(
+            [*command, *arguments, *flags],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
     return Fuzzed(is_clean=ended.returncode == 0, report=ended.stdout + ended.stderr)
