@@ -23,6 +23,7 @@ from shoppers import ADMIN, CUSTOMER, VENDOR, log_in
 PHASES = "coverage,fuzzing,stateful"
 LIMIT = 120
 SETTINGS = {
+    "HOLDFAST_PROFILE": "development",
     "MARKETPLACE_SESSION_ACCESS": "12h",  # for one log in for each principal
     "MARKETPLACE_RATE_LOGIN_PER_IP": "1000000/minute",
     "MARKETPLACE_RATE_LOGIN_PER_ACCOUNT": "1000000/minute",
