@@ -112,8 +112,8 @@ class OnlineKeeper:
 
     def arrives(self, arrival: Arrival) -> bool:
         """Deal with one statement, or let the driver execute it."""
-        if self.failure is not None:
-            return False  # the transaction is lost; the driver says so
+        if self.failure is not None:  # and its author has caught it: not even the driver goes on
+            raise self.failure
         if not arrival.on_migration_connection:
             with self._nothing_swallowed():
                 return self._on_second_connection(arrival)
