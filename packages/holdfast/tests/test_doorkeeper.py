@@ -20,8 +20,8 @@ from side_by_side import SideBySide, side_by_side
 
 from holdfast import migrate
 from holdfast.errors.migration import DataInTheWay, RollbackAfterCommit
-from holdfast.testing.blockers import holding
 from holdfast.scratch.databases import Postgres
+from holdfast.testing.blockers import holding
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from holdfast import migrate
 from holdfast.errors.migration import DataInTheWay
+from holdfast.scratch.databases import postgres_at
 from holdfast.scratch.server import temporary_server
-from holdfast.testing.databases import postgres_at
 
 BUILDING = """
     SELECT pid FROM pg_stat_progress_create_index
