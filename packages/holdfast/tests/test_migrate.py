@@ -4,15 +4,18 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
+from contract import Process
 from sqlalchemy import create_engine, text
 
 from holdfast import migrate
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, DatabaseAhead
 from holdfast.observe.migration_progress import KEY
 from holdfast.progress import Event, RevisionDone, RevisionStarted, WaitingForLeader
+from holdfast.scratch.server import temporary_server
 from holdfast.testing.blockers import holding
 
 ONE_TRANSACTION_BY_HAND = SYNC_ENV.replace("engine.connect()", "engine.begin()")
@@ -223,3 +226,21 @@ def test_twenty_processes_at_once_on_an_empty_database(project: Project) -> None
         ("r1", "done"),
         ("r2", "done"),
     ]
+
+
+def test_forty_processes_at_once_on_a_database_that_is_behind(tmp_path: Path) -> None:
+    """One migrates, in steps; thirty-nine wait, find nothing to do, and none dies."""
+    with temporary_server(settings={"max_connections": "200"}) as server:
+        project = Project(folder=tmp_path / "project", database=server.url())
+        project.revision("op.execute('CREATE TABLE a AS SELECT generate_series(1, 50000) AS id')")
+        migrate.upgrade(project.config, "head")
+        project.revision("op.create_index('a_id', 'a', ['id'], unique=True)")
+        project.revision("op.alter_column('a', 'id', nullable=False)")
+        processes = [Process(project) for _ in range(40)]
+        for process in processes:
+            process.end()
+        assert project.query("SELECT revision, outcome FROM holdfast.history ORDER BY id") == [
+            ("r1", "done"),
+            ("r2", "done"),
+            ("r3", "done"),
+        ]

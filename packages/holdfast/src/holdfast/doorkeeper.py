@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
+# So often a revision without long statements is tried in one transaction; then it takes one table after the other.
+TRIES_AS_ONE = 10
+
 WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 
 
@@ -74,9 +77,15 @@ class OnlineKeeper:
     """Keeps the door for one call of a revision's function."""
 
     def __init__(
-        self, undertaking: Undertaking, timeouts: Timeouts, interrupted: Interrupted | None = None
+        self,
+        undertaking: Undertaking,
+        timeouts: Timeouts,
+        interrupted: Interrupted | None = None,
+        *,
+        tries: int = 0,
     ) -> None:
         self.work = undertaking
+        self.tries = tries  # in vain, before this one
         self.session = undertaking.session
         self.timeouts = timeouts
         self.new = interrupted.new if interrupted else NewRelations()
@@ -103,8 +112,8 @@ class OnlineKeeper:
 
     def arrives(self, arrival: Arrival) -> bool:
         """Deal with one statement, or let the driver execute it."""
-        if self.failure is not None:
-            return False  # the transaction is lost; the driver says so
+        if self.failure is not None:  # and its author has caught it: not even the driver goes on
+            raise self.failure
         if not arrival.on_migration_connection:
             with self._nothing_swallowed():
                 return self._on_second_connection(arrival)
@@ -263,7 +272,7 @@ class OnlineKeeper:
             rewrite(
                 statement, facts=facts, today=self.work.today
             )  # refuses before anything is committed
-        if self.queue_is_open or long or (blocks and self.wrote):
+        if self.queue_is_open or long or (blocks and (self.wrote or self._divides(locks))):
             self._enqueue(texts, statement)
             dealt_with = True
         else:
@@ -283,6 +292,15 @@ class OnlineKeeper:
                 steps=(as_written(statement, facts=facts),),
                 is_queued=False,
             )
+        )
+
+    def _divides(self, locks: tuple[Lock, ...]) -> bool:
+        """Whether a second table is wanted under the lock on a first, and has been in vain many times."""
+        held = {lock.relation for lock in self.wanted}
+        return (
+            self.tries >= TRIES_AS_ONE
+            and self.holds
+            and any(lock.relation not in held for lock in locks)
         )
 
     def _data(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:

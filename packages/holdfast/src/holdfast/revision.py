@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -146,11 +147,12 @@ class RevisionRun:
         undertaking = self._undertaking()
         memo = dict(self.around.impl.memo)  # Alembic keeps there what the function has created
         wanted: list[Lock] = []
+        tries = count()
 
         def once(timeouts: Timeouts) -> OnlineKeeper:
             self.around.impl.memo.clear()
             self.around.impl.memo.update(memo)
-            keeper = OnlineKeeper(undertaking, timeouts, self._interrupted())
+            keeper = OnlineKeeper(undertaking, timeouts, self._interrupted(), tries=next(tries))
             self.around.session.restore_local_settings()
             try:
                 with open_door(self.around.session, keeper, self.around.impl):

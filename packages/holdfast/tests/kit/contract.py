@@ -29,6 +29,8 @@ EXAMPLES = sorted(
     if path.is_dir()
 )
 PATIENCE = 60
+# By the process that runs are forked from; it does not find this file.
+IMPORTED = ["alembic.command", "holdfast.migrate", "sqlalchemy.dialects.postgresql.psycopg"]
 
 OBSERVER = """
     CREATE TABLE holdfast.in_use AS
@@ -187,7 +189,7 @@ class Process:
 
     def __init__(self, project: Project) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["contract"])
+        context.set_forkserver_preload(IMPORTED)
         self.process = context.Process(target=run, args=(project.folder / "alembic.ini",))
         self.process.start()
 

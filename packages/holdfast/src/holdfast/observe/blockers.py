@@ -30,6 +30,7 @@ class Blocker:
     """One holder of a conflicting lock."""
 
     kind: BlockerKind
+    transaction: str  # as pg_locks numbers it: tells one transaction of a session from the next
     pid: int | None  # None for a prepared transaction
     who: str
     relation: str
@@ -57,7 +58,11 @@ class Blocker:
 HOLDERS = text(
     """
     SELECT DISTINCT ON (l.virtualtransaction, c.oid)
-           l.pid, l.mode, c.relname AS relation, a.backend_type, a.state, a.xact_start AS since,
+           l.virtualtransaction AS transaction, l.pid, l.mode, c.relname AS relation,
+           -- To a role without pg_read_all_stats the type is NULL, but only the server's own have no user.
+           CASE WHEN a.pid IS NOT NULL AND a.usesysid IS NULL THEN 'autovacuum worker'
+                ELSE a.backend_type END AS backend_type,
+           a.state, a.xact_start AS since,
            a.query LIKE 'autovacuum:%(to prevent wraparound)' AS wraparound,
            coalesce(a.application_name, '') AS application, coalesce(a.usename, '') AS role,
            p.gid AS prepared
@@ -90,6 +95,7 @@ def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker,
     return tuple(
         Blocker(
             kind=_kind(row.backend_type, row.state, row.application, row.wraparound, row.prepared),
+            transaction=row.transaction,
             pid=row.pid,
             who=row.prepared or ", ".join(part for part in (row.role, row.application) if part),
             relation=row.relation,

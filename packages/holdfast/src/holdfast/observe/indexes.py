@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-# At most one row: an index by schema and name.
+# An index by schema and name; a row for each process that may be building it.
 INDEX = text(
     """
     SELECT i.indisvalid AS is_valid, t.relname AS table_name, p.pid AS builder
@@ -12,7 +12,9 @@ INDEX = text(
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_index i ON i.indexrelid = c.oid
     JOIN pg_class t ON t.oid = i.indrelid
-    LEFT JOIN pg_stat_progress_create_index p ON p.index_relid = c.oid AND p.pid <> pg_backend_pid()
+    -- A build tells its index only a moment after that can be seen.
+    LEFT JOIN pg_stat_progress_create_index p ON p.relid = t.oid AND p.index_relid IN (0, c.oid)
+        AND p.pid <> pg_backend_pid()
     WHERE n.nspname = :schema AND c.relname = :name
     """
 )
@@ -29,7 +31,7 @@ class FoundIndex:
 
 def find_index(connection: Connection, *, schema: str, name: str) -> FoundIndex | None:
     """The index, or None where there is none of this name."""
-    row = connection.execute(INDEX, {"schema": schema, "name": name}).one_or_none()
+    row = connection.execute(INDEX, {"schema": schema, "name": name}).first()
     if row is None:
         return None
     return FoundIndex(is_valid=row.is_valid, table_name=row.table_name, builder=row.builder)

@@ -4,9 +4,10 @@ Duplicates under a unique index, orphans under a foreign key, NULLs under NOT NU
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import sql
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.steps import BuildIndexStep
@@ -16,7 +17,11 @@ SHOWN = 3
 # One row: what a constraint says, by table and name.
 CONSTRAINT = text(
     """
-    SELECT contype AS kind, pg_get_constraintdef(k.oid) AS definition,
+    SELECT contype AS kind, confmatchtype = 'f' AS is_match_full,
+           replace(pg_get_constraintdef(k.oid), ' NOT VALID', '') AS definition,
+           ARRAY(SELECT attname::text FROM pg_index i
+                 JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = ANY (i.indkey)
+                 WHERE i.indrelid = conrelid AND indisprimary) AS key,
            pg_get_expr(conbin, conrelid) AS expression,
            ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS key (attnum, place)
                  JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = key.attnum
@@ -60,40 +65,44 @@ def duplicate_keys(connection: Connection, step: BuildIndexStep) -> Violations:
 def rows_against(connection: Connection, *, table: QualifiedName, constraint: str) -> Violations:
     """Rows that a constraint which is not validated yet does not allow."""
     row = connection.execute(CONSTRAINT, {"table": str(table), "name": constraint}).one()
-    columns = [sql.Identifier(column) for column in row.columns]
-    listed = sql.SQL(", ").join(columns)
-    if row.kind == "f":
-        return _looked_up(
-            connection,
-            sql.SQL(
-                "SELECT {listed} FROM {table} AS t WHERE {present} AND NOT EXISTS "
-                "(SELECT FROM {referenced} AS r WHERE {joined})"
-            ).format(
-                listed=listed,
-                table=_identifier(table),
-                present=_joined([sql.SQL("t.{} IS NOT NULL").format(c) for c in columns]),
-                referenced=sql.Identifier(row.referenced_schema, row.referenced_table),
-                joined=_joined(
-                    [
-                        sql.SQL("r.{} = t.{}").format(sql.Identifier(there), here)
-                        for here, there in zip(columns, row.referenced_columns, strict=True)
-                    ]
-                ),
-            ),
-            what=f"rows without their row in {row.referenced_table}",
-        )
-    condition = (
-        _joined([sql.SQL("{} IS NOT NULL").format(column) for column in columns])
-        if row.kind == "n"
-        else sql.SQL(row.expression)
+    columns = [sql.Identifier("t", column) for column in row.columns]
+    # Which rows, and what is wrong with them: the rest of a row is nobody's business.
+    shown = [
+        sql.Identifier("t", column)
+        for column in dict.fromkeys([*(row.key or ["ctid"]), *row.columns])
+    ]
+    query = sql.SQL("SELECT {shown} FROM {table} AS t WHERE {condition}").format(
+        shown=sql.SQL(", ").join(shown),
+        table=_identifier(table),
+        condition=_without_row(row, columns) if row.kind == "f" else _not_so(row, columns),
     )
+    what = f"rows without their row in {row.referenced_table}"
     return _looked_up(
-        connection,
-        sql.SQL("SELECT t.* FROM {table} AS t WHERE NOT ({condition})").format(
-            table=_identifier(table), condition=condition
-        ),
-        what=f"rows against {row.definition}",
+        connection, query, what=what if row.kind == "f" else f"rows against {row.definition}"
     )
+
+
+def _without_row(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
+    """Of a foreign key. MATCH FULL refuses a key of which only a part is NULL."""
+    present = [sql.SQL("{} IS NOT NULL").format(column) for column in columns]
+    equal = [
+        sql.SQL("{} = {}").format(sql.Identifier("r", there), here)
+        for here, there in zip(columns, row.referenced_columns, strict=True)
+    ]
+    return sql.SQL("({}) AND NOT EXISTS (SELECT FROM {} AS r WHERE {})").format(
+        sql.SQL(" OR " if row.is_match_full else " AND ").join(present),
+        sql.Identifier(row.referenced_schema, row.referenced_table),
+        _joined(equal),
+    )
+
+
+def _not_so(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
+    """Of NOT NULL and CHECK."""
+    if row.kind == "n":
+        return sql.SQL("NOT ({})").format(
+            _joined([sql.SQL("{} IS NOT NULL").format(column) for column in columns])
+        )
+    return sql.SQL("NOT ({})").format(sql.SQL(row.expression))
 
 
 def _looked_up(connection: Connection, query: sql.Composed, *, what: str) -> Violations:

@@ -17,6 +17,7 @@ from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.sqlstate import (
     CHECK_VIOLATION,
     DEADLOCK_DETECTED,
+    DUPLICATE_TABLE,
     FOREIGN_KEY_VIOLATION,
     NOT_NULL_VIOLATION,
     UNIQUE_VIOLATION,
@@ -68,6 +69,10 @@ class Memory(Protocol):
         """Keep that a step outside a transaction begins."""
         ...
 
+    def forget(self, statement: Queued) -> None:
+        """Keep that a step outside a transaction has failed and left nothing."""
+        ...
+
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
         """Keep how far a backfill is."""
         ...
@@ -90,6 +95,9 @@ class Forgetful:
     def start(self, statement: Queued) -> Queued:
         """Nothing to write down."""
         return statement
+
+    def forget(self, statement: Queued) -> None:
+        """Nothing was written down."""
 
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
         """Go on from there."""
@@ -255,31 +263,37 @@ class Executor:
     def _build(self, statement: Queued, step: BuildIndexStep) -> Queued:
         while True:
             found = self._look(step)
-            if found is None or (found.is_valid and not statement.is_started):
-                break  # if it is there and not ours, PostgreSQL says so as it would to anybody
+            if found is None:
+                statement = self._started(statement)
+                break
+            if found.is_valid and not statement.is_started:
+                break  # not ours: PostgreSQL says so as it would to anybody
             if found.is_valid:
                 return self._recorded(statement)
             if found.builder is not None:
+                self._stop_if_asked()
                 sleep(POLL.total_seconds())  # a killed migrator's backend goes on: let it finish
             else:
                 self._drop_leftover(step)
-        statement = self._started(statement)
-        self._build_once(step)
+        self._build_once(statement, step)
         if (built := self._look(step)) is None or not built.is_valid:
             raise LeftUnfinished(what_is=f"index {step.index}", step=step.describe())
         return self._recorded(statement)
 
-    def _build_once(self, step: BuildIndexStep) -> None:
+    def _build_once(self, statement: Queued, step: BuildIndexStep) -> None:
         try:
             self._unhurried(step.sql, watched=step.describe())
         except DBAPIError as error:
             state = sqlstate(error)
             if state == DEADLOCK_DETECTED:
                 self._drop_leftover(step)
-                return self._build_once(step)
+                return self._build_once(statement, step)
+            if state == DUPLICATE_TABLE:  # also of an index; the next run must not take it for ours
+                self._forgotten(statement)
             if state != UNIQUE_VIOLATION:
                 raise
             self._drop_leftover(step)
+            self._forgotten(statement)
             found = duplicate_keys(self.session.connection, step)
             self.session.commit()
             raise self._data_in_the_way(step, found) from error
@@ -318,6 +332,10 @@ class Executor:
         statement = self.memory.start(statement)
         self.session.commit()
         return statement
+
+    def _forgotten(self, statement: Queued) -> None:
+        self.memory.forget(statement)
+        self.session.commit()
 
     def _recorded(self, statement: Queued) -> Queued:
         statement = self.memory.advance(statement)

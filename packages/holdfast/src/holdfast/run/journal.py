@@ -134,6 +134,10 @@ class Journal:
         self._update(statement, is_started=True)
         return replace(statement, is_started=True)
 
+    def forget(self, statement: Queued) -> None:
+        """Record that a step outside a transaction has failed and left nothing."""
+        self._update(statement, is_started=False)
+
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
         """Record how far a backfill is: in the transaction of its batch."""
         self._update(statement, reached=TEXTS.dump_json(key).decode())

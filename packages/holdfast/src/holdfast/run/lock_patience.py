@@ -29,6 +29,8 @@ LOCK_WHILE_HOLDING = timedelta(milliseconds=1)
 PAUSE = (timedelta(milliseconds=20), timedelta(milliseconds=200))
 BUDGET = timedelta(minutes=30)
 BRIEF_DEADLOCK_CHECK = timedelta(milliseconds=50)
+# What does not give way to one longer try may be one against wraparound: not every try may be long.
+BETWEEN_LONGER_TRIES = timedelta(seconds=10)
 
 CURRENT_DEADLOCK_TIMEOUT = text(
     "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
@@ -73,6 +75,8 @@ class LockPatience:
         limit = monotonic() + self.budget.total_seconds()
         timeouts = Timeouts()
         tries = 0
+        before: tuple[Blocker, ...] = ()
+        no_longer_try_until = 0.0
         while True:
             try:
                 return unit(timeouts)
@@ -92,7 +96,11 @@ class LockPatience:
                         ways_out=_ways_out(blockers),
                     ) from error
                 sleep(uniform(*(pause.total_seconds() for pause in PAUSE)))  # noqa: S311  # jitter
-                timeouts = self._next(blockers, what=what)
+                timeouts = Timeouts()
+                if monotonic() > no_longer_try_until and _only_autovacuum_lasts(blockers, before):
+                    timeouts = self._longer(what)
+                    no_longer_try_until = monotonic() + BETWEEN_LONGER_TRIES.total_seconds()
+                before = blockers
 
     def _blockers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
         try:
@@ -100,10 +108,8 @@ class LockPatience:
         finally:
             self.session.commit()
 
-    def _next(self, blockers: tuple[Blocker, ...], *, what: str) -> Timeouts:
-        """The short timeouts again, unless only autovacuums are in the way."""
-        if not blockers or any(b.kind is not BlockerKind.AUTOVACUUM for b in blockers):
-            return Timeouts()
+    def _longer(self, what: str) -> Timeouts:
+        """Long enough for the server to cancel an autovacuum that is in the way."""
         may_set = self.session.execute(MAY_SET_DEADLOCK_TIMEOUT).scalar_one()
         seconds = self.session.execute(CURRENT_DEADLOCK_TIMEOUT).scalar_one()
         self.session.commit()
@@ -121,6 +127,13 @@ def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
     session.execute(
         text("SELECT set_config(:name, :value, true)"), {"name": name, "value": milliseconds}
     )
+
+
+def _only_autovacuum_lasts(blockers: tuple[Blocker, ...], before: tuple[Blocker, ...]) -> bool:
+    """Whether of those in the way, now as at the try before, none is a user: on a busy table some always are."""
+    seen = {blocker.transaction for blocker in before}
+    lasting = [blocker.kind for blocker in blockers if blocker.transaction in seen]
+    return bool(lasting) and set(lasting) == {BlockerKind.AUTOVACUUM}
 
 
 def _named(blockers: tuple[Blocker, ...]) -> str:

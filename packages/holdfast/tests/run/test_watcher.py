@@ -1,0 +1,27 @@
+"""What takes long says how far it is, and whom it waits for."""
+
+from alembic_project import Project
+from backends import wait_until
+from background import BackgroundRun
+from old_snapshot import old_snapshot
+
+from holdfast.progress import StepWatched
+
+
+def test_a_build_names_the_snapshot_that_it_waits_for(in_use: Project) -> None:
+    """Somebody's old snapshot, in another table, keeps it from its end."""
+    in_use.revision("op.create_index('i', 't', ['a'])")
+    with old_snapshot(in_use.database) as reader:
+        pid = reader.info.backend_pid
+        run = BackgroundRun(in_use)
+        wait_until(lambda: bool(_watched(run)), what="a look at the build")
+    run.end()
+    watched = _watched(run)[0]
+    seen = watched.seen
+    assert (watched.step, seen.phase) == ("build index i on public.t", "waiting for old snapshots")
+    [waits_for] = seen.waits_for
+    assert waits_for.startswith(f"pid {pid} (postgres, ) idle in transaction since ")
+
+
+def _watched(run: BackgroundRun) -> list[StepWatched]:
+    return [event for event in run.events if isinstance(event, StepWatched)]
