@@ -106,7 +106,7 @@ def test_a_variable_that_resembles_none_gets_the_list(setenv: Set) -> None:
     with pytest.raises(UnknownVariable) as raised:
         Settings()
     assert raised.value.advice.startswith(
-        "Unset it. There are DATABASE_URL, HOLDFAST_APPLICATION_NAME, "
+        "Unset it. There are DATABASE_URL, HOLDFAST_ALLOW, HOLDFAST_APPLICATION_NAME, "
     )
 
 

@@ -108,7 +108,7 @@ def _problem(connection: Connection, *, has_started: bool) -> str | None:
         connection.execute(ONE)
         return None
     progress = migration_progress(connection)
-    return "not started yet" if progress is None else f"waiting: {progress}"
+    return f"starting: {progress or 'nobody migrates now'}"
 
 
 def _in_words(error: Exception) -> str:

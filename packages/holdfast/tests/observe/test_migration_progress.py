@@ -110,7 +110,7 @@ def test_a_waiting_instance_is_not_ready_and_says_why(building: Project) -> None
             log_sql="off",
         )
     )
-    assert waiting.health().problem == "not started yet"
+    assert waiting.health().problem == "starting: nobody migrates now"
     with ThreadPoolExecutor(1) as thread:
         start = thread.submit(waiting.start)
         with in_the_middle(building):
@@ -119,7 +119,7 @@ def test_a_waiting_instance_is_not_ready_and_says_why(building: Project) -> None
         start.result(30)
     assert (health.is_ready, health.problem) == (
         False,
-        "waiting: revision r2 up, statement 1 of 2, step 1 of 1",
+        "starting: revision r2 up, statement 1 of 2, step 1 of 1",
     )
     assert waiting.health().is_ready
     waiting.stop()

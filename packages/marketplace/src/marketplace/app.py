@@ -22,6 +22,7 @@ from marketplace.logs import RequestLog, configure_logs
 from marketplace.orders import routes as orders
 from marketplace.request_limits import RequestSizeLimit
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
+from marketplace.starting import started
 
 
 class Api(FastAPI):
@@ -73,12 +74,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = database_settings(app.state.database_url, profile=app.state.settings.profile)
     database = AsyncDatabase(settings, metadata=Entity.metadata)
-    await database.start()
+    app.state.database = database
     engine = app.state.engine = database.engine
     app.state.sessions = sessions_of(engine)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
-        yield
+        async with started(database):
+            yield
     finally:
-        await database.stop()
         app.state.metrics.stop()

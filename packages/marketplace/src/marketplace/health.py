@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 
 from holdfast.observe.migration_progress import migration_progress
-from marketplace.problems import DatabaseUnreachable, MigrationsPending, documented
+from marketplace.problems import DatabaseUnreachable, MigrationsPending, NotStarted, documented
 from marketplace.schema import applied_revision
 
 router = APIRouter(tags=["health"])
@@ -33,7 +33,7 @@ async def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", responses=documented(DatabaseUnreachable, MigrationsPending))
+@router.get("/readyz", responses=documented(DatabaseUnreachable, MigrationsPending, NotStarted))
 async def readyz(request: Request) -> Readiness:
     """Whether the database answers and has every migration that this version needs.
 
@@ -41,6 +41,9 @@ async def readyz(request: Request) -> Readiness:
     older processes go on serving.
     """
     state = request.app.state
+    if not state.database.has_started:
+        health = await state.database.health()
+        raise NotStarted(problem=health.problem or "almost")
     try:
         async with state.engine.connect() as connection:
             applied = await connection.run_sync(applied_revision)

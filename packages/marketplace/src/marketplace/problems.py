@@ -113,6 +113,16 @@ class MigrationsPending(Problem):
 
 
 @dataclass(kw_only=True, eq=False)
+class NotStarted(Problem):
+    """This process still waits for migrations, its own or those of another one."""
+
+    problem: str
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "not_started"
+    detail = "This process is not ready: {problem}."
+
+
+@dataclass(kw_only=True, eq=False)
 class TooManyRequests(Problem):
     """This was asked too often; `Retry-After` says when to come again."""
 
