@@ -102,6 +102,16 @@ def test_not_online(history: Project) -> None:
     assert [each.file.stem for each in check(history.config, since="r2")] == ["r4"]
 
 
+def test_breaks_running_code(history: Project) -> None:
+    """A rename that nobody has allowed."""
+    history.revision(
+        "op.alter_column('t', 'a', new_column_name='b')",
+        "op.alter_column('t', 'b', new_column_name='a')",
+    )
+    give_models(history, MODELS.replace("'a'", "'b'"))
+    assert [(each.rule, each.file.stem) for each in check(history.config)] == [("online", "r2")]
+
+
 def test_does_not_replay(history: Project) -> None:
     """The server's own words."""
     history.revision("op.execute('SELECT 1/0')")

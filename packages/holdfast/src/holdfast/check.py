@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast import migrate
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import EditedRevision
-from holdfast.errors.plan import LongStatement
+from holdfast.errors.plan import BreaksRunningCode, ColumnWithoutValues, LongStatement
 from holdfast.errors.scratch import NoModels
 from holdfast.generate import difference
 from holdfast.history_files import open_history
@@ -39,6 +39,7 @@ RULES = {
     "online": "Every statement has an online form, or an excuse whose day has not passed.",
     "unedited": "The files of applied revisions are those that ran.",
 }
+REFUSALS = (LongStatement, BreaksRunningCode, ColumnWithoutValues)
 SHOWN = 20  # lines of a difference
 
 
@@ -101,7 +102,7 @@ def _online(
             listener = _Listener()
             try:
                 migrate.upgrade(led, "heads", report=listener)
-            except LongStatement as refusal:
+            except REFUSALS as refusal:
                 revision = listener.started[-1].revision
                 yield _finding(script, revision, "online", str(refusal))
                 upgrade = partial(command.upgrade, led, revision)

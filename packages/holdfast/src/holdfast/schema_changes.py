@@ -6,7 +6,7 @@ alone are no difference: PostgreSQL chose one of them.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from holdfast.observe.schema import (
@@ -337,11 +337,3 @@ def _labels(labels: tuple[str, ...]) -> str:
 
 def _quoted(label: str) -> str:
     return "'" + label.replace("'", "''") + "'"
-
-
-def column_names(schema: SchemaForm) -> Mapping[QualifiedName, tuple[str, ...]]:
-    """The columns of each table, in order."""
-    return {
-        name: tuple(column.name for column in table.columns)
-        for name, table in schema.tables.items()
-    }

