@@ -26,8 +26,8 @@ from processes import Answer, Processes
 from rows import fill
 from stock import State, Stock, state_of
 
+from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.server import temporary_server
-from holdfast.testing.databases import Postgres, postgres_at
 
 SEEDS = (1, 2, 3)
 REPLICAS = 3

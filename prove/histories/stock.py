@@ -7,8 +7,8 @@ from environments import History
 from processes import Processes
 from psycopg import sql
 
+from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
-from holdfast.testing.databases import Postgres
 
 UNRELATED = "CREATE TABLE unrelated (id integer PRIMARY KEY)"
 TABLES = """
