@@ -9,6 +9,7 @@ they are counted.
 
 import argparse
 import difflib
+import logging
 import re
 import sys
 import tempfile
@@ -163,32 +164,38 @@ class Proof:
         return f"{len(answers)} processes, {len(ran)} migrated, dump and rows equal"
 
     def with_rows(self) -> str:
-        """From the middle, or the next revision whose tables plain Alembic can migrate with rows."""
-        refused = []
-        for applied in range(len(self.revisions) // 2, len(self.revisions)):
+        """From the middle, or a later revision from which plain Alembic can migrate made-up rows."""
+        without: set[str] = set()
+        applied = len(self.revisions) // 2
+        while applied < len(self.revisions):
             with self.database(self.stock.at(applied)) as filled:
-                rows, tables = fill(filled)
+                made = fill(filled, without=without)
                 template = filled.rpartition("/")[2].partition("?")[0]
                 with self.database(template) as url:
                     plain = self.processes.plain(url, "heads")
                     expected = state_of(url)
-                if plain.error is not None:
-                    refused.append(f"{self.revisions[applied - 1]}: {plain.error[:300]}")
-                    continue
-                while True:
-                    with self.database(template) as url:
-                        answer = self.processes.holdfast(url)
-                        if answer.error is None:
-                            same(state_of(url), expected)
-                            break
-                    self.excuse(answer)
-            start = self.revisions[applied - 1]
-            skipped = f", after {len(refused)} where plain Alembic fails with such rows"
-            return (
-                f"{rows} rows in {tables} tables at {start}{skipped if refused else ''},"
-                " dump and rows equal"
-            )
-        raise Differs("plain Alembic cannot go on with these rows either:\n" + "\n".join(refused))
+                if plain.error is None:
+                    self.ends_like_plain(template, expected)
+                    tables = sum(rows > 0 for rows in made.values())
+                    left_out = f" (plain Alembic fails with rows in {', '.join(sorted(without))})"
+                    return (
+                        f"{sum(made.values())} rows in {tables} tables at {self.revisions[applied - 1]}"
+                        f"{left_out if without else ''}, dump and rows equal"
+                    )
+            blamed = {table for table in made if f'"{table}"' in plain.error} - without
+            without |= blamed
+            applied += 0 if blamed else 5
+        raise Differs(f"plain Alembic cannot go on with these rows either: {plain.error}")
+
+    def ends_like_plain(self, template: str, expected: State) -> None:
+        """On a copy of a database, with excuses where rows make a statement long."""
+        while True:
+            with self.database(template) as url:
+                answer = self.processes.holdfast(url)
+                if answer.error is None:
+                    same(state_of(url), expected)
+                    return
+            self.excuse(answer)
 
     def all(self) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "statements refused", self.excused
@@ -268,6 +275,8 @@ def main() -> int:
     names = [history.name for history in HISTORIES]
     parser.add_argument("names", nargs="*", choices=[*names, []], default=names)
     arguments = parser.parse_args()
+    # Of made-up rows that a table does not take.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     held = [
         prove(history, quick=arguments.quick, only=arguments.only)
         for history in HISTORIES
