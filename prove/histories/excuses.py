@@ -1,26 +1,29 @@
-"""Puts the excuse for a refused statement into a copy of its revision, as its author would."""
+"""Puts the excuses for refused statements into a copy of their revisions, as their authors would."""
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 EXCUSE = "# holdfast: allow history until 2999-01-01"
 
 
-class HasItsExcuse(Exception):
-    """The statement is excused already, and refused all the same."""
+def excuse_lines(places: Iterable[tuple[str, int]]) -> int:
+    """Insert the comment above the innermost statement at each file and line; give how many."""
+    statements = {(Path(file), _first_line(Path(file), line)) for file, line in places}
+    # From the end of each file, so that the numbers of the lines before stay what they are.
+    for file, first in sorted(statements, reverse=True):
+        lines = file.read_text().splitlines(keepends=True)
+        if first > 1 and EXCUSE in lines[first - 2]:
+            raise ValueError(f"excused, and refused all the same: {file}:{first}")
+        indent = lines[first - 1][: len(lines[first - 1]) - len(lines[first - 1].lstrip())]
+        lines.insert(first - 1, f"{indent}{EXCUSE}\n")
+        file.write_text("".join(lines))
+    return len(statements)
 
 
-def excuse_line(file: Path, line: int) -> None:
-    """Insert the comment above the innermost statement that covers the line."""
-    source = file.read_text()
-    lines = source.splitlines(keepends=True)
-    first = max(
+def _first_line(file: Path, line: int) -> int:
+    return max(
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
     )
-    if first > 1 and EXCUSE in lines[first - 2]:
-        raise HasItsExcuse(f"{file}:{first}")
-    indent = lines[first - 1][: len(lines[first - 1]) - len(lines[first - 1].lstrip())]
-    lines.insert(first - 1, f"{indent}{EXCUSE}\n")
-    file.write_text("".join(lines))
