@@ -40,6 +40,7 @@ def marketplace() -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # the server may run as another user
         command = [Path(sys.executable).parent / "marketplace", "up", "--port", str(port)]
         process = subprocess.Popen(
             [*command, "--data-dir", f"{folder}/postgres"],
@@ -63,7 +64,7 @@ def wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
-    sys.exit(f"the marketplace did not come up in {LIMIT} s")
+    sys.exit(f"the marketplace ended, or did not come up in {LIMIT} s")
 
 
 @click.command()
