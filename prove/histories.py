@@ -184,6 +184,8 @@ class Proof:
                     )
             blamed = {table for table in made if f'"{table}"' in plain.error} - without
             without |= blamed
+            message = f"with rows after {applied} revisions, plain Alembic: {plain.error}"
+            print(message, file=sys.stderr, flush=True)
             applied += 0 if blamed else 5
         raise Differs(f"plain Alembic cannot go on with these rows either: {plain.error}")
 
