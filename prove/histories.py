@@ -179,11 +179,13 @@ class Proof:
                     tables = sum(rows > 0 for rows in made.values())
                     left_out = f" (plain Alembic fails with rows in {', '.join(sorted(without))})"
                     return (
-                        f"{sum(made.values())} rows in {tables} tables at {self.revisions[applied - 1]}"
+                        f"{sum(made.values())} rows in {tables} tables after {applied} revisions"
                         f"{left_out if without else ''}, dump and rows equal"
                     )
             blamed = {table for table in made if f'"{table}"' in plain.error} - without
             without |= blamed
+            message = f"with rows after {applied} revisions, plain Alembic: {plain.error}"
+            print(message, file=sys.stderr, flush=True)
             applied += 0 if blamed else 5
         raise Differs(f"plain Alembic cannot go on with these rows either: {plain.error}")
 
