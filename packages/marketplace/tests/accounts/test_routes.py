@@ -184,9 +184,10 @@ def test_another_verification_token_replaces_the_first(api: httpx.Client) -> Non
 
 
 def test_production_does_not_give_the_verification_token_away(
-    serve: Callable[..., httpx.Client],
+    serve: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is mailed."""
+    monkeypatch.setenv("HOLDFAST_ALLOW", "superuser")  # as whom the tests connect
     api = serve(
         profile=Profile.PRODUCTION,
         mail_url="smtp://127.0.0.1:9",
