@@ -203,10 +203,14 @@ class Executor:
                 set_local(self.session, "lock_timeout", LOCK_WHILE_HOLDING)
 
     def _captured(self, step: TransactionStep) -> str | None:
+        """The name of the constraint that was just added, to be validated by the next step."""
         if step.captures_constraint_on is None:
             return None
         table = str(step.captures_constraint_on)
-        return self.session.execute(CREATED_CONSTRAINT, {"table": table}).scalar_one_or_none()
+        name = self.session.execute(CREATED_CONSTRAINT, {"table": table}).scalar_one_or_none()
+        if name is None:  # never go on without validating it
+            raise LeftUnfinished(what_is=f"new constraint of {table}", step=step.describe())
+        return str(name)
 
     def _validate(self, statement: Queued, step: ValidateStep) -> Queued:
         constraint = step.constraint or statement.captured
