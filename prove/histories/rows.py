@@ -5,6 +5,7 @@ Values differ from row to row, so that they are unique. A table whose rows a CHE
 
 import json
 import uuid
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -74,7 +75,8 @@ MAKERS: dict[str, Callable[[int], Any]] = {
     "varchar": lambda number: f"made {number}",
     "bpchar": lambda number: f"{number}",
     "text": lambda number: f"made {number}",
-    "bytea": lambda number: f"made {number}".encode(),
+    # What applications keep in bytes is often compressed JSON, and their revisions unpack it.
+    "bytea": lambda number: zlib.compress(json.dumps({"made": number}).encode()),
     "uuid": lambda number: uuid.UUID(int=number),
     "timestamp": lambda number: (START + timedelta(seconds=number)).replace(tzinfo=None),
     "timestamptz": lambda number: START + timedelta(seconds=number),

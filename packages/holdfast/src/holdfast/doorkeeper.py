@@ -25,6 +25,7 @@ from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sql
 from holdfast.plan.facts import Facts
 from holdfast.plan.locks import Lock
 from holdfast.plan.mentions import relations_in
+from holdfast.plan.names import QualifiedName
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.online import Duration, duration, rewrite
 from holdfast.plan.rewriting import as_written
@@ -93,6 +94,7 @@ class OnlineKeeper:
             undertaking.revision.revision, interrupted.calls if interrupted else ()
         )
         self.queue: list[Queued] = []
+        self.emptied: frozenset[QualifiedName] = frozenset()  # perhaps, by what is queued
         # Part of the function's work: it can be called again only with what is recorded.
         self.has_committed = self.queue_is_open = interrupted is not None
         self.is_plain = False  # to the end of the function, in the author's own transaction
@@ -136,6 +138,7 @@ class OnlineKeeper:
             self.failure = RollbackAfterCommit(revision=self.work.revision.revision)
             raise self.failure
         self.queue.clear()
+        self.emptied = frozenset()
         self.queue_is_open = False
         self.new = NewRelations()
         self.executed.clear()
@@ -179,6 +182,7 @@ class OnlineKeeper:
         self.session.commit()
         self.has_committed = True
         self.queue.clear()
+        self.emptied = frozenset()
         self._forget_transaction()
         for statement in self.work.journal.queued():
             self.work.executor.run(statement)
@@ -393,6 +397,8 @@ class OnlineKeeper:
     def _enqueue(self, texts: tuple[str, ...], statement: Statement) -> None:
         self.queue_is_open = True
         self.queue += [self._queued(sql, statement) for sql in texts]
+        if isinstance(statement.node, pb.DeleteStmt | pb.TruncateStmt):
+            self.emptied |= {found.name for found in self._facts(statement).relations.values()}
 
     def _executes(self, texts: tuple[str, ...]) -> None:
         self.has_done_something = True
@@ -415,7 +421,8 @@ class OnlineKeeper:
         return replace(statement, excuse=excuse_at_call(self.work.file))
 
     def _facts(self, statement: Statement) -> Facts:
-        return facts_for(self.session.connection, statement, new=self.new)
+        facts = facts_for(self.session.connection, statement, new=self.new)
+        return replace(facts, with_rows=facts.with_rows - self.emptied)
 
     def _note(self, statement: Statement, facts: Facts) -> None:
         existing = [relation.name for relation in facts.relations.values() if not relation.is_new]

@@ -51,6 +51,11 @@ def percent_signs_and_colons() -> None:
     op.execute("COMMENT ON COLUMN t.b IS '100 %% of it'")
 
 
+def required_column_of_an_emptied_table() -> None:
+    op.execute("DELETE FROM t")
+    op.execute("ALTER TABLE t ADD COLUMN c integer NOT NULL")
+
+
 def several_statements_in_one_string() -> None:
     op.execute(
         "CREATE INDEX i1 ON t (a); UPDATE t SET b = 'x;y' WHERE id = 1; ALTER TABLE t ADD CHECK (a > 0)"
@@ -324,6 +329,7 @@ AUTHORS: tuple[Callable[[], None], ...] = (
     operations_and_raw_sql,
     bulk_insert_and_executemany,
     percent_signs_and_colons,
+    required_column_of_an_emptied_table,
     several_statements_in_one_string,
     several_short_statements_in_one_string,
     orm_session,

@@ -10,7 +10,7 @@ from holdfast.plan.index_build import build_index
 from holdfast.plan.index_names import index_name
 from holdfast.plan.rewriting import StatementRewrite
 from holdfast.plan.statement import Statement
-from holdfast.plan.steps import AutocommitStep, Step
+from holdfast.plan.steps import Step
 from holdfast.plan.tree import copy
 
 
@@ -23,8 +23,11 @@ def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     if table is None or table.is_partitioned or (table.is_new and not node.concurrent):
         return None
     existing = _existing(node, table=table, facts=facts)
-    if existing is not None and existing.is_valid:
-        return _already_there(statement, node)
+    if existing is not None and existing.is_valid and node.if_not_exists:
+        return ()
+    if existing is not None and existing.is_valid and not node.concurrent:
+        return None  # PostgreSQL says that the name is taken
+    # An author's own CONCURRENTLY may be here again after a kill: the step asks whose the index is.
     build = copy(node)
     build.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
     return (build_index(build, table=table),)
@@ -35,13 +38,6 @@ def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | N
     if named is not None and named.name.schema == table.name.schema:
         return named
     return next((index for index in table.indexes if index.name.name == node.idxname), None)
-
-
-def _already_there(statement: Statement, node: pb.IndexStmt) -> tuple[Step, ...] | None:
-    """IF NOT EXISTS is content; otherwise PostgreSQL says that the name is taken."""
-    if node.if_not_exists:
-        return ()
-    return (AutocommitStep(sql=statement.sql),) if node.concurrent else None
 
 
 REWRITE = StatementRewrite(name="create_index", rows=(1, 2, 3, 4), apply=create_index)
