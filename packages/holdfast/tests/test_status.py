@@ -71,8 +71,6 @@ def test_a_failed_revision_is_half_way(project: Project) -> None:
         "half-way r1 up: DataError: (psycopg.errors.DivisionByZero) division by zero"
         in half_way.output
     )
-    project.file("r1").write_text(
-        project.file("r1").read_text().replace("1/0", "1")
-    )
+    project.file("r1").write_text(project.file("r1").read_text().replace("1/0", "1"))
     migrate.upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
