@@ -136,6 +136,33 @@ ALEMBIC_SEES = {
         "op.create_table('t', sa.Column('b', sa.Integer))",
         "sa.Table('t', metadata, sa.Column('b', sa.Integer), sa.Column('a', sa.Enum('x', name='e')))",
     ),
+    "new table with a domain": (
+        "pass",
+        "sa.Table('t', metadata, sa.Column('a', postgresql.DOMAIN('d', sa.Text, check=sa.text(\"VALUE <> ''\"))))",
+    ),
+    "new domain column": (
+        "op.create_table('t', sa.Column('b', sa.Integer))",
+        "sa.Table('t', metadata, sa.Column('b', sa.Integer), sa.Column('a', postgresql.DOMAIN('d', sa.Text)))",
+    ),
+    "new sequence": (
+        "pass",
+        (
+            "s = sa.Sequence('s', start=7, cycle=True, data_type=sa.Integer, metadata=metadata)\n"
+            "sa.Table('t', metadata, sa.Column('a', sa.Integer, server_default=s.next_value()))"
+        ),
+    ),
+    "types of the application": (
+        "pass",
+        (
+            "class Code(sa.types.TypeDecorator):\n    impl = sa.String(9)\n    cache_ok = True\n"
+            "sa.Table('t', metadata, sa.Column('a', Code), sa.Column('b', postgresql.ARRAY(Code)),"
+            " sa.Column('c', sa.Interval(second_precision=3)))"
+        ),
+    ),
+    "type of an extension": (
+        "op.execute('CREATE EXTENSION vector')",
+        "import vector_type\nsa.Table('t', metadata, sa.Column('a', vector_type.Vector(3)))",
+    ),
     "new schema": (
         "pass",
         "sa.Table('t', metadata, sa.Column('a', sa.Integer, primary_key=True), schema='s')",

@@ -20,16 +20,19 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from holdfast.errors.scratch import NoModels, UnknownRename
-from holdfast.models import create_models, enums_of, tables_of
+from holdfast.models import create_models, tables_of, types_of
 from holdfast.observe.schema import SchemaForm, schema_of
 from holdfast.plan.names import QualifiedName
 from holdfast.renames import Rename, candidates, follow_up, parse_rename
+from holdfast.revision_source import Change
 from holdfast.run.session import MigrationSession
 from holdfast.run.tables import SCHEMA
-from holdfast.schema_changes import Change, enum_changes, new_enum, table_changes
+from holdfast.schema_changes import table_changes
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
+from holdfast.type_changes import enum_changes, new_sequences, new_types
+from holdfast.type_source import write_types_of_their_own
 
 ROUNDS = 3  # a column that is made anew takes its indexes along: they are found in the next round
 ALEMBICS = (
@@ -180,18 +183,22 @@ class _Work:
         """What Alembic's process_revision_directives is called with."""
         script = directives[0]
         assert context.connection is not None  # noqa: S101  # autogenerate is never offline
+        write_types_of_their_own(context.opts)
         session = MigrationSession(context.connection)
         for operations in (*script.upgrade_ops_list, *script.downgrade_ops_list):
             operations.ops = [op for op in operations.ops if getattr(op, "schema", None) != SCHEMA]
         upgrade, downgrade = script.upgrade_ops_list[0], script.downgrade_ops_list[0]
-        first = [*self._schemas(session), *self._enums(session, upgrade)]
+        found, brought = self._found(session), self._brought(upgrade)
+        first = [*self._schemas(session), *self._types_and_sequences(found, brought)]
         for change in first:
             self._make(change, session.connection)
         session.commit()
         for operation in upgrade.ops:
             _invoke(operation, context)
         session.commit()
-        dropped = self._dropped_types(session, upgrade)
+        # Types that CREATE TABLE has brought: DROP TABLE leaves them.
+        left = brought - {*found.enums, *found.domains}
+        dropped = new_types(self._found(session), left, default_schema=self.default_schema)
         last = self._what_alembic_left(session)
         before, after = [*self.renamed, *first], [*last]
         upgrade.ops = [*_ups(before), *upgrade.ops, *_ups(after)]
@@ -228,42 +235,24 @@ class _Work:
             for name in sorted({name.schema for name in self.wanted.tables} - known)
         ]
 
-    def _enums(self, session: MigrationSession, upgrade: ops.UpgradeOps) -> list[Change]:
-        found = self._found(session)
-        brought = {
-            name
-            for operation in upgrade.ops
-            if isinstance(operation, ops.CreateTableOp)
-            for name in enums_of(operation.to_table(), self.default_schema)
-        }
-        missing = [
-            new_enum(enum, default_schema=self.default_schema)
-            for name, enum in self.wanted.enums.items()
-            if name not in found.enums and name not in brought
-        ]
-        return [*missing, *enum_changes(found, self.wanted, default_schema=self.default_schema)]
-
-    def _dropped_types(self, session: MigrationSession, upgrade: ops.UpgradeOps) -> list[Change]:
-        """Types that CREATE TABLE has brought: DROP TABLE leaves them."""
-        found = self._found(session)
-        brought = {
-            name
-            for operation in upgrade.ops
-            if isinstance(operation, ops.CreateTableOp)
-            for name in enums_of(operation.to_table(), self.default_schema)
-        }
-        used = {
-            name
-            for name in brought
-            if any(
-                table not in _created_tables(upgrade, self.default_schema)
-                for table, _, _ in found.enums[name].columns
-            )
-        }
+    def _types_and_sequences(self, found: SchemaForm, brought: set[QualifiedName]) -> list[Change]:
+        known = {*found.enums, *found.domains, *brought}
+        missing = {*self.wanted.enums, *self.wanted.domains} - known
+        default_schema = self.default_schema
         return [
-            new_enum(found.enums[name], default_schema=self.default_schema)
-            for name in sorted(brought - used)
+            *new_sequences(found, self.wanted, default_schema=default_schema),
+            *new_types(self.wanted, missing, default_schema=default_schema),
+            *enum_changes(found, self.wanted, default_schema=default_schema),
         ]
+
+    def _brought(self, upgrade: ops.UpgradeOps) -> set[QualifiedName]:
+        """Types that a CREATE TABLE of the revision brings along."""
+        return {
+            name
+            for operation in upgrade.ops
+            if isinstance(operation, ops.CreateTableOp)
+            for name in types_of(operation.to_table(), self.default_schema)
+        }
 
     def _what_alembic_left(self, session: MigrationSession) -> list[Change]:
         made: list[Change] = []

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, Enum, MetaData, Table, text
+from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.schema import CreateSchema
 
 from holdfast.plan.names import QualifiedName, quote
@@ -17,12 +18,13 @@ def tables_of(metadata: Iterable[MetaData], default_schema: str) -> set[Qualifie
     }
 
 
-def enums_of(table: Table, default_schema: str) -> set[QualifiedName]:
-    """The names of the enum types that CREATE TABLE brings along."""
+def types_of(table: Table, default_schema: str) -> set[QualifiedName]:
+    """The names of the enum types and domains that CREATE TABLE brings along."""
     return {
         QualifiedName(schema=type_.schema or default_schema, name=type_.name)
         for type_ in (getattr(column.type, "item_type", column.type) for column in table.columns)
-        if isinstance(type_, Enum) and type_.native_enum and type_.name
+        if isinstance(type_, DOMAIN) or (isinstance(type_, Enum) and type_.native_enum)
+        if type_.name
     }
 
 
@@ -32,7 +34,7 @@ def create_models(connection: Connection, metadata: tuple[MetaData, ...]) -> Non
         for table in each.tables.values():
             schema = f"{quote(table.schema)}." if table.schema else ""
             connection.execute(text(f"DROP TABLE IF EXISTS {schema}{quote(table.name)} CASCADE"))
-            for type_ in enums_of(table, table.schema or ""):
+            for type_ in types_of(table, table.schema or ""):
                 written = quote(type_.name) if not type_.schema else str(type_)
                 connection.execute(text(f"DROP TYPE IF EXISTS {written} CASCADE"))
         for name in sorted({table.schema for table in each.tables.values() if table.schema}):

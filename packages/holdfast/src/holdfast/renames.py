@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from holdfast.observe.schema import SchemaForm, TableForm
 from holdfast.plan.names import QualifiedName, quote
-from holdfast.schema_changes import Change, call
+from holdfast.revision_source import Change, call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,52 +4,27 @@ Pure: takes two schemas as their catalogs write them, gives Python source. Names
 alone are no difference: PostgreSQL chose one of them.
 """
 
-import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from holdfast.observe.schema import (
     ColumnForm,
     ConstraintForm,
-    EnumForm,
     IndexForm,
     SchemaForm,
     TableForm,
 )
-from holdfast.plan.names import QualifiedName, quote
+from holdfast.plan.names import quote
+from holdfast.revision_source import (
+    Change,
+    Source,
+    call,
+    execute,
+    final_name,
+    literal,
+    sql_text,
+)
 
-COLON = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # as in sqlalchemy.sql.elements.TextClause
 KINDS = {"p": "primary", "u": "unique", "c": "check", "f": "foreignkey"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One difference: the lines that make it, and those that take it back."""
-
-    up: tuple[str, ...]
-    down: tuple[str, ...]
-
-
-def enum_changes(before: SchemaForm, after: SchemaForm, *, default_schema: str) -> Iterator[Change]:
-    """Values of enum types; types that are new are `new_enum`s."""
-    for name, wanted in after.enums.items():
-        found = before.enums.get(name)
-        if found is not None and found.labels != wanted.labels:
-            written = _type_name(name, default_schema)
-            yield Change(
-                up=tuple(_to_labels(written, found, wanted.labels, default_schema)),
-                down=tuple(_remade(written, found, wanted.labels, found.labels, default_schema)),
-            )
-
-
-def new_enum(enum: EnumForm, *, default_schema: str) -> Change:
-    """A type that no CREATE TABLE of the revision brings along."""
-    name = _type_name(enum.name, default_schema)
-    return Change(
-        up=(_execute(f"CREATE TYPE {name} AS ENUM ({_labels(enum.labels)})"),),
-        down=(_execute(f"DROP TYPE {name}"),),
-    )
 
 
 def table_changes(
@@ -114,14 +89,16 @@ class _Table:
     def _type(self, column: ColumnForm) -> str:
         collation = f" COLLATE {column.collation}" if column.collation else ""
         name = quote(column.name)
-        return _execute(
+        return execute(
             f"ALTER TABLE {self.sql_name} ALTER COLUMN {name} TYPE {column.type}{collation}"
             f" USING {name}::{column.type}"
         )
 
     def _default(self, column: ColumnForm) -> str:
-        source = "None" if column.default is None else f"sa.text({_literal(_sql(column.default))})"
-        return self._call("alter_column", self.table, column.name, server_default=_Source(source))
+        source = (
+            "None" if column.default is None else f"sa.text({literal(sql_text(column.default))})"
+        )
+        return self._call("alter_column", self.table, column.name, server_default=Source(source))
 
     def _recomputed(self, column: ColumnForm) -> tuple[str, ...]:
         """An expression cannot be changed before PostgreSQL 17, nor given to a column that is there."""
@@ -135,7 +112,7 @@ class _Table:
         )
         return (
             self._call("drop_column", self.table, column.name),
-            _execute("".join(parts)),
+            execute("".join(parts)),
         )
 
     # Constraints.
@@ -144,16 +121,16 @@ class _Table:
         if constraint.kind not in KINDS:
             return self._alter_table(f"DROP CONSTRAINT {quote(constraint.name)}")
         return self._call(
-            "drop_constraint", _name(constraint.name), self.table, type_=KINDS[constraint.kind]
+            "drop_constraint", final_name(constraint.name), self.table, type_=KINDS[constraint.kind]
         )
 
     def _create(self, constraint: ConstraintForm) -> str:
         definition = constraint.definition
-        name, columns = _name(constraint.name), list(constraint.columns)
+        name, columns = final_name(constraint.name), list(constraint.columns)
         plain = f"({', '.join(map(quote, columns))})"
         if constraint.kind == "c" and definition.endswith(")"):
             condition = definition.removeprefix("CHECK (").removesuffix(")")
-            return self._call("create_check_constraint", name, self.table, _sql(condition))
+            return self._call("create_check_constraint", name, self.table, sql_text(condition))
         if definition == f"PRIMARY KEY {plain}":
             return self._call("create_primary_key", name, self.table, columns)
         if definition == f"UNIQUE {plain}":
@@ -177,15 +154,15 @@ class _Table:
     def _drop_index(self, index: IndexForm | None) -> tuple[str, ...]:
         if index is None:
             return ()
-        return (self._call("drop_index", _name(index.name), table_name=self.table),)
+        return (self._call("drop_index", final_name(index.name), table_name=self.table),)
 
     def _create_index(self, index: IndexForm | None) -> tuple[str, ...]:
         if index is None:
             return ()
         if not index.is_plain:
-            return (_execute(index.definition),)
+            return (execute(index.definition),)
         keys = [
-            _Source(f"sa.text({_literal(_sql(key))})") if is_expression else _unquoted(key)
+            Source(f"sa.text({literal(sql_text(key))})") if is_expression else _unquoted(key)
             for key, is_expression in zip(index.keys, index.expressions, strict=True)
         ]
         options: dict[str, object] = {}
@@ -196,10 +173,10 @@ class _Table:
         if index.include:
             options["postgresql_include"] = list(index.include)
         if index.where is not None:
-            options["postgresql_where"] = _Source(f"sa.text({_literal(_sql(index.where))})")
+            options["postgresql_where"] = Source(f"sa.text({literal(sql_text(index.where))})")
         if index.nulls_not_distinct:
             options["postgresql_nulls_not_distinct"] = True
-        return (self._call("create_index", _name(index.name), self.table, keys, **options),)
+        return (self._call("create_index", final_name(index.name), self.table, keys, **options),)
 
     # Source.
 
@@ -209,55 +186,12 @@ class _Table:
         return self._call("create_table_comment", self.table, comment)
 
     def _alter_table(self, action: str) -> str:
-        return _execute(f"ALTER TABLE {self.sql_name} {action}")
+        return execute(f"ALTER TABLE {self.sql_name} {action}")
 
     def _call(self, operation: str, *arguments: object, **keywords: object) -> str:
         if self.schema is not None:
             keywords["schema"] = self.schema
         return call(operation, *arguments, **keywords)
-
-
-class _Source(str):
-    """Python source, not a value."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def call(operation: str, *arguments: object, **keywords: object) -> str:
-    """The source of `op.operation(...)`."""
-    written = [_written(argument) for argument in arguments]
-    written += [f"{name}={_written(value)}" for name, value in keywords.items()]
-    return f"op.{operation}({', '.join(written)})"
-
-
-def _written(value: object) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
-    if isinstance(value, str) and not isinstance(value, _Source):
-        return _literal(value)
-    return repr(value)
-
-
-def _literal(value: str) -> str:
-    """A string as a formatter of Python would leave it."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _sql(text: str) -> str:
-    """For sqlalchemy.text(), which takes a colon before a name for a parameter."""
-    return COLON.sub(r"\\:\1", text)
-
-
-def _name(name: str) -> _Source:
-    """A final name: no naming convention is applied to it once more."""
-    return _Source(f"op.f({_literal(name)})")
-
-
-def _execute(sql: str) -> str:
-    return call("execute", _sql(sql))
 
 
 def _default(column: ColumnForm) -> str | None:
@@ -284,56 +218,3 @@ def _unmatched(
         else:
             gone.remove(twin)
     return gone, new
-
-
-# Enum types.
-
-
-def _to_labels(
-    name: str, found: EnumForm, wanted: tuple[str, ...], default_schema: str
-) -> Iterator[str]:
-    if [label for label in wanted if label in found.labels] != list(found.labels):
-        yield from _remade(name, found, found.labels, wanted, default_schema)
-        return
-    for place, label in enumerate(wanted):
-        if label not in found.labels:
-            where = f" AFTER {_quoted(wanted[place - 1])}" if place else ""
-            where = where or f" BEFORE {_quoted(found.labels[0])}"
-            is_last = place + 1 == len(wanted) and place > 0
-            yield _execute(
-                f"ALTER TYPE {name} ADD VALUE {_quoted(label)}{'' if is_last else where}"
-            )
-
-
-def _remade(
-    name: str,
-    enum: EnumForm,
-    labels: tuple[str, ...],
-    wanted: tuple[str, ...],
-    default_schema: str,
-) -> Iterator[str]:
-    """PostgreSQL has no way to take a value out: a new type takes the place of the old one."""
-    old = f"{enum.name.name}_old"
-    yield _execute(f"ALTER TYPE {name} RENAME TO {quote(old)}")
-    yield _execute(f"CREATE TYPE {name} AS ENUM ({_labels(wanted)})")
-    for table, column, default in enum.columns:
-        alter = f"ALTER TABLE {_type_name(table, default_schema)} ALTER COLUMN {quote(column)}"
-        if default is not None:
-            yield _execute(f"{alter} DROP DEFAULT")
-        yield _execute(f"{alter} TYPE {name} USING {quote(column)}::text::{name}")
-        if default is not None:
-            yield _execute(f"{alter} SET DEFAULT {default}")
-    old_name = QualifiedName(schema=enum.name.schema, name=old)
-    yield _execute(f"DROP TYPE {_type_name(old_name, default_schema)}")
-
-
-def _type_name(name: QualifiedName, default_schema: str) -> str:
-    return quote(name.name) if name.schema == default_schema else str(name)
-
-
-def _labels(labels: tuple[str, ...]) -> str:
-    return ", ".join(map(_quoted, labels))
-
-
-def _quoted(label: str) -> str:
-    return "'" + label.replace("'", "''") + "'"

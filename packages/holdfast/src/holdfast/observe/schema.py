@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from holdfast.plan.names import QualifiedName, quote
 
@@ -83,10 +83,12 @@ class EnumForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaForm:
-    """What was found of the tables asked for, and all enum types of users."""
+    """What was found of the tables asked for, and all that users have of the rest."""
 
     tables: Mapping[QualifiedName, TableForm]
     enums: Mapping[QualifiedName, EnumForm]
+    domains: Mapping[QualifiedName, str]  # what follows the name in CREATE DOMAIN
+    sequences: Mapping[QualifiedName, str]  # in CREATE SEQUENCE; without those that a column owns
 
 
 # One row per table that exists.
@@ -150,10 +152,38 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype = 'e' AND NOT EXISTS (
   SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = t.oid AND deptype = 'e')
 """)
+# One row per domain that no extension brought.
+DOMAINS = text("""
+SELECT n.nspname AS schema, t.typname AS name, concat_ws(' ',
+  'AS ' || format_type(typbasetype, typtypmod),
+  (SELECT 'COLLATE ' || t.typcollation::regcollation FROM pg_type base
+   WHERE base.oid = t.typbasetype AND base.typcollation <> t.typcollation),
+  'DEFAULT ' || t.typdefault, CASE WHEN t.typnotnull THEN 'NOT NULL' END,
+  (SELECT string_agg(format('CONSTRAINT %I %s', conname, pg_get_constraintdef(k.oid, true)), ' ' ORDER BY conname)
+   FROM pg_constraint k WHERE contypid = t.oid AND contype = 'c')) AS definition
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype = 'd' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+  SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = t.oid AND deptype = 'e')
+""")
+# One row per sequence that neither a column nor an extension owns.
+SEQUENCES = text("""
+SELECT n.nspname AS schema, c.relname AS name, concat_ws(' ',
+  CASE WHEN seqtypid <> 'bigint'::regtype THEN 'AS ' || seqtypid::regtype END,
+  CASE WHEN seqincrement <> 1 THEN 'INCREMENT BY ' || seqincrement END,
+  CASE WHEN seqmin <> 1 THEN 'MINVALUE ' || seqmin END,
+  CASE WHEN seqmax <> CASE seqtypid WHEN 'smallint'::regtype THEN 32767
+    WHEN 'integer'::regtype THEN 2147483647 ELSE 9223372036854775807 END THEN 'MAXVALUE ' || seqmax END,
+  CASE WHEN seqstart <> 1 THEN 'START WITH ' || seqstart END,
+  CASE WHEN seqcache <> 1 THEN 'CACHE ' || seqcache END,
+  CASE WHEN seqcycle THEN 'CYCLE' END) AS definition
+FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT EXISTS (
+  SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype IN ('a', 'i', 'e'))
+""")
 
 
 def schema_of(connection: Connection, tables: Iterable[QualifiedName]) -> SchemaForm:
-    """What the catalog says of these tables, where they exist, and of all enum types."""
+    """What the catalog says of these tables, where they exist, and of all types and sequences."""
     asked = sorted(tables)
     parameters = {"schemas": [n.schema for n in asked], "names": [n.name for n in asked]}
     found = [
@@ -172,8 +202,18 @@ def schema_of(connection: Connection, tables: Iterable[QualifiedName]) -> Schema
         for row in connection.execute(ENUMS)
     ]
     return SchemaForm(
-        tables={table.name: table for table in found}, enums={enum.name: enum for enum in enums}
+        tables={table.name: table for table in found},
+        enums={enum.name: enum for enum in enums},
+        domains=_definitions(connection, DOMAINS),
+        sequences=_definitions(connection, SEQUENCES),
     )
+
+
+def _definitions(connection: Connection, query: TextClause) -> dict[QualifiedName, str]:
+    return {
+        QualifiedName(schema=row.schema, name=row.name): row.definition
+        for row in connection.execute(query)
+    }
 
 
 def _table(name: QualifiedName, document: Mapping[str, Any]) -> TableForm:

@@ -1,0 +1,46 @@
+"""A column's type as a revision writes it, where Alembic's own way of writing does not run or loses something.
+
+A revision outlives the application's code: what a TypeDecorator stores is written, not the decorator, so that the
+file imports nothing of the application. Another type that SQLAlchemy does not have (an extension's) is imported.
+"""
+
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import _repr_type  # the only way to write a type as Alembic does
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+def write_types_of_their_own(opts: dict[str, Any]) -> None:
+    """Put our way behind the project's own render_item, into the options of Alembic's context."""
+    projects = opts.get("render_item")
+
+    def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
+        written = projects(kind, item, autogen) if projects else False
+        if written is not False or kind != "type":
+            return written  # type: ignore[return-value]  # as the project gave it
+        return _source(item, autogen)
+
+    opts["render_item"] = render_item
+
+
+def _source(type_: TypeEngine[Any], autogen: AutogenContext) -> str | Literal[False]:
+    module = type(type_).__module__
+    if isinstance(type_, sa.Interval) and type_.second_precision is not None:
+        return f"sa.Interval(second_precision={type_.second_precision})"  # repr() leaves it out
+    if module.startswith("sqlalchemy."):
+        return False
+    if isinstance(type_, TypeDecorator):
+        return _repr_type(_stored(type_, autogen.dialect), autogen)
+    if autogen.opts["user_module_prefix"] is None:
+        autogen.imports.add(f"import {module}")
+    return False
+
+
+def _stored(type_: TypeEngine[Any], dialect: Dialect | None) -> TypeEngine[Any]:
+    """What the column of a decorated type has, in PostgreSQL."""
+    while isinstance(type_, TypeDecorator) and not type(type_).__module__.startswith("sqlalchemy."):
+        type_ = type_.load_dialect_impl(dialect) if dialect is not None else type_.impl_instance
+    return type_
