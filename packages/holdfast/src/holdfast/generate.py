@@ -22,6 +22,7 @@ from alembic.script import ScriptDirectory
 from holdfast.errors.scratch import NoModels, UnknownRename
 from holdfast.models import create_models, tables_of, types_of
 from holdfast.observe.schema import SchemaForm, schema_of
+from holdfast.phantoms import without_phantoms
 from holdfast.plan.names import QualifiedName
 from holdfast.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.revision_source import Change
@@ -189,6 +190,10 @@ class _Work:
             operations.ops = [op for op in operations.ops if getattr(op, "schema", None) != SCHEMA]
         upgrade, downgrade = script.upgrade_ops_list[0], script.downgrade_ops_list[0]
         found, brought = self._found(session), self._brought(upgrade)
+        for operations in (upgrade, downgrade):
+            operations.ops = without_phantoms(
+                operations.ops, found, self.wanted, default_schema=self.default_schema
+            )
         first = [*self._schemas(session), *self._types_and_sequences(found, brought)]
         for change in first:
             self._make(change, session.connection)
