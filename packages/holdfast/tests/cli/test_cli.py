@@ -46,6 +46,22 @@ def test_run_and_revert(project: Project) -> None:
     assert holdfast(project, "revert").stdout.startswith("reverted 1: r1")
 
 
+def test_the_projects_own_exception(project: Project) -> None:
+    """Only its own lines are shown; nothing is left of the revision."""
+    project.revision("op.execute('CREATE TABLE t ()')\nraise LookupError('no such tenant')")
+    ended = holdfast(project, "run")
+    assert (ended.returncode, project.query("SELECT * FROM alembic_version")) == (3, [])
+    shown = ended.stderr[ended.stderr.index("Traceback") :].splitlines()
+    assert [line.split(",")[0] for line in shown if line.startswith("  File")] == [
+        f'  File "{project.folder / "env.py"}"',
+        f'  File "{project.folder / "versions" / "r1.py"}"',
+    ]
+    assert shown[-2:] == [
+        "LookupError: no such tenant",
+        "error: the project's own code raised this; see its lines above.",
+    ]
+
+
 def test_x_arguments_reach_env(project: Project) -> None:
     """-x KEY=VALUE is what env.py gets from get_x_argument."""
     project.env(

@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 
 from holdfast.cli.project import ProjectOptions
+from holdfast.cli.traceback import of_the_project
 from holdfast.errors import HoldfastError
 
+COULD_NOT = 3
 VERBS = (
     "generate",
     "check",
@@ -71,3 +73,11 @@ def main() -> None:
     except HoldfastError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_status)
+    except Exception as error:
+        shown = of_the_project(error)
+        if shown is None:
+            raise
+        click.echo(
+            f"{shown}error: the project's own code raised this; see its lines above.", err=True
+        )
+        sys.exit(COULD_NOT)

@@ -1,0 +1,37 @@
+"""An exception of the project's own code, shown as far as it is the project's."""
+
+import sysconfig
+import traceback
+from importlib.util import find_spec
+from pathlib import Path
+
+TOOLS = ("holdfast", "alembic", "sqlalchemy", "click", "mako")
+
+
+def of_the_project(error: Exception) -> str | None:
+    """The traceback without our frames and those of what we call; None where no other is left."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _is_tool(frame.filename)]
+    if not own:
+        return None
+    lines = [
+        "Traceback (most recent call last):\n",
+        *traceback.format_list(own),
+        *traceback.format_exception_only(error),
+    ]
+    return "".join(lines)
+
+
+def _is_tool(file: str) -> bool:
+    if file.startswith("<"):  # <frozen importlib...>, <string>
+        return True
+    path = Path(file)
+    if path.is_relative_to(sysconfig.get_path("stdlib")) and "site-packages" not in path.parts:
+        return True
+    is_script = path.name == "holdfast"  # the one that started us, in the environment's bin
+    return is_script or any(path.is_relative_to(folder) for folder in _folders())
+
+
+def _folders() -> list[Path]:
+    specs = [find_spec(name) for name in TOOLS]
+    return [Path(spec.origin).parent for spec in specs if spec and spec.origin]
