@@ -11,7 +11,7 @@ import random
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from importlib import import_module
@@ -27,6 +27,7 @@ from holdfast import doorkeeper, migrate
 from holdfast.baseline import baseline
 from holdfast.errors.plan import BreaksRunningCode, LongStatement
 from holdfast.plan.facts import Facts
+from holdfast.plan.foresight import Ahead
 from holdfast.plan.online import rewrite
 from holdfast.plan.statement import Excuse, Statement, shortened
 from holdfast.plan.steps import Step
@@ -127,9 +128,11 @@ class Watch:
         for module in (doorkeeper, executor):
             module.rewrite = self._rewrite  # type: ignore[attr-defined]  # to find all of them in one pass
 
-    def _rewrite(self, statement: Statement, *, facts: Facts, today: date) -> tuple[Step, ...]:
+    def _rewrite(
+        self, statement: Statement, *, facts: Facts, today: date, ahead: Sequence[Ahead] = ()
+    ) -> tuple[Step, ...]:
         try:
-            return rewrite(statement, facts=facts, today=today)
+            return rewrite(statement, facts=facts, today=today, ahead=ahead)
         except (LongStatement, BreaksRunningCode) as error:
             if (line := self.excusable(error)) is None:
                 raise

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast import migrate
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import EditedRevision
-from holdfast.errors.plan import BreaksRunningCode, ColumnWithoutValues, LongStatement
+from holdfast.errors.plan import RefusedStatement
 from holdfast.errors.scratch import NoModels
 from holdfast.generate import difference
 from holdfast.history_files import open_history
@@ -39,7 +39,6 @@ RULES = {
     "online": "Every statement has an online form, or an excuse whose day has not passed.",
     "unedited": "The files of applied revisions are those that ran.",
 }
-REFUSALS = (LongStatement, BreaksRunningCode, ColumnWithoutValues)
 SHOWN = 20  # lines of a difference
 
 
@@ -102,7 +101,7 @@ def _online(
             listener = _Listener()
             try:
                 migrate.upgrade(led, "heads", report=listener)
-            except REFUSALS as refusal:
+            except RefusedStatement as refusal:
                 revision = listener.started[-1].revision
                 yield _finding(script, revision, "online", str(refusal))
                 upgrade = partial(command.upgrade, led, revision)

@@ -19,6 +19,7 @@ class Replay:
         self.known = {(call.sql, call.occurrence): call for call in known}
         self.seen: Counter[str] = Counter()
         self.new: list[Call] = []  # not in the journal yet
+        self.count = len(known)  # of the calls that are recorded or will be
         self.unrepeatable: str | None = None  # why there will be no replay
 
     @property
@@ -46,6 +47,11 @@ class Replay:
         expected = shortened(next(iter(self.known))[0])
         return ReplayMismatch(revision=self.revision, sent=sent, expected=expected)
 
+    def forget(self) -> None:
+        """What was sent so far is rolled back, and none of it is recorded."""
+        self.new.clear()
+        self.count = 0
+
     def add(self, sql: str, result: Result | None) -> None:
         """A statement that has just been seen was executed or queued."""
         call = Call(sql=sql, occurrence=self.seen[sql], result=result)
@@ -56,3 +62,4 @@ class Replay:
             self.unrepeatable = f"a result cannot be recorded: {error}"
         else:
             self.new.append(call)
+            self.count += 1

@@ -14,13 +14,15 @@ from alembic.runtime.migration import RevisionStep
 from sqlalchemy import text
 
 from holdfast.alembic_door import open_door
-from holdfast.doorkeeper import Interrupted, OnlineKeeper, PlainKeeper, Undertaking
+from holdfast.doorkeeper import OnlineKeeper
 from holdfast.errors.migration import (
     EditedWhileUnfinished,
     FunctionWasInterrupted,
     UnfinishedRevision,
 )
+from holdfast.errors.plan import RefusedStatement
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.plain_keeper import PlainKeeper
 from holdfast.plan.locks import Lock
 from holdfast.progress import Direction, Report, RevisionDone, RevisionStarted
 from holdfast.run import history
@@ -28,6 +30,7 @@ from holdfast.run.executor import Executor
 from holdfast.run.journal import Journal, Unfinished
 from holdfast.run.lock_patience import LockPatience, Timeouts
 from holdfast.run.session import MigrationSession
+from holdfast.undertaking import Interrupted, Undertaking
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +89,14 @@ class RevisionRun:
         )
         session.commit()
         try:
-            if unfinished is not None:
-                self._go_on()
             if unfinished is None and self.around.is_fresh:
                 self._run_plainly(function, arguments)
-            elif unfinished is None or not unfinished.function_ended:
+            elif unfinished is None or self._is_edited(unfinished):
                 self._run_online(function, arguments)
+            else:
+                self._go_on()
+                if not unfinished.function_ended:
+                    self._run_online(function, arguments)
             Journal(session).close()
             history.finish(session, entry)
         except BaseException as error:
@@ -128,9 +133,13 @@ class RevisionRun:
             raise UnfinishedRevision(revision=found.revision, direction=found.direction)
         if not found.function_ended and found.unrepeatable is not None:
             raise FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)
-        if found.checksum != self._recorded().checksum:
+        if self._is_edited(found) and not Journal(self.around.session).can_be_taken_back():
             raise EditedWhileUnfinished(revision=found.revision, file=self.step.revision.path)
+        self.around.session.commit()
         return found
+
+    def _is_edited(self, unfinished: Unfinished) -> bool:
+        return unfinished.checksum != self._recorded().checksum
 
     def _go_on(self) -> None:
         executor = self._executor()
@@ -160,7 +169,7 @@ class RevisionRun:
                 if keeper.failure is not None:
                     raise keeper.failure  # noqa: TRY301  # joins the errors below
             except BaseException as error:
-                wanted[:] = keeper.wanted
+                wanted[:] = keeper.transaction.wanted
                 self._refuse_repetition(keeper)
                 raise keeper.failure or error from error
             return keeper
@@ -170,17 +179,27 @@ class RevisionRun:
         keeper.finish()
 
     def _interrupted(self) -> Interrupted | None:
-        """What the function has committed, by a run that was killed or a try that lacked a lock."""
+        """What the function has committed, by a run that was killed or a try that lacked a lock.
+
+        Where the file was edited since, what has not begun comes from the file as it is now.
+        """
         journal = Journal(self.around.session)
         found = journal.unfinished()
+        if found is not None and self._is_edited(found):
+            journal.take_back(checksum=self._recorded().checksum)
+            found = journal.unfinished()
         if found is None:
             return None
         return Interrupted(new=found.new, committed=found.committed, calls=journal.calls())
 
     def _refuse_repetition(self, keeper: OnlineKeeper) -> None:
         """A lock that was not free makes the function run again: not where it cannot be replayed."""
-        reason = keeper.replay.unrepeatable
-        if keeper.has_committed and reason and sqlstate(keeper.failure or OSError()) in TRY_AGAIN:
+        reason = keeper.queue.replay.unrepeatable
+        if (
+            keeper.queue.has_committed
+            and reason
+            and sqlstate(keeper.failure or OSError()) in TRY_AGAIN
+        ):
             raise FunctionWasInterrupted(revision=self.name, reason=reason) from keeper.failure
 
     def _undertaking(self) -> Undertaking:
@@ -215,6 +234,8 @@ class RevisionRun:
     def _record_failure(self, entry: int, error: BaseException) -> None:
         try:
             self.around.session.rollback()
+            if isinstance(error, RefusedStatement):
+                error.is_half_way = Journal(self.around.session).unfinished() is not None
             history.fail(self.around.session, entry, error)
             self.around.session.commit()
         except Exception:  # the error on its way is the one to see, not this one

@@ -16,6 +16,13 @@ INSERT INTO u SELECT generate_series(1, 50);
 CREATE TABLE t (id integer PRIMARY KEY, a integer, b text, u integer);
 INSERT INTO t SELECT n, n, 'b' || n, 1 + n % 50 FROM generate_series(1, 300) AS n;
 CREATE SCHEMA other;
+CREATE TABLE w (id integer, b varchar(10), CONSTRAINT short CHECK (b <> ''));
+INSERT INTO w SELECT n, n FROM generate_series(1, 20) AS n;
+CREATE MATERIALIZED VIEW m AS SELECT id FROM w;
+CREATE TABLE parent (id integer PRIMARY KEY);
+INSERT INTO parent VALUES (1);
+CREATE TABLE child (id integer REFERENCES parent ON DELETE CASCADE);
+INSERT INTO child VALUES (1);
 CREATE TABLE other.t (id integer PRIMARY KEY, a integer, b text, u integer);
 """
 ALLOWED = "-- holdfast: allow nobody uses the old name until 2999-12-31"
@@ -54,6 +61,23 @@ def percent_signs_and_colons() -> None:
 def required_column_of_an_emptied_table() -> None:
     op.execute("DELETE FROM t")
     op.execute("ALTER TABLE t ADD COLUMN c integer NOT NULL")
+
+
+def required_column_of_a_table_emptied_by_a_cascade() -> None:
+    op.execute("DELETE FROM parent")
+    op.execute("ALTER TABLE child ADD COLUMN c integer NOT NULL")
+
+
+def possible_only_after_what_is_queued() -> None:
+    _queue_something()
+    op.create_primary_key("w_key", "w", ["id"])
+    op.execute("ALTER TABLE w ADD COLUMN filled float DEFAULT random() * 0 + 1")
+    op.execute("ALTER TABLE w DROP CONSTRAINT short")
+    op.execute("ALTER TABLE w ALTER COLUMN b TYPE varchar(20)")
+    op.execute("ALTER TABLE w ADD COLUMN more int")
+    op.execute("ALTER TABLE w ADD COLUMN IF NOT EXISTS more int NOT NULL")
+    op.execute("CREATE UNIQUE INDEX m_id ON m (id)")
+    op.execute("REFRESH MATERIALIZED VIEW m")
 
 
 def several_statements_in_one_string() -> None:
@@ -330,6 +354,8 @@ AUTHORS: tuple[Callable[[], None], ...] = (
     bulk_insert_and_executemany,
     percent_signs_and_colons,
     required_column_of_an_emptied_table,
+    required_column_of_a_table_emptied_by_a_cascade,
+    possible_only_after_what_is_queued,
     several_statements_in_one_string,
     several_short_statements_in_one_string,
     orm_session,

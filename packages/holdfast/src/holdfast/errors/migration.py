@@ -253,10 +253,12 @@ class ReplayMismatch(HoldfastError):
     what = "Revision {revision} was interrupted, and now sends: {sent}; recorded is: {expected}."
     why = (
         "What it had committed is given back to it by the text of its statements. This one has no "
-        "record, while others are left: it depends on a clock, a random value, or data that changed."
+        "record, while others are left: it depends on a clock, a random value, or data that changed; "
+        "or the file was edited before the point of the interruption."
     )
     remedy = (
-        "Finish or undo by hand what is there (holdfast status), then holdfast abandon, which says "
+        "If the file was edited: restore what stood before that point, then holdfast run. Otherwise "
+        "finish or undo by hand what is there (holdfast status), then holdfast abandon, which says "
         "how to go on"
     )
 

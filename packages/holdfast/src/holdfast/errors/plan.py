@@ -18,17 +18,36 @@ class UnparsableStatement(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
-class LongStatement(HoldfastError):
-    """A statement holds a lock on a table in use for as long as the table is large."""
+class RefusedStatement(HoldfastError):
+    """A statement that is not run as it is written, and has no online form."""
 
     statement: str
+    is_half_way = False  # its revision, when it was refused
+    exit_status = 1
+
+    def parts(self) -> tuple[str, str, str]:
+        """Also where its revision stands, if that has done something."""
+        what, why, remedy = super().parts()
+        if not self.is_half_way:
+            return what, why, remedy
+        why = f"{why} What the revision sends before it is done and recorded."
+        remedy = (
+            f"{remedy.rstrip('.')}. Edit the revision from this statement on, leave what comes before"
+            " it as it is, and go on from here: holdfast run"
+        )
+        return what, why, remedy
+
+
+@dataclass(kw_only=True, eq=False)
+class LongStatement(RefusedStatement):
+    """A statement holds a lock on a table in use for as long as the table is large."""
+
     relation: str
     mode: str
     work: str
     blocks: str
     rows: int
     instead: str
-    exit_status = 1
     what = "Refused, because {relation} is in use: {statement}"
     why = (
         "It {work} (about {rows} rows) while it holds {mode} on {relation}:"
@@ -41,14 +60,12 @@ class LongStatement(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
-class BreaksRunningCode(HoldfastError):
+class BreaksRunningCode(RefusedStatement):
     """A statement takes a name away that the application is using."""
 
-    statement: str
     relation: str
     breaks: str
     instead: str
-    exit_status = 1
     what = "Refused, because {relation} is in use: {statement}"
     why = "From the moment it is committed, {breaks} of the application that is running fails."
     remedy = (
@@ -58,16 +75,14 @@ class BreaksRunningCode(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
-class ColumnWithoutValues(HoldfastError):
+class ColumnWithoutValues(RefusedStatement):
     """A column is NOT NULL, has no default, and there are rows."""
 
-    statement: str
     relation: str
     column: str
-    exit_status = 1
     what = "The rows of {relation} would have no value in {column}: {statement}"
     why = "The column is NOT NULL and has no default: PostgreSQL fails on the first row."
     remedy = (
         "Give it a constant default; or add it without NOT NULL, fill it with an UPDATE, and write"
-        " SET NOT NULL after that. No step has run: change the migration, then holdfast run"
+        " SET NOT NULL after that."
     )

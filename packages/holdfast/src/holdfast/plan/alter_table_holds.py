@@ -6,6 +6,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.plan.facts import ConstraintKind, Relation
 from holdfast.plan.filled_column import has_volatile_default, is_serial
+from holdfast.plan.foresight import Change
 from holdfast.plan.holds import REPACK, Hold, LongWork, hold
 from holdfast.plan.locks import LockMode
 from holdfast.plan.rewriting import Action, dropped_constraints
@@ -17,12 +18,14 @@ VOLATILE_DEFAULT = LongWork(
     work="rewrites every row, each with its own value,",
     instead="Add the column without its default, set the default in a second statement, and fill"
     " the rows that are there with an UPDATE.",
+    lifted_by=frozenset(Change),
 )
 NUMBERED_COLUMN = LongWork(
     rows=(19,),
     work="rewrites every row to number it",
     instead="Add the column, create a sequence OWNED BY it, SET DEFAULT nextval(..), fill the rows"
     " that are there with an UPDATE, then SET NOT NULL.",
+    lifted_by=frozenset(Change),
 )
 STORED_COLUMN = LongWork(
     rows=(20,),
@@ -34,6 +37,7 @@ DOMAIN_COLUMN = LongWork(
     rows=(21,),
     work="rewrites every row to check the constraint of the domain",
     instead="Give the column the domain's base type and add the domain's condition as a CHECK.",
+    lifted_by=frozenset([Change.LESS]),
 )
 KEY_COLUMN = LongWork(
     rows=(8,),
@@ -45,16 +49,19 @@ TYPE_CHANGE = LongWork(
     work="rewrites every row and builds every index of the table anew",
     instead="Add a column of the new type, keep it equal to the old one by a trigger, fill it with"
     " an UPDATE, build its indexes, and exchange the names of the two columns in a later revision.",
+    lifted_by=frozenset([Change.LESS]),
 )
 TYPE_CHANGE_UNDER_CHECK = LongWork(
     rows=(25,),
     work="reads every row for the CHECK constraints of the column",
     instead="Drop those constraints before the change and add them again after it.",
+    lifted_by=frozenset([Change.LESS]),
 )
 TYPE_CHANGE_UNDER_INDEX = LongWork(
     rows=(25,),
     work="builds the indexes with an expression or a condition on the column anew",
     instead="Drop those indexes before the change and create them again after it.",
+    lifted_by=frozenset([Change.LESS]),
 )
 EXCLUSION = LongWork(
     rows=(32,),

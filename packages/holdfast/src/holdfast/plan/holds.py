@@ -14,6 +14,7 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.plan import BreaksRunningCode, LongStatement
 from holdfast.plan.domains import reads_tables_of_domain
 from holdfast.plan.facts import Facts, Relation
+from holdfast.plan.foresight import Change
 from holdfast.plan.locks import LockMode
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.statement import Statement, shortened
@@ -22,11 +23,15 @@ from holdfast.plan.tree import strings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongWork:
-    """A kind of work under a lock: what it does, and what to write instead of it."""
+    """A kind of work under a lock: what it does, and what to write instead of it.
+
+    `lifted_by`: after such a change to the table the same statement may have an online form.
+    """
 
     rows: tuple[int, ...]
     work: str
     instead: str
+    lifted_by: frozenset[Change] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,11 @@ class Hold:
     rows: int
     mode: LockMode
     doing: LongWork
+
+    @property
+    def lifted_by(self) -> frozenset[Change]:
+        """What may take the reason away."""
+        return self.doing.lifted_by
 
     def error(self, statement: Statement) -> HoldfastError:
         """The refusal."""
@@ -58,6 +68,7 @@ class Breakage:
     relation: str
     breaks: str
     instead: str
+    lifted_by: frozenset[Change] = frozenset()
 
     def error(self, statement: Statement) -> HoldfastError:
         """The refusal."""
@@ -98,11 +109,13 @@ DOMAIN_CHECK = LongWork(
     work="reads every row of each table that uses the domain",
     instead="Write NOT VALID, which holds for new rows at once, and allow VALIDATE CONSTRAINT in a"
     " quiet hour.",
+    lifted_by=frozenset([Change.LESS]),
 )
 REFRESH = LongWork(
     rows=(45,),
     work="computes the view anew",
     instead="Create a unique index on columns of the view: then it is refreshed CONCURRENTLY.",
+    lifted_by=frozenset([Change.KEY]),
 )
 
 

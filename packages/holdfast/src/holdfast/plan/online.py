@@ -4,6 +4,7 @@ A statement that is INSTANT is one short transaction, as it is written. Every ot
 an online form of several steps, or is refused unless its author allows it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
@@ -13,6 +14,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.plan.alter_table_holds import holds_of_action
 from holdfast.plan.column_values import refuse_column_without_values
 from holdfast.plan.facts import Facts, Relation
+from holdfast.plan.foresight import Ahead, changes_ahead, is_conditional, tables_of
 from holdfast.plan.holds import Breakage, Hold, breakages_of_statement, holds_of_statement
 from holdfast.plan.rewrites import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
 from holdfast.plan.rewriting import Action, Split, alter_table, as_written, transaction
@@ -49,17 +51,23 @@ def duration(statement: Statement, *, facts: Facts) -> Duration:
     return Duration.LONG
 
 
-def rewrite(statement: Statement, *, facts: Facts, today: date) -> tuple[Step, ...]:
-    """The steps of a statement.
+def rewrite(
+    statement: Statement, *, facts: Facts, today: date, ahead: Sequence[Ahead] = ()
+) -> tuple[Step, ...]:
+    """The steps of a statement, as long as nothing changes the facts.
 
     Raises LongStatement where they would hold a lock for long, BreaksRunningCode where they take a
-    name away, ColumnWithoutValues where they must fail.
+    name away, ColumnWithoutValues where they must fail; but not for a reason that the statements
+    `ahead` of it in a queue may take away.
     """
     refuse_column_without_values(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
     excused = statement.excuse is not None and statement.excuse.holds(today=today)
-    if draft.refusals and not excused:
-        raise draft.refusals[0].error(statement)
+    if draft.refusals and not excused and not (ahead and is_conditional(statement)):
+        changes = changes_ahead(ahead, to=tables_of(facts))
+        for refusal in draft.refusals:
+            if not refusal.lifted_by & changes:
+                raise refusal.error(statement)
     return draft.steps
 
 

@@ -214,8 +214,7 @@ class Executor:
 
     def _validate(self, statement: Queued, step: ValidateStep) -> Queued:
         constraint = step.constraint or statement.captured
-        if constraint is None:  # the step before found it valid from the start
-            return self._recorded(statement)
+        assert constraint is not None  # noqa: S101  # the step before would have stopped
 
         def unit(_: Timeouts) -> Queued:
             for name in ("lock_timeout", "statement_timeout"):

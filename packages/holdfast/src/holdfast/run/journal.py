@@ -44,6 +44,7 @@ class Queued:
     new: NewRelations
     settings: tuple[LocalSetting, ...]
     today: str  # of the run that queued it: an excuse must hold on that day
+    call: int  # which one of the function's calls, from 1
     id: int = 0
     steps: tuple[Step, ...] | None = None  # planned when its turn comes
     steps_done: int = 0
@@ -52,6 +53,11 @@ class Queued:
     reached: tuple[str, ...] | None = (
         None  # of a backfill under way: the key of the last row written
     )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of it may be done."""
+        return self.steps_done > 0 or self.is_started or self.reached is not None
 
 
 class Journal:
@@ -96,6 +102,7 @@ class Journal:
                     new_relations=statement.new.to_json(),
                     settings=SETTINGS.dump_json(statement.settings).decode(),
                     queued_on=statement.today,
+                    call=statement.call,
                 )
             )
 
@@ -115,6 +122,7 @@ class Journal:
                 new=NewRelations.from_json(row.new_relations),
                 settings=SETTINGS.validate_json(row.settings),
                 today=row.queued_on,
+                call=row.call,
                 steps=None if row.steps is None else from_json(row.steps),
                 steps_done=row.steps_done,
                 is_started=row.is_started,
@@ -177,6 +185,29 @@ class Journal:
             )
             for row in self.session.execute(select(calls).order_by(calls.c.id))
         )
+
+    def can_be_taken_back(self) -> bool:
+        """Whether all that the function has sent is done up to one call, and nothing from there on."""
+        revision, left = self.unfinished(), self.queued()
+        if revision is None or revision.unrepeatable is not None:
+            return False
+        if not left:
+            return not revision.function_ended
+        done = [
+            statement.call for statement in self.every() if statement.id not in {s.id for s in left}
+        ]
+        return not left[0].has_begun and all(call < left[0].call for call in done)
+
+    def take_back(self, *, checksum: str) -> None:
+        """Forget what has not begun, and that the function has sent it: it will be called again."""
+        changed: dict[str, object] = {"function_ended": False, "checksum": checksum}
+        left = self.queued()
+        if left:
+            changed["new_relations"] = left[0].new.to_json()
+            sent = select(calls.c.id).order_by(calls.c.id).offset(left[0].call - 1)
+            self.session.execute(delete(calls).where(calls.c.id.in_(sent)))
+            self.session.execute(delete(queue).where(~queue.c.done))
+        self.session.execute(update(unfinished).values(**changed))
 
     def close(self) -> None:
         """Forget the revision: the caller's transaction also writes its version row."""

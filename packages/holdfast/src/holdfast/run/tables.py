@@ -73,6 +73,7 @@ queue = Table(
     Column("new_relations", Text, nullable=False),
     Column("settings", Text, nullable=False),
     Column("queued_on", Text, nullable=False),
+    Column("call", Integer, nullable=False, comment="which call of the function has sent it"),
     Column("steps", Text),
     Column("steps_done", Integer, nullable=False, server_default="0"),
     Column("is_started", Boolean, nullable=False, server_default="false"),
