@@ -8,7 +8,7 @@ import pytest
 from alembic_project import Project
 from backends import terminate, wait_until
 from background import BackgroundRun
-from contract import Process
+from contract import OBSERVER, STOPPED, Process, kill_at
 from old_snapshot import old_snapshot
 from sqlalchemy.exc import ProgrammingError
 
@@ -71,14 +71,78 @@ def test_a_build_that_is_still_alive_is_adopted(in_use: Project) -> None:
     assert in_use.query(INDEX) == [(oid, True)]
 
 
+IN_AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
+AUTHORS_BUILDS = {
+    "CONCURRENTLY": IN_AUTOCOMMIT
+    + "op.create_index('i', 't', ['a'], postgresql_concurrently=True)",
+    "plain": IN_AUTOCOMMIT + "op.create_index('i', 't', ['a'])",
+    "unnamed": IN_AUTOCOMMIT + "op.execute('CREATE INDEX ON t (a)')",
+}
+INDEXES = (
+    "SELECT indexrelid::int, indisvalid FROM pg_index WHERE indrelid = 't'::regclass ORDER BY 1"
+)
+RECORDED = 4  # of the journal's entries: queued, planned, started, done
+
+
+@pytest.mark.parametrize("build", AUTHORS_BUILDS)
+def test_a_kill_between_an_authors_own_build_and_its_record(in_use: Project, build: str) -> None:
+    """The next run finds the index as its own and goes on behind it; nothing is done twice."""
+    in_use.query(OBSERVER)
+    in_use.revision(
+        "op.execute('INSERT INTO u VALUES (-1)')\n"
+        + AUTHORS_BUILDS[build]
+        + "\n    op.execute('CREATE INDEX j ON u (id, id)')\nop.execute('INSERT INTO u VALUES (-2)')"
+    )
+    assert kill_at(in_use, RECORDED)
+    built = in_use.query(INDEXES)
+    assert [is_valid for _, is_valid in built] == [True, True]
+    Process(in_use).end()
+    assert in_use.query(INDEXES) == built
+    assert in_use.query("SELECT id FROM u WHERE id < 0 ORDER BY 1") == [(-2,), (-1,)]
+    assert in_use.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'j'::regclass") == [
+        (True,)
+    ]
+
+
+def test_a_kill_after_a_build_on_a_second_connection(in_use: Project) -> None:
+    """It is in no journal; the function is called again, and the index is found as its own."""
+    in_use.query(
+        "CREATE TABLE told (); INSERT INTO told DEFAULT VALUES; CREATE FUNCTION wait_if_told() RETURNS void"
+        " LANGUAGE plpgsql AS 'BEGIN IF EXISTS (SELECT FROM told) THEN PERFORM pg_sleep(60); END IF; END'"
+    )
+    in_use.revision(
+        "bind = op.get_bind()\n"
+        "with bind.engine.connect().execution_options(isolation_level='AUTOCOMMIT') as second:\n"
+        "    second.execute(sa.text('CREATE INDEX CONCURRENTLY i ON t (a)'))\n"
+        "bind.execute(sa.text('SELECT wait_if_told()'))"
+    )
+    process = Process(in_use)
+    wait_until(lambda: bool(in_use.query(STOPPED)), what="the function to be behind the build")
+    [(pid,)] = in_use.query(STOPPED)
+    process.kill()
+    terminate(in_use.database, int(str(pid)))
+    built = in_use.query(INDEX)
+    in_use.query("DELETE FROM told")
+    Process(in_use).end()
+    assert in_use.query(INDEX) == built
+
+
 @pytest.mark.parametrize(
     "change",
     [
         "op.create_index('i', 't', ['a'])",
         "op.create_unique_constraint('i', 't', ['a'])",
         "op.execute('COMMIT'); op.execute('CREATE INDEX CONCURRENTLY i ON t (a)')",
+        AUTHORS_BUILDS["CONCURRENTLY"],
+        AUTHORS_BUILDS["plain"],
     ],
-    ids=["index", "constraint", "after the author's COMMIT"],
+    ids=[
+        "index",
+        "constraint",
+        "after the author's COMMIT",
+        "in AUTOCOMMIT",
+        "in AUTOCOMMIT, plain",
+    ],
 )
 def test_an_index_of_that_name_that_was_there_before(in_use: Project, change: str) -> None:
     """PostgreSQL's own error, at each run again; the other index stays what it was."""

@@ -269,8 +269,9 @@ class Executor:
             if found is None:
                 statement = self._started(statement)
                 break
-            if found.is_valid and not statement.is_started:
-                break  # not ours: PostgreSQL says so as it would to anybody
+            is_ours = statement.is_started and found.table_name == step.table.name
+            if found.is_valid and not is_ours:
+                break  # PostgreSQL says that the name is taken, as it would to anybody
             if found.is_valid:
                 return self._recorded(statement)
             if found.builder is not None:
