@@ -11,6 +11,7 @@ from author_revisions import (
     AUTHORS,
     BEFORE,
     autocommit_block,
+    backfills_behind_index_builds,
     data_read_after_a_queued_statement,
     set_local_search_path,
 )
@@ -20,6 +21,7 @@ from side_by_side import SideBySide, side_by_side
 
 from holdfast import migrate
 from holdfast.errors.migration import DataInTheWay, RollbackAfterCommit
+from holdfast.progress import StepDone
 from holdfast.scratch.databases import Postgres
 from holdfast.testing.blockers import holding
 
@@ -36,6 +38,22 @@ def test_ends_as_plain_alembic(both: SideBySide, author: Callable[[], None]) -> 
     """Schema and rows are those of plain Alembic."""
     both.revision(f"from author_revisions import {author.__name__} as body; body()")
     both.upgrade()
+
+
+def test_backfills_run_before_the_builds_of_indexes(both: SideBySide) -> None:
+    """Those that cannot tell the difference; so each new version of a row is in no new index."""
+    both.revision(
+        f"from author_revisions import {backfills_behind_index_builds.__name__} as body; body()"
+    )
+    both.upgrade()
+    assert [event.started.step for event in both.events if isinstance(event, StepDone)] == [
+        "UPDATE public.t SET c = a + 1",
+        "UPDATE public.t SET a = a + 1",
+        "build index t_c on public.t",
+        "build index t_a on public.t",
+        "build unique index t_b on public.t",
+        "UPDATE public.t SET c = c * 2",
+    ]
 
 
 SWALLOWED = """

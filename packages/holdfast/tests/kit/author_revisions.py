@@ -68,6 +68,16 @@ def required_column_of_a_table_emptied_by_a_cascade() -> None:
     op.execute("ALTER TABLE child ADD COLUMN c integer NOT NULL")
 
 
+def backfills_behind_index_builds() -> None:
+    op.add_column("t", sa.Column("c", sa.Integer))
+    op.create_index("t_c", "t", ["c"])
+    op.create_index("t_a", "t", ["a"])
+    op.execute("UPDATE t SET c = a + 1")
+    op.execute("UPDATE t SET a = a + 1")
+    op.create_index("t_b", "t", ["b"], unique=True)
+    op.execute("UPDATE t SET c = c * 2")
+
+
 def possible_only_after_what_is_queued() -> None:
     _queue_something()
     op.create_primary_key("w_key", "w", ["id"])
