@@ -127,7 +127,7 @@ class BackfillStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutocommitStep:
-    """Any other statement that PostgreSQL refuses inside a transaction."""
+    """Any other statement that PostgreSQL refuses inside a transaction, or that needs none and may last."""
 
     kind: Literal["autocommit"] = "autocommit"
     sql: str

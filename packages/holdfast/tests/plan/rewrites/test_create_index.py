@@ -22,6 +22,15 @@ def test_concurrently_under_its_final_name(check_steps: Check) -> None:
     )
 
 
+def test_an_expression_gets_its_statistics(check_steps: Check) -> None:
+    """The planner knows nothing of its values before ANALYZE."""
+    check_steps(
+        "create index by_note on orders (id, lower(note))",
+        "build index: CREATE INDEX CONCURRENTLY by_note ON public.orders USING btree (id, lower(note))",
+        "autocommit: ANALYZE public.orders",
+    )
+
+
 def test_a_new_table_is_nobodys(check_as_written: Check) -> None:
     """Nobody waits for a table that this revision has created."""
     check_as_written("create index on fresh (a)")
@@ -55,7 +64,7 @@ def test_a_unique_index_says_how_to_find_duplicates(facts: Facts) -> None:
     (statement,) = parse(
         "create unique index i on orders (lower(note), id) nulls not distinct where total > 5"
     )
-    (step,) = rewrite(statement, facts=facts, today=TODAY)
+    step = rewrite(statement, facts=facts, today=TODAY)[0]
     assert isinstance(step, BuildIndexStep)
     assert (step.unique, step.keys, step.where, step.nulls_not_distinct) == (
         True,

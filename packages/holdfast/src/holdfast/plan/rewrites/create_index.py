@@ -8,9 +8,10 @@ from postgast import pg_query_pb2 as pb
 from holdfast.plan.facts import Facts, Index, Relation
 from holdfast.plan.index_build import build_index
 from holdfast.plan.index_names import index_name
+from holdfast.plan.locks import Lock, LockMode
 from holdfast.plan.rewriting import StatementRewrite
 from holdfast.plan.statement import Statement
-from holdfast.plan.steps import Step
+from holdfast.plan.steps import AutocommitStep, Step
 from holdfast.plan.tree import copy
 
 
@@ -30,7 +31,7 @@ def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     # An author's own CONCURRENTLY may be here again after a kill: the step asks whose the index is.
     build = copy(node)
     build.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
-    return (build_index(build, table=table),)
+    return (build_index(build, table=table), *_statistics(node, table=table))
 
 
 def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | None:
@@ -38,6 +39,17 @@ def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | N
     if named is not None and named.name.schema == table.name.schema:
         return named
     return next((index for index in table.indexes if index.name.name == node.idxname), None)
+
+
+def _statistics(node: pb.IndexStmt, *, table: Relation) -> tuple[Step, ...]:
+    """Of an expression there are none before ANALYZE: until then the planner guesses.
+
+    https://www.postgresql.org/docs/current/sql-createindex.html (Notes)
+    """
+    if table.is_new or all(element.index_elem.name for element in node.index_params):
+        return ()
+    lock = Lock(mode=LockMode.SHARE_UPDATE_EXCLUSIVE, relation=table.name)
+    return (AutocommitStep(sql=f"ANALYZE {table.name}", locks=(lock,)),)
 
 
 REWRITE = StatementRewrite(name="create_index", rows=(1, 2, 3, 4), apply=create_index)
