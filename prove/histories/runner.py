@@ -31,6 +31,7 @@ from holdfast.plan.foresight import Ahead
 from holdfast.plan.online import rewrite
 from holdfast.plan.statement import Excuse, Statement, shortened
 from holdfast.plan.steps import Step
+from holdfast.plan.undivided import refuse_undivided
 from holdfast.progress import Event, RevisionDone, RevisionStarted
 from holdfast.run import executor
 from holdfast.run.session import MigrationSession, OwnEngine
@@ -127,6 +128,7 @@ class Watch:
         """Note where something is refused, and go on as with an excuse."""
         for module in (doorkeeper, executor):
             module.rewrite = self._rewrite  # type: ignore[attr-defined]  # to find all of them in one pass
+        doorkeeper.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
 
     def _rewrite(
         self, statement: Statement, *, facts: Facts, today: date, ahead: Sequence[Ahead] = ()
@@ -139,6 +141,14 @@ class Watch:
             self.refused.append(line)
             excused = replace(statement, excuse=Excuse(reason="history", until=date.max))
             return rewrite(excused, facts=facts, today=today)
+
+    def _refuse_undivided(self, statement: Statement, *, facts: Facts, today: date) -> None:
+        try:
+            refuse_undivided(statement, facts=facts, today=today)
+        except (LongStatement, BreaksRunningCode) as error:
+            if (line := self.excusable(error)) is None:
+                raise
+            self.refused.append(line)
 
     def _statement(self, connection: Any, cursor: Any, sql: str, *_: object) -> None:
         self._point()

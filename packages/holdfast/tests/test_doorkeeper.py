@@ -21,6 +21,7 @@ from side_by_side import SideBySide, side_by_side
 
 from holdfast import migrate
 from holdfast.errors.migration import DataInTheWay, RollbackAfterCommit
+from holdfast.errors.plan import RefusedStatement
 from holdfast.progress import StepDone
 from holdfast.scratch.databases import Postgres
 from holdfast.testing.blockers import holding
@@ -54,6 +55,50 @@ def test_backfills_run_before_the_builds_of_indexes(both: SideBySide) -> None:
         "build unique index t_b on public.t",
         "UPDATE public.t SET c = c * 2",
     ]
+
+
+LARGE = "INSERT INTO t SELECT n, n, 'b' || n, 1 FROM generate_series(1001, 60000) AS n; ANALYZE t"
+IN_SAVEPOINT = "with op.get_bind().begin_nested():\n    "
+
+
+@pytest.mark.parametrize("before", [IN_SAVEPOINT, "op.execute('LOCK TABLE t')\n"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "op.create_index('i', 't', ['a'])",
+        "op.create_foreign_key('t_u', 't', 'u', ['u'], ['id'])",
+        "op.alter_column('t', 'a', nullable=False)",
+        "op.alter_column('t', 'a', type_=sa.BigInteger)",
+        "op.alter_column('t', 'a', new_column_name='c')",
+    ],
+)
+def test_a_large_table_is_not_blocked_in_what_cannot_be_divided(
+    both: SideBySide, before: str, statement: str
+) -> None:
+    """Refused with what to write instead; nothing is done; with an excuse it is run as written."""
+    for project in (both.plain, both.online):
+        project.query(LARGE)
+    both.revision(before + statement)
+    with pytest.raises(RefusedStatement):
+        migrate.upgrade(both.online.config, "head")
+    assert both.online.query("SELECT * FROM holdfast.unfinished") == []
+    file = both.online.file("r2")
+    file.write_text(
+        file.read_text().replace(
+            statement, f"{statement}  # holdfast: allow at night until 2999-12-31"
+        )
+    )
+    both.upgrade()
+
+
+def test_a_short_statement_in_a_savepoint_may_be_on_a_large_table(both: SideBySide) -> None:
+    """Its lock is over with its transaction."""
+    for project in (both.plain, both.online):
+        project.query(LARGE + "; CREATE INDEX old ON t (b)")
+    both.revision(
+        f"{IN_SAVEPOINT}op.add_column('t', sa.Column('c', sa.Integer))\n    op.drop_index('old')"
+    )
+    both.upgrade()
 
 
 SWALLOWED = """

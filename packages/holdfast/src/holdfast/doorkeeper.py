@@ -24,6 +24,7 @@ from holdfast.plan.rewriting import as_written
 from holdfast.plan.statement import Statement, parse, shortened
 from holdfast.plan.statement_kind import StatementKind
 from holdfast.plan.statement_locks import locks_of
+from holdfast.plan.undivided import refuse_undivided
 from holdfast.progress import RowsRead, StatementPlanned
 from holdfast.revision_queue import RevisionQueue
 from holdfast.run.executor import Forgetful
@@ -260,9 +261,11 @@ class OnlineKeeper:
         return True
 
     def _plainly(self, statement: Statement) -> bool:
-        """As written, in the author's transaction or savepoint."""
+        """As written, in the author's transaction or savepoint, where that is over soon."""
         if statement.kind is StatementKind.DDL:
+            statement = self.queue.excused(statement)
             facts = self.queue.facts(statement)
+            refuse_undivided(statement, facts=facts, today=self.work.today)
             self._executes_ddl(statement, facts)
             self.queue.note(statement, facts)
         else:

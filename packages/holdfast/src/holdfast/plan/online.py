@@ -62,13 +62,18 @@ def rewrite(
     """
     refuse_column_without_values(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
-    excused = statement.excuse is not None and statement.excuse.holds(today=today)
-    if draft.refusals and not excused and not (ahead and is_conditional(statement)):
+    unless = is_excused(statement, today=today) or (ahead and is_conditional(statement))
+    if draft.refusals and not unless:
         changes = changes_ahead(ahead, to=tables_of(facts))
         for refusal in draft.refusals:
             if not refusal.lifted_by & changes:
                 raise refusal.error(statement)
     return draft.steps
+
+
+def is_excused(statement: Statement, *, today: date) -> bool:
+    """Whether its author allows what would be refused."""
+    return statement.excuse is not None and statement.excuse.holds(today=today)
 
 
 def draft_of(statement: Statement, *, facts: Facts) -> Draft:
