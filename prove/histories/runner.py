@@ -23,7 +23,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from holdfast import doorkeeper, migrate
+from holdfast import migrate, three_ways
 from holdfast.baseline import baseline
 from holdfast.errors.plan import BreaksRunningCode, LongStatement
 from holdfast.plan.facts import Facts
@@ -126,9 +126,9 @@ class Watch:
 
     def excuse_everything(self) -> None:
         """Note where something is refused, and go on as with an excuse."""
-        for module in (doorkeeper, executor):
+        for module in (three_ways, executor):
             module.rewrite = self._rewrite  # type: ignore[attr-defined]  # to find all of them in one pass
-        doorkeeper.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
+        three_ways.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
 
     def _rewrite(
         self, statement: Statement, *, facts: Facts, today: date, ahead: Sequence[Ahead] = ()

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic import command
 from alembic_project import Project
@@ -13,8 +14,14 @@ from side_by_side import SideBySide, side_by_side
 from sqlalchemy.exc import DBAPIError
 
 from holdfast import migrate
-from holdfast.errors.migration import DataInTheWay, EditedWhileUnfinished, ReplayMismatch
+from holdfast.errors.migration import (
+    DataInTheWay,
+    EditedWhileUnfinished,
+    LeftBehind,
+    ReplayMismatch,
+)
 from holdfast.errors.plan import RefusedStatement
+from holdfast.progress import Event, StepDone
 from holdfast.scratch.databases import Postgres
 from holdfast.testing.blockers import holding
 
@@ -167,3 +174,51 @@ def test_the_same_on_the_way_down(both: SideBySide) -> None:
     command.downgrade(both.plain.config, "r1")
     migrate.downgrade(both.online.config, "r1")
     both.compare()
+
+
+SPOILT = {
+    "constraint": (
+        "op.create_check_constraint('few', 't', 'a < 1000')",
+        "validate constraint few of public.t",
+        "ALTER TABLE t DROP CONSTRAINT few, ADD CONSTRAINT few CHECK (a < 1000) NOT VALID",
+        "NOT VALID constraint few on public.t",
+        "ALTER TABLE public.t VALIDATE CONSTRAINT few;",
+    ),
+    "index": (
+        "op.create_index('i', 't', ['a'])",
+        "build index i on public.t",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'i'::regclass",
+        "INVALID index public.i on public.t",
+        "REINDEX INDEX CONCURRENTLY public.i;",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_nothing_is_left_behind(both: SideBySide, case: str) -> None:
+    """Somebody spoils what a step has made: the revision is not recorded before that is mended."""
+    change, step, spoil, found, way_out = SPOILT[case]
+    both.revision(change)
+
+    def interfere(event: Event) -> None:
+        if isinstance(event, StepDone) and event.started.step == step:
+            both.online.query(spoil)
+
+    with pytest.raises(LeftBehind) as raised:
+        migrate.upgrade(both.online.config, "head", report=interfere)
+    assert (raised.value.found, raised.value.ways_out) == ((found,), (way_out,))
+    with psycopg.connect(both.online.database, autocommit=True) as connection:
+        connection.execute(way_out.encode())
+    both.upgrade()
+
+
+def test_an_authors_own_not_valid_stays(both: SideBySide) -> None:
+    """Beside a constraint that is validated, behind a queue and without one."""
+    for name, behind in (
+        ("one", "pass"),
+        ("two", "op.create_check_constraint('few', 't', 'a < 1000')"),
+    ):
+        both.revision(
+            f"{behind}\nop.execute('ALTER TABLE t ADD CONSTRAINT {name} CHECK (a > 9) NOT VALID')"
+        )
+    both.upgrade()

@@ -6,7 +6,6 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from holdfast.errors.migration import (
     UnknownDatabase,
 )
 from holdfast.history_files import open_history
+from holdfast.manner import Manner
 from holdfast.observe.database import count_user_relations, database_name, is_read_only
 from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
@@ -41,18 +41,6 @@ FindSteps = Callable[[Heads], list[RevisionStep]]
 def never() -> bool:
     """Nobody asks to stop."""
     return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a run goes about it."""
-
-    report: Report
-    patience: timedelta
-    lock_budget: timedelta
-    should_stop: Callable[[], bool]
-    looks_for_edits: bool = False
-    accepts_edits: bool = False
 
 
 def upgrade(
@@ -232,9 +220,7 @@ class _Run:
         return Circumstances(
             session=session,
             impl=context.impl,
-            report=self.manner.report,
-            should_stop=self.manner.should_stop,
-            budget=self.manner.lock_budget,
+            manner=self.manner,
             is_fresh=is_fresh,
             entries=entries,
         )

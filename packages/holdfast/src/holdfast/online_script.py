@@ -61,7 +61,7 @@ def _planned(
     for statement in statements:
         facts = facts_for(connection, statement, new=new)
         yield _one(statement, facts, today=today)
-        connection.execution_options(no_parameters=True).exec_driver_sql(statement.sql)
+        connection.exec_driver_sql(statement.sql, execution_options={"no_parameters": True})
         existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
         new = new.after(statement, current_schema=facts.current_schema, existing=existing)
 

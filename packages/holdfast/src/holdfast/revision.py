@@ -18,15 +18,18 @@ from holdfast.doorkeeper import OnlineKeeper
 from holdfast.errors.migration import (
     EditedWhileUnfinished,
     FunctionWasInterrupted,
+    LeftBehind,
     UnfinishedRevision,
 )
 from holdfast.errors.plan import RefusedStatement
+from holdfast.manner import Manner
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.plain_keeper import PlainKeeper
 from holdfast.plan.locks import Lock
-from holdfast.progress import Direction, Report, RevisionDone, RevisionStarted
+from holdfast.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.run import history
 from holdfast.run.executor import Executor
+from holdfast.run.final_look import left_behind
 from holdfast.run.journal import Journal, Unfinished
 from holdfast.run.lock_patience import LockPatience, Timeouts
 from holdfast.run.session import MigrationSession
@@ -44,9 +47,7 @@ class Circumstances:
 
     session: MigrationSession
     impl: DefaultImpl
-    report: Report
-    should_stop: Callable[[], bool]
-    budget: timedelta
+    manner: Manner
     is_fresh: bool  # the database had no revision and no relation: nobody uses it
     entries: dict[str, history.Entry]  # how each revision ended the last time
 
@@ -72,7 +73,7 @@ class RevisionRun:
     def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
         """Do what the revision does, all but the version row; `commit` follows when that is written."""
         session = self.around.session
-        self.around.report(
+        self.around.manner.report(
             RevisionStarted(
                 revision=self.name,
                 description=self.step.revision.doc or "",
@@ -97,6 +98,7 @@ class RevisionRun:
                 self._go_on()
                 if not unfinished.function_ended:
                     self._run_online(function, arguments)
+            self._look_behind()
             Journal(session).close()
             history.finish(session, entry)
         except BaseException as error:
@@ -106,7 +108,7 @@ class RevisionRun:
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened around all of them."""
         self.around.session.commit()
-        self.around.report(
+        self.around.manner.report(
             RevisionDone(
                 revision=self.name,
                 description=self.step.revision.doc or "",
@@ -145,6 +147,16 @@ class RevisionRun:
         executor = self._executor()
         for statement in Journal(self.around.session).queued():
             executor.run(statement)
+
+    def _look_behind(self) -> None:
+        session = self.around.session
+        found = left_behind(session.connection, Journal(session).every())
+        if found:
+            raise LeftBehind(
+                revision=self.name,
+                found=tuple(map(str, found)),
+                ways_out=tuple(each.way_out for each in found),
+            )
 
     def _run_plainly(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         self.around.session.restore_local_settings()
@@ -221,14 +233,16 @@ class RevisionRun:
             session=self.around.session,
             memory=Journal(self.around.session),
             patience=self._patience(),
-            report=self.around.report,
+            report=self.around.manner.report,
             revision=self.name,
-            should_stop=self.around.should_stop,
+            should_stop=self.around.manner.should_stop,
         )
 
     def _patience(self) -> LockPatience:
         return LockPatience(
-            session=self.around.session, report=self.around.report, budget=self.around.budget
+            session=self.around.session,
+            report=self.around.manner.report,
+            budget=self.around.manner.lock_budget,
         )
 
     def _record_failure(self, entry: int, error: BaseException) -> None:

@@ -182,6 +182,18 @@ class LeftUnfinished(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class LeftBehind(HoldfastError):
+    """All steps are done, and something that they made is not valid."""
+
+    revision: str
+    found: tuple[str, ...]
+    ways_out: tuple[str, ...]
+    what = "Revision {revision} is done, but for this that it leaves behind: {found}"
+    why = "It was valid when its step ended, so another session has interfered since."
+    remedy = "Mend it: {ways_out} Then record the revision: holdfast run"
+
+
+@dataclass(kw_only=True, eq=False)
 class StoppedBetweenSteps(HoldfastError):
     """Ctrl-C."""
 

@@ -4,6 +4,7 @@ Duplicates under a unique index, orphans under a foreign key, NULLs under NOT NU
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from psycopg import sql
@@ -107,7 +108,7 @@ def _not_so(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
 
 def _looked_up(connection: Connection, query: sql.Composed, *, what: str) -> Violations:
     asked = query.as_string(None)
-    run = connection.execution_options(no_parameters=True).exec_driver_sql
+    run = partial(connection.exec_driver_sql, execution_options={"no_parameters": True})
     count = run(f"SELECT count(*) FROM ({asked}) AS found").scalar_one()  # noqa: S608  # composed above
     examples = run(f"{asked} LIMIT {SHOWN}").all()
     return Violations(

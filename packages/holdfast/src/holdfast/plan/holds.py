@@ -5,9 +5,11 @@ Either it holds a lock for as long as the table is large, or it breaks the appli
 The rows are those of the table of operations in docs/operations.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors import HoldfastError
@@ -18,7 +20,7 @@ from holdfast.plan.foresight import Change
 from holdfast.plan.locks import LockMode
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.statement import Statement, shortened
-from holdfast.plan.tree import strings
+from holdfast.plan.tree import has_option, strings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +123,8 @@ REFRESH = LongWork(
 
 def holds_of_statement(statement: Statement, *, facts: Facts) -> tuple[Hold, ...]:
     """Of a statement that is run as it is written. ALTER TABLE: see `alter_table_holds`."""
-    node = statement.node
-    if isinstance(node, pb.IndexStmt):
-        return tuple(_of_create_index(node, facts))
-    if isinstance(node, pb.ReindexStmt):
-        return tuple(_of_reindex(node, facts))
-    if isinstance(node, pb.ClusterStmt):
-        return tuple(hold(facts.relation(node.relation), REPACK))
-    if isinstance(node, pb.VacuumStmt):
-        return tuple(_of_vacuum(node, facts))
-    if isinstance(node, pb.RefreshMatViewStmt) and not node.concurrent:
-        return tuple(hold(facts.relation(node.relation), REFRESH))
-    if isinstance(node, pb.AlterDomainStmt):
-        return tuple(_of_domain(node, facts))
-    return ()
+    holds = HOLDS_OF.get(type(statement.node))
+    return tuple(holds(statement.node, facts)) if holds else ()
 
 
 def breakages_of_statement(statement: Statement, *, facts: Facts) -> tuple[Breakage, ...]:
@@ -189,7 +179,7 @@ def _of_create_index(node: pb.IndexStmt, facts: Facts) -> Iterator[Hold]:
 
 
 def _of_reindex(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hold]:
-    if any(option.def_elem.defname == "concurrently" for option in node.params):
+    if has_option(node.params, name="concurrently"):
         return
     written = (node.relation.schemaname, node.relation.relname)
     index = facts.index_named(written)
@@ -198,6 +188,25 @@ def _of_reindex(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hold]:
 
 
 def _of_vacuum(node: pb.VacuumStmt, facts: Facts) -> Iterator[Hold]:
-    if any(option.def_elem.defname == "full" for option in node.options):
+    if has_option(node.options, name="full"):
         for item in node.rels:
             yield from hold(facts.relation(item.vacuum_relation.relation), REPACK)
+
+
+def _of_cluster(node: pb.ClusterStmt, facts: Facts) -> Iterator[Hold]:
+    yield from hold(facts.relation(node.relation), REPACK)
+
+
+def _of_refresh(node: pb.RefreshMatViewStmt, facts: Facts) -> Iterator[Hold]:
+    if not node.concurrent:
+        yield from hold(facts.relation(node.relation), REFRESH)
+
+
+HOLDS_OF: dict[type[Message], Callable[[Any, Facts], Iterator[Hold]]] = {
+    pb.AlterDomainStmt: _of_domain,
+    pb.ClusterStmt: _of_cluster,
+    pb.IndexStmt: _of_create_index,
+    pb.RefreshMatViewStmt: _of_refresh,
+    pb.ReindexStmt: _of_reindex,
+    pb.VacuumStmt: _of_vacuum,
+}

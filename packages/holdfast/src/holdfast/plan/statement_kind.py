@@ -6,7 +6,7 @@ import postgast
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.plan.tree import find
+from holdfast.plan.tree import find, has_option
 
 
 class StatementKind(Enum):
@@ -105,7 +105,7 @@ def _kind_of_set(node: pb.VariableSetStmt) -> StatementKind:
 
 
 def _kind_of_explain(node: pb.ExplainStmt) -> StatementKind:
-    runs_it = any(option.def_elem.defname == "analyze" for option in node.options)
+    runs_it = has_option(node.options, name="analyze")
     if runs_it and not isinstance(postgast.unwrap_node(node.query), pb.SelectStmt):
         return StatementKind.WRITE_WITH_RESULT
     return StatementKind.READ

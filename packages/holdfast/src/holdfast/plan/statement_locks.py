@@ -17,7 +17,7 @@ from holdfast.plan.locks import Lock, LockMode, strongest
 from holdfast.plan.mentions import PARTS_OF_RELATIONS, object_relation
 from holdfast.plan.relation_locks import lock, lock_each, lock_name, lock_with_descendants
 from holdfast.plan.statement import Statement
-from holdfast.plan.tree import find, strings
+from holdfast.plan.tree import find, has_option, strings
 
 MODES_OF_LOCK_TABLE = dict(enumerate(LockMode, start=1))
 
@@ -110,14 +110,14 @@ def _of_truncate(node: pb.TruncateStmt, facts: Facts) -> Iterator[Lock]:
 
 def _of_vacuum(node: pb.VacuumStmt, facts: Facts) -> Iterator[Lock]:
     """VACUUM and ANALYZE."""
-    is_full = any(option.def_elem.defname == "full" for option in node.options)
+    is_full = has_option(node.options, name="full")
     mode = LockMode.ACCESS_EXCLUSIVE if is_full else LockMode.SHARE_UPDATE_EXCLUSIVE
     for item in node.rels:
         yield from lock(facts.in_use(item.vacuum_relation.relation), mode=mode)
 
 
 def _of_reindex(node: pb.ReindexStmt, facts: Facts) -> Iterator[Lock]:
-    concurrently = any(option.def_elem.defname == "concurrently" for option in node.params)
+    concurrently = has_option(node.params, name="concurrently")
     mode = LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE
     index = facts.index_named((node.relation.schemaname, node.relation.relname))
     if index is not None:

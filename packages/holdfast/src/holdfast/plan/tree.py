@@ -64,6 +64,11 @@ def column_of(command: pb.AlterTableCmd) -> pb.ColumnDef:
     return column
 
 
+def has_option(options: Any, *, name: str) -> bool:  # protobuf's repeated field
+    """Whether an option is among those in parentheses: CONCURRENTLY, FULL, ANALYZE."""
+    return any(option.def_elem.defname == name for option in options)
+
+
 def strings(nodes: Any) -> tuple[str, ...]:  # protobuf's repeated field
     """The texts of a list of names."""
     return tuple(node.string.sval for node in nodes)

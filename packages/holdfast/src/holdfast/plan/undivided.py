@@ -6,7 +6,6 @@ The author expects its error in place, or holds what lives as long as the transa
 from collections.abc import Iterator
 from datetime import date
 
-from holdfast.plan.column_values import refuse_column_without_values
 from holdfast.plan.facts import Facts, Relation
 from holdfast.plan.holds import Breakage, Hold, LongWork
 from holdfast.plan.names import QualifiedName
@@ -28,8 +27,7 @@ UNDIVIDED = LongWork(
 
 
 def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None:
-    """Raises LongStatement on a large table, BreaksRunningCode and ColumnWithoutValues on any."""
-    refuse_column_without_values(statement, facts=facts)
+    """Raises LongStatement on a large table, BreaksRunningCode on any."""
     if is_excused(statement, today=today):
         return
     relations = {relation.name: relation for relation in facts.relations.values()}

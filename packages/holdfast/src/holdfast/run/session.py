@@ -69,7 +69,9 @@ class MigrationSession:
 
     def execute_sql(self, sql: str) -> CursorResult[Any]:
         """Execute a finished text: no placeholder in it is looked for, no percent sign doubled."""
-        result = self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+        # As an option of the connection it would stay, and text() doubles percent signs for parameters.
+        once = {"no_parameters": True}
+        result = self.connection.exec_driver_sql(sql, execution_options=once)
         # asyncpg keeps prepared statements; after DDL by another cursor they must be forgotten.
         if forget := getattr(self.dialect, "_invalidate_schema_cache", None):
             forget()

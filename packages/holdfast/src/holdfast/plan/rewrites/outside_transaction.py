@@ -7,7 +7,7 @@ from holdfast.plan.rewriting import StatementRewrite
 from holdfast.plan.statement import Statement
 from holdfast.plan.statement_locks import locks_of
 from holdfast.plan.steps import AutocommitStep, Step
-from holdfast.plan.tree import definition
+from holdfast.plan.tree import definition, has_option
 
 ALWAYS_OUTSIDE = (
     pb.AlterSystemStmt,
@@ -38,11 +38,6 @@ def _is_refused_inside(statement: Statement) -> bool:
     if isinstance(node, pb.AlterTableStmt):
         return any(_detaches_concurrently(item.alter_table_cmd) for item in node.cmds)
     return isinstance(node, ALWAYS_OUTSIDE)
-
-
-def has_option(options: list[pb.Node], *, name: str) -> bool:
-    """Whether an option is among those in parentheses."""
-    return any(option.def_elem.defname == name for option in options)
 
 
 def _detaches_concurrently(command: pb.AlterTableCmd) -> bool:

@@ -1,0 +1,170 @@
+"""What happens to one statement of a revision: now, later, or not like this.
+
+Three ways, decided by the statements themselves. Nothing long, nothing held while rows are written: one transaction, as
+Alembic would (way 1). The first long statement opens a queue, and what follows is queued behind it until
+the function has returned (way 2). A read, or a write whose result Python sees, behind something queued: the queue
+runs first, then the function goes on (way 3).
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.alembic_door import Arrival
+from holdfast.open_transaction import OpenTransaction
+from holdfast.plan.facts import Facts
+from holdfast.plan.locks import Lock
+from holdfast.plan.mentions import relations_in
+from holdfast.plan.online import Duration, duration, rewrite
+from holdfast.plan.rewriting import as_written
+from holdfast.plan.statement import Statement, shortened
+from holdfast.plan.statement_kind import StatementKind
+from holdfast.plan.statement_locks import locks_of
+from holdfast.plan.undivided import refuse_undivided
+from holdfast.progress import RowsRead, StatementPlanned
+from holdfast.revision_queue import RevisionQueue
+from holdfast.undertaking import Undertaking
+
+WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
+
+
+class ThreeWays:
+    """Deals with a statement (True), or leaves it to the driver; opens the queue and runs it."""
+
+    def __init__(
+        self,
+        undertaking: Undertaking,
+        queue: RevisionQueue,
+        transaction: OpenTransaction,
+    ) -> None:
+        self.work = undertaking
+        self.session = undertaking.session
+        self.queue = queue
+        self.transaction = transaction
+        self.queue_is_open = queue.has_committed
+        self.is_plain = False  # to the end of the function, in the author's own transaction
+        self.savepoints = 0
+
+    def deal_with(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
+        """Neither SET nor the control of transactions: those are the keeper's."""
+        kind = statement.kind
+        if kind is StatementKind.HARMLESS:
+            return False
+        if self.session.in_autocommit():
+            return self._at_once(statement, texts)
+        if kind is StatementKind.NEVER_SPLIT:
+            self.never_split()
+        if self.is_plain or self.savepoints:
+            return self._plainly(statement)
+        if kind in (StatementKind.DDL, StatementKind.TEMP):
+            return self._ddl(statement, texts)
+        return self._data(statement, texts, arrival)
+
+    def flush(self) -> None:
+        """Commit what was done, run what is queued, then let the function go on."""
+        self.queue.run(function_ended=False)
+        self.transaction.forget()
+        self.session.restore_local_settings()
+
+    def never_split(self) -> None:
+        """From here on it is one transaction: what it takes lives as long as that."""
+        if self.queue:
+            self.flush()
+        self.is_plain = True
+
+    def forget(self) -> None:
+        """The author rolls back, and nothing is committed yet."""
+        self.queue.forget()
+        self.queue_is_open = False
+        self.transaction.forget()
+
+    def refresh(self, arrival: Arrival) -> None:
+        """asyncpg: SQLAlchemy has stamped the caller's cursor before our own DDL made caches stale."""
+        stamp = getattr(self.session.dialect, "_invalidate_schema_cache_asof", None)
+        if stamp is not None and arrival.on_migration_connection:
+            arrival.cursor._invalidate_schema_cache_asof = stamp  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+
+    def _ddl(self, statement: Statement, texts: tuple[str, ...]) -> bool:
+        statement = self.queue.excused(statement)
+        facts = self.queue.facts(statement)
+        locks = locks_of(statement, facts=facts)
+        blocks = any(lock.mode.blocks_users for lock in locks)
+        long = duration(statement, facts=facts) is Duration.LONG
+        if long:  # refuses before anything is committed, wherever that can be known
+            rewrite(statement, facts=facts, today=self.work.today, ahead=self.queue.ahead)
+        divides = blocks and (self.transaction.wrote or self.transaction.divides(locks))
+        if self.queue_is_open or long or divides:
+            self._enqueue(texts, statement, facts)
+            dealt_with = True
+        else:
+            self._leave_to_driver(statement, facts, locks)
+            self._executes(texts)
+            dealt_with = False
+        self.queue.note(statement, facts)
+        return dealt_with
+
+    def _leave_to_driver(self, statement: Statement, facts: Facts, locks: tuple[Lock, ...]) -> None:
+        self.transaction.wait_for(locks)
+        self.transaction.holds_now(locks)
+        self.work.executor.report(
+            StatementPlanned(
+                revision=self.work.revision.revision,
+                sql=shortened(statement.sql),
+                steps=(as_written(statement, facts=facts),),
+                is_queued=False,
+            )
+        )
+
+    def _data(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
+        may_wait = statement.kind is StatementKind.WRITE and not arrival.is_result_seen
+        facts = self.queue.facts(statement) if may_wait and statement.whole_table_write else None
+        is_long = facts is not None and duration(statement, facts=facts) is Duration.LONG
+        if may_wait and (self.queue_is_open or self.transaction.holds or is_long):
+            self._enqueue(texts, statement, facts)
+            return True
+        holds = self.transaction.holds and statement.kind is not StatementKind.CATALOG_READ
+        if self.queue or holds:
+            self.flush()
+            self.refresh(arrival)
+        if statement.kind in (StatementKind.READ, StatementKind.WRITE_WITH_RESULT):
+            name, sql = self.work.revision.revision, shortened(statement.sql)
+            self.work.executor.report(RowsRead(revision=name, sql=sql))
+        if isinstance(statement.node, pb.DoStmt | pb.CallStmt):
+            self.transaction.wait_for_anything()
+        else:
+            self.transaction.wait_for_rows()
+        if statement.kind in WRITES:
+            self.transaction.wrote = self.transaction.wrote or bool(relations_in(statement))
+            self._executes(texts)
+        return False
+
+    def _at_once(self, statement: Statement, texts: tuple[str, ...]) -> bool:
+        """In AUTOCOMMIT: its online form, now; recorded, so that after a kill it is gone on with."""
+        if statement.kind is not StatementKind.DDL:
+            return False
+        statement = self.queue.excused(statement)
+        facts = self.queue.facts(statement)
+        rewrite(statement, facts=facts, today=self.work.today)
+        self.queue.add(texts, statement, facts)
+        self.queue.note(statement, facts)
+        self.flush()
+        return True
+
+    def _plainly(self, statement: Statement) -> bool:
+        """As written, in the author's transaction or savepoint, where that is over soon."""
+        if statement.kind is StatementKind.DDL:
+            statement = self.queue.excused(statement)
+            facts = self.queue.facts(statement)
+            refuse_undivided(statement, facts=facts, today=self.work.today)
+            self._leave_to_driver(statement, facts, locks_of(statement, facts=facts))
+            self.queue.note(statement, facts)
+        else:
+            self.transaction.wait_for_rows()
+        self._executes((statement.sql,))
+        return False
+
+    def _enqueue(self, texts: tuple[str, ...], statement: Statement, facts: Facts | None) -> None:
+        self.queue_is_open = True
+        self.queue.add(texts, statement, facts)
+
+    def _executes(self, texts: tuple[str, ...]) -> None:
+        self.transaction.has_done_something = True
+        self.queue.executes(texts)
