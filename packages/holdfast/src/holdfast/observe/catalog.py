@@ -17,6 +17,7 @@ from holdfast.plan.facts import (
     Column,
     Constraint,
     ConstraintKind,
+    DefaultPartition,
     DependentView,
     Facts,
     Index,
@@ -133,6 +134,11 @@ SELECT asked.place, json_build_object(
     SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_inherits
     JOIN pg_catalog.pg_class r ON r.oid = inhparent
     JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE inhrelid = c.oid) END,
+  'default_partition', (
+    SELECT json_build_object('schema', s.nspname, 'name', r.relname,
+      'rows', greatest(r.reltuples, 0)::int8)
+    FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_class r ON r.oid = partdefid
+    JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE partrelid = c.oid),
   'taken_names', ARRAY(
     SELECT relname FROM pg_catalog.pg_class
     WHERE relnamespace = n.oid AND starts_with(relname, left(c.relname, 10))
@@ -238,6 +244,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
         is_populated=document["is_populated"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
+        default_partition=_default(document["default_partition"]),
     )
 
 
@@ -281,6 +288,13 @@ def _view(document: Mapping[str, Any]) -> DependentView:
         name=QualifiedName(schema=document["schema"], name=document["name"]),
         columns=tuple(document["columns"]),
     )
+
+
+def _default(document: Mapping[str, Any] | None) -> DefaultPartition | None:
+    if document is None:
+        return None
+    name = QualifiedName(schema=document["schema"], name=document["name"])
+    return DefaultPartition(name=name, rows=document["rows"])
 
 
 def _pair(pair: list[str]) -> QualifiedName:

@@ -7,7 +7,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.plan.facts import ConstraintKind, Relation
 from holdfast.plan.filled_column import has_volatile_default, is_serial
 from holdfast.plan.foresight import Change
-from holdfast.plan.holds import REPACK, Hold, LongWork, hold
+from holdfast.plan.holds import REPACK, Hold, LongWork, hold, hold_of_default_partition
 from holdfast.plan.locks import LockMode
 from holdfast.plan.rewriting import Action, dropped_constraints
 from holdfast.plan.tree import column_of, constraint_of, definition, strings
@@ -178,8 +178,10 @@ def _of_constraint_on_partitioned(action: Action, constraint: pb.Constraint) -> 
 
 
 def _of_attach_partition(action: Action) -> Iterator[Hold]:
-    partition = definition(action.command).partition_cmd.name
-    yield from hold(action.facts.relation(partition), ATTACH_PARTITION)
+    command = definition(action.command).partition_cmd
+    yield from hold(action.facts.relation(command.name), ATTACH_PARTITION)
+    if not command.bound.is_default:
+        yield from hold_of_default_partition(action.table, facts=action.facts)
 
 
 def _of_alter_constraint(action: Action) -> Iterator[Hold]:

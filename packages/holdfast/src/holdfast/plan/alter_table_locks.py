@@ -93,6 +93,10 @@ def _on_other_tables(
     elif command.subtype in (pb.AT_AttachPartition, pb.AT_DetachPartition):
         partition = definition(command).partition_cmd.name
         yield from lock(facts.in_use(partition), mode=LockMode.ACCESS_EXCLUSIVE)
+        # DETACH is over in a moment, as measured by `test_instant` in tests/plan/test_duration.py (row 38).
+        if relation is not None and relation.default_partition:
+            default = relation.default_partition.name
+            yield from lock_each([default], mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
     elif command.subtype == pb.AT_AddInherit:
         parent = definition(command).range_var
         yield from lock(facts.in_use(parent), mode=LockMode.SHARE_UPDATE_EXCLUSIVE)

@@ -97,6 +97,14 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultPartition:
+    """The partition that takes the rows that no other one does: a new one has to look at them."""
+
+    name: QualifiedName
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DependentView:
     """A view or materialized view that reads columns of this relation."""
 
@@ -122,6 +130,7 @@ class Relation:
     descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
     dependent_views: tuple[DependentView, ...] = ()
     partition_of: QualifiedName | None = None
+    default_partition: DefaultPartition | None = None
     is_populated: bool = True  # false for a materialized view that was never refreshed
 
     @property

@@ -121,6 +121,22 @@ REFRESH = LongWork(
 )
 
 
+DEFAULT_PARTITION = LongWork(
+    rows=(36, 37),
+    work="reads every row of the default partition, some of which may belong to the new one,",
+    instead="Add a CHECK that excludes the bounds of the new partition to the default partition"
+    " before: then nothing is read, and you can allow it.",
+)
+
+
+def hold_of_default_partition(parent: Relation | None, *, facts: Facts) -> Iterator[Hold]:
+    """Of a partition that is added to the parent, if that has a default partition in use."""
+    default = parent.default_partition if parent is not None else None
+    if default is not None and default.name not in facts.new:
+        mode = LockMode.ACCESS_EXCLUSIVE
+        yield Hold(relation=default.name, rows=default.rows, mode=mode, doing=DEFAULT_PARTITION)
+
+
 def holds_of_statement(statement: Statement, *, facts: Facts) -> tuple[Hold, ...]:
     """Of a statement that is run as it is written. ALTER TABLE: see `alter_table_holds`."""
     holds = HOLDS_OF.get(type(statement.node))
@@ -202,9 +218,18 @@ def _of_refresh(node: pb.RefreshMatViewStmt, facts: Facts) -> Iterator[Hold]:
         yield from hold(facts.relation(node.relation), REFRESH)
 
 
+def _of_create_table(node: pb.CreateStmt, facts: Facts) -> Iterator[Hold]:
+    """A partition takes ACCESS EXCLUSIVE on its parent, but for a moment: as measured by `test_instant`
+    in tests/plan/test_duration.py, no row is read without a default partition (row 37)."""
+    if node.HasField("partbound") and not node.partbound.is_default:
+        parent = facts.relation(node.inh_relations[0].range_var)
+        yield from hold_of_default_partition(parent, facts=facts)
+
+
 HOLDS_OF: dict[type[Message], Callable[[Any, Facts], Iterator[Hold]]] = {
     pb.AlterDomainStmt: _of_domain,
     pb.ClusterStmt: _of_cluster,
+    pb.CreateStmt: _of_create_table,
     pb.IndexStmt: _of_create_index,
     pb.RefreshMatViewStmt: _of_refresh,
     pb.ReindexStmt: _of_reindex,

@@ -81,7 +81,7 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
     for rewrite_of in STATEMENT_REWRITES:
         steps = rewrite_of.apply(statement, facts)
         if steps is not None:
-            return Draft(steps=steps)
+            return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
     node = statement.node
     if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         return _draft_of_alter_table(statement, node, facts=facts)
@@ -92,6 +92,12 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
             *breakages_of_statement(statement, facts=facts),
         ),
     )
+
+
+def _of_partition(statement: Statement, *, facts: Facts) -> tuple[Hold, ...]:
+    """The foreign keys of a new partition are taken out; what it does to its parent stays."""
+    is_table = isinstance(statement.node, pb.CreateStmt)
+    return holds_of_statement(statement, facts=facts) if is_table else ()
 
 
 def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:

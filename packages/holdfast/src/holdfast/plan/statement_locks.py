@@ -38,7 +38,10 @@ def _of_create_table(node: pb.CreateStmt, facts: Facts) -> Iterator[Lock]:
     is_partition = node.HasField("partbound")
     mode = LockMode.ACCESS_EXCLUSIVE if is_partition else LockMode.SHARE_UPDATE_EXCLUSIVE
     for parent in node.inh_relations:
-        yield from lock(facts.in_use(parent.range_var), mode=mode)
+        relation = facts.in_use(parent.range_var)
+        yield from lock(relation, mode=mode)
+        if is_partition and relation and relation.default_partition:
+            yield from lock_name(relation.default_partition.name, mode=mode, facts=facts)
     for constraint in find(node, pb.Constraint):
         if constraint.contype == pb.CONSTR_FOREIGN:
             yield from lock(facts.in_use(constraint.pktable), mode=LockMode.SHARE_ROW_EXCLUSIVE)
