@@ -112,6 +112,27 @@ def test_breaks_running_code(history: Project) -> None:
     assert [(each.rule, each.file.stem) for each in check(history.config)] == [("online", "r2")]
 
 
+def test_not_online_behind_something_that_was_done(history: Project) -> None:
+    """The rest of the history is looked at all the same."""
+    history.revision(
+        "op.create_index('i', 't', ['a'])\n"
+        "op.get_bind().execute(sa.text('SELECT count(*) FROM t'))\n"
+        "op.alter_column('t', 'a', type_=sa.BigInteger)",
+        "op.drop_index('i'); op.alter_column('t', 'a', type_=sa.Integer)",
+    )
+    history.revision(
+        "op.alter_column('t', 'a', new_column_name='b')",
+        "op.alter_column('t', 'b', new_column_name='a')",
+    )
+    give_models(
+        history, "t = sa.Table('t', metadata, sa.Column('b', sa.BigInteger))\nsa.Index('i', t.c.b)"
+    )
+    assert [(each.rule, each.file.stem) for each in check(history.config)] == [
+        ("online", "r2"),
+        ("online", "r3"),
+    ]
+
+
 def test_does_not_replay(history: Project) -> None:
     """The server's own words."""
     history.revision("op.execute('SELECT 1/0')")

@@ -104,6 +104,9 @@ def _online(
             except RefusedStatement as refusal:
                 revision = listener.started[-1].revision
                 yield _finding(script, revision, "online", str(refusal))
+                if refusal.is_half_way:  # this database has a part of it: another one for the rest
+                    yield from _online(config, script, server, revision)
+                    return
                 upgrade = partial(command.upgrade, led, revision)
                 failed = _plainly(upgrade, script, revision, "replays")
                 if failed is not None:
