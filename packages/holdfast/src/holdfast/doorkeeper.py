@@ -24,6 +24,7 @@ from holdfast.run.session import MigrationSession
 from holdfast.three_ways import ThreeWays
 from holdfast.undertaking import Interrupted, Undertaking
 
+WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 
@@ -148,10 +149,22 @@ class OnlineKeeper:
         if not arrival.can_be_fetched:
             replay.unrepeatable = "SQLAlchemy reads a cursor itself"
             return False
+        commits_itself = self.session.in_autocommit() and statement.kind in WRITES
+        if commits_itself and not isinstance(
+            statement.node, pb.CallStmt
+        ):  # which may commit inside
+            with self.session.transactional():
+                self._executes_and_records(text, arrival)
+                self.queue.executes((text,))
+                self.queue.record_progress()
+        else:
+            self._executes_and_records(text, arrival)
+        return True
+
+    def _executes_and_records(self, text: str, arrival: Arrival) -> None:
         result = arrival.fetch()
         arrival.give(result)
-        replay.add(text, result)
-        return True
+        self.queue.replay.add(text, result)
 
     def _deal_with(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
         if statement.kind in (StatementKind.SET, StatementKind.SET_LOCAL):

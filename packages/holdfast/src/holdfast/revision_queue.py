@@ -93,6 +93,11 @@ class RevisionQueue:
             self.work.executor.run(statement)
         self.settings.keep(settings)
 
+    def record_progress(self) -> None:
+        """In the transaction of a statement that its author wants committed by itself."""
+        self._record(function_ended=False)
+        self.has_committed = True
+
     def _record(self, *, function_ended: bool) -> None:
         revision = replace(
             self.work.revision,

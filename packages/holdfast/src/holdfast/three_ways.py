@@ -23,8 +23,6 @@ from holdfast.progress import RowsRead, StatementPlanned
 from holdfast.revision_queue import RevisionQueue
 from holdfast.undertaking import Undertaking
 
-WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
-
 
 class ThreeWays:
     """Deals with a statement (True), or leaves it to the driver; opens the queue and runs it."""
@@ -131,7 +129,7 @@ class ThreeWays:
             self.transaction.wait_for_anything()
         else:
             self.transaction.wait_for_rows()
-        if statement.kind in WRITES:
+        if statement.kind in (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT):
             self.transaction.wrote = self.transaction.wrote or bool(relations_in(statement))
             self._executes(texts)
         return False

@@ -104,27 +104,55 @@ def test_a_kill_between_an_authors_own_build_and_its_record(in_use: Project, bui
     ]
 
 
+WAIT_IF_TOLD = """
+    CREATE TABLE told ();
+    INSERT INTO told DEFAULT VALUES;
+    CREATE FUNCTION wait_if_told() RETURNS void LANGUAGE plpgsql AS
+    'BEGIN IF EXISTS (SELECT FROM told) THEN PERFORM pg_sleep(60); END IF; END';
+"""
+
+
+def killed_while_it_waits(project: Project) -> None:
+    """A run is killed in wait_if_told(), where the next one will not wait."""
+    process = Process(project)
+    wait_until(lambda: bool(project.query(STOPPED)), what="the function to wait")
+    [(pid,)] = project.query(STOPPED)
+    process.kill()
+    terminate(project.database, int(str(pid)))
+    project.query("DELETE FROM told")
+
+
 def test_a_kill_after_a_build_on_a_second_connection(in_use: Project) -> None:
     """It is in no journal; the function is called again, and the index is found as its own."""
-    in_use.query(
-        "CREATE TABLE told (); INSERT INTO told DEFAULT VALUES; CREATE FUNCTION wait_if_told() RETURNS void"
-        " LANGUAGE plpgsql AS 'BEGIN IF EXISTS (SELECT FROM told) THEN PERFORM pg_sleep(60); END IF; END'"
-    )
+    in_use.query(WAIT_IF_TOLD)
     in_use.revision(
         "bind = op.get_bind()\n"
         "with bind.engine.connect().execution_options(isolation_level='AUTOCOMMIT') as second:\n"
         "    second.execute(sa.text('CREATE INDEX CONCURRENTLY i ON t (a)'))\n"
         "bind.execute(sa.text('SELECT wait_if_told()'))"
     )
-    process = Process(in_use)
-    wait_until(lambda: bool(in_use.query(STOPPED)), what="the function to be behind the build")
-    [(pid,)] = in_use.query(STOPPED)
-    process.kill()
-    terminate(in_use.database, int(str(pid)))
+    killed_while_it_waits(in_use)
     built = in_use.query(INDEX)
-    in_use.query("DELETE FROM told")
     Process(in_use).end()
     assert in_use.query(INDEX) == built
+
+
+def test_a_kill_after_a_write_that_commits_itself(in_use: Project) -> None:
+    """It is recorded with its rows: neither an UPDATE nor its result comes twice."""
+    in_use.query(WAIT_IF_TOLD)
+    in_use.revision(
+        "bind = op.get_bind()\n"
+        "with op.get_context().autocommit_block():\n"
+        "    op.execute('UPDATE u SET id = id + 10000 WHERE id < 3')\n"
+        "    more = bind.execute(sa.text('INSERT INTO u VALUES (30000) RETURNING id')).scalar_one()\n"
+        "op.execute(f'INSERT INTO u VALUES ({more} + 1)')\n"
+        "bind.execute(sa.text('SELECT wait_if_told()'))"
+    )
+    killed_while_it_waits(in_use)
+    Process(in_use).end()
+    assert in_use.query("SELECT id FROM u WHERE id > 1000 ORDER BY id") == [
+        (10001,), (10002,), (30000,), (30001,),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
