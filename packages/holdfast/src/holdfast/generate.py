@@ -25,11 +25,11 @@ from holdfast.observe.schema import SchemaForm, schema_of
 from holdfast.plan.names import QualifiedName
 from holdfast.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.run.session import MigrationSession
-from holdfast.run.tables import SCHEMA
 from holdfast.schema_changes import Change, enum_changes, new_enum, table_changes
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
+from holdfast.traces import SCHEMA
 
 ROUNDS = 3  # a column that is made anew takes its indexes along: they are found in the next round
 ALEMBICS = (

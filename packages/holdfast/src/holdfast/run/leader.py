@@ -14,9 +14,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
-from holdfast.observe.migration_progress import KEY, current_holder
+from holdfast.observe.migration_progress import current_holder
 from holdfast.progress import Report, WaitingForLeader
 from holdfast.run.session import second_session
+from holdfast.traces import KEY
 
 log = logging.getLogger(__name__)
 
