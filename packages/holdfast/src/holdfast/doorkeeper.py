@@ -6,7 +6,6 @@ the function has returned (way 2). A read, or a write whose result Python sees, 
 runs first, then the function goes on (way 3).
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -40,8 +39,6 @@ from holdfast.run.journal import Journal, Queued, Unfinished
 from holdfast.run.lock_patience import LOCK_WHILE_HOLDING, Timeouts, set_local
 from holdfast.run.recorded import Call
 from holdfast.run.session import LocalSetting, MigrationSession
-
-log = logging.getLogger(__name__)
 
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
@@ -503,30 +500,6 @@ class OnlineKeeper:
         except BaseException as error:
             self.failure = error
             raise
-
-
-class PlainKeeper:
-    """For a database that nobody uses yet: every statement as it is, as fast as it goes."""
-
-    def arrives(self, arrival: Arrival) -> bool:
-        """Leave it to the driver."""
-        log.debug("statement: %s", arrival.sql)
-        return False
-
-    def commits(self) -> None:
-        """Nothing to do."""
-
-    def rolls_back(self) -> None:
-        """Nothing to do."""
-
-    def sets_savepoint(self) -> None:
-        """Nothing to do."""
-
-    def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """Nothing to do."""
-
-    def fails(self, error: BaseException) -> None:
-        """Nothing to do."""
 
 
 def _names_set(statement: Statement) -> set[str]:

@@ -23,6 +23,7 @@ from holdfast.errors.migration import (
     DatabaseAhead,
     EditedRevision,
     ReadOnlyServer,
+    TwoHeads,
     UnknownDatabase,
 )
 from holdfast.history_files import open_history
@@ -31,6 +32,7 @@ from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
 from holdfast.revision import Circumstances, RevisionRun
 from holdfast.run import history, leader, lock_patience, tables
+from holdfast.run.journal import Journal
 from holdfast.run.session import MigrationSession
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,8 @@ def upgrade(
     if project is not None and may_look and project.head_at_rest() is not None:
         return
     script = open_history(config)
+    if revision == "head" and len(script.get_heads()) > 1:
+        raise TwoHeads(heads=tuple(script.get_heads()))
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -238,7 +242,7 @@ class _Run:
     ) -> Circumstances:
         entries = history.latest(session)
         relations = count_user_relations(session.connection, version_table=context.version_table)
-        is_fresh = not heads and not relations
+        is_fresh = not heads and not relations and Journal(session).unfinished() is None
         if self.manner.looks_for_edits:
             self._look_for_edits(heads, session, entries)
         if not heads and relations and not entries:

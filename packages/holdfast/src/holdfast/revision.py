@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -14,12 +15,13 @@ from alembic.runtime.migration import RevisionStep
 from sqlalchemy import text
 
 from holdfast.alembic_door import open_door
-from holdfast.doorkeeper import Interrupted, OnlineKeeper, PlainKeeper, Undertaking
+from holdfast.doorkeeper import Interrupted, OnlineKeeper, Undertaking
 from holdfast.errors.migration import (
     EditedWhileUnfinished,
     FunctionWasInterrupted,
     UnfinishedRevision,
 )
+from holdfast.fresh import apply_to_fresh
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.plan.locks import Lock
 from holdfast.progress import Direction, Report, RevisionDone, RevisionStarted
@@ -44,7 +46,7 @@ class Circumstances:
     report: Report
     should_stop: Callable[[], bool]
     budget: timedelta
-    is_fresh: bool  # the database had no revision and no relation: nobody uses it
+    is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
     entries: dict[str, history.Entry]  # how each revision ended the last time
 
 
@@ -76,21 +78,22 @@ class RevisionRun:
                 direction=self.direction,
             )
         )
-        unfinished = self._unfinished()
-        entry = history.begin(
-            session,
+        begun = history.Begun(
             revision=self.name,
             description=self.step.revision.doc or "",
             direction=self.direction,
             checksum=self._recorded().checksum,
         )
+        if self.around.is_fresh:
+            apply_to_fresh(session, self.around.impl, partial(function, **arguments), begun)
+            return
+        unfinished = self._unfinished()
+        entry = history.begin(session, begun)
         session.commit()
         try:
             if unfinished is not None:
                 self._go_on()
-            if unfinished is None and self.around.is_fresh:
-                self._run_plainly(function, arguments)
-            elif unfinished is None or not unfinished.function_ended:
+            if unfinished is None or not unfinished.function_ended:
                 self._run_online(function, arguments)
             Journal(session).close()
             history.finish(session, entry)
@@ -136,11 +139,6 @@ class RevisionRun:
         executor = self._executor()
         for statement in Journal(self.around.session).queued():
             executor.run(statement)
-
-    def _run_plainly(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
-        self.around.session.restore_local_settings()
-        with open_door(self.around.session, PlainKeeper(), self.around.impl):
-            function(**arguments)
 
     def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         """Call the function until its locks are free; then run what it has queued."""

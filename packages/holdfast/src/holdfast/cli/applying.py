@@ -4,17 +4,8 @@ import click
 
 from holdfast import migrate
 from holdfast.cli.interrupt import stopping_between_steps
-from holdfast.cli.plan import show
 from holdfast.cli.project import ProjectOptions, told_apart
 from holdfast.cli.report import Printer
-from holdfast.errors.migration import TwoHeads
-from holdfast.history_files import open_history
-
-
-def show_plan(options: ProjectOptions, revision: str | None, form: str) -> None:
-    """Only show it."""
-    with told_apart():
-        show(options.config(), revision, form)
 
 
 def apply(
@@ -23,14 +14,9 @@ def apply(
     """Apply it, with progress on stderr and the result on stdout."""
     printer = Printer()
     with told_apart(), stopping_between_steps() as should_stop:
-        config = options.config()
-        if revision is None:
-            heads = tuple(open_history(config).get_heads())
-            if len(heads) > 1:
-                raise TwoHeads(heads=heads)
         try:
             migrate.upgrade(
-                config,
+                options.config(),
                 revision or "head",
                 report=printer,
                 should_stop=should_stop,

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from holdfast.cli.project import FORMAT, ProjectOptions
+from holdfast.cli.project import FORMAT, ProjectOptions, told_apart, without_garbage_collection
 
 UP_TO_DATE = "up to date: nothing is pending"
 
@@ -26,9 +26,14 @@ def run(
     if is_usual and options.head_at_rest() is not None:
         click.echo(json.dumps({"done": []}) if form == "json" else UP_TO_DATE)
         return
-    from holdfast.cli.applying import apply, show_plan  # all of SQLAlchemy and Alembic
-
+    # From here on with all of SQLAlchemy and Alembic.
     if dry_run:
-        show_plan(options, revision, form)
-    else:
-        apply(options, revision, accept_edited=accept_edited, form=form, nothing=UP_TO_DATE)
+        from holdfast.cli.plan import show
+
+        with told_apart():
+            show(options.config(), revision, form)
+        return
+    with without_garbage_collection():
+        from holdfast.cli.applying import apply
+
+    apply(options, revision, accept_edited=accept_edited, form=form, nothing=UP_TO_DATE)

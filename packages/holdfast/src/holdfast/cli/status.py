@@ -4,7 +4,7 @@ import json
 
 import click
 
-from holdfast.cli.project import FORMAT, ProjectOptions
+from holdfast.cli.project import FORMAT, ProjectOptions, without_garbage_collection
 
 # What `standing` prints of a database at rest, without the revision that it is at.
 AT_REST: dict[str, object] = {
@@ -31,7 +31,8 @@ def status(ctx: click.Context, form: str) -> None:
     options: ProjectOptions = ctx.obj
     head = options.head_at_rest()
     if head is None:
-        from holdfast.cli.standing import show  # all of SQLAlchemy and Alembic
+        with without_garbage_collection():
+            from holdfast.cli.standing import show  # all of SQLAlchemy and Alembic
 
         ctx.exit(show(options, form))
     if form == "json":
