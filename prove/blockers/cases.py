@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 from alembic_project import SYNC_ENV, Project
@@ -21,7 +21,7 @@ def gives_up(ended: Ended, who: str) -> None:
     """It says who, and where a person finds the way out."""
     if ended.is_done:
         raise Failed("it went past the blocker")
-    ended.require(r"No lock within|still waits")
+    ended.require(r"No lock within|It still waits for others")
     ended.require(who)
 
 
@@ -63,11 +63,7 @@ def idle_writer_of_the_index_build(around: World) -> str:
 
 def long_select_elsewhere(around: World) -> str:
     with around.shop() as shop:
-        with psycopg.connect(shop.url, autocommit=True) as reader:
-            pid = reader.info.backend_pid
-            reader.pgconn.send_query(
-                b"SELECT pg_sleep(6) FROM (SELECT count(*) FROM elsewhere) AS e"
-            )
+        with busy(shop, "SELECT pg_sleep(6) FROM (SELECT count(*) FROM elsewhere) AS e") as pid:
             run = shop.start(budget=120)
             run.wait_for(f"waits for pid {pid} ")
             ended = run.end()
@@ -77,6 +73,14 @@ def long_select_elsewhere(around: World) -> str:
     return (
         f"the build waited for pid {pid}, named it and ended; longest request {shop.longest:.0f} ms"
     )
+
+
+@contextmanager
+def busy(shop: Shop, statement: str) -> Iterator[int]:
+    """Another session that is executing the statement; gives its process id."""
+    with closing(psycopg.connect(shop.url, autocommit=True)) as connection:
+        connection.pgconn.send_query(statement.encode())
+        yield connection.info.backend_pid
 
 
 @contextmanager
@@ -205,9 +209,7 @@ def advisory_waiter(around: World) -> str:
     with around.shop() as shop, old_snapshot(shop, "SELECT FROM elsewhere") as first:
         run = shop.start(budget=5)
         run.wait_for("waits for pid")  # it has its lock
-        with psycopg.connect(shop.url, autocommit=True) as waiter:
-            pid = waiter.info.backend_pid
-            waiter.pgconn.send_query(f"SELECT pg_advisory_lock({KEY})".encode())
+        with busy(shop, f"SELECT pg_advisory_lock({KEY})") as pid:
             first.rollback()
             gives_up(run.end(), f"pid {pid} ")
             shop.wait_until(

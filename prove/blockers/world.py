@@ -36,10 +36,10 @@ SEED = """
 """
 # Two tables in one transaction, in both orders: where a migration locks both, somebody may be a deadlock's victim.
 REQUESTS = {
-    "read": "\\set id random(10, 100000)\nSELECT * FROM t JOIN u ON u.id = t.u WHERE t.id = :id;\n",
+    "read": "\\set id random(10, 100000)\nSELECT b, n FROM t JOIN u ON u.id = t.u WHERE t.id = :id;\n",
     "write": (
         "\\set id random(10, 100000)\nBEGIN;\nUPDATE t SET b = 'y' WHERE id = :id;\n"
-        "SELECT * FROM u WHERE id = 1 + :id % 1000;\nEND;\n"
+        "SELECT n FROM u WHERE id = 1 + :id % 1000;\nEND;\n"
     ),
     "other order": (
         "\\set id random(10, 1000)\nBEGIN;\nUPDATE u SET n = n + 1 WHERE id = :id;\n"
@@ -62,6 +62,7 @@ IS_DONE = """
 """
 RATE, CLIENTS = 100, 10
 CEILING = 50.0  # ms: `max_stall`
+LEAST_NOISE = 50.0  # ms: a few seconds do not meet everything that may come between
 LONG_ENOUGH = 120  # s for any wait in here
 # Runs an upgrade with a budget in seconds, which the command line does not offer.
 UPGRADE = """
@@ -128,7 +129,7 @@ class World:
         if not is_judged:
             return
         longest = shop.longest
-        limit = CEILING + 2 * self.noise
+        limit = CEILING + max(LEAST_NOISE, 2 * self.noise)
         if self.noise and longest > limit:
             raise Failed(f"a request waited {longest:.0f} ms, allowed are {limit:.0f}")
         if lost := sum(request.latency is None for request in shop.requests):
