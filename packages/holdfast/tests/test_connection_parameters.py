@@ -4,13 +4,12 @@ import pytest
 
 from holdfast.connection_parameters import (
     ConnectionParameters,
-    TlsParameters,
     connection_parameters,
-    tls_parameters,
 )
-from holdfast.database_url import Reach
 from holdfast.profiles import Tls
+from holdfast.reach import Reach
 from holdfast.settings import Settings
+from holdfast.tls import TlsParameters, tls_parameters
 
 OFF = TlsParameters(sslmode="disable")
 NOTHING = TlsParameters()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from holdfast.database_url import Reach, UrlParts, hosts, pool_name, reach, split_url
+from holdfast.database_url import UrlParts, hosts, pool_name, reach, split_url
+from holdfast.reach import Reach
 
 SECRET = "hunter2"
 

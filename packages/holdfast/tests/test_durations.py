@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from holdfast.durations import Duration, in_words, milliseconds, whole_seconds
+from holdfast.duration_setting import Duration
+from holdfast.durations import in_words, milliseconds, whole_seconds
 
 ADAPTER = TypeAdapter(Duration)
 

@@ -23,10 +23,12 @@ def baseline(config: Config, revision: str, *, report: Report = silent) -> tuple
         heads = tuple(led.context.get_current_heads())
         entry = history.begin(
             led.session,
-            revision=", ".join(heads) or "base",
-            description="baseline",
-            direction="up",
-            checksum=history.NO_FILE,
+            history.Begun(
+                revision=", ".join(heads) or "base",
+                description="baseline",
+                direction="up",
+                checksum=history.NO_FILE,
+            ),
         )
         history.finish(led.session, entry)
         return heads

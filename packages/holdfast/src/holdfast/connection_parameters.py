@@ -8,24 +8,13 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.engine import URL
 
-from holdfast.database_url import Reach, hosts, reach
+from holdfast.database_url import hosts, reach
 from holdfast.durations import milliseconds, whole_seconds
-from holdfast.profiles import Tls
 from holdfast.settings import Settings, Timeouts
+from holdfast.tls import TlsParameters, tls_parameters
 
 # libpq and psycopg take whole seconds, at least two, for each host.
 SHORTEST_CONNECT_TIMEOUT = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsParameters:
-    """None: not said, libpq's default holds."""
-
-    sslmode: str | None = None
-    sslrootcert: str | None = None
-    channel_binding: str | None = None
-    require_auth: str | None = None
-    gssencmode: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +41,6 @@ class ConnectionParameters:
         }
         arguments = said | asdict(self.tls)
         return {name: value for name, value in arguments.items() if value is not None}
-
-
-def tls_parameters(tls: Tls, *, reach: Reach, ca_file: str | None, pooler: bool) -> TlsParameters:
-    """How TLS is done on the way to a server that is so far away."""
-    local = reach is not Reach.NETWORK
-    if tls is Tls.OFF or (tls is Tls.REMOTE and local):
-        return TlsParameters(sslmode="disable")
-    if reach is Reach.SOCKET:
-        return TlsParameters()  # TLS does not exist on a socket; channel binding would fail there
-    if tls is Tls.ENCRYPT_ONLY:
-        return TlsParameters(sslmode="require", gssencmode="disable")
-    if ca_file is not None:
-        return TlsParameters(sslmode="verify-full", sslrootcert=ca_file, gssencmode="disable")
-    # No CA: the server proves that it knows the password's verifier, bound to this TLS connection. A
-    # server that asks for no password or for a plain one is refused, it could be anybody.
-    return TlsParameters(
-        sslmode="require",
-        channel_binding=None if pooler else "require",
-        require_auth="scram-sha-256",
-        gssencmode="disable",
-    )
 
 
 def server_timeouts(timeouts: Timeouts) -> tuple[tuple[str, int], ...]:

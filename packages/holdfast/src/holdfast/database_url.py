@@ -7,11 +7,11 @@ Several hosts: `postgresql://app@one:5432,two:5432/shop`, as libpq writes it, or
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from ipaddress import ip_address
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from holdfast.reach import Reach, reach_of
 
 SCHEMES = re.compile(r"(?:postgres|postgresql|postgresql\+\w+)://")
 SEVERAL_HOSTS = re.compile(
@@ -19,14 +19,6 @@ SEVERAL_HOSTS = re.compile(
 )
 # How TLS is done, and the password: moved from the URL into the settings, which judge and hide them.
 MOVED = ("sslmode", "sslrootcert", "password")
-
-
-class Reach(Enum):
-    """How far away the server is: the farthest of the hosts counts."""
-
-    SOCKET = "socket"
-    LOOPBACK = "loopback"
-    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +62,11 @@ def split_url(text: str) -> UrlParts:
     )
 
 
+def arguments_of(url: URL) -> dict[str, str | int]:
+    """The URL as psycopg itself takes it."""
+    return dict(url.get_dialect()().create_connect_args(url)[1])
+
+
 def hosts(url: URL) -> tuple[str, ...]:
     """The hosts that will be tried, without ports; () when libpq's default decides."""
     named = url.query.get("host", url.host or "")
@@ -80,10 +77,7 @@ def hosts(url: URL) -> tuple[str, ...]:
 def reach(url: URL) -> Reach:
     """No host at all counts as NETWORK: libpq may take one from PGHOST or a service file."""
     address = _single(url, "hostaddr")  # where libpq goes; the host is then only a name
-    named = hosts(url) if address is None else tuple(address.split(","))
-    if not named or not all(map(_is_local, named)):
-        return Reach.NETWORK
-    return Reach.SOCKET if all(map(_is_socket, named)) else Reach.LOOPBACK
+    return reach_of(hosts(url) if address is None else tuple(address.split(",")))
 
 
 def pool_name(url: URL) -> str:
@@ -111,16 +105,3 @@ def _single(url: URL, name: str) -> str | None:
 
 def _without_ports(named: Sequence[str]) -> list[str]:
     return [host if host.startswith("/") else host.partition(":")[0] for host in named]
-
-
-def _is_socket(host: str) -> bool:
-    return host.startswith(("/", "@"))
-
-
-def _is_local(host: str) -> bool:
-    if _is_socket(host) or host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -1,10 +1,7 @@
-"""A duration as people write it, `30 s` or `500ms`: read from a setting, printed in a message."""
+"""A duration as people write it, `30 s` or `500ms`: read from a text, printed in a message."""
 
 import re
 from datetime import timedelta
-from typing import Annotated
-
-from pydantic import BeforeValidator, PlainSerializer
 
 UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -43,10 +40,3 @@ def milliseconds(duration: timedelta) -> int:
 def whole_seconds(duration: timedelta) -> int:
     """Rounded up."""
     return -(-duration // UNITS["s"])
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(in_words, return_type=str),
-]

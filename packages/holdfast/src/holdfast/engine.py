@@ -14,6 +14,7 @@ from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
 
+from holdfast.at_rest.place import OF_ENVIRONMENT
 from holdfast.cached_plans import heal_cached_plans
 from holdfast.connection_parameters import connection_parameters, server_timeouts
 from holdfast.database_url import pool_name
@@ -47,6 +48,7 @@ def create_migration_engine(settings: Settings) -> Engine:
     url = database_url(settings)
     options = _options(settings, url, NullPool, {"poolclass": NullPool})
     options["connect_args"].pop("options", None)
+    options["execution_options"] = {OF_ENVIRONMENT: settings.is_of_environment}
     engine = sqlalchemy.create_engine(url, **options)
     _log_statements(engine, settings)
     _supply_password(engine, settings)

@@ -27,11 +27,11 @@ from holdfast.plan.names import QualifiedName
 from holdfast.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.revision_source import Change
 from holdfast.run.session import MigrationSession
-from holdfast.run.tables import SCHEMA
 from holdfast.schema_changes import table_changes
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
+from holdfast.traces import SCHEMA
 from holdfast.type_changes import enum_changes, new_sequences, new_types
 from holdfast.type_source import write_types_of_their_own
 

@@ -16,11 +16,13 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.at_rest.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.errors.migration import (
     BehindPooler,
     DatabaseAhead,
     EditedRevision,
     ReadOnlyServer,
+    TwoHeads,
     UnknownDatabase,
 )
 from holdfast.history_files import open_history
@@ -30,10 +32,12 @@ from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
 from holdfast.revision import Circumstances, RevisionRun
 from holdfast.run import history, leader, lock_patience, tables
+from holdfast.run.journal import Journal
 from holdfast.run.session import MigrationSession
 
 log = logging.getLogger(__name__)
 
+HEADS = ("head", "heads")
 Heads = tuple[str, ...]
 FindSteps = Callable[[Heads], list[RevisionStep]]
 
@@ -65,7 +69,13 @@ def upgrade(
     if sql:
         command.upgrade(config, revision, sql=True, tag=tag)
         return
+    project = project_of(config) if revision in HEADS and tag is None else None
+    may_look = "connection" not in config.attributes and not accept_edited
+    if project is not None and may_look and project.head_at_rest() is not None:
+        return
     script = open_history(config)
+    if revision == "head" and len(script.get_heads()) > 1:
+        raise TwoHeads(heads=tuple(script.get_heads()))
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -78,7 +88,15 @@ def upgrade(
         looks_for_edits=True,
         accepts_edits=accept_edited,
     )
-    _migrate(config, script, revision, tag, find, manner)
+    passes = _migrate(config, script, revision, tag, find, manner)
+    if project is not None and passes == [True]:
+        record_rest(project, script)
+
+
+def is_at_rest(config: Config) -> bool:
+    """Whether a look is enough to know that nothing is pending: two round trips, no env.py."""
+    project = project_of(config)
+    return project is not None and project.head_at_rest() is not None
 
 
 def downgrade(
@@ -117,7 +135,8 @@ def _migrate(
     tag: str | None,
     find: FindSteps,
     manner: Manner,
-) -> None:
+) -> list[bool]:
+    """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     while True:
         run = _Run(script, find, manner)
         environment = EnvironmentContext(
@@ -136,7 +155,7 @@ def _migrate(
         finally:
             run.release()
         if not run.heads_moved:
-            return
+            return run.passes
 
 
 class _Run:
@@ -151,9 +170,11 @@ class _Run:
         # Another process has migrated while we waited: env.py runs to its end, so that it disposes
         # of its engine, and then once more. Alembic has read the heads before it called `steps`.
         self.heads_moved = False
+        self.passes: list[bool] = []
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic's run_migrations executes, one by one, committed one by one."""
+        self.passes.append(is_by_settings(context))
         self._refuse_unknown(heads)
         pending = self.find(heads)
         if not pending:
@@ -209,7 +230,7 @@ class _Run:
     ) -> Circumstances:
         entries = history.latest(session)
         relations = count_user_relations(session.connection, version_table=context.version_table)
-        is_fresh = not heads and not relations
+        is_fresh = not heads and not relations and Journal(session).unfinished() is None
         if self.manner.looks_for_edits:
             self._look_for_edits(heads, session, entries)
         if not heads and relations and not entries:

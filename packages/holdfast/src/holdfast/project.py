@@ -4,13 +4,13 @@ In this order: the file named with -c; `alembic.ini` in the working directory; [
 nearest pyproject.toml upwards.
 """
 
-import json
 import tomllib
 from argparse import Namespace
 from pathlib import Path
 
 from alembic.config import Config
 
+from holdfast.at_rest.files import escaped
 from holdfast.errors.migration import UnknownConfiguration
 
 
@@ -51,8 +51,7 @@ def _from_pyproject(file: Path) -> Config | None:
     if options := tools.get("holdfast"):
         config = Config()
         for name, value in options.items():
-            text = json.dumps(value) if isinstance(value, list) else str(value)
-            config.set_main_option(name, text.replace("%", "%%"))
+            config.set_main_option(name, escaped(value))
         return config
     if "alembic" in tools:
         return Config(toml_file=file)  # read by Alembic itself, from 1.16 on

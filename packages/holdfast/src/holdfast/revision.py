@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -22,9 +23,9 @@ from holdfast.errors.migration import (
     UnfinishedRevision,
 )
 from holdfast.errors.plan import RefusedStatement
+from holdfast.fresh import apply_to_fresh
 from holdfast.manner import Manner
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
-from holdfast.plain_keeper import PlainKeeper
 from holdfast.plan.locks import Lock
 from holdfast.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.run import history
@@ -48,7 +49,7 @@ class Circumstances:
     session: MigrationSession
     impl: DefaultImpl
     manner: Manner
-    is_fresh: bool  # the database had no revision and no relation: nobody uses it
+    is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
     entries: dict[str, history.Entry]  # how each revision ended the last time
 
 
@@ -80,19 +81,20 @@ class RevisionRun:
                 direction=self.direction,
             )
         )
-        unfinished = self._unfinished()
-        entry = history.begin(
-            session,
+        begun = history.Begun(
             revision=self.name,
             description=self.step.revision.doc or "",
             direction=self.direction,
             checksum=self._recorded().checksum,
         )
+        if self.around.is_fresh:
+            apply_to_fresh(session, self.around.impl, partial(function, **arguments), begun)
+            return
+        unfinished = self._unfinished()
+        entry = history.begin(session, begun)
         session.commit()
         try:
-            if unfinished is None and self.around.is_fresh:
-                self._run_plainly(function, arguments)
-            elif unfinished is None or self._is_edited(unfinished):
+            if unfinished is None or self._is_edited(unfinished):
                 self._run_online(function, arguments)
             else:
                 self._go_on()
@@ -157,11 +159,6 @@ class RevisionRun:
                 found=tuple(map(str, found)),
                 ways_out=tuple(each.way_out for each in found),
             )
-
-    def _run_plainly(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
-        self.around.session.restore_local_settings()
-        with open_door(self.around.session, PlainKeeper(), self.around.impl):
-            function(**arguments)
 
     def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         """Call the function until its locks are free; then run what it has queued."""

@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PrivateAttr,
     SecretStr,
     ValidationError,
 )
@@ -32,8 +33,8 @@ from pydantic_settings import (
 )
 from sqlalchemy.engine import URL
 
-from holdfast.database_url import Reach, UrlParts, reach, split_url
-from holdfast.durations import Duration
+from holdfast.database_url import UrlParts, reach, split_url
+from holdfast.duration_setting import Duration
 from holdfast.errors.settings import (
     InvalidSettings,
     PasswordFileUnreadable,
@@ -50,6 +51,7 @@ from holdfast.profiles import (
     Tls,
     defaults_of,
 )
+from holdfast.reach import Reach
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +71,10 @@ class EnvironmentSettings(BaseSettings):
     )
     # Names with the prefix that another class reads.
     other_variables: ClassVar[tuple[str, ...]] = ()
+    _is_said_in_code: bool = PrivateAttr(default=False)
 
     def __init__(self, **values: Any) -> None:
-        problems = ""
+        problems, is_said_in_code = "", bool(values)
         try:
             self._refuse_unknown_variables()
             super().__init__(**values)
@@ -82,6 +85,7 @@ class EnvironmentSettings(BaseSettings):
         # Raised out here: pydantic's error holds the values and must not become the context.
         if problems:
             raise InvalidSettings(problems=problems)
+        self._is_said_in_code = is_said_in_code
         self._refuse_unsafe()
 
     def _refuse_unsafe(self) -> None:
@@ -179,6 +183,11 @@ class Settings(EnvironmentSettings):
         """The first that says something wins: code, environment, .env, the URL, the profile."""
         said = (init_settings, env_settings, dotenv_settings)
         return (*said, _FromUrl(settings_cls), _FromProfile(settings_cls))
+
+    @property
+    def is_of_environment(self) -> bool:
+        """Whether the environment alone says all of it: another process there reads the same."""
+        return type(self) is Settings and not self._is_said_in_code
 
     @property
     def has_password(self) -> bool:

@@ -13,6 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, NullPool
 
 from holdfast import environment, migrate
+from holdfast.at_rest.alembic_project import GIVEN, PLACE
+from holdfast.at_rest.place import Place
+from holdfast.database_url import arguments_of
 from holdfast.doctor.at_start import require_safe_start
 from holdfast.engine import create_engine, create_migration_engine, migration_url
 from holdfast.errors.database import MigrationsNotApplied, NoMigrationsFolder
@@ -64,9 +67,18 @@ def _migrate(settings: Settings, engine: Engine, stop: Event) -> None:
 def _run_migrations(settings: Settings) -> None:
     """An env.py that takes a connection, as in Alembic's cookbook, finds one; another one finds the URL."""
     config = alembic_config(settings)
+    config.attributes[PLACE] = _place_of(settings)
+    if migrate.is_at_rest(config):
+        return
     with ONE_ALEMBIC_RUN, create_migration_engine(settings).connect() as connection:
         config.attributes["connection"] = connection
         migrate.upgrade(config, "heads")
+
+
+def _place_of(settings: Settings) -> Place:
+    """Where the connection leads, for a look that needs no engine."""
+    parameters = arguments_of(migration_url(settings))
+    return Place(parameters=parameters, named_by=GIVEN)
 
 
 def _wait_for_migrations(settings: Settings, engine: Engine, stop: Event) -> None:

@@ -19,8 +19,8 @@ from holdfast.leading import Led, as_leader
 from holdfast.looking import Sight, look_at
 from holdfast.profiles import Profile
 from holdfast.progress import Report, silent
-from holdfast.run.tables import SCHEMA
 from holdfast.synchronize import synchronize
+from holdfast.traces import SCHEMA
 
 ALLOWED = (Profile.DEVELOPMENT,)
 Lossy = (

@@ -23,7 +23,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from holdfast.durations import Duration, in_words
+from holdfast.duration_setting import Duration
+from holdfast.durations import in_words
 from holdfast.profiles import Profile
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
 

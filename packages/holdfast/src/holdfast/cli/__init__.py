@@ -4,6 +4,8 @@ Results go to stdout, progress and errors to stderr. Exit status: 0 fine, 1 foun
 (safe to run again); `status` has more, see there.
 """
 
+import atexit
+import gc
 import importlib
 import sys
 from pathlib import Path
@@ -68,6 +70,7 @@ def holdfast(ctx: click.Context, file: Path | None, x: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    atexit.register(gc.freeze)  # the end of the process would look through everything once more
     try:
         holdfast()
     except HoldfastError as error:

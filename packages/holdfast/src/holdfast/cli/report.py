@@ -1,12 +1,10 @@
 """Prints the events of a run as they come: one line per revision and step; on a terminal one more that lives."""
 
 import json
+import sys
 from dataclasses import asdict
 from datetime import timedelta
-
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
+from typing import TYPE_CHECKING
 
 from holdfast.observe.watched_step import Watched
 from holdfast.progress import (
@@ -23,14 +21,16 @@ from holdfast.progress import (
     WaitingForLeader,
 )
 
+if TYPE_CHECKING:
+    from holdfast.cli.terminal import Terminal
+
 
 class Printer:
     """A report that prints to stderr and keeps what the last line on stdout says."""
 
     def __init__(self) -> None:
         self.done: list[RevisionDone] = []
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.live: Status | None = None
+        self.terminal = _terminal() if sys.stderr.isatty() else None
 
     def __call__(self, event: Event) -> None:  # noqa: C901  # one case an event, flat
         """Print one event."""
@@ -66,9 +66,8 @@ class Printer:
 
     def close(self) -> None:
         """Take the live line away."""
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+        if self.terminal is not None:
+            self.terminal.close()
 
     def summary(self, *, nothing: str) -> str:
         """What was done, for the last line."""
@@ -85,23 +84,28 @@ class Printer:
         return json.dumps({"done": revisions})
 
     def _line(self, words: str) -> None:
-        self.console.print(escape(words))
+        if self.terminal is not None:
+            self.terminal.print(words)
+        else:
+            print(words, file=sys.stderr, flush=True)
 
     def _now(self, words: str) -> None:
-        """The line that lives: what goes on at this moment."""
-        if not self.console.is_terminal:
-            return
-        if self.live is None:
-            self.live = self.console.status("")
-            self.live.start()
-        self.live.update(escape(words))
+        """What goes on at this moment: nothing for a log."""
+        if self.terminal is not None:
+            self.terminal.now(words)
 
     def _passing(self, words: str) -> None:
         """A look at a long step: replaced by the next one on a terminal, a line in a log."""
-        if self.console.is_terminal:
-            self._now(words)
+        if self.terminal is not None:
+            self.terminal.now(words)
         else:
             self._line(f"     {words}")
+
+
+def _terminal() -> "Terminal":
+    from holdfast.cli.terminal import Terminal  # loads rich, which a log does not need
+
+    return Terminal()
 
 
 def position(step: StepStarted) -> str:

@@ -1,14 +1,12 @@
 """`holdfast run`: applies what is pending, online."""
 
+import json
+
 import click
 
-from holdfast import migrate
-from holdfast.cli.interrupt import stopping_between_steps
-from holdfast.cli.plan import show
-from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
-from holdfast.cli.report import Printer
-from holdfast.errors.migration import TwoHeads
-from holdfast.history_files import open_history
+from holdfast.cli.project import FORMAT, ProjectOptions, told_apart, without_garbage_collection
+
+UP_TO_DATE = "up to date: nothing is pending"
 
 
 @click.command()
@@ -24,26 +22,18 @@ def run(
 
     A run that was killed or stopped goes on where it was.
     """
+    is_usual = revision is None and not dry_run and not accept_edited
+    if is_usual and options.head_at_rest() is not None:
+        click.echo(json.dumps({"done": []}) if form == "json" else UP_TO_DATE)
+        return
+    # From here on with all of SQLAlchemy and Alembic.
     if dry_run:
+        from holdfast.cli.plan import show
+
         with told_apart():
             show(options.config(), revision, form)
         return
-    printer = Printer()
-    with told_apart(), stopping_between_steps() as should_stop:
-        config = options.config()
-        if revision is None:
-            heads = tuple(open_history(config).get_heads())
-            if len(heads) > 1:
-                raise TwoHeads(heads=heads)
-        try:
-            migrate.upgrade(
-                config,
-                revision or "head",
-                report=printer,
-                should_stop=should_stop,
-                accept_edited=accept_edited,
-            )
-        finally:
-            printer.close()
-    summary = printer.summary(nothing="up to date: nothing is pending")
-    click.echo(printer.as_json() if form == "json" else summary)
+    with without_garbage_collection():
+        from holdfast.cli.applying import apply
+
+    apply(options, revision, accept_edited=accept_edited, form=form, nothing=UP_TO_DATE)

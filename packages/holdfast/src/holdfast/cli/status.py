@@ -1,21 +1,22 @@
 """`holdfast status`: where the database stands. Writes nothing."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
 
 import click
 
-from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
-from holdfast.status import State, Status
-from holdfast.status import status as look
+from holdfast.cli.project import FORMAT, ProjectOptions, without_garbage_collection
 
-WORDS = {
-    State.UP_TO_DATE: "up to date",
-    State.PENDING: "pending: holdfast run applies the revisions below",
-    State.AHEAD: "ahead: the database has revisions that this project does not know",
-    State.HALF_WAY: "half-way: the last run of a revision did not end; holdfast run tries again or goes on",
-    State.EDITED: "edited: a file is not the one that was applied; restore it, write a new revision",
+# What `standing` prints of a database at rest, without the revision that it is at.
+AT_REST: dict[str, object] = {
+    "state": "up_to_date",
+    "applied": [],
+    "pending": [],
+    "unknown": [],
+    "edited": [],
+    "half_way": [],
+    "left": [],
+    "migrator": None,
+    "progress": None,
 }
 
 
@@ -28,29 +29,13 @@ def status(ctx: click.Context, form: str) -> None:
     Exit status: 0 up to date, 1 pending, 4 ahead of the project, 5 half-way, 6 an edited file.
     """
     options: ProjectOptions = ctx.obj
-    with told_apart():
-        found = look(options.config())
+    head = options.head_at_rest()
+    if head is None:
+        with without_garbage_collection():
+            from holdfast.cli.standing import show  # all of SQLAlchemy and Alembic
+
+        ctx.exit(show(options, form))
     if form == "json":
-        click.echo(json.dumps({**asdict(found), "state": found.state.name.lower()}, default=str))
+        click.echo(json.dumps({**AT_REST, "applied": [head]}))
     else:
-        click.echo("\n".join(_lines(found)))
-    ctx.exit(found.state.value)
-
-
-def _lines(found: Status) -> Iterator[str]:
-    yield WORDS[found.state]
-    yield f"at       {', '.join(found.applied) or '(no revision)'}"
-    for revision in found.pending:
-        yield f"pending  {revision.revision} {revision.description}"
-    for identifier in found.unknown:
-        yield f"unknown  {identifier}"
-    for revision in found.edited:
-        yield f"edited   {revision.revision} {revision.description}"
-    for entry in found.half_way:
-        yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
-    for words in found.left:
-        yield f"to do    {words}"
-    if found.progress:
-        yield f"migrates now: {found.progress}: {found.migrator}"
-        if found.progress.step:
-            yield f"doing    {found.progress.step.doing}"
+        click.echo(f"up to date\nat       {head}")

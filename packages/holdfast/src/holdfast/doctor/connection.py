@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from holdfast.database_url import Reach
 from holdfast.doctor.check import (
     Check,
     Evidence,
@@ -14,6 +13,7 @@ from holdfast.doctor.check import (
     warn_in_production,
 )
 from holdfast.profiles import Tls
+from holdfast.reach import Reach
 from holdfast.system_ca import ca_file
 
 READ_WRITE = ("read-write", "primary")

@@ -151,6 +151,21 @@ class LockNotFree(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class WaitedTooLong(HoldfastError):
+    """A build or a validation has waited for other transactions until the budget was spent."""
+
+    step: str
+    waited: timedelta
+    waits_for: tuple[str, ...]
+    what = "It still waits for others after {waited}, and was ended: {step}"
+    why = "It waits for: {waits_for}. No user waited for it meanwhile."
+    remedy = (
+        "Run again when they have ended: holdfast run cleans up and does the step anew. To end one: "
+        "SELECT pg_terminate_backend(PID), or ROLLBACK PREPARED of a prepared transaction"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class DataInTheWay(HoldfastError):
     """Rows that a constraint or a unique index does not allow."""
 

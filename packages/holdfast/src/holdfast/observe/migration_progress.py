@@ -10,9 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from holdfast.plan.steps import BuildIndexStep, Step, from_json
+from holdfast.traces import KEY
 
-# Of the advisory lock that a migrator holds.
-KEY = int.from_bytes(b"holdfast")
 HOLDER = text(
     """
     SELECT format('pid %s (%s, %s) since %s', a.pid, a.usename, a.application_name,

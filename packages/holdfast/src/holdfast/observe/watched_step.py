@@ -11,7 +11,11 @@ PROGRESS = text(
            CASE WHEN p.blocks_total > 0 THEN p.blocks_done::float / p.blocks_total END AS done,
            ARRAY(SELECT format('pid %s (%s, %s) %s since %s', b.pid, b.usename, b.application_name,
                                b.state, to_char(b.xact_start, 'HH24:MI:SS'))
-                 FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) AS waits_for
+                 FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(a.pid))
+                 UNION ALL  -- which have no process: one of these
+                 SELECT format('prepared transaction %s since %s', gid, to_char(prepared, 'HH24:MI:SS'))
+                 FROM pg_prepared_xacts
+                 WHERE database = current_database() AND 0 = ANY (pg_blocking_pids(a.pid))) AS waits_for
     FROM pg_stat_activity a LEFT JOIN pg_stat_progress_create_index p USING (pid)
     WHERE a.pid = :pid
     """

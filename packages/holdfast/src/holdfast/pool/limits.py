@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from holdfast.durations import Duration
+from holdfast.duration_setting import Duration
 
 
 class PoolLimits(BaseModel):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -228,7 +229,7 @@ class Executor:
 
         with (
             self.session.transactional(),
-            watching(self.session, step=step.describe(), report=self.report),
+            self._watching(step.describe()),
         ):
             try:
                 return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
@@ -326,11 +327,15 @@ class Executor:
 
     def _unhurried(self, sql: str, *, watched: str) -> None:
         with (
-            watching(self.session, step=watched, report=self.report),
+            self._watching(watched),
             self.session.autocommit(),
             self.session.session_settings(UNHURRIED),
         ):
             self.session.execute_sql(sql)
+
+    def _watching(self, step: str) -> AbstractContextManager[None]:
+        patience = self.patience.budget
+        return watching(self.session, step=step, patience=patience, report=self.report)
 
     def _started(self, statement: Queued) -> Queued:
         statement = self.memory.start(statement)

@@ -4,8 +4,9 @@ import getpass
 import hashlib
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,25 +37,26 @@ class Entry:
     finished_at: datetime | None
 
 
-def begin(
-    session: MigrationSession,
-    *,
-    revision: str,
-    description: str,
-    direction: Direction,
-    checksum: str,
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A revision whose turn it is."""
+
+    revision: str
+    description: str
+    direction: Direction
+    checksum: str
+
+
+def begin(session: MigrationSession, begun: Begun) -> int:
     """Record that a revision starts; gives the row's id. The caller commits."""
-    row = insert(history).values(
-        revision=revision,
-        description=description,
-        direction=direction,
-        checksum=checksum,
-        outcome="running",
-        client=f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}",
-        holdfast_version=version("holdfast"),
-    )
+    row = insert(history).values(outcome="running", **_values(begun))
     return int(session.execute(row.returning(history.c.id)).scalar_one())
+
+
+def add_done(session: MigrationSession, begun: Begun) -> None:
+    """Record a revision at its end, in its one transaction; that is also when it began."""
+    done = {"outcome": "done", "finished_at": func.clock_timestamp()}
+    session.execute(insert(history).values(**done, **_values(begun)))
 
 
 def finish(session: MigrationSession, entry: int) -> None:
@@ -98,6 +100,16 @@ def latest(session: MigrationSession) -> dict[str, Entry]:
 def checksum_of(file: Path) -> str:
     """SHA-256 of a revision's file, as hexadecimal digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _values(begun: Begun) -> dict[str, str]:
+    client = f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+    return asdict(begun) | {"client": client, "holdfast_version": _version()}
+
+
+@cache
+def _version() -> str:
+    return version("holdfast")
 
 
 def _end(session: MigrationSession, entry: int, *, outcome: str, error: str | None) -> None:

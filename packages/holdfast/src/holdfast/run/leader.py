@@ -8,19 +8,22 @@ harmless. The manual: Advisory Locks.
 import logging
 from contextlib import ExitStack
 from datetime import timedelta
+from time import monotonic
 
 import tenacity
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
-from holdfast.observe.migration_progress import KEY, current_holder
+from holdfast.observe.migration_progress import current_holder
 from holdfast.progress import Report, WaitingForLeader
 from holdfast.run.session import second_session
+from holdfast.traces import KEY
 
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=10)
+VERIFIED_FOR = timedelta(seconds=1)
 
 
 class Leadership:
@@ -30,6 +33,7 @@ class Leadership:
         self._session = ExitStack()
         self._connection = self._session.enter_context(second_session(migration))
         self._released = False
+        self._verified = monotonic()
 
     def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
         """Wait, polling, until no other process migrates this database; raise after `patience`."""
@@ -47,11 +51,14 @@ class Leadership:
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
 
     def verify(self) -> None:
-        """Raise if the connection, and with it the lock, is gone."""
+        """Raise if the connection, and with it the lock, is gone. Asks at most once a second."""
+        if monotonic() - self._verified < VERIFIED_FOR.total_seconds():
+            return
         try:
             self._connection.execute(text("SELECT 1"))
         except DBAPIError as error:
             raise LeadershipLost from error
+        self._verified = monotonic()
 
     def holder(self) -> str:
         """Who holds the lock now, in words."""

@@ -23,9 +23,7 @@ from sqlalchemy.exc import ProgrammingError
 from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
 from holdfast.observe.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
 from holdfast.run.session import MigrationSession
-
-SCHEMA = "holdfast"
-LAYOUT = "holdfast layout 1"
+from holdfast.traces import LAYOUT, SCHEMA
 
 metadata = MetaData(schema=SCHEMA)
 

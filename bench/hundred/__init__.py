@@ -1,0 +1,1 @@
+"""What `bench noop` and `bench history` share: 100 small migrations as each tool has them, and cold processes."""

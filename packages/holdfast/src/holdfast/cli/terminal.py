@@ -1,0 +1,30 @@
+"""A terminal: lines, and below them one that lives."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+
+class Terminal:
+    """stderr, where a person looks on."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.live: Status | None = None
+
+    def print(self, words: str) -> None:
+        """A line that stays."""
+        self.console.print(escape(words))
+
+    def now(self, words: str) -> None:
+        """The line that lives: what goes on at this moment."""
+        if self.live is None:
+            self.live = self.console.status("")
+            self.live.start()
+        self.live.update(escape(words))
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None

@@ -1,0 +1,79 @@
+"""Applies a revision to a database that nobody uses yet: as it is written, as fast as it goes.
+
+One transaction with its version row, and its entry in the history at the end of it. Only when the author commits
+something on the way is the entry written before that, so that a kill leaves a trace.
+"""
+
+import logging
+from collections.abc import Callable
+
+from alembic.ddl.impl import DefaultImpl
+
+from holdfast.alembic_door import Arrival, open_door
+from holdfast.run import history
+from holdfast.run.session import MigrationSession
+
+log = logging.getLogger(__name__)
+
+
+class FreshKeeper:
+    """Leaves every statement to the driver, and sees the author commit."""
+
+    def __init__(self, session: MigrationSession, facts: history.Begun) -> None:
+        self.session = session
+        self.facts = facts
+        self.entry: int | None = None
+
+    def arrives(self, arrival: Arrival) -> bool:
+        """Leave it to the driver."""
+        log.debug("statement: %s", arrival.sql)
+        return False
+
+    def commits(self) -> None:
+        """Before the author's own commit: what is kept must be in the history."""
+        if self.entry is None:
+            self.entry = history.begin(self.session, self.facts)
+
+    def rolls_back(self) -> None:
+        """Nothing to do."""
+
+    def sets_savepoint(self) -> None:
+        """Nothing to do."""
+
+    def ends_savepoint(self, *, rolled_back: bool) -> None:
+        """Nothing to do."""
+
+    def fails(self, error: BaseException) -> None:
+        """Nothing to do."""
+
+
+def apply_to_fresh(
+    session: MigrationSession,
+    impl: DefaultImpl,
+    function: Callable[[], None],
+    facts: history.Begun,
+) -> None:
+    """Do what the revision does, all but the version row; the caller commits."""
+    keeper = FreshKeeper(session, facts)
+    session.restore_local_settings()
+    try:
+        with open_door(session, keeper, impl):
+            function()
+        if keeper.entry is None:
+            history.add_done(session, facts)
+        else:
+            history.finish(session, keeper.entry)
+    except BaseException as error:
+        _record_failure(keeper, error)
+        raise
+
+
+def _record_failure(keeper: FreshKeeper, error: BaseException) -> None:
+    try:
+        keeper.session.rollback()
+        if keeper.entry is None:
+            keeper.entry = history.begin(keeper.session, keeper.facts)
+        history.fail(keeper.session, keeper.entry, error)
+        keeper.session.commit()
+    except Exception:  # the error on its way is the one to see, not this one
+        log.warning("the failure could not be recorded in holdfast.history", exc_info=True)

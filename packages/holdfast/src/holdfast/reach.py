@@ -1,0 +1,33 @@
+"""How far away a server is, by the hosts that are named: a socket, this machine, the network."""
+
+from collections.abc import Sequence
+from enum import Enum
+from ipaddress import ip_address
+
+
+class Reach(Enum):
+    """How far away the server is: the farthest of the hosts counts."""
+
+    SOCKET = "socket"
+    LOOPBACK = "loopback"
+    NETWORK = "network"
+
+
+def reach_of(hosts: Sequence[str]) -> Reach:
+    """No host at all counts as NETWORK: libpq may take one from PGHOST or a service file."""
+    if not hosts or not all(map(_is_local, hosts)):
+        return Reach.NETWORK
+    return Reach.SOCKET if all(map(_is_socket, hosts)) else Reach.LOOPBACK
+
+
+def _is_socket(host: str) -> bool:
+    return host.startswith(("/", "@"))
+
+
+def _is_local(host: str) -> bool:
+    if _is_socket(host) or host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
