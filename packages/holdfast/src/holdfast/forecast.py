@@ -9,12 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from holdfast import migrate
 from holdfast.errors import HoldfastError
+from holdfast.errors.plan import LongStatement
 from holdfast.looking import Sight, look_at
 from holdfast.observe.blockers import Blocker, blockers_of
+from holdfast.observe.database import count_user_relations
 from holdfast.plan.locks import Lock, strongest
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.steps import (
@@ -38,7 +42,8 @@ BUILD = 40_000_000
 BACKFILLED_ROWS = 50_000
 
 SIZES = text("""
-SELECT n.nspname AS schema, c.relname AS name, greatest(c.reltuples, 0)::int8 AS rows,
+SELECT n.nspname AS schema, c.relname AS name,
+  CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 ELSE pg_stat_get_live_tuples(c.oid) END AS rows,
   pg_relation_size(c.oid) AS bytes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
@@ -96,6 +101,7 @@ class Forecast:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
     heads: tuple[str, ...]
+    is_new: bool
     major: int
     sizes: dict[QualifiedName, Size]
 
@@ -113,7 +119,7 @@ def forecast(config: Config, revision: str = "heads") -> Forecast:
     in_the_way = look_at(config, lambda sight: blockers_of(sight.connection, locks))
     return Forecast(
         at=target.heads,
-        is_new=not target.heads,
+        is_new=target.is_new,
         revisions=tuple(
             replace(each, steps=tuple(_blocked(step, in_the_way) for step in each.steps))
             for each in revisions
@@ -124,6 +130,8 @@ def forecast(config: Config, revision: str = "heads") -> Forecast:
 def _target(sight: Sight) -> _Target:
     return _Target(
         heads=sight.heads,
+        is_new=not sight.heads
+        and not count_user_relations(sight.connection, version_table=sight.context.version_table),
         major=sight.connection.execute(MAJOR).scalar_one(),
         sizes=_sizes(sight.connection),
     )
@@ -137,7 +145,7 @@ def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
 
 
 def _tried(config: Config, url: str, revision: str, target: _Target) -> tuple[PlannedRevision, ...]:
-    if not target.heads:
+    if target.is_new:
         trial = _Trial(sizes=target.sizes)
         _run(config, revision, trial)
         return tuple(trial.revisions())
@@ -153,7 +161,13 @@ def _run(config: Config, revision: str, trial: "_Trial") -> None:
     except HoldfastError as refusal:
         if not trial.started:  # nothing was tried: not a matter of a revision
             raise
+        if isinstance(refusal, LongStatement):  # where it was tried there are no rows
+            of = {str(name): size.rows for name, size in trial.sizes.items()}
+            refusal.rows = of.get(refusal.relation, 0)
         trial.refusal = str(refusal)
+    except (DBAPIError, CommandError) as error:
+        said = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error)
+        trial.refusal = f"It fails on the scratch database: {said}"
 
 
 @dataclass(kw_only=True)

@@ -18,12 +18,14 @@ from alembic.operations.ops import MigrateOperation, MigrationScript
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.scratch import NoModels, UnknownRename
+from holdfast.errors.scratch import ModelsNotCreated, NoModels, UnknownRename
 from holdfast.models import create_models, tables_of, types_of
 from holdfast.observe.schema import SchemaForm, schema_of
 from holdfast.phantoms import without_phantoms
 from holdfast.plan.names import QualifiedName
+from holdfast.plan.statement import shortened
 from holdfast.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.revision_source import Change
 from holdfast.run.session import MigrationSession
@@ -131,8 +133,12 @@ def _created(url: str, metadata: tuple[sa.MetaData, ...], default_schema: str) -
     engine = sa.create_engine(
         sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
     )
-    with engine.begin() as connection:
-        create_models(connection, metadata)
+    try:
+        with engine.begin() as connection:
+            create_models(connection, metadata)
+    except DBAPIError as error:
+        said, statement = str(error.orig).strip(), shortened(error.statement or "")
+        raise ModelsNotCreated(said=said, statement=statement) from error
     with engine.connect() as connection:
         return schema_of(connection, tables_of(metadata, default_schema))
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import click
-from alembic.config import Config
 
 from holdfast.cli.project import ProjectOptions, told_apart
 from holdfast.forecast import Forecast, PlannedRevision, PlannedStep, forecast
@@ -28,12 +27,12 @@ def plan(options: ProjectOptions, revision: str | None, form: str) -> None:
     Exit status: 0 it would run, 1 a statement is refused.
     """
     with told_apart():
-        show(options.config(), revision, form)
+        found = forecast(options.config(), revision or "heads")
+    show(found, form)
 
 
-def show(config: Config, revision: str | None, form: str) -> None:
+def show(found: Forecast, form: str) -> None:
     """Print the plan and exit with its status."""
-    found = forecast(config, revision or "heads")
     if form == "json":
         click.echo(json.dumps(as_json(found)))
     else:
@@ -57,7 +56,8 @@ def as_text(found: Forecast) -> Iterator[str]:
 
 def _of_revision(found: Forecast, revision: PlannedRevision) -> Iterator[str]:
     if revision.refusal is not None:
-        yield from f"refused: {revision.refusal}".splitlines()
+        yield from revision.refusal.splitlines()
+        yield "what comes after it was not tried; holdfast check --since REV shows every refusal"
     elif found.is_new:
         yield "the database is new: runs as it is written"
     elif not revision.steps:

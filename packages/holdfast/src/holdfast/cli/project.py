@@ -1,7 +1,8 @@
 """The options that every verb shares, and what goes wrong in every verb, in words."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,10 @@ class ProjectOptions:
 
 @contextmanager
 def told_apart() -> Iterator[None]:
-    """Turn the errors of Alembic and of the driver into ours."""
+    """Turn the errors of Alembic and of the driver into ours; what env.py prints is not the result."""
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except CommandError as error:
         raise AlembicRefused(message=str(error)) from error
     except DBAPIError as error:

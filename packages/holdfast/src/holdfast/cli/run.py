@@ -8,6 +8,7 @@ from holdfast.cli.plan import show
 from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
 from holdfast.cli.report import Printer
 from holdfast.errors.migration import TwoHeads
+from holdfast.forecast import forecast
 from holdfast.history_files import open_history
 
 
@@ -26,7 +27,8 @@ def run(
     """
     if dry_run:
         with told_apart():
-            show(options.config(), revision, form)
+            found = forecast(options.config(), revision or "heads")
+        show(found, form)
         return
     printer = Printer()
     with told_apart(), stopping_between_steps() as should_stop:
