@@ -146,9 +146,7 @@ def test_one_run_only(history: Project) -> None:
     columns = ", ".join(f"sa.Column('{name}', sa.Integer)" for name in "abc")
     give_models(history, f"sa.Table('t', metadata, {columns})")
     said = "It passes in one run from an empty database, and fails in a run that begins later."
-    assert found_in(history) == [
-        ("replays", f'revision r3: relation "t" already exists\n{said}')
-    ]
+    assert found_in(history) == [("replays", f'revision r3: relation "t" already exists\n{said}')]
 
 
 def test_models_that_postgresql_refuses(history: Project) -> None:
