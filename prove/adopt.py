@@ -217,18 +217,26 @@ class Adoption:
 
     def generate(self) -> str:
         ended = self.holdfast("generate", "--check", may=(0, 1))
-        lines = [line for line in (ended.out + ended.err).splitlines() if re.search(r"\bop\.|cannot", line)]
+        lines = [
+            line
+            for line in (ended.out + ended.err).splitlines()
+            if re.search(r"\bop\.|cannot", line)
+        ]
         known = DIFFERENCES[self.history.name]
         if unknown := [line for line in lines if not any(name in line for name in known)]:
             raise Differs("not looked up yet:\n" + "\n".join(unknown))
-        return f"{len(known)} differences, all real: " + "; ".join(f"{n}: {why}" for n, why in known.items())
+        return f"{len(known)} differences, all real: " + "; ".join(
+            f"{n}: {why}" for n, why in known.items()
+        )
 
     def check(self) -> str:
         since = self.revisions[self.middle - 1]
         ended = self.holdfast("check", "--since", since, "--format", "json", may=(0, 1))
         found = json.loads(ended.out)
         rules = Counter(finding["rule"] for finding in found)
-        online = [each["message"].split()[1].rstrip(":") for each in found if each["rule"] == "online"]
+        online = [
+            each["message"].split()[1].rstrip(":") for each in found if each["rule"] == "online"
+        ]
         if missing := set(self.by_plain) - set(online):
             raise Differs(f"run refused {missing}, check did not")
         for finding in found:
@@ -269,7 +277,9 @@ def prove(history: History) -> bool:
             home=Path(folder),
             postgres=postgres,
             processes=processes,
-            stock=Stock(history=history, postgres=postgres, processes=processes, revisions=revisions),
+            stock=Stock(
+                history=history, postgres=postgres, processes=processes, revisions=revisions
+            ),
         )
         return all([holds(history.name, what, step) for what, step in adoption.all()])
 
@@ -279,7 +289,9 @@ def main() -> int:
     names = [history.name for history in HISTORIES]
     parser.add_argument("names", nargs="*", choices=[*names, []])
     wanted = parser.parse_args().names or names
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # of made-up rows that a table does not take
+    logging.getLogger("psycopg").setLevel(
+        logging.ERROR
+    )  # of made-up rows that a table does not take
     held = [prove(history) for history in HISTORIES if history.name in wanted]
     print("every step holds" if all(held) else "some steps do not hold")
     return 0 if all(held) else 1

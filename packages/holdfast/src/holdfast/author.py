@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from holdfast.plan.statement import Excuse, excuse_in
@@ -15,18 +15,16 @@ def excuse_at_call(file: Path) -> Excuse | None:
         frame = frame.f_back  # type: ignore[assignment]  # ends in None
     if frame is None:
         return None
-    return excuse_in(_source_of_statement(file, frame.f_lineno))
+    return excuse_in(_source_of_statement(file.read_text(), frame.f_lineno))
 
 
-@cache
-def _tree(file: Path) -> tuple[ast.Module, tuple[str, ...]]:
-    source = file.read_text()
-    return ast.parse(source), tuple(source.splitlines())
+# One revision after the other, and the file may be edited between two runs of one process.
+_tree = lru_cache(maxsize=1)(ast.parse)
 
 
-def _source_of_statement(file: Path, line: int) -> str:
+def _source_of_statement(source: str, line: int) -> str:
     """The lines of the innermost statement that covers `line`, and of a comment just above it."""
-    tree, lines = _tree(file)
+    tree, lines = _tree(source), source.splitlines()
     spans = [
         (node.lineno, node.end_lineno or node.lineno)
         for node in ast.walk(tree)

@@ -52,6 +52,7 @@ class Difference:
 
     lines: tuple[str, ...]
     file: Path | None = None
+    renames: tuple[Rename, ...] = ()  # which nothing but a person's word makes safe
 
 
 class WrittenOp(MigrateOperation):
@@ -106,7 +107,7 @@ def _difference(
             process_revision_directives=work if name is not None else work.and_write_nothing,
         )
     file = Path(script.path) if script and not isinstance(script, list) else None
-    return Difference(lines=work.lines, file=file)
+    return Difference(lines=work.lines, file=file, renames=tuple(work.renames))
 
 
 def _models_of(config: Config) -> tuple[tuple[sa.MetaData, ...], str]:
@@ -151,6 +152,7 @@ class _Work:
     default_schema: str
     wanted: SchemaForm
     renamed: list[Change] = field(default_factory=list)
+    renames: list[Rename] = field(default_factory=list)
     lines: tuple[str, ...] = ()
 
     def rename(self, url: str, asked: tuple[str, ...], ask: Ask) -> None:
@@ -171,6 +173,7 @@ class _Work:
                     change = rename.change(default_schema=self.default_schema)
                     self._make(change, connection)
                     self.renamed.append(change)
+                    self.renames.append(rename)
             if self.renamed:
                 now = schema_of(connection, names | set(self.wanted.tables))
                 for change in follow_up(now, self.wanted, default_schema=self.default_schema):
