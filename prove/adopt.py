@@ -1,9 +1,8 @@
-"""Public projects that adopt holdfast with nothing but an install: their own files, their own settings, our command line.
+"""Public projects that adopt holdfast with nothing but an install: their files, our command line.
 
 For each: plain Alembic brings a database to the middle of the history, with rows in every table. Then `status`, `plan`,
 `run` to the head (a revision that is refused is applied by plain Alembic, and `run` goes on), `revert`, `run` again;
-`check` and `generate --check` without a database. Schema and rows end as with plain Alembic; no traceback; JSON is JSON;
-every difference between models and migrations is one of those that were looked up by hand. One line a step; exit status
+`check` and `generate --check` without a database. Schema and rows end as with plain Alembic; no traceback; every difference between models and migrations is one of those that were looked up by hand. One line a step; exit status
 1 when one does not hold.
 """
 
@@ -21,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "histories")]
+sys.path.insert(0, str(Path(__file__).parent / "histories"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from environments import HISTORIES, History, require_environment
 from histories import Differs, holds, same
@@ -186,8 +186,10 @@ class Adoption:
     def run(self) -> str:
         """To the head. What is refused is for a maintenance window, by plain Alembic."""
         while (ended := self.holdfast("run", may=(0, 1))).status:
-            found = json.loads(self.holdfast("status", "--format", "json", may=(1,)).out)
+            found = json.loads(self.holdfast("status", "--format", "json", may=(1, 5)).out)
             refused = found["pending"][0]["revision"]
+            if found["left"]:
+                raise Differs(f"{refused} was refused half-way; to do: {found['left']}")
             if "Refused, because" not in ended.err or "until YYYY-MM-DD" not in ended.err:
                 raise Differs(f"{refused}: {ended.err[-1500:]}")
             self.call("alembic", "upgrade", refused, url=self.live, may=(0,))
@@ -281,7 +283,8 @@ def prove(history: History) -> bool:
                 history=history, postgres=postgres, processes=processes, revisions=revisions
             ),
         )
-        return all([holds(history.name, what, step) for what, step in adoption.all()])
+        held = [holds(history.name, what, step) for what, step in adoption.all()]
+    return all(held)
 
 
 def main() -> int:

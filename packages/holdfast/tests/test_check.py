@@ -155,8 +155,10 @@ def test_models_that_postgresql_refuses(history: Project) -> None:
     [(rule, message)] = found_in(history)
     assert (rule, message.splitlines()[0]) == (
         "models",
-        "The models cannot be created in an empty schema: there is no unique constraint matching given "
-        'keys for referenced table "t"',
+        (
+            "The models cannot be created in an empty schema: there is no unique constraint matching given "
+            'keys for referenced table "t"'
+        ),
     )
 
 
