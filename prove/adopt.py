@@ -2,8 +2,9 @@
 
 For each: plain Alembic brings a database to the middle of the history, with rows in every table. Then `status`, `plan`,
 `run` to the head (a revision that is refused is applied by plain Alembic, and `run` goes on), `revert`, `run` again;
-`check` and `generate --check` without a database. Schema and rows end as with plain Alembic; no traceback; every difference between models and migrations is one of those that were looked up by hand. One line a step; exit status
-1 when one does not hold.
+`check` and `generate --check` without a database. Schema and rows end as with plain Alembic; no traceback; every
+difference between models and migrations is one of those that were looked up by hand. One line a step; exit
+status 1 when one does not hold.
 """
 
 import argparse

@@ -7,6 +7,7 @@ database itself, which is only read.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from alembic.config import Config
 from alembic.util import CommandError
@@ -19,6 +20,7 @@ from holdfast.errors.plan import LongStatement
 from holdfast.looking import Sight, look_at
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
+from holdfast.observe.violations import Question
 from holdfast.plan.locks import Lock, strongest
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.steps import (
@@ -30,7 +32,15 @@ from holdfast.plan.steps import (
     TransactionStep,
     ValidateStep,
 )
-from holdfast.progress import Event, RevisionDone, RevisionStarted, RowsRead, StatementPlanned
+from holdfast.progress import (
+    Event,
+    Report,
+    RevisionDone,
+    RevisionStarted,
+    RowsRead,
+    StatementPlanned,
+)
+from holdfast.rows_in_the_way import RowsInTheWay, ask, noting_questions
 from holdfast.scratch.observer import Observer, Seen, observing
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
@@ -40,6 +50,7 @@ READ = 200_000_000
 REWRITE = 40_000_000
 BUILD = 40_000_000
 BACKFILLED_ROWS = 50_000
+PATIENCE_WITH_ROWS = timedelta(seconds=5)
 
 SIZES = text("""
 SELECT n.nspname AS schema, c.relname AS name,
@@ -71,6 +82,7 @@ class PlannedStep:
     size: Size  # of all that it reads or rewrites
     takes: timedelta  # about
     blockers: tuple[Blocker, ...] = ()  # right now
+    rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +106,12 @@ class Forecast:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a run would stop before its end."""
-        return any(revision.refusal for revision in self.revisions)
+        """Whether a run would stop before its end, as far as is known."""
+        return any(
+            revision.refusal
+            or any(rows.count for step in revision.steps for rows in step.rows_in_the_way)
+            for revision in self.revisions
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +122,29 @@ class _Target:
     sizes: dict[QualifiedName, Size]
 
 
-def forecast(config: Config, revision: str = "heads") -> Forecast:
-    """The plan of `holdfast run --to revision`."""
+def forecast(
+    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+) -> Forecast:
+    """The plan of `holdfast run --to revision`.
+
+    Each look for rows in the way of a step ends after `patience_with_rows`; with zero, nobody looks.
+    """
     target = look_at(config, _target)
     with (
         scratch_server(major=18 if target.major > 16 else 16) as server,
         scratch_database(config, server=server, revision=target.heads or ("base",)) as url,
         led_to(url, config) as led,
     ):
-        revisions = _tried(led, url, revision, target)
+        trial = _tried(led, url, revision, target)
+        revisions = tuple(trial.revisions())
+    if trial.questions and patience_with_rows:
+        found = look_at(
+            config, partial(ask, questions=trial.questions, patience=patience_with_rows)
+        )
+        revisions = tuple(
+            replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
+            for each in revisions
+        )
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = look_at(config, lambda sight: blockers_of(sight.connection, locks))
     return Forecast(
@@ -144,20 +174,27 @@ def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
     }
 
 
-def _tried(config: Config, url: str, revision: str, target: _Target) -> tuple[PlannedRevision, ...]:
+def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial":
     if target.is_new:
         trial = _Trial(sizes=target.sizes)
-        _run(config, revision, trial)
-        return tuple(trial.revisions())
-    with observing(url) as observer:
+        _run(config, revision, trial, report=trial)
+        return trial
+    with observing(url) as observer, noting_questions(url) as questions:
         trial = _Trial(sizes=target.sizes, observer=observer)
-        _run(config, revision, trial)
-        return tuple(trial.revisions())
+
+        def report(told: Event) -> None:
+            trial(told)
+            questions(told)
+
+        _run(config, revision, trial, report=report)
+        trial.seen = observer.seen()
+        trial.questions = questions.asked
+    return trial
 
 
-def _run(config: Config, revision: str, trial: "_Trial") -> None:
+def _run(config: Config, revision: str, trial: "_Trial", *, report: Report) -> None:
     try:
-        migrate.upgrade(config, revision, report=trial)
+        migrate.upgrade(config, revision, report=report)
     except HoldfastError as refusal:
         if not trial.started:  # nothing was tried: not a matter of a revision
             raise
@@ -181,6 +218,8 @@ class _Trial:
     planned: list[StatementPlanned] = field(default_factory=list)
     read: list[RowsRead] = field(default_factory=list)
     done: list[RevisionDone] = field(default_factory=list)
+    seen: tuple[Seen, ...] = ()
+    questions: list[tuple[Step, Question]] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -197,7 +236,7 @@ class _Trial:
 
     def revisions(self) -> Iterator[PlannedRevision]:
         """What was tried, with what was seen."""
-        seen = list(self.observer.seen()) if self.observer else []
+        seen = list(self.seen)
         done = {event.revision for event in self.done}
         for started in self.started:
             name = started.revision
@@ -264,6 +303,10 @@ def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
         return timedelta(seconds=size.rows / BACKFILLED_ROWS)
     rate = REWRITE if is_rewrite else BUILD if isinstance(step, BuildIndexStep) else READ
     return timedelta(seconds=size.bytes / rate)
+
+
+def _with_rows(step: PlannedStep, found: list[tuple[Step, RowsInTheWay]]) -> PlannedStep:
+    return replace(step, rows_in_the_way=tuple(rows for about, rows in found if about is step.step))
 
 
 def _blocked(step: PlannedStep, in_the_way: tuple[Blocker, ...]) -> PlannedStep:

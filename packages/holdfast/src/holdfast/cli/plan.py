@@ -3,12 +3,19 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 
 import click
 
 from holdfast.cli.project import ProjectOptions, told_apart
-from holdfast.forecast import Forecast, PlannedRevision, PlannedStep, forecast
+from holdfast.forecast import (
+    PATIENCE_WITH_ROWS,
+    Forecast,
+    PlannedRevision,
+    PlannedStep,
+    forecast,
+)
 from holdfast.plan.steps import to_json
 
 FORMAT = click.option(
@@ -18,16 +25,18 @@ FORMAT = click.option(
 
 @click.command()
 @click.option("--to", "revision", help="Up to this revision. Default: the head.")
+@click.option("--without-rows", is_flag=True, help="Look for no rows that would make a step fail.")
 @FORMAT
 @click.pass_obj
-def plan(options: ProjectOptions, revision: str | None, form: str) -> None:
+def plan(options: ProjectOptions, revision: str | None, without_rows: bool, form: str) -> None:
     """Show what `run` would do: locks, what they block, what is read, for how long, who is in the way.
 
     The pending revisions are run on a scratch copy of the schema; the database itself is only read.
-    Exit status: 0 it would run, 1 a statement is refused.
+    Exit status: 0 it would run, 1 it would stop: a statement is refused, or rows are in the way of one.
     """
+    patience = timedelta() if without_rows else PATIENCE_WITH_ROWS
     with told_apart():
-        found = forecast(options.config(), revision or "heads")
+        found = forecast(options.config(), revision or "heads", patience_with_rows=patience)
     show(found, form)
 
 
@@ -75,6 +84,8 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
         yield f"reads: {name} in full"
     if step.scans or step.rewrites:
         yield f"about {in_words(step)}"
+    for rows in step.rows_in_the_way:
+        yield f"would fail right now: {rows}" if rows.count else str(rows)
     for blocker in step.blockers:
         yield f"in the way right now: {blocker}"
 
@@ -103,6 +114,10 @@ def as_markdown(found: Forecast) -> Iterator[str]:
             yield "|---|---|---|---|---|"
             for number, step in enumerate(revision.steps, start=1):
                 yield _row(number, step)
+            for number, step in enumerate(revision.steps, start=1):
+                for rows in step.rows_in_the_way:
+                    yield ""
+                    yield f"> **step {number}{' would fail right now' if rows.count else ''}**: {rows}"
 
 
 def _row(number: int, step: PlannedStep) -> str:
@@ -148,6 +163,7 @@ def _step_as_json(step: PlannedStep) -> object:
         "rows": step.size.rows,
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),
+        "rows_in_the_way": [asdict(rows) for rows in step.rows_in_the_way],
         "blockers": [str(blocker) for blocker in step.blockers],
     }
 
