@@ -213,6 +213,18 @@ class NoModels(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NotAPlan(HoldfastError):
+    """The file that a run is to be compared with cannot be read."""
+
+    file: str
+    problem: str
+    exit_status = 2
+    what = "{file} is no plan: {problem}"
+    why = "With --plan, a run says where it did something else than the plan that was kept; nothing has run."
+    remedy = "holdfast plan --format json > {file}"
+
+
+@dataclass(kw_only=True, eq=False)
 class ModelsNotCreated(HoldfastError):
     """PostgreSQL refuses the tables of the models."""
 
