@@ -72,7 +72,7 @@ def require_environment(history: History) -> Path:
             str(history.python),
             *history.requirements,
             "--editable",
-            str(HOLDFAST),
+            f"{HOLDFAST}[scratch]",
         )
         installed.write_text(wanted)
     [folder] = place.glob(f"lib/python*/site-packages/{history.migrations}")

@@ -26,6 +26,15 @@ def history(project: Project) -> Project:
     return project
 
 
+# In the memory of one run of env.py, as Alembic's own memo of enum types is.
+REMEMBER = "op.get_context().impl.memo['run'] = 'begun'"
+RECALL = """
+if 'run' not in op.get_context().impl.memo:
+    op.execute('CREATE TABLE t ()')
+"""
+DROP_B = "op.drop_column('t', 'b')"
+
+
 def found_in(project: Project, since: str | None = None) -> list[tuple[str, str]]:
     return [(each.rule, each.message) for each in check(project.config, since=since)]
 
@@ -77,8 +86,8 @@ def test_not_reversible(history: Project) -> None:
         MODELS + "".join(f"\nsa.Table('{n}', metadata, sa.Column('a', sa.Integer))" for n in "uvw"),
     )
     assert found_in(history) == [
-        ("reversible", "revision r2: NotImplementedError"),
-        ("reversible", 'revision r3: relation "v" already exists'),
+        ("reversible", "revision r2: down fails: NotImplementedError"),
+        ("reversible", 'revision r3: up again fails: relation "v" already exists'),
         (
             "reversible",
             "revision r5: up, down and up again differs from up:\n-    INCREMENT BY 1\n+    INCREMENT BY 2",
@@ -146,6 +155,32 @@ def test_edited_since_applied(history: Project) -> None:
     file.write_text(file.read_text() + "\n# edited\n")
     assert check(history.config) == ()
     assert [each.rule for each in check(history.config, with_database=True)] == ["unedited"]
+
+
+def test_one_run_only(history: Project) -> None:
+    """A revision that counts on what an earlier one left in memory is told apart from one that always fails."""
+    history.revision("pass")
+    file = history.file("r1")
+    file.write_text(file.read_text().replace("def upgrade():", "def upgrade():\n    " + REMEMBER))
+    history.revision(f"{RECALL}\nop.add_column('t', sa.Column('b', sa.Integer))", DROP_B)
+    history.revision("op.add_column('t', sa.Column('c', sa.Integer))", "op.drop_column('t', 'c')")
+    columns = ", ".join(f"sa.Column('{name}', sa.Integer)" for name in "abc")
+    give_models(history, f"sa.Table('t', metadata, {columns})")
+    said = "It passes in one run from an empty database, and fails in a run that begins later."
+    assert found_in(history) == [("replays", f'revision r3: relation "t" already exists\n{said}')]
+
+
+def test_models_that_postgresql_refuses(history: Project) -> None:
+    """A finding with its words, no traceback."""
+    give_models(history, f"{MODELS}\nsa.Table('u', metadata, sa.Column('a', sa.ForeignKey('t.a')))")
+    [(rule, message)] = found_in(history)
+    assert (rule, message.splitlines()[0]) == (
+        "models",
+        (
+            "The models cannot be created in an empty schema: there is no unique constraint matching given "
+            'keys for referenced table "t"'
+        ),
+    )
 
 
 def test_sarif(history: Project) -> None:

@@ -1,5 +1,7 @@
 """What a run would do: seen on a scratch database, joined with what the database itself is like."""
 
+from datetime import timedelta
+
 import psycopg
 import pytest
 from alembic_project import Project
@@ -133,3 +135,84 @@ def test_markdown(pending: Project) -> None:
             "schema changes) | public.t | 1,000 rows, 41 kB, under a second |"
         ),
     ]
+
+
+def in_the_way(project: Project) -> list[str]:
+    return [
+        str(rows)
+        for revision in forecast(project.config).revisions
+        for step in revision.steps
+        for rows in step.rows_in_the_way
+    ]
+
+
+@pytest.fixture
+def dirty(pending: Project) -> Project:
+    """Rows that are against all that one could want."""
+    pending.query("INSERT INTO t VALUES (-1, NULL), (-2, 7), (-3, 7) RETURNING 1")
+    return pending
+
+
+ROWS_IN_THE_WAY = {
+    "op.alter_column('t', 'a', nullable=False)": (
+        "rows against NOT NULL a (1): "
+        'SELECT "t"."id", "t"."a" FROM "public"."t" AS t WHERE NOT ("t"."a" IS NOT NULL)'
+    ),
+    "op.create_index('i', 't', ['a'], unique=True)": (
+        'duplicate keys (1): SELECT a, count(*) FROM "public"."t" WHERE (a) IS NOT NULL'
+        " GROUP BY a HAVING count(*) > 1"
+    ),
+    "op.create_check_constraint('c', 't', 'id > 0')": (
+        'rows against CHECK ((id > 0)) (3): SELECT "t"."id" FROM "public"."t" AS t WHERE NOT ((id > 0))'
+    ),
+    "op.create_foreign_key('f', 't', 't', ['a'], ['id'])": None,
+    "op.add_column('t', sa.Column('b', sa.Integer, nullable=False))": (
+        'rows that would have no value in b (more than 1,000): SELECT FROM "public"."t"'
+    ),
+}
+
+
+@pytest.mark.parametrize("up", ROWS_IN_THE_WAY)
+def test_rows_in_the_way(dirty: Project, up: str) -> None:
+    """What a run would stop at is counted before; the plan says no value of a row."""
+    dirty.revision(up)
+    expected = ROWS_IN_THE_WAY[up]
+    assert in_the_way(dirty) == ([] if expected is None else [expected])
+    assert forecast(dirty.config).is_refused == (expected is not None)
+    if expected is not None:
+        assert f"     would fail right now: {expected}" in text_of(dirty)
+        assert any("would fail right now" in line for line in as_markdown(forecast(dirty.config)))
+
+
+def test_orphans_in_the_way(dirty: Project) -> None:
+    """Of a foreign key."""
+    dirty.query("DELETE FROM t WHERE id = 7 RETURNING 1")
+    dirty.revision("op.create_foreign_key('f', 't', 't', ['a'], ['id'])")
+    [found] = in_the_way(dirty)
+    assert found.startswith("rows without their row in t (2): SELECT")
+
+
+def test_rows_that_the_revision_mends(dirty: Project) -> None:
+    """Nothing is foretold of a table to which the revisions write before, nor of what the database has not yet."""
+    dirty.revision(
+        "op.execute('UPDATE t SET a = 0 WHERE a IS NULL')\n"
+        "op.alter_column('t', 'a', nullable=False)\n"
+        "op.create_table('new', sa.Column('a', sa.Integer))\n"
+        "op.create_index('i', 'new', ['a'], unique=True)"
+    )
+    assert in_the_way(dirty) == []
+
+
+def test_nobody_looks_for_rows(dirty: Project) -> None:
+    """Where a team does not want it."""
+    dirty.revision("op.alter_column('t', 'a', nullable=False)")
+    assert not forecast(dirty.config, patience_with_rows=timedelta()).is_refused
+
+
+def test_a_look_for_rows_ends(dirty: Project) -> None:
+    """What takes too long is not known, and no reason to stop."""
+    dirty.revision("op.create_check_constraint('c', 't', 'pg_sleep(1) IS NOT NULL')")
+    found = forecast(dirty.config, patience_with_rows=timedelta(milliseconds=50))
+    [rows] = [r for s in found.revisions[0].steps for r in s.rows_in_the_way]
+    assert (rows.count, found.is_refused) == (None, False)
+    assert str(rows).startswith("it is not known whether there are rows against CHECK")

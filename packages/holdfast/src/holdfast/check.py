@@ -6,9 +6,8 @@ an excuse that still holds. With a database at hand: no applied file was edited.
 
 import difflib
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -21,7 +20,7 @@ from holdfast import migrate
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import EditedRevision
 from holdfast.errors.plan import RefusedStatement
-from holdfast.errors.scratch import NoModels
+from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, NoModels
 from holdfast.generate import difference
 from holdfast.history_files import open_history
 from holdfast.progress import Event, RevisionStarted
@@ -39,6 +38,7 @@ RULES = {
     "online": "Every statement has an online form, or an excuse whose day has not passed.",
     "unedited": "The files of applied revisions are those that ran.",
 }
+BEGINS = "It passes in one run from an empty database, and fails in a run that begins later."
 SHOWN = 20  # lines of a difference
 
 
@@ -50,6 +50,7 @@ class Finding:
     message: str
     file: Path
     line: int = 1
+    revision: str | None = None
 
 
 def check(
@@ -62,10 +63,17 @@ def check(
     if len(heads) > 1:
         words = f"the history has {len(heads)} heads: {', '.join(heads)}; alembic merge heads joins them"
         return (Finding(rule="one-head", message=words, file=_file(script, heads[-1])),)
+    found: list[Finding] = []
     with scratch_server() as server:
-        found = [*_online(config, script, server, since)]
-        if not found or all(finding.rule == "online" for finding in found):
-            found += [*_reversible(config, script, server, since), *_models(config, server, env)]
+        try:
+            found.extend(_online(config, script, server, since))
+            failed = {finding.revision for finding in found if finding.rule == "replays"}
+            found += _reversible(config, script, server, since, failed)
+            found += _models(config, server, env)
+        except HistoryNotReplayed as error:  # and then nothing can be said about what is behind it
+            is_first = error.revision == _first(script)
+            words = f"{error.said}\n{error.remedy}" if is_first else error.said
+            found.append(_finding(script, error.revision, "replays", words))
     if with_database:
         found += _edited(config, script)
     return tuple(found)
@@ -86,64 +94,67 @@ class _Listener:
 def _online(
     config: Config, script: ScriptDirectory, server: Postgres, since: str | None
 ) -> Iterator[Finding]:
-    start = since or _first(script)
-    if start is None:
-        return
-    with (
-        scratch_database(config, server=server, revision=("base",)) as url,
-        led_to(url, config) as led,
-    ):
-        failed = _plainly(partial(migrate.upgrade, led, start), script, start, "replays")
-        if failed is not None:
-            yield failed
-            return
-        while True:
-            listener = _Listener()
-            try:
+    """Raises HistoryNotReplayed."""
+    start, said = since or _first(script), ""
+    while start is not None:
+        with scratch_database(config, server=server, revision=(start,)) as url:
+            if said:
+                yield _finding(script, start, "replays", f"{said}\n{BEGINS}")
+            start, said = yield from _through(config, script, url)
+
+
+def _through(
+    config: Config, script: ScriptDirectory, url: str
+) -> Generator[Finding, None, tuple[str | None, str]]:
+    """To the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
+    while True:
+        listener = _Listener()
+        try:
+            # Each time anew: after an error, an async engine of the project's is of a loop that is gone.
+            with led_to(url, config) as led:
                 migrate.upgrade(led, "heads", report=listener)
-            except RefusedStatement as refusal:
-                revision = listener.started[-1].revision
-                yield _finding(script, revision, "online", str(refusal))
-                if refusal.is_half_way:  # this database has a part of it: another one for the rest
-                    yield from _online(config, script, server, revision)
-                    return
-                upgrade = partial(command.upgrade, led, revision)
-                failed = _plainly(upgrade, script, revision, "replays")
-                if failed is not None:
-                    yield failed
-                    return
-            except (HoldfastError, CommandError, DBAPIError) as error:
-                revision = listener.started[-1].revision if listener.started else start
-                yield _finding(script, revision, "replays", _words(error))
-                return
-            else:
-                return
-
-
-def _plainly(
-    run: Callable[[], None], script: ScriptDirectory, revision: str, rule: str
-) -> Finding | None:
-    try:
-        run()
-    except (HoldfastError, CommandError, DBAPIError) as error:
-        return _finding(script, revision, rule, _words(error))
-    return None
+        except RefusedStatement as refusal:
+            revision = listener.started[-1].revision
+            yield _finding(script, revision, "online", str(refusal))
+            if refusal.is_half_way:  # this database has a part of it: another one for the rest
+                return revision, ""
+            try:
+                with led_to(url, config) as led:
+                    command.upgrade(led, revision)
+            except (CommandError, DBAPIError):  # what came before in it is committed
+                return revision, ""
+        except (HoldfastError, CommandError, DBAPIError) as error:
+            if not listener.started:
+                raise
+            revision = listener.started[-1].revision
+            return revision, _words(error)
+        else:
+            return None, ""
 
 
 # Up, down, up: by plain Alembic, which takes a statement as it is written.
 
 
 def _reversible(
-    config: Config, script: ScriptDirectory, server: Postgres, since: str | None
+    config: Config,
+    script: ScriptDirectory,
+    server: Postgres,
+    since: str | None,
+    failed: set[str | None],
 ) -> Iterator[Finding]:
     left = _after(script, since)
     while left:  # after a failure the database is anybody's guess: a new one for the rest
+        if left[0] in failed:
+            left.pop(0)
+            continue
         below = _below(script, left[0])
         with (
             scratch_database(config, server=server, revision=below) as url,
             led_to(url, config) as led,
         ):
-            left = yield from _there_and_back(led, script, url, left)
+            until = next((n for n, each in enumerate(left) if each in failed), len(left))
+            behind = yield from _there_and_back(led, script, url, left[:until])
+            left = behind + left[until:]
 
 
 def _there_and_back(
@@ -151,13 +162,17 @@ def _there_and_back(
 ) -> Generator[Finding, None, list[str]]:
     for place, revision in enumerate(revisions, start=1):
         below = _below(script, revision)
+        fails = "up"
         try:
             command.upgrade(config, revision)
             first = schema_dump(url)
+            fails = "down"
             command.downgrade(config, below[0] if len(below) == 1 else "-1")
+            fails = "up again"
             command.upgrade(config, revision)
         except Exception as error:  # noqa: BLE001  # whatever the author raises in a downgrade
-            yield _finding(script, revision, "reversible", _words(error), line_of="downgrade")
+            words = f"{fails} fails: {_words(error)}"
+            yield _finding(script, revision, "reversible", words, line_of="downgrade")
             return revisions[place:]
         second = schema_dump(url)
         if first != second:
@@ -176,6 +191,9 @@ def _models(config: Config, server: Postgres, env: Path) -> Iterator[Finding]:
     try:
         lines = difference(config, server=server).lines
     except NoModels:
+        return
+    except ModelsNotCreated as error:
+        yield Finding(rule="models", message=str(error), file=env)
         return
     if lines:
         words = ["the models have what no migration has; `holdfast generate NAME` writes:", *lines]
@@ -230,7 +248,8 @@ def _finding(
     lines = file.read_text().splitlines()
     pattern = re.compile(rf"\s*def {line_of}\b")
     line = next((n for n, text in enumerate(lines, start=1) if pattern.match(text)), 1)
-    return Finding(rule=rule, message=f"revision {revision}: {message}", file=file, line=line)
+    words = f"revision {revision}: {message}"
+    return Finding(rule=rule, message=words, file=file, line=line, revision=revision)
 
 
 def _words(error: Exception) -> str:

@@ -7,14 +7,20 @@ database itself, which is only read.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from holdfast import migrate
 from holdfast.errors import HoldfastError
+from holdfast.errors.plan import LongStatement
 from holdfast.looking import Sight, look_at
 from holdfast.observe.blockers import Blocker, blockers_of
+from holdfast.observe.database import count_user_relations
+from holdfast.observe.violations import Question
 from holdfast.plan.locks import Lock, strongest
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.steps import (
@@ -26,7 +32,15 @@ from holdfast.plan.steps import (
     TransactionStep,
     ValidateStep,
 )
-from holdfast.progress import Event, RevisionDone, RevisionStarted, RowsRead, StatementPlanned
+from holdfast.progress import (
+    Event,
+    Report,
+    RevisionDone,
+    RevisionStarted,
+    RowsRead,
+    StatementPlanned,
+)
+from holdfast.rows_in_the_way import RowsInTheWay, ask, noting_questions
 from holdfast.scratch.observer import Observer, Seen, observing
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
@@ -36,9 +50,11 @@ READ = 200_000_000
 REWRITE = 40_000_000
 BUILD = 40_000_000
 BACKFILLED_ROWS = 50_000
+PATIENCE_WITH_ROWS = timedelta(seconds=5)
 
 SIZES = text("""
-SELECT n.nspname AS schema, c.relname AS name, greatest(c.reltuples, 0)::int8 AS rows,
+SELECT n.nspname AS schema, c.relname AS name,
+  CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 ELSE pg_stat_get_live_tuples(c.oid) END AS rows,
   pg_relation_size(c.oid) AS bytes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
@@ -66,6 +82,7 @@ class PlannedStep:
     size: Size  # of all that it reads or rewrites
     takes: timedelta  # about
     blockers: tuple[Blocker, ...] = ()  # right now
+    rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,31 +106,50 @@ class Forecast:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a run would stop before its end."""
-        return any(revision.refusal for revision in self.revisions)
+        """Whether a run would stop before its end, as far as is known."""
+        return any(
+            revision.refusal
+            or any(rows.count for step in revision.steps for rows in step.rows_in_the_way)
+            for revision in self.revisions
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
     heads: tuple[str, ...]
+    is_new: bool
     major: int
     sizes: dict[QualifiedName, Size]
 
 
-def forecast(config: Config, revision: str = "heads") -> Forecast:
-    """The plan of `holdfast run --to revision`."""
+def forecast(
+    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+) -> Forecast:
+    """The plan of `holdfast run --to revision`.
+
+    Each look for rows in the way of a step ends after `patience_with_rows`; with zero, nobody looks.
+    """
     target = look_at(config, _target)
     with (
         scratch_server(major=18 if target.major > 16 else 16) as server,
         scratch_database(config, server=server, revision=target.heads or ("base",)) as url,
         led_to(url, config) as led,
     ):
-        revisions = _tried(led, url, revision, target)
+        trial = _tried(led, url, revision, target)
+        revisions = tuple(trial.revisions())
+    if trial.questions and patience_with_rows:
+        found = look_at(
+            config, partial(ask, questions=trial.questions, patience=patience_with_rows)
+        )
+        revisions = tuple(
+            replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
+            for each in revisions
+        )
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = look_at(config, lambda sight: blockers_of(sight.connection, locks))
     return Forecast(
         at=target.heads,
-        is_new=not target.heads,
+        is_new=target.is_new,
         revisions=tuple(
             replace(each, steps=tuple(_blocked(step, in_the_way) for step in each.steps))
             for each in revisions
@@ -124,6 +160,8 @@ def forecast(config: Config, revision: str = "heads") -> Forecast:
 def _target(sight: Sight) -> _Target:
     return _Target(
         heads=sight.heads,
+        is_new=not sight.heads
+        and not count_user_relations(sight.connection, version_table=sight.context.version_table),
         major=sight.connection.execute(MAJOR).scalar_one(),
         sizes=_sizes(sight.connection),
     )
@@ -136,24 +174,37 @@ def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
     }
 
 
-def _tried(config: Config, url: str, revision: str, target: _Target) -> tuple[PlannedRevision, ...]:
-    if not target.heads:
+def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial":
+    if target.is_new:
         trial = _Trial(sizes=target.sizes)
-        _run(config, revision, trial)
-        return tuple(trial.revisions())
-    with observing(url) as observer:
+        _run(config, revision, trial, report=trial)
+        return trial
+    with observing(url) as observer, noting_questions(url) as questions:
         trial = _Trial(sizes=target.sizes, observer=observer)
-        _run(config, revision, trial)
-        return tuple(trial.revisions())
+
+        def report(told: Event) -> None:
+            trial(told)
+            questions(told)
+
+        _run(config, revision, trial, report=report)
+        trial.seen = observer.seen()
+        trial.questions = questions.asked
+    return trial
 
 
-def _run(config: Config, revision: str, trial: "_Trial") -> None:
+def _run(config: Config, revision: str, trial: "_Trial", *, report: Report) -> None:
     try:
-        migrate.upgrade(config, revision, report=trial)
+        migrate.upgrade(config, revision, report=report)
     except HoldfastError as refusal:
         if not trial.started:  # nothing was tried: not a matter of a revision
             raise
+        if isinstance(refusal, LongStatement):  # where it was tried there are no rows
+            of = {str(name): size.rows for name, size in trial.sizes.items()}
+            refusal.rows = of.get(refusal.relation, 0)
         trial.refusal = str(refusal)
+    except (DBAPIError, CommandError) as error:
+        said = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error)
+        trial.refusal = f"It fails on the scratch database: {said}"
 
 
 @dataclass(kw_only=True)
@@ -167,6 +218,8 @@ class _Trial:
     planned: list[StatementPlanned] = field(default_factory=list)
     read: list[RowsRead] = field(default_factory=list)
     done: list[RevisionDone] = field(default_factory=list)
+    seen: tuple[Seen, ...] = ()
+    questions: list[tuple[Step, Question]] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -183,7 +236,7 @@ class _Trial:
 
     def revisions(self) -> Iterator[PlannedRevision]:
         """What was tried, with what was seen."""
-        seen = list(self.observer.seen()) if self.observer else []
+        seen = list(self.seen)
         done = {event.revision for event in self.done}
         for started in self.started:
             name = started.revision
@@ -250,6 +303,10 @@ def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
         return timedelta(seconds=size.rows / BACKFILLED_ROWS)
     rate = REWRITE if is_rewrite else BUILD if isinstance(step, BuildIndexStep) else READ
     return timedelta(seconds=size.bytes / rate)
+
+
+def _with_rows(step: PlannedStep, found: list[tuple[Step, RowsInTheWay]]) -> PlannedStep:
+    return replace(step, rows_in_the_way=tuple(rows for about, rows in found if about is step.step))
 
 
 def _blocked(step: PlannedStep, in_the_way: tuple[Blocker, ...]) -> PlannedStep:

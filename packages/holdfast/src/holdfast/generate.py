@@ -18,12 +18,14 @@ from alembic.operations.ops import MigrateOperation, MigrationScript
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.scratch import NoModels, UnknownRename
+from holdfast.errors.scratch import ModelsNotCreated, NoModels, UnknownRename
 from holdfast.models import create_models, tables_of, types_of
 from holdfast.observe.schema import SchemaForm, schema_of
 from holdfast.phantoms import without_phantoms
 from holdfast.plan.names import QualifiedName
+from holdfast.plan.statement import shortened
 from holdfast.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.revision_source import Change
 from holdfast.run.session import MigrationSession
@@ -50,6 +52,7 @@ class Difference:
 
     lines: tuple[str, ...]
     file: Path | None = None
+    renames: tuple[Rename, ...] = ()  # which nothing but a person's word makes safe
 
 
 class WrittenOp(MigrateOperation):
@@ -104,7 +107,7 @@ def _difference(
             process_revision_directives=work if name is not None else work.and_write_nothing,
         )
     file = Path(script.path) if script and not isinstance(script, list) else None
-    return Difference(lines=work.lines, file=file)
+    return Difference(lines=work.lines, file=file, renames=tuple(work.renames))
 
 
 def _models_of(config: Config) -> tuple[tuple[sa.MetaData, ...], str]:
@@ -131,8 +134,12 @@ def _created(url: str, metadata: tuple[sa.MetaData, ...], default_schema: str) -
     engine = sa.create_engine(
         sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
     )
-    with engine.begin() as connection:
-        create_models(connection, metadata)
+    try:
+        with engine.begin() as connection:
+            create_models(connection, metadata)
+    except DBAPIError as error:
+        said, statement = str(error.orig).strip(), shortened(error.statement or "")
+        raise ModelsNotCreated(said=said, statement=statement) from error
     with engine.connect() as connection:
         return schema_of(connection, tables_of(metadata, default_schema))
 
@@ -145,6 +152,7 @@ class _Work:
     default_schema: str
     wanted: SchemaForm
     renamed: list[Change] = field(default_factory=list)
+    renames: list[Rename] = field(default_factory=list)
     lines: tuple[str, ...] = ()
 
     def rename(self, url: str, asked: tuple[str, ...], ask: Ask) -> None:
@@ -165,6 +173,7 @@ class _Work:
                     change = rename.change(default_schema=self.default_schema)
                     self._make(change, connection)
                     self.renamed.append(change)
+                    self.renames.append(rename)
             if self.renamed:
                 now = schema_of(connection, names | set(self.wanted.tables))
                 for change in follow_up(now, self.wanted, default_schema=self.default_schema):

@@ -4,6 +4,7 @@ The project's env.py runs unchanged. Whatever transaction it opens, every revisi
 migrates at a time; "nothing pending" is found before any lock is taken.
 """
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -276,6 +277,7 @@ class _Run:
             self.leadership.verify()
 
     def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)  # its name is in Alembic's log
         def upgrade_or_downgrade(**arguments: Any) -> None:
             try:
                 run(function, **arguments)

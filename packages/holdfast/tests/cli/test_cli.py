@@ -1,5 +1,6 @@
 """The command line: verbs, exit status, errors without a traceback."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -143,3 +144,33 @@ def test_generate_hints_at_a_rename(project: Project) -> None:
     )
     written = holdfast(project, "generate", "change")
     assert written.stderr == "note: a is dropped and b added; if it was renamed: --rename t.a:b\n"
+
+
+def test_says_where_it_differed_from_its_plan(project: Project) -> None:
+    """With the plan that was kept: a revision that reads data has done something else with the data."""
+    project.revision("op.create_table('t', sa.Column('a', sa.Integer))")
+    holdfast(project, "run")
+    project.query("INSERT INTO t VALUES (1)")
+    project.revision("op.create_index('i', 't', ['a'])")
+    project.revision(
+        "if op.get_bind().scalar(sa.text('SELECT count(*) FROM t')):\n"
+        "    op.add_column('t', sa.Column('b', sa.Integer))"
+    )
+    plan = holdfast(project, "plan", "--format", "json").stdout
+    (project.folder / "plan.json").write_text(plan)
+    ran = holdfast(project, "run", "--plan", "plan.json")
+    assert (ran.returncode, ran.stdout.splitlines()[:-1]) == (
+        0,
+        ["r3 differs from its plan: not planned: ALTER TABLE t ADD COLUMN b INTEGER"],
+    )
+    project.revision("op.drop_column('t', 'b')")
+    ran = holdfast(project, "run", "--plan", "plan.json", "--format", "json")
+    assert json.loads(ran.stdout)["departures"] == [
+        {"revision": "r4", "planned": None, "done": ["ALTER TABLE t DROP COLUMN b"]}
+    ]
+    (project.folder / "plan.json").write_text("[]")
+    refused = holdfast(project, "run", "--plan", "plan.json")
+    assert (refused.returncode, refused.stderr.splitlines()[0]) == (
+        2,
+        "error: plan.json is no plan: TypeError: list indices must be integers or slices, not str",
+    )

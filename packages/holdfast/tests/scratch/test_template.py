@@ -1,14 +1,18 @@
 """The history is replayed on the scratch server, wherever env.py takes its URL from, and nowhere else."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from sqlalchemy import NullPool, create_engine
 
-from holdfast.errors.scratch import NotTheScratchDatabase
+from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart, NotTheScratchDatabase
+from holdfast.looking import Sight, look_at
+from holdfast.observe.database import database_name
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.template import scratch_database, scratch_server
 
@@ -33,6 +37,20 @@ with engine.connect() as connection:
     context.configure(connection=connection)
     context.run_migrations()
 """
+# The engine is a global of the project and outlives each run of env.py; its pool keeps connections.
+GLOBAL_ENGINE = """
+import sys
+from alembic import context
+from sqlalchemy import create_engine
+
+project = sys.modules.setdefault("project_of_test", type(sys)("project_of_test"))
+if not hasattr(project, "engine"):
+    project.engine = create_engine({url!r})
+with project.engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
 FROM_PROGRAM = """
 from alembic import context
 
@@ -40,6 +58,9 @@ context.configure(connection=context.config.attributes["connection"])
 with context.begin_transaction():
     context.run_migrations()
 """
+
+
+OLD = "op.execute('ALTER TABLE old ALTER a TYPE bigint')"
 
 
 @pytest.fixture
@@ -117,6 +138,52 @@ def test_wherever_the_url_comes_from(
     assert dict(os.environ) == before
 
 
+def test_pool_of_a_global_engine(history: Project, server: Postgres) -> None:
+    """A connection in a pool is used on its own side only: before, while and after env.py is led."""
+    (history.folder / "env.py").write_text(GLOBAL_ENGINE.replace("{url!r}", repr(history.url)))
+    try:
+        look_at(history.config, lambda sight: sight.heads)
+        with scratch_database(history.config, server=server) as url:
+            assert tables(url) == {"a", "b"}
+            assert look_at(history.config, database_of) != database_of_url(url)
+        assert look_at(history.config, database_of) == database_of_url(history.database)
+    finally:
+        sys.modules.pop("project_of_test").engine.dispose()
+    assert tables(history.database) == set()
+
+
+def database_of(sight: Sight) -> str:
+    return database_name(sight.connection)
+
+
+def database_of_url(url: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+
+
+def test_begins_with_what_was_there(
+    history: Project, server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables older than the first revision come from a file; without it, the text names the way."""
+    monkeypatch.chdir(tmp_path)
+    history.file("r1").write_text(
+        history.file("r1").read_text().replace("def upgrade():", "def upgrade():\n    " + OLD)
+    )
+    with (
+        pytest.raises(HistoryNotReplayed) as refusal,
+        scratch_database(history.config, server=server),
+    ):
+        pass
+    assert (refusal.value.revision, refusal.value.said) == ("r1", 'relation "old" does not exist')
+    (tmp_path / "before.sql").write_text("\\restrict x\nCREATE TABLE old (a int);\n")
+    config = history.config
+    config.set_main_option("scratch_start", "before.sql")
+    with scratch_database(config, server=server) as url:
+        assert tables(url) == {"old", "a", "b"}
+    config.set_main_option("scratch_start", "missing.sql")
+    with pytest.raises(NoScratchStart), scratch_database(config, server=server):
+        pass
+
+
 def test_options_of_the_session_are_kept(history: Project, server: Postgres) -> None:
     """What connect_args say about the session still counts."""
     history.file("r1").write_text(
@@ -155,7 +222,7 @@ def test_refused_where_it_is_not_the_scratch_database(history: Project, server: 
         scratch_database(history.config, server=server),
     ):
         pass
-    assert refusal.value.found == psycopg.conninfo.conninfo_to_dict(history.database)["dbname"]
+    assert refusal.value.found == database_of_url(history.database)
     assert tables(history.database) == set()
 
 

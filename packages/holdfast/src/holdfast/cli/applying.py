@@ -1,22 +1,37 @@
 """What `holdfast run` does when there may be something to do."""
 
+from dataclasses import asdict
+from pathlib import Path
+
 import click
 
 from holdfast import migrate
 from holdfast.cli.interrupt import stopping_between_steps
 from holdfast.cli.project import ProjectOptions, told_apart
 from holdfast.cli.report import Printer
+from holdfast.plan_file import departures, read_plan
+from holdfast.status import status
 
 
 def apply(
-    options: ProjectOptions, revision: str | None, *, accept_edited: bool, form: str, nothing: str
+    options: ProjectOptions,
+    revision: str | None,
+    *,
+    accept_edited: bool,
+    plan_file: Path | None,
+    form: str,
+    nothing: str,
 ) -> None:
     """Apply it, with progress on stderr and the result on stdout."""
     printer = Printer()
     with told_apart(), stopping_between_steps() as should_stop:
+        config = options.config()
+        planned = None if plan_file is None else read_plan(plan_file)
+        # What an earlier run has begun is not done from its first step.
+        begun = set() if planned is None else {entry.revision for entry in status(config).half_way}
         try:
             migrate.upgrade(
-                options.config(),
+                config,
                 revision or "head",
                 report=printer,
                 should_stop=should_stop,
@@ -24,5 +39,11 @@ def apply(
             )
         finally:
             printer.close()
-    summary = printer.summary(nothing=nothing)
-    click.echo(printer.as_json() if form == "json" else summary)
+    done = {each: tuple(steps) for each, steps in printer.steps.items() if each not in begun}
+    departed = () if planned is None else departures(planned, done=done)
+    if form == "json":
+        click.echo(printer.as_json(departures=[asdict(each) for each in departed]))
+        return
+    for each in departed:
+        click.echo(each)
+    click.echo(printer.summary(nothing=nothing))

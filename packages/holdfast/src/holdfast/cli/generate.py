@@ -54,6 +54,13 @@ def generate(
             f"if it was renamed: --rename {rename}",
             err=True,
         )
+    for rename in found.renames:
+        click.echo(
+            f"note: run and check refuse the rename {rename} as long as the application may use {rename.old}. If "
+            "nothing does: say why and until when in the comments above it, up and down. Otherwise, without "
+            f"--rename: add {rename.new}, keep both equal by a trigger, fill it, and drop {rename.old} later.",
+            err=True,
+        )
     click.echo(f"written: {found.file}" if found.file else AGREE)
 
 

@@ -41,7 +41,7 @@ def online(ctx: click.Context, file: Path, empty: bool, form: str) -> None:
 def _lines(statement: PlannedStatement) -> Iterator[str]:
     yield f"-- {statement.sql}"
     if statement.refusal is not None:
-        yield f"refused: {statement.refusal}"
+        yield str(statement.refusal)
     else:
         yield as_text(statement.steps)
     yield ""

@@ -3,13 +3,19 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 
 import click
-from alembic.config import Config
 
 from holdfast.cli.project import ProjectOptions, told_apart
-from holdfast.forecast import Forecast, PlannedRevision, PlannedStep, forecast
+from holdfast.forecast import (
+    PATIENCE_WITH_ROWS,
+    Forecast,
+    PlannedRevision,
+    PlannedStep,
+    forecast,
+)
 from holdfast.plan.steps import to_json
 
 FORMAT = click.option(
@@ -19,21 +25,23 @@ FORMAT = click.option(
 
 @click.command()
 @click.option("--to", "revision", help="Up to this revision. Default: the head.")
+@click.option("--without-rows", is_flag=True, help="Look for no rows that would make a step fail.")
 @FORMAT
 @click.pass_obj
-def plan(options: ProjectOptions, revision: str | None, form: str) -> None:
+def plan(options: ProjectOptions, revision: str | None, without_rows: bool, form: str) -> None:
     """Show what `run` would do: locks, what they block, what is read, for how long, who is in the way.
 
     The pending revisions are run on a scratch copy of the schema; the database itself is only read.
-    Exit status: 0 it would run, 1 a statement is refused.
+    Exit status: 0 it would run, 1 it would stop: a statement is refused, or rows are in the way of one.
     """
+    patience = timedelta() if without_rows else PATIENCE_WITH_ROWS
     with told_apart():
-        show(options.config(), revision, form)
+        found = forecast(options.config(), revision or "heads", patience_with_rows=patience)
+    show(found, form)
 
 
-def show(config: Config, revision: str | None, form: str) -> None:
+def show(found: Forecast, form: str) -> None:
     """Print the plan and exit with its status."""
-    found = forecast(config, revision or "heads")
     if form == "json":
         click.echo(json.dumps(as_json(found)))
     else:
@@ -57,7 +65,8 @@ def as_text(found: Forecast) -> Iterator[str]:
 
 def _of_revision(found: Forecast, revision: PlannedRevision) -> Iterator[str]:
     if revision.refusal is not None:
-        yield from f"refused: {revision.refusal}".splitlines()
+        yield from revision.refusal.splitlines()
+        yield "what comes after it was not tried; holdfast check --since REV shows every refusal"
     elif found.is_new:
         yield "the database is new: runs as it is written"
     elif not revision.steps:
@@ -75,6 +84,8 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
         yield f"reads: {name} in full"
     if step.scans or step.rewrites:
         yield f"about {in_words(step)}"
+    for rows in step.rows_in_the_way:
+        yield f"would fail right now: {rows}" if rows.count else str(rows)
     for blocker in step.blockers:
         yield f"in the way right now: {blocker}"
 
@@ -103,6 +114,10 @@ def as_markdown(found: Forecast) -> Iterator[str]:
             yield "|---|---|---|---|---|"
             for number, step in enumerate(revision.steps, start=1):
                 yield _row(number, step)
+            for number, step in enumerate(revision.steps, start=1):
+                for rows in step.rows_in_the_way:
+                    yield ""
+                    yield f"> **step {number}{' would fail right now' if rows.count else ''}**: {rows}"
 
 
 def _row(number: int, step: PlannedStep) -> str:
@@ -148,6 +163,7 @@ def _step_as_json(step: PlannedStep) -> object:
         "rows": step.size.rows,
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),
+        "rows_in_the_way": [asdict(rows) for rows in step.rows_in_the_way],
         "blockers": [str(blocker) for blocker in step.blockers],
     }
 

@@ -4,8 +4,9 @@ What is heavy is imported inside: a command that finds its database at rest is o
 """
 
 import gc
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def without_garbage_collection() -> Iterator[None]:
 
 @contextmanager
 def told_apart() -> Iterator[None]:
-    """Turn the errors of Alembic and of the driver into ours."""
+    """Turn the errors of Alembic and of the driver into ours; what env.py prints is not the result."""
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
 
@@ -63,7 +64,8 @@ def told_apart() -> Iterator[None]:
     from holdfast.observe.sqlstate import sqlstate
 
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except CommandError as error:
         raise AlembicRefused(message=str(error)) from error
     except DBAPIError as error:

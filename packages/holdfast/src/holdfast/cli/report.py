@@ -15,6 +15,7 @@ from holdfast.progress import (
     LockBusy,
     RevisionDone,
     RevisionStarted,
+    StatementPlanned,
     StepDone,
     StepStarted,
     StepWatched,
@@ -31,13 +32,17 @@ class Printer:
     def __init__(self) -> None:
         self.done: list[RevisionDone] = []
         self.terminal = _terminal() if sys.stderr.isatty() else None
+        self.steps: dict[str, list[str]] = {}  # of each revision that was started
 
     def __call__(self, event: Event) -> None:  # noqa: C901  # one case an event, flat
         """Print one event."""
         match event:
             case WaitingForLeader(holder=holder):
                 self._line(f"waiting: another process migrates: {holder}")
+            case StatementPlanned(revision=revision, steps=steps):
+                self.steps[revision] += [step.describe() for step in steps]
             case RevisionStarted(direction=direction, revision=revision, description=description):
+                self.steps[revision] = []
                 self._line(f"{direction:<4} {revision} {description} ...")
             case RevisionDone(took=took):
                 self.done.append(event)
@@ -78,10 +83,10 @@ class Printer:
         revisions = ", ".join(event.revision for event in self.done)
         return f"{verb} {len(self.done)}: {revisions} ({seconds(took)})"
 
-    def as_json(self) -> str:
-        """The same as one JSON object."""
+    def as_json(self, **more: object) -> str:
+        """The same as one JSON object, and what a verb adds."""
         revisions = [{**asdict(event), "took": event.took.total_seconds()} for event in self.done]
-        return json.dumps({"done": revisions})
+        return json.dumps({"done": revisions, **more})
 
     def _line(self, words: str) -> None:
         if self.terminal is not None:

@@ -1,6 +1,7 @@
 """`holdfast run`: applies what is pending, online."""
 
 import json
+from pathlib import Path
 
 import click
 
@@ -13,27 +14,47 @@ UP_TO_DATE = "up to date: nothing is pending"
 @click.option("--to", "revision", help="Stop after this revision. Default: the head.")
 @click.option("--dry-run", is_flag=True, help="Show the plan instead: holdfast plan.")
 @click.option("--accept-edited", is_flag=True, help="Applied files may have been edited since.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    help="What `holdfast plan --format json` has printed: say where the run differed from it.",
+)
 @FORMAT
 @click.pass_obj
 def run(
-    options: ProjectOptions, revision: str | None, dry_run: bool, accept_edited: bool, form: str
+    options: ProjectOptions,
+    revision: str | None,
+    dry_run: bool,
+    accept_edited: bool,
+    plan_file: Path | None,
+    form: str,
 ) -> None:
     """Apply the pending revisions, each in a commit of its own.
 
     A run that was killed or stopped goes on where it was.
     """
-    is_usual = revision is None and not dry_run and not accept_edited
+    is_usual = revision is None and not dry_run and not accept_edited and plan_file is None
     if is_usual and options.head_at_rest() is not None:
         click.echo(json.dumps({"done": []}) if form == "json" else UP_TO_DATE)
         return
     # From here on with all of SQLAlchemy and Alembic.
     if dry_run:
         from holdfast.cli.plan import show
+        from holdfast.forecast import forecast
 
         with told_apart():
-            show(options.config(), revision, form)
+            found = forecast(options.config(), revision or "heads")
+        show(found, form)
         return
     with without_garbage_collection():
         from holdfast.cli.applying import apply
 
-    apply(options, revision, accept_edited=accept_edited, form=form, nothing=UP_TO_DATE)
+    apply(
+        options,
+        revision,
+        accept_edited=accept_edited,
+        plan_file=plan_file,
+        form=form,
+        nothing=UP_TO_DATE,
+    )

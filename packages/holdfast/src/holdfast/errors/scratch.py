@@ -169,6 +169,39 @@ class NotTheScratchDatabase(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class HistoryNotReplayed(HoldfastError):
+    """The history does not begin with an empty database, or fails in one."""
+
+    revision: str
+    said: str
+    what = "The history cannot be replayed up to {revision} on an empty scratch database: {said}"
+    why = (
+        "Changes are tried on a copy of the schema, and the copy is made by the revisions themselves. This"
+        " has happened there; the project's own database was only read."
+    )
+    remedy = (
+        "Mend the revision; or, if there were tables before the first one, name a file that makes them in"
+        " alembic.ini or [tool.holdfast]: scratch_start = before.sql (from pg_dump --schema-only --no-owner"
+        " --no-privileges of such a database)"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class NoScratchStart(HoldfastError):
+    """The file with what is there before the first revision cannot be loaded."""
+
+    file: str
+    said: str
+    exit_status = 2
+    what = "What is there before the first revision could not be made from {file}: {said}"
+    why = "scratch_start names the file; it is loaded into each new scratch database."
+    remedy = (
+        "pg_dump --schema-only --no-owner --no-privileges of a database as it was before the first revision"
+        " makes such a file; a path is relative to the working directory, or begins with %(here)s."
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class NoModels(HoldfastError):
     """env.py names no models."""
 
@@ -177,6 +210,30 @@ class NoModels(HoldfastError):
     what = "There is nothing to compare with: {file} gives no target_metadata to Alembic."
     why = "Models and migrations are compared table by table; the models are those of target_metadata."
     remedy = "In env.py: context.configure(..., target_metadata=Base.metadata)"
+
+
+@dataclass(kw_only=True, eq=False)
+class NotAPlan(HoldfastError):
+    """The file that a run is to be compared with cannot be read."""
+
+    file: str
+    problem: str
+    exit_status = 2
+    what = "{file} is no plan: {problem}"
+    why = "With --plan, a run says where it did something else than the plan that was kept; nothing has run."
+    remedy = "holdfast plan --format json > {file}"
+
+
+@dataclass(kw_only=True, eq=False)
+class ModelsNotCreated(HoldfastError):
+    """PostgreSQL refuses the tables of the models."""
+
+    said: str
+    statement: str
+    exit_status = 1
+    what = "The models cannot be created in an empty schema: {said}"
+    why = "Models and migrations are compared as PostgreSQL has them; it refused: {statement}"
+    remedy = "Mend the model that the statement names; metadata.create_all() fails in the same way."
 
 
 @dataclass(kw_only=True, eq=False)

@@ -48,8 +48,21 @@ class Violations:
     query: str  # finds all of them
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Which rows are in the way of a constraint or an index."""
+
+    what: str
+    query: sql.Composed
+
+
 def duplicate_keys(connection: Connection, step: BuildIndexStep) -> Violations:
     """Keys that occur more than once where the index wants each once."""
+    return _looked_up(connection, question_of_index(step))
+
+
+def question_of_index(step: BuildIndexStep) -> Question:
+    """About a unique index, asked of any database that has the table."""
     keys = sql.SQL(", ").join(sql.SQL(key) for key in step.keys)
     conditions = [] if step.nulls_not_distinct else [f"({key}) IS NOT NULL" for key in step.keys]
     conditions += [f"({step.where})"] if step.where else []
@@ -60,11 +73,19 @@ def duplicate_keys(connection: Connection, step: BuildIndexStep) -> Violations:
         table=_identifier(step.table),
         where=sql.SQL(" WHERE " + " AND ".join(conditions) if conditions else ""),
     )
-    return _looked_up(connection, query, what="duplicate keys")
+    return Question(what="duplicate keys", query=query)
 
 
 def rows_against(connection: Connection, *, table: QualifiedName, constraint: str) -> Violations:
     """Rows that a constraint which is not validated yet does not allow."""
+    found = question_of_constraint(connection, table=table, constraint=constraint)
+    return _looked_up(connection, found)
+
+
+def question_of_constraint(
+    connection: Connection, *, table: QualifiedName, constraint: str
+) -> Question:
+    """About a constraint that this database has, asked of any that has the table."""
     row = connection.execute(CONSTRAINT, {"table": str(table), "name": constraint}).one()
     columns = [sql.Identifier("t", column) for column in row.columns]
     # Which rows, and what is wrong with them: the rest of a row is nobody's business.
@@ -78,9 +99,7 @@ def rows_against(connection: Connection, *, table: QualifiedName, constraint: st
         condition=_without_row(row, columns) if row.kind == "f" else _not_so(row, columns),
     )
     what = f"rows without their row in {row.referenced_table}"
-    return _looked_up(
-        connection, query, what=what if row.kind == "f" else f"rows against {row.definition}"
-    )
+    return Question(what=what if row.kind == "f" else f"rows against {row.definition}", query=query)
 
 
 def _without_row(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
@@ -106,13 +125,13 @@ def _not_so(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
     return sql.SQL("NOT ({})").format(sql.SQL(row.expression))
 
 
-def _looked_up(connection: Connection, query: sql.Composed, *, what: str) -> Violations:
-    asked = query.as_string(None)
+def _looked_up(connection: Connection, question: Question) -> Violations:
+    asked = question.query.as_string(None)
     run = partial(connection.exec_driver_sql, execution_options={"no_parameters": True})
     count = run(f"SELECT count(*) FROM ({asked}) AS found").scalar_one()  # noqa: S608  # composed above
     examples = run(f"{asked} LIMIT {SHOWN}").all()
     return Violations(
-        what=what,
+        what=question.what,
         count=count,
         examples=tuple("(" + ", ".join(map(str, row)) + ")" for row in examples),
         query=asked,

@@ -2,13 +2,14 @@
 
 While the context is open, every connection that SQLAlchemy makes in it goes to the scratch database, with
 the driver and the session options that env.py asked for; and before any statement is sent, its connection
-has proved by `current_database()` that it is there: the name is random, no other database has it.
+has proved by `current_database()` that it is there: the name is random, no other database has it. An engine that
+outlives a run of env.py (a global of the project) keeps connections: none is used on the other side.
 """
 
 import copy
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -101,22 +102,23 @@ def _connections_led_to(url: str) -> Iterator[None]:
     """In this context of execution only: other threads of a program keep their connections."""
     guard = _Guard(url)
     token = GUARD.set(guard)
-    event.listen(Engine, "do_connect", guard.do_connect)
-    event.listen(Engine, "before_cursor_execute", guard.before_cursor_execute)
-    try:
+    with ExitStack() as closing:
+        closing.callback(GUARD.reset, token)
+        closing.callback(guard.empty_pools)
+        for name in ("do_connect", "engine_connect", "before_cursor_execute"):
+            function = getattr(guard, name)
+            event.listen(Engine, name, function)
+            closing.callback(event.remove, Engine, name, function)
         yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", guard.before_cursor_execute)
-        event.remove(Engine, "do_connect", guard.do_connect)
-        GUARD.reset(token)
 
 
 class _Guard:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
-        self.proved: list[
-            Any
-        ] = []  # driver connections, kept alive: an id of one must not be reused
+        # Driver connections, kept alive: an id of one must not be reused.
+        self.made: list[Any] = []
+        self.proved: list[Any] = []
+        self.engines: list[Engine] = []
 
     # SQLAlchemy's names and signatures of events.
 
@@ -127,14 +129,23 @@ class _Guard:
             return None
         positional, named = dialect.create_connect_args(self.url)
         kept = {name: value for name, value in parameters.items() if name in KEPT}
-        return dialect.connect(*positional, **(dict(named) | kept))
+        self.made.append(dialect.connect(*positional, **(dict(named) | kept)))
+        return self.made[-1]
+
+    def engine_connect(self, connection: Connection) -> None:
+        if GUARD.get() is not self or connection.dialect.name != "postgresql":
+            return
+        self.engines.append(connection.engine)
+        if not _is_among(connection.connection.dbapi_connection, self.made):  # from the pool
+            _empty_pool(connection.engine)
+            connection.invalidate()  # it connects anew
 
     def before_cursor_execute(self, connection: Connection, *_: object) -> None:
         if GUARD.get() is self and connection.dialect.name == "postgresql":
             self._prove(connection.connection.dbapi_connection)
 
     def _prove(self, connection: Any) -> None:
-        if any(connection is known for known in self.proved):
+        if _is_among(connection, self.proved):
             return
         cursor = connection.cursor()
         try:
@@ -145,6 +156,20 @@ class _Guard:
         if found != self.url.database:
             raise NotTheScratchDatabase(found=found)
         self.proved.append(connection)
+
+    def empty_pools(self) -> None:
+        """Of every engine that was led."""
+        for engine in self.engines:
+            _empty_pool(engine)
+
+
+def _empty_pool(engine: Engine) -> None:
+    """An async connection cannot be closed here: its event loop may be gone. The server drops it with its database."""
+    engine.dispose(close=not engine.dialect.is_async)
+
+
+def _is_among(connection: Any, known: list[Any]) -> bool:
+    return any(connection is each for each in known)
 
 
 GUARD: ContextVar[_Guard | None] = ContextVar("guard", default=None)

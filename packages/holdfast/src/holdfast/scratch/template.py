@@ -1,23 +1,32 @@
 """Databases in which a project's history has been replayed, on a scratch server: the place for tries.
 
-The history is replayed once for each content of the revision files; what callers get are copies.
+The history is replayed once for each content of the revision files; what callers get are copies. A history that does
+not begin with an empty database says with what: the option `scratch_start`, a file of SQL.
 """
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import psycopg
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
 from holdfast import migrate
+from holdfast.baseline import baseline
+from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart
+from holdfast.progress import Event, RevisionStarted
 from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.server import temporary_server
 from holdfast.settings import ScratchSettings
 
 PREFIX = "holdfast_scratch"
+START = "scratch_start"
 
 
 @contextmanager
@@ -60,14 +69,45 @@ def fingerprint(config: Config) -> str:
     script = ScriptDirectory.from_config(config)
     files = [Path(revision.path) for revision in script.walk_revisions()]
     content = hashlib.sha256()
-    for file in sorted([*files, Path(script.env_py_location)]):
+    for file in sorted([*files, Path(script.env_py_location), *_start(config)]):
         content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return content.hexdigest()
 
 
 def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
-    if revision == ("base",):
-        return
+    started: list[RevisionStarted] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, RevisionStarted):
+            started.append(event)
+
     with led_to(url, config) as led:
-        for each in revision:
-            migrate.upgrade(led, each)
+        for file in _start(config):
+            _load(url, file)
+            baseline(led, "base")
+        # Where there were tables before, only plain Alembic takes every statement as it is written.
+        upgrade = command.upgrade if _start(config) else partial(migrate.upgrade, report=note)
+        for each in () if revision == ("base",) else revision:
+            try:
+                upgrade(led, each)
+            except DBAPIError as error:
+                failed = started[-1].revision if started else each
+                said = str(error.orig).strip()
+                raise HistoryNotReplayed(revision=failed, said=said) from error
+
+
+def _start(config: Config) -> list[Path]:
+    named = config.get_main_option(START)
+    if named and not Path(named).is_file():
+        raise NoScratchStart(file=named, said="there is no such file")
+    return [Path(named)] if named else []
+
+
+def _load(url: str, file: Path) -> None:
+    """Without the lines of a dump that are for psql only."""
+    try:
+        lines = [line for line in file.read_text().splitlines() if not line.startswith("\\")]
+        with psycopg.connect(url) as connection:
+            connection.execute("\n".join(lines).encode())
+    except psycopg.Error as error:
+        raise NoScratchStart(file=str(file), said=str(error).strip()) from error

@@ -1,0 +1,162 @@
+"""Rows of the database itself that would make a planned step fail: duplicates, orphans, NULLs, rows against a CHECK.
+
+The questions are those of the constraints as the scratch database has them while the revisions run there; they
+are asked of the database itself, read only, each for a few seconds. Numbers are told, never values.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from psycopg import sql
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.plan import ColumnWithoutValues
+from holdfast.looking import Sight
+from holdfast.observe.catalog import facts_for
+from holdfast.observe.sqlstate import QUERY_CANCELED, sqlstate
+from holdfast.observe.violations import Question, question_of_constraint, question_of_index
+from holdfast.plan.column_values import refuse_column_without_values
+from holdfast.plan.new_relations import NewRelations
+from holdfast.plan.statement import parse
+from holdfast.plan.steps import BackfillStep, BuildIndexStep, Step, TransactionStep, ValidateStep
+from holdfast.progress import Event, StatementPlanned, StepStarted
+from holdfast.run.session import second_session
+
+AT_MOST = 1000  # rows are counted; a plan needs to know that there are some
+LOCK_TIMEOUT = timedelta(milliseconds=100)
+WRITE = re.compile(
+    r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(?:ONLY\s+)?(?:[\w\"]+\.)?\"?(\w+)",
+    re.IGNORECASE,
+)
+# The constraint that the step before has added without looking at the rows.
+CAPTURED = text(
+    """
+    SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:table) AND NOT convalidated
+    ORDER BY oid DESC LIMIT 1
+    """
+)
+COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsInTheWay:
+    """What a step would stop at, if nothing changes until then."""
+
+    what: str  # duplicate keys; rows against NOT NULL a
+    count: int | None  # None: nobody knows, looking took too long
+    query: str  # finds them
+
+    def __str__(self) -> str:
+        if self.count is None:
+            return f"it is not known whether there are {self.what}: looking took too long: {self.query}"
+        number = f"more than {AT_MOST:,}" if self.count > AT_MOST else f"{self.count:,}"
+        return f"{self.what} ({number}): {self.query}"
+
+
+@dataclass(kw_only=True)
+class Questions:
+    """Listens to a run on the scratch database, and keeps what is to be asked of the database itself."""
+
+    scratch: Connection
+    asked: list[tuple[Step, Question]] = field(default_factory=list)
+    planned: tuple[Step, ...] = ()
+    written: set[str] = field(default_factory=set)  # tables whose rows a revision may have mended
+
+    def __call__(self, told: Event) -> None:
+        """To be called with each event of the run."""
+        match told:
+            case StatementPlanned(steps=steps):
+                self.planned = steps
+                for step in steps:
+                    self._statement(step)
+            case StepStarted(number=number):
+                step = self.planned[number - 1]
+                if isinstance(step, ValidateStep) and step.table.name not in self.written:
+                    self._validation(step)
+            case _:
+                pass
+
+    def before_cursor_execute(self, _: object, __: object, statement: str, *___: object) -> None:
+        """SQLAlchemy's name and signature of an event: notes what is written."""
+        self.written.update(WRITE.findall(statement))
+
+    def _statement(self, step: Step) -> None:
+        if isinstance(step, BackfillStep):
+            self.written.add(step.table.name)
+        if isinstance(step, BuildIndexStep) and step.unique and step.table.name not in self.written:
+            self.asked.append((step, question_of_index(step)))
+        if isinstance(step, TransactionStep):
+            for text_of_step in step.sql:
+                self._new_columns(step, text_of_step)
+
+    def _new_columns(self, step: Step, text_of_step: str) -> None:
+        if "NOT NULL" not in text_of_step.upper():
+            return
+        [statement] = parse(text_of_step)
+        facts = facts_for(self.scratch, statement, new=NewRelations())
+        names = frozenset(relation.name for relation in facts.relations.values())
+        try:
+            refuse_column_without_values(statement, facts=replace(facts, with_rows=names))
+        except ColumnWithoutValues as error:
+            [name] = [each for each in names if str(each) == error.relation]
+            query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
+            what = f"rows that would have no value in {error.column}"
+            self.asked.append((step, Question(what=what, query=query)))
+
+    def _validation(self, step: ValidateStep) -> None:
+        parameters = {"table": str(step.table)}
+        name = step.constraint or self.scratch.execute(CAPTURED, parameters).scalar()
+        if name is not None:
+            found = question_of_constraint(self.scratch, table=step.table, constraint=name)
+            self.asked.append((step, found))
+
+
+@contextmanager
+def noting_questions(url: str) -> Iterator[Questions]:
+    """While the revisions run on the scratch database at `url` (libpq's)."""
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+    )
+    with engine.connect() as connection:
+        questions = Questions(scratch=connection)
+        event.listen(Engine, "before_cursor_execute", questions.before_cursor_execute)
+        try:
+            yield questions
+        finally:
+            event.remove(Engine, "before_cursor_execute", questions.before_cursor_execute)
+
+
+def ask(
+    sight: Sight, questions: list[tuple[Step, Question]], *, patience: timedelta
+) -> list[tuple[Step, RowsInTheWay]]:
+    """Of the database itself. What it has not yet, a table or a column, has no rows in the way."""
+    with second_session(sight.connection) as connection:
+        for name, setting in (
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", f"{patience.total_seconds() * 1000:.0f}ms"),
+            ("lock_timeout", f"{LOCK_TIMEOUT.total_seconds() * 1000:.0f}ms"),
+        ):
+            connection.execute(
+                text("SELECT set_config(:name, :setting, false)"),
+                {"name": name, "setting": setting},
+            )
+        answers = [(step, _answer(connection, question)) for step, question in questions]
+    return [(step, answer) for step, answer in answers if answer is not None]
+
+
+def _answer(connection: Connection, question: Question) -> RowsInTheWay | None:
+    query = question.query.as_string(None)
+    count = COUNT.format(sql.SQL(query), sql.Literal(AT_MOST + 1)).as_string(None)
+    run = connection.execution_options(no_parameters=True).exec_driver_sql
+    try:
+        found = run(count).scalar_one()
+    except DBAPIError as error:
+        is_slow = sqlstate(error) == QUERY_CANCELED
+        return RowsInTheWay(what=question.what, count=None, query=query) if is_slow else None
+    return RowsInTheWay(what=question.what, count=found, query=query) if found else None
