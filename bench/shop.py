@@ -38,11 +38,12 @@ from marketplace.accounts.tokens import TokenKeys, first_token, seal
 from marketplace.catalog import stock
 from marketplace.orders import checkout, idempotency
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "peers"))
-sys.path.insert(0, str(HERE.parent / "packages/marketplace/tests/kit"))
+sys.path.insert(0, str(Path(__file__).parent / "peers"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
 from environment import node_modules_of, python_of
 from seeded import build, engine_on
+
+HERE = Path(__file__).parent
 
 PATHS = ("session", "rotate", "stock", "order")
 ALONE = "session, alone"  # what only the product measures
