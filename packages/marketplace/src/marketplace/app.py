@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = database_settings(app.state.database_url, profile=app.state.settings.profile)
-    database = AsyncDatabase(settings, metadata=Entity.metadata)
+    database = AsyncDatabase(settings, metadata=Entity.metadata, metrics=app.state.metrics.pool)
     app.state.database = database
     engine = app.state.engine = database.engine
     app.state.sessions = sessions_of(engine)
