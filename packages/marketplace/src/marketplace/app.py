@@ -14,6 +14,7 @@ from marketplace.accounts import admin_routes
 from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.session_lookup import SessionLookup
+from marketplace.background import jobs, running
 from marketplace.catalog import routes as catalog
 from marketplace.database import database_settings, driver_connection, sessions_of
 from marketplace.entities import Entity
@@ -79,7 +80,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.sessions = sessions_of(engine)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
-        async with started(database):
+        async with started(database), running(jobs(database, app.state.settings)):
             yield
     finally:
         app.state.metrics.stop()
