@@ -1,107 +1,170 @@
-"""The four hot paths of the shop, through the product's own functions, beside the SQLAlchemy ORM and TypeORM.
+"""The four hot paths of the shop, through the product's own functions, beside what one would write otherwise.
 
-`./dev bench shop [--quick]`. The same tables, rows and work for all, 16 workers, one process each, on an
-embedded server. Rounds are interleaved, the best of each counts: on a shared machine only ratios are worth
-reading. TypeORM is installed by npm into a folder of its own; without npm it is left out.
+`./dev bench shop [--quick]`. What is the same for all: the rows (made anew for each measurement where it matters),
+16 workers in one process, 16 connections over the unix socket of one embedded server without fsync, READ COMMITTED;
+and the work, which every peer does completely and checks, or its run fails:
+
+session   the user, role, vendor and age of a session that is alive, by its id, from two tables
+rotate    a refresh token is compared and replaced, the session extended, an audit record written: all or nothing
+stock     one unit of a variant that is for sale is taken if there is one; its names, price and vendor are read;
+          one transaction: a single statement is one, several are put into one
+order     in one transaction: an Idempotency-Key is claimed, a unit of each of three variants taken, and the order,
+          its lines, its event and the answer are written
+
+pgbench and psycopg send the product's own statements; the ORMs do it as their users do, with one SELECT and its
+joins instead of several, and no look-up before an INSERT. The product shares one statement among the look-ups that
+wait at the same time (`session_lookup`); in the row "each by itself" it does not, and that row is what counts in the
+last line. Rounds are interleaved, the best of each counts: on a shared machine only ratios are worth reading.
 Last line: `shop: session=… rotate=… stock=… order=… (times TypeORM)`.
 """
 
+import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import click
-from sqlalchemy import make_url, text
+from pydantic import SecretStr
+from sqlalchemy import Engine, make_url, text
 
-from holdfast.scratch.server import temporary_server
+from holdfast.scratch.server import binary, temporary_server
+from marketplace.accounts import rotation, session_lookup
+from marketplace.accounts.tokens import TokenKeys, first_token, seal
+from marketplace.catalog import stock
+from marketplace.orders import checkout, idempotency
 
+sys.path.insert(0, str(Path(__file__).parent / "peers"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
+from environment import node_modules_of, python_of
 from seeded import build, engine_on
 
 HERE = Path(__file__).parent
 
 PATHS = ("session", "rotate", "stock", "order")
+ALONE = "session, alone"  # what only the product measures
+OURS, OURS_ALONE, PEER = "marketplace", "marketplace, each by itself", "TypeORM"
 WORKERS = 16
 PRODUCTS = 10_000
-ALIVE = "SELECT id::text FROM sessions WHERE NOT is_revoked AND expires_at > now() + interval '1 hour' LIMIT 3000"
-QUERIES = {
-    "sessions": ALIVE,
-    "variants": "SELECT id::text FROM variants LIMIT 10000",
-    "users": "SELECT id::text FROM users LIMIT 2000",
+# Every third session of `seeded` is revoked, and the first are past their time.
+FIRST_SESSION, SESSIONS, ROTATING = 301, 3000, 20 * WORKERS
+SERVER_KEY = "the key of a measurement, long enough to be one"
+SQL = {
+    "session": session_lookup.LOOKUP,
+    "rotate": rotation.ROTATE,
+    "take": stock.TAKE,
+    "lock": idempotency.LOCK,
+    "find": idempotency.FIND,
+    "place": checkout.PLACE,
 }
+RESET = text("""
+    UPDATE sessions SET generation = 0, refresh_token_hash = known.digest
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:digests AS bytea[])) AS known (id, digest) WHERE sessions.id = known.id
+""")
+HEADING = f"| operations a second | {' | '.join(PATHS)} |\n|---|{'---:|' * len(PATHS)}"
 
 
-def world(url: str) -> str:
+def key(kind: str, number: int) -> str:
+    """As `seeded` makes keys."""
+    return str(UUID(f"{kind}{number:030x}"))
+
+
+def numbers() -> list[int]:
+    return [FIRST_SESSION + 3 * place for place in range(SESSIONS)]
+
+
+def world(url: str) -> dict[str, Any]:
     """What the peers have to know."""
     address = make_url(url)
-    with engine_on(url).begin() as connection:
-        connection.execute(text("UPDATE variants SET stock = 100000000"))
-        keys = {kind: list(connection.scalars(text(query))) for kind, query in QUERIES.items()}
-    return json.dumps(
-        keys
-        | {
-            "socket": address.query["host"],
-            "port": int(str(address.query.get("port", 5432))),
-            "user": address.username,
-            "database": address.database,
-        }
-    )
+    keys = TokenKeys.of(SecretStr(SERVER_KEY))
+    rotating = [key("a9", number) for number in numbers()[:ROTATING]]
+    return {
+        "socket": address.query["host"],
+        "port": int(str(address.query.get("port", 5432))),
+        "user": address.username,
+        "database": address.database,
+        "server_key": SERVER_KEY,
+        "sessions": [key("a9", number) for number in numbers()],
+        "variants": [key("a4", number) for number in range(1, 10_001)],
+        "users": [key("a0", number) for number in range(1, 2001)],
+        "tokens": {each: seal(first_token(UUID(each)), keys=keys) for each in rotating},
+        "rotating": ROTATING,
+        "first_session": FIRST_SESSION,
+        "sql": SQL,
+    }
 
 
-def install_typeorm(folder: Path) -> bool:
-    if shutil.which("npm") is None:
-        return False
-    for name in ("package.json", "shop.js"):
-        shutil.copy(HERE / "peers" / "typeorm" / name, folder)
-    installed = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=False
-    )
-    return installed.returncode == 0
+def commands() -> dict[str, list[str]]:
+    """Each way, as a command that takes workers and seconds; installs what is missing."""
+    peers = HERE / "peers"
+    os.environ["NODE_PATH"] = str(node_modules_of("typeorm"))
+    pgbench = [sys.executable, str(peers / "shop_pgbench.py"), str(binary("pgbench"))]
+    return {
+        "pgbench, same SQL": pgbench,
+        "psycopg, same SQL": [str(python_of("psycopg")), str(peers / "shop_psycopg.py")],
+        OURS: [sys.executable, str(peers / "shop_ours.py")],
+        PEER: ["node", str(peers / "typeorm" / "shop.js")],
+        "Django ORM": [str(python_of("django")), str(peers / "shop_django.py")],
+        "SQLAlchemy ORM": [sys.executable, str(peers / "shop_sqlalchemy.py")],
+    }
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
-    """Each way, as a command to which path, workers and seconds are added."""
-    python = [sys.executable, str(HERE / "peers" / "shop_python.py")]
-    found = {"ours": [*python, "ours"], "SQLAlchemy ORM": [*python, "orm"]}
-    if install_typeorm(folder):
-        found["TypeORM"] = ["node", str(folder / "shop.js")]
+def reset(engine: Engine, tokens: dict[str, str]) -> None:
+    """The sessions that are rotated have their first token again; what the last way left behind is cleared away."""
+    digests = [hashlib.sha256(token.encode()).digest() for token in tokens.values()]
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(RESET, {"ids": list(tokens), "digests": digests})
+        connection.exec_driver_sql("VACUUM (ANALYZE) sessions, variants")
+
+
+def rates(command: list[str], *, seconds: int, shop: Path) -> dict[str, float]:
+    arguments = [*command, str(WORKERS), str(seconds)]
+    environment = os.environ | {
+        "SHOP_WORLD": str(shop),
+        "HOLDFAST_POOL_MAX": str(WORKERS),
+        "HOLDFAST_POOL_MIN": str(WORKERS),
+    }
+    try:
+        ended = subprocess.run(
+            arguments, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        sys.exit(f"nothing was measured: {error}")
+    if ended.returncode != 0:
+        sys.exit(f"{' '.join(arguments)} failed:\n{ended.stderr}")
+    found: dict[str, float] = json.loads(ended.stdout)
     return found
 
 
-def rate(command: list[str], path: str, *, seconds: float, shop: Path) -> float:
-    arguments = [*command, path, str(WORKERS), str(seconds)]
-    ended = subprocess.run(
-        arguments,
-        env=os.environ | {"SHOP_WORLD": str(shop)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if ended.returncode != 0:
-        sys.exit(f"{' '.join(arguments)} failed:\n{ended.stderr}")
-    return float(ended.stdout)
-
-
-def measure(url: str, folder: Path, *, seconds: float, rounds: int) -> None:
-    shop, ways = folder / "world.json", commands(folder)
-    shop.write_text(world(url))
-    print(f"{'operations a second':<22}" + "".join(f"{path:>10}" for path in PATHS))
-    best = {way: dict.fromkeys(PATHS, 0.0) for way in ways}
+def measure(url: str, folder: Path, *, seconds: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Operations a second of each way and path: of several rounds, the best."""
+    engine, shop, known = engine_on(url), folder / "world.json", world(url)
+    shop.write_text(json.dumps(known))
+    made_of_numbers = {key("a9", number): f"{number} 0" for number in numbers()[:ROTATING]}
+    best: dict[str, dict[str, float]] = {}
+    ways = commands()
     for _ in range(rounds):
-        for path in PATHS:
-            for way, command in ways.items():
-                found = rate(command, path, seconds=seconds, shop=shop)
-                best[way][path] = max(best[way][path], found)
-    for way, rates in best.items():
-        print(f"{way:<22}" + "".join(f"{rates[path]:>10.0f}" for path in PATHS))
-    peer = "TypeORM" if "TypeORM" in best else "SQLAlchemy ORM"
-    ratios = (f"{path}={best['ours'][path] / best[peer][path]:.1f}" for path in PATHS)
-    print(f"shop: {' '.join(ratios)} (times {peer})")
+        for way, command in ways.items():
+            reset(engine, made_of_numbers if way.startswith("pgbench") else known["tokens"])
+            found, before = rates(command, seconds=seconds, shop=shop), best.get(way, {})
+            best[way] = {path: max(rate, before.get(path, 0)) for path, rate in found.items()}
+    return best
+
+
+def report(best: dict[str, dict[str, float]]) -> None:
+    """The table of docs/benchmarks.md, and the last line."""
+    print(HEADING)
+    for way, found in best.items():
+        print(f"| {way} | {' | '.join(f'{found[path]:,.0f}' for path in PATHS)} |")
+        if ALONE in found:
+            print(f"| {OURS_ALONE} | {found[ALONE]:,.0f} | | | |")
+    counted = best[OURS] | {"session": min(best[OURS]["session"], best[OURS][ALONE])}
+    ratios = (f"{path}={counted[path] / best[PEER][path]:.1f}" for path in PATHS)
+    print(f"\nshop: {' '.join(ratios)} (times {PEER})")
 
 
 @click.command()
@@ -110,8 +173,10 @@ def main(quick: bool) -> None:
     with temporary_server() as server, tempfile.TemporaryDirectory() as folder:
         url = server.url("postgres")
         build(url, products=PRODUCTS)
-        seconds, rounds = (1.5, 1) if quick else (3, 3)
-        measure(url, Path(folder), seconds=seconds, rounds=rounds)
+        with engine_on(url).begin() as connection:
+            connection.execute(text("UPDATE variants SET stock = 100000000"))
+        seconds, rounds = (2, 1) if quick else (4, 4)
+        report(measure(url, Path(folder), seconds=seconds, rounds=rounds))
 
 
 main()

@@ -23,7 +23,13 @@ from marketplace.app import create_app
 from marketplace.demo_data import PASSWORD, load_demo_data
 from marketplace.entities import User
 from marketplace.listener import bound_socket
-from marketplace.settings import PasswordSettings, RateSettings, Settings, sqlalchemy_url
+from marketplace.settings import (
+    BackgroundSettings,
+    PasswordSettings,
+    RateSettings,
+    Settings,
+    sqlalchemy_url,
+)
 
 LIMIT = 30
 CURSOR_KEY = SecretStr("a key of the tests, long enough to be one")
@@ -115,6 +121,7 @@ def settings_for(engine: Engine, **settings: object) -> Settings:
     often = "100000/minute"
     defaults: dict[str, object] = {
         "database_url": SecretStr(engine.url.render_as_string(hide_password=False)),
+        "background": BackgroundSettings(enabled=False),
         "cursor_key": CURSOR_KEY,
         "server_key": SERVER_KEY,
         "password": PasswordSettings(memory_kib=8, passes=1, lanes=1),

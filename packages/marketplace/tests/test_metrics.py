@@ -1,8 +1,16 @@
 """What Prometheus fetches."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
+import pytest
 from devices import CUSTOMER, log_in
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Connection, Engine, text
+
+LIMIT = 30
 
 
 def samples(api: httpx.Client, name: str) -> dict[tuple[str, ...], float]:
@@ -42,3 +50,50 @@ def test_durations_of_requests(api: httpx.Client) -> None:
     counted = samples(api, "http_server_request_duration_seconds_count")
     assert counted[("/products/{product_id}", "404")] == 1
     assert counted[("/healthz", "200")] == 1
+
+
+def pool_samples(api: httpx.Client) -> dict[str, float]:
+    """Of the pool of connections, those that are counts; connections by their state."""
+    prefix = "db_client_connection_"
+    return {
+        sample.name.removeprefix(prefix) + (f" {state}" if state else ""): sample.value
+        for family in text_string_to_metric_families(api.get("/metrics").text)
+        for sample in family.samples
+        if sample.name.startswith(prefix)
+        and not sample.name.endswith(("_bucket", "_sum", "_created"))
+        for state in [sample.labels.get("db_client_connection_state")]
+    }
+
+
+def test_the_pool(
+    shop: Engine, serve: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its one connection in use, by somebody who waits for a lock; somebody else did not get it in time."""
+    for name, value in (("MAX", "1"), ("MIN", "0"), ("TIMEOUT", "50ms")):
+        monkeypatch.setenv(f"HOLDFAST_POOL_{name}", value)
+    api = serve()
+    with ThreadPoolExecutor(1) as thread:
+        with shop.begin() as somebody:
+            somebody.execute(text("LOCK TABLE products"))
+            page = thread.submit(httpx.get, f"{api.base_url}/products", timeout=LIMIT)
+            until_waiting(somebody)
+            assert api.get("/readyz").status_code == 503
+            found = pool_samples(api)
+        assert page.result().status_code == 200
+    assert (found["count used"], found["count idle"], found["max"]) == (1, 0, 1)
+    assert (found["idle_max"], found["idle_min"], found["pending_requests"]) == (1, 0, 0)
+    assert found["timeouts_total"] == 1
+    assert found["create_time_seconds_count"] >= 1
+    assert found["wait_time_seconds_count"] >= 1
+    assert pool_samples(api)["use_time_seconds_count"] >= 1
+
+
+def until_waiting(connection: Connection) -> None:
+    """Somebody waits for a lock of this database."""
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    limit = time.monotonic() + LIMIT
+    while not connection.scalar(waiting):
+        assert time.monotonic() < limit, f"nobody waited for a lock in {LIMIT} s"

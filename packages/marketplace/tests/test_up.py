@@ -17,13 +17,15 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from click.testing import CliRunner
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import running_server_url
-from marketplace.errors import UnsupportedServer
+from marketplace.cli.up import up as up_command
+from marketplace.errors import TwoDatabases, UnsupportedServer
 from marketplace.server import DATABASE
 from marketplace.settings import Settings
 from marketplace.up import serve
@@ -125,7 +127,10 @@ def rename(url: str) -> None:
 
 
 def test_up_killed_and_up_again(data_dir: Path) -> None:
-    """The first start loads the demo shop; after a kill -9 the next one finds what was there."""
+    """The first start loads the demo shop; after a kill -9 the next one finds what was there.
+
+    While it runs, another one on its folder is told who has it.
+    """
     socket_folder = quote(str(data_dir / "socket"), safe="")
     with up("--data-dir", str(data_dir)) as first:
         assert first.output == [
@@ -163,25 +168,16 @@ def test_up_killed_and_up_again(data_dir: Path) -> None:
     with up("--data-dir", str(data_dir)) as second:
         page = second.get("/products?limit=3").json()
         assert [item["name"] for item in page["items"]] == ["AAA", "Alder Chair", "Alder Knife"]
-        server = postmaster(data_dir)
-        assert second.end(signal.SIGINT) == 130
-        assert has_ended(server)
-
-
-def test_a_second_one_on_the_same_folder(data_dir: Path) -> None:
-    """Is told who has it; the first one goes on."""
-    with up("--data-dir", str(data_dir)) as first:
-        pid = first.process.pid
         status, error = refused("--port", str(free_port()), "--data-dir", str(data_dir))
         assert status == 3
         assert error.splitlines() == [
-            f"error: The server in {data_dir} is in use by process {pid}.",
+            f"error: The server in {data_dir} is in use by process {second.process.pid}.",
             "One process at a time owns a server: it starts it and it stops it.",
-            f"Stop that process (kill {pid}), or choose another folder: --data-dir DIR",
+            f"Stop that process (kill {second.process.pid}), or choose another folder: --data-dir DIR",
         ]
-        assert first.get("/readyz").status_code == 200
+        assert second.get("/readyz").status_code == 200
         server = postmaster(data_dir)
-        assert first.end(signal.SIGTERM) == 0
+        assert second.end(signal.SIGINT) == 130
         assert has_ended(server)
 
 
@@ -213,7 +209,7 @@ def test_a_database_out_of_reach() -> None:
         DATABASE_URL=f"postgresql://me:secret@127.0.0.1:{free_port()}/shop",
     )
     assert status == 3
-    assert error.startswith("error: No connection to postgresql://me@127.0.0.1:")
+    assert error.startswith("error: No connection to postgresql://me:***@127.0.0.1:")
     assert len(error.splitlines()) == 3
 
 
@@ -226,16 +222,17 @@ def test_a_server_that_is_not_supported(database: str, monkeypatch: pytest.Monke
     assert schema_dump(database) == ""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "url", "said"),
-    [
-        (["--data-dir", "here"], "postgresql://db/shop", "Both --data-dir and DATABASE_URL"),
-        ([], "mysql://db/shop", "DATABASE_URL cannot be used: its scheme is mysql."),
-    ],
-)
-def test_wrong_usage(arguments: list[str], url: str, said: str) -> None:
+def test_two_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong usage, said before anything is touched."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db/shop")
+    with pytest.raises(TwoDatabases) as caught:
+        CliRunner().invoke(up_command, ["--data-dir", "here"], catch_exceptions=False)
+    assert (caught.value.data_dir, caught.value.exit_status) == ("here", 2)
+
+
+def test_wrong_usage() -> None:
     """Exit status 2, before anything is touched."""
-    status, error = refused(*arguments, DATABASE_URL=url)
+    status, error = refused(DATABASE_URL="mysql://db/shop")
     assert status == 2
-    assert error.startswith(f"error: {said}")
+    assert error.startswith("error: DATABASE_URL cannot be used: its scheme is mysql.")
     assert len(error.splitlines()) == 3

@@ -1,11 +1,13 @@
 """The database of an application: engine, sessions, start, stop, health. One for threads, one for an event loop.
 
+Every option of SQLAlchemy's create_engine may be added, and `metrics`: where else the pool is counted.
 What they do is said once, elsewhere (`start_up`, `engine`, the pool); the two differ in how they wait.
 """
 
 import asyncio
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, text
 from sqlalchemy.exc import DBAPIError
@@ -37,9 +39,11 @@ class Health:
 class Database:
     """For synchronous code. `metadata` is only needed where synchronisation is switched on."""
 
-    def __init__(self, settings: Settings, *, metadata: MetaData | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, metadata: MetaData | None = None, **options: Any
+    ) -> None:
         self.settings, self.metadata = settings, metadata
-        self.engine: Engine = create_engine(settings)
+        self.engine: Engine = create_engine(settings, **options)
         self.sessions = sessionmaker(self.engine)
         self.has_started = False
 
@@ -66,9 +70,11 @@ class Database:
 class AsyncDatabase:
     """For an event loop, which it never blocks."""
 
-    def __init__(self, settings: Settings, *, metadata: MetaData | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, metadata: MetaData | None = None, **options: Any
+    ) -> None:
         self.settings, self.metadata = settings, metadata
-        self.engine: AsyncEngine = create_async_engine(settings)
+        self.engine: AsyncEngine = create_async_engine(settings, **options)
         # Expired attributes would be loaded on access, which cannot wait in an event loop.
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.has_started = False

@@ -8,10 +8,10 @@ A bulk `update()` neither checks nor counts: there, write `version = version + 1
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 from tenacity import (
@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 AnySession = TypeVar("AnySession", bound=Session)
-AnyAsyncSession = TypeVar("AnyAsyncSession", bound=AsyncSession)
+Transaction = TypeVar("Transaction")
+Transaction_co = TypeVar("Transaction_co", covariant=True)
 
 # The manual, "Serialization Failure Handling": all of these say "try the transaction again".
 SERIALIZATION_FAILURE = "40001"  # REPEATABLE READ and SERIALIZABLE: somebody else wrote it first
@@ -53,6 +54,13 @@ class Versioned:
         return {"version_id_col": cls.version}
 
 
+class Transactions(Protocol[Transaction_co]):
+    """An `async_sessionmaker`, or whatever else begins transactions."""
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction_co]:
+        """Commits when the block ends, rolls back when it raises."""
+
+
 def run_unit(
     work: Callable[[AnySession], T],
     *,
@@ -74,9 +82,9 @@ def run_unit(
 
 
 async def run_unit_async(
-    work: Callable[[AnyAsyncSession], Awaitable[T]],
+    work: Callable[[Transaction], Awaitable[T]],
     *,
-    sessions: async_sessionmaker[AnyAsyncSession],
+    sessions: Transactions[Transaction],
     after_commit: Callable[[T], Awaitable[object]] | None = None,
     attempts: int = ATTEMPTS,
 ) -> T:
@@ -102,7 +110,7 @@ def _commit(work: Callable[[AnySession], T], sessions: sessionmaker[AnySession])
 
 
 async def _commit_async(
-    work: Callable[[AnyAsyncSession], Awaitable[T]], sessions: async_sessionmaker[AnyAsyncSession]
+    work: Callable[[Transaction], Awaitable[T]], sessions: Transactions[Transaction]
 ) -> T:
     async with sessions.begin() as session:
         return await work(session)

@@ -14,6 +14,7 @@ from marketplace.accounts import admin_routes
 from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.session_lookup import SessionLookup
+from marketplace.background import jobs, running
 from marketplace.catalog import routes as catalog
 from marketplace.database import database_settings, driver_connection, sessions_of
 from marketplace.entities import Entity
@@ -73,13 +74,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = database_settings(app.state.database_url, profile=app.state.settings.profile)
-    database = AsyncDatabase(settings, metadata=Entity.metadata)
+    database = AsyncDatabase(settings, metadata=Entity.metadata, metrics=app.state.metrics.pool)
     app.state.database = database
     engine = app.state.engine = database.engine
     app.state.sessions = sessions_of(engine)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
-        async with started(database):
+        async with started(database), running(jobs(database, app.state.settings)):
             yield
     finally:
         app.state.metrics.stop()

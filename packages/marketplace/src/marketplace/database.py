@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -66,6 +67,32 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
     await greenlet_spawn(pooled.close)
 
 
+@dataclass(frozen=True, slots=True)
+class DriverTransactions:
+    """Transactions on psycopg's own connections, from the pool: what an ORM session costs is left out."""
+
+    engine: AsyncEngine
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Connection]:
+        """Commits, or rolls back; a connection that could do neither is not given back."""
+        pooled = await self.engine.raw_connection()
+        driver = pooled.driver_connection
+        assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
+        has_ended = False
+        try:
+            try:
+                yield driver
+            except Exception:
+                await driver.rollback()
+                has_ended = True
+                raise
+            await driver.commit()
+            has_ended = True
+        finally:
+            await greenlet_spawn(pooled.close if has_ended else pooled.invalidate)
+
+
 async def driver_of(session: AsyncSession) -> Connection:
     """psycopg's own connection in the transaction of a session: commit and roll back the session."""
     proxied = await (await session.connection()).get_raw_connection()
@@ -80,4 +107,11 @@ def sessions_of_app(request: Request) -> async_sessionmaker[AsyncSession]:
     return sessions
 
 
+def engine_of(request: Request) -> AsyncEngine:
+    """For the few hot paths, which need no session."""
+    engine: AsyncEngine = request.app.state.engine
+    return engine
+
+
 Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(sessions_of_app)]
+RequestEngine = Annotated[AsyncEngine, Depends(engine_of)]

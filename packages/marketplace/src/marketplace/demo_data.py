@@ -109,9 +109,10 @@ def load_demo_data(session: Session) -> bool:
         if session.scalar(select(User.id).limit(1)) or session.scalar(select(Vendor.id).limit(1)):
             return False
         staff = [_staff(seller) for seller in SELLERS]
-        products = _catalogue([user.vendor for user in staff if user.vendor])
+        categories = _categories()
+        products = _products(categories, vendors=[user.vendor for user in staff if user.vendor])
         customers = _customers()
-        session.add_all([*staff, *products, *customers, _administrator()])
+        session.add_all([*staff, *categories, *products, *customers, _administrator()])
         session.flush()
         session.add_all(_orders(customers, products))
     return True
@@ -123,15 +124,21 @@ def demo_logins(session: Session) -> list[tuple[str, Role]]:
     return [(email, role) for email, role in session.execute(known.order_by(User.email))]
 
 
-def _catalogue(vendors: list[Vendor]) -> list[Product]:
+def _categories() -> list[Category]:
     categories = {
         name: Category(id=demo_id(name), name=name) for name in {s.category: None for s in SHELVES}
     }
+    for shelf in SHELVES:
+        subcategory = Subcategory(id=demo_id(shelf.name), name=shelf.name)
+        categories[shelf.category].subcategories.append(subcategory)
+    return list(categories.values())
+
+
+def _products(categories: list[Category], *, vendors: list[Vendor]) -> list[Product]:
     subcategories = {
-        shelf.name: Subcategory(
-            id=demo_id(shelf.name), name=shelf.name, category=categories[shelf.category]
-        )
-        for shelf in SHELVES
+        subcategory.name: subcategory
+        for category in categories
+        for subcategory in category.subcategories
     }
     lines = [
         (vendor, line)

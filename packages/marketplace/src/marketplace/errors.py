@@ -79,14 +79,36 @@ class UnsupportedServer(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class DatabaseRefused(HoldfastError):
-    """A statement of the start failed."""
+    """A statement failed."""
 
     database: str
     sqlstate: str
     reason: str
     what = "{database} refused a statement ({sqlstate}): {reason}."
-    why = "The schema and the demo data have to be in place before anything is served."
-    remedy = "Mend that and start again; what is already done is not done twice."
+    why = "The marketplace needs its schema, with every migration, and a user who may use it."
+    remedy = "Mend that (`./dev up` migrates) and start again; what is done is not done twice."
+
+
+@dataclass(kw_only=True, eq=False)
+class UnusableAccount(HoldfastError):
+    """What was given cannot become an account."""
+
+    reason: str
+    exit_status = 2
+    what = "No administrator was made: {reason}."
+    why = "An account needs an e-mail address, and a password of the length that the settings ask for."
+    remedy = "marketplace create-admin somebody@example.com"
+
+
+@dataclass(kw_only=True, eq=False)
+class AccountDisabled(HoldfastError):
+    """Somebody has locked this account."""
+
+    email: str
+    exit_status = 1
+    what = "{email} is disabled: nothing was changed."
+    why = "An administrator has disabled it; to make it one would not let anybody log in."
+    remedy = "Enable it first (POST /admin/users/ID/enable), or choose another address."
 
 
 @dataclass(kw_only=True, eq=False)

@@ -1,12 +1,15 @@
 """What is counted and measured, by the semantic conventions of OpenTelemetry, for Prometheus to fetch.
 
-FastAPI itself measures `http.server.request.duration` with the provider that it is given.
+FastAPI itself measures `http.server.request.duration` with the provider that it is given, the pool of
+connections `db.client.connection.*`.
 """
 
 from fastapi import APIRouter, Request, Response
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from holdfast.pool.metrics import PoolMetrics
 
 router = APIRouter()
 
@@ -21,6 +24,7 @@ class Metrics:
         )
         # Not stopped at exit: that is the lifespan's to do, which knows when nothing is counted any more.
         self.provider = MeterProvider([reader], shutdown_on_exit=False)
+        self.pool = PoolMetrics(self.provider.get_meter("holdfast"))
         self._sessions = self.provider.get_meter("marketplace").create_counter(
             "marketplace.sessions",
             unit="{session}",

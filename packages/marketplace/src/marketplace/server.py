@@ -8,8 +8,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from holdfast.scratch.server import EmbeddedServer, running_server_url
+from marketplace.errors import DatabaseOutOfReach, DatabaseRefused
 from marketplace.settings import Settings, sqlalchemy_url
 
 MAJOR = 18
@@ -34,10 +36,35 @@ def visited_database(settings: Settings) -> Iterator[URL]:
     if settings.database_url is None:
         running = running_server_url(settings.data_dir, DATABASE)
     if running is not None:
-        yield _embedded(running)
+        with told_plainly(url := _embedded(running)):
+            yield url
         return
-    with owned_database(settings) as url:
+    with owned_database(settings) as url, told_plainly(url):
         yield url
+
+
+@contextmanager
+def told_plainly(url: URL) -> Iterator[None]:
+    """What the database does not do is an error with a way out: `DatabaseOutOfReach`, `DatabaseRefused`."""
+    try:
+        yield
+    except DBAPIError as error:
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        if sqlstate is None and isinstance(error, OperationalError):
+            raise DatabaseOutOfReach(database=shown(url), reason=first_line(error)) from error
+        raise DatabaseRefused(
+            database=shown(url), sqlstate=sqlstate or "no SQLSTATE", reason=first_line(error)
+        ) from error
+
+
+def shown(url: URL) -> str:
+    """As psql takes it, with *** for the password."""
+    return url.set(drivername="postgresql").render_as_string()
+
+
+def first_line(error: DBAPIError) -> str:
+    """What the server or the driver said."""
+    return str(error.orig).strip().splitlines()[0].rstrip(".")
 
 
 def kept_key(data_dir: Path) -> SecretStr:

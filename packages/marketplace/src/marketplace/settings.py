@@ -100,6 +100,14 @@ def _parsed(text: str) -> str:
 Rate = Annotated[str, AfterValidator(_parsed)]
 
 
+class BackgroundSettings(_Group):
+    """What a process that serves does beside it, and how often; several processes share the work."""
+
+    enabled: bool = True
+    expire_orders: Duration = Field(default=timedelta(minutes=1), gt=timedelta())
+    cleanup: Duration = Field(default=timedelta(hours=1), gt=timedelta())
+
+
 class RateSettings(_Group):
     """As in `10/minute`. `login` counts whatever checks a password, and registration."""
 
@@ -178,6 +186,7 @@ class Settings(BaseSettings):
     session: SessionSettings = SessionSettings()
     password: PasswordSettings = PasswordSettings()
     rate: RateSettings = RateSettings()
+    background: BackgroundSettings = BackgroundSettings()
 
     @property
     def returns_verification_token(self) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import uvicorn
 from pydantic import SecretStr
 from sqlalchemy import URL, Engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from holdfast.database import Database
@@ -16,10 +15,10 @@ from marketplace import demo_data
 from marketplace.app import create_app
 from marketplace.database import database_settings
 from marketplace.entities import Role
-from marketplace.errors import DatabaseOutOfReach, DatabaseRefused, UnsupportedServer
+from marketplace.errors import UnsupportedServer
 from marketplace.listener import bound_socket
 from marketplace.logs import configure_logs
-from marketplace.server import kept_key, owned_database
+from marketplace.server import kept_key, owned_database, shown, told_plainly
 from marketplace.settings import Settings
 
 SUPPORTED = range(15, 19)
@@ -49,7 +48,7 @@ def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
         app = create_app(_complete(settings, url))
         serving = Serving(
             address=f"http://{_in_url(settings.host)}:{settings.port}",
-            database=_shown(url),
+            database=shown(url),
             logins=logins,
         )
         # The log is ours, and so is the decision which proxy is believed.
@@ -90,42 +89,24 @@ def _prepare(settings: Settings, url: URL) -> tuple[tuple[str, Role], ...]:
     """Schema in place, and in development the demo data; gives the demo logins."""
     database = Database(database_settings(url, profile=settings.profile))
     try:
-        _require_supported(database.engine)
-        database.start()
-        if settings.profile is Profile.PRODUCTION:
-            return ()  # its passwords are in this repository
-        with Session(database.engine) as session:
-            demo_data.load_demo_data(session)
-            return tuple(demo_data.demo_logins(session))
-    except DBAPIError as error:
-        raise DatabaseRefused(
-            database=_shown(url),
-            sqlstate=getattr(error.orig, "sqlstate", None) or "no SQLSTATE",
-            reason=_first_line(error),
-        ) from error
+        with told_plainly(url):
+            _require_supported(database.engine)
+            database.start()
+            if settings.profile is Profile.PRODUCTION:
+                return ()  # its passwords are in this repository
+            with Session(database.engine) as session:
+                demo_data.load_demo_data(session)
+                return tuple(demo_data.demo_logins(session))
     finally:
         database.stop()
 
 
 def _require_supported(engine: Engine) -> None:
-    database = _shown(engine.url)
-    try:
-        with engine.connect() as connection:
-            major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
-    except OperationalError as error:
-        raise DatabaseOutOfReach(database=database, reason=_first_line(error)) from error
+    with engine.connect() as connection:
+        major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
     if major not in SUPPORTED:
-        raise UnsupportedServer(database=database, major=major)
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().splitlines()[0].rstrip(".")
+        raise UnsupportedServer(database=shown(engine.url), major=major)
 
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _shown(url: URL) -> str:
-    """As psql takes it, with *** for the password."""
-    return url.set(drivername="postgresql").render_as_string()

@@ -29,14 +29,17 @@ class Fuzzed:
     report: str
 
 
-def fuzz(address: str, *, access_token: str | None, phases: str, examples: int) -> Fuzzed:
-    """One principal; None is nobody."""
+def fuzz(
+    address: str, *, access_token: str | None, phases: str, examples: int, paths: str = ".*"
+) -> Fuzzed:
+    """One principal; None is nobody. `paths` is a regular expression."""
     command = [Path(sys.executable).parent / "st", "run", f"{address}/openapi.json"]
     options = {
         "--checks": ",".join(CHECKS),
         "--phases": phases,
         "--max-examples": str(examples),
         "--warnings": "off",
+        "--include-path-regex": paths,
     }
     if access_token is not None:
         options["--header"] = f"Authorization: Bearer {access_token}"

@@ -48,7 +48,7 @@ class Shop:
 
     async def order(self, lines: Sequence[tuple[UUID, int]], *, key: str | None = None) -> Answer:
         cart = Cart(lines=[CartLine(variant_id=v, quantity=q) for v, q in lines])
-        return await check_out(self.sessions, cart, request=request_for(cart, key=key))
+        return await check_out(self.engine, cart, request=request_for(cart, key=key))
 
     async def stock(self, variant_id: UUID) -> int:
         async with self.sessions() as session:

@@ -11,7 +11,8 @@ from marketplace.accounts.problems import SessionNotFound, UnknownVendor, UserNo
 from marketplace.accounts.schemas import Account, AccountFilters, AccountPage, RoleChange
 from marketplace.accounts.sessions import end_sessions, lock_user, record
 from marketplace.cursors import Cursors, Position
-from marketplace.entities import AuditedAction, EndReason, Session
+from marketplace.entities import AuditedAction, EndReason, Role, Session
+from marketplace.errors import AccountDisabled
 
 
 async def list_accounts(
@@ -90,6 +91,26 @@ async def change_role(
         reason=form.role.value,
     )
     await transaction.commit()
+
+
+async def appoint(transaction: AsyncSession, email: str) -> bool:
+    """For the operator: this account is an administrator's, its address counts as verified.
+
+    False: nobody has this address. Raises `AccountDisabled`.
+    """
+    user = await transaction.scalar(queries.user_by_email(email))
+    if user is None:
+        return False
+    if user.disabled_at is not None:
+        raise AccountDisabled(email=email)
+    await transaction.execute(
+        queries.change_user(user.id, role=Role.ADMIN, vendor_id=None, is_verified=True)
+    )
+    await record(
+        transaction, AuditedAction.USER_ROLE_CHANGED, user_id=user.id, reason=Role.ADMIN.value
+    )
+    await transaction.commit()
+    return True
 
 
 async def _end(

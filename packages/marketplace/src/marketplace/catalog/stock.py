@@ -11,9 +11,11 @@ psycopg's own connection.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from uuid import UUID
 
 from psycopg.rows import class_row
+from psycopg.types.json import Json
 from uuid_utils.compat import uuid7
 
 from marketplace.catalog.problems import StockOutOfRange, VariantNotFound
@@ -23,13 +25,18 @@ from marketplace.entities import AdjustmentReason
 LOW_STOCK = 20
 MOST_STOCK = 1_000_000_000  # far from the end of integer: no delta on top of it overflows
 
-# A row: the line as it is sold. No row: archived, unknown, or not enough of it.
+# A row: the line as it is sold. No row: archived, unknown, or not enough of it. What is compared with
+# the stock is compared once more with the row as it is when it is locked.
 TAKE = """
-    UPDATE variants SET stock = variants.stock - %(quantity)s
-    FROM products JOIN vendors ON vendors.id = products.vendor_id
-    WHERE variants.id = %(variant_id)s AND products.id = variants.product_id
-      AND variants.stock >= %(quantity)s AND variants.archived_at IS NULL
-    RETURNING variants.id AS variant_id, %(quantity)s::int AS quantity, variants.stock AS left_over,
+    WITH wanted AS MATERIALIZED (
+        SELECT variants.id, line.value::int AS quantity
+        FROM json_each_text(%s) AS line JOIN variants ON variants.id = line.key::uuid
+        ORDER BY variants.id FOR NO KEY UPDATE OF variants)
+    UPDATE variants SET stock = variants.stock - quantity
+    FROM wanted, products JOIN vendors ON vendors.id = products.vendor_id
+    WHERE variants.id = wanted.id AND products.id = variants.product_id
+      AND variants.stock >= quantity AND variants.archived_at IS NULL
+    RETURNING variants.id AS variant_id, quantity, variants.stock AS left_over,
               variants.product_id, products.name AS product_name, variants.name AS variant_name,
               variants.sku, variants.price AS unit_price, variants.currency,
               vendors.id AS vendor_id, vendors.name AS vendor_name
@@ -94,17 +101,14 @@ class Taken:
 
 
 async def take(connection: Connection, quantities: Mapping[UUID, int]) -> list[Taken]:
-    """Takes what can be had of each variant, in the order of their ids: one way to the server.
+    """Takes what can be had of each variant, in the order of their ids: one statement.
 
     Where something is missing from the result the caller has to roll back.
     """
-    lines = [
-        {"variant_id": variant_id, "quantity": quantities[variant_id]}
-        for variant_id in sorted(quantities)
-    ]
+    wanted = Json({str(variant_id): quantity for variant_id, quantity in quantities.items()})
     async with connection.cursor(row_factory=class_row(Taken)) as cursor:
-        await cursor.executemany(TAKE, lines, returning=True)
-        return [taken async for result in cursor.results() for taken in await result.fetchall()]
+        await cursor.execute(TAKE, [wanted])
+        return sorted(await cursor.fetchall(), key=attrgetter("variant_id"))
 
 
 async def available(connection: Connection, variant_ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -13,7 +13,7 @@ import click
 
 from holdfast.errors import HoldfastError
 
-VERBS = ("up", "cleanup", "expire-orders", "demo", "openapi")
+VERBS = ("up", "create-admin", "cleanup", "expire-orders", "demo", "openapi")
 INTERRUPTED = 130
 
 

@@ -156,7 +156,7 @@ async def _ours(engine: AsyncEngine, *, units: int) -> Way:
             body=cart.model_dump_json(),
         )
         try:
-            await check_out(sessions, cart, request=request)
+            await check_out(engine, cart, request=request)
         except OutOfStock:
             return False
         return True

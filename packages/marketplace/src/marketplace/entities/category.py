@@ -1,15 +1,11 @@
 """The upper level of the catalogue's two."""
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, relationship
 
 from holdfast.versioned import Versioned
 from marketplace.entities.declarative import Entity, Key
-
-if TYPE_CHECKING:
-    from marketplace.entities.subcategory import Subcategory
+from marketplace.entities.subcategory import Subcategory
 
 
 class Category(Versioned, Entity):
@@ -20,9 +16,8 @@ class Category(Versioned, Entity):
     id: Mapped[Key]
     name: Mapped[str]
 
-    subcategories: Mapped[list["Subcategory"]] = relationship(
-        back_populates="category",
-        order_by="Subcategory.name",
+    subcategories: Mapped[list[Subcategory]] = relationship(
+        order_by=Subcategory.name,
         passive_deletes="all",  # nothing: ON DELETE RESTRICT keeps a category that holds some
         lazy="raise_on_sql",
     )

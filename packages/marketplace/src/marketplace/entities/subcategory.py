@@ -1,16 +1,12 @@
 """The lower level of the catalogue's two: the one that products belong to."""
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from holdfast.versioned import Versioned
 from marketplace.entities.declarative import Entity, Key
-
-if TYPE_CHECKING:
-    from marketplace.entities.category import Category
 
 
 class Subcategory(Versioned, Entity):
@@ -21,7 +17,5 @@ class Subcategory(Versioned, Entity):
     id: Mapped[Key]
     category_id: Mapped[UUID] = mapped_column(ForeignKey("categories.id", ondelete="RESTRICT"))
     name: Mapped[str]
-
-    category: Mapped["Category"] = relationship(back_populates="subcategories", lazy="raise_on_sql")
 
     __table_args__ = (UniqueConstraint("category_id", "name"),)

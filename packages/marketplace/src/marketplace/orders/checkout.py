@@ -12,12 +12,12 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Json
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
 from holdfast.versioned import run_unit_async
 from marketplace.catalog import stock
-from marketplace.database import Connection, driver_of
+from marketplace.database import Connection, DriverTransactions
 from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim
 from marketplace.orders.problems import NotForSale, OutOfStock, SeveralCurrencies, ShortLine
 from marketplace.orders.schemas import Cart, PlacedOrder
@@ -25,6 +25,7 @@ from marketplace.orders.schemas import Cart, PlacedOrder
 SHIPPING = 490
 CREATED = 201
 
+# The lines are those of the answer.
 PLACE = """
     WITH placed AS (
         INSERT INTO orders (id, ordered_by_id, currency, subtotal, shipping, total, created_at)
@@ -34,11 +35,10 @@ PLACE = """
                                  product_name, variant_name, sku, unit_price, quantity, total)
         SELECT %(id)s, line_number, variant_id, vendor_id, vendor_name, product_name, variant_name,
                sku, unit_price, quantity, unit_price * quantity
-        FROM unnest(%(variant_ids)s::uuid[], %(vendor_ids)s::uuid[], %(vendor_names)s::text[],
-                    %(product_names)s::text[], %(variant_names)s::text[], %(skus)s::text[],
-                    %(unit_prices)s::bigint[], %(quantities)s::int[])
-             WITH ORDINALITY AS line (variant_id, vendor_id, vendor_name, product_name,
-                                      variant_name, sku, unit_price, quantity, line_number)),
+        FROM json_to_recordset(%(response)s::json -> 'lines')
+             AS line (line_number int, variant_id uuid, vendor_id uuid, vendor_name text,
+                      product_name text, variant_name text, sku text, unit_price bigint,
+                      quantity int)),
     events AS (
         INSERT INTO order_events (id, order_id, machine, to_state, reason, actor_id)
         VALUES (%(event_id)s, %(id)s, 'status', 'pending', 'checkout', %(user_id)s))
@@ -63,16 +63,13 @@ class Answer:
     is_replay: bool
 
 
-async def check_out(
-    sessions: async_sessionmaker[AsyncSession], cart: Cart, *, request: KeyedRequest
-) -> Answer:
+async def check_out(engine: AsyncEngine, cart: Cart, *, request: KeyedRequest) -> Answer:
     """Places the order, or gives the answer of the first time. Raises a problem, having done nothing."""
     work = partial(_check_out, cart=cart, request=request)
-    return await run_unit_async(work, sessions=sessions)
+    return await run_unit_async(work, sessions=DriverTransactions(engine))
 
 
-async def _check_out(session: AsyncSession, *, cart: Cart, request: KeyedRequest) -> Answer:
-    connection = await driver_of(session)
+async def _check_out(connection: Connection, *, cart: Cart, request: KeyedRequest) -> Answer:
     claimed = await claim(connection, request)
     if isinstance(claimed, Replay):
         return Answer(status=claimed.status, body=claimed.response, is_replay=True)
@@ -82,9 +79,7 @@ async def _check_out(session: AsyncSession, *, cart: Cart, request: KeyedRequest
     order = PlacedOrder.of(lines, id=uuid7(), shipping=SHIPPING, created_at=claimed)
     body = order.model_dump(mode="json")
     await stock.roll_up_sales(connection, lines)
-    await connection.execute(
-        PLACE, _values(order, lines, request=request, now=claimed, response=body)
-    )
+    await connection.execute(PLACE, _values(order, request=request, now=claimed, response=body))
     return Answer(status=CREATED, body=body, is_replay=False)
 
 
@@ -113,7 +108,6 @@ async def _require_all(
 
 def _values(
     order: PlacedOrder,
-    lines: Sequence[stock.Taken],
     *,
     request: KeyedRequest,
     now: datetime,
@@ -127,14 +121,6 @@ def _values(
         "shipping": order.shipping,
         "total": order.total,
         "now": now,
-        "variant_ids": [line.variant_id for line in lines],
-        "vendor_ids": [line.vendor_id for line in lines],
-        "vendor_names": [line.vendor_name for line in lines],
-        "product_names": [line.product_name for line in lines],
-        "variant_names": [line.variant_name for line in lines],
-        "skus": [line.sku for line in lines],
-        "unit_prices": [line.unit_price for line in lines],
-        "quantities": [line.quantity for line in lines],
         "event_id": uuid7(),
         "key": request.key,
         "method": request.method,

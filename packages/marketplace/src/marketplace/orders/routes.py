@@ -14,7 +14,7 @@ from holdfast.versioned import run_unit_async
 from marketplace.accounts.principal import CurrentPrincipal, Principal, require_role
 from marketplace.accounts.problems import InvalidAccessToken, RoleNotAllowed
 from marketplace.cursors import Cursors, PageRequest, cursors_of
-from marketplace.database import RequestSession, Sessions
+from marketplace.database import RequestEngine, RequestSession, Sessions
 from marketplace.entities import Role
 from marketplace.orders import checkout, payments, service
 from marketplace.orders.idempotency import Key, keyed
@@ -77,7 +77,7 @@ REPLAYED = {
 )
 async def check_out(
     request: Request,
-    sessions: Sessions,
+    engine: RequestEngine,
     principal: CurrentPrincipal,
     cart: Cart,
     idempotency_key: Key = None,
@@ -90,7 +90,7 @@ async def check_out(
         path=request.url.path,
         body=cart.model_dump_json(),
     )
-    answer = await checkout.check_out(sessions, cart, request=keyed_request)
+    answer = await checkout.check_out(engine, cart, request=keyed_request)
     headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
     return JSONResponse(answer.body, answer.status, headers)
 

@@ -1,0 +1,99 @@
+"""What is done beside the requests, by every process that serves: unpaid orders expire, old rows are cleaned up.
+
+Several processes share the work: each job leaves alone what another has locked. A run that fails is logged and
+tried again; it never ends the server.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy import Engine
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from holdfast.database import AsyncDatabase
+from marketplace.cleanup import clean_up
+from marketplace.database import sessions_of
+from marketplace.orders.expiry import expire_orders
+from marketplace.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RETRY = timedelta(seconds=10)  # after a failure, and while the database is not ready
+
+
+class NotReady(Exception):
+    """Migrations are under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """`run` says how many rows it dealt with; it is called at once, then `every` so often."""
+
+    name: str
+    every: timedelta
+    run: Callable[[], Awaitable[int]]
+
+
+def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
+    """None where they are switched off: another process, or a timer, has to do them."""
+    if not settings.background.enabled:
+        return ()
+    expire = partial(expire_orders, sessions_of(database.engine))
+    clean = partial(greenlet_spawn, _clean_up, database.engine.sync_engine, settings)
+    every = settings.background
+    return (
+        Job(name="expired orders", every=every.expire_orders, run=_when_ready(database, expire)),
+        Job(name="cleaned up rows", every=every.cleanup, run=_when_ready(database, clean)),
+    )
+
+
+@asynccontextmanager
+async def running(jobs: tuple[Job, ...]) -> AsyncIterator[None]:
+    """Until the block ends. What is under way then is cancelled: its transaction is rolled back."""
+    tasks = [asyncio.create_task(_repeat(job), name=job.name) for job in jobs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _repeat(job: Job) -> None:
+    while True:
+        pause = await _pause_after(job)
+        await asyncio.sleep(pause.total_seconds())
+
+
+async def _pause_after(job: Job) -> timedelta:
+    retry = min(job.every, RETRY)
+    try:
+        rows = await job.run()
+    except NotReady:
+        return retry
+    except Exception:
+        logger.exception("%s: failed, and is tried again in %s", job.name, retry)
+        return retry
+    if rows:
+        logger.info("%s: %d", job.name, rows)
+    return job.every
+
+
+def _when_ready(
+    database: AsyncDatabase, work: Callable[[], Awaitable[int]]
+) -> Callable[[], Awaitable[int]]:
+    async def run() -> int:
+        if not database.has_started:
+            raise NotReady
+        return await work()
+
+    return run
+
+
+def _clean_up(engine: Engine, settings: Settings) -> int:
+    return sum(cleaned.rows for cleaned in clean_up(engine, settings))
