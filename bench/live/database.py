@@ -1,0 +1,160 @@
+"""The shop's database: seeded once into a template, copied for every window, compared with the change set after it."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import make_url
+
+from holdfast.scratch.server import EmbeddedServer, binary, temporary_server
+from live.environments import CACHE
+
+TEMPLATE, SHOP = "shop_template", "shop"
+TABLES = ("orders", "variants", "products", "users")
+
+# Against a temporary server's own: this one commits to a disk and vacuums, as one in production does. Checkpoints
+# come between the windows, not in them.
+SETTINGS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "autovacuum": "on",
+    "shared_buffers": "1GB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "15min",
+}
+
+# One row per object of the change set; names are left out, since tools choose their own.
+APPLIED = """
+    SELECT 'index', i.indrelid::regclass::text,
+           (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
+            FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
+           || CASE WHEN i.indisunique THEN ' unique' ELSE '' END
+    FROM pg_index i WHERE i.indisvalid AND i.indrelid::regclass::text = ANY (%(tables)s)
+    UNION SELECT 'foreign key', conrelid::regclass::text, confrelid::regclass::text
+    FROM pg_constraint WHERE contype = 'f' AND convalidated
+    UNION SELECT 'not null', a.attrelid::regclass::text, a.attname
+    FROM pg_attribute a WHERE a.attnotnull AND a.attrelid::regclass::text = ANY (%(tables)s)
+      AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = a.attrelid
+                      AND c.contype = 'n' AND c.conkey = ARRAY[a.attnum] AND NOT c.convalidated)
+"""
+CHANGE_SET = {
+    ("index", "users", "email"),
+    ("index", "users", "phone_number"),
+    ("index", "users", "email, is_verified"),
+    ("index", "products", "name"),
+    ("index", "products", "stock"),
+    ("index", "products", "vendor_id, subcategory_id"),
+    ("index", "orders", "ordered_by_id, status"),
+    ("index", "orders", "payment_status"),
+    ("index", "orders", "created_at"),
+    ("not null", "products", "version"),
+    ("not null", "variants", "version"),
+    ("index", "sessions", "user_id, is_revoked"),
+    ("foreign key", "sessions", "users"),
+    ("not null", "orders", "channel"),
+    ("foreign key", "orders", "variants"),
+    ("index", "orders", "order_number unique"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """How many rows the tables have, in proportion to the orders."""
+
+    orders: int
+
+    @property
+    def by_table(self) -> dict[str, int]:
+        return {
+            "orders": self.orders,
+            "users": self.orders * 3 // 20,
+            "products": self.orders // 10,
+            "variants": self.orders // 5,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """One database of the server, as the programs find it."""
+
+    url: str
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What libpq, node-postgres, Django's settings and env.py read. Nothing of holdfast's own settings."""
+        address = make_url(self.url)
+        inherited = {name: os.environ[name] for name in os.environ if name[:8] != "HOLDFAST"}
+        return {
+            **inherited,
+            "PGHOST": str(address.query["host"]),
+            "PGPORT": str(address.query["port"]),
+            "PGUSER": str(address.username),
+            "PGDATABASE": str(address.database),
+            "DATABASE_URL": str(address.set(drivername="postgresql+psycopg")),
+            **(more or {}),
+        }
+
+    def run(self, *command: str, more: Mapping[str, str] | None = None, folder: Path) -> None:
+        """A program that has to succeed."""
+        environment = self.environment(more)
+        ended = subprocess.run(
+            command,
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        if ended.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{ended.stderr}{ended.stdout}")
+
+    def missing(self) -> list[str]:
+        """What of the change set is not there, or not valid."""
+        tables = [*TABLES, "sessions"]
+        with psycopg.connect(self.url) as connection:
+            found = set(connection.execute(APPLIED, {"tables": tables}).fetchall())
+        return [" ".join(lacking) for lacking in sorted(CHANGE_SET - found)]
+
+
+@contextmanager
+def shop_server(rows: Rows) -> Iterator[EmbeddedServer]:
+    """A server on a disk with the template filled."""
+    with temporary_server(settings=SETTINGS, parent=CACHE / "server") as server:
+        _maintain(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+        numbers = [f"--set={table}={number}" for table, number in rows.by_table.items()]
+        file = Path(__file__).parent / "shop.sql"
+        template(server).run(
+            *(str(binary("psql")), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", *numbers),
+            *("--file", str(file)),
+            folder=file.parent,
+        )
+        yield server
+
+
+def template(server: EmbeddedServer) -> Database:
+    return Database(url=server.url(TEMPLATE))
+
+
+def fresh_copy(server: EmbeddedServer) -> Database:
+    """The shop as it was before the change, its tables read once; what a window left before is gone."""
+    name, of = sql.Identifier(SHOP), sql.Identifier(TEMPLATE)
+    _maintain(server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+    _maintain(server, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(name, of))
+    _maintain(server, sql.SQL("CHECKPOINT"))
+    database = Database(url=server.url(SHOP))
+    with psycopg.connect(database.url) as connection:
+        for table in TABLES:
+            connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
+    return database
+
+
+def _maintain(server: EmbeddedServer, statement: sql.Composable) -> None:
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(statement)

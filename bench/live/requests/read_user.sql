@@ -1,0 +1,2 @@
+\set id random(10, :users)
+SELECT id, email, name, is_verified FROM users WHERE id = :id;

@@ -1,0 +1,57 @@
+"""Three kinds of live traffic. 85 of 100 requests read; holders are transactions of the application that stay open.
+
+A holder keeps one row lock in each of the four tables for 5 s, on rows that no request touches, then rests.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+READS = {"read_order": 40, "read_orders_of_user": 15, "read_product": 20, "read_user": 10}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What goes on while the tool works."""
+
+    name: str
+    title: str
+    order: str  # the request that places an order
+    holders: int
+    rest: tuple[timedelta, timedelta]
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Files of `requests/`, and of 100 requests how many are of that kind."""
+        return {**READS, self.order: 10, "ship_order": 5}
+
+
+def seconds(start: int, end: int) -> tuple[timedelta, timedelta]:
+    return timedelta(seconds=start), timedelta(seconds=end)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            name="A1",
+            title="each statement commits by itself; one holder, 5 s on, 1 to 5 s off",
+            order="place_order_statements",
+            holders=1,
+            rest=seconds(1, 5),
+        ),
+        Scenario(
+            name="A2",
+            title="an order is a transaction over two tables; two holders, 5 s on, 3 to 15 s off",
+            order="place_order_transaction",
+            holders=2,
+            rest=seconds(3, 15),
+        ),
+        Scenario(
+            name="A3",
+            title="as A2, with hostile holders: two, 5 s on, 1 to 5 s off",
+            order="place_order_transaction",
+            holders=2,
+            rest=seconds(1, 5),
+        ),
+    )
+}

@@ -1,0 +1,148 @@
+"""The table of docs/benchmarks.md and the verdict, from the figures of the windows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from live.figures import Figures, Spread, spread
+from live.scenarios import SCENARIOS
+from live.tools import ALEMBIC, IDEAL, NONE, OURS, TITLES
+
+COLUMNS = (
+    "| | longest stall, ms | p99.9, ms | requests over 1 s | failed | wall, s | runs |",
+    "|---|---:|---:|---:|---:|---:|---:|",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A tool in a scenario, over its windows."""
+
+    windows: int
+    longest: Spread
+    p999: Spread
+    over_1s: Spread
+    failed: Spread
+    wall: Spread
+    runs: Spread
+    completed: int
+    missing: Sequence[str]
+
+
+Table = Mapping[str, Row]  # by tool
+
+
+def tables(windows: Sequence[Figures]) -> dict[str, Table]:
+    """By scenario; tools in the order in which they were met first."""
+    return {
+        scenario: {
+            tool: _row([w for w in windows if (w.scenario, w.tool) == (scenario, tool)])
+            for tool in dict.fromkeys(w.tool for w in windows if w.scenario == scenario)
+        }
+        for scenario in SCENARIOS
+        if any(window.scenario == scenario for window in windows)
+    }
+
+
+def _row(windows: Sequence[Figures]) -> Row:
+    return Row(
+        windows=len(windows),
+        longest=spread([window.longest for window in windows]),
+        p999=spread([window.p999 for window in windows]),
+        over_1s=spread([window.over_1s for window in windows]),
+        failed=spread([window.failed for window in windows]),
+        wall=spread([window.wall for window in windows]),
+        runs=spread([window.runs for window in windows]),
+        completed=sum(window.completed for window in windows),
+        missing=sorted({lacking for window in windows for lacking in window.missing}),
+    )
+
+
+def markdown(scenario: str, table: Table) -> str:
+    """The scenario's table, median (least to most)."""
+    rows = [_line(table[tool], tool=tool) for tool in TITLES if tool in table]
+    return "\n".join([f"### {scenario}: {SCENARIOS[scenario].title}", "", *COLUMNS, *rows, ""])
+
+
+def _line(row: Row, *, tool: str) -> str:
+    cells = [
+        _cell(row.longest, ",.0f"),
+        _cell(row.p999, ",.0f"),
+        _cell(row.over_1s, ",.0f"),
+        _cell(row.failed, ".0f"),
+        "" if tool == NONE else _cell(row.wall, ".1f"),
+        "" if tool == NONE else _runs(row),
+    ]
+    shown = f"**{TITLES[tool]}**" if tool == OURS else TITLES[tool]
+    return f"| {shown} | {' | '.join(cells)} |"
+
+
+def _cell(values: Spread, form: str) -> str:
+    middle, least, most = (format(v, form) for v in (values.median, values.least, values.most))
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def _runs(row: Row) -> str:
+    runs = _cell(row.runs, ".0f")
+    if row.completed == row.windows:
+        return runs
+    return f"{runs}; gave up in {row.windows - row.completed} of {row.windows}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One part of the target, and whether it was kept."""
+
+    text: str
+    is_kept: bool
+
+
+def verdict(table: Table) -> list[Claim]:
+    """What holdfast promises in a scenario, as far as the windows can tell."""
+    if OURS not in table:
+        return []
+    ours = table[OURS]
+    claims = [
+        Claim(text=f"failed requests {ours.failed.most:.0f}", is_kept=ours.failed.most == 0),
+        Claim(
+            text=f"runs of the tool {ours.runs.most:.0f}",
+            is_kept=ours.runs.most == 1 and ours.completed == ours.windows,
+        ),
+        Claim(
+            text=f"not applied: {', '.join(ours.missing) or 'nothing'}", is_kept=not ours.missing
+        ),
+    ]
+    if NONE in table:
+        none = table[NONE].longest.median
+        allowed = max(2 * none, none + 50)
+        claims.append(
+            Claim(
+                text=f"longest stall {ours.longest.median:.0f} ms, allowed {allowed:.0f} ms",
+                is_kept=ours.longest.median <= allowed,
+            )
+        )
+    if IDEAL in table:
+        ideal = table[IDEAL].wall.median
+        claims.append(
+            Claim(
+                text=f"wall {ours.wall.median:.1f} s, allowed {1.2 * ideal:.1f} s",
+                is_kept=ours.wall.median <= 1.2 * ideal,
+            )
+        )
+    return claims
+
+
+def last_line(every: Iterable[Table]) -> str:
+    """The worst scenario's medians; failed and runs are ours, the most of any window."""
+    found = list(every)
+
+    def worst(tool: str) -> str:
+        stalls = [table[tool].longest.median for table in found if tool in table]
+        return f"{max(stalls):.0f}" if stalls else "-"
+
+    ours = [table[OURS] for table in found if OURS in table]
+    failed = f"{max(row.failed.most for row in ours):.0f}" if ours else "-"
+    runs = f"{max(row.runs.most for row in ours):.0f}" if ours else "-"
+    return (
+        f"stall: ours_ms={worst(OURS)} none_ms={worst(NONE)} alembic_ms={worst(ALEMBIC)}"
+        f" failed={failed} runs={runs}"
+    )

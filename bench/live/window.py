@@ -1,0 +1,116 @@
+"""One window: a fresh copy of the shop, traffic, the tool until it succeeds, a short tail; then the figures."""
+
+import json
+import random
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.scratch.server import EmbeddedServer
+from live.database import Database, Rows, fresh_copy
+from live.figures import Figures, Span, failed, latencies, percentile
+from live.scenarios import Scenario
+from live.tools import Tool
+from live.traffic import Request, traffic
+
+TAIL = 2.0  # s: a queue that the tool left behind is worked off, and belongs to its figures
+BETWEEN_RUNS = 1.0  # s
+TIME_LIMIT = 600  # s for one run of a tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What is the same for all windows of a run."""
+
+    server: EmbeddedServer
+    rows: Rows
+    most_runs: int
+    no_change: float  # s that the window without a change lasts
+    out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the tool fared."""
+
+    span: Span
+    runs: int
+    completed: bool
+
+
+def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Figures:
+    """The figures of one window; its latencies and what the tool printed are in the folder `out`."""
+    database = fresh_copy(bench.server)
+    name = f"{scenario.name}-{tool.name}-{number}"
+    with traffic(database, scenario, rows=bench.rows.by_table) as load:
+        time.sleep(random.uniform(3, 5))  # the tool must not always meet the holders at one place
+        outcome = _change(bench, tool, database, log=_file(bench.out / "logs", f"{name}.txt"))
+        time.sleep(TAIL)
+        load.stop()
+        requests, held = load.users.requests(), load.holders.requests()
+    _keep(requests, outcome.span, file=_file(bench.out / "latencies", f"{name}.json"))
+    times = latencies(requests, outcome.span)
+    return Figures(
+        scenario=scenario.name,
+        tool=tool.name,
+        round=number,
+        longest=times[-1],
+        p999=percentile(times, 0.999),
+        p50=percentile(times, 0.5),
+        over_1s=sum(latency > 1000 for latency in times),
+        requests=len(times),
+        failed=failed([*requests, *held], outcome.span),
+        wall=outcome.span.end - outcome.span.start,
+        runs=outcome.runs,
+        completed=outcome.completed,
+        missing=database.missing() if tool.command and outcome.completed else (),
+    )
+
+
+def _change(bench: Bench, tool: Tool, database: Database, *, log: Path) -> Outcome:
+    """Run the tool, and again when it fails: as whoever deploys with it has to."""
+    start = time.time()
+    if not tool.command:
+        time.sleep(bench.no_change)
+        return Outcome(span=Span(start=start, end=time.time()), runs=0, completed=True)
+    with log.open("w") as output:
+        for run in range(1, bench.most_runs + 1):
+            completed = _run(tool, database, output.fileno())
+            end = time.time()
+            if completed:
+                break
+            if run < bench.most_runs:
+                time.sleep(BETWEEN_RUNS)
+    return Outcome(span=Span(start=start, end=end), runs=run, completed=completed)
+
+
+def _run(tool: Tool, database: Database, output: int) -> bool:
+    ended = subprocess.run(
+        tool.command,
+        cwd=tool.folder,
+        env=database.environment(tool.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        timeout=TIME_LIMIT,
+        check=False,
+    )
+    return ended.returncode == 0
+
+
+def _keep(requests: list[Request], span: Span, *, file: Path) -> None:
+    """For the picture: [s after the start of the tool, ms or null] per request."""
+    points = [
+        [
+            round(request.due - span.start, 3),
+            request.latency and round(request.latency * 1000, 2),
+        ]
+        for request in requests
+    ]
+    file.write_text(json.dumps({"wall": round(span.end - span.start, 3), "requests": points}))
+
+
+def _file(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
