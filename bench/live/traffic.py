@@ -104,18 +104,19 @@ class Traffic:
 
 @contextmanager
 def traffic(
-    database: Database, scenario: Scenario, *, rows: Mapping[str, int]
+    database: Database, scenario: Scenario, *, rows: Mapping[str, int], seed: int
 ) -> Iterator[Traffic]:
-    """Traffic for the block; `stop` it inside to read its log."""
+    """Traffic for the block, the same at the same moments for the same seed; `stop` it to read its log."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as undo:
         folder = Path(place)
         numbers = [f"--define={table}={number}" for table, number in rows.items()]
+        same = f"--random-seed={seed}"
         files = [f"--file={REQUESTS / name}.sql@{part}" for name, part in scenario.requests.items()]
         users = Pgbench(
             database,
             name="users",
             folder=folder,
-            arguments=[f"--rate={RATE}", f"--client={CONNECTIONS}", *numbers, *files],
+            arguments=[same, f"--rate={RATE}", f"--client={CONNECTIONS}", *numbers, *files],
         )
         undo.callback(users.kill)
         start, end = (round(limit.total_seconds()) for limit in scenario.rest)
@@ -124,7 +125,7 @@ def traffic(
             name="holders",
             folder=folder,
             arguments=[
-                *(f"--client={scenario.holders}", f"--define=rest_from={start}"),
+                *(same, f"--client={scenario.holders}", f"--define=rest_from={start}"),
                 *(f"--define=rest_to={end}", f"--file={REQUESTS / 'hold.sql'}"),
             ],
         )

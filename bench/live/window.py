@@ -43,8 +43,11 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
     """The figures of one window; its latencies and what the tool printed are in the folder `out`."""
     database = fresh_copy(bench.server)
     name = f"{scenario.name}-{tool.name}-{number}"
-    with traffic(database, scenario, rows=bench.rows.by_table) as load:
-        time.sleep(random.uniform(3, 5))  # the tool must not always meet the holders at one place
+    # In a round all tools meet the same requests and holders, in the next round others.
+    chance = random.Random(f"{scenario.name} {number}")
+    seed = chance.randrange(2**31)
+    with traffic(database, scenario, rows=bench.rows.by_table, seed=seed) as load:
+        time.sleep(chance.uniform(3, 5))
         outcome = _change(bench, tool, database, log=_file(bench.out / "logs", f"{name}.txt"))
         time.sleep(TAIL)
         load.stop()
