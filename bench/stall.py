@@ -156,7 +156,8 @@ def main(
     )
     try:
         figures = file or run(QUICK if quick else full, out=out)
-        kept = summarise(read(figures), png=png, folder=figures.parent)
+        found = [window for window in read(figures) if window.scenario in full.scenarios]
+        kept = summarise(found, png=png, folder=figures.parent)
     except NotInstalled as error:
         say(f"bench stall: {error}\nTo do without it, name the others: --only ours --only none ...")
         sys.exit(3)
