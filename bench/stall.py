@@ -8,6 +8,7 @@ Last line: `stall: ours_ms=… none_ms=… alembic_ms=… failed=… runs=…`.
 """
 
 import random
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ def run(wanted: Wanted, *, out: Path) -> Path:
     """The file with the figures of all windows, or of those before a Ctrl-C."""
     tools = {name: TOOLS[name]() for name in wanted.tools}
     folder = new_folder(out)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a job in the background ignores the first
+        signal.signal(number, signal.default_int_handler)
     try:
         measure_all(wanted, tools, out=folder)
     except KeyboardInterrupt:

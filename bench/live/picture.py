@@ -67,7 +67,9 @@ def main() -> None:
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     figure.suptitle(wanted["title"], fontsize=10, x=0.01, ha="left")
-    figure.supxlabel("seconds after the tool was started (shaded: until it was done; ×: failed)", fontsize=8)
+    figure.supxlabel(
+        "seconds after the tool was started (shaded: until it was done; ×: failed)", fontsize=8
+    )
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100, facecolor="white")
     # A third of the size. Not the default method: it drops a colour that few pixels have.
