@@ -18,7 +18,7 @@ import click
 from live.database import Rows, shop_server, template
 from live.environments import BENCH, NotInstalled
 from live.figures import Figures
-from live.results import FIGURES, keep, new_folder, picture, read
+from live.results import CONDITIONS, FIGURES, keep, keep_conditions, new_folder, picture, read
 from live.scenarios import SCENARIOS
 from live.summary import last_line, markdown, tables, verdict
 from live.tools import ALEMBIC, NONE, OURS, TOOLS, Tool
@@ -51,6 +51,7 @@ def measure_all(wanted: Wanted, tools: dict[str, Tool], *, out: Path) -> None:
     """Window after window, each written down when it is over."""
     say(f"seeding {wanted.rows.orders:,} orders; results go to {out}")
     with shop_server(wanted.rows) as server:
+        keep_conditions(server, wanted.rows, folder=out)
         for tool in tools.values():
             if tool.adopt:
                 template(server).run(*tool.adopt, more=tool.environment, folder=tool.folder)
@@ -62,8 +63,8 @@ def measure_all(wanted: Wanted, tools: dict[str, Tool], *, out: Path) -> None:
             out=out,
         )
         todo, begun = windows_of(wanted), time.monotonic()
-        for done, (scenario, tool, number) in enumerate(todo, 1):
-            figures = measure(bench, SCENARIOS[scenario], tools[tool], number=number)
+        for done, (scenario, name, number) in enumerate(todo, 1):
+            figures = measure(bench, SCENARIOS[scenario], tools[name], number=number)
             keep(figures, folder=out)
             spent = time.monotonic() - begun
             left = spent / done * (len(todo) - done)
@@ -83,6 +84,9 @@ def shown(figures: Figures) -> str:
 def summarise(windows: list[Figures], *, png: Path | None, folder: Path) -> bool:
     """Print the tables, the verdict and the last line; whether the target was kept."""
     found = tables(windows)
+    conditions = folder / CONDITIONS
+    if conditions.exists():
+        print(conditions.read_text())
     for scenario, table in found.items():
         print(markdown(scenario, table))
     if png is not None:

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -23,7 +24,7 @@ COLOURS = 48
 CALM, SLOW = "#1f6f8b", "#c0392b"
 
 
-def draw(panel: dict, axes: Axes, *, span: float) -> None:
+def draw(panel: dict[str, Any], axes: Axes, *, span: float) -> None:
     wall = panel["wall"]
     shown = [point for point in panel["requests"] if -BEFORE <= point[0] <= wall + AFTER]
     answered = [point for point in shown if point[1] is not None]
@@ -68,7 +69,8 @@ def main() -> None:
         axes.set_axis_off()
     figure.suptitle(wanted["title"], fontsize=10, x=0.01, ha="left")
     figure.supxlabel(
-        "seconds after the tool was started (shaded: until it was done; ×: failed)", fontsize=8
+        "seconds after the tool was started (shaded: until it was done; crosses: failed)",
+        fontsize=8,
     )
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100, facecolor="white")
