@@ -8,6 +8,7 @@ Last line: `stall: ours_ms=… none_ms=… alembic_ms=… failed=… runs=…`.
 """
 
 import random
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import click
 from live.database import Rows, shop_server, template
 from live.environments import BENCH, NotInstalled
 from live.figures import Figures
-from live.results import FIGURES, keep, new_folder, picture, read
+from live.results import CONDITIONS, FIGURES, keep, keep_conditions, new_folder, picture, read
 from live.scenarios import SCENARIOS
 from live.summary import last_line, markdown, tables, verdict
 from live.tools import ALEMBIC, NONE, OURS, TOOLS, Tool
@@ -50,6 +51,7 @@ def measure_all(wanted: Wanted, tools: dict[str, Tool], *, out: Path) -> None:
     """Window after window, each written down when it is over."""
     say(f"seeding {wanted.rows.orders:,} orders; results go to {out}")
     with shop_server(wanted.rows) as server:
+        keep_conditions(server, wanted.rows, folder=out)
         for tool in tools.values():
             if tool.adopt:
                 template(server).run(*tool.adopt, more=tool.environment, folder=tool.folder)
@@ -61,8 +63,8 @@ def measure_all(wanted: Wanted, tools: dict[str, Tool], *, out: Path) -> None:
             out=out,
         )
         todo, begun = windows_of(wanted), time.monotonic()
-        for done, (scenario, tool, number) in enumerate(todo, 1):
-            figures = measure(bench, SCENARIOS[scenario], tools[tool], number=number)
+        for done, (scenario, name, number) in enumerate(todo, 1):
+            figures = measure(bench, SCENARIOS[scenario], tools[name], number=number)
             keep(figures, folder=out)
             spent = time.monotonic() - begun
             left = spent / done * (len(todo) - done)
@@ -82,6 +84,9 @@ def shown(figures: Figures) -> str:
 def summarise(windows: list[Figures], *, png: Path | None, folder: Path) -> bool:
     """Print the tables, the verdict and the last line; whether the target was kept."""
     found = tables(windows)
+    conditions = folder / CONDITIONS
+    if conditions.exists():
+        print(conditions.read_text())
     for scenario, table in found.items():
         print(markdown(scenario, table))
     if png is not None:
@@ -102,6 +107,8 @@ def run(wanted: Wanted, *, out: Path) -> Path:
     """The file with the figures of all windows, or of those before a Ctrl-C."""
     tools = {name: TOOLS[name]() for name in wanted.tools}
     folder = new_folder(out)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a job in the background ignores the first
+        signal.signal(number, signal.default_int_handler)
     try:
         measure_all(wanted, tools, out=folder)
     except KeyboardInterrupt:
@@ -156,7 +163,8 @@ def main(
     )
     try:
         figures = file or run(QUICK if quick else full, out=out)
-        kept = summarise(read(figures), png=png, folder=figures.parent)
+        found = [window for window in read(figures) if window.scenario in full.scenarios]
+        kept = summarise(found, png=png, folder=figures.parent)
     except NotInstalled as error:
         say(f"bench stall: {error}\nTo do without it, name the others: --only ours --only none ...")
         sys.exit(3)

@@ -155,6 +155,6 @@ def fresh_copy(server: EmbeddedServer) -> Database:
     return database
 
 
-def _maintain(server: EmbeddedServer, statement: sql.Composable) -> None:
+def _maintain(server: EmbeddedServer, statement: sql.SQL | sql.Composed) -> None:
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute(statement)

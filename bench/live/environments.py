@@ -39,6 +39,7 @@ def node_environment(name: str, *, source: Path) -> Path:
     wanted = (source / "package.json").read_text()
     if shutil.which("npm") is None:
         raise NotInstalled(f"{name} needs Node.js 20 or newer: npm is not on the PATH")
+    shutil.rmtree(place / "migrations", ignore_errors=True)  # one that is gone would still be run
     shutil.copytree(source, place, dirs_exist_ok=True)
     if not _has(place, wanted):
         _install(

@@ -1,6 +1,8 @@
 """The results on disk: a line per window as soon as it is over, the latencies for the picture beside them."""
 
 import json
+import os
+import platform
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,12 +10,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+
+from holdfast.scratch.server import EmbeddedServer
+from live.database import Rows
 from live.environments import BENCH, NotInstalled, python_environment
 from live.figures import Figures
 from live.scenarios import SCENARIOS
 from live.tools import TITLES
 
 FIGURES = "windows.jsonl"
+CONDITIONS = "conditions.txt"
 PICTURE_REQUIREMENTS = Path(__file__).parent / "picture_requirements.txt"
 
 
@@ -22,6 +29,19 @@ def new_folder(parent: Path) -> Path:
     folder = parent / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
     folder.mkdir(parents=True)
     return folder
+
+
+def keep_conditions(server: EmbeddedServer, rows: Rows, *, folder: Path) -> None:
+    """What the figures depend on besides the tools."""
+    with psycopg.connect(server.url()) as connection:
+        version = connection.execute("SHOW server_version").fetchone()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    text = (
+        f"{datetime.now(UTC):%Y-%m-%d}: PostgreSQL {version and version[0]}, {rows.orders:,} orders; "
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, {memory:.0f} GiB of "
+        f"memory; Python {platform.python_version()}."
+    )
+    (folder / CONDITIONS).write_text(text + "\n")
 
 
 def keep(figures: Figures, *, folder: Path) -> None:

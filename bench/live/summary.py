@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from live.figures import Figures, Spread, spread
 from live.scenarios import SCENARIOS
@@ -22,7 +23,7 @@ class Row:
     p999: Spread
     over_1s: Spread
     failed: Spread
-    wall: Spread
+    walls: Mapping[int, float]  # by round
     runs: Spread
     completed: int
     missing: Sequence[str]
@@ -50,7 +51,7 @@ def _row(windows: Sequence[Figures]) -> Row:
         p999=spread([window.p999 for window in windows]),
         over_1s=spread([window.over_1s for window in windows]),
         failed=spread([window.failed for window in windows]),
-        wall=spread([window.wall for window in windows]),
+        walls={window.round: window.wall for window in windows},
         runs=spread([window.runs for window in windows]),
         completed=sum(window.completed for window in windows),
         missing=sorted({lacking for window in windows for lacking in window.missing}),
@@ -69,7 +70,7 @@ def _line(row: Row, *, tool: str) -> str:
         _cell(row.p999, ",.0f"),
         _cell(row.over_1s, ",.0f"),
         _cell(row.failed, ".0f"),
-        "" if tool == NONE else _cell(row.wall, ".1f"),
+        "" if tool == NONE else _cell(spread([*row.walls.values()]), ".1f"),
         "" if tool == NONE else _runs(row),
     ]
     shown = f"**{TITLES[tool]}**" if tool == OURS else TITLES[tool]
@@ -112,23 +113,27 @@ def verdict(table: Table) -> list[Claim]:
         ),
     ]
     if NONE in table:
-        none = table[NONE].longest.median
-        allowed = max(2 * none, none + 50)
-        claims.append(
-            Claim(
-                text=f"longest stall {ours.longest.median:.0f} ms, allowed {allowed:.0f} ms",
-                is_kept=ours.longest.median <= allowed,
-            )
-        )
-    if IDEAL in table:
-        ideal = table[IDEAL].wall.median
-        claims.append(
-            Claim(
-                text=f"wall {ours.wall.median:.1f} s, allowed {1.2 * ideal:.1f} s",
-                is_kept=ours.wall.median <= 1.2 * ideal,
-            )
-        )
+        claims.append(_stall(ours, none=table[NONE]))
+    if IDEAL in table and ours.walls.keys() & table[IDEAL].walls.keys():
+        claims.append(_wall(ours, ideal=table[IDEAL]))
     return claims
+
+
+def _stall(ours: Row, *, none: Row) -> Claim:
+    allowed = max(2 * none.longest.median, none.longest.median + 50)
+    return Claim(
+        text=f"longest stall {ours.longest.median:.0f} ms, allowed {allowed:.0f} ms",
+        is_kept=ours.longest.median <= allowed,
+    )
+
+
+def _wall(ours: Row, *, ideal: Row) -> Claim:
+    """Round by round, since both met the same holders there, and holders decide the wall."""
+    common = sorted(ours.walls.keys() & ideal.walls.keys())
+    ratio = median(ours.walls[number] / ideal.walls[number] for number in common)
+    return Claim(
+        text=f"wall {ratio:.2f} times that of the SQL by hand, allowed 1.2", is_kept=ratio <= 1.2
+    )
 
 
 def last_line(every: Iterable[Table]) -> str:

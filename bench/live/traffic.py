@@ -17,6 +17,7 @@ from holdfast.scratch.server import binary
 from live.database import Database
 from live.scenarios import Scenario
 
+# Not the protocol "prepared": there pgbench itself waits for each PREPARE, and with it all its connections.
 RATE, CONNECTIONS = 200, 20  # requests/s; the application's pool
 LONGEST = 3600  # s, should nobody end it
 REQUESTS = Path(__file__).parent / "requests"
@@ -42,7 +43,7 @@ class Pgbench:
         with self._said.open("w") as said:
             self._process = subprocess.Popen(
                 [
-                    *(str(binary("pgbench")), "--no-vacuum", "--jobs=1", "--protocol=prepared"),
+                    *(str(binary("pgbench")), "--no-vacuum", "--jobs=1", "--protocol=extended"),
                     *(f"--time={LONGEST}", "--log", f"--log-prefix={folder / name}", *arguments),
                 ],
                 env=database.environment({"PGAPPNAME": name}),

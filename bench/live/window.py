@@ -16,7 +16,7 @@ from live.traffic import Request, traffic
 
 TAIL = 2.0  # s: a queue that the tool left behind is worked off, and belongs to its figures
 BETWEEN_RUNS = 1.0  # s
-TIME_LIMIT = 600  # s for one run of a tool
+TIME_LIMIT = 300  # s for all runs of a tool in one window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,26 +79,30 @@ def _change(bench: Bench, tool: Tool, database: Database, *, log: Path) -> Outco
         return Outcome(span=Span(start=start, end=time.time()), runs=0, completed=True)
     with log.open("w") as output:
         for run in range(1, bench.most_runs + 1):
-            completed = _run(tool, database, output.fileno())
+            left = start + TIME_LIMIT - time.time()
+            completed = _run(tool, database, output=output.fileno(), limit=left)
             end = time.time()
-            if completed:
+            if completed or run == bench.most_runs or end - start > TIME_LIMIT - BETWEEN_RUNS:
                 break
-            if run < bench.most_runs:
-                time.sleep(BETWEEN_RUNS)
+            time.sleep(BETWEEN_RUNS)
     return Outcome(span=Span(start=start, end=end), runs=run, completed=completed)
 
 
-def _run(tool: Tool, database: Database, output: int) -> bool:
-    ended = subprocess.run(
-        tool.command,
-        cwd=tool.folder,
-        env=database.environment(tool.environment),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        timeout=TIME_LIMIT,
-        check=False,
-    )
+def _run(tool: Tool, database: Database, *, output: int, limit: float) -> bool:
+    """Whether it succeeded; what takes longer than the limit (s) is killed."""
+    try:
+        ended = subprocess.run(
+            tool.command,
+            cwd=tool.folder,
+            env=database.environment(tool.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
     return ended.returncode == 0
 
 
