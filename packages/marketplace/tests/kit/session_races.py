@@ -18,6 +18,7 @@ from sqlalchemy import URL, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
+from holdfast.profiles import Profile
 from marketplace.accounts import service
 from marketplace.accounts.clients import Client
 from marketplace.accounts.context import Accounts, open_accounts
@@ -138,6 +139,7 @@ class World:
 def settings_on(url: URL, session: SessionSettings) -> Settings:
     """Hashing that costs next to nothing, and no limit that is met by chance."""
     return Settings(
+        profile=Profile.TEST,
         database_url=SecretStr(url.render_as_string(hide_password=False)),
         server_key=SecretStr("a key of the tests, long enough to be one"),
         password=PasswordSettings(memory_kib=8, passes=1, lanes=1),
