@@ -1,6 +1,5 @@
 """The usual way with Django's ORM, a thread and a connection for each worker: `shop_django.py WORKERS SECONDS`."""
 
-import hashlib
 import json
 import random
 import secrets
@@ -17,12 +16,10 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Least, Now
-from shop_load import WARM_UP, read_world
+from shop_load import WARM_UP, digest, keys, read_world
 
 WORLD = read_world()
-SESSIONS, VARIANTS, USERS = (
-    [UUID(key) for key in WORLD[kind]] for kind in ("sessions", "variants", "users")
-)
+SESSIONS, VARIANTS, USERS = keys("sessions"), keys("variants"), keys("users")
 FORTNIGHT, DAY = timedelta(days=14), timedelta(days=1)
 DATABASE = {
     "ENGINE": "django.db.backends.postgresql",
@@ -147,10 +144,6 @@ class IdempotencyKey(models.Model):
     response = models.JSONField()
     expires_at = models.DateTimeField()
     Meta = table("idempotency_keys")
-
-
-def digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 def live(session_id: UUID) -> Session:

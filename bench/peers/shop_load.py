@@ -1,6 +1,10 @@
-"""The load that every asynchronous peer is put under, with nothing but the standard library."""
+"""What the peers in Python share: the rows, and the load that the asynchronous ones are put under.
+
+Nothing but the standard library, since each runs in an environment of its own.
+"""
 
 import asyncio
+import hashlib
 import json
 import os
 import sys
@@ -8,16 +12,36 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 Work = Callable[[], Awaitable[object]]
 
 WARM_UP = 0.4
+# Of a line of an order, what the statement that takes the stock gives.
+COLUMNS = (
+    "variant_id",
+    "vendor_id",
+    "vendor_name",
+    "product_name",
+    "variant_name",
+    "sku",
+    "unit_price",
+    "quantity",
+)
 
 
 def read_world() -> dict[str, Any]:
     """What `bench/shop.py` says: the address, the keys of the rows, the product's SQL."""
     found: dict[str, Any] = json.loads(Path(os.environ["SHOP_WORLD"]).read_text())
     return found
+
+
+def keys(kind: str) -> list[UUID]:
+    return [UUID(key) for key in read_world()[kind]]
+
+
+def digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 async def rates(works: dict[str, Work]) -> dict[str, float]:

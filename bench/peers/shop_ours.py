@@ -4,10 +4,10 @@ import asyncio
 import json
 import random
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from pydantic import SecretStr
-from shop_load import Work, rates, read_world
+from shop_load import Work, keys, rates, read_world
 from sqlalchemy import URL
 
 from holdfast.profiles import Profile
@@ -25,9 +25,7 @@ from marketplace.orders.schemas import Cart, CartLine
 from marketplace.settings import RateSettings, Settings
 
 WORLD = read_world()
-SESSIONS, VARIANTS, USERS = (
-    [UUID(key) for key in WORLD[kind]] for kind in ("sessions", "variants", "users")
-)
+SESSIONS, VARIANTS, USERS = keys("sessions"), keys("variants"), keys("users")
 CLIENT = Client(address="192.0.2.7", stored_address="192.0.2.7", user_agent="a browser")
 OFTEN = "100000000/minute"
 FAR = 2**40

@@ -10,20 +10,10 @@ import subprocess
 import sys
 import tempfile
 
-from shop_load import read_world
+from shop_load import COLUMNS, read_world
 
 WORLD = read_world()
 SQL, EACH = WORLD["sql"], WORLD["rotating"] // int(sys.argv[2])
-COLUMNS = (
-    "variant_id",
-    "vendor_id",
-    "vendor_name",
-    "product_name",
-    "variant_name",
-    "sku",
-    "unit_price",
-    "quantity",
-)
 
 
 def key(kind: str, number: str) -> str:

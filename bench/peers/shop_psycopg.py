@@ -1,7 +1,6 @@
 """The product's SQL with psycopg and its pool alone: `shop_psycopg.py WORKERS SECONDS`."""
 
 import asyncio
-import hashlib
 import json
 import random
 import secrets
@@ -15,28 +14,12 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Json
 from psycopg_pool import AsyncConnectionPool
-from shop_load import Work, rates, read_world
+from shop_load import COLUMNS, Work, digest, keys, rates, read_world
 
 WORLD = read_world()
 SQL = WORLD["sql"]
-SESSIONS, VARIANTS, USERS = (
-    [UUID(key) for key in WORLD[kind]] for kind in ("sessions", "variants", "users")
-)
-COLUMNS = (
-    "variant_id",
-    "vendor_id",
-    "vendor_name",
-    "product_name",
-    "variant_name",
-    "sku",
-    "unit_price",
-    "quantity",
-)
+SESSIONS, VARIANTS, USERS = keys("sessions"), keys("variants"), keys("users")
 FORTNIGHT, DAY = timedelta(days=14), timedelta(days=1)
-
-
-def digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 class Raw:

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import hashlib
 import json
 import random
 import secrets
@@ -12,7 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from shop_load import Work, rates, read_world
+from shop_load import Work, digest, keys, rates, read_world
 from sqlalchemy import URL, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import contains_eager, joinedload
@@ -33,14 +32,8 @@ from marketplace.entities import (
 )
 
 WORLD = read_world()
-SESSIONS, VARIANTS, USERS = (
-    [UUID(key) for key in WORLD[kind]] for kind in ("sessions", "variants", "users")
-)
+SESSIONS, VARIANTS, USERS = keys("sessions"), keys("variants"), keys("users")
 FORTNIGHT, DAY = timedelta(days=14), timedelta(days=1)
-
-
-def digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 class Orm:
