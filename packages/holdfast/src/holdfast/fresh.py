@@ -15,6 +15,8 @@ from holdfast.run.session import MigrationSession
 
 log = logging.getLogger(__name__)
 
+ROLLED_BACK = "Revision {revision} was rolled back; those before it stay."
+
 
 class FreshKeeper:
     """Leaves every statement to the driver, and sees the author commit."""
@@ -72,6 +74,7 @@ def _record_failure(keeper: FreshKeeper, error: BaseException) -> None:
     try:
         keeper.session.rollback()
         if keeper.entry is None:
+            error.add_note(ROLLED_BACK.format(revision=keeper.facts.revision))
             keeper.entry = history.begin(keeper.session, keeper.facts)
         history.fail(keeper.session, keeper.entry, error)
         keeper.session.commit()

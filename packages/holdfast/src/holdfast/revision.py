@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from holdfast.alembic_door import open_door
 from holdfast.doorkeeper import OnlineKeeper
+from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     EditedWhileUnfinished,
     FunctionWasInterrupted,
@@ -23,7 +24,7 @@ from holdfast.errors.migration import (
     UnfinishedRevision,
 )
 from holdfast.errors.plan import RefusedStatement
-from holdfast.fresh import apply_to_fresh
+from holdfast.fresh import ROLLED_BACK, apply_to_fresh
 from holdfast.manner import Manner
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.plan.locks import Lock
@@ -38,6 +39,9 @@ from holdfast.undertaking import Interrupted, Undertaking
 
 log = logging.getLogger(__name__)
 
+HALF_WAY = (
+    "Revision {revision} is half-way: what it sent before this statement is done and recorded."
+)
 TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
 LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
 
@@ -245,8 +249,12 @@ class RevisionRun:
     def _record_failure(self, entry: int, error: BaseException) -> None:
         try:
             self.around.session.rollback()
+            is_half_way = Journal(self.around.session).unfinished() is not None
             if isinstance(error, RefusedStatement):
-                error.is_half_way = Journal(self.around.session).unfinished() is not None
+                error.is_half_way = is_half_way
+            elif not isinstance(error, HoldfastError):
+                standing = HALF_WAY if is_half_way else ROLLED_BACK
+                error.add_note(standing.format(revision=self.name))
             history.fail(self.around.session, entry, error)
             self.around.session.commit()
         except Exception:  # the error on its way is the one to see, not this one

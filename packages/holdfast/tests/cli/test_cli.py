@@ -57,8 +57,9 @@ def test_the_projects_own_exception(project: Project) -> None:
         f'  File "{project.folder / "env.py"}"',
         f'  File "{project.folder / "versions" / "r1.py"}"',
     ]
-    assert shown[-2:] == [
+    assert shown[-3:] == [
         "LookupError: no such tenant",
+        "Revision r1 was rolled back; those before it stay.",
         "error: the project's own code raised this; see its lines above.",
     ]
 
@@ -106,14 +107,34 @@ def test_two_heads(project: Project) -> None:
 
 
 def test_a_failing_revision(project: Project) -> None:
-    """The server's own words and its SQLSTATE, no traceback, status 3."""
-    project.revision("op.execute('SELECT 1/0')")
+    """The server's own words, the statement and where the revision stands; no traceback, status 3."""
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    assert holdfast(project, "run").returncode == 0
+    project.revision("op.execute('ALTER TABLE a ADD b int')\nop.execute('SELECT 1/0')")
     failed = holdfast(project, "run")
     assert failed.returncode == 3
-    assert failed.stderr.splitlines()[-3:] == [
+    remedy = (
+        "Mend what the message names, then run again. What is applied: holdfast status. A revision "
+        "that is half-way can also be given up: holdfast abandon"
+    )
+    assert failed.stderr.splitlines()[-4:] == [
         "error: The database answered with an error (22012): division by zero",
-        "What was committed before stays; the revision that failed was rolled back.",
-        "Mend what the message names, then run again. What is applied: holdfast status",
+        "It was sent: SELECT 1/0",
+        "Revision r2 was rolled back; those before it stay.",
+        remedy,
+    ]
+
+
+def test_a_revision_that_fails_half_way(project: Project) -> None:
+    """Said, with the statement of the queue that failed."""
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    assert holdfast(project, "run").returncode == 0
+    project.revision("op.create_index('i', 'a', ['id'])\nop.create_index('j', 'a', ['missing'])")
+    failed = holdfast(project, "run")
+    assert failed.returncode == 3
+    assert failed.stderr.splitlines()[-3:-1] == [
+        "It was sent: CREATE INDEX CONCURRENTLY j ON public.a USING btree (missing)",
+        "Revision r2 is half-way: what it sent before this statement is done and recorded.",
     ]
 
 

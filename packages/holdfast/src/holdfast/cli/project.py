@@ -69,6 +69,11 @@ def told_apart() -> Iterator[None]:
     except CommandError as error:
         raise AlembicRefused(message=str(error)) from error
     except DBAPIError as error:
+        from holdfast.plan.statement import shortened
+
         raise DatabaseRefused(
-            message=str(error.orig).strip(), sqlstate=sqlstate(error) or "no SQLSTATE"
+            message=str(error.orig).strip(),
+            sqlstate=sqlstate(error) or "no SQLSTATE",
+            statement=shortened(error.statement or "nothing: there was no connection"),
+            standing=" ".join(getattr(error, "__notes__", ())) or "Nothing was changed.",
         ) from error

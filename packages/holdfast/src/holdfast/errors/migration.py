@@ -131,9 +131,14 @@ class DatabaseRefused(HoldfastError):
 
     message: str
     sqlstate: str
-    what = "The database answered with an error ({sqlstate}): {message}"
-    why = "What was committed before stays; the revision that failed was rolled back."
-    remedy = "Mend what the message names, then run again. What is applied: holdfast status"
+    statement: str
+    standing: str
+    what = "The database answered with an error ({sqlstate}): {message}\nIt was sent: {statement}"
+    why = "{standing}"
+    remedy = (
+        "Mend what the message names, then run again. What is applied: holdfast status. A revision "
+        "that is half-way can also be given up: holdfast abandon"
+    )
 
 
 @dataclass(kw_only=True, eq=False)
