@@ -3,7 +3,7 @@
 `./dev bench stall [--quick]`. A shop of two million orders gets nine indexes, two version columns, a sessions table,
 a NOT NULL, a foreign key and a unique constraint, under 200 requests a second and transactions that stay open. No
 column changes its type. Each window has a fresh copy of the shop; windows of the tools alternate. Exit status 1 when
-holdfast misses its target in a full run, 3 when a peer cannot be installed.
+holdfast misses its target in a full run or a run is interrupted, 3 when a peer cannot be installed.
 Last line: `stall: ours_ms=… none_ms=… alembic_ms=… failed=… runs=…`.
 """
 
@@ -81,7 +81,7 @@ def shown(figures: Figures) -> str:
     )
 
 
-def summarise(windows: list[Figures], *, png: Path | None, folder: Path) -> bool:
+def summarise(windows: list[Figures], *, folder: Path) -> bool:
     """Print the tables, the verdict and the last line; whether the target was kept."""
     found = tables(windows)
     conditions = folder / CONDITIONS
@@ -89,9 +89,6 @@ def summarise(windows: list[Figures], *, png: Path | None, folder: Path) -> bool
         print(conditions.read_text())
     for scenario, table in found.items():
         print(markdown(scenario, table))
-    if png is not None:
-        picture(windows, scenario=next(iter(found)), folder=folder, png=png)
-        say(f"drew {png}")
     claims = [(scenario, claim) for scenario, table in found.items() for claim in verdict(table)]
     for scenario, claim in claims:
         print(f"{scenario} {'kept  ' if claim.is_kept else 'MISSED'} {claim.text}")
@@ -164,11 +161,14 @@ def main(
     try:
         figures = file or run(QUICK if quick else full, out=out)
         found = [window for window in read(figures) if window.scenario in full.scenarios]
-        kept = summarise(found, png=png, folder=figures.parent)
+        kept = summarise(found, folder=figures.parent)
+        if png is not None and found:
+            picture(found, scenario=found[0].scenario, folder=figures.parent, png=png)
     except NotInstalled as error:
         say(f"bench stall: {error}\nTo do without it, name the others: --only ours --only none ...")
         sys.exit(3)
-    sys.exit(0 if kept or quick else 1)
+    is_complete = file or len(found) == len(windows_of(QUICK if quick else full))
+    sys.exit(0 if is_complete and (kept or quick) else 1)
 
 
 main()

@@ -54,6 +54,8 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
         requests, held = load.users.requests(), load.holders.requests()
     _keep(requests, outcome.span, file=_file(bench.out / "latencies", f"{name}.json"))
     times = latencies(requests, outcome.span)
+    if not times:
+        raise RuntimeError(f"{name}: no request was answered; is pgbench able to run?")
     return Figures(
         scenario=scenario.name,
         tool=tool.name,
