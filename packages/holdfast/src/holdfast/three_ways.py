@@ -14,6 +14,7 @@ from holdfast.plan.facts import Facts
 from holdfast.plan.locks import Lock
 from holdfast.plan.mentions import relations_in
 from holdfast.plan.online import Duration, duration, rewrite
+from holdfast.plan.queue_order import ends_in_builds
 from holdfast.plan.rewriting import as_written
 from holdfast.plan.statement import Statement, shortened
 from holdfast.plan.statement_kind import StatementKind
@@ -113,9 +114,11 @@ class ThreeWays:
 
     def _data(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
         may_wait = statement.kind is StatementKind.WRITE and not arrival.is_result_seen
-        facts = self.queue.facts(statement) if may_wait and statement.whole_table_write else None
-        is_long = facts is not None and duration(statement, facts=facts) is Duration.LONG
-        if may_wait and (self.queue_is_open or self.transaction.holds or is_long):
+        waits = may_wait and (self.queue_is_open or self.transaction.holds)
+        # Asked only where the answer matters: some revisions write row by row.
+        asks = may_wait and (not waits or ends_in_builds(self.queue.ahead))
+        facts = self.queue.facts(statement) if asks and statement.whole_table_write else None
+        if waits or (facts is not None and duration(statement, facts=facts) is Duration.LONG):
             self._enqueue(texts, statement, facts)
             return True
         holds = self.transaction.holds and statement.kind is not StatementKind.CATALOG_READ

@@ -5,7 +5,7 @@ import pytest
 from holdfast.plan.facts import Column, Facts, Index, Relation, RelationKind
 from holdfast.plan.foresight import Ahead
 from holdfast.plan.names import QualifiedName
-from holdfast.plan.queue_order import in_best_order
+from holdfast.plan.queue_order import ends_in_builds, in_best_order
 from holdfast.plan.statement import parse
 
 
@@ -76,3 +76,20 @@ def test_before_the_builds(case: str) -> None:
 def test_everything_else_stays(sqls: list[str]) -> None:
     """Where the index does not matter to the write, or the one may depend on the other."""
     assert in_best_order([ahead(sql) for sql in sqls]) == tuple(range(len(sqls)))
+
+
+@pytest.mark.parametrize(
+    ("sqls", "ends"),
+    [
+        (["CREATE INDEX ON t (a)"], True),
+        (["CREATE INDEX ON t (a)", WRITE, WRITE], True),
+        (["CREATE INDEX ON t (a)", "INSERT INTO t VALUES (1)"], False),
+        (["CREATE INDEX ON t (a)", "UPDATE t SET a = 2 WHERE id = 7"], False),
+        ([WRITE], False),
+        ([], False),
+    ],
+    ids=str,
+)
+def test_ends_in_builds(sqls: list[str], ends: bool) -> None:
+    """Then it is worth a look at the table of the next write."""
+    assert ends_in_builds([ahead(sql) for sql in sqls]) is ends

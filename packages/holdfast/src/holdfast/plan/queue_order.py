@@ -20,16 +20,30 @@ def in_best_order(queue: Sequence[Ahead]) -> tuple[int, ...]:
     return tuple(order)
 
 
+def ends_in_builds(queue: Sequence[Ahead]) -> bool:
+    """Whether a write behind these may have to run before the last of them."""
+    for item in reversed(queue):
+        if isinstance(item.statement.node, pb.IndexStmt):
+            return True
+        if not _is_batched(item):
+            return False
+    return False
+
+
 def _place(item: Ahead, before: Sequence[Ahead]) -> int:
     """Right before the first of the builds on its table, of all the builds that it directly follows."""
     place = here = len(before)
-    if item.facts is None or not can_be_batched(item.statement.node, facts=item.facts):
+    if not _is_batched(item):
         return place
     while here and _is_plain_build(before[here - 1]):
         here -= 1
         if before[here].tables == item.tables:
             place = here
     return place
+
+
+def _is_batched(item: Ahead) -> bool:
+    return item.facts is not None and can_be_batched(item.statement.node, facts=item.facts)
 
 
 def _is_plain_build(item: Ahead) -> bool:
