@@ -69,14 +69,16 @@ class OnlineKeeper:
 
     def commits(self) -> None:
         """What was done so far becomes permanent: record that the function cannot be repeated."""
-        has_work = self.transaction.has_done_something and not self.session.in_autocommit()
-        if not self.queue.replay.is_going_on and (self.queue or has_work):
+        if self.queue.replay.is_going_on:
+            return
+        if self.queue or (self.transaction.has_done_something and not self.session.in_autocommit()):
             with self._nothing_swallowed():
                 self.ways.flush()
+        self.ways.is_divided = False
 
     def rolls_back(self) -> None:
         """Forget with the author what was done and queued, if nothing of it is committed yet."""
-        if self.queue.has_committed:
+        if self.ways.is_divided:
             self.failure = RollbackAfterCommit(revision=self.work.revision.revision)
             raise self.failure
         self.ways.forget()

@@ -48,9 +48,9 @@ class Replay:
         return ReplayMismatch(revision=self.revision, sent=sent, expected=expected)
 
     def forget(self) -> None:
-        """What was sent so far is rolled back, and none of it is recorded."""
+        """What is not recorded is rolled back."""
+        self.count -= len(self.new)
         self.new.clear()
-        self.count = 0
 
     def add(self, sql: str, result: Result | None) -> None:
         """A statement that has just been seen was executed or queued."""

@@ -27,6 +27,8 @@ class RevisionQueue:
         self.has_committed = interrupted is not None
         # By the driver, as the function sent it:
         self.executed: list[str] = list(interrupted.committed) if interrupted else []
+        # Both as they are in the record.
+        self._recorded = (self.new, tuple(self.executed))
         self.ahead: list[Ahead] = []
         self._entries: list[tuple[Queued, ...]] = []  # one for each of those ahead
 
@@ -75,10 +77,9 @@ class RevisionQueue:
         )
 
     def forget(self) -> None:
-        """Its author rolls back, and nothing is committed yet."""
+        """Its author rolls back, and nothing is committed since the last record."""
         self._clear()
-        self.new = NewRelations()
-        self.executed.clear()
+        self.new, self.executed = self._recorded[0], list(self._recorded[1])
         self.replay.forget()
 
     def run(self, *, function_ended: bool) -> None:
@@ -111,6 +112,7 @@ class RevisionQueue:
         self.work.journal.open(revision, entries)
         self.work.journal.add_calls(self.replay.new)
         self.replay.new.clear()
+        self._recorded = (self.new, tuple(self.executed))
 
     def _clear(self) -> None:
         self.ahead.clear()

@@ -41,6 +41,8 @@ class ThreeWays:
         self.queue_is_open = queue.has_committed
         self.is_plain = False  # to the end of the function, in the author's own transaction
         self.savepoints = 0
+        # Perhaps committed by us, where its author has not: a rollback would not undo all of it.
+        self.is_divided = queue.has_committed
 
     def deal_with(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
         """Neither SET nor the control of transactions: those are the keeper's."""
@@ -59,6 +61,7 @@ class ThreeWays:
 
     def flush(self) -> None:
         """Commit what was done, run what is queued, then let the function go on."""
+        self.is_divided = self.is_divided or not self.session.in_autocommit()
         self.queue.run(function_ended=False)
         self.transaction.forget()
         self.session.restore_local_settings()
@@ -70,7 +73,7 @@ class ThreeWays:
         self.is_plain = True
 
     def forget(self) -> None:
-        """The author rolls back, and nothing is committed yet."""
+        """The author rolls back a transaction that is not divided."""
         self.queue.forget()
         self.queue_is_open = False
         self.transaction.forget()

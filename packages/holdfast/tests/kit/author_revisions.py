@@ -188,6 +188,17 @@ def rollback_before_anything_is_committed() -> None:
     op.create_index("i2", "t", ["b"])
 
 
+def rollback_behind_what_its_author_has_committed() -> None:
+    with op.get_context().autocommit_block():
+        op.create_index("i1", "t", ["a"])
+        op.execute("INSERT INTO u VALUES (77)")
+    op.create_table("lost", sa.Column("id", sa.Integer))
+    op.create_index("lost_too", "t", ["b"])
+    op.get_bind().exec_driver_sql("ROLLBACK")
+    op.get_bind().exec_driver_sql("BEGIN")
+    op.create_index("i2", "t", ["b"])
+
+
 # Settings.
 
 
@@ -376,6 +387,7 @@ AUTHORS: tuple[Callable[[], None], ...] = (
     savepoint_with_a_failing_statement,
     savepoint_in_sql,
     rollback_before_anything_is_committed,
+    rollback_behind_what_its_author_has_committed,
     set_local_search_path,
     search_path_by_function_then_reading,
     search_path_of_the_session,

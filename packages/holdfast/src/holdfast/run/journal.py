@@ -193,9 +193,8 @@ class Journal:
             return False
         if not left:
             return not revision.function_ended
-        done = [
-            statement.call for statement in self.every() if statement.id not in {s.id for s in left}
-        ]
+        waiting = {statement.id for statement in left}
+        done = [statement.call for statement in self.every() if statement.id not in waiting]
         return not left[0].has_begun and all(call < left[0].call for call in done)
 
     def take_back(self, *, checksum: str) -> None:
