@@ -1,19 +1,43 @@
-"""A column on its way: model, generate, check, plan, run, revert, in a copy of the marketplace."""
+"""A column on its way: model, generate, check, plan, run, revert, in a copy of the marketplace, under requests."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Self
 
+import httpx
 import pytest
-from sqlalchemy import Engine
+from shoppers import CUSTOMER, Shopper, log_in
+from sqlalchemy import Engine, text
 
 import marketplace
 from holdfast.scratch.databases import Postgres
 from marketplace import schema
 
+LIMIT = 120
 COLUMN = "    weight_in_grams: Mapped[int | None]\n"
+# A variant that does not sell out.
+POPULAR = text(
+    "UPDATE variants SET stock = 1000000 WHERE id = (SELECT min(id::text)::uuid FROM variants) RETURNING id"
+)
+# One process for all verbs: each call is the command line's own, its imports are paid once.
+VERBS = """
+import json, sys
+from click.testing import CliRunner
+from holdfast.cli import holdfast
+
+for line in sys.stdin:
+    ended = CliRunner().invoke(holdfast, json.loads(line))
+    said = ended.stdout + (repr(ended.exception) if ended.exit_code not in (0, 1) else "")
+    print(json.dumps([ended.exit_code, said]), flush=True)
+"""
 
 
 class Copy:
@@ -34,18 +58,27 @@ class Copy:
             "HOLDFAST_SCRATCH_URL": postgres.url("postgres"),
         }
 
-    def holdfast(self, *arguments: str) -> tuple[int, str]:
-        """Exit status and result."""
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "holdfast", *arguments],
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", VERBS],
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
         )
-        return ended.returncode, ended.stdout + ("" if ended.returncode in (0, 1) else ended.stderr)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate(timeout=LIMIT)
+
+    def holdfast(self, *arguments: str) -> tuple[int, str]:
+        """Exit status and result."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(arguments), file=self.process.stdin, flush=True)
+        status, result = json.loads(self.process.stdout.readline())
+        return status, result
 
     def add_column(self) -> None:
         """As a developer would."""
@@ -55,14 +88,38 @@ class Copy:
 
 
 @pytest.fixture
-def shop_copy(tmp_path: Path, migrated: Engine, postgres: Postgres) -> Copy:
-    """On a database at the head."""
-    url = migrated.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return Copy(tmp_path, url, postgres)
+def shop_copy(tmp_path: Path, shop: Engine, postgres: Postgres) -> Iterator[Copy]:
+    """On a database at the head, in which somebody has bought something."""
+    url = shop.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with Copy(tmp_path, url, postgres) as copy:
+        yield copy
 
 
-def test_a_column_on_its_way(shop_copy: Copy) -> None:
-    """generate writes it, check fails before and passes after, plan shows it, run applies, revert takes it back."""
+@contextmanager
+def requests_meanwhile(shopper: Shopper, variant: Any) -> Iterator[Counter[int]]:
+    """Somebody looks at the shop and buys, again and again; gives how often which status was answered."""
+    answers: Counter[int] = Counter()
+    is_over = Event()
+
+    def go_on() -> None:
+        while not is_over.is_set():
+            answers[shopper.get("/products").status_code] += 1
+            answers[shopper.buy((variant, 1)).status_code] += 1
+
+    thread = Thread(target=go_on)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        is_over.set()
+        thread.join(LIMIT)
+
+
+def test_a_column_on_its_way(shop_copy: Copy, shop: Engine, api: httpx.Client) -> None:
+    """generate writes it, check fails before and passes after, plan shows it, run applies it and revert takes it back.
+
+    Meanwhile the API of the old code is served: no request fails.
+    """
     shop_copy.add_column()
     head = schema.known_revisions()[0]
     status, found = shop_copy.holdfast("check", "--since", head)
@@ -79,5 +136,11 @@ def test_a_column_on_its_way(shop_copy: Copy) -> None:
             "     locks: ACCESS EXCLUSIVE on public.variants (blocks reads and writes)",
         ],
     )
-    assert shop_copy.holdfast("run")[1].startswith("applied 1: ")
-    assert shop_copy.holdfast("revert")[1].startswith("reverted 1: ")
+    with shop.begin() as connection:
+        variant = connection.scalar(POPULAR)
+    with requests_meanwhile(log_in(api, CUSTOMER), variant) as answers:
+        assert shop_copy.holdfast("run")[1].startswith("applied 1: ")
+        applied = answers.total()
+        assert shop_copy.holdfast("revert")[1].startswith("reverted 1: ")
+    assert set(answers) == {200, 201}
+    assert 0 < applied < answers.total()
