@@ -77,12 +77,16 @@ class Postgres:
         return psycopg.connect(url, autocommit=True)
 
 
+def libpq_url(url: str) -> str:
+    """Of SQLAlchemy's URL, or libpq's own."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def postgres_at(url: str, *, prefix: str = "test") -> Postgres:
     """The server at a URL, libpq's or SQLAlchemy's; its databases will be called `prefix` and something."""
-    server = make_url(url).set(drivername="postgresql")
-    with psycopg.connect(server.render_as_string(hide_password=False)) as connection:
+    with psycopg.connect(libpq_url(url)) as connection:
         return Postgres(
-            _server=server,
+            _server=make_url(libpq_url(url)),
             major=connection.info.server_version // 10000,
             _prefix=f"{prefix}_{secrets.token_hex(4)}",
         )

@@ -6,7 +6,7 @@ not begin with an empty database says with what: the option `scratch_start`, a f
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,34 +20,30 @@ from holdfast import migrate
 from holdfast.baseline import baseline
 from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart
 from holdfast.progress import Event, RevisionStarted
-from holdfast.scratch.databases import Postgres, postgres_at
+from holdfast.scratch.abandoned import PREFIX, drop_abandoned, owned_prefix
+from holdfast.scratch.databases import Postgres, libpq_url, postgres_at
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.server import temporary_server
 from holdfast.settings import ScratchSettings
 
-PREFIX = "holdfast_scratch"
 START = "scratch_start"
 
 
 @contextmanager
 def scratch_server(*, major: int = 18) -> Iterator[Postgres]:
     """The server to try on: the one of HOLDFAST_SCRATCH_URL, or an embedded one that ends with the block."""
-    with _url_of_server(major) as url:
-        server = postgres_at(url, prefix=PREFIX)
-        try:
-            yield server
-        finally:
-            server.drop_templates()
-
-
-@contextmanager
-def _url_of_server(major: int) -> Iterator[str]:
     named = ScratchSettings().url
-    if named is not None:
-        yield named.get_secret_value()
-        return
-    with temporary_server(major=major) as server:
-        yield server.url()
+    with ExitStack() as lifetime:
+        if named is None:
+            url = lifetime.enter_context(temporary_server(major=major)).url()
+            prefix = PREFIX
+        else:
+            url = libpq_url(named.get_secret_value())
+            drop_abandoned(url)
+            prefix = lifetime.enter_context(owned_prefix(url))
+        server = postgres_at(url, prefix=prefix)
+        lifetime.callback(server.drop_templates)
+        yield server
 
 
 @contextmanager
