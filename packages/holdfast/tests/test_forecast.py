@@ -8,7 +8,7 @@ from alembic_project import Project
 
 from holdfast import migrate
 from holdfast.cli.plan import as_markdown, as_text
-from holdfast.forecast import forecast
+from holdfast.forecast import Forecast, forecast
 from holdfast.plan.locks import Lock, LockMode
 from holdfast.plan.names import QualifiedName
 from holdfast.scratch.databases import Postgres
@@ -137,10 +137,10 @@ def test_markdown(pending: Project) -> None:
     ]
 
 
-def in_the_way(project: Project) -> list[str]:
+def in_the_way(found: Forecast) -> list[str]:
     return [
         str(rows)
-        for revision in forecast(project.config).revisions
+        for revision in found.revisions
         for step in revision.steps
         for rows in step.rows_in_the_way
     ]
@@ -176,19 +176,19 @@ ROWS_IN_THE_WAY = {
 def test_rows_in_the_way(dirty: Project, up: str) -> None:
     """What a run would stop at is counted before; the plan says no value of a row."""
     dirty.revision(up)
-    expected = ROWS_IN_THE_WAY[up]
-    assert in_the_way(dirty) == ([] if expected is None else [expected])
-    assert forecast(dirty.config).is_refused == (expected is not None)
+    expected, found = ROWS_IN_THE_WAY[up], forecast(dirty.config)
+    assert in_the_way(found) == ([] if expected is None else [expected])
+    assert found.is_refused == (expected is not None)
     if expected is not None:
-        assert f"     would fail right now: {expected}" in text_of(dirty)
-        assert any("would fail right now" in line for line in as_markdown(forecast(dirty.config)))
+        assert f"     would fail right now: {expected}" in list(as_text(found))
+        assert any("would fail right now" in line for line in as_markdown(found))
 
 
 def test_orphans_in_the_way(dirty: Project) -> None:
     """Of a foreign key."""
     dirty.query("DELETE FROM t WHERE id = 7 RETURNING 1")
     dirty.revision("op.create_foreign_key('f', 't', 't', ['a'], ['id'])")
-    [found] = in_the_way(dirty)
+    [found] = in_the_way(forecast(dirty.config))
     assert found.startswith("rows without their row in t (2): SELECT")
 
 
@@ -200,7 +200,7 @@ def test_rows_that_the_revision_mends(dirty: Project) -> None:
         "op.create_table('new', sa.Column('a', sa.Integer))\n"
         "op.create_index('i', 'new', ['a'], unique=True)"
     )
-    assert in_the_way(dirty) == []
+    assert in_the_way(forecast(dirty.config)) == []
 
 
 def test_nobody_looks_for_rows(dirty: Project) -> None:
