@@ -184,6 +184,16 @@ def test_rows_in_the_way(dirty: Project, up: str) -> None:
         assert any("would fail right now" in line for line in as_markdown(found))
 
 
+def test_behind_a_lock_of_the_same_revision(dirty: Project) -> None:
+    """The revision on the scratch database holds a lock on the table meanwhile: nobody waits for it."""
+    dirty.revision(
+        "op.add_column('t', sa.Column('b', sa.Integer))\n"
+        "op.add_column('t', sa.Column('c', sa.Integer, nullable=False))"
+    )
+    [found] = in_the_way(forecast(dirty.config))
+    assert found.startswith("rows that would have no value in c (more than 1,000): ")
+
+
 def test_orphans_in_the_way(dirty: Project) -> None:
     """Of a foreign key."""
     dirty.query("DELETE FROM t WHERE id = 7 RETURNING 1")

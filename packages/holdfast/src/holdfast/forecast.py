@@ -20,7 +20,6 @@ from holdfast.errors.plan import LongStatement
 from holdfast.looking import Sight, look_at
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
-from holdfast.observe.violations import Question
 from holdfast.plan.locks import Lock, strongest
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.steps import (
@@ -40,7 +39,7 @@ from holdfast.progress import (
     RowsRead,
     StatementPlanned,
 )
-from holdfast.rows_in_the_way import RowsInTheWay, ask, noting_questions
+from holdfast.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
 from holdfast.scratch.observer import Observer, Seen, observing
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
@@ -219,7 +218,7 @@ class _Trial:
     read: list[RowsRead] = field(default_factory=list)
     done: list[RevisionDone] = field(default_factory=list)
     seen: tuple[Seen, ...] = ()
-    questions: list[tuple[Step, Question]] = field(default_factory=list)
+    questions: list[tuple[Step, About]] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
         match event:

@@ -4,10 +4,11 @@ The questions are those of the constraints as the scratch database has them whil
 are asked of the database itself, read only, each for a few seconds. Numbers are told, never values.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from psycopg import sql
@@ -41,6 +42,11 @@ CAPTURED = text(
 )
 COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
 
+# What is to be asked: a question, or a statement that may have one.
+About = Question | str
+
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsInTheWay:
@@ -62,7 +68,7 @@ class Questions:
     """Listens to a run on the scratch database, and keeps what is to be asked of the database itself."""
 
     scratch: Connection
-    asked: list[tuple[Step, Question]] = field(default_factory=list)
+    asked: list[tuple[Step, About]] = field(default_factory=list)
     planned: tuple[Step, ...] = ()
     written: set[str] = field(default_factory=set)  # tables whose rows a revision may have mended
 
@@ -90,29 +96,20 @@ class Questions:
         if isinstance(step, BuildIndexStep) and step.unique and step.table.name not in self.written:
             self.asked.append((step, question_of_index(step)))
         if isinstance(step, TransactionStep):
-            for text_of_step in step.sql:
-                self._new_columns(step, text_of_step)
-
-    def _new_columns(self, step: Step, text_of_step: str) -> None:
-        if "NOT NULL" not in text_of_step.upper():
-            return
-        [statement] = parse(text_of_step)
-        facts = facts_for(self.scratch, statement, new=NewRelations())
-        names = frozenset(relation.name for relation in facts.relations.values())
-        try:
-            refuse_column_without_values(statement, facts=replace(facts, with_rows=names))
-        except ColumnWithoutValues as error:
-            [name] = [each for each in names if str(each) == error.relation]
-            query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
-            what = f"rows that would have no value in {error.column}"
-            self.asked.append((step, Question(what=what, query=query)))
+            for written in step.sql:
+                if "NOT NULL" in written.upper():
+                    self.asked.append((step, written))
 
     def _validation(self, step: ValidateStep) -> None:
+        """The step before has committed. Where it has not, never wait long: the run waits for us."""
         parameters = {"table": str(step.table)}
-        name = step.constraint or self.scratch.execute(CAPTURED, parameters).scalar()
-        if name is not None:
-            found = question_of_constraint(self.scratch, table=step.table, constraint=name)
-            self.asked.append((step, found))
+        try:
+            name = step.constraint or self.scratch.execute(CAPTURED, parameters).scalar()
+            if name is not None:
+                found = question_of_constraint(self.scratch, table=step.table, constraint=name)
+                self.asked.append((step, found))
+        except DBAPIError as error:
+            log.debug("not known which rows are against %s: %s", step, error)
 
 
 @contextmanager
@@ -124,6 +121,7 @@ def noting_questions(url: str) -> Iterator[Questions]:
         isolation_level="AUTOCOMMIT",
     )
     with engine.connect() as connection:
+        _set(connection, lock_timeout=LOCK_TIMEOUT)
         questions = Questions(scratch=connection)
         event.listen(Engine, "before_cursor_execute", questions.before_cursor_execute)
         try:
@@ -133,21 +131,44 @@ def noting_questions(url: str) -> Iterator[Questions]:
 
 
 def ask(
-    sight: Sight, questions: list[tuple[Step, Question]], *, patience: timedelta
+    sight: Sight, questions: list[tuple[Step, About]], *, patience: timedelta
 ) -> list[tuple[Step, RowsInTheWay]]:
     """Of the database itself. What it has not yet, a table or a column, has no rows in the way."""
     with second_session(sight.connection) as connection:
-        for name, setting in (
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", f"{patience.total_seconds() * 1000:.0f}ms"),
-            ("lock_timeout", f"{LOCK_TIMEOUT.total_seconds() * 1000:.0f}ms"),
-        ):
-            connection.execute(
-                text("SELECT set_config(:name, :setting, false)"),
-                {"name": name, "setting": setting},
-            )
-        answers = [(step, _answer(connection, question)) for step, question in questions]
+        connection.execute(text("SET default_transaction_read_only = on"))
+        _set(connection, statement_timeout=patience, lock_timeout=LOCK_TIMEOUT)
+        answers = [
+            (step, _answer(connection, question))
+            for step, about in questions
+            for question in _questions(connection, about)
+        ]
     return [(step, answer) for step, answer in answers if answer is not None]
+
+
+def _set(connection: Connection, **timeouts: timedelta) -> None:
+    for name, timeout in timeouts.items():
+        connection.execute(
+            text("SELECT set_config(:name, :setting, false)"),
+            {"name": name, "setting": f"{timeout.total_seconds() * 1000:.0f}ms"},
+        )
+
+
+def _questions(connection: Connection, about: About) -> Iterator[Question]:
+    """Of a statement: whether it adds a column that has no value for the rows that are there."""
+    if isinstance(about, Question):
+        yield about
+        return
+    [statement] = parse(about)
+    try:
+        facts = facts_for(connection, statement, new=NewRelations())
+        refuse_column_without_values(statement, facts=facts)
+    except ColumnWithoutValues as error:
+        for name in facts.with_rows:
+            query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
+            what = f"rows that would have no value in {error.column}"
+            yield Question(what=what, query=query)
+    except DBAPIError as error:  # a table that is locked right now, or not ours to read
+        log.debug("not known whether rows are in the way of %s: %s", about, error)
 
 
 def _answer(connection: Connection, question: Question) -> RowsInTheWay | None:
