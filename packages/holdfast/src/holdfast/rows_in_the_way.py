@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 
 from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
@@ -20,9 +21,9 @@ from holdfast.looking import Sight
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
-from holdfast.plan.column_values import refuse_column_without_values
+from holdfast.plan.column_values import columns_without_values, refuse_column_without_values
 from holdfast.plan.new_relations import NewRelations
-from holdfast.plan.statement import parse
+from holdfast.plan.statement import Statement, parse
 from holdfast.plan.steps import BackfillStep, BuildIndexStep, Step, TransactionStep, ValidateStep
 from holdfast.progress import Event, StatementPlanned, StepStarted
 from holdfast.run.session import second_session
@@ -43,7 +44,7 @@ CAPTURED = text(
 COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
 
 # What is to be asked: a question, or a statement that may have one.
-About = Question | str
+About = Question | Statement
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +97,9 @@ class Questions:
         if isinstance(step, BuildIndexStep) and step.unique and step.table.name not in self.written:
             self.asked.append((step, question_of_index(step)))
         if isinstance(step, TransactionStep):
-            for written in step.sql:
-                if "NOT NULL" in written.upper():
-                    self.asked.append((step, written))
+            for statement in chain.from_iterable(map(parse, step.sql)):
+                if any(columns_without_values(statement)):
+                    self.asked.append((step, statement))
 
     def _validation(self, step: ValidateStep) -> None:
         """The step before has committed. Where it has not, never wait long: the run waits for us."""
@@ -158,17 +159,16 @@ def _questions(connection: Connection, about: About) -> Iterator[Question]:
     if isinstance(about, Question):
         yield about
         return
-    [statement] = parse(about)
     try:
-        facts = facts_for(connection, statement, new=NewRelations())
-        refuse_column_without_values(statement, facts=facts)
+        facts = facts_for(connection, about, new=NewRelations())
+        refuse_column_without_values(about, facts=facts)
     except ColumnWithoutValues as error:
         for name in facts.with_rows:
             query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
             what = f"rows that would have no value in {error.column}"
             yield Question(what=what, query=query)
     except DBAPIError as error:  # a table that is locked right now, or not ours to read
-        log.debug("not known whether rows are in the way of %s: %s", about, error)
+        log.debug("not known whether rows are in the way of %s: %s", about.sql, error)
 
 
 def _answer(connection: Connection, question: Question) -> RowsInTheWay | None:
