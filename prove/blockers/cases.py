@@ -63,9 +63,10 @@ def idle_writer_of_the_index_build(around: World) -> str:
 
 def long_select_elsewhere(around: World) -> str:
     with around.shop() as shop:
-        with busy(shop, "SELECT pg_sleep(6) FROM (SELECT count(*) FROM elsewhere) AS e") as pid:
+        with busy(shop, "SELECT pg_sleep(600) FROM (SELECT count(*) FROM elsewhere) AS e") as pid:
             run = shop.start(budget=120)
             run.wait_for(f"waits for pid {pid} ")
+            shop.admin.execute("SELECT pg_cancel_backend(%s)", [pid])
             ended = run.end()
         if not ended.is_done:
             raise Failed(ended.said)
@@ -80,6 +81,7 @@ def busy(shop: Shop, statement: str) -> Iterator[int]:
     """Another session that is executing the statement; gives its process id."""
     with closing(psycopg.connect(shop.url, autocommit=True)) as connection:
         connection.pgconn.send_query(statement.encode())
+        connection.pgconn.flush()
         yield connection.info.backend_pid
 
 
@@ -198,8 +200,9 @@ def prepared_transaction(around: World) -> str:
             client.execute("BEGIN")
             client.execute("UPDATE t SET b = 'mine' WHERE id = 1")
             client.execute("PREPARE TRANSACTION 'forgotten'")
-        gives_up(shop.run(budget=SHORT), r"prepared transaction \(forgotten\)")
+        ended = shop.run(budget=SHORT)
         shop.admin.execute("ROLLBACK PREPARED 'forgotten'")
+        gives_up(ended, r"prepared transaction \(forgotten\)")
         shop.finish()
     return f"gave up and named it, then ended; longest request {shop.longest:.0f} ms"
 
@@ -229,17 +232,23 @@ def another_tool(around: World) -> str:
         other = Project(folder=shop.project.folder.parent / "other", database=shop.url)
         own_table = "connection=connection, version_table='other_version'"
         other.env(SYNC_ENV.replace("connection=connection", own_table))
-        other.revision("op.execute('COMMENT ON TABLE t IS NULL')\nop.execute('SELECT pg_sleep(5)')")
+        other.revision(
+            "op.execute('COMMENT ON TABLE t IS NULL')\n"
+            "op.execute('SELECT pg_advisory_xact_lock(1)')"
+        )
+        shop.admin.execute("SELECT pg_advisory_lock(1)")
         with plain_alembic(other):
             shop.wait_until(
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass"
                 " AND mode = 'ShareUpdateExclusiveLock')",
                 what="the other tool to hold its lock",
             )
-            ended = shop.run()
+            run = shop.start(budget=120)
+            run.wait_for("holds ShareUpdateExclusiveLock on t")
+            shop.admin.execute("SELECT pg_advisory_unlock(1)")
+            ended = run.end()
         if not ended.is_done:
             raise Failed(ended.said)
-        ended.require("holds ShareUpdateExclusiveLock on t")
         shop.require_done()
     return f"waited for its transaction, named it and ended; longest request {shop.longest:.0f} ms"
 
