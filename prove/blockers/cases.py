@@ -9,12 +9,13 @@ from contextlib import closing, contextmanager
 import psycopg
 from alembic_project import SYNC_ENV, Project
 from psycopg import IsolationLevel
-from world import Ended, Failed, Shop, World
+from world import INDEX_ONLY, Ended, Failed, Shop, World
 
 from holdfast.scratch.server import binary
 from holdfast.traces import KEY
 
 SHORT = 2.0  # s of patience, where the run is to give up
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 
 
 def gives_up(ended: Ended, who: str) -> None:
@@ -45,20 +46,17 @@ def idle_writer(around: World) -> str:
 
 
 def idle_writer_of_the_index_build(around: World) -> str:
-    """It comes when the build has begun: a first one holds that back until it is there."""
-    with around.shop() as shop:
-        with old_snapshot(shop, "SELECT FROM elsewhere") as reader:
+    with around.shop(change=INDEX_ONLY) as shop:
+        with session(shop, "UPDATE t SET b = 'mine' WHERE id = 1") as writer:
+            pid = writer.info.backend_pid
             run = shop.start(budget=120)
-            run.wait_for("waits for pid")
-            with session(shop, "UPDATE t SET b = 'mine' WHERE id = 1") as writer:
-                reader.rollback()
-                time.sleep(1)
-                writer.rollback()
+            run.wait_for(f"waits for pid {pid} ")
+            writer.rollback()
             ended = run.end()
         if not ended.is_done:
             raise Failed(ended.said)
         shop.require_done()
-    return f"waited and ended; longest request {shop.longest:.0f} ms"
+    return f"waited for pid {pid}, named it and ended; longest request {shop.longest:.0f} ms"
 
 
 def long_select_elsewhere(around: World) -> str:
@@ -208,20 +206,21 @@ def prepared_transaction(around: World) -> str:
 
 
 def advisory_waiter(around: World) -> str:
-    """Somebody waits for the migrator's own lock, with a snapshot that the build has to wait for."""
-    with around.shop() as shop, old_snapshot(shop, "SELECT FROM elsewhere") as first:
-        run = shop.start(budget=5)
-        run.wait_for("waits for pid")  # it has its lock
-        with busy(shop, f"SELECT pg_advisory_lock({KEY})") as pid:
-            first.rollback()
-            gives_up(run.end(), f"pid {pid} ")
-            shop.wait_until(
-                "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)",
-                what="the waiter to get the lock",
-            )
+    """Somebody waits for the migrator's own lock, with a snapshot that the build has to wait for.
+
+    It comes while the build waits for a writer: later ones are not waited for.
+    """
+    with around.shop(change=INDEX_ONLY) as shop:
+        with session(shop, "UPDATE t SET b = 'mine' WHERE id = 1") as writer:
+            run = shop.start(budget=10)
+            run.wait_for(f"waits for pid {writer.info.backend_pid} ")
+            with busy(shop, f"SELECT pg_advisory_lock({KEY})") as pid:
+                shop.wait_until(WAITS, what="the waiter to wait")
+                writer.rollback()
+                gives_up(run.end(), f"pid {pid} ")
         shop.finish()
     return (
-        f"a waiter for its own lock: gave up, named pid {pid}, which got it; then ended;"
+        f"a waiter for its own lock: gave up, named pid {pid}, then ended;"
         f" longest request {shop.longest:.0f} ms"
     )
 
