@@ -20,7 +20,7 @@ Key = tuple[str, ...]
 
 FIRST_SIZE = 1_000  # rows
 SMALLEST, LARGEST = 100, 100_000
-BATCH = timedelta(milliseconds=40)  # what a batch should take
+BATCH = timedelta(milliseconds=50)  # what a batch should take
 ROW_LOCK = timedelta(milliseconds=20)  # a batch that waits holds the rows it has written so far
 VACUUM_AFTER = 200_000  # rows
 LOOK_AT_REPLICAS_AFTER = timedelta(seconds=2)
