@@ -9,12 +9,13 @@ from contextlib import closing, contextmanager
 import psycopg
 from alembic_project import SYNC_ENV, Project
 from psycopg import IsolationLevel
-from world import Ended, Failed, Shop, World
+from world import INDEX_ONLY, Ended, Failed, Shop, World
 
 from holdfast.scratch.server import binary
 from holdfast.traces import KEY
 
 SHORT = 2.0  # s of patience, where the run is to give up
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 
 
 def gives_up(ended: Ended, who: str) -> None:
@@ -45,27 +46,25 @@ def idle_writer(around: World) -> str:
 
 
 def idle_writer_of_the_index_build(around: World) -> str:
-    """It comes when the build has begun: a first one holds that back until it is there."""
-    with around.shop() as shop:
-        with old_snapshot(shop, "SELECT FROM elsewhere") as reader:
+    with around.shop(change=INDEX_ONLY) as shop:
+        with session(shop, "UPDATE t SET b = 'mine' WHERE id = 1") as writer:
+            pid = writer.info.backend_pid
             run = shop.start(budget=120)
-            run.wait_for("waits for pid")
-            with session(shop, "UPDATE t SET b = 'mine' WHERE id = 1") as writer:
-                reader.rollback()
-                time.sleep(1)
-                writer.rollback()
+            run.wait_for(f"waits for pid {pid} ")
+            writer.rollback()
             ended = run.end()
         if not ended.is_done:
             raise Failed(ended.said)
         shop.require_done()
-    return f"waited and ended; longest request {shop.longest:.0f} ms"
+    return f"waited for pid {pid}, named it and ended; longest request {shop.longest:.0f} ms"
 
 
 def long_select_elsewhere(around: World) -> str:
     with around.shop() as shop:
-        with busy(shop, "SELECT pg_sleep(6) FROM (SELECT count(*) FROM elsewhere) AS e") as pid:
+        with busy(shop, "SELECT pg_sleep(600) FROM (SELECT count(*) FROM elsewhere) AS e") as pid:
             run = shop.start(budget=120)
             run.wait_for(f"waits for pid {pid} ")
+            shop.admin.execute("SELECT pg_cancel_backend(%s)", [pid])
             ended = run.end()
         if not ended.is_done:
             raise Failed(ended.said)
@@ -80,6 +79,7 @@ def busy(shop: Shop, statement: str) -> Iterator[int]:
     """Another session that is executing the statement; gives its process id."""
     with closing(psycopg.connect(shop.url, autocommit=True)) as connection:
         connection.pgconn.send_query(statement.encode())
+        connection.pgconn.flush()
         yield connection.info.backend_pid
 
 
@@ -198,27 +198,29 @@ def prepared_transaction(around: World) -> str:
             client.execute("BEGIN")
             client.execute("UPDATE t SET b = 'mine' WHERE id = 1")
             client.execute("PREPARE TRANSACTION 'forgotten'")
-        gives_up(shop.run(budget=SHORT), r"prepared transaction \(forgotten\)")
+        ended = shop.run(budget=SHORT)
         shop.admin.execute("ROLLBACK PREPARED 'forgotten'")
+        gives_up(ended, r"prepared transaction \(forgotten\)")
         shop.finish()
     return f"gave up and named it, then ended; longest request {shop.longest:.0f} ms"
 
 
 def advisory_waiter(around: World) -> str:
-    """Somebody waits for the migrator's own lock, with a snapshot that the build has to wait for."""
-    with around.shop() as shop, old_snapshot(shop, "SELECT FROM elsewhere") as first:
-        run = shop.start(budget=5)
-        run.wait_for("waits for pid")  # it has its lock
-        with busy(shop, f"SELECT pg_advisory_lock({KEY})") as pid:
-            first.rollback()
-            gives_up(run.end(), f"pid {pid} ")
-            shop.wait_until(
-                "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)",
-                what="the waiter to get the lock",
-            )
+    """Somebody waits for the migrator's own lock, with a snapshot that the build has to wait for.
+
+    It comes while the build waits for a writer: later ones are not waited for.
+    """
+    with around.shop(change=INDEX_ONLY) as shop:
+        with session(shop, "UPDATE t SET b = 'mine' WHERE id = 1") as writer:
+            run = shop.start(budget=10)
+            run.wait_for(f"waits for pid {writer.info.backend_pid} ")
+            with busy(shop, f"SELECT pg_advisory_lock({KEY})") as pid:
+                shop.wait_until(WAITS, what="the waiter to wait")
+                writer.rollback()
+                gives_up(run.end(), f"pid {pid} ")
         shop.finish()
     return (
-        f"a waiter for its own lock: gave up, named pid {pid}, which got it; then ended;"
+        f"a waiter for its own lock: gave up, named pid {pid}, then ended;"
         f" longest request {shop.longest:.0f} ms"
     )
 
@@ -229,31 +231,42 @@ def another_tool(around: World) -> str:
         other = Project(folder=shop.project.folder.parent / "other", database=shop.url)
         own_table = "connection=connection, version_table='other_version'"
         other.env(SYNC_ENV.replace("connection=connection", own_table))
-        other.revision("op.execute('COMMENT ON TABLE t IS NULL')\nop.execute('SELECT pg_sleep(5)')")
+        other.revision(
+            "op.execute('COMMENT ON TABLE t IS NULL')\n"
+            "op.execute('SELECT pg_advisory_xact_lock(1)')"
+        )
+        shop.admin.execute("SELECT pg_advisory_lock(1)")
         with plain_alembic(other):
             shop.wait_until(
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass"
                 " AND mode = 'ShareUpdateExclusiveLock')",
                 what="the other tool to hold its lock",
             )
-            ended = shop.run()
+            run = shop.start(budget=120)
+            run.wait_for("holds ShareUpdateExclusiveLock on t")
+            shop.admin.execute("SELECT pg_advisory_unlock(1)")
+            ended = run.end()
         if not ended.is_done:
             raise Failed(ended.said)
-        ended.require("holds ShareUpdateExclusiveLock on t")
         shop.require_done()
     return f"waited for its transaction, named it and ended; longest request {shop.longest:.0f} ms"
 
 
 def same_revision_by_plain_alembic(around: World) -> str:
-    """Both apply it at once: one of them does, and the next run finds everything there."""
+    """Both want to apply it at once: one of them does, and the next run finds everything there."""
     with around.shop(is_judged=False) as shop:  # Alembic itself keeps users waiting
         with plain_alembic(shop.project) as tool:
             ended = shop.run()
             status = tool.wait(60)
-        if ended.is_done == (status == 0):
-            raise Failed(f"both ended alike: Alembic {status}, holdfast: {ended.said}")
+        if status != 0 and not ended.is_done:
+            raise Failed(f"neither has applied it: {ended.said}")
         shop.finish()
-    return f"{'holdfast' if ended.is_done else 'Alembic'} applied it, the other one ended with an error"
+    by = {
+        name
+        for name, is_done in {"Alembic": status == 0, "holdfast": ended.is_done}.items()
+        if is_done
+    }
+    return f"without an error ended {' and '.join(sorted(by))}; everything is there once"
 
 
 @contextmanager

@@ -151,7 +151,8 @@ CHANGES: dict[str, Callable[[Project], object]] = {
         "INSERT INTO holdfast.unfinished VALUES ('r2', 'down', '', true, '[]', '[]')"
     ),
     "a statement in the journal": lambda project: project.query(
-        "INSERT INTO holdfast.queue (sql, new_relations, settings, queued_on) VALUES ('', '', '', '')"
+        "INSERT INTO holdfast.queue (sql, new_relations, settings, queued_on, call)"
+        " VALUES ('', '', '', '', 1)"
     ),
     "a call in the journal": lambda project: project.query(
         "INSERT INTO holdfast.calls (sql, occurrence) VALUES ('', 1)"

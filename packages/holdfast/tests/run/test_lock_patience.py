@@ -121,9 +121,36 @@ def test_the_application_is_never_the_victim_of_a_deadlock(in_use: Project, chan
 
 @pytest.fixture(scope="module")
 def vacuuming_server() -> Iterator[EmbeddedServer]:
-    """With autovacuum, which the server of the other tests has not."""
-    with temporary_server(settings={"autovacuum": "on", "autovacuum_naptime": "1s"}) as server:
+    """With autovacuum and prepared transactions, which the server of the other tests has not."""
+    settings = {
+        "autovacuum": "on",
+        "autovacuum_naptime": "1s",
+        "max_prepared_transactions": "2",
+    }
+    with temporary_server(settings=settings) as server:
         yield server
+
+
+def test_a_prepared_transaction_is_named(vacuuming_server: EmbeddedServer, tmp_path: Path) -> None:
+    """It has no process that could be ended: its identifier, and what to say with it."""
+    with psycopg.connect(vacuuming_server.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE prepared")
+    project = Project(folder=tmp_path / "project", database=vacuuming_server.url("prepared"))
+    project.revision("op.create_table('t', sa.Column('id', sa.Integer))")
+    migrate.upgrade(project.config, "head")
+    project.revision(ADD_COLUMN)
+    with psycopg.connect(project.database, autocommit=True) as client:
+        for statement in ("BEGIN", "INSERT INTO t VALUES (1)", "PREPARE TRANSACTION 'forgotten'"):
+            client.execute(statement)
+    with pytest.raises(LockNotFree) as raised:
+        migrate.upgrade(project.config, "head", lock_budget=timedelta(milliseconds=100))
+    assert raised.value.blockers.startswith(
+        "prepared transaction (forgotten) holds RowExclusiveLock on t since "
+    )
+    assert raised.value.ways_out == "COMMIT PREPARED or ROLLBACK PREPARED 'forgotten'"
+    with psycopg.connect(project.database, autocommit=True) as client:
+        client.execute("ROLLBACK PREPARED 'forgotten'")
+    migrate.upgrade(project.config, "head")
 
 
 @pytest.mark.parametrize("role", ["postgres", "ordinary"])

@@ -36,7 +36,7 @@ def run(
     """
     is_usual = revision is None and not dry_run and not accept_edited and plan_file is None
     if is_usual and options.head_at_rest() is not None:
-        click.echo(json.dumps({"done": []}) if form == "json" else UP_TO_DATE)
+        click.echo(json.dumps({"done": [], "departures": []}) if form == "json" else UP_TO_DATE)
         return
     # From here on with all of SQLAlchemy and Alembic.
     if dry_run:

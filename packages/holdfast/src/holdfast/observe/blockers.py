@@ -62,7 +62,7 @@ HOLDERS = text(
            -- To a role without pg_read_all_stats the type is NULL, but only the server's own have no user.
            CASE WHEN a.pid IS NOT NULL AND a.usesysid IS NULL THEN 'autovacuum worker'
                 ELSE a.backend_type END AS backend_type,
-           a.state, a.xact_start AS since,
+           a.state, coalesce(a.xact_start, p.prepared) AS since,
            a.query LIKE 'autovacuum:%(to prevent wraparound)' AS wraparound,
            coalesce(a.application_name, '') AS application, coalesce(a.usename, '') AS role,
            p.gid AS prepared
@@ -72,7 +72,10 @@ HOLDERS = text(
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
     JOIN pg_locks l ON l.locktype = 'relation' AND l.relation = c.oid AND l.mode = wanted.mode
     LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-    LEFT JOIN pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text
+    -- A prepared transaction has no process; among the locks of its virtual transaction is that on its own id.
+    LEFT JOIN pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+                        AND x.virtualtransaction = l.virtualtransaction
+    LEFT JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
     WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     ORDER BY l.virtualtransaction, c.oid, l.mode

@@ -20,7 +20,7 @@ Key = tuple[str, ...]
 
 FIRST_SIZE = 1_000  # rows
 SMALLEST, LARGEST = 100, 100_000
-SHORT, LONG = timedelta(milliseconds=15), timedelta(milliseconds=40)  # what a batch should take
+BATCH = timedelta(milliseconds=50)  # what a batch should take
 ROW_LOCK = timedelta(milliseconds=20)  # a batch that waits holds the rows it has written so far
 VACUUM_AFTER = 200_000  # rows
 LOOK_AT_REPLICAS_AFTER = timedelta(seconds=2)
@@ -115,6 +115,6 @@ class Batches:
 
 
 def _adapted(size: int, *, took: timedelta) -> int:
-    if took < SHORT:
-        return min(LARGEST, size * 2)
-    return max(SMALLEST, size // 2) if took > LONG else size
+    """In proportion, but never by more than 2: one slow batch says little about the next."""
+    factor = min(2.0, max(0.5, BATCH / took))
+    return min(LARGEST, max(SMALLEST, round(size * factor)))
