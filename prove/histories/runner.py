@@ -23,7 +23,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from holdfast import migrate, three_ways
+from holdfast import migrate
 from holdfast.baseline import baseline
 from holdfast.errors.plan import BreaksRunningCode, LongStatement
 from holdfast.plan.facts import Facts
@@ -33,6 +33,7 @@ from holdfast.plan.statement import Excuse, Statement, shortened
 from holdfast.plan.steps import Step
 from holdfast.plan.undivided import refuse_undivided
 from holdfast.progress import Event, RevisionDone, RevisionStarted
+from holdfast.revision import three_ways
 from holdfast.run import executor
 from holdfast.run.session import MigrationSession, OwnEngine
 

@@ -14,11 +14,11 @@ from sqlalchemy import MetaData, NullPool, create_engine
 
 from holdfast import migrate
 from holdfast.cli import holdfast
+from holdfast.compare.schema_differences import Difference, Kind, Property, differences
 from holdfast.drift import Drift, drift
 from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
 from holdfast.observe.schema_objects import read_schema
-from holdfast.schema_differences import Difference, Kind, Property, differences
 from holdfast.scratch.databases import Postgres
 
 SCHEMA = """

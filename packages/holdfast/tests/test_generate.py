@@ -11,10 +11,10 @@ from models_env import give_models
 
 from holdfast import migrate
 from holdfast.check import check
+from holdfast.compare.renames import TO_BE_EXCUSED
 from holdfast.errors.plan import BreaksRunningCode
 from holdfast.forecast import forecast
 from holdfast.generate import difference, generate
-from holdfast.renames import TO_BE_EXCUSED
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.template import scratch_server

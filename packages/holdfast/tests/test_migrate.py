@@ -166,7 +166,7 @@ def test_every_statement_passes_the_door(
         op.get_bind().exec_driver_sql("SELECT 'from the driver'")
         """
     )
-    caplog.set_level("DEBUG", logger="holdfast.fresh")
+    caplog.set_level("DEBUG", logger="holdfast.revision.fresh")
     migrate.upgrade(project.config, "head")
     assert [" ".join(record.message.split()) for record in caplog.records] == [
         "statement: CREATE TABLE a ( id INTEGER )",

@@ -11,6 +11,7 @@ from alembic.config import Config
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, NullPool, create_engine, make_url
 
+from holdfast.compare.schema_differences import Difference, IgnoreRule, differences, without_ignored
 from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
 from holdfast.looking import Sight, look_at
@@ -19,7 +20,6 @@ from holdfast.observe.schema_objects import SchemaObject, read_schema
 from holdfast.run import tables
 from holdfast.run.journal import Journal
 from holdfast.run.session import MigrationSession, second_session
-from holdfast.schema_differences import Difference, IgnoreRule, differences, without_ignored
 from holdfast.scratch.template import scratch_database, scratch_server
 
 OPTION = "drift_ignore"

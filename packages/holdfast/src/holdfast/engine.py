@@ -16,14 +16,14 @@ from sqlalchemy.util.concurrency import await_only
 
 from holdfast.at_rest.place import OF_ENVIRONMENT
 from holdfast.cached_plans import heal_cached_plans
-from holdfast.connection_parameters import connection_parameters, server_timeouts
-from holdfast.database_url import pool_name
+from holdfast.connection.connection_parameters import connection_parameters, server_timeouts
+from holdfast.connection.database_url import pool_name
+from holdfast.connection.system_ca import ca_file
 from holdfast.errors.settings import NoDatabaseUrl
 from holdfast.pool.eviction import evict_when_server_leaves
 from holdfast.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.profiles import SqlLog
 from holdfast.settings import Settings
-from holdfast.system_ca import ca_file
 
 
 def create_engine(settings: Settings, **options: Any) -> Engine:

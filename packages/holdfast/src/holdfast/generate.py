@@ -20,22 +20,22 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
+from holdfast.compare.models import create_models, tables_of, types_of
+from holdfast.compare.phantoms import without_phantoms
+from holdfast.compare.renames import Rename, candidates, follow_up, parse_rename
+from holdfast.compare.revision_source import Change
+from holdfast.compare.schema_changes import table_changes
+from holdfast.compare.type_changes import enum_changes, new_sequences, new_types
+from holdfast.compare.type_source import write_types_of_their_own
 from holdfast.errors.scratch import ModelsNotCreated, NoModels, UnknownRename
-from holdfast.models import create_models, tables_of, types_of
 from holdfast.observe.schema import SchemaForm, schema_of
-from holdfast.phantoms import without_phantoms
 from holdfast.plan.names import QualifiedName
 from holdfast.plan.statement import shortened
-from holdfast.renames import Rename, candidates, follow_up, parse_rename
-from holdfast.revision_source import Change
 from holdfast.run.session import MigrationSession
-from holdfast.schema_changes import table_changes
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.redirection import led_to
 from holdfast.scratch.template import scratch_database, scratch_server
 from holdfast.traces import SCHEMA
-from holdfast.type_changes import enum_changes, new_sequences, new_types
-from holdfast.type_source import write_types_of_their_own
 
 ROUNDS = 3  # a column that is made anew takes its indexes along: they are found in the next round
 ALEMBICS = (

@@ -31,7 +31,7 @@ from holdfast.manner import Manner
 from holdfast.observe.database import count_user_relations, database_name, is_read_only
 from holdfast.observe.pooler import is_behind_pooler
 from holdfast.progress import Report, silent
-from holdfast.revision import Circumstances, RevisionRun
+from holdfast.revision.revision_run import Circumstances, RevisionRun
 from holdfast.run import history, leader, lock_patience, tables
 from holdfast.run.journal import Journal
 from holdfast.run.session import MigrationSession

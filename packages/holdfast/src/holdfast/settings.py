@@ -33,7 +33,8 @@ from pydantic_settings import (
 )
 from sqlalchemy.engine import URL
 
-from holdfast.database_url import UrlParts, reach, split_url
+from holdfast.connection.database_url import UrlParts, reach, split_url
+from holdfast.connection.reach import Reach
 from holdfast.duration_setting import Duration
 from holdfast.errors.settings import (
     InvalidSettings,
@@ -51,7 +52,6 @@ from holdfast.profiles import (
     Tls,
     defaults_of,
 )
-from holdfast.reach import Reach
 
 logger = logging.getLogger(__name__)
 

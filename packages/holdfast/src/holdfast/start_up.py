@@ -15,7 +15,7 @@ from sqlalchemy import Engine, MetaData, NullPool
 from holdfast import environment, migrate
 from holdfast.at_rest.alembic_project import GIVEN, PLACE
 from holdfast.at_rest.place import Place
-from holdfast.database_url import arguments_of
+from holdfast.connection.database_url import arguments_of
 from holdfast.doctor.at_start import require_safe_start
 from holdfast.engine import create_engine, create_migration_engine, migration_url
 from holdfast.errors.database import MigrationsNotApplied, NoMigrationsFolder

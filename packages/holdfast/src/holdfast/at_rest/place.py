@@ -15,10 +15,10 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from holdfast.connection.reach import reach_of
+from holdfast.connection.system_ca import ca_file
+from holdfast.connection.tls import tls_parameters
 from holdfast.profiles import Profile, Tls, defaults_of
-from holdfast.reach import reach_of
-from holdfast.system_ca import ca_file
-from holdfast.tls import tls_parameters
 
 PREFIX = "HOLDFAST_"
 URL = "DATABASE_URL"

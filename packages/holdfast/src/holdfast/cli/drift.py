@@ -7,9 +7,9 @@ from dataclasses import asdict
 import click
 
 from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
+from holdfast.compare.schema_differences import Difference
 from holdfast.drift import Drift
 from holdfast.drift import drift as compare
-from holdfast.schema_differences import Difference
 
 
 @click.command()

@@ -5,9 +5,9 @@ import sys
 import click
 
 from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.compare.renames import Rename
 from holdfast.generate import difference, renamed_by_nobody
 from holdfast.generate import generate as write_revision
-from holdfast.renames import Rename
 from holdfast.scratch.template import scratch_server
 
 AGREE = "nothing to write: models and migrations agree"

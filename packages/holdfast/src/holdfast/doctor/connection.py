@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from holdfast.connection.reach import Reach
+from holdfast.connection.system_ca import ca_file
 from holdfast.doctor.check import (
     Check,
     Evidence,
@@ -13,8 +15,6 @@ from holdfast.doctor.check import (
     warn_in_production,
 )
 from holdfast.profiles import Tls
-from holdfast.reach import Reach
-from holdfast.system_ca import ca_file
 
 READ_WRITE = ("read-write", "primary")
 OLD_TLS = ("SSLv3", "TLSv1", "TLSv1.1")

@@ -8,6 +8,7 @@ import psycopg
 from alembic.config import Config
 from sqlalchemy import Connection, NullPool
 
+from holdfast.connection.reach import Reach
 from holdfast.doctor.check import Check, Evidence, History, Severity, Verdict
 from holdfast.doctor.checks import CHECKS
 from holdfast.engine import connect_arguments, create_engine, database_url
@@ -16,7 +17,6 @@ from holdfast.looking import Sight, look_at
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.leftovers import leftovers
 from holdfast.observe.server import look_at_connection
-from holdfast.reach import Reach
 from holdfast.settings import Settings
 from holdfast.status import status_of
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from holdfast.connection.reach import Reach
 from holdfast.observe.pooler import announced_pid
-from holdfast.reach import Reach
 
 # One row: everything that is visible from one connection.
 SERVER = text(

@@ -6,15 +6,7 @@ alone are no difference: PostgreSQL chose one of them.
 
 from collections.abc import Iterator
 
-from holdfast.observe.schema import (
-    ColumnForm,
-    ConstraintForm,
-    IndexForm,
-    SchemaForm,
-    TableForm,
-)
-from holdfast.plan.names import quote
-from holdfast.revision_source import (
+from holdfast.compare.revision_source import (
     Change,
     Source,
     call,
@@ -23,6 +15,14 @@ from holdfast.revision_source import (
     literal,
     sql_text,
 )
+from holdfast.observe.schema import (
+    ColumnForm,
+    ConstraintForm,
+    IndexForm,
+    SchemaForm,
+    TableForm,
+)
+from holdfast.plan.names import quote
 
 KINDS = {"p": "primary", "u": "unique", "c": "check", "f": "foreignkey"}
 

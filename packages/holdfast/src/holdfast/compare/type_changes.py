@@ -5,9 +5,9 @@ Pure: takes two schemas as their catalogs write them, gives Python source.
 
 from collections.abc import Iterator
 
+from holdfast.compare.revision_source import Change, execute, short_name
 from holdfast.observe.schema import EnumForm, SchemaForm
 from holdfast.plan.names import QualifiedName, quote
-from holdfast.revision_source import Change, execute, short_name
 
 
 def enum_changes(before: SchemaForm, after: SchemaForm, *, default_schema: str) -> Iterator[Change]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from holdfast.compare.revision_source import Change, call
 from holdfast.observe.schema import SchemaForm, TableForm
 from holdfast.plan.names import QualifiedName, quote
-from holdfast.revision_source import Change, call
 
 # To be filled in by a person: as it stands it allows nothing, and `run` and `check` say why.
 TO_BE_EXCUSED = "# holdfast: allow REASON until YYYY-MM-DD"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from holdfast.database_url import UrlParts, hosts, pool_name, reach, split_url
-from holdfast.reach import Reach
+from holdfast.connection.database_url import UrlParts, hosts, pool_name, reach, split_url
+from holdfast.connection.reach import Reach
 
 SECRET = "hunter2"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from holdfast.reach import Reach, reach_of
+from holdfast.connection.reach import Reach, reach_of
 
 SCHEMES = re.compile(r"(?:postgres|postgresql|postgresql\+\w+)://")
 SEVERAL_HOSTS = re.compile(

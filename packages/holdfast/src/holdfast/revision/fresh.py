@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from alembic.ddl.impl import DefaultImpl
 
-from holdfast.alembic_door import Arrival, open_door
+from holdfast.revision.alembic_door import Arrival, open_door
 from holdfast.run import history
 from holdfast.run.session import MigrationSession
 

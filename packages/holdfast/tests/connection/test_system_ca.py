@@ -5,8 +5,8 @@ from pathlib import Path
 import certifi
 import pytest
 
-from holdfast import system_ca
-from holdfast.system_ca import ca_file, system_ca_file
+from holdfast.connection import system_ca
+from holdfast.connection.system_ca import ca_file, system_ca_file
 
 
 def test_a_file_stays() -> None:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.engine import URL
 
-from holdfast.database_url import hosts, reach
+from holdfast.connection.database_url import hosts, reach
+from holdfast.connection.tls import TlsParameters, tls_parameters
 from holdfast.durations import milliseconds, whole_seconds
 from holdfast.settings import Settings, Timeouts
-from holdfast.tls import TlsParameters, tls_parameters
 
 # libpq and psycopg take whole seconds, at least two, for each host.
 SHORTEST_CONNECT_TIMEOUT = 2

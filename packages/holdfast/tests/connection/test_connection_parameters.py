@@ -2,14 +2,14 @@
 
 import pytest
 
-from holdfast.connection_parameters import (
+from holdfast.connection.connection_parameters import (
     ConnectionParameters,
     connection_parameters,
 )
+from holdfast.connection.reach import Reach
+from holdfast.connection.tls import TlsParameters, tls_parameters
 from holdfast.profiles import Tls
-from holdfast.reach import Reach
 from holdfast.settings import Settings
-from holdfast.tls import TlsParameters, tls_parameters
 
 OFF = TlsParameters(sslmode="disable")
 NOTHING = TlsParameters()

@@ -14,8 +14,6 @@ from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.migration import RevisionStep
 from sqlalchemy import text
 
-from holdfast.alembic_door import open_door
-from holdfast.doorkeeper import OnlineKeeper
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     EditedWhileUnfinished,
@@ -24,18 +22,20 @@ from holdfast.errors.migration import (
     UnfinishedRevision,
 )
 from holdfast.errors.plan import RefusedStatement
-from holdfast.fresh import ROLLED_BACK, apply_to_fresh
 from holdfast.manner import Manner
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.plan.locks import Lock
 from holdfast.progress import Direction, RevisionDone, RevisionStarted
+from holdfast.revision.alembic_door import open_door
+from holdfast.revision.doorkeeper import OnlineKeeper
+from holdfast.revision.fresh import ROLLED_BACK, apply_to_fresh
+from holdfast.revision.undertaking import Interrupted, Undertaking
 from holdfast.run import history
 from holdfast.run.executor import Executor
 from holdfast.run.final_look import left_behind
 from holdfast.run.journal import Journal, Unfinished
 from holdfast.run.lock_patience import LockPatience, Timeouts
 from holdfast.run.session import MigrationSession
-from holdfast.undertaking import Interrupted, Undertaking
 
 log = logging.getLogger(__name__)
 

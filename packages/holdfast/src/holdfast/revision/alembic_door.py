@@ -16,7 +16,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
-from holdfast.rendered import rendered
+from holdfast.revision.rendered import rendered
 from holdfast.run.recorded import Result
 from holdfast.run.session import MigrationSession, OwnEngine
 

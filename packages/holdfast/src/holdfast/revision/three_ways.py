@@ -8,8 +8,6 @@ runs first, then the function goes on (way 3).
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.alembic_door import Arrival
-from holdfast.open_transaction import OpenTransaction
 from holdfast.plan.facts import Facts
 from holdfast.plan.locks import Lock
 from holdfast.plan.mentions import relations_in
@@ -21,8 +19,10 @@ from holdfast.plan.statement_kind import StatementKind
 from holdfast.plan.statement_locks import locks_of
 from holdfast.plan.undivided import refuse_undivided
 from holdfast.progress import RowsRead, StatementPlanned
-from holdfast.revision_queue import RevisionQueue
-from holdfast.undertaking import Undertaking
+from holdfast.revision.alembic_door import Arrival
+from holdfast.revision.open_transaction import OpenTransaction
+from holdfast.revision.revision_queue import RevisionQueue
+from holdfast.revision.undertaking import Undertaking
 
 
 class ThreeWays:

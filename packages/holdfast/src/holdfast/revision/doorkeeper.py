@@ -10,19 +10,19 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.alembic_door import Arrival
 from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.plan import UnparsableStatement
 from holdfast.observe.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
-from holdfast.open_transaction import OpenTransaction
 from holdfast.plan.statement import Statement, parse
 from holdfast.plan.statement_kind import StatementKind
-from holdfast.revision_queue import RevisionQueue
+from holdfast.revision.alembic_door import Arrival
+from holdfast.revision.open_transaction import OpenTransaction
+from holdfast.revision.revision_queue import RevisionQueue
+from holdfast.revision.three_ways import ThreeWays
+from holdfast.revision.undertaking import Interrupted, Undertaking
 from holdfast.run.executor import Forgetful
 from holdfast.run.lock_patience import Timeouts
 from holdfast.run.session import MigrationSession
-from holdfast.three_ways import ThreeWays
-from holdfast.undertaking import Interrupted, Undertaking
 
 WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from holdfast.connection.reach import Reach
 from holdfast.profiles import Tls
-from holdfast.reach import Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 
-from holdfast.author import excuse_at_call
-from holdfast.author_settings import AuthorSettings
 from holdfast.observe.catalog import facts_for
 from holdfast.plan.facts import Facts
 from holdfast.plan.foresight import Ahead, is_conditional, may_delete_rows
 from holdfast.plan.new_relations import NewRelations
 from holdfast.plan.queue_order import in_best_order
 from holdfast.plan.statement import Statement, shortened
-from holdfast.replay import Replay
+from holdfast.revision.author import excuse_at_call
+from holdfast.revision.author_settings import AuthorSettings
+from holdfast.revision.replay import Replay
+from holdfast.revision.undertaking import Interrupted, Undertaking
 from holdfast.run.journal import Queued
-from holdfast.undertaking import Interrupted, Undertaking
 
 
 class RevisionQueue:

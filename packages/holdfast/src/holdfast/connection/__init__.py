@@ -1,0 +1,1 @@
+"""What a connection is made of: the URL, libpq's parameters, TLS."""
