@@ -85,6 +85,8 @@ def test_the_pool(
     assert found["timeouts_total"] == 1
     assert found["create_time_seconds_count"] >= 1
     assert found["wait_time_seconds_count"] >= 1
+    # A second page needs the one connection, so the first has given it back.
+    assert api.get("/products").status_code == 200
     assert pool_samples(api)["use_time_seconds_count"] >= 1
 
 
