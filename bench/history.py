@@ -16,7 +16,7 @@ from hundred.files import write_all
 from hundred.processes import ToolFailed, database_of, fresh_database, measure, table
 from hundred.tools import alembic, django, ours, psql, typeorm
 from live.database import SETTINGS
-from live.environments import CACHE, NotInstalled
+from environments import CACHE, NotInstalled
 
 from holdfast.scratch.server import temporary_server
 

@@ -28,7 +28,7 @@ from hundred.processes import (
     table,
 )
 from hundred.tools import Tool, alembic, django, ours, ours_by_settings, python_select, typeorm
-from live.environments import NotInstalled
+from environments import NotInstalled
 
 from holdfast import migrate
 from holdfast.scratch.server import EmbeddedServer, temporary_server

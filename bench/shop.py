@@ -38,12 +38,9 @@ from marketplace.accounts.tokens import TokenKeys, first_token, seal
 from marketplace.catalog import stock
 from marketplace.orders import checkout, idempotency
 
-sys.path.insert(0, str(Path(__file__).parent / "peers"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
-from environment import node_modules_of, python_of
+from environments import PEERS, NotInstalled, node_environment, python_environment
 from seeded import build, engine_on
-
-HERE = Path(__file__).parent
 
 PATHS = ("session", "rotate", "stock", "order")
 ALONE = "session, alone"  # what only the product measures
@@ -98,18 +95,23 @@ def world(url: str) -> dict[str, Any]:
     }
 
 
+def python_with(peer: str) -> str:
+    requirements = PEERS / peer / "requirements.txt"
+    return str(python_environment(f"shop_{peer}", requirements=requirements) / "python")
+
+
 def commands() -> dict[str, list[str]]:
     """Each way, as a command that takes workers and seconds; installs what is missing."""
-    peers = HERE / "peers"
-    os.environ["NODE_PATH"] = str(node_modules_of("typeorm"))
-    pgbench = [sys.executable, str(peers / "shop_pgbench.py"), str(binary("pgbench"))]
+    typeorm = node_environment("typeorm", source=PEERS / "typeorm")
+    os.environ["NODE_PATH"] = str(typeorm / "node_modules")
+    pgbench = [sys.executable, str(PEERS / "shop_pgbench.py"), str(binary("pgbench"))]
     return {
         "pgbench, same SQL": pgbench,
-        "psycopg, same SQL": [str(python_of("psycopg")), str(peers / "shop_psycopg.py")],
-        OURS: [sys.executable, str(peers / "shop_ours.py")],
-        PEER: ["node", str(peers / "typeorm" / "shop.js")],
-        "Django ORM": [str(python_of("django")), str(peers / "shop_django.py")],
-        "SQLAlchemy ORM": [sys.executable, str(peers / "shop_sqlalchemy.py")],
+        "psycopg, same SQL": [python_with("psycopg"), str(PEERS / "shop_psycopg.py")],
+        OURS: [sys.executable, str(PEERS / "shop_ours.py")],
+        PEER: ["node", str(PEERS / "typeorm" / "shop.js")],
+        "Django ORM": [python_with("django"), str(PEERS / "shop_django.py")],
+        "SQLAlchemy ORM": [sys.executable, str(PEERS / "shop_sqlalchemy.py")],
     }
 
 
@@ -140,13 +142,14 @@ def rates(command: list[str], *, seconds: int, shop: Path) -> dict[str, float]:
     return found
 
 
-def measure(url: str, folder: Path, *, seconds: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(
+    url: str, folder: Path, ways: dict[str, list[str]], *, seconds: int, rounds: int
+) -> dict[str, dict[str, float]]:
     """Operations a second of each way and path: of several rounds, the best."""
     engine, shop, known = engine_on(url), folder / "world.json", world(url)
     shop.write_text(json.dumps(known))
     made_of_numbers = {key("a9", number): f"{number} 0" for number in numbers()[:ROTATING]}
     best: dict[str, dict[str, float]] = {}
-    ways = commands()
     for _ in range(rounds):
         for way, command in ways.items():
             reset(engine, made_of_numbers if way.startswith("pgbench") else known["tokens"])
@@ -170,13 +173,18 @@ def report(best: dict[str, dict[str, float]]) -> None:
 @click.command()
 @click.option("--quick", is_flag=True, help="One short round: under two minutes.")
 def main(quick: bool) -> None:
+    try:
+        ways = commands()
+    except NotInstalled as error:
+        print(f"bench shop: {error}", file=sys.stderr)
+        sys.exit(3)
     with temporary_server() as server, tempfile.TemporaryDirectory() as folder:
         url = server.url("postgres")
         build(url, products=PRODUCTS)
         with engine_on(url).begin() as connection:
             connection.execute(text("UPDATE variants SET stock = 100000000"))
         seconds, rounds = (2, 1) if quick else (4, 4)
-        report(measure(url, Path(folder), seconds=seconds, rounds=rounds))
+        report(measure(url, Path(folder), ways, seconds=seconds, rounds=rounds))
 
 
 main()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 from live.database import Rows, shop_server, template
-from live.environments import BENCH, NotInstalled
+from environments import BENCH, NotInstalled
 from live.figures import Figures
 from live.results import CONDITIONS, FIGURES, keep, keep_conditions, new_folder, picture, read
 from live.scenarios import SCENARIOS

@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from holdfast.scratch.server import EmbeddedServer, binary, temporary_server
-from live.environments import CACHE
+from environments import CACHE
 
 TEMPLATE, SHOP = "shop_template", "shop"
 TABLES = ("orders", "variants", "products", "users")

@@ -14,7 +14,7 @@ import psycopg
 
 from holdfast.scratch.server import EmbeddedServer
 from live.database import Rows
-from live.environments import BENCH, NotInstalled, python_environment
+from environments import BENCH, NotInstalled, python_environment
 from live.figures import Figures
 from live.scenarios import SCENARIOS
 from live.tools import TITLES

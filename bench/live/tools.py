@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from live.environments import PEERS, node_environment, python_environment
+from environments import PEERS, node_environment, python_environment
 
 OURS, NONE, IDEAL, ALEMBIC = "ours", "none", "ideal", "alembic"
 
