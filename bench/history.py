@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from environments import CACHE, NotInstalled
 from hundred.files import write_all
 from hundred.processes import ToolFailed, database_of, fresh_database, measure, table
 from hundred.tools import alembic, django, ours, psql, typeorm
 from live.database import SETTINGS
-from environments import CACHE, NotInstalled
 
 from holdfast.scratch.server import temporary_server
 

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import click
 from alembic.config import Config
+from environments import NotInstalled
 from hundred.files import write_all
 from hundred.processes import (
     ToolFailed,
@@ -28,7 +29,6 @@ from hundred.processes import (
     table,
 )
 from hundred.tools import Tool, alembic, django, ours, ours_by_settings, python_select, typeorm
-from environments import NotInstalled
 
 from holdfast import migrate
 from holdfast.scratch.server import EmbeddedServer, temporary_server

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from live.database import Rows, shop_server, template
 from environments import BENCH, NotInstalled
+from live.database import Rows, shop_server, template
 from live.figures import Figures
 from live.results import CONDITIONS, FIGURES, keep, keep_conditions, new_folder, picture, read
 from live.scenarios import SCENARIOS

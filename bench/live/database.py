@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from environments import CACHE
 from psycopg import sql
 from sqlalchemy import make_url
 
 from holdfast.scratch.server import EmbeddedServer, binary, temporary_server
-from environments import CACHE
 
 TEMPLATE, SHOP = "shop_template", "shop"
 TABLES = ("orders", "variants", "products", "users")

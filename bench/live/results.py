@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+from environments import BENCH, NotInstalled, python_environment
 
 from holdfast.scratch.server import EmbeddedServer
 from live.database import Rows
-from environments import BENCH, NotInstalled, python_environment
 from live.figures import Figures
 from live.scenarios import SCENARIOS
 from live.tools import TITLES

@@ -17,6 +17,7 @@ from holdfast.plan.statement import Statement, parse
 from holdfast.plan.statement_kind import StatementKind
 from holdfast.revision.alembic_door import Arrival
 from holdfast.revision.open_transaction import OpenTransaction
+from holdfast.revision.prefix import Prefix, PutOff
 from holdfast.revision.revision_queue import RevisionQueue
 from holdfast.revision.three_ways import ThreeWays
 from holdfast.revision.undertaking import Interrupted, Undertaking
@@ -39,6 +40,7 @@ class OnlineKeeper:
         interrupted: Interrupted | None = None,
         *,
         tries: int = 0,
+        rehearsed: tuple[PutOff, ...] = (),
     ) -> None:
         self.work = undertaking
         self.session = undertaking.session
@@ -49,7 +51,8 @@ class OnlineKeeper:
             lock_timeout_of_rows=undertaking.lock_timeout_of_rows,
             tries=tries,
         )
-        self.ways = ThreeWays(undertaking, self.queue, self.transaction)
+        prefix = Prefix(rehearsed, self.transaction)
+        self.ways = ThreeWays(undertaking, self.queue, self.transaction, prefix)
         self.failure: BaseException | None = None
 
     # What the door tells.
@@ -86,6 +89,7 @@ class OnlineKeeper:
     def sets_savepoint(self) -> None:
         """Inside a savepoint the author expects errors in place: nothing may be queued before it."""
         with self._nothing_swallowed():
+            self.ways.catch_up()
             if self.queue:
                 self.ways.flush()
         self.ways.savepoints += 1
@@ -101,8 +105,13 @@ class OnlineKeeper:
         if sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
             self.failure = error
 
+    def returns(self) -> None:
+        """The function has returned: execute what was put off until then."""
+        with self._nothing_swallowed():
+            self.ways.prefix.catch_up(self.session)
+
     def finish(self) -> None:
-        """The function has returned: run what is queued. Leaves only the version row to be written."""
+        """Commit it and run what is queued. Leaves only the version row to be written."""
         self.queue.replay.require_end()
         if self.queue or self.queue.has_committed:
             self.queue.run(function_ended=True)
@@ -116,6 +125,7 @@ class OnlineKeeper:
         try:
             return parse(arrival.texts()[0])
         except UnparsableStatement:
+            self.ways.catch_up()
             if self.queue:
                 self.ways.flush()
             return ()  # PostgreSQL will say what is wrong with it
@@ -170,6 +180,7 @@ class OnlineKeeper:
 
     def _deal_with(self, statement: Statement, texts: tuple[str, ...], arrival: Arrival) -> bool:
         if statement.kind in (StatementKind.SET, StatementKind.SET_LOCAL):
+            self.ways.catch_up()  # not under this setting
             self.queue.settings.note(statement)
             return False
         if statement.kind is StatementKind.TRANSACTION_CONTROL:

@@ -29,6 +29,7 @@ from holdfast.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.revision.alembic_door import open_door
 from holdfast.revision.doorkeeper import OnlineKeeper
 from holdfast.revision.fresh import ROLLED_BACK, apply_to_fresh
+from holdfast.revision.prefix import PutOff, Rehearsed
 from holdfast.revision.undertaking import Interrupted, Undertaking
 from holdfast.run import history
 from holdfast.run.executor import Executor
@@ -169,19 +170,31 @@ class RevisionRun:
         undertaking = self._undertaking()
         memo = dict(self.around.impl.memo)  # Alembic keeps there what the function has created
         wanted: list[Lock] = []
+        rehearsed: list[PutOff] = []
         tries = count()
 
         def once(timeouts: Timeouts) -> OnlineKeeper:
             self.around.impl.memo.clear()
             self.around.impl.memo.update(memo)
-            keeper = OnlineKeeper(undertaking, timeouts, self._interrupted(), tries=next(tries))
+            keeper = OnlineKeeper(
+                undertaking,
+                timeouts,
+                self._interrupted(),
+                tries=next(tries),
+                rehearsed=tuple(rehearsed),
+            )
             self.around.session.restore_local_settings()
             try:
                 with open_door(self.around.session, keeper, self.around.impl):
                     function(**arguments)
                 if keeper.failure is not None:
                     raise keeper.failure  # noqa: TRY301  # joins the errors below
+                keeper.returns()
             except BaseException as error:
+                if isinstance(keeper.failure, Rehearsed):
+                    self.around.session.rollback()
+                    rehearsed[:] = keeper.failure.prefix
+                    return once(timeouts)
                 wanted[:] = keeper.transaction.wanted
                 self._refuse_repetition(keeper)
                 raise keeper.failure or error from error

@@ -21,6 +21,7 @@ from holdfast.plan.undivided import refuse_undivided
 from holdfast.progress import RowsRead, StatementPlanned
 from holdfast.revision.alembic_door import Arrival
 from holdfast.revision.open_transaction import OpenTransaction
+from holdfast.revision.prefix import Prefix
 from holdfast.revision.revision_queue import RevisionQueue
 from holdfast.revision.undertaking import Undertaking
 
@@ -33,11 +34,13 @@ class ThreeWays:
         undertaking: Undertaking,
         queue: RevisionQueue,
         transaction: OpenTransaction,
+        prefix: Prefix,
     ) -> None:
         self.work = undertaking
         self.session = undertaking.session
         self.queue = queue
         self.transaction = transaction
+        self.prefix = prefix
         self.queue_is_open = queue.has_committed
         self.is_plain = False  # to the end of the function, in the author's own transaction
         self.savepoints = 0
@@ -49,6 +52,11 @@ class ThreeWays:
         kind = statement.kind
         if kind is StatementKind.HARMLESS:
             return False
+        if kind is StatementKind.DDL and self.prefix.puts_off(texts):
+            self._is_put_off(statement, texts)
+            return True
+        if kind not in (StatementKind.DDL, StatementKind.TEMP):
+            self.catch_up()
         if self.session.in_autocommit():
             return self._at_once(statement, texts)
         if kind is StatementKind.NEVER_SPLIT:
@@ -61,13 +69,22 @@ class ThreeWays:
 
     def flush(self) -> None:
         """Commit what was done, run what is queued, then let the function go on."""
+        self.prefix.catch_up(self.session)
+        self.prefix.cannot_be_put_off()
         self.is_divided = self.is_divided or not self.session.in_autocommit()
         self.queue.run(function_ended=False)
         self.transaction.forget()
         self.session.restore_local_settings()
 
+    def catch_up(self) -> None:
+        """Something comes that what is put off must be executed before, unless the queue is open."""
+        if not self.queue_is_open:
+            self.prefix.catch_up(self.session)
+            self.prefix.cannot_be_put_off()
+
     def never_split(self) -> None:
         """From here on it is one transaction: what it takes lives as long as that."""
+        self.catch_up()
         if self.queue:
             self.flush()
         self.is_plain = True
@@ -75,6 +92,7 @@ class ThreeWays:
     def forget(self) -> None:
         """The author rolls back a transaction that is not divided."""
         self.queue.forget()
+        self.prefix.forget()
         self.queue_is_open = False
         self.transaction.forget()
 
@@ -97,7 +115,9 @@ class ThreeWays:
             self._enqueue(texts, statement, facts)
             dealt_with = True
         else:
+            self.prefix.catch_up(self.session)
             self._leave_to_driver(statement, facts, locks)
+            self.prefix.executed(texts, locks)
             self._executes(texts)
             dealt_with = False
         self.queue.note(statement, facts)
@@ -165,7 +185,14 @@ class ThreeWays:
         self._executes((statement.sql,))
         return False
 
+    def _is_put_off(self, statement: Statement, texts: tuple[str, ...]) -> None:
+        self.queue.note(statement, self.queue.facts(statement))
+        self._executes(texts)
+        self.queue.replay.add(";\n".join(texts), None)
+
     def _enqueue(self, texts: tuple[str, ...], statement: Statement, facts: Facts | None) -> None:
+        if not self.queue_is_open and not self.queue.has_committed:
+            self.prefix.end_rehearsal()
         self.queue_is_open = True
         self.queue.add(texts, statement, facts)
 
