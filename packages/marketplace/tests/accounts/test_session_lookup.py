@@ -9,9 +9,14 @@ import pytest
 from session_races import FAR, World, open_world
 from sqlalchemy import Engine
 
-from marketplace.accounts.session_lookup import SessionLookup
+from marketplace.accounts.session_lookup import SessionLookup, find_principals
 from marketplace.accounts.tokens import AccessToken
 from marketplace.database import Connection, driver_connection
+
+PLANS = """
+    SELECT custom_plans FROM pg_prepared_statements
+    WHERE statement LIKE '%FROM sessions JOIN users%' AND name <> ''
+"""
 
 
 class Gate:
@@ -74,6 +79,21 @@ def test_a_revocation_is_seen_by_whoever_asks_after_it(migrated: Engine) -> None
             assert gate.taken == 2
 
     asyncio.run(revoke())
+
+
+def test_it_is_planned_once(migrated: Engine) -> None:
+    """One session or several: the server keeps to the plan of the prepared statement."""
+
+    async def look_up() -> None:
+        async with open_world(migrated.url) as world, driver_connection(world.engine) as connection:
+            opened = await world.open()
+            for number in range(20):
+                asked = [opened.session_id] * (1 + number % 3)
+                assert opened.session_id in await find_principals(connection, asked)
+            plans = await (await connection.execute(PLANS)).fetchall()
+            assert [custom for (custom,) in plans] == [5]  # PostgreSQL's tries before it decides
+
+    asyncio.run(look_up())
 
 
 def test_an_error_is_everybodys_and_the_next_is_tried(migrated: Engine) -> None:
