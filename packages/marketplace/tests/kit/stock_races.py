@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from marketplace.database import open_engine, sessions_of
 from marketplace.demo_data import demo_id
-from marketplace.entities import Order, OrderLine, Variant
+from marketplace.entities import IdempotencyKey, Order, OrderLine, Variant
 from marketplace.orders.checkout import Answer, check_out
 from marketplace.orders.idempotency import KeyedRequest, keyed
 from marketplace.orders.problems import OutOfStock, RequestInFlight
@@ -182,6 +183,23 @@ async def crossing(shop: Shop, *, orders: int, lines: int = 5, variants: int = 2
     return Crossing(
         orders=await shop.orders() - before, deadlocks=await shop.deadlocks() - deadlocks
     )
+
+
+async def overtaken(shop: Shop, variant_id: UUID, *, key: str) -> None:
+    """An order whose key gets its answer from another one, after it has found none and before it writes one.
+
+    The lock of the key cannot help: the other one gave it free when it committed. Raises what the order raises.
+    """
+    taken = text("SELECT FROM variants WHERE id = :id FOR UPDATE")
+    async with shop.sessions.begin() as other:
+        await other.execute(taken, {"id": variant_id})
+        order = asyncio.create_task(shop.order([(variant_id, 1)], key=key))
+        await until_waiting(shop)
+        values = {"user_id": CUSTOMER, "key": key, "fingerprint": bytes(32), "response": {}}
+        expires_at = datetime.now(UTC) + timedelta(days=1)
+        request = {"method": "POST", "path": "/checkout", "status": 201, "expires_at": expires_at}
+        other.add(IdempotencyKey(**values, **request))
+    await order
 
 
 async def deadlocked(shop: Shop) -> Answer:

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import pytest
 import stock_races
 from sqlalchemy import Engine
 from stock_races import Crossing, Sale, Shop
+
+from marketplace.orders.problems import RequestInFlight
 
 T = TypeVar("T")
 
@@ -30,6 +33,18 @@ def test_duplicates_make_one_order(shop: Engine) -> None:
     found = in_shop(shop, lambda it: stock_races.duplicates(it, keys=5, each=8))
     assert (found.placed, found.orders, found.different_answers) == (5, 5, 0)
     assert found.replayed + found.in_flight == 35
+
+
+def test_an_answer_that_came_meanwhile_is_kept(shop: Engine) -> None:
+    """The order that would replace it is refused, and has taken nothing."""
+
+    async def race(it: Shop) -> tuple[int, int]:
+        [variant_id], before = await it.variants(1, stock=10), await it.orders()
+        with pytest.raises(RequestInFlight):
+            await stock_races.overtaken(it, variant_id, key="overtaken")
+        return await it.orders() - before, await it.stock(variant_id)
+
+    assert in_shop(shop, race) == (0, 10)
 
 
 def test_orders_over_the_same_variants_do_not_deadlock(shop: Engine) -> None:

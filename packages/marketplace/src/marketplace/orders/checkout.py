@@ -19,7 +19,13 @@ from holdfast.versioned import run_unit_async
 from marketplace.catalog import stock
 from marketplace.database import Connection, DriverTransactions
 from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim
-from marketplace.orders.problems import NotForSale, OutOfStock, SeveralCurrencies, ShortLine
+from marketplace.orders.problems import (
+    NotForSale,
+    OutOfStock,
+    RequestInFlight,
+    SeveralCurrencies,
+    ShortLine,
+)
 from marketplace.orders.schemas import Cart, PlacedOrder
 
 SHIPPING = 490
@@ -46,11 +52,13 @@ PLACE = """
         (user_id, key, method, path, fingerprint, status, response, created_at, expires_at)
     VALUES (%(user_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s, 201, %(response)s,
             %(now)s, %(expires_at)s)
-    -- Only one that has expired can be in the way: the key is claimed.
+    -- One that has expired is replaced. None is written behind one that was committed just before
+    -- the key was claimed (`idempotency.CLAIM`).
     ON CONFLICT (user_id, key) DO UPDATE
     SET (method, path, fingerprint, status, response, created_at, expires_at) =
         (excluded.method, excluded.path, excluded.fingerprint, excluded.status, excluded.response,
          excluded.created_at, excluded.expires_at)
+    WHERE known.expires_at <= excluded.created_at
 """
 
 
@@ -79,7 +87,10 @@ async def _check_out(connection: Connection, *, cart: Cart, request: KeyedReques
     order = PlacedOrder.of(lines, id=uuid7(), shipping=SHIPPING, created_at=claimed)
     body = order.model_dump(mode="json")
     await stock.roll_up_sales(connection, lines)
-    await connection.execute(PLACE, _values(order, request=request, now=claimed, response=body))
+    values = _values(order, request=request, now=claimed, response=body)
+    placed = await connection.execute(PLACE, values)
+    if placed.rowcount == 0:
+        raise RequestInFlight
     return Answer(status=CREATED, body=body, is_replay=False)
 
 

@@ -23,11 +23,12 @@ from marketplace.orders.problems import (
 KEPT = timedelta(days=1)
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
-# Two statements, since the second has to see what the former owner of the lock has committed.
-LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-FIND = """
-    SELECT now(), known.fingerprint, known.status, known.response
-    FROM (SELECT) AS one LEFT JOIN idempotency_keys AS known
+# A row, always. The snapshot is older than the lock: an owner who commits and leaves in between is not seen.
+# Whoever writes the answer finds that one's row in the way, and ends as if the lock had been taken.
+CLAIM = """
+    SELECT claimed, now(), known.fingerprint, known.status, known.response
+    FROM pg_try_advisory_xact_lock(hashtextextended(%s, 0)) AS claimed
+      LEFT JOIN idempotency_keys AS known
       ON known.user_id = %s AND known.key = %s AND known.expires_at > now()
 """
 
@@ -77,14 +78,14 @@ async def claim(connection: Connection, request: KeyedRequest) -> Replay | datet
 
     Raises `RequestInFlight` at once, never waits; raises `IdempotencyKeyReused`.
     """
-    async with connection.pipeline():
-        lock = await connection.execute(LOCK, [f"{request.user_id} {request.key}"])
-        found = await connection.execute(FIND, (request.user_id, request.key))
-    if await lock.fetchone() != (True,):
-        raise RequestInFlight
-    row = await found.fetchone()
+    values = (f"{request.user_id} {request.key}", request.user_id, request.key)
+    async with connection.pipeline():  # with the BEGIN, in one go
+        cursor = await connection.execute(CLAIM, values)
+    row = await cursor.fetchone()
     assert row is not None  # noqa: S101  # a LEFT JOIN of one row
-    now, fingerprint, status, response = row
+    is_ours, now, fingerprint, status, response = row
+    if not is_ours:
+        raise RequestInFlight
     if fingerprint is None:
         moment: datetime = now
         return moment
