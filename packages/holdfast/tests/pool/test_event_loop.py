@@ -15,6 +15,7 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 from holdfast.engine import create_async_engine
 from holdfast.errors.pool import PoolExhausted
 from holdfast.pool.places import Figures
+from holdfast.pool.sized import AsyncSizedPool
 from holdfast.settings import Settings
 
 AsyncEngines = Callable[..., AsyncEngine]
@@ -30,6 +31,12 @@ async def pid(engine: AsyncEngine) -> int:
 
 def figures(engine: AsyncEngine) -> Figures:
     return pool_of(engine.sync_engine).figures()
+
+
+def lending(engine: AsyncEngine) -> AsyncSizedPool:
+    pool = engine.sync_engine.pool
+    assert isinstance(pool, AsyncSizedPool)
+    return pool
 
 
 def lose(connections: list[AsyncConnection]) -> None:
@@ -179,3 +186,60 @@ def test_an_engine_serves_one_loop_after_the_other(
 
     asyncio.run(burst())
     asyncio.run(wait_for_reaper())
+
+
+def test_a_lent_connection_comes_back(async_engine: AsyncEngines) -> None:
+    """The same one, whether it was at hand or had to be opened; a request that waits gets it next."""
+
+    async def borrow() -> None:
+        engine = async_engine(max=1, min=0)
+        pool = lending(engine)
+        seen = []
+        for _ in range(3):
+            async with pool.lend() as driver:
+                seen.append(driver.info.backend_pid)
+                assert figures(engine).used == 1
+                waiting = asyncio.create_task(pid(engine))
+                await until_waiting(engine, 1)
+            seen.append(await waiting)
+        assert len(set(seen)) == 1
+        assert figures(engine) == Figures(maximum=1, idle=1, used=0, connecting=0, waiting=0)
+        await engine.dispose()
+
+    asyncio.run(borrow())
+
+
+def test_a_lent_connection_is_closed_when_in_doubt(
+    async_engine: AsyncEngines, database: str, application_name: str
+) -> None:
+    """After a failure, a cancellation, a transaction that was left open, a disposal: never handed on."""
+
+    async def fail(pool: AsyncSizedPool) -> None:
+        async with pool.lend() as driver:
+            await driver.execute("SELECT 1 / 0")
+
+    async def hang(pool: AsyncSizedPool) -> None:
+        async with pool.lend() as driver:
+            loop, me = asyncio.get_running_loop(), asyncio.current_task()
+            assert me is not None
+            loop.call_later(0.1, me.cancel)
+            await driver.execute("SELECT pg_sleep(60)")
+
+    async def forget(pool: AsyncSizedPool) -> None:
+        async with pool.lend() as driver:
+            await driver.execute("SELECT 1")
+
+    async def borrow() -> None:
+        engine = async_engine(max=1, min=0)
+        pool, seen = lending(engine), set()
+        for doubtful in (fail, hang, forget):
+            seen.add(await pid(engine))
+            await asyncio.wait({asyncio.create_task(doubtful(pool))})
+            assert figures(engine).used == 0
+        async with pool.lend() as driver:
+            seen.add(driver.info.backend_pid)
+            await engine.dispose()
+        assert len(seen) == 4
+        await asyncio.to_thread(wait_for_backends, database, application_name, 0)
+
+    asyncio.run(borrow())

@@ -9,9 +9,9 @@ from fastapi import Depends, Request
 from psycopg import AsyncConnection
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.util.concurrency import greenlet_spawn
 
 from holdfast.engine import create_async_engine
+from holdfast.pool.sized import AsyncSizedPool
 from holdfast.profiles import Profile
 from holdfast.settings import Settings as DatabaseSettings
 
@@ -54,17 +54,10 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
     Each statement is a transaction of its own, and one way to the server and back. A connection on
     which something failed is not given back: a request that is cancelled leaves it in any state.
     """
-    pooled = await engine.raw_connection()
-    driver = pooled.driver_connection
-    assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
-    try:
+    async with _pool_of(engine).lend() as driver:
         await driver.set_autocommit(True)
         yield driver
         await driver.set_autocommit(False)
-    except BaseException:
-        await greenlet_spawn(pooled.invalidate)
-        raise
-    await greenlet_spawn(pooled.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +69,26 @@ class DriverTransactions:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
         """Commits, or rolls back; a connection that could do neither is not given back."""
-        pooled = await self.engine.raw_connection()
-        driver = pooled.driver_connection
-        assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
-        has_ended = False
-        try:
+        failure: Exception | None = None
+        async with _pool_of(self.engine).lend() as driver:
             try:
                 yield driver
-            except Exception:
+            except Exception as error:  # noqa: BLE001  # raised below: what was rolled back may be given back
                 await driver.rollback()
-                has_ended = True
-                raise
-            await driver.commit()
-            has_ended = True
-        finally:
-            await greenlet_spawn(pooled.close if has_ended else pooled.invalidate)
+                failure = error
+            else:
+                await driver.commit()
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # or it, its traceback and this frame would keep each other alive
+
+
+def _pool_of(engine: AsyncEngine) -> AsyncSizedPool:
+    pool = engine.sync_engine.pool
+    assert isinstance(pool, AsyncSizedPool)  # noqa: S101  # the engines of holdfast have it
+    return pool
 
 
 async def driver_of(session: AsyncSession) -> Connection:
