@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Least, Now
-from shop_load import WARM_UP, digest, keys, read_world
+from shop_load import digest, keys, read_world
 
 WORLD = read_world()
 SESSIONS, VARIANTS, USERS = keys("sessions"), keys("variants"), keys("users")
@@ -270,7 +270,7 @@ def rate(work: Callable[[], None], workers: int, seconds: float) -> float:
 
     with ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(worker, place) for place in range(workers)]
-        time.sleep(WARM_UP)
+        time.sleep(WORLD["warm_up"])
         before, began = sum(done), time.perf_counter()
         time.sleep(seconds)
         found = (sum(done) - before) / (time.perf_counter() - began)

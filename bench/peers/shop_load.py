@@ -16,7 +16,6 @@ from uuid import UUID
 
 Work = Callable[[], Awaitable[object]]
 
-WARM_UP = 0.4
 # Of a line of an order, what the statement that takes the stock gives.
 COLUMNS = (
     "variant_id",
@@ -60,7 +59,7 @@ async def _rate(work: Work, workers: int, seconds: float) -> float:
             done += 1
 
     running = [asyncio.create_task(worker()) for _ in range(workers)]
-    await asyncio.sleep(WARM_UP)
+    await asyncio.sleep(read_world()["warm_up"])
     before, began = done, time.perf_counter()
     await asyncio.sleep(seconds)
     rate = (done - before) / (time.perf_counter() - began)

@@ -1,11 +1,11 @@
 """The hot paths through the product's own functions: `shop_ours.py WORKERS SECONDS`."""
 
-import asyncio
 import json
 import random
 from functools import partial
 from uuid import uuid4
 
+import uvloop
 from pydantic import SecretStr
 from shop_load import Work, keys, rates, read_world
 from sqlalchemy import URL
@@ -98,4 +98,4 @@ async def main() -> dict[str, float]:
     return found
 
 
-print(json.dumps(asyncio.run(main())))
+print(json.dumps(uvloop.run(main())))

@@ -78,8 +78,7 @@ SCRIPTS = {
 \\set b random(3334, 6666)
 \\set c random(6667, 10000)
 BEGIN;
-{SQL["lock"].replace("%s", f"{USER}::text || ' ' || {KEY}")};
-{SQL["find"].replace("%s", USER, 1).replace("%s", KEY, 1)};
+{SQL["claim"] % (f"{USER}::text || ' ' || {KEY}", USER, KEY)};
 {LINES}
 \\gset
 {PLACE};

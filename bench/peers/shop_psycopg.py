@@ -1,6 +1,5 @@
 """The product's SQL with psycopg and its pool alone: `shop_psycopg.py WORKERS SECONDS`."""
 
-import asyncio
 import json
 import random
 import secrets
@@ -10,6 +9,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID, uuid4
 
+import uvloop
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg.types.json import Json
@@ -70,11 +70,11 @@ class Raw:
         user, key, order = random.choice(USERS), str(uuid4()), uuid4()
         wanted = {str(variant): 1 for variant in random.sample(VARIANTS, 3)}
         async with self.pool.connection() as connection, connection.transaction():
-            lock = await connection.execute(SQL["lock"], [f"{user} {key}"])
-            assert await lock.fetchone() == (True,)
-            row = await (await connection.execute(SQL["find"], (user, key))).fetchone()
+            claim = await connection.execute(SQL["claim"], (f"{user} {key}", user, key))
+            row = await claim.fetchone()
             assert row is not None
-            now = row[0]
+            is_ours, now, *_ = row
+            assert is_ours
             async with connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(SQL["take"], [Json(wanted)])
                 taken = sorted(await cursor.fetchall(), key=itemgetter("variant_id"))
@@ -116,4 +116,4 @@ async def main() -> dict[str, float]:
         return await rates(Raw(pool).paths())
 
 
-print(json.dumps(asyncio.run(main())))
+print(json.dumps(uvloop.run(main())))

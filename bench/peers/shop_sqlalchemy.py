@@ -3,7 +3,6 @@
 `shop_sqlalchemy.py WORKERS SECONDS`. The entities are the product's, so this peer runs in its environment.
 """
 
-import asyncio
 import json
 import random
 import secrets
@@ -11,6 +10,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import uvloop
 from shop_load import Work, digest, keys, rates, read_world
 from sqlalchemy import URL, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -211,4 +211,4 @@ async def main() -> dict[str, float]:
     return found
 
 
-print(json.dumps(asyncio.run(main())))
+print(json.dumps(uvloop.run(main())))

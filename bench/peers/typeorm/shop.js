@@ -7,7 +7,6 @@ const { randomUUID, randomBytes, createHash } = require("crypto")
 
 const [workers, seconds] = [+process.argv[2], +process.argv[3]]
 const world = JSON.parse(require("fs").readFileSync(process.env.SHOP_WORLD))
-const WARM_UP = 400
 const uuid = { type: "uuid" }, int = { type: "int" }, text = { type: "text" }, bigint = { type: "bigint" }
 const id = { ...uuid, primary: true }
 const moment = { type: "timestamptz" }
@@ -120,7 +119,7 @@ async function rate(work) {
     const worker = async () => { while (!isOver) { await work(); done++ } }
     const all = Array.from({ length: workers }, worker)
     const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
-    await sleep(WARM_UP)
+    await sleep(world.warm_up * 1000)
     const [before, began] = [done, performance.now()]
     await sleep(seconds * 1000)
     const found = (done - before) / (performance.now() - began) * 1000
