@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import psycopg
 from alembic import command
 
@@ -42,6 +43,7 @@ BUILDING = """
     WHERE datname = current_database() AND phase = 'waiting for old snapshots'
 """
 PATIENCE = 60
+NAMES = click.Choice([example.name for example in EXAMPLES])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +165,10 @@ def prove_example(case: Case) -> bool:
     return all(holds)
 
 
-def main() -> int:
-    wanted = set(sys.argv[1:])
-    examples = [example for example in EXAMPLES if not wanted or example.name in wanted]
+@click.command(help=__doc__)
+@click.argument("names", nargs=-1, metavar="[EXAMPLE]...", type=NAMES)
+def main(names: tuple[str, ...]) -> None:
+    examples = [example for example in EXAMPLES if not names or example.name in names]
     holds = True
     for major in (16, 18):
         with temporary_server(major=major) as server, tempfile.TemporaryDirectory() as folder:
@@ -174,8 +177,8 @@ def main() -> int:
                 case = case_of(example, postgres=postgres, folder=Path(folder))
                 holds = prove_example(case) and holds
     print("every case holds" if holds else "some cases do not hold")
-    return 0 if holds else 1
+    sys.exit(0 if holds else 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
