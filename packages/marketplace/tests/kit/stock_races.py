@@ -185,21 +185,30 @@ async def crossing(shop: Shop, *, orders: int, lines: int = 5, variants: int = 2
     )
 
 
-async def overtaken(shop: Shop, variant_id: UUID, *, key: str) -> None:
-    """An order whose key gets its answer from another one, after it has found none and before it writes one.
+async def overtaken(shop: Shop, variant_id: UUID, *, left: int) -> Answer:
+    """An order whose key gets its answer from another one, after it has found none and before it takes its stock.
 
-    The lock of the key cannot help: the other one gave it free when it committed. Raises what the order raises.
+    The lock of the key cannot help: the other one gave it free when it committed. `left` is the stock afterwards.
     """
-    taken = text("SELECT FROM variants WHERE id = :id FOR UPDATE")
+    cart = Cart(lines=[CartLine(variant_id=variant_id, quantity=1)])
+    request = request_for(cart)
+    sold = text("UPDATE variants SET stock = :left WHERE id = :id")
     async with shop.sessions.begin() as other:
-        await other.execute(taken, {"id": variant_id})
-        order = asyncio.create_task(shop.order([(variant_id, 1)], key=key))
+        await other.execute(sold, {"id": variant_id, "left": left})
+        order = asyncio.create_task(check_out(shop.engine, cart, request=request))
         await until_waiting(shop)
-        values = {"user_id": CUSTOMER, "key": key, "fingerprint": bytes(32), "response": {}}
-        expires_at = datetime.now(UTC) + timedelta(days=1)
-        request = {"method": "POST", "path": "/checkout", "status": 201, "expires_at": expires_at}
-        other.add(IdempotencyKey(**values, **request))
-    await order
+        known = IdempotencyKey(
+            user_id=request.user_id,
+            key=request.key,
+            method=request.method,
+            path=request.path,
+            fingerprint=request.fingerprint,
+            status=201,
+            response={"id": "the first"},
+            expires_at=datetime.now(UTC) + timedelta(days=1),
+        )
+        other.add(known)
+    return await order
 
 
 async def deadlocked(shop: Shop) -> Answer:

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import stock_races
 from sqlalchemy import Engine
 from stock_races import Crossing, Sale, Shop
-
-from marketplace.orders.problems import RequestInFlight
 
 T = TypeVar("T")
 
@@ -35,16 +33,17 @@ def test_duplicates_make_one_order(shop: Engine) -> None:
     assert found.replayed + found.in_flight == 35
 
 
-def test_an_answer_that_came_meanwhile_is_kept(shop: Engine) -> None:
-    """The order that would replace it is refused, and has taken nothing."""
+@pytest.mark.parametrize("left", [9, 0])
+def test_an_answer_that_came_meanwhile_is_given(shop: Engine, left: int) -> None:
+    """Also where the order that gave it took the last unit: it is a replay, and has taken nothing."""
 
-    async def race(it: Shop) -> tuple[int, int]:
+    async def race(it: Shop) -> tuple[bool, dict[str, Any], int, int]:
         [variant_id], before = await it.variants(1, stock=10), await it.orders()
-        with pytest.raises(RequestInFlight):
-            await stock_races.overtaken(it, variant_id, key="overtaken")
-        return await it.orders() - before, await it.stock(variant_id)
+        answer = await stock_races.overtaken(it, variant_id, left=left)
+        orders = await it.orders() - before
+        return answer.is_replay, answer.body, orders, await it.stock(variant_id)
 
-    assert in_shop(shop, race) == (0, 10)
+    assert in_shop(shop, race) == (True, {"id": "the first"}, 0, left)
 
 
 def test_orders_over_the_same_variants_do_not_deadlock(shop: Engine) -> None:

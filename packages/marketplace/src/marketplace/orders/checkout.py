@@ -27,6 +27,7 @@ from marketplace.orders.problems import (
     ShortLine,
 )
 from marketplace.orders.schemas import Cart, PlacedOrder
+from marketplace.problems import Problem
 
 SHIPPING = 490
 CREATED = 201
@@ -80,18 +81,37 @@ async def check_out(engine: AsyncEngine, cart: Cart, *, request: KeyedRequest) -
 async def _check_out(connection: Connection, *, cart: Cart, request: KeyedRequest) -> Answer:
     claimed = await claim(connection, request)
     if isinstance(claimed, Replay):
-        return Answer(status=claimed.status, body=claimed.response, is_replay=True)
+        return _again(claimed)
+    try:
+        return await _place(connection, cart=cart, request=request, now=claimed)
+    except Problem:
+        # What was in the way may be this very order, committed just before the key was claimed. This look is
+        # younger than the lock, so it sees it.
+        claimed = await claim(connection, request)
+        if not isinstance(claimed, Replay):
+            raise
+        await connection.rollback()
+        return _again(claimed)
+
+
+async def _place(
+    connection: Connection, *, cart: Cart, request: KeyedRequest, now: datetime
+) -> Answer:
     quantities = cart.quantities()
     lines = await stock.take(connection, quantities)
     await _require_all(connection, lines, quantities=quantities)
-    order = PlacedOrder.of(lines, id=uuid7(), shipping=SHIPPING, created_at=claimed)
+    order = PlacedOrder.of(lines, id=uuid7(), shipping=SHIPPING, created_at=now)
     body = order.model_dump(mode="json")
     await stock.roll_up_sales(connection, lines)
-    values = _values(order, request=request, now=claimed, response=body)
+    values = _values(order, request=request, now=now, response=body)
     placed = await connection.execute(PLACE, values)
     if placed.rowcount == 0:
         raise RequestInFlight
     return Answer(status=CREATED, body=body, is_replay=False)
+
+
+def _again(replay: Replay) -> Answer:
+    return Answer(status=replay.status, body=replay.response, is_replay=True)
 
 
 async def _require_all(

@@ -24,7 +24,7 @@ KEPT = timedelta(days=1)
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 # A row, always. The snapshot is older than the lock: an owner who commits and leaves in between is not seen.
-# Whoever writes the answer finds that one's row in the way, and ends as if the lock had been taken.
+# Whoever then cannot do the work asks once more: the lock can be taken again, and that look is younger than it.
 CLAIM = """
     SELECT claimed, now(), known.fingerprint, known.status, known.response
     FROM pg_try_advisory_xact_lock(hashtextextended(%s, 0)) AS claimed
