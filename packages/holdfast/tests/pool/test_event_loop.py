@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from backends import backends, wait_for_backends, wait_until
 from pools import PID, pool_of
@@ -241,5 +242,25 @@ def test_a_lent_connection_is_closed_when_in_doubt(
             await engine.dispose()
         assert len(seen) == 4
         await asyncio.to_thread(wait_for_backends, database, application_name, 0)
+
+    asyncio.run(borrow())
+
+
+def test_a_connection_that_has_ended_is_not_lent(async_engine: AsyncEngines, database: str) -> None:
+    """However the server ended it while it was idle: the borrower gets another one."""
+
+    async def borrow() -> None:
+        engine = async_engine(max=2, min=0)
+        before = {await pid(engine)}
+        async with engine.connect() as one, engine.connect() as other:
+            before |= {int(await it.scalar(PID) or 0) for it in (one, other)}
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) AS pid", [list(before)]
+            )
+        async with lending(engine).lend() as driver:
+            assert driver.info.backend_pid not in before
+            assert figures(engine) == Figures(maximum=2, idle=0, used=1, connecting=0, waiting=0)
+        await engine.dispose()
 
     asyncio.run(borrow())

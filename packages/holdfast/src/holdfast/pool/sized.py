@@ -117,10 +117,16 @@ class _Sized(Pool):
 
     def _do_get(self) -> ConnectionPoolEntry:
         self._leave_parent()
-        started = time.monotonic()
-        record = self._place_or_connection(started)
+        return self._get(self.places.take(), started=time.monotonic())
+
+    def _get(self, grant: Grant | None, *, started: float) -> ConnectionPoolEntry:
+        """With what was granted at once, if anything was; may wait."""
+        record = self._place_or_connection(grant, started)
         if isinstance(record, Place):
             record = self._connect(started)
+        return self._hand_out(record, started=started)
+
+    def _hand_out(self, record: ConnectionPoolEntry, *, started: float) -> ConnectionPoolEntry:
         now = time.monotonic()
         self.places.used[record] = now
         self._metrics.wait_time.record(now - started, self._attributes)
@@ -186,14 +192,15 @@ class _Sized(Pool):
         for record in self.places.take_idle(lambda _since, record: not self.is_usable(record)):
             self.discard(record)
 
-    def _place_or_connection(self, started: float) -> Grant:
+    def _place_or_connection(self, grant: Grant | None, started: float) -> Grant:
         while True:
-            grant = self.places.take() or self._queue(started)
+            grant = grant or self._queue(started)
             if isinstance(grant, Place) or self.is_usable(grant):
                 return grant
             # One has ended: the others probably too, after a restart. They must not fail a request each.
             self.discard(grant)
             self._sweep()
+            grant = self.places.take()
 
     def _queue(self, started: float) -> Grant:
         wake, wait = self._waiting.signal()
@@ -281,10 +288,11 @@ class AsyncSizedPool(_Sized):
                 await greenlet_spawn(self._close_and_return, record)
 
     async def _take(self) -> ConnectionPoolEntry:
-        idle = self.places.idle
-        if self._pid == os.getpid() and idle and self.is_usable(idle[-1][1]):
-            return self._do_get()  # nothing to wait for: no greenlet is needed
-        return await greenlet_spawn(self._do_get)
+        self._leave_parent()
+        started, grant = time.monotonic(), self.places.take()
+        if isinstance(grant, ConnectionPoolEntry) and self.is_usable(grant):
+            return self._hand_out(grant, started=started)  # nothing to wait for: no greenlet
+        return await greenlet_spawn(self._get, grant, started=started)
 
     def _close_and_return(self, record: ConnectionPoolEntry) -> None:
         try:
