@@ -14,8 +14,8 @@ order     in one transaction: an Idempotency-Key is claimed, a unit of each of t
 pgbench and psycopg send the product's own statements; the ORMs do it as their users do, with one SELECT and its
 joins instead of several, and no look-up before an INSERT. The product shares one statement among the look-ups that
 wait at the same time (`session_lookup`); in the row "each by itself" it does not, and that row is what counts in the
-last line. Rounds are interleaved, the best of each counts: on a shared machine only ratios are worth reading. Every
-way is warm when it is measured. Those with an event loop have uvloop, as the product has when it serves.
+last line. Rounds are interleaved, the best of each counts: on a shared machine only ratios are worth reading. In a
+full run every way is warm when it is measured. Those with an event loop have uvloop, as the product has when it serves.
 Last line: `shop: session=… rotate=… stock=… order=… (times TypeORM)`.
 """
 
@@ -148,7 +148,7 @@ def rates(command: list[str], *, seconds: int, shop: Path) -> dict[str, float]:
     }
     try:
         ended = subprocess.run(
-            arguments, env=environment, capture_output=True, text=True, timeout=300, check=False
+            arguments, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         sys.exit(f"nothing was measured: {error}")

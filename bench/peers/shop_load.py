@@ -46,10 +46,11 @@ def digest(token: str) -> bytes:
 async def rates(works: dict[str, Work]) -> dict[str, float]:
     """Operations a second of each; the arguments of the program are how many at once, and for how many seconds."""
     workers, seconds = int(sys.argv[1]), float(sys.argv[2])
-    return {name: await _rate(work, workers, seconds) for name, work in works.items()}
+    warm_up = read_world()["warm_up"]
+    return {name: await _rate(work, workers, warm_up, seconds) for name, work in works.items()}
 
 
-async def _rate(work: Work, workers: int, seconds: float) -> float:
+async def _rate(work: Work, workers: int, warm_up: float, seconds: float) -> float:
     done, is_over = 0, False
 
     async def worker() -> None:
@@ -59,7 +60,7 @@ async def _rate(work: Work, workers: int, seconds: float) -> float:
             done += 1
 
     running = [asyncio.create_task(worker()) for _ in range(workers)]
-    await asyncio.sleep(read_world()["warm_up"])
+    await asyncio.sleep(warm_up)
     before, began = done, time.perf_counter()
     await asyncio.sleep(seconds)
     rate = (done - before) / (time.perf_counter() - began)

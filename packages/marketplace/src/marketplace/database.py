@@ -69,20 +69,13 @@ class DriverTransactions:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
         """Commits, or rolls back; a connection that could do neither is not given back."""
-        failure: Exception | None = None
         async with _pool_of(self.engine).lend() as driver:
             try:
                 yield driver
-            except Exception as error:  # noqa: BLE001  # raised below: what was rolled back may be given back
+            except Exception:
                 await driver.rollback()
-                failure = error
-            else:
-                await driver.commit()
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                del failure  # or it, its traceback and this frame would keep each other alive
+                raise
+            await driver.commit()
 
 
 def _pool_of(engine: AsyncEngine) -> AsyncSizedPool:

@@ -271,17 +271,21 @@ class AsyncSizedPool(_Sized):
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Any]:
-        """The driver's own connection, for statements that do without SQLAlchemy: a third of what its checkout costs.
+        """The driver's own connection, for statements that do without SQLAlchemy: a fraction of its checkout's cost.
 
-        The borrower gives it back as it was, out of any transaction. There are no events of SQLAlchemy, no reset, and
-        errors are the driver's. A connection on which the block failed, or which is left in a transaction, is closed.
+        There are no events of SQLAlchemy, no reset, and errors are the driver's. However the block ends: a connection
+        that it leaves as it was, out of any transaction, goes back into the pool; any other is closed.
         """
         record = await self._take()
-        is_as_it_was = False
+        connection: Any = record.driver_connection
+        was_autocommit = connection.autocommit
         try:
-            yield record.driver_connection
-            is_as_it_was = _is_idle(record)
+            yield connection
         finally:
+            is_as_it_was = (
+                connection.pgconn.transaction_status == TransactionStatus.IDLE
+                and connection.autocommit == was_autocommit
+            )
             if is_as_it_was and not self._is_disposed:
                 self._do_return_conn(record)
             else:  # closing waits for the driver
@@ -299,10 +303,3 @@ class AsyncSizedPool(_Sized):
             record.invalidate()
         finally:
             self._do_return_conn(record)
-
-
-def _is_idle(record: ConnectionPoolEntry) -> bool:
-    connection = record.driver_connection
-    return connection is not None and bool(
-        connection.pgconn.transaction_status == TransactionStatus.IDLE
-    )
