@@ -30,7 +30,7 @@ from hundred.processes import (
 )
 from hundred.tools import Tool, alembic, django, ours, ours_by_settings, python_select, typeorm
 
-from holdfast import migrate
+from holdfast.migrate.run import upgrade
 from holdfast.scratch.server import EmbeddedServer, temporary_server
 
 TARGET, TRIPS = 1.2, 2
@@ -52,7 +52,7 @@ def apply_all(server: EmbeddedServer, tools: list[Tool]) -> None:
 
 
 def in_process(tool: Tool, url: str) -> tuple[float, int]:
-    """`holdfast.migrate.upgrade`: ms a call, and the round trips of one."""
+    """`holdfast.upgrade`: ms a call, and the round trips of one."""
     _upgrade(tool, url)
     walls = []
     for _ in range(WARM):
@@ -68,7 +68,7 @@ def in_process(tool: Tool, url: str) -> tuple[float, int]:
 
 def _upgrade(tool: Tool, url: str) -> None:
     os.environ.update(environment(url, tool.environment))
-    migrate.upgrade(Config(tool.folder / "alembic.ini"), "head")
+    upgrade(Config(tool.folder / "alembic.ini"), "head")
 
 
 def bench(*, quick: bool) -> bool:

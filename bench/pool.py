@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool
 
-from holdfast.engine import create_async_engine as sized_async_engine
-from holdfast.engine import create_engine as sized_engine
-from holdfast.profiles import Profile, SqlLog
+from holdfast.engine.create_engine import create_async_engine as sized_async_engine
+from holdfast.engine.create_engine import create_engine as sized_engine
+from holdfast.engine.profiles import Profile, SqlLog
+from holdfast.engine.settings import Settings
 from holdfast.scratch.server import temporary_server
-from holdfast.settings import Settings
 
 ROUNDS, REQUESTS = 25, 400
 ONE = sa.text("SELECT 1")

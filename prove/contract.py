@@ -33,7 +33,7 @@ from contract import (
     users_of,
 )
 
-from holdfast import migrate
+from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.server import temporary_server
@@ -88,11 +88,11 @@ def undisturbed(case: Case) -> None:
     with ExitStack() as lifetime:
         project = case.project(lifetime)
         with users_of(project.database, case.kept) as users:
-            migrate.upgrade(project.config, "head")
+            upgrade(project.config, "head")
         assert users.errors == []
         assert locks_seen(project) <= locks_announced(case.example, major=case.postgres.major)
         assert schema_dump(project.database) == case.schema
-        migrate.downgrade(project.config, "r1")
+        downgrade(project.config, "r1")
         assert schema_dump(project.database) == case.reverted
 
 

@@ -3,7 +3,7 @@
 For each history: from empty, and with every table treated as in use; killed once in every revision of two or
 more writes; from every revision; three replicas at once; from a middle revision with rows in every table. `--quick`:
 one seed, every tenth revision. One line a proof; exit status 1 when one does not hold, 3 when a history cannot be
-installed. Statements that holdfast refuses get an excuse in a copy of the history, as their author would write it;
+installed. Statements that holdfast refuses get an exemption in a copy of the history, as their author would write it;
 they are counted.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "histories"))
 
 from environments import HISTORIES, History, require_environment
-from excuses import excuse_lines
+from exemptions import excuse_lines
 from processes import Answer, Processes
 from rows import fill
 from stock import State, Stock, state_of
@@ -50,7 +50,7 @@ class Proof:
     expected: State
     stride: int
     seeds: tuple[int, ...]
-    excuses: int = 0
+    exemptions: int = 0
     points: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -77,21 +77,21 @@ class Proof:
             self.ends_as_expected(url, self.processes.holdfast(url))
         return "dump and rows equal"
 
-    def excused(self) -> str:
+    def exempted(self) -> str:
         """One pass that notes what is refused with every table in use, and does it all the same."""
         with self.database(self.stock.at(0)) as url:
             self.processes.baseline(url)
             answer = self.processes.holdfast(url, excuse_everything=True)
         if answer.error:
             raise Differs(f"{answer.revision}: {answer.error}")
-        self.excuses += excuse_lines(answer.refused)
-        return f"{self.excuses} statements needed an excuse"
+        self.exemptions += excuse_lines(answer.refused)
+        return f"{self.exemptions} statements needed an exemption"
 
-    def excuse(self, answer: Answer) -> None:
-        """Excuse what was refused after all. Everything else is a failure."""
+    def exemption(self, answer: Answer) -> None:
+        """Exemption what was refused after all. Everything else is a failure."""
         if answer.excusable is None:
             raise Differs(f"{answer.revision}: {answer.error}")
-        self.excuses += excuse_lines([answer.excusable])
+        self.exemptions += excuse_lines([answer.excusable])
 
     def in_use(self) -> str:
         with self.database(self.stock.at(0)) as url:
@@ -190,17 +190,17 @@ class Proof:
         raise Differs(f"plain Alembic cannot go on with these rows either: {plain.error}")
 
     def ends_like_plain(self, template: str, expected: State) -> None:
-        """On a copy of a database, with excuses where rows make a statement long."""
+        """On a copy of a database, with exemptions where rows make a statement long."""
         while True:
             with self.database(template) as url:
                 answer = self.processes.holdfast(url)
                 if answer.error is None:
                     same(state_of(url), expected)
                     return
-            self.excuse(answer)
+            self.exemption(answer)
 
     def all(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        yield "statements refused", self.excused
+        yield "statements refused", self.exempted
         yield "from empty", self.from_empty
         yield "every table in use", self.in_use
         for seed in self.seeds:

@@ -22,8 +22,8 @@ import trustme
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from holdfast.engine import create_engine, create_migration_engine
-from holdfast.settings import Settings
+from holdfast.engine.create_engine import create_engine, create_migration_engine
+from holdfast.engine.settings import Settings
 
 PASSWORD = secrets.token_urlsafe(16)
 PATIENCE = 30

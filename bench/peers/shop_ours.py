@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from shop_load import Work, keys, rates, read_world
 from sqlalchemy import URL
 
-from holdfast.profiles import Profile
+from holdfast.engine.profiles import Profile
 from marketplace.accounts.clients import Client
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.service import refresh_session

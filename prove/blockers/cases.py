@@ -11,8 +11,8 @@ from alembic_project import SYNC_ENV, Project
 from psycopg import IsolationLevel
 from world import INDEX_ONLY, Ended, Failed, Shop, World
 
+from holdfast.observe.schema_constants import KEY
 from holdfast.scratch.server import binary
-from holdfast.traces import KEY
 
 SHORT = 2.0  # s of patience, where the run is to give up
 WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"

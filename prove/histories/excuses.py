@@ -1,4 +1,4 @@
-"""Puts the excuses for refused statements into a copy of their revisions, as their authors would."""
+"""Puts the exemptions for refused statements into a copy of their revisions, as their authors would."""
 
 import ast
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ def excuse_lines(places: Iterable[tuple[str, int]]) -> int:
     for file, first in sorted(statements, reverse=True):
         lines = file.read_text().splitlines(keepends=True)
         if first > 1 and EXCUSE in lines[first - 2]:
-            raise ValueError(f"excused, and refused all the same: {file}:{first}")
+            raise ValueError(f"exempted, and refused all the same: {file}:{first}")
         indent = lines[first - 1][: len(lines[first - 1]) - len(lines[first - 1].lstrip())]
         lines.insert(first - 1, f"{indent}{EXCUSE}\n")
         file.write_text("".join(lines))

@@ -27,7 +27,7 @@ class Answer:
     excusable: tuple[str, int] | None = None  # file and line of a refused statement
     counts: dict[str, int] = field(default_factory=dict)  # points at which a kill may hit
     writes: dict[str, int] = field(default_factory=dict)
-    refused: tuple[tuple[str, int], ...] = ()  # file and line of what was excused on the way
+    refused: tuple[tuple[str, int], ...] = ()  # file and line of what was exempted on the way
 
 
 class Processes:

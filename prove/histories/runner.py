@@ -23,19 +23,19 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from holdfast import migrate
-from holdfast.baseline import baseline
 from holdfast.errors.plan import BreaksRunningCode, LongStatement
-from holdfast.plan.facts import Facts
-from holdfast.plan.foresight import Ahead
-from holdfast.plan.online import rewrite
-from holdfast.plan.statement import Excuse, Statement, shortened
-from holdfast.plan.steps import Step
-from holdfast.plan.undivided import refuse_undivided
-from holdfast.progress import Event, RevisionDone, RevisionStarted
-from holdfast.revision import three_ways
-from holdfast.run import executor
-from holdfast.run.session import MigrationSession, OwnEngine
+from holdfast.execute import executor
+from holdfast.execute.progress import Event, RevisionDone, RevisionStarted
+from holdfast.execute.session import MigrationSession, OwnEngine
+from holdfast.intercept import route as route
+from holdfast.migrate.baseline import baseline
+from holdfast.migrate.run import upgrade
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.queued_changes import Ahead
+from holdfast.rewrite.single_transaction import refuse_undivided
+from holdfast.rewrite.statement import Exemption, Statement, shortened
+from holdfast.rewrite.steps import Step
 
 KILLED = 137
 READS = ("select", "show", "with")
@@ -126,10 +126,10 @@ class Watch:
         MigrationSession.commit = committing  # type: ignore[method-assign]  # what a kill may hit
 
     def excuse_everything(self) -> None:
-        """Note where something is refused, and go on as with an excuse."""
-        for module in (three_ways, executor):
+        """Note where something is refused, and go on as with an exemption."""
+        for module in (route, executor):
             module.rewrite = self._rewrite  # type: ignore[attr-defined]  # to find all of them in one pass
-        three_ways.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
+        route.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
 
     def _rewrite(
         self, statement: Statement, *, facts: Facts, today: date, ahead: Sequence[Ahead] = ()
@@ -140,8 +140,8 @@ class Watch:
             if (line := self.excusable(error)) is None:
                 raise
             self.refused.append(line)
-            excused = replace(statement, excuse=Excuse(reason="history", until=date.max))
-            return rewrite(excused, facts=facts, today=today)
+            exempted = replace(statement, exemption=Exemption(reason="history", until=date.max))
+            return rewrite(exempted, facts=facts, today=today)
 
     def _refuse_undivided(self, statement: Statement, *, facts: Facts, today: date) -> None:
         try:
@@ -211,7 +211,7 @@ def perform(order: dict[str, Any], name: str, folder: Path) -> None:
             watch.listen()
             if order.get("excuse_everything"):
                 watch.excuse_everything()
-            migrate.upgrade(config, order["target"], report=watch.report)
+            upgrade(config, order["target"], report=watch.report)
         answer({"counts": watch.counts, "writes": watch.writes, "refused": watch.refused})
     except BaseException as error:  # noqa: BLE001  # it is told, whatever it is
         traceback.print_exc()

@@ -8,7 +8,6 @@ import pytest
 from alembic_project import SYNC_ENV, Project
 from sqlalchemy.exc import ProgrammingError
 
-from holdfast import migrate
 from holdfast.errors.migration import (
     DatabaseAhead,
     NoRightToCreateSchema,
@@ -16,6 +15,7 @@ from holdfast.errors.migration import (
     UnknownLayout,
 )
 from holdfast.errors.plan import LongStatement
+from holdfast.migrate.run import upgrade
 
 TABLE = "op.create_table('a', sa.Column('id', sa.Integer, primary_key=True), sa.Column('n', sa.Integer))"
 RELATIONS = """
@@ -30,7 +30,7 @@ def test_a_journal_of_another_version(project: Project) -> None:
     project.query("CREATE SCHEMA holdfast")
     project.query("COMMENT ON SCHEMA holdfast IS 'holdfast layout 99'")
     with pytest.raises(UnknownLayout) as raised:
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     assert raised.value.found == "holdfast layout 99"
     assert project.query(RELATIONS) == [(0,)]
 
@@ -47,11 +47,11 @@ def test_a_role_without_rights(project: Project) -> None:
         )
     )
     with pytest.raises(NoRightToCreateSchema) as raised:
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     assert f"CREATE SCHEMA holdfast AUTHORIZATION {role}" in str(raised.value)
     project.query(f"CREATE SCHEMA holdfast AUTHORIZATION {role}")
     with pytest.raises(ProgrammingError, match="permission denied for schema public"):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     project.query(f"DROP OWNED BY {role} CASCADE")
     project.query(f"DROP ROLE {role}")
 
@@ -62,7 +62,7 @@ def test_a_read_only_server(project: Project) -> None:
     name = project.query("SELECT current_database()")[0][0]
     project.query(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     with pytest.raises(ReadOnlyServer):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     with psycopg.connect(project.database) as connection:
         assert connection.execute(RELATIONS).fetchall() == [(0,)]
 
@@ -71,9 +71,9 @@ def test_a_statement_that_cannot_be_parsed(project: Project) -> None:
     """PostgreSQL says what is wrong with it, as it would under plain Alembic."""
     project.revision(TABLE)
     project.revision("op.add_column('a', sa.Column('m', sa.Integer)); op.execute('ALTER TABEL a')")
-    migrate.upgrade(project.config, "r1")
+    upgrade(project.config, "r1")
     with pytest.raises(ProgrammingError, match='syntax error at or near "TABEL"'):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     assert project.query("SELECT count(*) FROM pg_attribute WHERE attname = 'm'") == [(0,)]
 
 
@@ -100,7 +100,7 @@ def test_a_revision_of_another_project(project: Project) -> None:
     project.query("CREATE TABLE alembic_version (version_num text)")
     project.query("INSERT INTO alembic_version VALUES ('of_another_project')")
     with pytest.raises(DatabaseAhead):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
 
 
 LONG = "op.execute('ALTER TABLE a ALTER COLUMN n TYPE bigint')"
@@ -108,7 +108,7 @@ LONG = "op.execute('ALTER TABLE a ALTER COLUMN n TYPE bigint')"
 
 def in_use(project: Project) -> None:
     project.revision(TABLE)
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     project.query("INSERT INTO a SELECT i, i FROM generate_series(1, 500) i")
     project.query("ANALYZE a")
 
@@ -118,7 +118,7 @@ def test_a_long_statement_is_refused_before_anything_is_committed(project: Proje
     in_use(project)
     project.revision("op.add_column('a', sa.Column('m', sa.Integer))\n" + LONG)
     with pytest.raises(LongStatement) as raised:
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     assert (raised.value.relation, raised.value.mode, raised.value.rows) == (
         "public.a",
         "ACCESS EXCLUSIVE",
@@ -140,7 +140,7 @@ def test_a_person_can_allow_it(project: Project, allowed: str) -> None:
     """With a reason and a date that has not passed."""
     in_use(project)
     project.revision(allowed)
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     assert project.query(
         "SELECT data_type FROM information_schema.columns WHERE column_name = 'n'"
     ) == [("bigint",)]
@@ -151,4 +151,4 @@ def test_an_excuse_ends_with_its_date(project: Project) -> None:
     in_use(project)
     project.revision(LONG + "  # holdfast: allow small table until 2001-01-01")
     with pytest.raises(LongStatement):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")

@@ -22,7 +22,7 @@ from contract import (
     users_of,
 )
 
-from holdfast import migrate
+from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
@@ -45,14 +45,14 @@ def test_contract(example: Path, postgres: Postgres, tmp_path: Path) -> None:
         kept = {table: before[table] & after[table] for table in before if table in after}
 
         with users_of(online_url, kept) as users:
-            migrate.upgrade(online.config, "head")
+            upgrade(online.config, "head")
         number = entries(online)
         assert users.errors == []
         assert schema_dump(online_url) == schema_dump(plain_url)
         assert locks_seen(online) <= locks_announced(example, major=postgres.major)
 
         command.downgrade(plain.config, "r1")
-        migrate.downgrade(online.config, "r1")
+        downgrade(online.config, "r1")
         assert schema_dump(online_url) == schema_dump(plain_url)
 
         command.upgrade(plain.config, "head")

@@ -3,9 +3,6 @@
 import pytest
 from alembic_project import Project
 
-from holdfast import migrate
-from holdfast.abandon import abandon
-from holdfast.baseline import baseline
 from holdfast.errors.migration import (
     DataInTheWay,
     EditedRevision,
@@ -14,7 +11,10 @@ from holdfast.errors.migration import (
     UnfinishedRevision,
     UnknownDatabase,
 )
-from holdfast.status import State, status
+from holdfast.migrate.abandon import abandon
+from holdfast.migrate.baseline import baseline
+from holdfast.migrate.run import downgrade, upgrade
+from holdfast.migrate.status import State, status
 
 
 def with_rows(project: Project, rows: int = 1000) -> None:
@@ -22,7 +22,7 @@ def with_rows(project: Project, rows: int = 1000) -> None:
     project.revision(
         "op.create_table('a', sa.Column('id', sa.Integer), sa.Column('n', sa.Integer))"
     )
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     project.query(f"INSERT INTO a SELECT i, i % 10 FROM generate_series(1, {rows}) i")
 
 
@@ -40,9 +40,9 @@ def test_a_database_with_tables_but_no_revision_is_refused_until_it_has_a_baseli
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     project.revision("op.create_index('a_id', 'a', ['id'])")
     with pytest.raises(UnknownDatabase):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     assert baseline(project.config, "r1") == ("r1",)
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     assert project.query(
         "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'a'::regclass"
     ) == [("a_id",)]
@@ -53,7 +53,7 @@ def test_baseline_at_base_allows_a_database_with_foreign_tables(project: Project
     project.query("CREATE TABLE of_somebody_else (id int)")
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     assert baseline(project.config, "base") == ()
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
 
 
@@ -62,7 +62,7 @@ def test_duplicates_stop_the_queue_and_run_goes_on_after_they_are_mended(project
     with_rows(project)
     project.revision(*UNIQUE)
     with pytest.raises(DataInTheWay) as raised:
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     assert (raised.value.found, raised.value.count) == ("duplicate keys", 10)
     assert len(raised.value.examples) == 3
     assert project.query("SELECT count(*) FROM pg_index WHERE indrelid = 'a'::regclass") == [(0,)]
@@ -73,7 +73,7 @@ def test_duplicates_stop_the_queue_and_run_goes_on_after_they_are_mended(project
         "CREATE INDEX a_id ON a (id)",
     )
     project.query("UPDATE a SET n = id")
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
     assert project.query(
         "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = 'a'::regclass ORDER BY 1"
@@ -85,9 +85,9 @@ def test_half_way_nothing_else_is_run(project: Project) -> None:
     with_rows(project)
     project.revision(*UNIQUE)
     with pytest.raises(DataInTheWay):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     with pytest.raises(UnfinishedRevision):
-        migrate.downgrade(project.config, "base")
+        downgrade(project.config, "base")
 
 
 def test_abandon_says_what_stays_and_frees_the_way(project: Project) -> None:
@@ -99,7 +99,7 @@ def test_abandon_says_what_stays_and_frees_the_way(project: Project) -> None:
         "op.create_index('a_n', 'a', ['n'], unique=True)"
     )
     with pytest.raises(DataInTheWay):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     given_up = abandon(project.config)
     assert given_up.stays == (
         "ALTER TABLE a ADD COLUMN m INTEGER",
@@ -112,7 +112,7 @@ def test_abandon_says_what_stays_and_frees_the_way(project: Project) -> None:
     project.query("ALTER TABLE a DROP COLUMN m")
     project.query("DROP INDEX a_id")
     project.query("UPDATE a SET n = id")
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
 
 
@@ -123,9 +123,9 @@ def test_stopped_between_two_steps(project: Project) -> None:
     project.revision(*UNIQUE)
     answers = iter([False, True])
     with pytest.raises(StoppedBetweenSteps):
-        migrate.upgrade(project.config, "head", should_stop=lambda: next(answers))
+        upgrade(project.config, "head", should_stop=lambda: next(answers))
     assert status(project.config).left == ("step 1 of 1: build index a_id on public.a",)
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
 
 
@@ -134,9 +134,9 @@ def test_an_edited_file_is_refused_or_accepted(project: Project) -> None:
     with_rows(project)
     file = project.file("r1")
     file.write_text(file.read_text() + "# only a comment\n")
-    migrate.upgrade(project.config, "head")  # nothing pending: nothing is looked at
+    upgrade(project.config, "head")  # nothing pending: nothing is looked at
     project.revision("op.add_column('a', sa.Column('m', sa.Integer))")
     with pytest.raises(EditedRevision):
-        migrate.upgrade(project.config, "head")
-    migrate.upgrade(project.config, "head", accept_edited=True)
+        upgrade(project.config, "head")
+    upgrade(project.config, "head", accept_edited=True)
     assert status(project.config).state is State.UP_TO_DATE

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from holdfast.database import AsyncDatabase
-from holdfast.profiles import Profile
+from holdfast.application.database import AsyncDatabase
+from holdfast.engine.profiles import Profile
 from marketplace.background import Job, jobs, running
 from marketplace.database import database_settings
 from marketplace.entities import IdempotencyKey, Order, OrderStatus

@@ -3,7 +3,7 @@
 import httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from holdfast import migrate
+from holdfast.migrate.run import downgrade
 from holdfast.observe.migration_progress import KEY
 from holdfast.testing.blockers import holding
 from marketplace import schema
@@ -33,7 +33,7 @@ def test_not_ready_while_a_migration_is_pending(api: httpx.Client, shop: Engine)
     config = schema.migration_config()
     with shop.connect() as connection:
         config.attributes["connection"] = connection
-        migrate.downgrade(config, "-1")
+        downgrade(config, "-1")
     answer = api.get("/readyz")
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.status_code, answer.json()) == (

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from holdfast import migrate
+from holdfast.migrate.run import downgrade, upgrade
 from marketplace import schema, starting
 
 LIMIT = 30
@@ -29,11 +29,11 @@ def test_readyz_answers_while_it_waits(
     monkeypatch.setattr(starting, "PATIENCE", 0.01)
     with shop.connect() as connection:
         config.attributes["connection"] = connection
-        migrate.downgrade(config, "-1")
+        downgrade(config, "-1")
         api = serve()
         waiting = api.get("/readyz")
         alive = api.get("/healthz")
-        migrate.upgrade(config, "head")
+        upgrade(config, "head")
     assert (waiting.status_code, waiting.json()["code"], waiting.json()["detail"]) == (
         503,
         "not_started",

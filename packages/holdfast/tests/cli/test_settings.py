@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from holdfast.cli import holdfast
+from holdfast.engine.settings import Settings
 from holdfast.errors.settings import RefusedSetting
-from holdfast.settings import Settings
 
 SECRET = "hunter2"
 ENVIRONMENT = {

@@ -3,9 +3,9 @@
 import pytest
 from alembic_project import Project
 
-from holdfast.database import Database
+from holdfast.application.database import Database
+from holdfast.engine.settings import Settings
 from holdfast.errors.doctor import UnsafeToStart
-from holdfast.settings import Settings
 
 
 def settings(project: Project, **values: object) -> Settings:

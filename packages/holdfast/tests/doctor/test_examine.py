@@ -17,15 +17,15 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import NullPool, make_url
 from tls_proxy import tls_proxy
 
-from holdfast import migrate
 from holdfast.cli import holdfast
 from holdfast.doctor.check import Severity
 from holdfast.doctor.checks import CHECKS
 from holdfast.doctor.examine import Finding, examine
-from holdfast.engine import create_engine
-from holdfast.environment import stamp
-from holdfast.profiles import Profile
-from holdfast.settings import Settings
+from holdfast.engine.create_engine import create_engine
+from holdfast.engine.environment import stamp
+from holdfast.engine.profiles import Profile
+from holdfast.engine.settings import Settings
+from holdfast.migrate.run import upgrade
 
 CA = trustme.CA()
 
@@ -293,7 +293,7 @@ def test_migrations_in_order(project: Project) -> None:
     """Pending is no defect."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     assert history(project) == {}
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     assert history(project) == {}
 
 
@@ -306,7 +306,7 @@ def test_a_database_of_somebody_else(project: Project) -> None:
 def test_an_edited_file_and_a_revision_of_the_future(project: Project) -> None:
     """Both are refused."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     project.file("r1").write_text(project.file("r1").read_text() + "# edited\n")
     assert history(project) == {"unchanged": Severity.REFUSE}
     project.query("UPDATE alembic_version SET version_num = 'r9'")
@@ -325,7 +325,7 @@ def test_a_failed_revision(project: Project) -> None:
     """Half-way."""
     project.revision("op.execute('SELECT 1/0')")
     with pytest.raises(Exception, match="division by zero"):
-        migrate.upgrade(project.config, "head")
+        upgrade(project.config, "head")
     assert history(project) == {"half-way": Severity.REFUSE}
 
 

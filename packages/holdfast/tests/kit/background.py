@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from alembic_project import Project
 
-from holdfast import migrate
-from holdfast.progress import Event, LockBusy, StepStarted
+from holdfast.execute.progress import Event, LockBusy, StepStarted
+from holdfast.migrate.run import upgrade
 
 PATIENCE = timedelta(seconds=60)
 
@@ -23,7 +23,7 @@ class BackgroundRun:
 
     def _upgrade(self) -> None:
         try:
-            migrate.upgrade(
+            upgrade(
                 self.project.config,
                 "head",
                 report=self.events.append,

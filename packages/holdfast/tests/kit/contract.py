@@ -18,9 +18,9 @@ from alembic.config import Config
 from alembic_project import Project
 from psycopg import sql
 
-from holdfast import migrate
-from holdfast.plan.locks import LockMode
-from holdfast.plan.statement import parse
+from holdfast.migrate.run import upgrade
+from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.statement import parse
 from holdfast.scratch.databases import Postgres
 
 EXAMPLES = sorted(
@@ -30,7 +30,7 @@ EXAMPLES = sorted(
 )
 PATIENCE = 60
 # By the process that runs are forked from; it does not find this file.
-IMPORTED = ["alembic.command", "holdfast.migrate", "sqlalchemy.dialects.postgresql.psycopg"]
+IMPORTED = ["alembic.command", "holdfast.migrate.run", "sqlalchemy.dialects.postgresql.psycopg"]
 
 OBSERVER = """
     CREATE TABLE holdfast.in_use AS
@@ -90,7 +90,7 @@ def template_of(example: Path, *, folder: Path, postgres: Postgres) -> str:
     """A database at the first revision, with the observer in it."""
 
     def build(url: str) -> None:
-        migrate.upgrade(project_of(example, folder=folder, url=url).config, "r1")
+        upgrade(project_of(example, folder=folder, url=url).config, "r1")
         with psycopg.connect(url) as connection:
             connection.execute(OBSERVER)
 
@@ -181,7 +181,7 @@ def _use(url: str, command: sql.Composed, users: Users, ended: Event) -> None:
 
 def run(config: Path) -> None:
     """What a process of its own does."""
-    migrate.upgrade(Config(config), "head")
+    upgrade(Config(config), "head")
 
 
 class Process:

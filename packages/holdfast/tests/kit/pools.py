@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, text
 
-from holdfast.pool.sized import AsyncSizedPool, SizedPool
+from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 
 PID = text("SELECT pg_backend_pid()")
 

@@ -9,8 +9,8 @@ import psycopg
 from alembic import command
 from alembic_project import SYNC_ENV, Project
 
-from holdfast import migrate
-from holdfast.progress import Event
+from holdfast.execute.progress import Event
+from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
@@ -43,13 +43,13 @@ class SideBySide:
     def upgrade(self, revision: str = "head") -> None:
         """Both go up, and end alike, with nothing left to do."""
         command.upgrade(self.plain.config, revision)
-        migrate.upgrade(self.online.config, revision, report=self.events.append)
+        upgrade(self.online.config, revision, report=self.events.append)
         self.compare()
 
     def downgrade(self, revision: str) -> None:
         """Both go down, and end alike."""
         command.downgrade(self.plain.config, revision)
-        migrate.downgrade(self.online.config, revision, report=self.events.append)
+        downgrade(self.online.config, revision, report=self.events.append)
         self.compare()
 
     def compare(self) -> None:

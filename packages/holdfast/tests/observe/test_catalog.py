@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from holdfast.observe.catalog import facts_for
-from holdfast.plan.facts import (
+from holdfast.rewrite.facts import (
     Column,
     Constraint,
     ConstraintKind,
@@ -21,9 +21,9 @@ from holdfast.plan.facts import (
     Relation,
     RelationKind,
 )
-from holdfast.plan.names import QualifiedName
-from holdfast.plan.new_relations import NewRelations
-from holdfast.plan.statement import Statement, parse
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.statement import Statement, parse
 
 SCHEMA = """
 CREATE SCHEMA shop;

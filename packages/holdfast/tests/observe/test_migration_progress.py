@@ -13,10 +13,10 @@ from alembic_project import Project
 from backends import wait_until
 from sqlalchemy import NullPool, create_engine, make_url
 
-from holdfast import migrate
-from holdfast.database import Database
+from holdfast.application.database import Database
+from holdfast.engine.settings import Settings
+from holdfast.migrate.run import upgrade
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
-from holdfast.settings import Settings
 from holdfast.testing.blockers import holding
 
 
@@ -24,7 +24,7 @@ from holdfast.testing.blockers import holding
 def building(project: Project) -> Project:
     """The second revision builds an index on a table in use, then another."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    migrate.upgrade(project.config, "head")
+    upgrade(project.config, "head")
     project.revision("op.create_index('i', 'a', ['id'])\nop.create_index('j', 'a', ['id'])")
     return project
 
@@ -34,7 +34,7 @@ def in_the_middle(project: Project) -> Iterator[Future[None]]:
     """While its build of `i` waits for a writer."""
     with ThreadPoolExecutor(1) as thread:
         with holding(project.database, "INSERT INTO a VALUES (1)"):
-            run = thread.submit(migrate.upgrade, project.config, "head")
+            run = thread.submit(upgrade, project.config, "head")
             wait_until(lambda: is_waiting(project.database), what="the build")
             yield run
         run.result(30)

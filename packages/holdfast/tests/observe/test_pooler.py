@@ -6,8 +6,8 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from pooler import pooler, socket_of
 from psycopg.conninfo import conninfo_to_dict
 
-from holdfast import migrate
 from holdfast.errors.migration import BehindPooler
+from holdfast.migrate.run import upgrade
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_refused_with_a_way_out(project: Project, env: str, driver: str) -> None
         project.database = f"postgresql://postgres@127.0.0.1:{port}/{name}"
         project.env(env, driver=driver)
         with pytest.raises(BehindPooler):
-            migrate.upgrade(project.config, "head")
+            upgrade(project.config, "head")
     with psycopg.connect(direct) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
         assert tables.fetchall() == [(0,)]

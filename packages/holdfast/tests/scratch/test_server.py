@@ -19,12 +19,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from holdfast.errors.scratch import ScratchNotInstalled, ServerDidNotStart, UnsupportedMajor
 from holdfast.scratch.processes import has_ended
-from holdfast.scratch.server import (
-    EmbeddedServer,
-    binary,
-    running_server_url,
-    temporary_server,
-)
+from holdfast.scratch.server import EmbeddedServer, binary, running_server_url, temporary_server
 
 
 def write_note(url: str) -> None:

@@ -11,7 +11,7 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from sqlalchemy import NullPool, create_engine
 
 from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart, NotTheScratchDatabase
-from holdfast.looking import Sight, look_at
+from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
 from holdfast.observe.database import database_name
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.template import scratch_database, scratch_server
@@ -142,18 +142,20 @@ def test_pool_of_a_global_engine(history: Project, server: Postgres) -> None:
     """A connection in a pool is used on its own side only: before, while and after env.py is led."""
     (history.folder / "env.py").write_text(GLOBAL_ENGINE.replace("{url!r}", repr(history.url)))
     try:
-        look_at(history.config, lambda sight: sight.heads)
+        on_project_connection(history.config, lambda project: project.heads)
         with scratch_database(history.config, server=server) as url:
             assert tables(url) == {"a", "b"}
-            assert look_at(history.config, database_of) != database_of_url(url)
-        assert look_at(history.config, database_of) == database_of_url(history.database)
+            assert on_project_connection(history.config, database_of) != database_of_url(url)
+        assert on_project_connection(history.config, database_of) == database_of_url(
+            history.database
+        )
     finally:
         sys.modules.pop("project_of_test").engine.dispose()
     assert tables(history.database) == set()
 
 
-def database_of(sight: Sight) -> str:
-    return database_name(sight.connection)
+def database_of(project: ProjectConnection) -> str:
+    return database_name(project.connection)
 
 
 def database_of_url(url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from holdfast.database import AsyncDatabase
+from holdfast import AsyncDatabase
 from marketplace import health, metrics, problems, schema
 from marketplace.accounts import admin_routes
 from marketplace.accounts import routes as accounts

@@ -15,7 +15,7 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from holdfast.database import AsyncDatabase
+from holdfast import AsyncDatabase
 from marketplace.cleanup import clean_up
 from marketplace.database import sessions_of
 from marketplace.orders.expiry import expire_orders

@@ -10,10 +10,9 @@ from psycopg import AsyncConnection
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from holdfast.engine import create_async_engine
-from holdfast.pool.sized import AsyncSizedPool
-from holdfast.profiles import Profile
-from holdfast.settings import Settings as DatabaseSettings
+from holdfast import Profile, create_async_engine
+from holdfast import Settings as DatabaseSettings
+from holdfast.engine.pool.sized import AsyncSizedPool
 
 Connection = AsyncConnection[tuple[Any, ...]]
 

@@ -5,7 +5,7 @@ What the HTTP API answers is in `problems.py`.
 
 from dataclasses import dataclass
 
-from holdfast.errors import HoldfastError
+from holdfast import HoldfastError
 
 
 @dataclass(kw_only=True, eq=False)

@@ -9,7 +9,7 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from holdfast.pool.metrics import PoolMetrics
+from holdfast.engine.pool.metrics import PoolMetrics
 
 router = APIRouter()
 

@@ -5,7 +5,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from holdfast import migrate
+import holdfast
 
 
 def migration_config() -> Config:
@@ -20,7 +20,7 @@ def upgrade(connection: Connection) -> None:
     """Applies what is pending."""
     config = migration_config()
     config.attributes["connection"] = connection
-    migrate.upgrade(config, "head")
+    holdfast.upgrade(config, "head")
 
 
 def known_revisions() -> tuple[str, ...]:

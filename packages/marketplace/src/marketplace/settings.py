@@ -23,9 +23,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from holdfast.duration_setting import Duration
-from holdfast.durations import in_words
-from holdfast.profiles import Profile
+from holdfast import Profile
+from holdfast.engine.duration_setting import Duration
+from holdfast.errors.durations import in_words
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
 
 PREFIX = "MARKETPLACE_"

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from holdfast.database import AsyncDatabase
+from holdfast import AsyncDatabase
 
 logger = logging.getLogger(__name__)
 

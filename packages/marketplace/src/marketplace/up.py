@@ -9,8 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import URL, Engine, text
 from sqlalchemy.orm import Session
 
-from holdfast.database import Database
-from holdfast.profiles import Profile
+from holdfast import Database, Profile
 from marketplace import demo_data
 from marketplace.app import create_app
 from marketplace.database import database_settings

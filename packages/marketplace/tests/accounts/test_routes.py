@@ -11,7 +11,7 @@ from devices import CUSTOMER, Device, device, log_in, refusal
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session as Transaction
 
-from holdfast.profiles import Profile
+from holdfast.engine.profiles import Profile
 from marketplace.demo_data import PASSWORD
 from marketplace.entities import AuditEvent, EndReason, Session, User
 from marketplace.settings import PasswordSettings, SessionSettings

@@ -18,7 +18,7 @@ from sqlalchemy import URL, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
-from holdfast.profiles import Profile
+from holdfast.engine.profiles import Profile
 from marketplace.accounts import service
 from marketplace.accounts.clients import Client
 from marketplace.accounts.context import Accounts, open_accounts

@@ -4,8 +4,8 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from holdfast import migrate
-from holdfast.drift import drift
+from holdfast.migrate.run import upgrade
+from holdfast.preview.drift import drift
 from holdfast.scratch.databases import Postgres
 from marketplace.schema import known_revisions
 
@@ -24,6 +24,6 @@ def test_no_phantom_difference_after_plain_alembic(config: Config) -> None:
 
 def test_no_phantom_difference_after_an_online_run(config: Config) -> None:
     """What ran step by step on tables in use ends as what runs at once."""
-    migrate.upgrade(config, known_revisions()[-1])
-    migrate.upgrade(config, "head")
+    upgrade(config, known_revisions()[-1])
+    upgrade(config, "head")
     assert drift(config).differences == ()

@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, NullPool, create_engine
 
-from holdfast import migrate
+from holdfast.migrate.run import upgrade
 from holdfast.scratch.server import running_server_url
 from marketplace.schema import applied_revision, known_revisions, migration_config
 from marketplace.server import DATABASE, owned_database
@@ -35,7 +35,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_one_of_database_url(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any embedded server."""
     monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
-    migrate.upgrade(migration_config(), "head")
+    upgrade(migration_config(), "head")
     assert revision_of(engine) == HEAD
 
 
@@ -44,7 +44,7 @@ def test_an_embedded_server_started_for_the_command(
 ) -> None:
     """It makes the database, stops afterwards, and leaves what was done."""
     monkeypatch.setenv("MARKETPLACE_DATA_DIR", str(data_dir))
-    migrate.upgrade(migration_config(), "head")
+    upgrade(migration_config(), "head")
     assert running_server_url(data_dir, DATABASE) is None
     assert revision_in(data_dir, monkeypatch) == HEAD
 
@@ -53,7 +53,7 @@ def test_the_embedded_server_that_runs(data_dir: Path, monkeypatch: pytest.Monke
     """It belongs to another process, which goes on with it."""
     monkeypatch.setenv("MARKETPLACE_DATA_DIR", str(data_dir))
     with owned_database(read_settings()) as url:
-        migrate.upgrade(migration_config(), "head")
+        upgrade(migration_config(), "head")
         assert revision_of(create_engine(url, poolclass=NullPool)) == HEAD
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.generate import difference
+from holdfast.preview.generate import difference
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.template import scratch_server
 from marketplace import schema

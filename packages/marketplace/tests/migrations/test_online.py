@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from alembic.config import Config
 
-from holdfast import migrate
-from holdfast.progress import Event as Progress
-from holdfast.progress import LockBusy, RevisionStarted
+from holdfast.execute.progress import Event as Progress
+from holdfast.execute.progress import LockBusy, RevisionStarted
+from holdfast.migrate.run import upgrade
 
 BASELINE = "3f6c1d0a58e2"
 VERSION_COLUMNS = "c5d80a3e7b46"
@@ -81,7 +81,7 @@ def customers_of(url: str) -> Iterator[Customers]:
 @pytest.fixture
 def open_shop(database: str, config: Config) -> str:
     """With the schema of the baseline, and goods."""
-    migrate.upgrade(config, BASELINE)
+    upgrade(config, BASELINE)
     with psycopg.connect(database) as connection:
         connection.execute(GOODS)
     return database
@@ -101,7 +101,7 @@ def test_no_request_fails(open_shop: str, config: Config) -> None:
                 if len(served_beside) == 8:
                     client.close()
 
-        migrate.upgrade(config, SESSION_ENTITY, report=report)
+        upgrade(config, SESSION_ENTITY, report=report)
     assert customers.errors == []
     assert len(served_beside) >= 8
     assert all(served_beside[7][request] > served_beside[0][request] for request in REQUESTS)

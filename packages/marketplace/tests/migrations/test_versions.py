@@ -7,7 +7,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.sql.expression import TextClause
 
-from holdfast import migrate
+from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.dump import schema_dump
 from marketplace.entities import AuditedAction
 from marketplace.schema import known_revisions, migration_config
@@ -186,7 +186,7 @@ def test_everything_is_there_after_run_and_goes_step_by_step(
     engine: Engine, config: Config
 ) -> None:
     """Every index, constraint and ON DELETE action; each revert takes what its revision brought."""
-    migrate.upgrade(config, "7a03c4e86d1f")
+    upgrade(config, "7a03c4e86d1f")
     assert (
         listed(engine, INDEXES)
         == BASELINE_INDEXES | ADDED_INDEXES | SESSION_INDEXES | ACCOUNT_INDEXES
@@ -197,41 +197,41 @@ def test_everything_is_there_after_run_and_goes_step_by_step(
     )
     assert listed(engine, VERSION_COLUMNS) == ADDED_VERSION_COLUMNS
 
-    migrate.downgrade(config, "-1")
+    downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES | ADDED_INDEXES | SESSION_INDEXES
     assert listed(engine, CONSTRAINTS) == BASELINE_CONSTRAINTS | SESSION_CONSTRAINTS
     assert listed(engine, VERSION_COLUMNS) == ADDED_VERSION_COLUMNS
 
-    migrate.downgrade(config, "-1")
+    downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES | ADDED_INDEXES
     assert listed(engine, CONSTRAINTS) == BASELINE_CONSTRAINTS
     assert listed(engine, VERSION_COLUMNS) == ADDED_VERSION_COLUMNS
 
-    migrate.downgrade(config, "-1")
+    downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES | ADDED_INDEXES
     assert listed(engine, VERSION_COLUMNS) == set()
 
-    migrate.downgrade(config, "-1")
+    downgrade(config, "-1")
     assert listed(engine, INDEXES) == BASELINE_INDEXES
     assert listed(engine, CONSTRAINTS) == BASELINE_CONSTRAINTS
 
-    migrate.downgrade(config, "-1")
+    downgrade(config, "-1")
     assert listed(engine, INDEXES) == set()
     assert listed(engine, CONSTRAINTS) == set()
 
 
 def test_each_revert_ends_where_its_run_began(engine: Engine, config: Config) -> None:
     """Up, down and up again: the same pg_dump at every revision."""
-    migrate.upgrade(config, "head")
-    migrate.downgrade(config, "base")
+    upgrade(config, "head")
+    downgrade(config, "base")
     stages = [dump(engine)]
     for revision in reversed(known_revisions()):
-        migrate.upgrade(config, revision)
+        upgrade(config, revision)
         stages.append(dump(engine))
     for before in reversed(stages[:-1]):
-        migrate.downgrade(config, "-1")
+        downgrade(config, "-1")
         assert dump(engine) == before
-    migrate.upgrade(config, "head")
+    upgrade(config, "head")
     assert dump(engine) == stages[-1]
 
 

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import click
 
-from holdfast.abandon import Abandoned
-from holdfast.abandon import abandon as give_up
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
+from holdfast.migrate.abandon import Abandoned
+from holdfast.migrate.abandon import abandon as give_up
 
 
 @click.command()
 @click.pass_obj
 def abandon(options: ProjectOptions) -> None:
     """Forget what is left of the revision that is half-way. The schema stays as it is now."""
-    with told_apart():
+    with translated_errors():
         found = give_up(options.config(), report=Printer())
     click.echo("\n".join(_lines(found)))
 

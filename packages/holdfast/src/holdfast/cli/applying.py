@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from holdfast import migrate
 from holdfast.cli.interrupt import stopping_between_steps
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
-from holdfast.plan_file import departures, read_plan
-from holdfast.status import status
+from holdfast.migrate.run import upgrade
+from holdfast.migrate.status import status
+from holdfast.preview.plan_file import departures, read_plan
 
 
 def apply(
@@ -24,13 +24,13 @@ def apply(
 ) -> None:
     """Apply it, with progress on stderr and the result on stdout."""
     printer = Printer()
-    with told_apart(), stopping_between_steps() as should_stop:
+    with translated_errors(), stopping_between_steps() as should_stop:
         config = options.config()
         planned = None if plan_file is None else read_plan(plan_file)
         # What an earlier run has begun is not done from its first step.
         begun = set() if planned is None else {entry.revision for entry in status(config).half_way}
         try:
-            migrate.upgrade(
+            upgrade(
                 config,
                 revision or "head",
                 report=printer,

@@ -2,9 +2,9 @@
 
 import click
 
-from holdfast.baseline import baseline as record
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
+from holdfast.migrate.baseline import baseline as record
 
 
 @click.command()
@@ -12,6 +12,6 @@ from holdfast.cli.report import Printer
 @click.pass_obj
 def baseline(options: ProjectOptions, revision: str) -> None:
     """Record that the database is at REVISION (`base`: at none) without running anything."""
-    with told_apart():
+    with translated_errors():
         heads = record(options.config(), revision, report=Printer())
     click.echo(f"recorded: the database is at {', '.join(heads) or 'no revision'}")

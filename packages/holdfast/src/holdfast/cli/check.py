@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from holdfast.check import RULES, Finding
-from holdfast.check import check as look
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.preview.check import RULES, CheckFinding
+from holdfast.preview.check import check as look
 
 FORMATS = click.Choice(["text", "json", "sarif", "github"])
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -31,7 +31,7 @@ def check(options: ProjectOptions, since: str | None, with_database: bool, form:
 
     Exit status: 0 nothing found, 1 something.
     """
-    with told_apart():
+    with translated_errors():
         found = look(options.config(), since=since, with_database=with_database)
     match form:
         case "json":
@@ -45,14 +45,14 @@ def check(options: ProjectOptions, since: str | None, with_database: bool, form:
     sys.exit(1 if found else 0)
 
 
-def _lines(found: Sequence[Finding]) -> Iterator[str]:
+def _lines(found: Sequence[CheckFinding]) -> Iterator[str]:
     for finding in found:
         yield f"{_path(finding)}:{finding.line}: {finding.rule}"
         yield from (f"    {line}" for line in finding.message.splitlines())
     yield f"found {len(found)}" if found else "nothing found"
 
 
-def _as_json(finding: Finding) -> object:
+def _as_json(finding: CheckFinding) -> object:
     return {
         "rule": finding.rule,
         "message": finding.message,
@@ -61,13 +61,13 @@ def _as_json(finding: Finding) -> object:
     }
 
 
-def _annotation(finding: Finding) -> str:
+def _annotation(finding: CheckFinding) -> str:
     """A workflow command: its values have escapes of their own."""
     message = finding.message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::error file={_path(finding)},line={finding.line},title={finding.rule}::{message}"
 
 
-def as_sarif(found: Sequence[Finding]) -> object:
+def as_sarif(found: Sequence[CheckFinding]) -> object:
     """Static Analysis Results Interchange Format 2.1.0."""
     rules = [{"id": rule, "shortDescription": {"text": text}} for rule, text in RULES.items()]
     driver = {"name": "holdfast", "version": version("holdfast"), "rules": rules}
@@ -94,7 +94,7 @@ def as_sarif(found: Sequence[Finding]) -> object:
     }
 
 
-def _path(finding: Finding) -> str:
+def _path(finding: CheckFinding) -> str:
     """As the repository names it."""
     here = Path.cwd()
     return str(

@@ -4,11 +4,11 @@ import json
 
 import click
 
-from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
+from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.doctor.check import Severity
 from holdfast.doctor.examine import Finding, examine, worst
+from holdfast.engine.settings import Settings
 from holdfast.errors.migration import UnknownConfiguration
-from holdfast.settings import Settings
 
 EXIT_STATUS = {Severity.OK: 0, Severity.WARN: 1, Severity.REFUSE: 3}
 
@@ -30,7 +30,7 @@ def doctor(ctx: click.Context, prove_tls: bool, form: str) -> None:
         if options.file is not None:
             raise
         config = None
-    with told_apart():
+    with translated_errors():
         found = examine(settings, config, prove_tls=prove_tls)
     click.echo(_as_json(found) if form == "json" else _as_text(found))
     ctx.exit(EXIT_STATUS[worst(found)])

@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
-from holdfast.compare.schema_differences import Difference
-from holdfast.drift import Drift
-from holdfast.drift import drift as compare
+from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
+from holdfast.preview.compare.schema_differences import Difference
+from holdfast.preview.drift import Drift
+from holdfast.preview.drift import drift as compare
 
 
 @click.command()
@@ -21,7 +21,7 @@ def drift(ctx: click.Context, form: str) -> None:
     Exit status: 0 no difference, 1 some. What may differ: drift_ignore in [tool.holdfast].
     """
     options: ProjectOptions = ctx.obj
-    with told_apart():
+    with translated_errors():
         found = compare(options.config())
     click.echo(json.dumps(asdict(found)) if form == "json" else "\n".join(_lines(found)))
     ctx.exit(1 if found.differences else 0)

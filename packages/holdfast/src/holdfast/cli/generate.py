@@ -4,10 +4,10 @@ import sys
 
 import click
 
-from holdfast.cli.project import ProjectOptions, told_apart
-from holdfast.compare.renames import Rename
-from holdfast.generate import difference, renamed_by_nobody
-from holdfast.generate import generate as write_revision
+from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.preview.compare.renames import Rename
+from holdfast.preview.generate import difference, renamed_by_nobody
+from holdfast.preview.generate import generate as write_revision
 from holdfast.scratch.template import scratch_server
 
 AGREE = "nothing to write: models and migrations agree"
@@ -46,7 +46,7 @@ def generate(
             f"Was {rename.old} of {rename.table} renamed to {rename.new}?", err=True
         )
 
-    with told_apart():
+    with translated_errors():
         found = write_revision(options.config(), name, renames=renames, ask=ask)
     for rename in asked:
         click.echo(
@@ -65,7 +65,7 @@ def generate(
 
 
 def _check(options: ProjectOptions) -> None:
-    with told_apart(), scratch_server() as server:
+    with translated_errors(), scratch_server() as server:
         found = difference(options.config(), server=server)
     if not found.lines:
         click.echo(AGREE)

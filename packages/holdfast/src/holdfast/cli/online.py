@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from holdfast.cli.project import FORMAT, told_apart
-from holdfast.engine import migration_url
-from holdfast.online_script import PlannedStatement, plan_script
-from holdfast.plan.steps import as_text, to_json
-from holdfast.settings import Settings
+from holdfast.cli.project import FORMAT, translated_errors
+from holdfast.engine.create_engine import migration_url
+from holdfast.engine.settings import Settings
+from holdfast.preview.online_script import PlannedStatement, plan_script
+from holdfast.rewrite.steps import as_text, to_json
 
 
 @click.command()
@@ -24,7 +24,7 @@ def online(ctx: click.Context, file: Path, empty: bool, form: str) -> None:
 
     Exit status: 0 every statement has an online form, 1 at least one is refused.
     """
-    with told_apart():
+    with translated_errors():
         settings = Settings()
         url = None
         if not empty and settings.url is not None:

@@ -8,15 +8,15 @@ from datetime import timedelta
 
 import click
 
-from holdfast.cli.project import ProjectOptions, told_apart
-from holdfast.forecast import (
+from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.preview.forecast import (
     PATIENCE_WITH_ROWS,
     Forecast,
     PlannedRevision,
     PlannedStep,
     forecast,
 )
-from holdfast.plan.steps import to_json
+from holdfast.rewrite.steps import to_json
 
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
@@ -35,7 +35,7 @@ def plan(options: ProjectOptions, revision: str | None, without_rows: bool, form
     Exit status: 0 it would run, 1 it would stop: a statement is refused, or rows are in the way of one.
     """
     patience = timedelta() if without_rows else PATIENCE_WITH_ROWS
-    with told_apart():
+    with translated_errors():
         found = forecast(options.config(), revision or "heads", patience_with_rows=patience)
     show(found, form)
 

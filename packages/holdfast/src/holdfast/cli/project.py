@@ -1,6 +1,6 @@
 """The options that every verb shares, and what goes wrong in every verb, in words.
 
-What is heavy is imported inside: a command that finds its database at rest is over before it is needed.
+What is heavy is imported inside: a command that finds its database up to date is over before it is needed.
 """
 
 import gc
@@ -28,24 +28,24 @@ class ProjectOptions:
 
     def config(self) -> "Config":
         """The Alembic configuration of the project."""
-        from holdfast.project import find_config  # loads Alembic
+        from holdfast.migrate.project import find_config  # loads Alembic
 
         return find_config(file=self.file, x=self.x, directory=Path.cwd())
 
-    def head_at_rest(self) -> str | None:
+    def head_if_up_to_date(self) -> str | None:
         """The head, where a look is enough to know that the database is there; None: look closer."""
         if self.x:
             return None  # env.py is told something that the look does not know
         with without_garbage_collection():
-            from holdfast.at_rest.look import project_at  # loads psycopg
+            from holdfast.migrate.up_to_date.look import project_at  # loads psycopg
 
             project = project_at(Path.cwd(), file=self.file)
-            return None if project is None else project.head_at_rest()
+            return None if project is None else project.head_if_up_to_date()
 
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """For imports and one query, which leave none: looking for it was a fifth of their time."""
+    """For imports and one query, which leave none: searching for it took a fifth of their time."""
     gc.disable()
     try:
         yield
@@ -55,13 +55,13 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 @contextmanager
-def told_apart() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Turn the errors of Alembic and of the driver into ours; what env.py prints is not the result."""
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
 
     from holdfast.errors.migration import AlembicRefused, DatabaseRefused
-    from holdfast.observe.sqlstate import sqlstate
+    from holdfast.errors.sqlstate import sqlstate
 
     try:
         with redirect_stdout(sys.stderr):
@@ -69,7 +69,7 @@ def told_apart() -> Iterator[None]:
     except CommandError as error:
         raise AlembicRefused(message=str(error)) from error
     except DBAPIError as error:
-        from holdfast.plan.statement import shortened
+        from holdfast.rewrite.statement import shortened
 
         raise DatabaseRefused(
             message=str(error.orig).strip(),

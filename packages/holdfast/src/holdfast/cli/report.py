@@ -6,8 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from holdfast.observe.watched_step import Watched
-from holdfast.progress import (
+from holdfast.execute.progress import (
     AutovacuumIsCancelled,
     BackfillMoved,
     BackfillPaused,
@@ -21,6 +20,7 @@ from holdfast.progress import (
     StepWatched,
     WaitingForLeader,
 )
+from holdfast.observe.watched_step import Watched
 
 if TYPE_CHECKING:
     from holdfast.cli.terminal import Terminal

@@ -3,13 +3,13 @@
 import click
 
 from holdfast.cli.confirm import confirm
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
-from holdfast.looking import look_at
+from holdfast.development.reset import require_disposable
+from holdfast.development.reset import reset as start_over
+from holdfast.engine.settings import Settings
+from holdfast.migrate.project_connection import on_project_connection
 from holdfast.observe.database import database_name
-from holdfast.reset import require_disposable
-from holdfast.reset import reset as start_over
-from holdfast.settings import Settings
 
 
 @click.command()
@@ -18,10 +18,10 @@ from holdfast.settings import Settings
 def reset(options: ProjectOptions, yes: bool) -> None:
     """Drop everything and run the history again. Refused unless the database is for development or test."""
     profile, printer = Settings().profile, Printer()
-    with told_apart():
+    with translated_errors():
         config = options.config()
         require_disposable(config, profile=profile)
-        name = look_at(config, lambda sight: database_name(sight.connection))
+        name = on_project_connection(config, lambda project: database_name(project.connection))
         confirm(verb="reset", loses=(f"all data in the database {name}",), yes=yes)
         try:
             start_over(config, profile=profile, report=printer)

@@ -2,10 +2,10 @@
 
 import click
 
-from holdfast import migrate
 from holdfast.cli.interrupt import stopping_between_steps
-from holdfast.cli.project import FORMAT, ProjectOptions, told_apart
+from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
+from holdfast.migrate.run import downgrade
 
 
 @click.command()
@@ -18,9 +18,9 @@ def revert(options: ProjectOptions, count: int | None, revision: str | None, for
     if count and revision:
         raise click.UsageError("-n and --to exclude each other")
     printer = Printer()
-    with told_apart(), stopping_between_steps() as should_stop:
+    with translated_errors(), stopping_between_steps() as should_stop:
         try:
-            migrate.downgrade(
+            downgrade(
                 options.config(),
                 revision or f"-{count or 1}",
                 report=printer,

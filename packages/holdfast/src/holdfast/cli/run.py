@@ -5,7 +5,12 @@ from pathlib import Path
 
 import click
 
-from holdfast.cli.project import FORMAT, ProjectOptions, told_apart, without_garbage_collection
+from holdfast.cli.project import (
+    FORMAT,
+    ProjectOptions,
+    translated_errors,
+    without_garbage_collection,
+)
 
 UP_TO_DATE = "up to date: nothing is pending"
 
@@ -35,15 +40,15 @@ def run(
     A run that was killed or stopped goes on where it was.
     """
     is_usual = revision is None and not dry_run and not accept_edited and plan_file is None
-    if is_usual and options.head_at_rest() is not None:
+    if is_usual and options.head_if_up_to_date() is not None:
         click.echo(json.dumps({"done": [], "departures": []}) if form == "json" else UP_TO_DATE)
         return
     # From here on with all of SQLAlchemy and Alembic.
     if dry_run:
         from holdfast.cli.plan import show
-        from holdfast.forecast import forecast
+        from holdfast.preview.forecast import forecast
 
-        with told_apart():
+        with translated_errors():
             found = forecast(options.config(), revision or "heads")
         show(found, form)
         return

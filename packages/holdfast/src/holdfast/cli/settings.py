@@ -8,9 +8,9 @@ import click
 from pydantic import BaseModel
 
 from holdfast.cli.project import FORMAT
-from holdfast.durations import in_words
-from holdfast.engine import connect_arguments
-from holdfast.settings import Settings
+from holdfast.engine.create_engine import connect_arguments
+from holdfast.engine.settings import Settings
+from holdfast.errors.durations import in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from holdfast.cli.project import ProjectOptions, told_apart
-from holdfast.status import State, Status
-from holdfast.status import status as look
+from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.migrate.status import State, Status
+from holdfast.migrate.status import status as look
 
 WORDS = {
     State.UP_TO_DATE: "up to date",
@@ -21,7 +21,7 @@ WORDS = {
 
 def show(options: ProjectOptions, form: str) -> int:
     """Print it; gives the exit status."""
-    with told_apart():
+    with translated_errors():
         found = look(options.config())
     if form == "json":
         click.echo(json.dumps({**asdict(found), "state": found.state.name.lower()}, default=str))

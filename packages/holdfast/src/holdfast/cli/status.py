@@ -6,8 +6,8 @@ import click
 
 from holdfast.cli.project import FORMAT, ProjectOptions, without_garbage_collection
 
-# What `standing` prints of a database at rest, without the revision that it is at.
-AT_REST: dict[str, object] = {
+# What `standing` prints of a database up to date, without the revision that it is at.
+UP_TO_DATE: dict[str, object] = {
     "state": "up_to_date",
     "applied": [],
     "pending": [],
@@ -29,13 +29,13 @@ def status(ctx: click.Context, form: str) -> None:
     Exit status: 0 up to date, 1 pending, 4 ahead of the project, 5 half-way, 6 an edited file.
     """
     options: ProjectOptions = ctx.obj
-    head = options.head_at_rest()
+    head = options.head_if_up_to_date()
     if head is None:
         with without_garbage_collection():
             from holdfast.cli.standing import show  # all of SQLAlchemy and Alembic
 
         ctx.exit(show(options, form))
     if form == "json":
-        click.echo(json.dumps({**AT_REST, "applied": [head]}))
+        click.echo(json.dumps({**UP_TO_DATE, "applied": [head]}))
     else:
         click.echo(f"up to date\nat       {head}")

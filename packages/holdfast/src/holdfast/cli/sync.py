@@ -3,10 +3,10 @@
 import click
 
 from holdfast.cli.confirm import confirm
-from holdfast.cli.project import ProjectOptions, told_apart
+from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
-from holdfast.settings import Settings
-from holdfast.sync import add_missing, losses, make_equal
+from holdfast.development.sync import add_missing, losses, make_equal
+from holdfast.engine.settings import Settings
 
 
 @click.command()
@@ -16,7 +16,7 @@ from holdfast.sync import add_missing, losses, make_equal
 def sync(options: ProjectOptions, allow_drop: bool, yes: bool) -> None:
     """Add to a development database what the models have and it has not."""
     profile, printer = Settings().profile, Printer()
-    with told_apart():
+    with translated_errors():
         config = options.config()
         if allow_drop:
             confirm(verb="sync --allow-drop", loses=losses(config, profile=profile), yes=yes)

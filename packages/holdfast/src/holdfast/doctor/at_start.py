@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 from holdfast.doctor.check import Evidence, Severity
 from holdfast.doctor.checks import CHECKS
 from holdfast.doctor.examine import judge
+from holdfast.engine.profiles import MigrateOnStart, Profile
+from holdfast.engine.settings import Settings
 from holdfast.errors.doctor import UnsafeToStart
 from holdfast.observe.server import look_at_connection
-from holdfast.profiles import MigrateOnStart, Profile
-from holdfast.settings import Settings
 
 logger = logging.getLogger(__name__)
 

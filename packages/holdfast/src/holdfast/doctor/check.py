@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from holdfast.environment import Stamp
+from holdfast.engine.environment import Stamp
+from holdfast.engine.profiles import Profile
+from holdfast.engine.settings import Settings
+from holdfast.migrate.status import Status
 from holdfast.observe.leftovers import Leftover
 from holdfast.observe.server import Connected
-from holdfast.profiles import Profile
-from holdfast.settings import Settings
-from holdfast.status import Status
 
 
 class Severity(StrEnum):

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from holdfast.connection.reach import Reach
-from holdfast.connection.system_ca import ca_file
 from holdfast.doctor.check import (
     Check,
     Evidence,
@@ -14,7 +12,9 @@ from holdfast.doctor.check import (
     warn,
     warn_in_production,
 )
-from holdfast.profiles import Tls
+from holdfast.engine.connection.reach import Reach
+from holdfast.engine.connection.system_ca import ca_file
+from holdfast.engine.profiles import Tls
 
 READ_WRITE = ("read-write", "primary")
 OLD_TLS = ("SSLv3", "TLSv1", "TLSv1.1")

@@ -8,17 +8,17 @@ import psycopg
 from alembic.config import Config
 from sqlalchemy import Connection, NullPool
 
-from holdfast.connection.reach import Reach
 from holdfast.doctor.check import Check, Evidence, History, Severity, Verdict
 from holdfast.doctor.checks import CHECKS
-from holdfast.engine import connect_arguments, create_engine, database_url
-from holdfast.environment import read_stamp
-from holdfast.looking import Sight, look_at
+from holdfast.engine.connection.reach import Reach
+from holdfast.engine.create_engine import connect_arguments, create_engine, database_url
+from holdfast.engine.environment import read_stamp
+from holdfast.engine.settings import Settings
+from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.status import status_of
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.leftovers import leftovers
 from holdfast.observe.server import look_at_connection
-from holdfast.settings import Settings
-from holdfast.status import status_of
 
 # A certificate whose key was never kept: no server can show anything that it signed.
 UNKNOWN_AUTHORITY = Path(__file__).with_name("unknown_authority.pem")
@@ -39,9 +39,11 @@ def examine(
 
     Without a URL in the settings the connection of env.py stands for both.
     """
-    history = None if config is None else look_at(config, _history)
+    history = None if config is None else on_project_connection(config, _history)
     if settings.url is None and config is not None:
-        evidence = look_at(config, lambda sight: gather(settings, sight.connection))
+        evidence = on_project_connection(
+            config, lambda project: gather(settings, project.connection)
+        )
     else:
         with create_engine(settings, poolclass=NullPool).connect() as connection:
             evidence = gather(settings, connection)
@@ -75,12 +77,14 @@ def worst(findings: tuple[Finding, ...]) -> Severity:
     return next(each for each in reversed(Severity) if each in {*found, Severity.OK})
 
 
-def _history(sight: Sight) -> History:
+def _history(project: ProjectConnection) -> History:
     return History(
-        connected=look_at_connection(sight.connection),
-        heads=tuple(sight.script.get_heads()),
-        relations=count_user_relations(sight.connection, version_table=sight.context.version_table),
-        status=status_of(sight),
+        connected=look_at_connection(project.connection),
+        heads=tuple(project.script.get_heads()),
+        relations=count_user_relations(
+            project.connection, version_table=project.context.version_table
+        ),
+        status=status_of(project),
     )
 
 

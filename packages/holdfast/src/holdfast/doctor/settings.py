@@ -4,8 +4,8 @@ Values that no process of a profile accepts are errors of `Settings` already.
 """
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn, warn_in_production
+from holdfast.engine.profiles import SqlLog
 from holdfast.errors.database import EnvironmentMismatch
-from holdfast.profiles import SqlLog
 
 
 def _synchronized(evidence: Evidence) -> Verdict | None:

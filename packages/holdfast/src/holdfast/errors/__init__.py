@@ -6,7 +6,7 @@ An error is a dataclass whose fields are named in its three texts. A field never
 from datetime import timedelta
 from typing import ClassVar
 
-from holdfast.durations import in_words
+from holdfast.errors.durations import in_words
 
 
 class HoldfastError(Exception):

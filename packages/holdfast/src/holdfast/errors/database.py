@@ -80,7 +80,8 @@ class NotConfirmed(HoldfastError):
 class NoModels(HoldfastError):
     """env.py does not say which models the database is for."""
 
+    file: str
     exit_status = 2
-    what = "There are no models to compare the database with."
-    why = "env.py calls context.configure() without target_metadata."
+    what = "There are no models to compare the database with: {file} gives no target_metadata to Alembic."
+    why = "Models and migrations are compared table by table; the models are those of target_metadata."
     remedy = "In env.py: context.configure(..., target_metadata=Base.metadata)"

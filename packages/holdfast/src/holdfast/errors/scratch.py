@@ -159,7 +159,7 @@ class NotTheScratchDatabase(HoldfastError):
     what = "The project's env.py is connected to the database {found}; nothing was executed there."
     why = (
         "Changes are tried on a scratch database, and only there. Every connection that SQLAlchemy makes "
-        "for env.py is led there; this one was made otherwise: by create_engine(creator=...), in a thread "
+        "for env.py is redirected there; this one was made otherwise: by create_engine(creator=...), in a thread "
         "of its own, or before."
     )
     remedy = (
@@ -199,17 +199,6 @@ class NoScratchStart(HoldfastError):
         "pg_dump --schema-only --no-owner --no-privileges of a database as it was before the first revision"
         " makes such a file; a path is relative to the working directory, or begins with %(here)s."
     )
-
-
-@dataclass(kw_only=True, eq=False)
-class NoModels(HoldfastError):
-    """env.py names no models."""
-
-    file: str
-    exit_status = 2
-    what = "There is nothing to compare with: {file} gives no target_metadata to Alembic."
-    why = "Models and migrations are compared table by table; the models are those of target_metadata."
-    remedy = "In env.py: context.configure(..., target_metadata=Base.metadata)"
 
 
 @dataclass(kw_only=True, eq=False)

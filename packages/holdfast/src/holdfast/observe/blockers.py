@@ -11,7 +11,7 @@ from enum import Enum
 
 from sqlalchemy import Connection, text
 
-from holdfast.plan.locks import Lock, LockMode
+from holdfast.rewrite.locks import Lock, LockMode
 
 
 class BlockerKind(Enum):

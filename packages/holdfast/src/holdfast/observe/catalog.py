@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.plan.column_values import columns_without_values
-from holdfast.plan.facts import (
+from holdfast.rewrite.column_values import columns_without_values
+from holdfast.rewrite.facts import (
     Column,
     Constraint,
     ConstraintKind,
@@ -25,11 +25,11 @@ from holdfast.plan.facts import (
     Relation,
     RelationKind,
 )
-from holdfast.plan.mentions import functions_in, relations_in, types_in
-from holdfast.plan.names import QualifiedName, quote
-from holdfast.plan.new_relations import NewRelations
-from holdfast.plan.statement import Statement
-from holdfast.plan.tree import strings
+from holdfast.rewrite.names import QualifiedName, quote
+from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.referenced_objects import functions_in, relations_in, types_in
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.tree import strings
 
 # One row: the session, the functions that always give the same result within a statement, the
 # domains that have a constraint of their own or below.

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from holdfast.plan.steps import BuildIndexStep, Step, from_json
-from holdfast.traces import KEY
+from holdfast.observe.schema_constants import KEY
+from holdfast.rewrite.steps import BuildIndexStep, Step, from_json
 
 HOLDER = text(
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
-from holdfast.plan.names import QualifiedName, quote
+from holdfast.rewrite.names import QualifiedName, quote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

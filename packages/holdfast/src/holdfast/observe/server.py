@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from holdfast.connection.reach import Reach
+from holdfast.engine.connection.reach import Reach
 from holdfast.observe.pooler import announced_pid
 
 # One row: everything that is visible from one connection.

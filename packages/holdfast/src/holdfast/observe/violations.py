@@ -10,8 +10,8 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Connection, Row, text
 
-from holdfast.plan.names import QualifiedName
-from holdfast.plan.steps import BuildIndexStep
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.steps import BuildIndexStep
 
 SHOWN = 3
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from holdfast.plan.locks import Lock, LockMode, strongest
-from holdfast.plan.names import QualifiedName
+from holdfast.rewrite.locks import Lock, LockMode, strongest
+from holdfast.rewrite.names import QualifiedName
 
 INSTALL = """
 CREATE TABLE holdfast.seen (

@@ -42,18 +42,18 @@ URL_VARIABLE = "DATABASE_URL"
 
 
 @contextmanager
-def led_to(url: str, config: Config) -> Iterator[Config]:
+def redirected_to(url: str, config: Config) -> Iterator[Config]:
     """A copy of `config` with which env.py runs on the database at `url` (libpq's) while this is open."""
-    led = copy.copy(config)
-    led.file_config = copy.deepcopy(config.file_config)
-    led.attributes = dict(config.attributes)
-    led.set_main_option(URL_OPTION, _with_driver_of(config.get_main_option(URL_OPTION), url))
+    redirected = copy.copy(config)
+    redirected.file_config = copy.deepcopy(config.file_config)
+    redirected.attributes = dict(config.attributes)
+    redirected.set_main_option(URL_OPTION, _with_driver_of(config.get_main_option(URL_OPTION), url))
     with (
         _variable(URL_VARIABLE, _with_driver_of(os.environ.get(URL_VARIABLE), url)),
-        _connections_led_to(url),
-        _attribute(led, url),
+        _connections_redirected_to(url),
+        _attribute(redirected, url),
     ):
-        yield led
+        yield redirected
 
 
 def _with_driver_of(said: str | None, url: str) -> str:
@@ -98,7 +98,7 @@ def _attribute(config: Config, url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _connections_led_to(url: str) -> Iterator[None]:
+def _connections_redirected_to(url: str) -> Iterator[None]:
     """In this context of execution only: other threads of a program keep their connections."""
     guard = _Guard(url)
     token = GUARD.set(guard)
@@ -158,7 +158,7 @@ class _Guard:
         self.proved.append(connection)
 
     def empty_pools(self) -> None:
-        """Of every engine that was led."""
+        """Of every engine that was redirected."""
         for engine in self.engines:
             _empty_pool(engine)
 

@@ -16,15 +16,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from holdfast import migrate
-from holdfast.baseline import baseline
+from holdfast.engine.settings import ScratchSettings
 from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart
-from holdfast.progress import Event, RevisionStarted
+from holdfast.execute.progress import Event, RevisionStarted
+from holdfast.migrate.baseline import baseline
+from holdfast.migrate.run import upgrade
 from holdfast.scratch.abandoned import PREFIX, drop_abandoned, owned_prefix
 from holdfast.scratch.databases import Postgres, libpq_url, postgres_at
-from holdfast.scratch.redirection import led_to
+from holdfast.scratch.redirection import redirected_to
 from holdfast.scratch.server import temporary_server
-from holdfast.settings import ScratchSettings
 
 START = "scratch_start"
 
@@ -52,7 +52,7 @@ def scratch_database(
 ) -> Iterator[str]:
     """The URL (libpq's) of a database of its own at `revision` (one or more; "base": empty), gone after the block.
 
-    To run the project's env.py on it: `holdfast.scratch.redirection.led_to(url, config)`.
+    To run the project's env.py on it: `holdfast.scratch.redirection.redirected_to(url, config)`.
     """
     key = (fingerprint(config), revision)
     template = server.template(key, lambda url: _replay(config, url, revision))
@@ -77,15 +77,15 @@ def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
         if isinstance(event, RevisionStarted):
             started.append(event)
 
-    with led_to(url, config) as led:
+    with redirected_to(url, config) as redirected:
         for file in _start(config):
             _load(url, file)
-            baseline(led, "base")
+            baseline(redirected, "base")
         # Where there were tables before, only plain Alembic takes every statement as it is written.
-        upgrade = command.upgrade if _start(config) else partial(migrate.upgrade, report=note)
+        apply = command.upgrade if _start(config) else partial(upgrade, report=note)
         for each in () if revision == ("base",) else revision:
             try:
-                upgrade(led, each)
+                apply(redirected, each)
             except DBAPIError as error:
                 failed = started[-1].revision if started else each
                 said = str(error.orig).strip()

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from holdfast.observe.sqlstate import sqlstate
-from holdfast.versioned import Versioned, run_unit_async
+from holdfast import Versioned, run_unit_async
+from holdfast.errors.sqlstate import sqlstate
 from marketplace.accounts.principal import Principal
 from marketplace.catalog.problems import NameTaken, NotYourVendor, StillInUse
 from marketplace.catalog.schemas import Edit

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Response
 
-from holdfast.versioned import Versioned
+from holdfast import Versioned
 from marketplace.accounts.principal import Principal
 from marketplace.catalog.problems import VersionMismatch, VersionRequired
 from marketplace.entities import Role

@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from holdfast.errors import HoldfastError
+from holdfast import HoldfastError
 
 VERBS = ("up", "create-admin", "cleanup", "expire-orders", "demo", "openapi")
 INTERRUPTED = 130

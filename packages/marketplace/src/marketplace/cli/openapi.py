@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from holdfast.profiles import Profile
+from holdfast import Profile
 from marketplace.app import create_app
 from marketplace.settings import Settings
 

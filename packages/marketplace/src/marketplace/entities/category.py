@@ -3,7 +3,7 @@
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, relationship
 
-from holdfast.versioned import Versioned
+from holdfast import Versioned
 from marketplace.entities.declarative import Entity, Key
 from marketplace.entities.subcategory import Subcategory
 

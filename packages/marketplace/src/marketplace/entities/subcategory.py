@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from holdfast.versioned import Versioned
+from holdfast import Versioned
 from marketplace.entities.declarative import Entity, Key
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from holdfast.versioned import Versioned
+from holdfast import Versioned
 from marketplace.entities.declarative import Amount, Currency, Entity, Key, Now
 
 if TYPE_CHECKING:

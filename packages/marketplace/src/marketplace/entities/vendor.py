@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped
 
-from holdfast.versioned import Versioned
+from holdfast import Versioned
 from marketplace.entities.declarative import Entity, Key, Now
 
 

@@ -15,7 +15,7 @@ from psycopg.types.json import Json
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
-from holdfast.versioned import run_unit_async
+from holdfast import run_unit_async
 from marketplace.catalog import stock
 from marketplace.database import Connection, DriverTransactions
 from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim

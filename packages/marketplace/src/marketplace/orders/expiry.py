@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from holdfast.versioned import run_unit_async
+from holdfast import run_unit_async
 from marketplace.catalog import stock
 from marketplace.database import driver_of
 from marketplace.entities import Order, OrderStatus

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from holdfast.versioned import run_unit_async
+from holdfast import run_unit_async
 from marketplace.accounts.principal import CurrentPrincipal, Principal, require_role
 from marketplace.accounts.problems import InvalidAccessToken, RoleNotAllowed
 from marketplace.cursors import Cursors, PageRequest, cursors_of

@@ -1,0 +1,1 @@
+"""What an application calls: its database object, and what happens before it serves."""

@@ -1,0 +1,1 @@
+"""Verbs for databases whose contents may be lost: sync and reset. Never in production."""

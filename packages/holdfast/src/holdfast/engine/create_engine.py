@@ -1,0 +1,136 @@
+"""An engine from settings: TLS, timeouts and password on every connection, the sized pool, SQL logging.
+
+Every option of SQLAlchemy's create_engine may be added, also another `poolclass`.
+"""
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import URL, Engine, NullPool, event
+from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util.concurrency import await_only
+
+from holdfast.engine.cached_plans import heal_cached_plans
+from holdfast.engine.connection.connection_parameters import connection_parameters, server_timeouts
+from holdfast.engine.connection.database_url import pool_name
+from holdfast.engine.connection.system_ca import ca_file
+from holdfast.engine.pool.eviction import evict_when_server_leaves
+from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
+from holdfast.engine.profiles import SqlLog
+from holdfast.engine.settings import Settings
+from holdfast.engine.target import OF_ENVIRONMENT
+from holdfast.errors.settings import NoDatabaseUrl
+
+
+def create_engine(settings: Settings, **options: Any) -> Engine:
+    """For synchronous code."""
+    url = database_url(settings)
+    engine = sqlalchemy.create_engine(url, **_options(settings, url, SizedPool, options))
+    _listen(engine, settings)
+    return engine
+
+
+def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
+    """For an event loop."""
+    url = database_url(settings)
+    arguments = _options(settings, url, AsyncSizedPool, options)
+    engine = sqlalchemy_asyncio.create_async_engine(url, **arguments)
+    _listen(engine.sync_engine, settings)
+    return engine
+
+
+def create_migration_engine(settings: Settings) -> Engine:
+    """For `env.py`: one connection at a time, without the timeouts that requests have."""
+    url = database_url(settings)
+    options = _options(settings, url, NullPool, {"poolclass": NullPool})
+    options["connect_args"].pop("options", None)
+    options["execution_options"] = {OF_ENVIRONMENT: settings.is_of_environment}
+    engine = sqlalchemy.create_engine(url, **options)
+    _log_statements(engine, settings)
+    _supply_password(engine, settings)
+    return engine
+
+
+def migration_url(settings: Settings) -> URL:
+    """Everything that a connection needs in one URL, the password too: for what knows nothing of settings."""
+    url = database_url(settings)
+    parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
+    unlimited = replace(parameters, options=None).as_arguments(url)
+    return url.update_query_dict({name: str(value) for name, value in unlimited.items()}).set(
+        password=settings.read_password()
+    )
+
+
+def database_url(settings: Settings) -> URL:
+    """The address, without the password."""
+    if settings.url is None:
+        raise NoDatabaseUrl(variable="DATABASE_URL")
+    return settings.url
+
+
+def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
+    """What psycopg is given besides the URL, except the password."""
+    parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
+    arguments: dict[str, Any] = dict(parameters.as_arguments(url))
+    if settings.pooler:
+        # Behind a pooler the next transaction may run on a server connection that knows none of ours.
+        arguments["prepare_threshold"] = None
+    return arguments
+
+
+def _options(
+    settings: Settings, url: URL, poolclass: type[object], options: dict[str, Any]
+) -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "connect_args": connect_arguments(settings, url) | options.pop("connect_args", {}),
+        "hide_parameters": settings.log_sql is not SqlLog.PARAMETERS,
+        "logging_name": settings.application_name,
+    }
+    if "poolclass" not in options:
+        own |= {"poolclass": poolclass, "limits": settings.pool, "name": pool_name(url)}
+    return own | options
+
+
+def _listen(engine: Engine, settings: Settings) -> None:
+    evict_when_server_leaves(engine)
+    heal_cached_plans(engine)
+    _log_statements(engine, settings)
+    _supply_password(engine, settings)
+    if settings.pooler:
+        _set_timeouts(engine, settings)
+
+
+def _log_statements(engine: Engine, settings: Settings) -> None:
+    # Not `echo`: it adds a handler that prints to stdout, where the results of commands go.
+    if settings.log_sql is not SqlLog.OFF:
+        logging.getLogger(f"sqlalchemy.engine.Engine.{engine.logging_name}").setLevel(logging.INFO)
+
+
+def _supply_password(engine: Engine, settings: Settings) -> None:
+    """Each connection asks anew: passwords rotate. It is never part of the URL or of the arguments."""
+    if not settings.has_password:
+        return
+
+    @event.listens_for(engine, "do_connect")
+    def add_password(dialect: Any, record: Any, arguments: Any, parameters: Any) -> None:
+        if dialect.is_async:  # a callable or a file may block
+            parameters["password"] = await_only(asyncio.to_thread(settings.read_password))
+        else:
+            parameters["password"] = settings.read_password()
+
+
+def _set_timeouts(engine: Engine, settings: Settings) -> None:
+    """A pooler refuses `options`, so the timeouts are set once connected."""
+
+    @event.listens_for(engine, "connect")
+    def set_timeouts(connection: Any, record: Any) -> None:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        for name, value in server_timeouts(settings.timeouts):
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
+        cursor.close()
+        connection.autocommit = False

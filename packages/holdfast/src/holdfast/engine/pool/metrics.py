@@ -1,0 +1,76 @@
+"""Pools as OpenTelemetry sees them: `db.client.connection.*`, by the semantic conventions for databases.
+
+Counts are asked for when metrics are collected; only durations are recorded as they happen.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Protocol
+from weakref import WeakSet
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
+
+from holdfast.engine.pool.limits import PoolLimits
+from holdfast.engine.pool.places import Figures
+
+POOL = "db.client.connection.pool.name"
+STATE = "db.client.connection.state"
+
+
+class Measured(Protocol):
+    """What is asked of a pool."""
+
+    name: str
+    limits: PoolLimits
+
+    def figures(self) -> Figures:
+        """How it stands."""
+
+    def __hash__(self) -> int: ...
+
+
+class PoolMetrics:
+    """The instruments of one meter, for all pools that are watched."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._pools: WeakSet[Measured] = WeakSet()
+        prefix = "db.client.connection"
+        for name, unit, observe in (
+            ("count", "{connection}", self._counts),
+            ("idle.max", "{connection}", self._of(lambda pool: pool.limits.max)),
+            ("idle.min", "{connection}", self._of(lambda pool: pool.limits.min)),
+            ("max", "{connection}", self._of(lambda pool: pool.limits.max)),
+            ("pending_requests", "{request}", self._of(lambda pool: pool.figures().waiting)),
+        ):
+            meter.create_observable_up_down_counter(f"{prefix}.{name}", [observe], unit=unit)
+        self.timeouts = meter.create_counter(f"{prefix}.timeouts", unit="{timeout}")
+        self.create_time = meter.create_histogram(f"{prefix}.create_time", unit="s")
+        self.wait_time = meter.create_histogram(f"{prefix}.wait_time", unit="s")
+        self.use_time = meter.create_histogram(f"{prefix}.use_time", unit="s")
+
+    def watch(self, pool: Measured) -> None:
+        """Count it until it is forgotten or gone."""
+        self._pools.add(pool)
+
+    def forget(self, pool: Measured) -> None:
+        """Count it no longer."""
+        self._pools.discard(pool)
+
+    def _counts(self, _: CallbackOptions) -> Iterable[Observation]:
+        for pool in list(self._pools):
+            figures = pool.figures()
+            yield Observation(figures.idle, {POOL: pool.name, STATE: "idle"})
+            yield Observation(figures.used, {POOL: pool.name, STATE: "used"})
+
+    def _of(
+        self, figure: Callable[[Measured], int]
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return lambda _: [
+            Observation(figure(pool), {POOL: pool.name}) for pool in list(self._pools)
+        ]
+
+
+@cache
+def global_metrics() -> PoolMetrics:
+    """Those of the global meter provider, once: a second instrument of a name would be ignored."""
+    return PoolMetrics(get_meter("holdfast"))

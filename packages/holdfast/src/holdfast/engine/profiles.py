@@ -1,0 +1,122 @@
+"""What is in force in development, in test and in production, and what they refuse: the table."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Profile(StrEnum):
+    """What a process is for; production when nobody says."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class Tls(StrEnum):
+    """How the way to the server is protected, strongest first."""
+
+    REQUIRED = "required"  # always: by a CA when one is named, else by channel binding
+    REMOTE = "remote"  # as required, but off on a socket and on loopback
+    ENCRYPT_ONLY = "encrypt-only"  # against listeners, not against a man in the middle
+    OFF = "off"
+
+
+class SqlLog(StrEnum):
+    """What of each statement is logged."""
+
+    OFF = "off"
+    STATEMENTS = "statements"
+    PARAMETERS = "parameters"
+
+
+class MigrateOnStart(StrEnum):
+    """Who migrates when a process starts: it, another one, or nobody."""
+
+    RUN = "run"
+    WAIT = "wait"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A value that some profiles do not accept."""
+
+    setting: str
+    value: object
+    profiles: tuple[Profile, ...]
+    danger: str
+    instead: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weakness:
+    """A value that production accepts because it was named, with a warning in the log."""
+
+    setting: str
+    value: object
+    danger: str
+
+
+SECONDS = timedelta(seconds=1)
+# What is not named here has one default for all: `holdfast.engine.settings.Settings`.
+# fmt: off
+DEFAULTS: tuple[tuple[str, object, object, object], ...] = (
+    # setting            development           test                  production
+    ("synchronize",      False,                False,                False),
+    ("log_sql",          SqlLog.STATEMENTS,    SqlLog.OFF,           SqlLog.OFF),
+    ("migrate_on_start", MigrateOnStart.RUN,   MigrateOnStart.RUN,   MigrateOnStart.RUN),
+    ("tls",              Tls.REMOTE,           Tls.OFF,              Tls.REQUIRED),
+    ("pool.max",         20,                   5,                    20),
+    ("pool.min",         5,                    0,                    5),
+    ("pool.idle",        30 * SECONDS,         5 * SECONDS,          30 * SECONDS),
+    ("pool.timeout",     2 * SECONDS,          5 * SECONDS,          2 * SECONDS),
+)
+# fmt: on
+REFUSALS = (
+    Refusal(
+        setting="synchronize",
+        value=True,
+        profiles=(Profile.TEST, Profile.PRODUCTION),
+        danger="It makes the schema what the models say, past every migration and every review.",
+        instead="Unset it. `holdfast generate` writes the migration, `holdfast run` applies it.",
+    ),
+    Refusal(
+        setting="log_sql",
+        value=SqlLog.PARAMETERS,
+        profiles=(Profile.PRODUCTION,),
+        danger="Parameters are the data of users, and logs are kept, copied and searched.",
+        instead="Set HOLDFAST_LOG_SQL=statements.",
+    ),
+    Refusal(
+        setting="tls",
+        value=Tls.OFF,
+        profiles=(Profile.PRODUCTION,),
+        danger="Passwords and data would cross the network in the clear.",
+        instead="Unset it, also sslmode in the URL: TLS is then required, and needs no CA.",
+    ),
+)
+WEAKNESSES = (
+    Weakness(
+        setting="tls", value=Tls.REMOTE, danger="connections to loopback addresses are in the clear"
+    ),
+    Weakness(
+        setting="tls",
+        value=Tls.ENCRYPT_ONLY,
+        danger="the server is not authenticated; a man in the middle reads and changes everything",
+    ),
+)
+
+
+def defaults_of(profile: Profile) -> dict[str, Any]:
+    """One column of DEFAULTS, nested as settings sources are."""
+    column = 1 + list(Profile).index(profile)
+    nested: dict[str, Any] = {}
+    for row in DEFAULTS:
+        *groups, name = row[0].split(".")
+        target = nested
+        for group in groups:
+            target = target.setdefault(group, {})
+        target[name] = row[column]
+    return nested

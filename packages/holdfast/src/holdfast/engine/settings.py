@@ -1,0 +1,316 @@
+"""The environment, read once; refuses what is unsafe in its profile. The only file that reads it.
+
+Variables begin with HOLDFAST_ (HOLDFAST_POOL_MAX is `pool.max`), DATABASE_URL is read as well, and a
+file `.env` may hold the same names. An unset profile is production. Nothing here prints a secret.
+"""
+
+import difflib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from dotenv import dotenv_values
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from sqlalchemy.engine import URL
+
+from holdfast.engine.connection.database_url import UrlParts, reach, split_url
+from holdfast.engine.connection.reach import Reach
+from holdfast.engine.duration_setting import Duration
+from holdfast.engine.pool.limits import PoolLimits
+from holdfast.engine.profiles import (
+    REFUSALS,
+    WEAKNESSES,
+    MigrateOnStart,
+    Profile,
+    SqlLog,
+    Tls,
+    defaults_of,
+)
+from holdfast.errors.settings import (
+    InvalidSettings,
+    PasswordFileUnreadable,
+    RefusedSetting,
+    UnknownVariable,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings of one prefix: a misspelt variable is an error, and no error holds a value."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        extra="ignore",  # .env holds others' names too; ours are checked below
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+    # Names with the prefix that another class reads.
+    other_variables: ClassVar[tuple[str, ...]] = ()
+    _is_said_in_code: bool = PrivateAttr(default=False)
+
+    def __init__(self, **values: Any) -> None:
+        problems, is_said_in_code = "", bool(values)
+        try:
+            self._refuse_unknown_variables()
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = _problems(error)
+        finally:
+            values.clear()  # a traceback that prints locals must not find a password
+        # Raised out here: pydantic's error holds the values and must not become the context.
+        if problems:
+            raise InvalidSettings(problems=problems)
+        self._is_said_in_code = is_said_in_code
+        self._refuse_unsafe()
+
+    def _refuse_unsafe(self) -> None:
+        """What a class of settings does not allow together; here nothing."""
+
+    @classmethod
+    def variables(cls) -> tuple[str, ...]:
+        """The names that are read, such as HOLDFAST_POOL_MAX."""
+        prefix = cls.model_config["env_prefix"]
+        return tuple(
+            name
+            for field, info in cls.model_fields.items()
+            for name in _variables(prefix, field, info)
+        )
+
+    @classmethod
+    def _refuse_unknown_variables(cls) -> None:
+        prefix = cls.model_config["env_prefix"]
+        known = (*cls.variables(), *cls.other_variables)
+        file = cls.model_config.get("env_file")
+        in_file = dotenv_values(file) if isinstance(file, str) else {}
+        for name in sorted({name.upper() for name in (*os.environ, *in_file)}):
+            if prefix and name.startswith(prefix) and name not in known:
+                raise UnknownVariable(variable=name, advice=_advice(name, known, prefix))
+
+
+class Timeouts(BaseModel):
+    """What the server and the kernel allow a connection of the application."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    statement: Duration = timedelta(seconds=30)
+    lock: Duration = timedelta(seconds=5)
+    idle_in_transaction: Duration = timedelta(seconds=60)
+    tcp_user: Duration = timedelta(seconds=5)
+    keepalives_idle: Duration = timedelta(seconds=30)
+    keepalives_interval: Duration = timedelta(seconds=5)
+    keepalives_count: int = Field(3, ge=1)
+
+
+def _without_password(url: object) -> object:
+    return split_url(url).address if isinstance(url, str) else url
+
+
+DatabaseUrl = Annotated[
+    URL, BeforeValidator(_without_password), PlainSerializer(str, return_type=str)
+]
+
+
+def _split_at_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+# NoDecode: not JSON.
+AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
+
+
+class Settings(EnvironmentSettings):
+    """What an application and the command line know about the database; see `profiles`."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", arbitrary_types_allowed=True)
+    other_variables = ("HOLDFAST_SCRATCH_URL", "HOLDFAST_TEST_URL")
+
+    profile: Profile = Profile.PRODUCTION
+    url: DatabaseUrl | None = Field(
+        None, validation_alias=AliasChoices("HOLDFAST_URL", "DATABASE_URL")
+    )
+    password: SecretStr | Callable[[], str] | None = None
+    password_file: Path | None = None
+    application_name: str = "holdfast"
+    synchronize: bool
+    log_sql: SqlLog
+    migrations: str | None = None  # a package, `shop:migrations`, or a folder
+    migrate_on_start: MigrateOnStart
+    migrate_wait: Duration = timedelta(minutes=10)
+    tls: Tls
+    tls_ca: str | None = None  # a file, or `system`
+    pooler: bool = False  # PgBouncer or the like is in between
+    replicas: int | None = Field(None, ge=1)  # how many instances run at once, each with a pool
+    allow: AllowedChecks = ()  # checks of `holdfast doctor` that may fail here, by name
+    pool: PoolLimits
+    timeouts: Timeouts = Timeouts()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first that says something wins: code, environment, .env, the URL, the profile."""
+        said = (init_settings, env_settings, dotenv_settings)
+        return (*said, _FromUrl(settings_cls), _FromProfile(settings_cls))
+
+    @property
+    def is_of_environment(self) -> bool:
+        """Whether the environment alone says all of it: another process there reads the same."""
+        return type(self) is Settings and not self._is_said_in_code
+
+    @property
+    def has_password(self) -> bool:
+        """Whether we supply one; libpq itself may find one in ~/.pgpass."""
+        return self.password is not None or self.password_file is not None
+
+    def read_password(self) -> str | None:
+        """The password of now: a file and a callable are asked again for every connection."""
+        if self.password_file is not None:
+            return _first_line(self.password_file)
+        if isinstance(self.password, SecretStr):
+            return self.password.get_secret_value()
+        return None if self.password is None else self.password()
+
+    def _refuse_unsafe(self) -> None:
+        for refusal in REFUSALS:
+            is_set = getattr(self, refusal.setting) == refusal.value
+            if is_set and self.profile in refusal.profiles:
+                raise RefusedSetting(
+                    profile=self.profile,
+                    variable=f"HOLDFAST_{refusal.setting.upper()}",
+                    value=str(refusal.value).lower(),
+                    danger=refusal.danger,
+                    instead=refusal.instead,
+                )
+        for weakness in WEAKNESSES:
+            is_set = getattr(self, weakness.setting) == weakness.value
+            if is_set and self.profile is Profile.PRODUCTION:
+                logger.warning("%s=%s: %s", weakness.setting, weakness.value, weakness.danger)
+        self._refuse_pooler_without_ca()
+
+    def _refuse_pooler_without_ca(self) -> None:
+        is_far = self.url is not None and reach(self.url) is Reach.NETWORK
+        is_verified = self.tls in (Tls.REQUIRED, Tls.REMOTE)
+        if self.pooler and is_verified and is_far and self.tls_ca is None:
+            raise RefusedSetting(
+                profile=self.profile,
+                variable="HOLDFAST_POOLER",
+                value="true",
+                danger="A pooler ends TLS: channel binding cannot prove whom we talk to.",
+                instead="Name the CA of the pooler: HOLDFAST_TLS_CA=/path/to/ca.pem, or system.",
+            )
+
+
+class ScratchSettings(EnvironmentSettings):
+    """Where pending changes are tried; an embedded server when nothing is named."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
+
+    url: SecretStr | None = None
+
+
+class _FromUrl(PydanticBaseSettingsSource):
+    """What a URL may say besides an address: the password, and how TLS is done."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # only called by the default __call__
+
+    def __call__(self) -> dict[str, Any]:
+        names = ("url", "HOLDFAST_URL", "DATABASE_URL")
+        url = next((self.current_state[name] for name in names if name in self.current_state), None)
+        try:
+            return dict(_settings_in(split_url(url))) if isinstance(url, str) else {}
+        except ValueError:
+            return {}  # the field itself says what is wrong
+
+
+class _FromProfile(PydanticBaseSettingsSource):
+    """The column of the profile."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # only called by the default __call__
+
+    def __call__(self) -> dict[str, Any]:
+        profile = self.current_state.get("profile", Profile.PRODUCTION)
+        try:
+            return defaults_of(Profile(profile))
+        except ValueError:
+            return defaults_of(Profile.PRODUCTION)  # the field itself says what is wrong
+
+
+def _settings_in(parts: UrlParts) -> Iterator[tuple[str, Any]]:
+    if parts.password is not None:
+        yield "password", SecretStr(parts.password)
+    if parts.sslmode is not None:
+        yield "tls", Tls.OFF if parts.sslmode == "disable" else Tls.REQUIRED
+    if parts.sslrootcert is not None:
+        yield "tls_ca", parts.sslrootcert
+    elif parts.sslmode in ("verify-ca", "verify-full"):
+        yield "tls_ca", "system"
+
+
+def _variables(prefix: str, field: str, info: FieldInfo) -> list[str]:
+    if isinstance(info.validation_alias, AliasChoices):
+        return [str(choice) for choice in info.validation_alias.choices]
+    group = info.annotation
+    if isinstance(group, type) and issubclass(group, BaseModel):
+        return [f"{prefix}{field}_{name}".upper() for name in group.model_fields]
+    return [f"{prefix}{field}".upper()]
+
+
+def _advice(name: str, known: tuple[str, ...], prefix: str) -> str:
+    names = {each.removeprefix(prefix): each for each in known}  # the prefix alone is no likeness
+    closest = difflib.get_close_matches(name.removeprefix(prefix), names, n=1)
+    if closest:
+        return f"Did you mean {names[closest[0]]}?"
+    return f"Unset it. There are {', '.join(sorted(known))}."
+
+
+def _problems(error: ValidationError) -> str:
+    found = error.errors(include_input=False, include_context=False, include_url=False)
+    return "; ".join(
+        dict.fromkeys(f"{_name(problem['loc'])}: {problem['msg']}" for problem in found)
+    )
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    # In a union pydantic adds the schema of the member, in brackets.
+    return ".".join(str(part) for part in location if "[" not in str(part))
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text().partition("\n")[0]
+    except OSError as error:
+        raise PasswordFileUnreadable(file=file) from error

@@ -1,0 +1,113 @@
+"""Where holdfast's own settings lead, read from the environment without pydantic.
+
+Only what is written in the usual way: None wherever `holdfast.engine.settings` has more to say (a .env, a pooler,
+several hosts, TLS in the URL). Nothing is judged here. That these very settings are allowed was found by the run that
+recorded them.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from holdfast.engine.connection.reach import reach_of
+from holdfast.engine.connection.system_ca import ca_file
+from holdfast.engine.connection.tls import tls_parameters
+from holdfast.engine.profiles import Profile, Tls, defaults_of
+
+PREFIX = "HOLDFAST_"
+URL = "DATABASE_URL"
+SECRETS = ("HOLDFAST_PASSWORD", "PGPASSWORD")
+SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
+# A comma is several hosts, a plus is a space for one reader and a plus for the other.
+UNUSUAL = re.compile(r"[,+]|ssl|gss|channel_binding|require_auth", re.IGNORECASE)
+# The execution option of an engine whose database the environment alone names.
+OF_ENVIRONMENT = "holdfast_of_environment"
+CONNECT_TIMEOUT = 2  # seconds; after that the full run says what is wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A database, and by what it was named."""
+
+    parameters: Mapping[str, str | int]  # for psycopg
+    named_by: str  # a digest without secrets
+
+    def __repr__(self) -> str:
+        return f"Target(named_by={self.named_by!r})"  # the parameters hold a password
+
+
+def target_of(environment: Mapping[str, str], *, directory: Path) -> Target | None:
+    """The database of HOLDFAST_URL or DATABASE_URL, and how it is reached; None: ask the settings."""
+    ours = {name: value for name, value in environment.items() if value and _is_ours(name)}
+    url = ours.pop("HOLDFAST_URL", None) or ours.get(URL)
+    ours.pop(URL, None)
+    if url is None or any(name != name.upper() for name in ours) or "HOLDFAST_POOLER" in ours:
+        return None
+    if _may_say_more(directory / ".env") or not SCHEME.match(url):
+        return None
+    rest = SCHEME.sub("", url, count=1)
+    if UNUSUAL.search(rest):
+        return None
+    try:
+        address = {
+            name: value
+            for name, value in conninfo_to_dict(f"postgresql://{rest}").items()
+            if value is not None
+        }
+        password = _password(ours)
+        parameters = _with_tls(address, ours)
+    except (psycopg.Error, ValueError, OSError):
+        return None
+    if password is not None:
+        parameters["password"] = password
+    return Target(parameters=parameters, named_by=_digest(address, ours, environment))
+
+
+def _is_ours(name: str) -> bool:
+    return name.upper().startswith(PREFIX) or name.upper() == URL
+
+
+def _may_say_more(file: Path) -> bool:
+    if not file.exists():
+        return False
+    text = file.read_bytes().upper()
+    return PREFIX.encode() in text or URL.encode() in text
+
+
+def _password(ours: Mapping[str, str]) -> str | None:
+    if "HOLDFAST_PASSWORD_FILE" in ours:
+        return Path(ours["HOLDFAST_PASSWORD_FILE"]).read_text().partition("\n")[0]
+    return ours.get("HOLDFAST_PASSWORD")
+
+
+def _with_tls(address: Mapping[str, str | int], ours: Mapping[str, str]) -> dict[str, str | int]:
+    profile = Profile(ours.get("HOLDFAST_PROFILE", Profile.PRODUCTION))
+    host = str(address.get("hostaddr") or address.get("host") or "")
+    found = tls_parameters(
+        Tls(ours.get("HOLDFAST_TLS", defaults_of(profile)["tls"])),
+        reach=reach_of([host] if host else []),
+        ca_file=ca_file(ours.get("HOLDFAST_TLS_CA")),
+        pooler=False,
+    )
+    own: dict[str, str | int] = {
+        "application_name": ours.get("HOLDFAST_APPLICATION_NAME", "holdfast"),
+        "connect_timeout": CONNECT_TIMEOUT,
+    }
+    tls = {name: value for name, value in asdict(found).items() if value is not None}
+    return {**own, **address, **tls}
+
+
+def _digest(
+    address: Mapping[str, str | int], ours: Mapping[str, str], environment: Mapping[str, str]
+) -> str:
+    """All that may lead elsewhere, libpq's own variables too: what changes is looked at in full once."""
+    libpq = {name: value for name, value in environment.items() if name.startswith("PG")}
+    named = {name: value for name, value in address.items() if name != "password"}
+    said = {name: value for name, value in {**ours, **libpq}.items() if name not in SECRETS}
+    return hashlib.sha256(json.dumps([named, said], sort_keys=True).encode()).hexdigest()

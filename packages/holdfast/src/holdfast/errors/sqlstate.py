@@ -1,0 +1,25 @@
+"""The SQLSTATE of an error, whatever the driver. The manual: PostgreSQL Error Codes."""
+
+from psycopg import errors
+from sqlalchemy.exc import DBAPIError
+
+CHECK_VIOLATION = errors.CheckViolation.sqlstate
+DEADLOCK_DETECTED = errors.DeadlockDetected.sqlstate
+DUPLICATE_TABLE = errors.DuplicateTable.sqlstate
+FEATURE_NOT_SUPPORTED = errors.FeatureNotSupported.sqlstate
+FOREIGN_KEY_VIOLATION = errors.ForeignKeyViolation.sqlstate
+INSUFFICIENT_PRIVILEGE = errors.InsufficientPrivilege.sqlstate
+LOCK_NOT_AVAILABLE = errors.LockNotAvailable.sqlstate
+NOT_NULL_VIOLATION = errors.NotNullViolation.sqlstate
+QUERY_CANCELED = errors.QueryCanceled.sqlstate
+SERIALIZATION_FAILURE = errors.SerializationFailure.sqlstate
+UNIQUE_VIOLATION = errors.UniqueViolation.sqlstate
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five characters, or None for an error that did not come from the server."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    for name in ("sqlstate", "pgcode"):  # psycopg and asyncpg; psycopg2
+        if state := getattr(original, name, None):
+            return str(state)
+    return None

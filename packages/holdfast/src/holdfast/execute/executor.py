@@ -1,0 +1,366 @@
+"""Executes one step after the other: done already? → lock → run → record. The order is visible in this file."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import partial
+from time import monotonic, sleep
+from typing import Protocol
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.migration import DataInTheWay, LeftUnfinished, StoppedBetweenSteps
+from holdfast.errors.sqlstate import (
+    CHECK_VIOLATION,
+    DEADLOCK_DETECTED,
+    DUPLICATE_TABLE,
+    FOREIGN_KEY_VIOLATION,
+    NOT_NULL_VIOLATION,
+    UNIQUE_VIOLATION,
+    sqlstate,
+)
+from holdfast.execute.backfill import Batches
+from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
+from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockPatience, LockTimeouts, set_local
+from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
+from holdfast.execute.session import MigrationSession
+from holdfast.execute.watcher import watching
+from holdfast.observe.catalog import facts_for
+from holdfast.observe.indexes import FoundIndex, find_index
+from holdfast.observe.violations import Violations, duplicate_keys, rows_against
+from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.names import quote
+from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.statement import parse, shortened
+from holdfast.rewrite.steps import (
+    AutocommitStep,
+    BackfillStep,
+    BuildIndexStep,
+    DropIndexStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+)
+
+log = logging.getLogger(__name__)
+
+POLL = timedelta(milliseconds=200)
+
+# Settings of a session whose statement may take as long as it needs, and must die with its client.
+UNHURRIED = {
+    "lock_timeout": "0",
+    "statement_timeout": "0",
+    "client_connection_check_interval": "2s",
+}
+
+IS_TABLE = text("SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = to_regclass(:name)")
+
+
+class StepJournal(Protocol):
+    """Where the executor records what it does: the journal, or nothing for what runs at once."""
+
+    def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
+        """Keep the steps of a statement whose turn has come."""
+        ...
+
+    def start(self, statement: Queued) -> Queued:
+        """Keep that a step outside a transaction begins."""
+        ...
+
+    def forget(self, statement: Queued) -> None:
+        """Keep that a step outside a transaction has failed and left nothing."""
+        ...
+
+    def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
+        """Keep how far a backfill is."""
+        ...
+
+    def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
+        """Keep that the step under way is done."""
+        ...
+
+
+class NullJournal:
+    """The journal of a statement that its author wanted executed at once, outside a transaction."""
+
+    def __init__(self, *, tried_before: bool) -> None:
+        self.tried_before = tried_before
+
+    def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
+        """Keep the steps."""
+        return replace(statement, steps=steps, is_started=self.tried_before)
+
+    def start(self, statement: Queued) -> Queued:
+        """Nothing to write down."""
+        return statement
+
+    def forget(self, statement: Queued) -> None:
+        """Nothing was written down."""
+
+    def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
+        """Go on from there."""
+        return replace(statement, reached=key)
+
+    def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
+        """Count the step."""
+        return replace(
+            statement,
+            steps_done=statement.steps_done + 1,
+            reached=None,
+            captured=captured or statement.captured,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """Runs queued statements in the migration's session."""
+
+    session: MigrationSession
+    journal: StepJournal
+    patience: LockPatience
+    report: Report
+    revision: str
+    should_stop: Callable[[], bool]
+
+    def run(self, statement: Queued) -> None:
+        """Run what is left of a statement. Nothing is uncommitted before, and nothing after."""
+        with self.session.more_local_settings(statement.settings):
+            if statement.steps is None:
+                statement = self._planned(statement)
+            steps = statement.steps or ()
+            for number in range(statement.steps_done, len(steps)):
+                self._stop_if_asked()
+                statement = self._step(statement, steps[number], number=number + 1)
+
+    def _planned(self, statement: Queued) -> Queued:
+        [parsed] = parse(statement.sql)
+        facts = facts_for(self.session.connection, parsed, new=statement.new)
+        steps = rewrite(parsed, facts=facts, today=date.fromisoformat(statement.today))
+        self.report(
+            StatementPlanned(
+                revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True
+            )
+        )
+        statement = self.journal.plan(statement, steps)
+        self.session.commit()
+        return statement
+
+    def _step(self, statement: Queued, step: Step, *, number: int) -> Queued:
+        started = StepStarted(
+            revision=self.revision,
+            number=number,
+            steps=len(statement.steps or ()),
+            step=step.describe(),
+        )
+        self.report(started)
+        since = monotonic()
+        statement = self._dispatch(statement, step)
+        self.report(StepDone(started=started, took=timedelta(seconds=monotonic() - since)))
+        return statement
+
+    def _dispatch(self, statement: Queued, step: Step) -> Queued:
+        match step:
+            case TransactionStep():
+                return self._in_transaction(statement, step)
+            case ValidateStep():
+                return self._validate(statement, step)
+            case BuildIndexStep():
+                return self._build(statement, step)
+            case DropIndexStep():
+                return self._drop(statement, step)
+            case BackfillStep():
+                return self._backfill(statement, step)
+            case AutocommitStep():
+                return self._outside_transaction(statement, step)
+
+    # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
+
+    def _in_transaction(self, statement: Queued, step: TransactionStep) -> Queued:
+        def unit(timeouts: LockTimeouts) -> Queued:
+            if step.locks:
+                timeouts.apply(self.session)
+                self._take(step.locks)
+            for sql in step.sql:
+                self.session.execute_sql(sql)
+            advanced = self.journal.advance(statement, captured=self._captured(step))
+            self.session.commit()
+            return advanced
+
+        with self.session.transactional():
+            return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+
+    def _take(self, locks: tuple[Lock, ...]) -> None:
+        """Where a step locks several tables: all of them first, the later ones with a shorter wait."""
+        if len(locks) < 2:  # one lock is what the statement itself waits for
+            return
+        for lock in locks:
+            if self.session.execute(IS_TABLE, {"name": str(lock.relation)}).scalar():
+                self.session.execute_sql(
+                    f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
+                )
+                set_local(self.session, "lock_timeout", LOCK_WHILE_HOLDING)
+
+    def _captured(self, step: TransactionStep) -> str | None:
+        """The name of the constraint that was just added, to be validated by the next step."""
+        if step.captures_constraint_on is None:
+            return None
+        table = str(step.captures_constraint_on)
+        name = self.session.execute(CREATED_CONSTRAINT, {"table": table}).scalar_one_or_none()
+        if name is None:  # never go on without validating it
+            raise LeftUnfinished(what_is=f"new constraint of {table}", step=step.describe())
+        return str(name)
+
+    def _validate(self, statement: Queued, step: ValidateStep) -> Queued:
+        constraint = step.constraint or statement.captured
+        assert constraint is not None  # noqa: S101  # the step before would have stopped
+
+        def unit(_: LockTimeouts) -> Queued:
+            for name in ("lock_timeout", "statement_timeout"):
+                set_local(self.session, name, timedelta())
+            self.session.execute_sql(
+                f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {quote(constraint)}"
+            )
+            advanced = self.journal.advance(statement)
+            self.session.commit()
+            return advanced
+
+        with (
+            self.session.transactional(),
+            self._watching(step.describe()),
+        ):
+            try:
+                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            except DBAPIError as error:
+                if sqlstate(error) not in (
+                    CHECK_VIOLATION,
+                    FOREIGN_KEY_VIOLATION,
+                    NOT_NULL_VIOLATION,
+                ):
+                    raise
+                found = rows_against(
+                    self.session.connection, table=step.table, constraint=constraint
+                )
+                self.session.commit()
+                raise self._data_in_the_way(step, found) from error
+
+    def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
+        """Batch after batch, each committed with the key that it has reached."""
+        batches = Batches(
+            session=self.session, patience=self.patience, report=self.report, step=step
+        )
+        with self.session.transactional():
+            while True:
+                self._stop_if_asked()
+                reached = batches.write(statement.reached, record=partial(self._reached, statement))
+                if reached is None:
+                    return self._recorded(statement)
+                statement = replace(statement, reached=reached)
+
+    def _reached(self, statement: Queued, key: tuple[str, ...]) -> None:
+        self.journal.reach(statement, key)
+
+    # Outside a transaction: ask the catalog first.
+
+    def _build(self, statement: Queued, step: BuildIndexStep) -> Queued:
+        while True:
+            found = self._look(step)
+            if found is None:
+                statement = self._started(statement)
+                break
+            is_ours = statement.is_started and found.table_name == step.table.name
+            if found.is_valid and not is_ours:
+                break  # PostgreSQL says that the name is taken, as it would to anybody
+            if found.is_valid:
+                return self._recorded(statement)
+            if found.builder is not None:
+                self._stop_if_asked()
+                sleep(POLL.total_seconds())  # a killed migrator's backend goes on: let it finish
+            else:
+                self._drop_leftover(step)
+        self._build_once(statement, step)
+        if (built := self._look(step)) is None or not built.is_valid:
+            raise LeftUnfinished(what_is=f"index {step.index}", step=step.describe())
+        return self._recorded(statement)
+
+    def _build_once(self, statement: Queued, step: BuildIndexStep) -> None:
+        try:
+            self._unhurried(step.sql, watched=step.describe())
+        except DBAPIError as error:
+            state = sqlstate(error)
+            if state == DEADLOCK_DETECTED:
+                self._drop_leftover(step)
+                return self._build_once(statement, step)
+            if state == DUPLICATE_TABLE:  # also of an index; the next run must not take it for ours
+                self._forgotten(statement)
+            if state != UNIQUE_VIOLATION:
+                raise
+            self._drop_leftover(step)
+            self._forgotten(statement)
+            found = duplicate_keys(self.session.connection, step)
+            self.session.commit()
+            raise self._data_in_the_way(step, found) from error
+
+    def _look(self, step: BuildIndexStep | DropIndexStep) -> FoundIndex | None:
+        found = find_index(self.session.connection, schema=step.schema, name=step.index)
+        self.session.commit()
+        return found
+
+    def _drop_leftover(self, step: BuildIndexStep) -> None:
+        if self._look(step) is not None:
+            name = f"{quote(step.schema)}.{quote(step.index)}"
+            self._unhurried(
+                f"DROP INDEX CONCURRENTLY {name}", watched=f"clean up index {step.index}"
+            )
+
+    def _drop(self, statement: Queued, step: DropIndexStep) -> Queued:
+        if not statement.is_started or self._look(step) is not None:
+            statement = self._started(statement)
+            self._unhurried(step.sql, watched=step.describe())
+        return self._recorded(statement)
+
+    def _outside_transaction(self, statement: Queued, step: AutocommitStep) -> Queued:
+        self._unhurried(step.sql, watched=step.describe())
+        return self._recorded(statement)
+
+    def _unhurried(self, sql: str, *, watched: str) -> None:
+        with (
+            self._watching(watched),
+            self.session.autocommit(),
+            self.session.session_settings(UNHURRIED),
+        ):
+            self.session.execute_sql(sql)
+
+    def _watching(self, step: str) -> AbstractContextManager[None]:
+        patience = self.patience.budget
+        return watching(self.session, step=step, patience=patience, report=self.report)
+
+    def _started(self, statement: Queued) -> Queued:
+        statement = self.journal.start(statement)
+        self.session.commit()
+        return statement
+
+    def _forgotten(self, statement: Queued) -> None:
+        self.journal.forget(statement)
+        self.session.commit()
+
+    def _recorded(self, statement: Queued) -> Queued:
+        statement = self.journal.advance(statement)
+        self.session.commit()
+        return statement
+
+    def _stop_if_asked(self) -> None:
+        if self.should_stop():
+            raise StoppedBetweenSteps(revision=self.revision)
+
+    def _data_in_the_way(self, step: Step, found: Violations) -> DataInTheWay:
+        return DataInTheWay(
+            revision=self.revision,
+            step=step.describe(),
+            found=found.what,
+            count=found.count,
+            examples=found.examples,
+            query=found.query,
+        )

@@ -1,0 +1,120 @@
+"""Who ran which revision, when, how long, up or down, and from which file: rows in holdfast.history."""
+
+import getpass
+import hashlib
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from sqlalchemy import func, insert, text, update
+
+from holdfast.execute.progress import Direction
+from holdfast.execute.session import MigrationSession
+from holdfast.execute.tables import history
+
+NO_FILE = "(baseline)"  # the checksum of what was recorded without being run
+
+# One row per revision: the last thing that happened to it.
+LATEST = text("SELECT DISTINCT ON (revision) * FROM holdfast.history ORDER BY revision, id DESC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The last thing that happened to a revision."""
+
+    revision: str
+    direction: Direction
+    checksum: str
+    outcome: str
+    error: str | None
+    role: str
+    client: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A revision whose turn it is."""
+
+    revision: str
+    description: str
+    direction: Direction
+    checksum: str
+
+
+def begin(session: MigrationSession, begun: Begun) -> int:
+    """Record that a revision starts; gives the row's id. The caller commits."""
+    row = insert(history).values(outcome="running", **_values(begun))
+    return int(session.execute(row.returning(history.c.id)).scalar_one())
+
+
+def add_done(session: MigrationSession, begun: Begun) -> None:
+    """Record a revision at its end, in its one transaction; that is also when it began."""
+    done = {"outcome": "done", "finished_at": func.clock_timestamp()}
+    session.execute(insert(history).values(**done, **_values(begun)))
+
+
+def finish(session: MigrationSession, entry: int) -> None:
+    """Record that it is done, in the transaction that also writes Alembic's version row."""
+    _end(session, entry, outcome="done", error=None)
+
+
+def fail(session: MigrationSession, entry: int, error: BaseException) -> None:
+    """Record why it ended. The caller has rolled back, and commits."""
+    _end(session, entry, outcome="failed", error=f"{type(error).__name__}: {error}".split("\n")[0])
+
+
+def mark_interrupted(session: MigrationSession) -> None:
+    """What still says 'running' when nobody else migrates was killed. The caller is the leader."""
+    session.execute(
+        update(history).where(history.c.outcome == "running").values(outcome="interrupted")
+    )
+
+
+def accept(session: MigrationSession, revision: str, checksum: str) -> None:
+    """A person has looked at an edited file: from now on it is the one that ran."""
+    session.execute(update(history).where(history.c.revision == revision).values(checksum=checksum))
+
+
+def is_edited(entry: Entry | None, checksum: str) -> bool:
+    """Whether the file is another one than that which was applied last."""
+    return (
+        entry is not None
+        and (entry.direction, entry.outcome) == ("up", "done")
+        and entry.checksum not in (checksum, NO_FILE)
+    )
+
+
+def latest(session: MigrationSession) -> dict[str, Entry]:
+    """The last entry of every revision, by revision."""
+    fields = Entry.__dataclass_fields__
+    rows = session.execute(LATEST).mappings()
+    return {row["revision"]: Entry(**{name: row[name] for name in fields}) for row in rows}
+
+
+def checksum_of(file: Path) -> str:
+    """SHA-256 of a revision's file, as hexadecimal digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _values(begun: Begun) -> dict[str, str]:
+    client = f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+    return asdict(begun) | {"client": client, "holdfast_version": _version()}
+
+
+@cache
+def _version() -> str:
+    return version("holdfast")
+
+
+def _end(session: MigrationSession, entry: int, *, outcome: str, error: str | None) -> None:
+    session.execute(
+        update(history)
+        .where(history.c.id == entry)
+        .values(outcome=outcome, error=error, finished_at=func.clock_timestamp())
+    )

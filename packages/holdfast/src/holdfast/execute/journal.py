@@ -1,0 +1,227 @@
+"""The journal of a revision that runs in steps: what is queued, which step is done, survives a kill.
+
+A step that runs in a transaction is recorded in that transaction, so it is done exactly when the journal says so.
+For the others the catalog is asked first; the journal only knows that they were started.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Select, delete, insert, select, text, update
+
+from holdfast.execute import result_json as recorded
+from holdfast.execute.progress import Direction
+from holdfast.execute.result_json import Call
+from holdfast.execute.session import LocalSetting, MigrationSession
+from holdfast.execute.tables import calls, queue, unfinished
+from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.steps import Step, from_json, to_json
+
+SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
+TEXTS = TypeAdapter(tuple[str, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A revision whose function has committed something, but whose version row is not written yet."""
+
+    revision: str
+    direction: Direction
+    checksum: str
+    function_ended: bool  # otherwise the rest of the function exists in its source only
+    committed: tuple[str, ...] = ()  # the statements that the function itself has executed
+    new: NewRelations = field(default_factory=NewRelations)
+    unrepeatable: str | None = None  # why the function cannot be called again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """One statement that waits for its turn, or is under way."""
+
+    sql: str
+    new: NewRelations
+    settings: tuple[LocalSetting, ...]
+    today: str  # of the run that queued it: an exemption must hold on that day
+    call: int  # which one of the function's calls, from 1
+    id: int = 0
+    steps: tuple[Step, ...] | None = None  # planned when its turn comes
+    steps_done: int = 0
+    is_started: bool = False  # of the step under way, where it runs outside a transaction
+    captured: str | None = None  # the name of a constraint that PostgreSQL chose
+    reached: tuple[str, ...] | None = (
+        None  # of a backfill under way: the key of the last row written
+    )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of it may be done."""
+        return self.steps_done > 0 or self.is_started or self.reached is not None
+
+
+class Journal:
+    """Reads and writes the journal in the migration's own session. Commits are the caller's."""
+
+    def __init__(self, session: MigrationSession) -> None:
+        self.session = session
+
+    def unfinished(self) -> Unfinished | None:
+        """The revision that is half-way; there is at most one."""
+        row = self.session.execute(select(unfinished)).one_or_none()
+        if row is None:
+            return None
+        return Unfinished(
+            revision=row.revision,
+            direction=row.direction,
+            checksum=row.checksum,
+            function_ended=row.function_ended,
+            committed=TEXTS.validate_json(row.committed),
+            new=NewRelations.from_json(row.new_relations),
+            unrepeatable=row.unrepeatable,
+        )
+
+    def open(self, revision: Unfinished, statements: Iterable[Queued]) -> None:
+        """Record, with the work that the function has done so far, what is still to do."""
+        self.session.execute(delete(unfinished))
+        self.session.execute(
+            insert(unfinished).values(
+                revision=revision.revision,
+                direction=revision.direction,
+                checksum=revision.checksum,
+                function_ended=revision.function_ended,
+                committed=TEXTS.dump_json(revision.committed).decode(),
+                new_relations=revision.new.to_json(),
+                unrepeatable=revision.unrepeatable,
+            )
+        )
+        for statement in statements:
+            self.session.execute(
+                insert(queue).values(
+                    sql=statement.sql,
+                    new_relations=statement.new.to_json(),
+                    settings=SETTINGS.dump_json(statement.settings).decode(),
+                    queued_on=statement.today,
+                    call=statement.call,
+                )
+            )
+
+    def queued(self) -> tuple[Queued, ...]:
+        """What is still to do, in order."""
+        return self._rows(select(queue).where(~queue.c.done))
+
+    def every(self) -> tuple[Queued, ...]:
+        """The whole queue, what is done included, in order."""
+        return self._rows(select(queue))
+
+    def _rows(self, which: Select[Any]) -> tuple[Queued, ...]:
+        return tuple(
+            Queued(
+                id=row.id,
+                sql=row.sql,
+                new=NewRelations.from_json(row.new_relations),
+                settings=SETTINGS.validate_json(row.settings),
+                today=row.queued_on,
+                call=row.call,
+                steps=None if row.steps is None else from_json(row.steps),
+                steps_done=row.steps_done,
+                is_started=row.is_started,
+                captured=row.captured,
+                reached=None if row.reached is None else TEXTS.validate_json(row.reached),
+            )
+            for row in self.session.execute(which.order_by(queue.c.id))
+        )
+
+    def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
+        """Record the steps of a statement whose turn has come."""
+        self._update(statement, steps=to_json(steps), done=not steps)
+        return replace(statement, steps=steps)
+
+    def start(self, statement: Queued) -> Queued:
+        """Record that a step outside a transaction begins."""
+        self._update(statement, is_started=True)
+        return replace(statement, is_started=True)
+
+    def forget(self, statement: Queued) -> None:
+        """Record that a step outside a transaction has failed and left nothing."""
+        self._update(statement, is_started=False)
+
+    def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
+        """Record how far a backfill is: in the transaction of its batch."""
+        self._update(statement, reached=TEXTS.dump_json(key).decode())
+        return replace(statement, reached=key)
+
+    def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
+        """Record that the step under way is done."""
+        steps_done = statement.steps_done + 1
+        captured = captured or statement.captured
+        self._update(
+            statement,
+            steps_done=steps_done,
+            is_started=False,
+            captured=captured,
+            reached=None,
+            done=steps_done == len(statement.steps or ()),
+        )
+        return replace(
+            statement, steps_done=steps_done, is_started=False, captured=captured, reached=None
+        )
+
+    def add_calls(self, new: Iterable[Call]) -> None:
+        """Record what the function has sent and got back, with the effect of it."""
+        for call in new:
+            result = None if call.result is None else recorded.to_json(call.result)
+            self.session.execute(
+                insert(calls).values(sql=call.sql, occurrence=call.occurrence, result=result)
+            )
+
+    def calls(self) -> tuple[Call, ...]:
+        """All of that, in order."""
+        return tuple(
+            Call(
+                sql=row.sql,
+                occurrence=row.occurrence,
+                result=None if row.result is None else recorded.from_json(row.result),
+            )
+            for row in self.session.execute(select(calls).order_by(calls.c.id))
+        )
+
+    def can_be_taken_back(self) -> bool:
+        """Whether all that the function has sent is done up to one call, and nothing from there on."""
+        revision, left = self.unfinished(), self.queued()
+        if revision is None or revision.unrepeatable is not None:
+            return False
+        if not left:
+            return not revision.function_ended
+        waiting = {statement.id for statement in left}
+        done = [statement.call for statement in self.every() if statement.id not in waiting]
+        return not left[0].has_begun and all(call < left[0].call for call in done)
+
+    def take_back(self, *, checksum: str) -> None:
+        """Forget what has not begun, and that the function has sent it: it will be called again."""
+        changed: dict[str, object] = {"function_ended": False, "checksum": checksum}
+        left = self.queued()
+        if left:
+            changed["new_relations"] = left[0].new.to_json()
+            sent = select(calls.c.id).order_by(calls.c.id).offset(left[0].call - 1)
+            self.session.execute(delete(calls).where(calls.c.id.in_(sent)))
+            self.session.execute(delete(queue).where(~queue.c.done))
+        self.session.execute(update(unfinished).values(**changed))
+
+    def close(self) -> None:
+        """Forget the revision: the caller's transaction also writes its version row."""
+        for table in (queue, calls, unfinished):
+            self.session.execute(delete(table))
+
+    def _update(self, statement: Queued, **values: object) -> None:
+        self.session.execute(update(queue).where(queue.c.id == statement.id).values(**values))
+
+
+# The constraint that this transaction has created NOT VALID on a table.
+CREATED_CONSTRAINT = text(
+    """
+    SELECT conname FROM pg_constraint
+    WHERE conrelid = CAST(:table AS regclass) AND NOT convalidated
+      AND xmin::text::bigint = pg_current_xact_id()::text::bigint % 4294967296
+    """
+)

@@ -1,0 +1,144 @@
+"""Gets a migration its locks so that it always loses to users: wait 10 ms, give everything back, pause, again.
+
+The longest stall of live traffic is the lock_timeout, because whoever wants the table queues behind the one who
+waits. So the timeout is short and the tries are many; while a unit holds a lock that blocks users, the next
+lock gets 1 ms. Only an autovacuum gets one longer try, since it yields to nothing shorter than
+deadlock_timeout. The manual: lock_timeout, deadlock_timeout.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from random import uniform
+from time import monotonic, sleep
+from typing import TypeVar
+
+from sqlalchemy import text
+
+from holdfast.errors.migration import LockNotFree
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report
+from holdfast.execute.session import MigrationSession
+from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
+from holdfast.rewrite.locks import Lock
+
+Result = TypeVar("Result")
+
+FIRST_LOCK = timedelta(milliseconds=10)
+LOCK_WHILE_HOLDING = timedelta(milliseconds=1)
+PAUSE = (timedelta(milliseconds=20), timedelta(milliseconds=200))
+BUDGET = timedelta(minutes=30)
+BRIEF_DEADLOCK_CHECK = timedelta(milliseconds=50)
+# What does not give way to one longer try may be one against wraparound: not every try may be long.
+BETWEEN_LONGER_TRIES = timedelta(seconds=10)
+
+CURRENT_DEADLOCK_TIMEOUT = text(
+    "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
+)
+MAY_SET_DEADLOCK_TIMEOUT = text("SELECT has_parameter_privilege('deadlock_timeout', 'SET')")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockTimeouts:
+    """How long one try may wait for its first lock, and how soon the server looks for deadlocks."""
+
+    lock: timedelta = FIRST_LOCK
+    deadlock: timedelta | None = None
+
+    def apply(self, session: MigrationSession) -> None:
+        """Set them for the transaction that is open or about to open."""
+        set_local(session, "lock_timeout", self.lock)
+        if self.deadlock is not None:
+            set_local(session, "deadlock_timeout", self.deadlock)
+
+
+@dataclass(kw_only=True)
+class LockPatience:
+    """Tries units until their locks are free, within a budget that all of them share."""
+
+    session: MigrationSession
+    report: Report
+    budget: timedelta = BUDGET
+
+    def run(
+        self,
+        unit: Callable[[LockTimeouts], Result],
+        *,
+        what: str,
+        locks: Callable[[], tuple[Lock, ...]],
+    ) -> Result:
+        """Call `unit` until it gets its locks. It works in a transaction that it leaves open or commits.
+
+        `locks` tells, after a failure, what the unit wanted; it is asked once everything is rolled back.
+        Raises LockNotFree, naming the blockers, when the budget is spent.
+        """
+        limit = monotonic() + self.budget.total_seconds()
+        timeouts = LockTimeouts()
+        tries = 0
+        before: tuple[Blocker, ...] = ()
+        no_longer_try_until = 0.0
+        while True:
+            try:
+                return unit(timeouts)
+            except Exception as error:
+                self.session.rollback()
+                if sqlstate(error) not in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
+                    raise
+                tries += 1
+                blockers = self._blockers(locks())
+                self.report(LockBusy(what=what, tries=tries, blockers=blockers))
+                if monotonic() > limit:
+                    raise LockNotFree(
+                        what_for=what,
+                        tries=tries,
+                        waited=self.budget,
+                        blockers=_named(blockers),
+                        ways_out=_ways_out(blockers),
+                    ) from error
+                sleep(uniform(*(pause.total_seconds() for pause in PAUSE)))  # noqa: S311  # jitter
+                timeouts = LockTimeouts()
+                if monotonic() > no_longer_try_until and _only_autovacuum_lasts(blockers, before):
+                    timeouts = self._longer(what)
+                    no_longer_try_until = monotonic() + BETWEEN_LONGER_TRIES.total_seconds()
+                before = blockers
+
+    def _blockers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
+        try:
+            return blockers_of(self.session.connection, locks)
+        finally:
+            self.session.commit()
+
+    def _longer(self, what: str) -> LockTimeouts:
+        """Long enough for the server to cancel an autovacuum that is in the way."""
+        may_set = self.session.execute(MAY_SET_DEADLOCK_TIMEOUT).scalar_one()
+        seconds = self.session.execute(CURRENT_DEADLOCK_TIMEOUT).scalar_one()
+        self.session.commit()
+        if may_set:
+            timeouts = LockTimeouts(lock=10 * BRIEF_DEADLOCK_CHECK, deadlock=BRIEF_DEADLOCK_CHECK)
+        else:
+            timeouts = LockTimeouts(lock=timedelta(seconds=float(seconds)) + 10 * FIRST_LOCK)
+        self.report(AutovacuumIsCancelled(what=what, lock_timeout=timeouts.lock))
+        return timeouts
+
+
+def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
+    """SET LOCAL of a setting that is a duration."""
+    milliseconds = str(round(value.total_seconds() * 1000))
+    session.execute(
+        text("SELECT set_config(:name, :value, true)"), {"name": name, "value": milliseconds}
+    )
+
+
+def _only_autovacuum_lasts(blockers: tuple[Blocker, ...], before: tuple[Blocker, ...]) -> bool:
+    """Whether of those in the way, now as at the try before, none is a user: on a busy table some always are."""
+    seen = {blocker.transaction for blocker in before}
+    lasting = [blocker.kind for blocker in blockers if blocker.transaction in seen]
+    return bool(lasting) and set(lasting) == {BlockerKind.AUTOVACUUM}
+
+
+def _named(blockers: tuple[Blocker, ...]) -> str:
+    return "; ".join(map(str, blockers)) or "nobody who still holds it now"
+
+
+def _ways_out(blockers: tuple[Blocker, ...]) -> str:
+    return "; ".join(blocker.way_out for blocker in blockers) or "look at pg_locks while it runs"

@@ -1,0 +1,138 @@
+"""What a run tells while it goes on: events as data. The command line prints them, a program may count them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from holdfast.observe.blockers import Blocker
+from holdfast.observe.watched_step import Watched
+from holdfast.rewrite.steps import Step
+
+Direction = Literal["up", "down"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionStarted:
+    """The function of a revision is about to be called."""
+
+    revision: str
+    description: str
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionDone:
+    """A revision is committed, its version row included."""
+
+    revision: str
+    description: str
+    direction: Direction
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingForLeader:
+    """Another process migrates this database; we wait for it to end."""
+
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementPlanned:
+    """A statement of a revision is about to be executed in these steps, or in the revision's transaction."""
+
+    revision: str
+    sql: str
+    steps: tuple[Step, ...]
+    is_queued: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsRead:
+    """The revision's function asks for rows, and may do different things with different data."""
+
+    revision: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step of a queue begins."""
+
+    revision: str
+    number: int  # of its statement's steps, from 1
+    steps: int
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """A step is done and recorded, or was found done."""
+
+    started: StepStarted
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWatched:
+    """A look at a step that takes long."""
+
+    step: str
+    seen: Watched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillMoved:
+    """A batch is committed."""
+
+    step: str
+    rows: int  # written so far by this run
+    of: int  # the server's estimate of the table
+    took: timedelta  # so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillPaused:
+    """A replica is behind; the next batch waits for it."""
+
+    step: str
+    lag: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockBusy:
+    """A lock was not free; everything is rolled back, and tried again after a pause."""
+
+    what: str
+    tries: int
+    blockers: tuple[Blocker, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutovacuumIsCancelled:
+    """One try that waits longer than deadlock_timeout, so that the server cancels an autovacuum."""
+
+    what: str
+    lock_timeout: timedelta
+
+
+Event = (
+    RevisionStarted
+    | RevisionDone
+    | WaitingForLeader
+    | StatementPlanned
+    | RowsRead
+    | StepStarted
+    | StepDone
+    | StepWatched
+    | BackfillMoved
+    | BackfillPaused
+    | LockBusy
+    | AutovacuumIsCancelled
+)
+Report = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The report of a program that does not listen."""

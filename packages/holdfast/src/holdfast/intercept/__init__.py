@@ -1,0 +1,1 @@
+"""Receives every statement of a revision's function, and decides what happens to it."""

@@ -1,0 +1,82 @@
+"""Applies a revision to a database that nobody uses yet: as it is written, as fast as it goes.
+
+One transaction with its version row, and its entry in the history at the end of it. Only when the author commits
+something on the way is the entry written before that, so that a kill leaves a trace.
+"""
+
+import logging
+from collections.abc import Callable
+
+from alembic.ddl.impl import DefaultImpl
+
+from holdfast.execute import history
+from holdfast.execute.session import MigrationSession
+from holdfast.intercept.interceptor import InterceptedStatement, intercepting
+
+log = logging.getLogger(__name__)
+
+ROLLED_BACK = "Revision {revision} was rolled back; those before it stay."
+
+
+class FreshInterceptor:
+    """Leaves every statement to the driver, and sees the author commit."""
+
+    def __init__(self, session: MigrationSession, facts: history.Begun) -> None:
+        self.session = session
+        self.facts = facts
+        self.entry: int | None = None
+
+    def arrives(self, intercepted: InterceptedStatement) -> bool:
+        """Leave it to the driver."""
+        log.debug("statement: %s", intercepted.sql)
+        return False
+
+    def commits(self) -> None:
+        """Before the author's own commit: what is kept must be in the history."""
+        if self.entry is None:
+            self.entry = history.begin(self.session, self.facts)
+
+    def rolls_back(self) -> None:
+        """Nothing to do."""
+
+    def sets_savepoint(self) -> None:
+        """Nothing to do."""
+
+    def ends_savepoint(self, *, rolled_back: bool) -> None:
+        """Nothing to do."""
+
+    def fails(self, error: BaseException) -> None:
+        """Nothing to do."""
+
+
+def apply_to_fresh(
+    session: MigrationSession,
+    impl: DefaultImpl,
+    function: Callable[[], None],
+    facts: history.Begun,
+) -> None:
+    """Do what the revision does, all but the version row; the caller commits."""
+    interceptor = FreshInterceptor(session, facts)
+    session.restore_local_settings()
+    try:
+        with intercepting(session, interceptor, impl):
+            function()
+        if interceptor.entry is None:
+            history.add_done(session, facts)
+        else:
+            history.finish(session, interceptor.entry)
+    except BaseException as error:
+        _record_failure(interceptor, error)
+        raise
+
+
+def _record_failure(interceptor: FreshInterceptor, error: BaseException) -> None:
+    try:
+        interceptor.session.rollback()
+        if interceptor.entry is None:
+            error.add_note(ROLLED_BACK.format(revision=interceptor.facts.revision))
+            interceptor.entry = history.begin(interceptor.session, interceptor.facts)
+        history.fail(interceptor.session, interceptor.entry, error)
+        interceptor.session.commit()
+    except Exception:  # the error on its way is the one to see, not this one
+        log.warning("the failure could not be recorded in holdfast.history", exc_info=True)

@@ -1,0 +1,237 @@
+"""The interceptor: every SQL statement of a revision passes here before the driver sees it.
+
+Listens on the engine of the connection that env.py gave to Alembic, and only while the revision's own
+function runs. Statements of other connections of that engine are told apart by their DBAPI connection. What
+is taken from the raw driver connection, and COPY through it, does not pass.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from alembic.ddl.impl import DefaultImpl
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
+from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+
+from holdfast.execute.result_json import Result
+from holdfast.execute.session import MigrationSession, OwnEngine
+from holdfast.intercept.mogrify import rendered
+
+Parameters = Sequence[Any] | dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterceptedStatement:
+    """One statement, as SQLAlchemy hands it to the driver."""
+
+    connection: Connection
+    cursor: DBAPICursor
+    sql: str
+    parameters: tuple[Parameters, ...]  # one per execution; several for executemany
+    on_migration_connection: bool
+    is_result_seen: bool  # op.execute() and op.bulk_insert() give nothing back; others may
+    context: ExecutionContext
+    is_many: bool
+
+    def texts(self) -> tuple[str, ...]:
+        """Each execution with its parameters in its text."""
+        return tuple(
+            rendered(self.connection, self.cursor, self.sql, parameters)
+            for parameters in self.parameters
+        )
+
+    def fetch(self) -> Result:
+        """Execute it as the driver would, and take the whole result."""
+        dialect, cursor = self.context.dialect, self.cursor
+        if self.is_many:
+            dialect.do_executemany(cursor, self.sql, list(self.parameters), self.context)  # type: ignore[arg-type]  # as it came
+        elif self.parameters[0] is None:
+            dialect.do_execute_no_params(cursor, self.sql, self.context)
+        else:
+            dialect.do_execute(cursor, self.sql, self.parameters[0], self.context)
+        if cursor.description is None:
+            return Result(columns=None, count=cursor.rowcount)
+        return Result(
+            columns=tuple((column[0], _oid(column[1])) for column in cursor.description),
+            rows=tuple(tuple(row) for row in cursor.fetchall()),
+            count=cursor.rowcount,
+        )
+
+    def give(self, result: Result) -> None:
+        """Let the caller find this result, although its cursor has none any more, or never had."""
+        context: Any = self.context
+        if result.columns is not None:
+            context.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
+                self.cursor, result.description, result.rows
+            )
+        context._rowcount = result.count  # noqa: SLF001  # what SQLAlchemy itself memorises
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """False for a server-side cursor, and where SQLAlchemy reads the cursor itself (insertmanyvalues)."""
+        style = getattr(self.context, "execute_style", None)
+        return not getattr(self.cursor, "name", None) and "INSERTMANY" not in str(style)
+
+
+def _oid(type_code: Any) -> int:
+    """Every driver for PostgreSQL gives the type's oid."""
+    return int(type_code)
+
+
+class Interceptor(Protocol):
+    """Decides what happens to a statement, and hears of what else happens on the connection."""
+
+    def arrives(self, intercepted: InterceptedStatement) -> bool:
+        """Return True when the statement has been dealt with: the driver must not execute it."""
+        ...
+
+    def commits(self) -> None:
+        """The author commits (bind.commit(), the start and the end of an autocommit_block)."""
+        ...
+
+    def rolls_back(self) -> None:
+        """The author rolls back."""
+        ...
+
+    def sets_savepoint(self) -> None:
+        """A savepoint begins."""
+        ...
+
+    def ends_savepoint(self, *, rolled_back: bool) -> None:
+        """A savepoint is released, or what was done since is undone."""
+        ...
+
+    def fails(self, error: BaseException) -> None:
+        """The driver has raised."""
+        ...
+
+
+class _ConnectionListener:
+    def __init__(self, session: MigrationSession, interceptor: Interceptor) -> None:
+        self.session = session
+        self.interceptor = interceptor
+        self.unseen_depth = 0
+
+    # SQLAlchemy's names and signatures of events, from here to `savepoint`.
+
+    def do_execute(
+        self, cursor: DBAPICursor, sql: str, parameters: Parameters, context: ExecutionContext
+    ) -> bool | None:
+        return self._arrives(cursor, sql, (parameters,), context)
+
+    def do_executemany(
+        self,
+        cursor: DBAPICursor,
+        sql: str,
+        parameters: Sequence[Parameters],
+        context: ExecutionContext,
+    ) -> bool | None:
+        return self._arrives(cursor, sql, tuple(parameters), context, is_many=True)
+
+    def do_execute_no_params(
+        self, cursor: DBAPICursor, sql: str, context: ExecutionContext
+    ) -> bool | None:
+        return self._arrives(cursor, sql, (None,), context)
+
+    def commit(self, connection: Connection) -> None:
+        if self._is_ours(connection):
+            self.interceptor.commits()
+
+    def rollback(self, connection: Connection) -> None:
+        if self._is_ours(connection):
+            self.interceptor.rolls_back()
+
+    def savepoint(self, connection: Connection, name: str) -> None:
+        if self._is_ours(connection):
+            self.interceptor.sets_savepoint()
+
+    def release_savepoint(self, connection: Connection, name: str, context: None) -> None:
+        if self._is_ours(connection):
+            self.interceptor.ends_savepoint(rolled_back=False)
+
+    def rollback_savepoint(self, connection: Connection, name: str, context: None) -> None:
+        if self._is_ours(connection):
+            self.interceptor.ends_savepoint(rolled_back=True)
+
+    def handle_error(self, context: ExceptionContext) -> None:
+        if context.connection is not None and self._is_ours(context.connection):
+            self.interceptor.fails(context.original_exception)
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """What passes meanwhile gives its result to nobody."""
+        self.unseen_depth += 1
+        try:
+            yield
+        finally:
+            self.unseen_depth -= 1
+
+    def _arrives(
+        self,
+        cursor: DBAPICursor,
+        sql: str,
+        parameters: tuple[Parameters, ...],
+        context: ExecutionContext,
+        *,
+        is_many: bool = False,
+    ) -> bool | None:
+        connection = context.root_connection
+        if isinstance(connection.engine, OwnEngine):
+            return None  # on the same dialect and therefore on the same event
+        intercepted = InterceptedStatement(
+            connection=connection,
+            cursor=cursor,
+            sql=sql,
+            parameters=parameters,
+            on_migration_connection=self._is_ours(connection),
+            is_result_seen=self.unseen_depth == 0,
+            context=context,
+            is_many=is_many,
+        )
+        # SQLAlchemy takes None, not False, for "go on".
+        return self.interceptor.arrives(intercepted) or None
+
+    def _is_ours(self, connection: Connection) -> bool:
+        return connection.connection.dbapi_connection is self.session.dbapi_connection
+
+
+EVENTS = (
+    "do_execute",
+    "do_executemany",
+    "do_execute_no_params",
+    "commit",
+    "rollback",
+    "savepoint",
+    "release_savepoint",
+    "rollback_savepoint",
+    "handle_error",
+)
+
+
+@contextmanager
+def intercepting(
+    session: MigrationSession, interceptor: Interceptor, impl: DefaultImpl
+) -> Iterator[None]:
+    """Show `interceptor` everything that passes while this context is open; `impl` is Alembic's."""
+    engine = session.migration.engine
+    listener = _ConnectionListener(session, interceptor)
+    with ExitStack() as closing:
+        for name in EVENTS:
+            function = getattr(listener, name)
+            event.listen(engine, name, function)
+            closing.callback(event.remove, engine, name, function)
+        for name in ("execute", "bulk_insert"):
+            setattr(impl, name, _wrapped(getattr(impl, name), listener))
+            closing.callback(delattr, impl, name)  # the class's own method shows again
+        yield
+
+
+def _wrapped(method: Callable[..., None], listener: _ConnectionListener) -> Callable[..., None]:
+    def unseen(*arguments: Any, **keywords: Any) -> None:
+        with listener.unseen():
+            method(*arguments, **keywords)
+
+    return unseen

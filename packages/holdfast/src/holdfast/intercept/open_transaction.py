@@ -1,0 +1,68 @@
+"""The transaction that a revision's function has open: what it holds, and how long it waits for more."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockTimeouts, set_local
+from holdfast.execute.session import MigrationSession
+from holdfast.rewrite.locks import Lock
+
+# So often a revision without long statements is tried in one transaction; then it takes one table after the other.
+TRIES_AS_ONE = 10
+
+
+@dataclass(kw_only=True)
+class OpenTransaction:
+    """Forgotten at each commit and rollback, but for what the function has wanted so far."""
+
+    session: MigrationSession
+    timeouts: LockTimeouts  # of this try
+    lock_timeout_of_rows: timedelta
+    tries: int  # in vain, before this one
+    holds: bool = False  # a lock that blocks users
+    wrote: bool = False  # rows of a table that was there before
+    has_done_something: bool = False
+    wanted: tuple[Lock, ...] = ()
+    _in_force: LockTimeouts | None = field(default=None, init=False)
+
+    def wait_for(self, locks: tuple[Lock, ...]) -> None:
+        """Set the lock_timeout for a statement that takes these."""
+        if not locks:
+            return
+        self.wanted += locks
+        lock = LOCK_WHILE_HOLDING if self.holds else self.timeouts.lock
+        self._use(replace(self.timeouts, lock=lock))
+
+    def holds_now(self, locks: tuple[Lock, ...]) -> None:
+        """Remember whether one of them blocks users."""
+        self.holds = self.holds or any(lock.mode.blocks_users for lock in locks)
+
+    def wait_for_anything(self) -> None:
+        """For a statement that nobody can look into: assume a lock."""
+        self._use(self.timeouts)
+        self.holds = True
+
+    def wait_for_rows(self) -> None:
+        """Set the session's own lock_timeout again: a short one would count for row locks too."""
+        if self._in_force is not None:
+            set_local(self.session, "lock_timeout", self.lock_timeout_of_rows)
+            self._in_force = None
+
+    def divides(self, locks: tuple[Lock, ...]) -> bool:
+        """Whether a second table is wanted under the lock on a first, and has been in vain many times."""
+        held = {lock.relation for lock in self.wanted}
+        return (
+            self.tries >= TRIES_AS_ONE
+            and self.holds
+            and any(lock.relation not in held for lock in locks)
+        )
+
+    def forget(self) -> None:
+        """It has ended."""
+        self.holds = self.wrote = self.has_done_something = False
+        self._in_force = None
+
+    def _use(self, timeouts: LockTimeouts) -> None:
+        if timeouts != self._in_force:
+            timeouts.apply(self.session)
+            self._in_force = timeouts

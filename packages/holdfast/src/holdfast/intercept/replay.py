@@ -1,0 +1,65 @@
+"""What a revision's function has sent so far, and what it gets back when it is called again after a crash.
+
+A statement is known by its text with parameters and by which occurrence of it this is. Whatever does not fit stops the
+run: a journal by position or by text alone was measured to lose foreign keys and indexes silently.
+"""
+
+from collections import Counter
+
+from holdfast.errors.migration import ReplayMismatch
+from holdfast.execute.result_json import Call, CannotBeRecorded, Result, to_json
+from holdfast.rewrite.statement import shortened
+
+
+class Replay:
+    """The calls of an interrupted function, given back one by one; and those that are new."""
+
+    def __init__(self, revision: str, known: tuple[Call, ...]) -> None:
+        self.revision = revision
+        self.known = {(call.sql, call.occurrence): call for call in known}
+        self.seen: Counter[str] = Counter()
+        self.new: list[Call] = []  # not in the journal yet
+        self.count = len(known)  # of the calls that are recorded or will be
+        self.unrepeatable: str | None = None  # why there will be no replay
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether the function has not yet come to where it was interrupted."""
+        return bool(self.known)
+
+    def given_back(self, sql: str) -> Call | None:
+        """The call that this statement was the last time; None from the point of the crash on.
+
+        Raises ReplayMismatch where the function sends something else than it did before.
+        """
+        self.seen[sql] += 1
+        call = self.known.pop((sql, self.seen[sql]), None)
+        if call is None and self.known:
+            raise self._mismatch(sent=shortened(sql))
+        return call
+
+    def require_end(self) -> None:
+        """The function has returned: raise ReplayMismatch if it has left something recorded out."""
+        if self.known:
+            raise self._mismatch(sent="nothing more")
+
+    def _mismatch(self, *, sent: str) -> ReplayMismatch:
+        expected = shortened(next(iter(self.known))[0])
+        return ReplayMismatch(revision=self.revision, sent=sent, expected=expected)
+
+    def forget(self) -> None:
+        """What is not recorded is rolled back."""
+        self.count -= len(self.new)
+        self.new.clear()
+
+    def add(self, sql: str, result: Result | None) -> None:
+        """A statement that has just been seen was executed or queued."""
+        call = Call(sql=sql, occurrence=self.seen[sql], result=result)
+        try:
+            if result is not None:
+                to_json(result)
+        except CannotBeRecorded as error:
+            self.unrepeatable = f"a result cannot be recorded: {error}"
+        else:
+            self.new.append(call)
+            self.count += 1

@@ -1,0 +1,34 @@
+"""What every call of a revision's function shares, and where an earlier call was interrupted."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from holdfast.execute.executor import Executor
+from holdfast.execute.journal import Journal, Unfinished
+from holdfast.execute.result_json import Call
+from holdfast.execute.session import MigrationSession
+from holdfast.rewrite.new_relations import NewRelations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionContext:
+    """The same for every try of a revision's function."""
+
+    session: MigrationSession
+    journal: Journal
+    executor: Executor
+    revision: Unfinished  # as it is recorded when something of it is committed
+    file: Path
+    today: date
+    tried_before: bool  # an earlier run of this revision was killed
+    lock_timeout_of_rows: timedelta  # the session's own, for statements that only wait for rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterruptedCall:
+    """Where an earlier call of the function was interrupted, after it had committed something."""
+
+    new: NewRelations
+    committed: tuple[str, ...]
+    calls: tuple[Call, ...]

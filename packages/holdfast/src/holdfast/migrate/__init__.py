@@ -1,0 +1,1 @@
+"""Migrations of an Alembic project: run, revert, status, baseline, abandon."""

@@ -1,0 +1,61 @@
+"""Does something to a project's database as its only migrator, on the connection that env.py makes.
+
+For the verbs that change what is recorded without running a revision: `baseline`, `abandon`.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from holdfast.errors.migration import BehindPooler
+from holdfast.execute import leader, tables
+from holdfast.execute.progress import Report
+from holdfast.execute.session import MigrationSession
+from holdfast.migrate.history_files import open_history
+from holdfast.observe.pooler import is_behind_pooler
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedConnection:
+    """What the work has at hand."""
+
+    script: ScriptDirectory
+    context: MigrationContext
+    session: MigrationSession
+
+
+def on_locked_connection(
+    config: Config, work: Callable[[LockedConnection], Result], *, report: Report
+) -> Result:
+    """Call `work` under the migration lock, and commit what it did."""
+    script = open_history(config)
+    results: list[Result] = []
+
+    def call(_: tuple[str, ...], context: MigrationContext) -> tuple[()]:
+        assert context.connection is not None  # noqa: S101  # only None in offline mode
+        with closing(MigrationSession(context.connection)) as session:
+            session.keep_local_settings()
+            if is_behind_pooler(session.connection):
+                raise BehindPooler
+            session.commit()
+            with closing(leader.Leadership(context.connection)) as leadership:
+                leadership.acquire(report=report)
+                tables.ensure(session)
+                session.commit()
+                results.append(
+                    work(LockedConnection(script=script, context=context, session=session))
+                )
+                session.commit()
+        return ()
+
+    with EnvironmentContext(config, script, fn=call, dont_mutate=True):
+        script.run_env()
+    return results[0]

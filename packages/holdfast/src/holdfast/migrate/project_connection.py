@@ -1,0 +1,43 @@
+"""Looks at a project's database on the connection that its env.py makes. Takes no lock, writes nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from holdfast.migrate.history_files import open_history
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectConnection:
+    """What a look has at hand."""
+
+    script: ScriptDirectory
+    heads: tuple[str, ...]  # the revisions that the database is at
+    context: MigrationContext
+    connection: Connection
+
+
+def on_project_connection(config: Config, look: Callable[[ProjectConnection], Seen]) -> Seen:
+    """Call `look` where env.py would run migrations, and give what it gives."""
+    script = open_history(config)
+    seen: list[Seen] = []
+
+    def call(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
+        assert context.connection is not None  # noqa: S101  # only None in offline mode
+        project = ProjectConnection(
+            script=script, heads=heads, context=context, connection=context.connection
+        )
+        seen.append(look(project))
+        return ()
+
+    with EnvironmentContext(config, script, fn=call, dont_mutate=True):
+        script.run_env()
+    return seen[0]

@@ -1,0 +1,274 @@
+"""Runs one revision: its function once, its queue, its history, its version row; or goes on after a kill."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from alembic.ddl.impl import DefaultImpl
+from alembic.runtime.migration import RevisionStep
+from sqlalchemy import text
+
+from holdfast.errors import HoldfastError
+from holdfast.errors.migration import (
+    EditedWhileUnfinished,
+    FunctionWasInterrupted,
+    LeftBehind,
+    UnfinishedRevision,
+)
+from holdfast.errors.plan import RefusedStatement
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.execute import history
+from holdfast.execute.executor import Executor
+from holdfast.execute.final_look import left_behind
+from holdfast.execute.journal import Journal, Unfinished
+from holdfast.execute.lock_patience import LockPatience, LockTimeouts
+from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
+from holdfast.execute.session import MigrationSession
+from holdfast.intercept.deferred_ddl import CallAgainDeferring, DeferredStatement
+from holdfast.intercept.fresh import ROLLED_BACK, apply_to_fresh
+from holdfast.intercept.interceptor import intercepting
+from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
+from holdfast.intercept.revision_interceptor import RevisionInterceptor
+from holdfast.migrate.run_options import RunOptions
+from holdfast.rewrite.locks import Lock
+
+log = logging.getLogger(__name__)
+
+HALF_WAY = (
+    "Revision {revision} is half-way: what it sent before this statement is done and recorded."
+)
+TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
+LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What all revisions of one run share."""
+
+    session: MigrationSession
+    impl: DefaultImpl
+    options: RunOptions
+    is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
+    entries: dict[str, history.Entry]  # how each revision ended the last time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionRun:
+    """One revision on its way up or down."""
+
+    step: RevisionStep
+    context: RunContext
+    started: float = field(default_factory=monotonic)
+
+    @property
+    def direction(self) -> Direction:
+        """Which way the revision goes."""
+        return "up" if self.step.is_upgrade else "down"
+
+    @property
+    def name(self) -> str:
+        """The revision's identifier."""
+        return self.step.revision.revision
+
+    def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
+        """Do what the revision does, all but the version row; `commit` follows when that is written."""
+        session = self.context.session
+        self.context.options.report(
+            RevisionStarted(
+                revision=self.name,
+                description=self.step.revision.doc or "",
+                direction=self.direction,
+            )
+        )
+        begun = history.Begun(
+            revision=self.name,
+            description=self.step.revision.doc or "",
+            direction=self.direction,
+            checksum=self._recorded().checksum,
+        )
+        if self.context.is_fresh:
+            apply_to_fresh(session, self.context.impl, partial(function, **arguments), begun)
+            return
+        unfinished = self._unfinished()
+        entry = history.begin(session, begun)
+        session.commit()
+        try:
+            if unfinished is None or self._is_edited(unfinished):
+                self._run_online(function, arguments)
+            else:
+                self._go_on()
+                if not unfinished.function_ended:
+                    self._run_online(function, arguments)
+            self._look_behind()
+            Journal(session).close()
+            history.finish(session, entry)
+        except BaseException as error:
+            self._record_failure(entry, error)
+            raise
+
+    def commit(self) -> None:
+        """Commit the revision, whatever transaction env.py has opened context all of them."""
+        self.context.session.commit()
+        self.context.options.report(
+            RevisionDone(
+                revision=self.name,
+                description=self.step.revision.doc or "",
+                direction=self.direction,
+                took=timedelta(seconds=monotonic() - self.started),
+            )
+        )
+
+    def _recorded(self) -> Unfinished:
+        return Unfinished(
+            revision=self.name,
+            direction=self.direction,
+            checksum=history.checksum_of(Path(self.step.revision.path)),
+            function_ended=False,
+        )
+
+    def _unfinished(self) -> Unfinished | None:
+        """What an earlier run left of this revision; raise where it cannot be gone on with."""
+        found = Journal(self.context.session).unfinished()
+        self.context.session.commit()
+        if found is None:
+            return None
+        if (found.revision, found.direction) != (self.name, self.direction):
+            raise UnfinishedRevision(revision=found.revision, direction=found.direction)
+        if not found.function_ended and found.unrepeatable is not None:
+            raise FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)
+        if self._is_edited(found) and not Journal(self.context.session).can_be_taken_back():
+            raise EditedWhileUnfinished(revision=found.revision, file=self.step.revision.path)
+        self.context.session.commit()
+        return found
+
+    def _is_edited(self, unfinished: Unfinished) -> bool:
+        return unfinished.checksum != self._recorded().checksum
+
+    def _go_on(self) -> None:
+        executor = self._executor()
+        for statement in Journal(self.context.session).queued():
+            executor.run(statement)
+
+    def _look_behind(self) -> None:
+        session = self.context.session
+        found = left_behind(session.connection, Journal(session).every())
+        if found:
+            raise LeftBehind(
+                revision=self.name,
+                found=tuple(map(str, found)),
+                ways_out=tuple(each.way_out for each in found),
+            )
+
+    def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
+        """Call the function until its locks are free; then run what it has queued."""
+        context = self._revision_context()
+        memo = dict(self.context.impl.memo)  # Alembic keeps there what the function has created
+        wanted: list[Lock] = []
+        deferred: list[DeferredStatement] = []
+        tries = count()
+
+        def once(timeouts: LockTimeouts) -> RevisionInterceptor:
+            self.context.impl.memo.clear()
+            self.context.impl.memo.update(memo)
+            interceptor = RevisionInterceptor(
+                context,
+                timeouts,
+                self._interrupted(),
+                tries=next(tries),
+                deferred=tuple(deferred),
+            )
+            self.context.session.restore_local_settings()
+            try:
+                with intercepting(self.context.session, interceptor, self.context.impl):
+                    function(**arguments)
+                if interceptor.failure is not None:
+                    raise interceptor.failure  # noqa: TRY301  # joins the errors below
+                interceptor.returns()
+            except BaseException as error:
+                if isinstance(interceptor.failure, CallAgainDeferring):
+                    self.context.session.rollback()
+                    deferred[:] = interceptor.failure.statements
+                    return once(timeouts)
+                wanted[:] = interceptor.transaction.wanted
+                self._refuse_repetition(interceptor)
+                raise interceptor.failure or error from error
+            return interceptor
+
+        words = f"revision {self.name}"
+        interceptor = self._patience().run(once, what=words, locks=lambda: tuple(wanted))
+        interceptor.finish()
+
+    def _interrupted(self) -> InterruptedCall | None:
+        """What the function has committed, by a run that was killed or a try that lacked a lock.
+
+        Where the file was edited since, what has not begun comes from the file as it is now.
+        """
+        journal = Journal(self.context.session)
+        found = journal.unfinished()
+        if found is not None and self._is_edited(found):
+            journal.take_back(checksum=self._recorded().checksum)
+            found = journal.unfinished()
+        if found is None:
+            return None
+        return InterruptedCall(new=found.new, committed=found.committed, calls=journal.calls())
+
+    def _refuse_repetition(self, interceptor: RevisionInterceptor) -> None:
+        """A lock that was not free makes the function run again: not where it cannot be replayed."""
+        reason = interceptor.queue.replay.unrepeatable
+        if (
+            interceptor.queue.has_committed
+            and reason
+            and sqlstate(interceptor.failure or OSError()) in TRY_AGAIN
+        ):
+            raise FunctionWasInterrupted(revision=self.name, reason=reason) from interceptor.failure
+
+    def _revision_context(self) -> RevisionContext:
+        session = self.context.session
+        last = self.context.entries.get(self.name)
+        return RevisionContext(
+            session=session,
+            journal=Journal(session),
+            executor=self._executor(),
+            revision=self._recorded(),
+            file=Path(self.step.revision.path),
+            today=date.today(),  # noqa: DTZ011  # an exemption ends with the day of whoever runs it
+            tried_before=last is not None and last.outcome in ("interrupted", "failed"),
+            lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
+        )
+
+    def _executor(self) -> Executor:
+        return Executor(
+            session=self.context.session,
+            journal=Journal(self.context.session),
+            patience=self._patience(),
+            report=self.context.options.report,
+            revision=self.name,
+            should_stop=self.context.options.should_stop,
+        )
+
+    def _patience(self) -> LockPatience:
+        return LockPatience(
+            session=self.context.session,
+            report=self.context.options.report,
+            budget=self.context.options.lock_budget,
+        )
+
+    def _record_failure(self, entry: int, error: BaseException) -> None:
+        try:
+            self.context.session.rollback()
+            is_half_way = Journal(self.context.session).unfinished() is not None
+            if isinstance(error, RefusedStatement):
+                error.is_half_way = is_half_way
+            elif not isinstance(error, HoldfastError):
+                standing = HALF_WAY if is_half_way else ROLLED_BACK
+                error.add_note(standing.format(revision=self.name))
+            history.fail(self.context.session, entry, error)
+            self.context.session.commit()
+        except Exception:  # the error on its way is the one to see, not this one
+            log.warning("the failure could not be recorded in holdfast.history", exc_info=True)

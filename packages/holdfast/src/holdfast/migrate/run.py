@@ -1,0 +1,288 @@
+"""Upgrades and downgrades an Alembic project: `upgrade` and `downgrade` take what alembic.command takes.
+
+The project's env.py runs unchanged. Whatever transaction it opens, every revision commits separately; one process
+migrates at a time; "nothing pending" is found before any lock is taken.
+"""
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import Script, ScriptDirectory
+
+from holdfast.errors.migration import (
+    BehindPooler,
+    DatabaseAhead,
+    EditedRevision,
+    ReadOnlyServer,
+    TwoHeads,
+    UnknownDatabase,
+)
+from holdfast.execute import history, leader, lock_patience, tables
+from holdfast.execute.journal import Journal
+from holdfast.execute.progress import Report, silent
+from holdfast.execute.session import MigrationSession
+from holdfast.migrate.history_files import open_history
+from holdfast.migrate.revision_run import RevisionRun, RunContext
+from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
+from holdfast.observe.database import count_user_relations, database_name, is_read_only
+from holdfast.observe.pooler import is_behind_pooler
+
+log = logging.getLogger(__name__)
+
+HEADS = ("head", "heads")
+Heads = tuple[str, ...]
+FindSteps = Callable[[Heads], list[RevisionStep]]
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+def upgrade(
+    config: Config,
+    revision: str,
+    sql: bool = False,
+    tag: str | None = None,
+    *,
+    report: Report = silent,
+    patience: timedelta = leader.PATIENCE,
+    lock_budget: timedelta = lock_patience.BUDGET,
+    should_stop: Callable[[], bool] = never,
+    accept_edited: bool = False,
+) -> None:
+    """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
+
+    With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps.
+    An applied revision whose file was edited since is an error, unless `accept_edited`.
+    Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
+    """
+    if sql:
+        command.upgrade(config, revision, sql=True, tag=tag)
+        return
+    project = project_of(config) if revision in HEADS and tag is None else None
+    may_look = "connection" not in config.attributes and not accept_edited
+    if project is not None and may_look and project.head_if_up_to_date() is not None:
+        return
+    script = open_history(config)
+    if revision == "head" and len(script.get_heads()) > 1:
+        raise TwoHeads(heads=tuple(script.get_heads()))
+
+    def find(heads: Heads) -> list[RevisionStep]:
+        return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
+
+    options = RunOptions(
+        report=report,
+        patience=patience,
+        lock_budget=lock_budget,
+        should_stop=should_stop,
+        looks_for_edits=True,
+        accepts_edits=accept_edited,
+    )
+    passes = _migrate(config, script, revision, tag, find, options)
+    if project is not None and passes == [True]:
+        record_rest(project, script)
+
+
+def is_up_to_date(config: Config) -> bool:
+    """Whether a look is enough to know that nothing is pending: two round trips, no env.py."""
+    project = project_of(config)
+    return project is not None and project.head_if_up_to_date() is not None
+
+
+def downgrade(
+    config: Config,
+    revision: str,
+    sql: bool = False,
+    tag: str | None = None,
+    *,
+    report: Report = silent,
+    patience: timedelta = leader.PATIENCE,
+    lock_budget: timedelta = lock_patience.BUDGET,
+    should_stop: Callable[[], bool] = never,
+) -> None:
+    """Revert down to `revision` ("base", an id, "-1"): alembic.command.downgrade, run safely.
+
+    Parameters and errors as for `upgrade`.
+    """
+    if sql:
+        command.downgrade(config, revision, sql=True, tag=tag)
+        return
+    script = open_history(config)
+
+    def find(heads: Heads) -> list[RevisionStep]:
+        return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
+
+    options = RunOptions(
+        report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
+    )
+    _migrate(config, script, revision, tag, find, options)
+
+
+def _migrate(
+    config: Config,
+    script: ScriptDirectory,
+    revision: str,
+    tag: str | None,
+    find: FindSteps,
+    options: RunOptions,
+) -> list[bool]:
+    """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
+    while True:
+        run = _Run(script, find, options)
+        environment = EnvironmentContext(
+            config,
+            script,
+            fn=run.steps,
+            destination_rev=revision,
+            tag=tag,
+            # The version table is created by us, under the lock: Alembic would create it before `steps`
+            # is called, and of two processes one would die of it.
+            dont_mutate=True,
+        )
+        try:
+            with environment:
+                script.run_env()
+        finally:
+            run.release()
+        if not run.heads_moved:
+            return run.passes
+
+
+class _Run:
+    """One pass through env.py."""
+
+    def __init__(self, script: ScriptDirectory, find: FindSteps, options: RunOptions) -> None:
+        self.script = script
+        self.find = find
+        self.options = options
+        self.leadership: leader.Leadership | None = None
+        self.session: MigrationSession | None = None
+        # Another process has migrated while we waited: env.py runs to its end, so that it disposes
+        # of its engine, and then once more. Alembic has read the heads before it called `steps`.
+        self.heads_moved = False
+        self.passes: list[bool] = []
+
+    def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
+        """What Alembic's run_migrations executes, one by one, committed one by one."""
+        self.passes.append(is_by_settings(context))
+        self._refuse_unknown(heads)
+        pending = self.find(heads)
+        if not pending:
+            return
+        assert context.connection is not None  # noqa: S101  # only None in offline mode
+        session = self.session = MigrationSession(context.connection)
+        session.keep_local_settings()
+        self._lead(heads, context, session)
+        if self.heads_moved:
+            self.release()
+            return
+        run_context = self._run_context(heads, context, session)
+        session.restore_local_settings()
+        context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
+        session.commit()
+        for step in pending:
+            self._check_leadership()
+            run = RevisionRun(step=step, context=run_context)
+            step.migration_fn = self._wrap(run, step.migration_fn)
+            yield step
+            run.commit()
+        self.release()
+
+    def release(self) -> None:
+        """End the leadership and let go of the connection. Idempotent."""
+        session, self.session = self.session, None
+        leadership, self.leadership = self.leadership, None
+        for held in (session, leadership):
+            try:
+                if held is not None:
+                    held.close()
+            except Exception:  # an async connection may be gone with its loop, and the lock with it
+                log.debug("the connection was already closed", exc_info=True)
+
+    def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
+        if is_behind_pooler(session.connection):
+            raise BehindPooler
+        if is_read_only(session.connection):
+            raise ReadOnlyServer(database=database_name(session.connection))
+        session.commit()
+        assert context.connection is not None  # noqa: S101  # see steps
+        self.leadership = leader.Leadership(context.connection)
+        self.leadership.acquire(report=self.options.report, patience=self.options.patience)
+        if set(context.get_current_heads()) != set(heads):
+            self.heads_moved = True
+            return
+        tables.ensure(session)
+        history.mark_interrupted(session)
+        session.commit()
+
+    def _run_context(
+        self, heads: Heads, context: MigrationContext, session: MigrationSession
+    ) -> RunContext:
+        entries = history.latest(session)
+        relations = count_user_relations(session.connection, version_table=context.version_table)
+        is_fresh = not heads and not relations and Journal(session).unfinished() is None
+        if self.options.looks_for_edits:
+            self._look_for_edits(heads, session, entries)
+        if not heads and relations and not entries:
+            name = database_name(session.connection)
+            self.release()
+            raise UnknownDatabase(database=name, relations=relations)
+        session.commit()
+        return RunContext(
+            session=session,
+            impl=context.impl,
+            options=self.options,
+            is_fresh=is_fresh,
+            entries=entries,
+        )
+
+    def _look_for_edits(
+        self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.Entry]
+    ) -> None:
+        """Files of applied revisions that are not those that ran: refused, or accepted by a person."""
+        known = self.script.revision_map
+        edited = {
+            node.revision: checksum
+            for node in known._get_ancestor_nodes(known.get_revisions(heads))  # noqa: SLF001  # see status
+            if isinstance(node, Script)
+            and history.is_edited(
+                entries.get(node.revision), checksum := history.checksum_of(Path(node.path))
+            )
+        }
+        if edited and not self.options.accepts_edits:
+            self.release()
+            raise EditedRevision(revisions=tuple(sorted(edited)))
+        for revision, checksum in edited.items():
+            history.accept(session, revision, checksum)
+
+    def _refuse_unknown(self, heads: Heads) -> None:
+        known = {revision.revision for revision in self.script.walk_revisions()}
+        unknown = tuple(head for head in heads if head not in known)
+        if unknown:
+            raise DatabaseAhead(revisions=unknown)
+
+    def _check_leadership(self) -> None:
+        if self.leadership is not None:
+            self.leadership.verify()
+
+    def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)  # its name is in Alembic's log
+        def upgrade_or_downgrade(**arguments: Any) -> None:
+            try:
+                run(function, **arguments)
+            except BaseException:
+                self.release()  # here, inside the event loop of an async env.py
+                raise
+
+        return upgrade_or_downgrade

@@ -1,0 +1,104 @@
+"""What of an Alembic project decides which revisions there are, as one digest. Reads files only.
+
+Takes the options as Alembic does, but no Alembic; None wherever the project is of a kind that only Alembic itself
+understands, which is never an error.
+"""
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser, InterpolationError
+from importlib.util import find_spec
+from pathlib import Path
+
+SECTION = "alembic"
+# Revisions in more places than the folder, or compiled ones.
+NOT_READ = ("version_locations", "sourceless", "recursive_version_locations")
+
+
+def options_at(directory: Path, *, file: Path | None) -> ConfigParser | None:
+    """The options of the project that `holdfast.migrate.project` would find; None: ask Alembic."""
+    if file is not None:
+        return _from_file(file)
+    if (directory / "alembic.ini").exists():
+        return _from_file(directory / "alembic.ini")
+    for folder in (directory, *directory.parents):
+        if (folder / "pyproject.toml").exists():
+            tools = tomllib.loads((folder / "pyproject.toml").read_text()).get("tool", {})
+            if tools.get("holdfast"):
+                return _from_table(tools["holdfast"])
+            if "alembic" in tools:
+                return None
+    return None
+
+
+def escaped(value: object) -> str:
+    """A value of a pyproject.toml as one of an alembic.ini."""
+    text = json.dumps(value) if isinstance(value, list) else str(value)
+    return text.replace("%", "%%")
+
+
+def _from_file(file: Path) -> ConfigParser | None:
+    if file.suffix == ".toml" or not file.exists():
+        return None
+    options = ConfigParser({"here": str(file.absolute().parent)})
+    options.read(file, encoding="utf-8")
+    return options
+
+
+def _from_table(table: Mapping[str, object]) -> ConfigParser:
+    options = ConfigParser()
+    options.add_section(SECTION)
+    for name, value in table.items():
+        options.set(SECTION, name, escaped(value))
+    return options
+
+
+def folder_of(options: ConfigParser) -> Path | None:
+    """The folder with env.py; None where revisions are read from anywhere else too."""
+    if not options.has_section(SECTION) or any(name in options[SECTION] for name in NOT_READ):
+        return None
+    try:
+        location = options.get(SECTION, "script_location", fallback="")
+    except InterpolationError:
+        return None
+    package, colon, inside = location.partition(":")
+    if not colon or os.path.isabs(location):  # noqa: PTH117  # as Alembic asks
+        return Path(location) if location else None
+    spec = find_spec(package) if "." not in package else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0], inside)
+
+
+def digest_of_options(options: ConfigParser) -> str:
+    """Of all options, which env.py may ask for."""
+    items = options.items(SECTION, raw=True)
+    said = sorted((name, value) for name, value in items if name != "here")
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def digest_of_files(folder: Path) -> str | None:
+    """Of every Python file below the folder, env.py included."""
+    digest = hashlib.sha256()
+    for path in _python_files(folder):
+        if path is None:
+            return None
+        source = path.read_bytes()
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name} {len(source)}\n".encode() + source)
+    return digest.hexdigest()
+
+
+def _python_files(folder: Path) -> Iterator[Path | None]:
+    """In a fixed order; None for a link to another folder."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir():
+            if entry.is_symlink():
+                yield None
+            elif entry.name != "__pycache__":
+                yield from _python_files(Path(entry.path))
+        elif entry.name.endswith((".py", ".pyc")):
+            yield Path(entry.path)

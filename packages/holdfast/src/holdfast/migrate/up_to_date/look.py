@@ -1,0 +1,105 @@
+"""Asks a database whether it is up to date: at the head of these very files, nothing half-way, nobody at work.
+
+Two round trips: the connection and one query. A full run leaves the record that the query finds, and whatever has
+happened since makes it find nothing: then, and after any error, the full way is gone.
+"""
+
+import logging
+import os
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from holdfast.engine.target import Target, target_of
+from holdfast.migrate.up_to_date.files import (
+    digest_of_files,
+    digest_of_options,
+    folder_of,
+    options_at,
+)
+from holdfast.observe.schema_constants import KEY, LAYOUT
+
+log = logging.getLogger(__name__)
+
+# env.py takes its engine from holdfast's settings; the record of a full run says whether it really does.
+BY_SETTINGS = b"create_migration_engine"
+# At most one row: the head. `alembic_version` is the one that this session sees.
+UP_TO_DATE = """
+    SELECT r.head FROM holdfast.up_to_date r
+    WHERE r.fingerprint = %s AND r.version_table = 'alembic_version'::regclass
+      AND ARRAY(SELECT version_num::text FROM alembic_version) = ARRAY[r.head]
+      AND r.history = (SELECT max(id) FROM holdfast.history)
+      AND obj_description('holdfast'::regnamespace, 'pg_namespace') = %s
+      AND NOT EXISTS (SELECT FROM holdfast.history WHERE outcome = 'running')
+      AND NOT EXISTS (SELECT FROM holdfast.unfinished) AND NOT EXISTS (SELECT FROM holdfast.queue)
+      AND NOT EXISTS (SELECT FROM holdfast.calls)
+      AND NOT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid)
+      AND NOT EXISTS (SELECT FROM pg_constraint WHERE NOT convalidated)
+      AND NOT EXISTS (SELECT FROM pg_locks
+                      WHERE locktype = 'advisory' AND objsubid = 1
+                        AND (classid::bigint << 32) + objid::bigint = %s
+                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """An Alembic project, as its files are now, and the database that its env.py should lead to."""
+
+    target: Target
+    folder: Path
+    files: str  # a digest, as the next
+    options: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides which database this is and what is pending there."""
+        return f"1 {self.options} {self.files} {self.target.named_by}"
+
+    def head_if_up_to_date(self) -> str | None:
+        """The revision that the database is at; None where there may be something to do."""
+        try:
+            with self.connect() as connection:
+                row = connection.execute(UP_TO_DATE, (self.fingerprint, LAYOUT, KEY)).fetchone()
+        except psycopg.Error as error:
+            log.debug("not known to be up to date: %s", error)
+            return None
+        return None if row is None else str(row[0])
+
+    def connect(self) -> psycopg.Connection:
+        """In autocommit: BEGIN would be one more round trip."""
+        return psycopg.connect(**self.target.parameters, autocommit=True)  # type: ignore[arg-type]  # libpq's words
+
+
+def project_at(directory: Path, *, file: Path | None) -> Project | None:
+    """The project that a command acts on, where holdfast's own settings say which database it has."""
+    try:
+        options = options_at(directory, file=file)
+        return None if options is None else project_by_settings(options)
+    except (OSError, ValueError, ConfigError) as error:  # said in full on the full way
+        log.debug("not known to be up to date: %s", error)
+        return None
+
+
+def project_by_settings(options: ConfigParser) -> Project | None:
+    """The project of these options, where its env.py takes its engine from holdfast's settings."""
+    folder = folder_of(options)
+    if folder is None or not _is_by_settings(folder / "env.py"):
+        return None
+    target = target_of(os.environ, directory=Path.cwd())
+    return None if target is None else project_in(folder, options, target)
+
+
+def project_in(folder: Path, options: ConfigParser, target: Target) -> Project | None:
+    """The project in a folder, for a target that is known."""
+    files = digest_of_files(folder)
+    if files is None:
+        return None
+    return Project(target=target, folder=folder, files=files, options=digest_of_options(options))
+
+
+def _is_by_settings(env: Path) -> bool:
+    return env.is_file() and BY_SETTINGS in env.read_bytes()

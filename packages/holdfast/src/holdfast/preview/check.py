@@ -1,0 +1,259 @@
+"""The gate for CI: what is wrong with a history, found without a database of anybody.
+
+One head; models and migrations agree; up, down, up ends in the same schema; every statement has an online form or
+an exemption that still holds. With a database at hand: no applied file was edited.
+"""
+
+import difflib
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors import HoldfastError
+from holdfast.errors.database import NoModels
+from holdfast.errors.migration import EditedRevision
+from holdfast.errors.plan import RefusedStatement
+from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated
+from holdfast.execute.progress import Event, RevisionStarted
+from holdfast.migrate.history_files import open_history
+from holdfast.migrate.run import upgrade
+from holdfast.migrate.status import status
+from holdfast.preview.generate import difference
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
+from holdfast.scratch.redirection import redirected_to
+from holdfast.scratch.template import scratch_database, scratch_server
+
+RULES = {
+    "one-head": "The history ends in one revision.",
+    "replays": "The history can be replayed on an empty database.",
+    "models": "Models and migrations agree.",
+    "reversible": "Up, down and up again ends in the same schema.",
+    "online": "Every statement has an online form, or an exemption whose day has not passed.",
+    "unedited": "The files of applied revisions are those that ran.",
+}
+BEGINS = "It passes in one run from an empty database, and fails in a run that begins later."
+SHOWN = 20  # lines of a difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFinding:
+    """One thing that is wrong, and where."""
+
+    rule: str
+    message: str
+    file: Path
+    line: int = 1
+    revision: str | None = None
+
+
+def check(
+    config: Config, *, since: str | None = None, with_database: bool = False
+) -> tuple[CheckFinding, ...]:
+    """Everything that was found; of the revisions after `since` only, where the rule is about revisions."""
+    script = open_history(config)
+    heads = tuple(script.get_heads())
+    env = Path(script.env_py_location)
+    if len(heads) > 1:
+        words = f"the history has {len(heads)} heads: {', '.join(heads)}; alembic merge heads joins them"
+        return (CheckFinding(rule="one-head", message=words, file=_file(script, heads[-1])),)
+    found: list[CheckFinding] = []
+    with scratch_server() as server:
+        try:
+            found.extend(_online(config, script, server, since))
+            failed = {finding.revision for finding in found if finding.rule == "replays"}
+            found += _reversible(config, script, server, since, failed)
+            found += _models(config, server, env)
+        except HistoryNotReplayed as error:  # and then nothing can be said about what is behind it
+            is_first = error.revision == _first(script)
+            words = f"{error.said}\n{error.remedy}" if is_first else error.said
+            found.append(_finding(script, error.revision, "replays", words))
+    if with_database:
+        found += _edited(config, script)
+    return tuple(found)
+
+
+# Every statement online: the history through the engine, each table in use; a refused revision then runs plainly.
+
+
+@dataclass(kw_only=True)
+class _EventListener:
+    started: list[RevisionStarted] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RevisionStarted):
+            self.started.append(event)
+
+
+def _online(
+    config: Config, script: ScriptDirectory, server: Postgres, since: str | None
+) -> Iterator[CheckFinding]:
+    """Raises HistoryNotReplayed."""
+    start, said = since or _first(script), ""
+    while start is not None:
+        with scratch_database(config, server=server, revision=(start,)) as url:
+            if said:
+                yield _finding(script, start, "replays", f"{said}\n{BEGINS}")
+            start, said = yield from _through(config, script, url)
+
+
+def _through(
+    config: Config, script: ScriptDirectory, url: str
+) -> Generator[CheckFinding, None, tuple[str | None, str]]:
+    """To the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
+    while True:
+        listener = _EventListener()
+        try:
+            # Each time anew: after an error, an async engine of the project's is of a loop that is gone.
+            with redirected_to(url, config) as redirected:
+                upgrade(redirected, "heads", report=listener)
+        except RefusedStatement as refusal:
+            revision = listener.started[-1].revision
+            yield _finding(script, revision, "online", str(refusal))
+            if refusal.is_half_way:  # this database has a part of it: another one for the rest
+                return revision, ""
+            try:
+                with redirected_to(url, config) as redirected:
+                    command.upgrade(redirected, revision)
+            except (CommandError, DBAPIError):  # what came before in it is committed
+                return revision, ""
+        except (HoldfastError, CommandError, DBAPIError) as error:
+            if not listener.started:
+                raise
+            revision = listener.started[-1].revision
+            return revision, _words(error)
+        else:
+            return None, ""
+
+
+# Up, down, up: by plain Alembic, which takes a statement as it is written.
+
+
+def _reversible(
+    config: Config,
+    script: ScriptDirectory,
+    server: Postgres,
+    since: str | None,
+    failed: set[str | None],
+) -> Iterator[CheckFinding]:
+    left = _after(script, since)
+    while left:  # after a failure the database is anybody's guess: a new one for the rest
+        if left[0] in failed:
+            left.pop(0)
+            continue
+        below = _below(script, left[0])
+        with (
+            scratch_database(config, server=server, revision=below) as url,
+            redirected_to(url, config) as redirected,
+        ):
+            until = next((n for n, each in enumerate(left) if each in failed), len(left))
+            behind = yield from _there_and_back(redirected, script, url, left[:until])
+            left = behind + left[until:]
+
+
+def _there_and_back(
+    config: Config, script: ScriptDirectory, url: str, revisions: list[str]
+) -> Generator[CheckFinding, None, list[str]]:
+    for place, revision in enumerate(revisions, start=1):
+        below = _below(script, revision)
+        fails = "up"
+        try:
+            command.upgrade(config, revision)
+            first = schema_dump(url)
+            fails = "down"
+            command.downgrade(config, below[0] if len(below) == 1 else "-1")
+            fails = "up again"
+            command.upgrade(config, revision)
+        except Exception as error:  # noqa: BLE001  # whatever the author raises in a downgrade
+            words = f"{fails} fails: {_words(error)}"
+            yield _finding(script, revision, "reversible", words, line_of="downgrade")
+            return revisions[place:]
+        second = schema_dump(url)
+        if first != second:
+            changes = "\n".join(_changes(first, second)[:SHOWN])
+            words = f"up, down and up again differs from up:\n{changes}"
+            yield _finding(script, revision, "reversible", words, line_of="downgrade")
+    return []
+
+
+def _changes(first: str, second: str) -> list[str]:
+    lines = difflib.unified_diff(first.splitlines(), second.splitlines(), lineterm="", n=0)
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+def _models(config: Config, server: Postgres, env: Path) -> Iterator[CheckFinding]:
+    try:
+        lines = difference(config, server=server).lines
+    except NoModels:
+        return
+    except ModelsNotCreated as error:
+        yield CheckFinding(rule="models", message=str(error), file=env)
+        return
+    if lines:
+        words = ["the models have what no migration has; `holdfast generate NAME` writes:", *lines]
+        yield CheckFinding(rule="models", message="\n".join(words), file=env)
+
+
+def _edited(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
+    return [
+        _finding(
+            script, each.revision, "unedited", EditedRevision(revisions=(each.revision,)).parts()[0]
+        )
+        for each in status(config).edited
+    ]
+
+
+# Revisions and their files.
+
+
+def _after(script: ScriptDirectory, since: str | None) -> list[str]:
+    """In the order in which they run."""
+    until = since or "base"
+    found = [each.revision for each in script.walk_revisions(until, "heads")]
+    return [revision for revision in reversed(found) if revision != since]
+
+
+def _first(script: ScriptDirectory) -> str | None:
+    found = list(script.walk_revisions())
+    return found[-1].revision if found else None
+
+
+def _below(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
+    found = _script(script, revision).down_revision
+    if found is None:
+        return ("base",)
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def _script(script: ScriptDirectory, revision: str) -> Script:
+    found = script.get_revision(revision)
+    assert found is not None  # noqa: S101  # it was listed a moment ago
+    return found
+
+
+def _file(script: ScriptDirectory, revision: str) -> Path:
+    return Path(_script(script, revision).path)
+
+
+def _finding(
+    script: ScriptDirectory, revision: str, rule: str, message: str, *, line_of: str = "upgrade"
+) -> CheckFinding:
+    file = _file(script, revision)
+    lines = file.read_text().splitlines()
+    pattern = re.compile(rf"\s*def {line_of}\b")
+    line = next((n for n, text in enumerate(lines, start=1) if pattern.match(text)), 1)
+    words = f"revision {revision}: {message}"
+    return CheckFinding(rule=rule, message=words, file=file, line=line, revision=revision)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        return str(error.orig).strip()
+    return str(error) or type(error).__name__

@@ -1,0 +1,122 @@
+"""Renamed, or dropped and added: nothing in a schema tells; what could be a rename is asked for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from holdfast.observe.schema import SchemaForm, TableForm
+from holdfast.preview.compare.revision_source import Change, call
+from holdfast.rewrite.names import QualifiedName, quote
+
+# To be filled in by a person: as it stands it allows nothing, and `run` and `check` say why.
+TO_BE_EXCUSED = "# holdfast: allow REASON until YYYY-MM-DD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    """A table, or a column of one, that may have got another name."""
+
+    table: QualifiedName  # under its old name
+    old: str
+    new: str
+    is_column: bool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.table.name}.{self.old}:{self.new}"
+            if self.is_column
+            else f"{self.old}:{self.new}"
+        )
+
+    def change(self, *, default_schema: str) -> Change:
+        """The lines for it."""
+        schema = {} if self.table.schema == default_schema else {"schema": self.table.schema}
+        if not self.is_column:
+            return Change(
+                up=(TO_BE_EXCUSED, call("rename_table", self.old, self.new, **schema)),
+                down=(TO_BE_EXCUSED, call("rename_table", self.new, self.old, **schema)),
+            )
+        table = self.table.name
+        up = call("alter_column", table, self.old, new_column_name=self.new, **schema)
+        down = call("alter_column", table, self.new, new_column_name=self.old, **schema)
+        return Change(up=(TO_BE_EXCUSED, up), down=(TO_BE_EXCUSED, down))
+
+
+def parse_rename(text: str, *, default_schema: str) -> Rename:
+    """From `table.old:new`, `schema.table.old:new`, or `old_table:new_table`."""
+    path, _, new = text.partition(":")
+    *parents, old = path.split(".")
+    if not parents:
+        name = QualifiedName(schema=default_schema, name=old)
+        return Rename(table=name, old=old, new=new, is_column=False)
+    schema = parents[0] if len(parents) > 1 else default_schema
+    table = QualifiedName(schema=schema, name=parents[-1])
+    return Rename(table=table, old=old, new=new, is_column=True)
+
+
+def candidates(found: SchemaForm, wanted: SchemaForm) -> list[Rename]:
+    """What could be a rename: of one type and table; tables with the same columns."""
+    return [*_tables(found, wanted), *_columns(found, wanted)]
+
+
+def _tables(found: SchemaForm, wanted: SchemaForm) -> Iterator[Rename]:
+    gone = [table for name, table in found.tables.items() if name not in wanted.tables]
+    new = [table for name, table in wanted.tables.items() if name not in found.tables]
+    for old in gone:
+        for table in new:
+            if old.name.schema == table.name.schema and _shape(old) == _shape(table):
+                yield Rename(
+                    table=old.name, old=old.name.name, new=table.name.name, is_column=False
+                )
+
+
+def _shape(table: TableForm) -> set[tuple[str, str]]:
+    return {(column.name, column.type) for column in table.columns}
+
+
+def _columns(found: SchemaForm, wanted: SchemaForm) -> Iterator[Rename]:
+    for name, table in wanted.tables.items():
+        if name not in found.tables:
+            continue
+        before = {column.name: column for column in found.tables[name].columns}
+        after = {column.name: column for column in table.columns}
+        for old in before.values():
+            for column in after.values():
+                is_pair = old.name not in after and column.name not in before
+                if is_pair and old.type == column.type:
+                    yield Rename(table=name, old=old.name, new=column.name, is_column=True)
+
+
+def follow_up(found: SchemaForm, wanted: SchemaForm, *, default_schema: str) -> Iterator[Change]:
+    """Indexes and constraints that are called after what was renamed get the names of the models, too."""
+    for name, table in wanted.tables.items():
+        before = found.tables.get(name)
+        if before is None:
+            continue
+        is_default = name.schema == default_schema
+        schema = "" if is_default else f"{quote(name.schema)}."
+        for old, new in _renamed(before, table, "indexes"):
+            yield _sql_change(f"ALTER INDEX {schema}{{}} RENAME TO {{}}", old, new)
+        for old, new in _renamed(before, table, "constraints"):
+            yield _sql_change(
+                f"ALTER TABLE {schema}{quote(name.name)} RENAME CONSTRAINT {{}} TO {{}}", old, new
+            )
+
+
+def _renamed(before: TableForm, after: TableForm, what: str) -> Iterator[tuple[str, str]]:
+    old = {item.name: _definition(item) for item in getattr(before, what)}
+    new = {item.name: _definition(item) for item in getattr(after, what)}
+    for old_name, definition in old.items():
+        for new_name, wanted in new.items():
+            if definition == wanted and old_name not in new and new_name not in old:
+                yield old_name, new_name
+
+
+def _definition(item: object) -> str:
+    return str(getattr(item, "shape", None) or getattr(item, "definition", ""))
+
+
+def _sql_change(sql: str, old: str, new: str) -> Change:
+    return Change(
+        up=(call("execute", sql.format(quote(old), quote(new))),),
+        down=(call("execute", sql.format(quote(new), quote(old))),),
+    )

@@ -1,0 +1,66 @@
+"""The lines of a revision, as Python source."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from holdfast.rewrite.names import QualifiedName, quote
+
+COLON = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # as in sqlalchemy.sql.elements.TextClause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One difference: the lines that make it, and those that take it back."""
+
+    up: tuple[str, ...]
+    down: tuple[str, ...]
+
+
+class Source(str):
+    """Python source, not a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def call(operation: str, *arguments: object, **keywords: object) -> str:
+    """The source of `op.operation(...)`."""
+    written = [_written(argument) for argument in arguments]
+    written += [f"{name}={_written(value)}" for name, value in keywords.items()]
+    return f"op.{operation}({', '.join(written)})"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, str) and not isinstance(value, Source):
+        return literal(value)
+    return repr(value)
+
+
+def literal(value: str) -> str:
+    """A string as a formatter of Python would leave it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def sql_text(text: str) -> str:
+    """For sqlalchemy.text(), which takes a colon before a name for a parameter."""
+    return COLON.sub(r"\\:\1", text)
+
+
+def final_name(name: str) -> Source:
+    """A final name: no naming convention is applied to it once more."""
+    return Source(f"op.f({literal(name)})")
+
+
+def execute(sql: str) -> str:
+    """The source of `op.execute(...)`."""
+    return call("execute", sql_text(sql))
+
+
+def short_name(name: QualifiedName, default_schema: str) -> str:
+    """In SQL; without the schema where that is understood."""
+    return quote(name.name) if name.schema == default_schema else str(name)

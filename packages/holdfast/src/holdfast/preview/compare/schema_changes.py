@@ -1,0 +1,214 @@
+"""The lines of a revision that lead from one schema to another: what Alembic's own comparison does not see.
+
+Pure: takes two schemas as their catalogs write them, gives Python source. Names of constraints that differ
+alone are no difference: PostgreSQL chose one of them.
+"""
+
+from collections.abc import Iterator
+
+from holdfast.observe.schema import ColumnForm, ConstraintForm, IndexForm, SchemaForm, TableForm
+from holdfast.preview.compare.revision_source import (
+    Change,
+    Source,
+    call,
+    execute,
+    final_name,
+    literal,
+    sql_text,
+)
+from holdfast.rewrite.names import quote
+
+KINDS = {"p": "primary", "u": "unique", "c": "check", "f": "foreignkey"}
+
+
+def table_changes(
+    before: SchemaForm, after: SchemaForm, *, default_schema: str
+) -> Iterator[Change]:
+    """What differs in the tables that both have."""
+    for name, wanted in after.tables.items():
+        found = before.tables.get(name)
+        if found is not None:
+            yield from _Table(found, wanted, default_schema).changes()
+
+
+class _Table:
+    def __init__(self, found: TableForm, wanted: TableForm, default_schema: str) -> None:
+        self.found, self.wanted = found, wanted
+        self.table = found.name.name
+        is_default = found.name.schema == default_schema
+        self.schema = None if is_default else found.name.schema
+        self.sql_name = quote(self.table) if is_default else str(found.name)
+
+    def changes(self) -> Iterator[Change]:
+        gone, new = _unmatched(self.found.constraints, self.wanted.constraints)
+        for constraint in gone:
+            yield Change(up=(self._drop(constraint),), down=(self._create(constraint),))
+        columns = {column.name: column for column in self.wanted.columns}
+        for column in self.found.columns:
+            if column.name in columns:
+                yield from self._column(column, columns[column.name])
+        for constraint in new:
+            yield Change(up=(self._create(constraint),), down=(self._drop(constraint),))
+        yield from self._indexes()
+        if self.found.comment != self.wanted.comment:
+            yield Change(
+                up=(self._table_comment(self.wanted.comment),),
+                down=(self._table_comment(self.found.comment),),
+            )
+
+    # Columns.
+
+    def _column(self, found: ColumnForm, wanted: ColumnForm) -> Iterator[Change]:
+        if (found.computed, found.is_stored) != (wanted.computed, wanted.is_stored):
+            yield Change(up=self._recomputed(wanted), down=self._recomputed(found))
+            return
+        if (found.type, found.collation) != (wanted.type, wanted.collation):
+            yield Change(up=(self._type(wanted),), down=(self._type(found),))
+        if found.is_not_null != wanted.is_not_null:
+            yield self._altered(
+                found.name, "nullable", not found.is_not_null, not wanted.is_not_null
+            )
+        if _default(found) != _default(wanted):
+            yield Change(up=(self._default(wanted),), down=(self._default(found),))
+        if found.comment != wanted.comment:
+            yield self._altered(found.name, "comment", found.comment, wanted.comment)
+
+    def _altered(self, column: str, what: str, found: object, wanted: object) -> Change:
+        up, down = (
+            self._call("alter_column", self.table, column, **{what: value})
+            for value in (wanted, found)
+        )
+        return Change(up=(up,), down=(down,))
+
+    def _type(self, column: ColumnForm) -> str:
+        collation = f" COLLATE {column.collation}" if column.collation else ""
+        name = quote(column.name)
+        return execute(
+            f"ALTER TABLE {self.sql_name} ALTER COLUMN {name} TYPE {column.type}{collation}"
+            f" USING {name}::{column.type}"
+        )
+
+    def _default(self, column: ColumnForm) -> str:
+        source = (
+            "None" if column.default is None else f"sa.text({literal(sql_text(column.default))})"
+        )
+        return self._call("alter_column", self.table, column.name, server_default=Source(source))
+
+    def _recomputed(self, column: ColumnForm) -> tuple[str, ...]:
+        """An expression cannot be changed before PostgreSQL 17, nor given to a column that is there."""
+        kind = f" GENERATED ALWAYS AS ({column.computed}) {'STORED' if column.is_stored else 'VIRTUAL'}"
+        parts = (
+            f"ALTER TABLE {self.sql_name} ADD COLUMN {quote(column.name)} {column.type}",
+            f" COLLATE {column.collation}" if column.collation else "",
+            kind if column.computed else "",
+            f" DEFAULT {column.default}" if column.default else "",
+            " NOT NULL" if column.is_not_null else "",
+        )
+        return (
+            self._call("drop_column", self.table, column.name),
+            execute("".join(parts)),
+        )
+
+    # Constraints.
+
+    def _drop(self, constraint: ConstraintForm) -> str:
+        if constraint.kind not in KINDS:
+            return self._alter_table(f"DROP CONSTRAINT {quote(constraint.name)}")
+        return self._call(
+            "drop_constraint", final_name(constraint.name), self.table, type_=KINDS[constraint.kind]
+        )
+
+    def _create(self, constraint: ConstraintForm) -> str:
+        definition = constraint.definition
+        name, columns = final_name(constraint.name), list(constraint.columns)
+        plain = f"({', '.join(map(quote, columns))})"
+        if constraint.kind == "c" and definition.endswith(")"):
+            condition = definition.removeprefix("CHECK (").removesuffix(")")
+            return self._call("create_check_constraint", name, self.table, sql_text(condition))
+        if definition == f"PRIMARY KEY {plain}":
+            return self._call("create_primary_key", name, self.table, columns)
+        if definition == f"UNIQUE {plain}":
+            return self._call("create_unique_constraint", name, self.table, columns)
+        return self._alter_table(f"ADD CONSTRAINT {quote(constraint.name)} {definition}")
+
+    # Indexes.
+
+    def _indexes(self) -> Iterator[Change]:
+        found = {index.name: index for index in self.found.indexes}
+        wanted = {index.name: index for index in self.wanted.indexes}
+        for name in sorted(found.keys() | wanted.keys()):
+            old, new = found.get(name), wanted.get(name)
+            if old and new and old.shape == new.shape:
+                continue
+            yield Change(
+                up=(*self._drop_index(old), *self._create_index(new)),
+                down=(*self._drop_index(new), *self._create_index(old)),
+            )
+
+    def _drop_index(self, index: IndexForm | None) -> tuple[str, ...]:
+        if index is None:
+            return ()
+        return (self._call("drop_index", final_name(index.name), table_name=self.table),)
+
+    def _create_index(self, index: IndexForm | None) -> tuple[str, ...]:
+        if index is None:
+            return ()
+        if not index.is_plain:
+            return (execute(index.definition),)
+        keys = [
+            Source(f"sa.text({literal(sql_text(key))})") if is_expression else _unquoted(key)
+            for key, is_expression in zip(index.keys, index.expressions, strict=True)
+        ]
+        options: dict[str, object] = {}
+        if index.is_unique:
+            options["unique"] = True
+        if index.method != "btree":
+            options["postgresql_using"] = index.method
+        if index.include:
+            options["postgresql_include"] = list(index.include)
+        if index.where is not None:
+            options["postgresql_where"] = Source(f"sa.text({literal(sql_text(index.where))})")
+        if index.nulls_not_distinct:
+            options["postgresql_nulls_not_distinct"] = True
+        return (self._call("create_index", final_name(index.name), self.table, keys, **options),)
+
+    # Source.
+
+    def _table_comment(self, comment: str | None) -> str:
+        if comment is None:
+            return self._call("drop_table_comment", self.table)
+        return self._call("create_table_comment", self.table, comment)
+
+    def _alter_table(self, action: str) -> str:
+        return execute(f"ALTER TABLE {self.sql_name} {action}")
+
+    def _call(self, operation: str, *arguments: object, **keywords: object) -> str:
+        if self.schema is not None:
+            keywords["schema"] = self.schema
+        return call(operation, *arguments, **keywords)
+
+
+def _default(column: ColumnForm) -> str | None:
+    """What a sequence is called that the column owns is no difference."""
+    is_serial = column.default is not None and column.default.startswith("nextval(")
+    return "nextval()" if is_serial else column.default
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _unmatched(
+    found: tuple[ConstraintForm, ...], wanted: tuple[ConstraintForm, ...]
+) -> tuple[list[ConstraintForm], list[ConstraintForm]]:
+    """By name and definition first; of the rest, those with one definition belong together."""
+    same = {(c.name, c.definition) for c in found} & {(c.name, c.definition) for c in wanted}
+    gone = [c for c in found if (c.name, c.definition) not in same]
+    new = []
+    for constraint in (c for c in wanted if (c.name, c.definition) not in same):
+        twin = next((c for c in gone if c.definition == constraint.definition), None)
+        if twin is None:
+            new.append(constraint)
+        else:
+            gone.remove(twin)
+    return gone, new

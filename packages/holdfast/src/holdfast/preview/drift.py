@@ -1,0 +1,113 @@
+"""Compares the live database with what its history makes: what somebody changed by hand, and what was left over.
+
+The history is replayed on a scratch server up to the revision that the live database is at, so that what is
+pending is no difference. The live database is only read.
+"""
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from alembic.config import Config
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Connection, NullPool, create_engine, make_url
+
+from holdfast.errors.doctor import InvalidIgnoreRules
+from holdfast.errors.migration import DatabaseAhead
+from holdfast.execute import tables
+from holdfast.execute.journal import Journal
+from holdfast.execute.session import MigrationSession, second_session
+from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.observe.database import server_major
+from holdfast.observe.schema_objects import SchemaObject, read_schema
+from holdfast.preview.compare.schema_differences import (
+    Difference,
+    IgnoreRule,
+    differences,
+    without_ignored,
+)
+from holdfast.scratch.template import scratch_database, scratch_server
+
+OPTION = "drift_ignore"
+RULES = TypeAdapter(tuple[IgnoreRule, ...])
+EMBEDDED_MAJORS = (16, 18)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """What was found."""
+
+    revisions: tuple[str, ...]  # that the live database is at
+    half_way: str | None  # a revision whose queue is not finished: what it has done is no drift
+    differences: tuple[Difference, ...]
+    ignored: tuple[Difference, ...]
+    unused_rules: tuple[IgnoreRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Live:
+    heads: tuple[str, ...]
+    major: int
+    version_table: str
+    half_way: str | None
+    schema: dict[str, SchemaObject]
+
+
+def drift(config: Config) -> Drift:
+    """Raises DatabaseAhead where the history is not known, InvalidIgnoreRules."""
+    rules = ignore_rules(config)
+    live = on_project_connection(config, _look_at_live)
+    found = differences(_replayed(config, live), live.schema)
+    left = without_ignored(found, rules)
+    return Drift(
+        revisions=live.heads,
+        half_way=live.half_way,
+        differences=left,
+        ignored=tuple(each for each in found if each not in left),
+        unused_rules=tuple(rule for rule in rules if not any(map(rule.covers, found))),
+    )
+
+
+def ignore_rules(config: Config) -> tuple[IgnoreRule, ...]:
+    """From [tool.holdfast] in pyproject.toml, or as JSON in alembic.ini."""
+    written = config.get_main_option(OPTION)
+    try:
+        return RULES.validate_json(written) if written else ()
+    except ValidationError as error:
+        raise InvalidIgnoreRules(problem=str(error.errors()[0]["msg"])) from error
+
+
+def _look_at_live(project: ProjectConnection) -> _Live:
+    known = {revision.revision for revision in project.script.walk_revisions()}
+    if unknown := tuple(head for head in project.heads if head not in known):
+        raise DatabaseAhead(revisions=unknown)
+    with closing(MigrationSession(project.connection)) as session:
+        unfinished = Journal(session).unfinished() if tables.exist(session) else None
+    with second_session(project.connection) as connection:
+        return _Live(
+            heads=project.heads,
+            major=server_major(project.connection),
+            version_table=project.context.version_table,
+            half_way=None if unfinished is None else unfinished.revision,
+            schema=_read(connection, project.context.version_table),
+        )
+
+
+def _replayed(config: Config, live: _Live) -> dict[str, SchemaObject]:
+    """The schema that the history makes, on a server as old as the live one where there is a choice."""
+    major = next((each for each in EMBEDDED_MAJORS if live.major <= each), EMBEDDED_MAJORS[-1])
+    heads = live.heads or ("base",)
+    with ExitStack() as lifetime:
+        server = lifetime.enter_context(scratch_server(major=major))
+        url = lifetime.enter_context(scratch_database(config, server=server, revision=heads))
+        engine = create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool
+        )
+        with engine.connect() as connection:
+            return _read(connection, live.version_table)
+
+
+def _read(connection: Connection, version_table: str) -> dict[str, SchemaObject]:
+    """In one snapshot, and nothing can be written by accident."""
+    connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with connection.begin():
+        return read_schema(connection, version_table=version_table)

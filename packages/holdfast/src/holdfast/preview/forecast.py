@@ -1,0 +1,317 @@
+"""What a run would do, found by doing it: the pending revisions through the online engine on a scratch database.
+
+Locks, scans and rewrites are those seen there; rows, bytes and who is in the way right now are those of the
+database itself, which is only read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors import HoldfastError
+from holdfast.errors.plan import LongStatement
+from holdfast.execute.progress import (
+    Event,
+    Report,
+    RevisionDone,
+    RevisionStarted,
+    RowsRead,
+    StatementPlanned,
+)
+from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.run import upgrade
+from holdfast.observe.blockers import Blocker, blockers_of
+from holdfast.observe.database import count_user_relations
+from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
+from holdfast.rewrite.locks import Lock, strongest
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.steps import (
+    AutocommitStep,
+    BackfillStep,
+    BuildIndexStep,
+    DropIndexStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+)
+from holdfast.scratch.observer import Observer, Seen, observing
+from holdfast.scratch.redirection import redirected_to
+from holdfast.scratch.template import scratch_database, scratch_server
+
+# Rough on purpose: a plan tells seconds from hours. Bytes or rows a second, of a small server.
+READ = 200_000_000
+REWRITE = 40_000_000
+BUILD = 40_000_000
+BACKFILLED_ROWS = 50_000
+PATIENCE_WITH_ROWS = timedelta(seconds=5)
+
+SIZES = text("""
+SELECT n.nspname AS schema, c.relname AS name,
+  CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 ELSE pg_stat_get_live_tuples(c.oid) END AS rows,
+  pg_relation_size(c.oid) AS bytes
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
+""")
+MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """Of a table in the database itself, as the server estimates it."""
+
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """One step with what was seen of it."""
+
+    step: Step
+    is_seen: bool  # otherwise locks and scans are those that the plan announces
+    locks: tuple[Lock, ...]
+    scans: tuple[QualifiedName, ...]
+    rewrites: tuple[QualifiedName, ...]
+    size: Size  # of all that it reads or rewrites
+    takes: timedelta  # about
+    blockers: tuple[Blocker, ...] = ()  # right now
+    rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRevision:
+    """One pending revision."""
+
+    revision: str
+    description: str
+    steps: tuple[PlannedStep, ...]
+    reads_rows: tuple[str, ...]  # with these statements: its plan may differ with the data
+    refusal: str | None  # why a run would stop here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a run would do."""
+
+    at: tuple[str, ...]  # where the database is
+    is_new: bool  # nothing is in it: the history runs as it is written
+    revisions: tuple[PlannedRevision, ...]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a run would stop before its end, as far as is known."""
+        return any(
+            revision.refusal
+            or any(rows.count for step in revision.steps for rows in step.rows_in_the_way)
+            for revision in self.revisions
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    heads: tuple[str, ...]
+    is_new: bool
+    major: int
+    sizes: dict[QualifiedName, Size]
+
+
+def forecast(
+    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+) -> Forecast:
+    """The plan of `holdfast run --to revision`.
+
+    Each look for rows in the way of a step ends after `patience_with_rows`; with zero, nobody looks.
+    """
+    target = on_project_connection(config, _target)
+    with (
+        scratch_server(major=18 if target.major > 16 else 16) as server,
+        scratch_database(config, server=server, revision=target.heads or ("base",)) as url,
+        redirected_to(url, config) as redirected,
+    ):
+        trial = _tried(redirected, url, revision, target)
+        revisions = tuple(trial.revisions())
+    if trial.questions and patience_with_rows:
+        found = on_project_connection(
+            config, partial(ask, questions=trial.questions, patience=patience_with_rows)
+        )
+        revisions = tuple(
+            replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
+            for each in revisions
+        )
+    locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
+    in_the_way = on_project_connection(
+        config, lambda project: blockers_of(project.connection, locks)
+    )
+    return Forecast(
+        at=target.heads,
+        is_new=target.is_new,
+        revisions=tuple(
+            replace(each, steps=tuple(_blocked(step, in_the_way) for step in each.steps))
+            for each in revisions
+        ),
+    )
+
+
+def _target(project: ProjectConnection) -> _Target:
+    return _Target(
+        heads=project.heads,
+        is_new=not project.heads
+        and not count_user_relations(
+            project.connection, version_table=project.context.version_table
+        ),
+        major=project.connection.execute(MAJOR).scalar_one(),
+        sizes=_sizes(project.connection),
+    )
+
+
+def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
+    return {
+        QualifiedName(schema=row.schema, name=row.name): Size(rows=row.rows, bytes=row.bytes)
+        for row in connection.execute(SIZES)
+    }
+
+
+def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial":
+    if target.is_new:
+        trial = _Trial(sizes=target.sizes)
+        _run(config, revision, trial, report=trial)
+        return trial
+    with observing(url) as observer, noting_questions(url) as questions:
+        trial = _Trial(sizes=target.sizes, observer=observer)
+
+        def report(told: Event) -> None:
+            trial(told)
+            questions(told)
+
+        _run(config, revision, trial, report=report)
+        trial.seen = observer.seen()
+        trial.questions = questions.asked
+    return trial
+
+
+def _run(config: Config, revision: str, trial: "_Trial", *, report: Report) -> None:
+    try:
+        upgrade(config, revision, report=report)
+    except HoldfastError as refusal:
+        if not trial.started:  # nothing was tried: not a matter of a revision
+            raise
+        if isinstance(refusal, LongStatement):  # where it was tried there are no rows
+            of = {str(name): size.rows for name, size in trial.sizes.items()}
+            refusal.rows = of.get(refusal.relation, 0)
+        trial.refusal = str(refusal)
+    except (DBAPIError, CommandError) as error:
+        said = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error)
+        trial.refusal = f"It fails on the scratch database: {said}"
+
+
+@dataclass(kw_only=True)
+class _Trial:
+    """Listens to the run on the scratch database."""
+
+    sizes: dict[QualifiedName, Size]
+    observer: Observer | None = None
+    refusal: str | None = None
+    started: list[RevisionStarted] = field(default_factory=list)
+    planned: list[StatementPlanned] = field(default_factory=list)
+    read: list[RowsRead] = field(default_factory=list)
+    done: list[RevisionDone] = field(default_factory=list)
+    seen: tuple[Seen, ...] = ()
+    questions: list[tuple[Step, About]] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RevisionStarted():
+                self.started.append(event)
+                if self.observer is not None:
+                    self.observer.note_tables()
+            case StatementPlanned():
+                self.planned.append(event)
+            case RowsRead():
+                self.read.append(event)
+            case RevisionDone():
+                self.done.append(event)
+
+    def revisions(self) -> Iterator[PlannedRevision]:
+        """What was tried, with what was seen."""
+        seen = list(self.seen)
+        done = {event.revision for event in self.done}
+        for started in self.started:
+            name = started.revision
+            yield PlannedRevision(
+                revision=name,
+                description=started.description,
+                steps=tuple(
+                    self._planned(step, seen)
+                    for event in self.planned
+                    if event.revision == name
+                    for step in event.steps
+                ),
+                reads_rows=tuple(dict.fromkeys(e.sql for e in self.read if e.revision == name)),
+                refusal=None if name in done else self.refusal,
+            )
+
+    def _planned(self, step: Step, seen: list[Seen]) -> PlannedStep:
+        found = [look for sql in _statements(step) for look in _taken(seen, sql)]
+        locks = strongest(tuple(lock for look in found for lock in look.locks))
+        scans = _each(name for look in found for name in look.scans)
+        rewrites = _each(name for look in found for name in look.rewrites)
+        is_seen = bool(found)
+        scans = scans if is_seen else step.scans
+        sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in {*scans, *rewrites}]
+        size = Size(rows=sum(s.rows for s in sizes), bytes=sum(s.bytes for s in sizes))
+        return PlannedStep(
+            step=step,
+            is_seen=is_seen,
+            locks=locks if is_seen else step.locks,
+            scans=scans,
+            rewrites=rewrites,
+            size=size,
+            takes=_time(step, size, is_rewrite=bool(rewrites)),
+        )
+
+
+def _statements(step: Step) -> tuple[str, ...]:
+    """As the executor sends them."""
+    match step:
+        case TransactionStep():
+            return step.sql
+        case ValidateStep():
+            return (f"ALTER TABLE {step.table} VALIDATE CONSTRAINT ",)
+        case BackfillStep() | BuildIndexStep() | DropIndexStep() | AutocommitStep():
+            return ()
+
+
+def _taken(seen: list[Seen], sql: str) -> Iterator[Seen]:
+    """The first statement of this text that is not taken yet; what its transaction held before is not its doing."""
+    wanted = sql.strip()
+    for place, look in enumerate(seen):
+        text_seen = look.sql.strip().rstrip(";")
+        if text_seen == wanted or (wanted.endswith("CONSTRAINT") and text_seen.startswith(wanted)):
+            yield seen.pop(place)
+            return
+
+
+def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
+    if isinstance(step, BackfillStep):
+        return timedelta(seconds=size.rows / BACKFILLED_ROWS)
+    rate = REWRITE if is_rewrite else BUILD if isinstance(step, BuildIndexStep) else READ
+    return timedelta(seconds=size.bytes / rate)
+
+
+def _with_rows(step: PlannedStep, found: list[tuple[Step, RowsInTheWay]]) -> PlannedStep:
+    return replace(step, rows_in_the_way=tuple(rows for about, rows in found if about is step.step))
+
+
+def _blocked(step: PlannedStep, in_the_way: tuple[Blocker, ...]) -> PlannedStep:
+    names = {lock.relation.name for lock in step.locks}
+    return replace(step, blockers=tuple(b for b in in_the_way if b.relation in names))

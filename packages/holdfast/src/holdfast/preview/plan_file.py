@@ -1,0 +1,64 @@
+"""A plan that was kept, and whether a run has done what it says. The file is what `holdfast plan --format json` prints.
+
+A revision that reads data may do another thing with other data, and somebody may have changed the database since.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from holdfast.errors.scratch import NotAPlan
+from holdfast.rewrite.steps import from_json
+
+Steps = Mapping[str, tuple[str, ...]]  # of each revision, in words, in their order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A revision that has done something else than was planned."""
+
+    revision: str
+    planned: tuple[str, ...] | None  # None: it is not in the plan
+    done: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.planned is None:
+            return f"{self.revision} is not in the plan"
+        left = [f"not done: {step}" for step in self.planned if step not in self.done]
+        more = [f"not planned: {step}" for step in self.done if step not in self.planned]
+        words = "; ".join(left + more) or "the same steps in another order"
+        return f"{self.revision} differs from its plan: {words}"
+
+
+def read_plan(file: Path) -> dict[str, tuple[str, ...]]:
+    """Raises NotAPlan."""
+    try:
+        return {
+            revision["revision"]: tuple(
+                step.describe()
+                for planned in revision["steps"]
+                for step in from_json(json.dumps([planned["step"]]))
+            )
+            for revision in json.loads(file.read_text())["revisions"]
+        }
+    except (OSError, ValueError, LookupError, TypeError, ValidationError) as error:
+        problem = str(error).splitlines()[0]
+        raise NotAPlan(file=str(file), problem=f"{type(error).__name__}: {problem}") from error
+
+
+def departures(planned: Steps, *, done: Steps) -> tuple[Departure, ...]:
+    """Of the revisions that were run. A step that was tried several times counts once."""
+    found = (
+        Departure(
+            revision=revision, planned=planned.get(revision), done=tuple(dict.fromkeys(steps))
+        )
+        for revision, steps in done.items()
+    )
+    return tuple(
+        each
+        for each in found
+        if each.planned is None or each.done != tuple(dict.fromkeys(each.planned))
+    )

@@ -1,0 +1,183 @@
+"""Rows of the database itself that would make a planned step fail: duplicates, orphans, NULLs, rows against a CHECK.
+
+The questions are those of the constraints as the scratch database has them while the revisions run there; they
+are asked of the database itself, read only, each for a few seconds. Numbers are told, never values.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import chain
+
+from psycopg import sql
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.plan import ColumnWithoutValues
+from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
+from holdfast.execute.progress import Event, StatementPlanned, StepStarted
+from holdfast.execute.session import second_session
+from holdfast.migrate.project_connection import ProjectConnection
+from holdfast.observe.catalog import facts_for
+from holdfast.observe.violations import Question, question_of_constraint, question_of_index
+from holdfast.rewrite.column_values import columns_without_values, refuse_column_without_values
+from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.statement import Statement, parse
+from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, Step, TransactionStep, ValidateStep
+
+AT_MOST = 1000  # rows are counted; a plan needs to know that there are some
+LOCK_TIMEOUT = timedelta(milliseconds=100)
+WRITE = re.compile(
+    r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(?:ONLY\s+)?(?:[\w\"]+\.)?\"?(\w+)",
+    re.IGNORECASE,
+)
+# The constraint that the step before has added without reading the rows.
+CAPTURED = text(
+    """
+    SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:table) AND NOT convalidated
+    ORDER BY oid DESC LIMIT 1
+    """
+)
+COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
+
+# What is to be asked: a question, or a statement that may have one.
+About = Question | Statement
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsInTheWay:
+    """What a step would stop at, if nothing changes until then."""
+
+    what: str  # duplicate keys; rows against NOT NULL a
+    count: int | None  # None: not known, the query took too long
+    query: str  # finds them
+
+    def __str__(self) -> str:
+        if self.count is None:
+            return f"it is not known whether there are {self.what}: the query took too long: {self.query}"
+        number = f"more than {AT_MOST:,}" if self.count > AT_MOST else f"{self.count:,}"
+        return f"{self.what} ({number}): {self.query}"
+
+
+@dataclass(kw_only=True)
+class Questions:
+    """Listens to a run on the scratch database, and keeps what is to be asked of the database itself."""
+
+    scratch: Connection
+    asked: list[tuple[Step, About]] = field(default_factory=list)
+    planned: tuple[Step, ...] = ()
+    written: set[str] = field(default_factory=set)  # tables whose rows a revision may have mended
+
+    def __call__(self, told: Event) -> None:
+        """To be called with each event of the run."""
+        match told:
+            case StatementPlanned(steps=steps):
+                self.planned = steps
+                for step in steps:
+                    self._statement(step)
+            case StepStarted(number=number):
+                step = self.planned[number - 1]
+                if isinstance(step, ValidateStep) and step.table.name not in self.written:
+                    self._validation(step)
+            case _:
+                pass
+
+    def before_cursor_execute(self, _: object, __: object, statement: str, *___: object) -> None:
+        """SQLAlchemy's name and signature of an event: notes what is written."""
+        self.written.update(WRITE.findall(statement))
+
+    def _statement(self, step: Step) -> None:
+        if isinstance(step, BackfillStep):
+            self.written.add(step.table.name)
+        if isinstance(step, BuildIndexStep) and step.unique and step.table.name not in self.written:
+            self.asked.append((step, question_of_index(step)))
+        if isinstance(step, TransactionStep):
+            for statement in chain.from_iterable(map(parse, step.sql)):
+                if any(columns_without_values(statement)):
+                    self.asked.append((step, statement))
+
+    def _validation(self, step: ValidateStep) -> None:
+        """The step before has committed. Where it has not, never wait long: the run waits for us."""
+        parameters = {"table": str(step.table)}
+        try:
+            name = step.constraint or self.scratch.execute(CAPTURED, parameters).scalar()
+            if name is not None:
+                found = question_of_constraint(self.scratch, table=step.table, constraint=name)
+                self.asked.append((step, found))
+        except DBAPIError as error:
+            log.debug("not known which rows are against %s: %s", step, error)
+
+
+@contextmanager
+def noting_questions(url: str) -> Iterator[Questions]:
+    """While the revisions run on the scratch database at `url` (libpq's)."""
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+    )
+    with engine.connect() as connection:
+        _set(connection, lock_timeout=LOCK_TIMEOUT)
+        questions = Questions(scratch=connection)
+        event.listen(Engine, "before_cursor_execute", questions.before_cursor_execute)
+        try:
+            yield questions
+        finally:
+            event.remove(Engine, "before_cursor_execute", questions.before_cursor_execute)
+
+
+def ask(
+    project: ProjectConnection, questions: list[tuple[Step, About]], *, patience: timedelta
+) -> list[tuple[Step, RowsInTheWay]]:
+    """Of the database itself. What it has not yet, a table or a column, has no rows in the way."""
+    with second_session(project.connection) as connection:
+        connection.execute(text("SET default_transaction_read_only = on"))
+        _set(connection, statement_timeout=patience, lock_timeout=LOCK_TIMEOUT)
+        answers = [
+            (step, _answer(connection, question))
+            for step, about in questions
+            for question in _questions(connection, about)
+        ]
+    return [(step, answer) for step, answer in answers if answer is not None]
+
+
+def _set(connection: Connection, **timeouts: timedelta) -> None:
+    for name, timeout in timeouts.items():
+        connection.execute(
+            text("SELECT set_config(:name, :setting, false)"),
+            {"name": name, "setting": f"{timeout.total_seconds() * 1000:.0f}ms"},
+        )
+
+
+def _questions(connection: Connection, about: About) -> Iterator[Question]:
+    """Of a statement: whether it adds a column that has no value for the rows that are there."""
+    if isinstance(about, Question):
+        yield about
+        return
+    try:
+        facts = facts_for(connection, about, new=NewRelations())
+        refuse_column_without_values(about, facts=facts)
+    except ColumnWithoutValues as error:
+        for name in facts.with_rows:
+            query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
+            what = f"rows that would have no value in {error.column}"
+            yield Question(what=what, query=query)
+    except DBAPIError as error:  # a table that is locked right now, or not ours to read
+        log.debug("not known whether rows are in the way of %s: %s", about.sql, error)
+
+
+def _answer(connection: Connection, question: Question) -> RowsInTheWay | None:
+    query = question.query.as_string(None)
+    count = COUNT.format(sql.SQL(query), sql.Literal(AT_MOST + 1)).as_string(None)
+    run = connection.execution_options(no_parameters=True).exec_driver_sql
+    try:
+        found = run(count).scalar_one()
+    except DBAPIError as error:
+        is_slow = sqlstate(error) == QUERY_CANCELED
+        return RowsInTheWay(what=question.what, count=None, query=query) if is_slow else None
+    return RowsInTheWay(what=question.what, count=found, query=query) if found else None

@@ -1,0 +1,204 @@
+"""Actions of ALTER TABLE that read or write every row under a lock; what to write instead."""
+
+from collections.abc import Callable, Iterator
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import ConstraintKind, Relation
+from holdfast.rewrite.filled_column import has_volatile_default, is_serial
+from holdfast.rewrite.hazards import REPACK, Hazard, LongWork, hazard, hazard_of_default_partition
+from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.rewriting import Action, dropped_constraints
+from holdfast.rewrite.tree import column_of, constraint_of, definition, strings
+from holdfast.rewrite.type_change import keeps_rows
+
+VOLATILE_DEFAULT = LongWork(
+    rows=(18,),
+    work="rewrites every row, each with its own value,",
+    instead="Add the column without its default, set the default in a second statement, and fill"
+    " the rows that are there with an UPDATE.",
+    lifted_by=frozenset(QueuedChange),
+)
+NUMBERED_COLUMN = LongWork(
+    rows=(19,),
+    work="rewrites every row to number it",
+    instead="Add the column, create a sequence OWNED BY it, SET DEFAULT nextval(..), fill the rows"
+    " that are there with an UPDATE, then SET NOT NULL.",
+    lifted_by=frozenset(QueuedChange),
+)
+STORED_COLUMN = LongWork(
+    rows=(20,),
+    work="rewrites every row to compute the column",
+    instead="Add a plain column, keep it current by a trigger and fill it with an UPDATE; or, on"
+    " PostgreSQL 18, write VIRTUAL instead of STORED.",
+)
+DOMAIN_COLUMN = LongWork(
+    rows=(21,),
+    work="rewrites every row to check the constraint of the domain",
+    instead="Give the column the domain's base type and add the domain's condition as a CHECK.",
+    lifted_by=frozenset([QueuedChange.LESS]),
+)
+KEY_COLUMN = LongWork(
+    rows=(8,),
+    work="reads every row to build the index of the key",
+    instead="Add the column, fill it with an UPDATE, then ADD PRIMARY KEY in a second statement.",
+)
+TYPE_CHANGE = LongWork(
+    rows=(24,),
+    work="rewrites every row and builds every index of the table anew",
+    instead="Add a column of the new type, keep it equal to the old one by a trigger, fill it with"
+    " an UPDATE, build its indexes, and exchange the names of the two columns in a later revision.",
+    lifted_by=frozenset([QueuedChange.LESS]),
+)
+TYPE_CHANGE_UNDER_CHECK = LongWork(
+    rows=(25,),
+    work="reads every row for the CHECK constraints of the column",
+    instead="Drop those constraints before the change and add them again after it.",
+    lifted_by=frozenset([QueuedChange.LESS]),
+)
+TYPE_CHANGE_UNDER_INDEX = LongWork(
+    rows=(25,),
+    work="builds the indexes with an expression or a condition on the column anew",
+    instead="Drop those indexes before the change and create them again after it.",
+    lifted_by=frozenset([QueuedChange.LESS]),
+)
+EXCLUSION = LongWork(
+    rows=(32,),
+    work="reads every row to build the index of the constraint",
+    instead="Create a table with the constraint and move the rows; there is no other way beside"
+    " users.",
+)
+KEY_ON_PARTITIONED = LongWork(
+    rows=(34,),
+    work="builds an index on every partition",
+    instead="Write CREATE UNIQUE INDEX ON ONLY for the parent, CREATE UNIQUE INDEX CONCURRENTLY for"
+    " each partition and ALTER INDEX .. ATTACH PARTITION; the unique index does what the"
+    " constraint does.",
+)
+FOREIGN_KEY_ON_PARTITIONED = LongWork(
+    rows=(33,),
+    work="reads every row of every partition",
+    instead="Add the foreign key to each partition, then to the parent, and allow that: it takes them"
+    " over without reading. PostgreSQL 18 does without.",
+)
+ATTACH_PARTITION = LongWork(
+    rows=(36,),
+    work="reads every row of the new partition",
+    instead="Add a CHECK equal to the bounds of the partition to the table before: then nothing is"
+    " read, and you can allow it.",
+)
+CONSTRAINT_ENFORCED = LongWork(
+    rows=(47,),
+    work="reads every row of both tables",
+    instead="Drop the constraint and add it again.",
+)
+COMPUTED_ANEW = LongWork(
+    rows=(20,),
+    work="rewrites every row to compute the column",
+    instead="Add a second generated column and exchange the names in a later revision.",
+)
+
+REPACKING = frozenset(
+    [pb.AT_SetAccessMethod, pb.AT_SetLogged, pb.AT_SetTableSpace, pb.AT_SetUnLogged]
+)
+
+
+def hazards_of_action(action: Action) -> tuple[Hazard, ...]:
+    """Of an action that stays in its ALTER TABLE."""
+    if action.command.subtype in REPACKING:
+        return tuple(hazard(action.table, REPACK))
+    hazards = HAZARDS_OF_ACTION.get(action.command.subtype)
+    return tuple(hazards(action)) if hazards else ()
+
+
+def _of_add_column(action: Action) -> Iterator[Hazard]:
+    column = column_of(action.command)
+    if action.command.missing_ok and action.table.column(column.colname):
+        return
+    kinds = {item.constraint.contype for item in column.constraints}
+    if is_serial(column) or pb.CONSTR_IDENTITY in kinds:
+        yield from hazard(action.table, NUMBERED_COLUMN)
+    elif _is_stored(column):
+        yield from hazard(action.table, STORED_COLUMN)
+    elif strings(column.type_name.names)[-1] in action.facts.constrained_domains:
+        yield from hazard(action.table, DOMAIN_COLUMN)
+    elif has_volatile_default(column, volatile=action.facts.volatile_functions):
+        yield from hazard(action.table, VOLATILE_DEFAULT)
+    elif pb.CONSTR_PRIMARY in kinds:
+        yield from hazard(action.table, KEY_COLUMN)
+
+
+def checks_on(table: Relation, *, column: str) -> frozenset[str]:
+    """The CHECK constraints that mention the column."""
+    return frozenset(
+        found.name
+        for found in table.constraints
+        if found.kind is ConstraintKind.CHECK and column in found.columns
+    )
+
+
+def _is_stored(column: pb.ColumnDef) -> bool:
+    return any(
+        item.constraint.contype == pb.CONSTR_GENERATED and item.constraint.generated_kind != "v"
+        for item in column.constraints
+    )
+
+
+def _of_type_change(action: Action) -> Iterator[Hazard]:
+    table, name = action.table, action.command.name
+    column = table.column(name)
+    if column is None:
+        return
+    if not keeps_rows(column, column_of(action.command), facts=action.facts):
+        yield from hazard(table, TYPE_CHANGE)
+        return
+    if checks_on(table, column=name) - dropped_constraints(action.statement):
+        yield from hazard(table, TYPE_CHANGE_UNDER_CHECK)
+    if any(index.has_expressions and name in index.columns for index in table.indexes):
+        yield from hazard(table, TYPE_CHANGE_UNDER_INDEX)
+
+
+def _of_constraint(action: Action) -> Iterator[Hazard]:
+    """Those that no rewrite has taken out."""
+    constraint = constraint_of(action.command)
+    if constraint.contype == pb.CONSTR_EXCLUSION or constraint.without_overlaps:
+        yield from hazard(action.table, EXCLUSION)
+    elif action.table.is_partitioned:
+        yield from _of_constraint_on_partitioned(action, constraint)
+
+
+def _of_constraint_on_partitioned(action: Action, constraint: pb.Constraint) -> Iterator[Hazard]:
+    is_key = constraint.contype in (pb.CONSTR_UNIQUE, pb.CONSTR_PRIMARY)
+    if is_key and action.statement.relation.inh:
+        yield from hazard(action.table, KEY_ON_PARTITIONED)
+    elif constraint.contype == pb.CONSTR_FOREIGN and not constraint.skip_validation:
+        mode = LockMode.SHARE_ROW_EXCLUSIVE
+        yield from hazard(action.table, FOREIGN_KEY_ON_PARTITIONED, mode=mode)
+
+
+def _of_attach_partition(action: Action) -> Iterator[Hazard]:
+    command = definition(action.command).partition_cmd
+    yield from hazard(action.facts.relation(command.name), ATTACH_PARTITION)
+    if not command.bound.is_default:
+        yield from hazard_of_default_partition(action.table, facts=action.facts)
+
+
+def _of_alter_constraint(action: Action) -> Iterator[Hazard]:
+    change = definition(action.command).atalter_constraint
+    if change.alter_enforceability and change.is_enforced:
+        yield from hazard(action.table, CONSTRAINT_ENFORCED)
+
+
+def _of_set_expression(action: Action) -> Iterator[Hazard]:
+    yield from hazard(action.table, COMPUTED_ANEW)
+
+
+HAZARDS_OF_ACTION: dict[int, Callable[[Action], Iterator[Hazard]]] = {
+    pb.AT_AddColumn: _of_add_column,
+    pb.AT_AddConstraint: _of_constraint,
+    pb.AT_AlterColumnType: _of_type_change,
+    pb.AT_AlterConstraint: _of_alter_constraint,
+    pb.AT_AttachPartition: _of_attach_partition,
+    pb.AT_SetExpression: _of_set_expression,
+}

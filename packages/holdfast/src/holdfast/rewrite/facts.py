@@ -1,0 +1,228 @@
+"""What is known of the relations that a statement names, just before it runs.
+
+`observe.catalog` fills it in, tests write it by hand.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.referenced_objects import written_name
+
+
+class RelationKind(Enum):
+    """pg_class.relkind."""
+
+    TABLE = "r"
+    PARTITIONED_TABLE = "p"
+    INDEX = "i"
+    PARTITIONED_INDEX = "I"
+    VIEW = "v"
+    MATERIALIZED_VIEW = "m"
+    SEQUENCE = "S"
+    FOREIGN_TABLE = "f"
+    COMPOSITE_TYPE = "c"
+    TOAST_TABLE = "t"
+
+
+class ConstraintKind(Enum):
+    """pg_constraint.contype."""
+
+    CHECK = "c"
+    FOREIGN_KEY = "f"
+    NOT_NULL = "n"
+    PRIMARY_KEY = "p"
+    TRIGGER = "t"
+    UNIQUE = "u"
+    EXCLUSION = "x"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column; its type as format_type() writes it: `character varying(50)`."""
+
+    name: str
+    type: str
+    not_null: bool = False
+    has_default: bool = False
+    is_generated: bool = False
+    is_identity: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """A constraint of a table; its definition as pg_get_constraintdef() writes it."""
+
+    name: str
+    kind: ConstraintKind
+    columns: tuple[str, ...]
+    definition: str
+    comment: str | None = None
+    is_validated: bool = True
+    references: QualifiedName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index; `columns` are all it reads, those of expressions and of its predicate included."""
+
+    name: QualifiedName
+    table: QualifiedName
+    columns: tuple[str, ...]
+    definition: str
+    is_valid: bool = True
+    is_unique: bool = False
+    is_partitioned: bool = False
+    has_expressions: bool = False
+    constraint: str | None = None
+    keys: tuple[str, ...] = ()  # its columns without those it only includes, in its order
+
+    @property
+    def tells_rows_apart(self) -> bool:
+        """Whether no two rows can have the same key, but for NULL."""
+        return self.is_unique and self.is_valid and bool(self.keys) and not self.has_expressions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A foreign key of another table that points to this one."""
+
+    table: QualifiedName
+    constraint: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultPartition:
+    """The partition that takes the rows that no other one does: a new one has to look at them."""
+
+    name: QualifiedName
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependentView:
+    """A view or materialized view that reads columns of this relation."""
+
+    name: QualifiedName
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A table, view, sequence or index with what a plan needs to know of it."""
+
+    oid: int
+    name: QualifiedName
+    kind: RelationKind
+    is_new: bool = False
+    rows: int = 0
+    bytes: int = 0
+    columns: tuple[Column, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    referenced_by: tuple[Reference, ...] = ()
+    triggers: tuple[str, ...] = ()
+    descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
+    dependent_views: tuple[DependentView, ...] = ()
+    partition_of: QualifiedName | None = None
+    default_partition: DefaultPartition | None = None
+    is_populated: bool = True  # false for a materialized view that was never refreshed
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether its rows live in partitions."""
+        return self.kind is RelationKind.PARTITIONED_TABLE
+
+    def column(self, name: str) -> Column | None:
+        """The column of this name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def constraint(self, name: str) -> Constraint | None:
+        """The constraint of this name."""
+        return next((found for found in self.constraints if found.name == name), None)
+
+    def without_constraints(self, dropped: Collection[tuple[QualifiedName, str]]) -> "Relation":
+        """The relation without those of the constraints that are its own or point to it."""
+        own = (found for found in self.constraints if (self.name, found.name) not in dropped)
+        pointing = (
+            found for found in self.referenced_by if (found.table, found.constraint) not in dropped
+        )
+        return replace(self, constraints=tuple(own), referenced_by=tuple(pointing))
+
+    def row_key(self) -> tuple[Column, ...]:
+        """The columns that tell its rows apart: of the primary key, or of a unique index without NULL."""
+        columns = {column.name: column for column in self.columns}
+        candidates = sorted(self.indexes, key=lambda index: index.constraint != self._primary_key())
+        for index in candidates:
+            key = tuple(columns[name] for name in index.keys if name in columns)
+            if index.tells_rows_apart and all(column.not_null for column in key):
+                return key
+        return ()
+
+    def _primary_key(self) -> str | None:
+        keys = (found for found in self.constraints if found.kind is ConstraintKind.PRIMARY_KEY)
+        return next((found.name for found in keys), None)
+
+    def foreign_keys(self) -> tuple[Constraint, ...]:
+        """Its own foreign keys."""
+        return tuple(
+            constraint
+            for constraint in self.constraints
+            if constraint.kind is ConstraintKind.FOREIGN_KEY
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the catalog said, under the search_path of the session that will run the statement.
+
+    Relations and indexes are found by what the statement writes: schema, or nothing, and name.
+    """
+
+    server_major: int
+    current_schema: str = "public"
+    time_zone: str = "UTC"
+    relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
+    indexes: Mapping[tuple[str, str], Index] = field(default_factory=dict)
+    new: NewRelations = field(default_factory=NewRelations)
+    taken_names: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by schema
+    volatile_functions: frozenset[str] = frozenset()
+    constrained_domains: frozenset[str] = frozenset()
+    defaulting_domains: frozenset[str] = frozenset()
+    with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked
+
+    def relation(self, written: pb.RangeVar) -> Relation | None:
+        """The relation that a statement names."""
+        return self.relations.get((written.schemaname, written.relname))
+
+    def relation_named(self, parts: tuple[str, ...]) -> Relation | None:
+        """The relation that a DROP or COMMENT names by its parts."""
+        return self.relations.get(written_name(parts))
+
+    def index_named(self, parts: tuple[str, ...]) -> Index | None:
+        """The index that a statement names by its parts."""
+        return self.indexes.get(written_name(parts))
+
+    def without_constraints(self, dropped: Collection[tuple[QualifiedName, str]]) -> "Facts":
+        """What will be known once these constraints, by table and name, are gone."""
+        left = {key: found.without_constraints(dropped) for key, found in self.relations.items()}
+        return replace(self, relations=left)
+
+    def in_use(self, written: pb.RangeVar) -> Relation | None:
+        """The relation that a statement names, if it exists and other sessions may be using it."""
+        relation = self.relation(written)
+        return None if relation is None or relation.is_new else relation
+
+    def in_use_named(self, parts: tuple[str, ...]) -> Relation | None:
+        """The relation that a DROP or COMMENT names, if other sessions may be using it."""
+        relation = self.relation_named(parts)
+        return None if relation is None or relation.is_new else relation
+
+    def taken_in(self, schema: str) -> frozenset[str]:
+        """Names in the schema that a chosen name could collide with."""
+        return self.taken_names.get(schema, frozenset())

@@ -1,0 +1,226 @@
+"""A new column whose rows get a value each: added empty, given its default, filled in batches.
+
+As one ADD COLUMN it rewrites the table: https://www.postgresql.org/docs/current/sql-altertable.html
+(Notes). For serial columns see datatype-numeric.html#DATATYPE-SERIAL, for identity columns
+ddl-identity-columns.html.
+"""
+
+from google.protobuf.message import Message
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.backfill import backfill_step
+from holdfast.rewrite.facts import RelationKind
+from holdfast.rewrite.names import QualifiedName, free_name
+from holdfast.rewrite.not_null import nullable_to_not_null
+from holdfast.rewrite.rewriting import (
+    Action,
+    Split,
+    alter_table,
+    dropped_constraints,
+    names_taken,
+    set_default,
+    transaction,
+)
+from holdfast.rewrite.statement_kind import function_names
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.tree import add_strings, column_of, copy, parsed_expression, strings
+
+SERIAL = {
+    "bigserial": "int8",
+    "serial": "int4",
+    "serial2": "int2",
+    "serial4": "int4",
+    "serial8": "int8",
+    "smallserial": "int2",
+}
+
+
+def filled_column(action: Action) -> Split | None:
+    """For volatile defaults, serial and identity; None where the table has no key to go along."""
+    column = column_of(action.command)
+    if action.table.kind is not RelationKind.TABLE or action.table.descendants:
+        return None
+    if action.table.triggers or not _keeps_row_key(action):
+        return None
+    if _first(column, pb.CONSTR_PRIMARY) or _first(column, pb.CONSTR_GENERATED):
+        return None
+    if is_serial(column):
+        return _serial(action, column)
+    if _first(column, pb.CONSTR_IDENTITY):
+        return _identity(action, column)
+    if has_volatile_default(column, volatile=action.facts.volatile_functions):
+        return _defaulted(action, column)
+    return None
+
+
+def is_serial(column: pb.ColumnDef) -> bool:
+    """Whether it is numbered by a sequence of its own: not a type, but a way to write three things."""
+    return strings(column.type_name.names)[-1] in SERIAL
+
+
+def has_volatile_default(column: pb.ColumnDef, *, volatile: frozenset[str]) -> bool:
+    """Whether each row gets another value."""
+    default = _first(column, pb.CONSTR_DEFAULT)
+    return default is not None and bool(function_names(default.raw_expr) & volatile)
+
+
+def _defaulted(action: Action, column: pb.ColumnDef) -> Split | None:
+    default = _first(column, pb.CONSTR_DEFAULT)
+    if default is None:
+        return None
+    command = set_default(column.colname, to=default.raw_expr)
+    return Split(
+        stays=(_without(action, pb.CONSTR_DEFAULT, pb.CONSTR_NOTNULL),),
+        also=(alter_table(action.table.name, command),),
+        after=(_fill(action, column.colname), *_not_null(action, column)),
+    )
+
+
+def _serial(action: Action, column: pb.ColumnDef) -> Split:
+    """The three things that serial stands for, and NOT NULL."""
+    kind = SERIAL[strings(column.type_name.names)[-1]]
+    stays = _without(action, pb.CONSTR_NOTNULL)
+    name = column_of(stays).type_name.names
+    del name[:]
+    add_strings(name, ("pg_catalog", kind))
+    sequence = _sequence_name(action, column.colname, label="seq")
+    return Split(
+        stays=(stays,),
+        also=_sequence(action, column.colname, sequence=sequence, kind=kind, options=[]),
+        after=(_fill(action, column.colname), *_not_null(action, column)),
+        chosen_names=frozenset([sequence.name]),
+    )
+
+
+def _identity(action: Action, column: pb.ColumnDef) -> Split | None:
+    """Numbered by a sequence that lasts until all rows have a number; then the column's own goes on."""
+    identity = _first(column, pb.CONSTR_IDENTITY)
+    if identity is None:
+        return None
+    kind = strings(column.type_name.names)[-1]
+    sequence = _sequence_name(action, column.colname, label="filling")
+    start = _sequence(
+        action, column.colname, sequence=sequence, kind=kind, options=list(identity.options)
+    )
+    return Split(
+        stays=(_without(action, pb.CONSTR_IDENTITY, pb.CONSTR_NOTNULL),),
+        also=start,
+        after=(
+            _fill(action, column.colname),
+            *_not_null(action, column),
+            _hand_over(action, column.colname, identity=identity, sequence=sequence),
+        ),
+        chosen_names=frozenset([sequence.name]),
+    )
+
+
+def _hand_over(
+    action: Action, column: str, *, identity: pb.Constraint, sequence: QualifiedName
+) -> Step:
+    """The column's own sequence goes on where the other one stands."""
+    table = action.table.name
+    drop_default = pb.AlterTableCmd(
+        subtype=pb.AT_ColumnDefault, name=column, behavior=pb.DROP_RESTRICT
+    )
+    add_identity = pb.AlterTableCmd(
+        subtype=pb.AT_AddIdentity, name=column, behavior=pb.DROP_RESTRICT
+    )
+    getattr(add_identity, "def").constraint.CopyFrom(identity)
+    drop = pb.DropStmt(remove_type=pb.OBJECT_SEQUENCE, behavior=pb.DROP_RESTRICT)
+    add_strings(drop.objects.add().list.items, (sequence.schema, sequence.name))
+    setval = pb.SelectStmt(limit_option=pb.LIMIT_OPTION_DEFAULT, op=pb.SETOP_NONE)
+    setval.target_list.add().res_target.val.CopyFrom(
+        parsed_expression(
+            f"setval(pg_get_serial_sequence({_literal(str(table))}, {_literal(column)}),"
+            f" nextval({_literal(str(sequence))}), false)"
+        )
+    )
+    return transaction(
+        alter_table(table, drop_default),
+        alter_table(table, add_identity),
+        setval,
+        drop,
+        facts=action.facts,
+    )
+
+
+def _sequence(
+    action: Action, column: str, *, sequence: QualifiedName, kind: str, options: list[pb.Node]
+) -> tuple[Message, ...]:
+    """A sequence that belongs to the column, and the default that draws from it."""
+    create = pb.CreateSeqStmt(sequence=pb.RangeVar(relpersistence="p", inh=True))
+    create.sequence.schemaname, create.sequence.relname = sequence.schema, sequence.name
+    create.options.extend(options)
+    kind_option = create.options.add().def_elem
+    kind_option.defname = "as"
+    type_name = pb.TypeName(typemod=-1)
+    add_strings(type_name.names, ("pg_catalog", kind))
+    kind_option.arg.type_name.CopyFrom(type_name)
+    owner = create.options.add().def_elem
+    owner.defname = "owned_by"
+    table = action.table.name
+    add_strings(owner.arg.list.items, (table.schema, table.name, column))
+    default = set_default(
+        column, to=parsed_expression(f"nextval({_literal(str(sequence))}::regclass)")
+    )
+    return create, alter_table(table, default)
+
+
+def _sequence_name(action: Action, column: str, *, label: str) -> QualifiedName:
+    table = action.table.name
+    name = free_name(table.name, second=column, label=label, taken=names_taken(action))
+    return QualifiedName(schema=table.schema, name=name)
+
+
+def _fill(action: Action, column: str) -> Step:
+    """Rows that came after the default was there have their value."""
+    write = pb.UpdateStmt()
+    write.relation.CopyFrom(pb.RangeVar(inh=True, relpersistence="p", relname="t"))
+    target = write.target_list.add().res_target
+    target.name = column
+    target.val.set_to_default.SetInParent()
+    write.where_clause.CopyFrom(_is_null(column))
+    return backfill_step(write, table=action.table)
+
+
+def _is_null(column: str) -> pb.Node:
+    node = pb.Node(null_test=pb.NullTest(nulltesttype=pb.IS_NULL))
+    add_strings(node.null_test.arg.column_ref.fields, (column,))
+    return node
+
+
+def _not_null(action: Action, column: pb.ColumnDef) -> tuple[Step, ...]:
+    """Where it is said, and where it goes without saying."""
+    found = _first(column, pb.CONSTR_NOTNULL)
+    if found is None and not is_serial(column) and not _first(column, pb.CONSTR_IDENTITY):
+        return ()
+    name = found.conname if found is not None else ""
+    return nullable_to_not_null(action, column=column.colname, name=name)
+
+
+def _keeps_row_key(action: Action) -> bool:
+    """There is a key to go along, and the same statement does not take it away."""
+    key = {column.name for column in action.table.row_key()}
+    keys = {index.constraint for index in action.table.indexes}
+    commands = [item.alter_table_cmd for item in action.statement.cmds]
+    dropped = {command.name for command in commands if command.subtype == pb.AT_DropColumn}
+    return bool(key) and not dropped & key and not dropped_constraints(action.statement) & keys
+
+
+def _first(column: pb.ColumnDef, kind: int) -> pb.Constraint | None:
+    constraints = (item.constraint for item in column.constraints)
+    return next((found for found in constraints if found.contype == kind), None)
+
+
+def _without(action: Action, *kinds: int) -> pb.AlterTableCmd:
+    """The ADD COLUMN without these of its constraints."""
+    command = copy(action.command)
+    column = column_of(command)
+    kept = [item for item in column.constraints if item.constraint.contype not in kinds]
+    del column.constraints[:]
+    column.constraints.extend(kept)
+    return command
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

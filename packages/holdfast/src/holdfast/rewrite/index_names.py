@@ -1,0 +1,60 @@
+"""The name that PostgreSQL chooses for an index that its author has not named.
+
+After ChooseIndexName() in src/backend/commands/indexcmds.c and FigureColname() in
+src/backend/parser/parse_target.c.
+"""
+
+from collections.abc import Collection, Iterable
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.names import MAX_BYTES, clip, free_name
+
+
+def index_name(node: pb.IndexStmt, *, taken: Collection[str]) -> str:
+    """TABLE_COLUMNS_idx, or the first such name with a number that is free."""
+    elements = [*node.index_params, *node.index_including_params]
+    columns = [
+        element.index_elem.name or _of_expression(element.index_elem.expr) for element in elements
+    ]
+    return free_name(node.relation.relname, second=joined(columns), label="idx", taken=taken)
+
+
+def joined(columns: Iterable[str]) -> str:
+    """The columns as part of a name: equal ones are numbered, and what is too long is left out."""
+    text = ""
+    seen: list[str] = []
+    for column in columns:
+        seen.append(_numbered(column, seen=seen))
+        if len(text.encode()) < MAX_BYTES + 1:
+            text += ("_" if text else "") + seen[-1]
+    return text
+
+
+def _numbered(column: str, *, seen: Collection[str]) -> str:
+    name, number = column, 0
+    while name in seen:
+        number += 1
+        name = clip(column, to=MAX_BYTES - len(str(number))) + str(number)
+    return name
+
+
+def _of_expression(expression: pb.Node) -> str:
+    """What a query would call the column."""
+    kind = expression.WhichOneof("node")
+    if kind == "func_call":
+        return str(expression.func_call.funcname[-1].string.sval)
+    if kind == "column_ref":
+        return str(expression.column_ref.fields[-1].string.sval)
+    if kind == "type_cast":
+        inner = _of_expression(expression.type_cast.arg)
+        kind = expression.type_cast.type_name.names[-1].string.sval
+        return str(kind) if inner == "expr" else inner
+    if kind == "collate_clause":
+        return _of_expression(expression.collate_clause.arg)
+    if kind == "coalesce_expr":
+        return "coalesce"
+    if kind == "case_expr":
+        inner = _of_expression(expression.case_expr.defresult)
+        return "case" if inner == "expr" else inner
+    return "expr"

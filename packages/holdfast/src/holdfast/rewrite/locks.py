@@ -1,0 +1,93 @@
+"""Lock modes as the manual names them, and what each of them keeps from running.
+
+https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from holdfast.rewrite.names import QualifiedName
+
+
+class LockMode(Enum):
+    """The table-level lock modes, weakest first."""
+
+    ACCESS_SHARE = "ACCESS SHARE"
+    ROW_SHARE = "ROW SHARE"
+    ROW_EXCLUSIVE = "ROW EXCLUSIVE"
+    SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE = "SHARE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    EXCLUSIVE = "EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    @property
+    def strength(self) -> int:
+        """The place in the order of the manual."""
+        return list(LockMode).index(self)
+
+    @property
+    def in_catalog(self) -> str:
+        """As pg_locks.mode writes it: AccessExclusiveLock."""
+        return "".join(word.capitalize() for word in self.value.split()) + "Lock"
+
+    def conflicts_with(self, other: "LockMode") -> bool:
+        """Whether one of them waits while another session holds the other."""
+        return other in CONFLICTS[self]
+
+    @property
+    def blocks(self) -> str:
+        """What does not run while this lock is held, in plain words."""
+        return BLOCKS[self]
+
+    @property
+    def blocks_users(self) -> bool:
+        """Whether ordinary reads or writes wait for it."""
+        return self.conflicts_with(LockMode.ROW_EXCLUSIVE)
+
+
+_WEAK = frozenset([LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE])
+_STRONG = frozenset(LockMode) - _WEAK
+
+CONFLICTS: dict[LockMode, frozenset[LockMode]] = {
+    LockMode.ACCESS_SHARE: frozenset([LockMode.ACCESS_EXCLUSIVE]),
+    LockMode.ROW_SHARE: frozenset([LockMode.EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE]),
+    LockMode.ROW_EXCLUSIVE: _STRONG - {LockMode.SHARE_UPDATE_EXCLUSIVE},
+    LockMode.SHARE_UPDATE_EXCLUSIVE: _STRONG,
+    LockMode.SHARE: (_STRONG | {LockMode.ROW_EXCLUSIVE}) - {LockMode.SHARE},
+    LockMode.SHARE_ROW_EXCLUSIVE: _STRONG | {LockMode.ROW_EXCLUSIVE},
+    LockMode.EXCLUSIVE: frozenset(LockMode) - {LockMode.ACCESS_SHARE},
+    LockMode.ACCESS_EXCLUSIVE: frozenset(LockMode),
+}
+
+BLOCKS: dict[LockMode, str] = {
+    LockMode.ACCESS_SHARE: "DROP, TRUNCATE and most of ALTER TABLE",
+    LockMode.ROW_SHARE: "DROP, TRUNCATE and most of ALTER TABLE",
+    LockMode.ROW_EXCLUSIVE: "schema changes and index builds",
+    LockMode.SHARE_UPDATE_EXCLUSIVE: "VACUUM and other schema changes",
+    LockMode.SHARE: "writes",
+    LockMode.SHARE_ROW_EXCLUSIVE: "writes",
+    LockMode.EXCLUSIVE: "writes",
+    LockMode.ACCESS_EXCLUSIVE: "reads and writes",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A lock on a relation in use. Weaker modes than SHARE UPDATE EXCLUSIVE are never announced:
+    every query takes them."""
+
+    mode: LockMode
+    relation: QualifiedName
+
+    def __str__(self) -> str:
+        return f"{self.mode.value} on {self.relation} (blocks {self.mode.blocks})"
+
+
+def strongest(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
+    """One lock per relation, the strongest, in the order in which the relations first appear."""
+    modes: dict[QualifiedName, LockMode] = {}
+    for lock in locks:
+        held = modes.get(lock.relation, lock.mode)
+        modes[lock.relation] = max(held, lock.mode, key=lambda mode: mode.strength)
+    return tuple(Lock(mode=mode, relation=relation) for relation, mode in modes.items())

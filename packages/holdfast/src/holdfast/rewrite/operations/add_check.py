@@ -1,0 +1,24 @@
+"""ADD CHECK: NOT VALID first, then VALIDATE, which reads the table while it is in use.
+
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, added_not_valid
+from holdfast.rewrite.tree import constraint_of
+
+
+def add_check(action: Action) -> Split | None:
+    """Two transactions: in one, the lock of the first would be held through the scan."""
+    if action.command.subtype != pb.AT_AddConstraint:
+        return None
+    constraint = constraint_of(action.command)
+    if constraint.contype != pb.CONSTR_CHECK or not constraint.is_enforced:
+        return None
+    if constraint.skip_validation:
+        return None
+    return added_not_valid(action, constraint)
+
+
+REWRITE = ActionRewrite(name="add_check", rows=(9, 10), apply=add_check)

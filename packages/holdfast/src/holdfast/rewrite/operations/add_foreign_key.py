@@ -1,0 +1,50 @@
+"""ADD FOREIGN KEY: NOT VALID first, then VALIDATE, beside the users of both tables.
+
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.rewriting import (
+    Action,
+    ActionRewrite,
+    Split,
+    add_constraint,
+    added_not_valid,
+    alter_table,
+    transaction,
+)
+from holdfast.rewrite.tree import constraint_of, copy, qualify
+
+NOT_VALID_ON_PARTITIONED = 18  # the first major version that takes it
+
+
+def add_foreign_key(action: Action) -> Split | None:
+    """Each foreign key is a unit of its own: it locks two tables."""
+    if action.command.subtype != pb.AT_AddConstraint:
+        return None
+    constraint = constraint_of(action.command)
+    if constraint.contype != pb.CONSTR_FOREIGN:
+        return None
+    return foreign_key(action, constraint)
+
+
+def foreign_key(action: Action, constraint: pb.Constraint) -> Split | None:
+    """The same for a constraint that stood at a column."""
+    referenced = action.facts.relation(constraint.pktable)
+    if action.table.is_new and (referenced is None or referenced.is_new):
+        return None
+    if action.table.is_partitioned and action.facts.server_major < NOT_VALID_ON_PARTITIONED:
+        return None
+    key = copy(constraint)
+    if referenced is not None:
+        qualify(key.pktable, referenced.name)
+    if not constraint.skip_validation and constraint.is_enforced:
+        return added_not_valid(action, key)
+    if action.is_alone:
+        return None
+    step = transaction(alter_table(action.table.name, add_constraint(key)), facts=action.facts)
+    return Split(after=(step,))
+
+
+REWRITE = ActionRewrite(name="add_foreign_key", rows=(11,), apply=add_foreign_key)

@@ -1,0 +1,72 @@
+"""ADD PRIMARY KEY: NOT NULL first, then a unique index built CONCURRENTLY, then the key.
+
+Over a column that may be NULL the constraint would read the whole table under its lock.
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import ConstraintKind
+from holdfast.rewrite.index_build import build_index, index_of_constraint
+from holdfast.rewrite.names import free_name
+from holdfast.rewrite.not_null import not_null_steps
+from holdfast.rewrite.operations.add_unique import using_index
+from holdfast.rewrite.rewriting import (
+    Action,
+    ActionRewrite,
+    Split,
+    alter_table,
+    dropped_constraints,
+    names_taken,
+    transaction,
+)
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.tree import constraint_of, strings
+
+
+def add_primary_key(action: Action) -> Split | None:
+    """With its columns, or with an index that is already there."""
+    if action.command.subtype != pb.AT_AddConstraint:
+        return None
+    constraint = constraint_of(action.command)
+    if constraint.contype != pb.CONSTR_PRIMARY or constraint.without_overlaps:
+        return None
+    if action.table.is_partitioned or _has_another(action):
+        return None
+    if constraint.indexname:
+        return _with_index(action, constraint)
+    name = constraint.conname or free_name(
+        action.table.name.name, label="pkey", taken=names_taken(action)
+    )
+    index = index_of_constraint(action, constraint, name=name)
+    steps: tuple[Step, ...] = (
+        *_not_null(action, columns=strings(constraint.keys)),
+        build_index(index, table=action.table),
+        using_index(action, constraint, name=name),
+    )
+    return Split(after=steps, chosen_names=frozenset([name]))
+
+
+def _with_index(action: Action, constraint: pb.Constraint) -> Split | None:
+    written = (action.statement.relation.schemaname, constraint.indexname)
+    index = action.facts.index_named(written)
+    steps = _not_null(action, columns=index.columns) if index else ()
+    if not steps:
+        return None
+    add = transaction(alter_table(action.table.name, action.command), facts=action.facts)
+    return Split(after=(*steps, add))
+
+
+def _has_another(action: Action) -> bool:
+    """A second primary key is an error, and PostgreSQL says so best."""
+    dropped = dropped_constraints(action.statement)
+    return any(
+        found.kind is ConstraintKind.PRIMARY_KEY and found.name not in dropped
+        for found in action.table.constraints
+    )
+
+
+def _not_null(action: Action, *, columns: tuple[str, ...]) -> tuple[Step, ...]:
+    return tuple(step for column in columns for step in not_null_steps(action, column=column) or ())
+
+
+REWRITE = ActionRewrite(name="add_primary_key", rows=(8,), apply=add_primary_key)

@@ -1,0 +1,55 @@
+"""CREATE INDEX on a table in use becomes CREATE INDEX CONCURRENTLY, under its final name.
+
+https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts, Index, Relation
+from holdfast.rewrite.index_build import build_index
+from holdfast.rewrite.index_names import index_name
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.steps import AutocommitStep, Step
+from holdfast.rewrite.tree import copy
+
+
+def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """One build, whether its author wrote CONCURRENTLY or not."""
+    node = statement.node
+    if not isinstance(node, pb.IndexStmt):
+        return None
+    table = facts.relation(node.relation)
+    if table is None or table.is_partitioned or (table.is_new and not node.concurrent):
+        return None
+    existing = _existing(node, table=table, facts=facts)
+    if existing is not None and existing.is_valid and node.if_not_exists:
+        return ()
+    if existing is not None and existing.is_valid and not node.concurrent:
+        return None  # PostgreSQL says that the name is taken
+    # An author's own CONCURRENTLY may be here again after a kill: the step asks whose the index is.
+    build = copy(node)
+    build.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
+    return (build_index(build, table=table), *_statistics(node, table=table))
+
+
+def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | None:
+    named = facts.index_named((node.relation.schemaname, node.idxname))
+    if named is not None and named.name.schema == table.name.schema:
+        return named
+    return next((index for index in table.indexes if index.name.name == node.idxname), None)
+
+
+def _statistics(node: pb.IndexStmt, *, table: Relation) -> tuple[Step, ...]:
+    """Of an expression there are none before ANALYZE: until then the planner guesses.
+
+    https://www.postgresql.org/docs/current/sql-createindex.html (Notes)
+    """
+    if table.is_new or all(element.index_elem.name for element in node.index_params):
+        return ()
+    lock = Lock(mode=LockMode.SHARE_UPDATE_EXCLUSIVE, relation=table.name)
+    return (AutocommitStep(sql=f"ANALYZE {table.name}", locks=(lock,)),)
+
+
+REWRITE = StatementRewrite(name="create_index", rows=(1, 2, 3, 4), apply=create_index)

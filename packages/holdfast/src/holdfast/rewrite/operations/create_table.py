@@ -1,0 +1,85 @@
+"""CREATE TABLE with foreign keys to tables in use: the table first, then key by key."""
+
+from collections.abc import Iterator
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.inline_constraints import take_out
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.operations.add_foreign_key import NOT_VALID_ON_PARTITIONED
+from holdfast.rewrite.rewriting import (
+    StatementRewrite,
+    add_constraint,
+    alter_table,
+    not_valid,
+    transaction,
+    validate,
+)
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.tree import copy, qualify
+
+
+def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """Without a foreign key to a table in use there is nothing to take out."""
+    node = statement.node
+    if not isinstance(node, pb.CreateStmt) or node.relation.relpersistence == "t":
+        return None
+    partitioned = node.HasField("partspec") or node.HasField("partbound")
+    if partitioned and facts.server_major < NOT_VALID_ON_PARTITIONED:
+        return None
+    name = QualifiedName(
+        schema=node.relation.schemaname or facts.current_schema, name=node.relation.relname
+    )
+    if (name.schema, name.name) in facts.relations:
+        return None
+    table, keys = _take_out_foreign_keys(node, facts=facts)
+    if not keys:
+        return None
+    qualify(table.relation, name)
+    steps: list[Step] = [transaction(table, facts=facts)]
+    for key in keys:
+        steps += _add(key, table=name, facts=facts)
+    return tuple(steps)
+
+
+def _take_out_foreign_keys(
+    node: pb.CreateStmt, *, facts: Facts
+) -> tuple[pb.CreateStmt, list[pb.Constraint]]:
+    """The table without the foreign keys that lock a table in use, and these in their order."""
+
+    def wanted(constraint: pb.Constraint) -> bool:
+        is_key = constraint.contype == pb.CONSTR_FOREIGN
+        return is_key and facts.in_use(constraint.pktable) is not None
+
+    rest = copy(node)
+    del rest.table_elts[:]
+    keys: list[pb.Constraint] = []
+    for element in node.table_elts:
+        if element.HasField("column_def"):
+            column, taken = take_out(element.column_def, wanted=wanted)
+            rest.table_elts.add().column_def.CopyFrom(column)
+            keys += taken
+        elif element.HasField("constraint") and wanted(element.constraint):
+            keys.append(element.constraint)
+        else:
+            rest.table_elts.add().CopyFrom(element)
+    return rest, keys
+
+
+def _add(constraint: pb.Constraint, *, table: QualifiedName, facts: Facts) -> Iterator[Step]:
+    key = not_valid(constraint)
+    referenced = facts.relation(constraint.pktable)
+    if referenced is not None:
+        qualify(key.pktable, referenced.name)
+    yield transaction(
+        alter_table(table, add_constraint(key)),
+        facts=facts,
+        captures_constraint_on=None if key.conname else table,
+    )
+    if constraint.is_enforced:
+        yield validate(None, table=table, constraint=key.conname)
+
+
+REWRITE = StatementRewrite(name="create_table", rows=(13,), apply=create_table)

@@ -1,0 +1,51 @@
+"""DROP INDEX on a table in use becomes DROP INDEX CONCURRENTLY, one index after the other.
+
+https://www.postgresql.org/docs/current/sql-dropindex.html
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts, Index
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.steps import DropIndexStep, Step
+from holdfast.rewrite.tree import strings
+
+
+def drop_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """A step per index; as written where PostgreSQL refuses, or where nobody uses the table."""
+    node = statement.node
+    if not isinstance(node, pb.DropStmt) or node.remove_type != pb.OBJECT_INDEX:
+        return None
+    named = [facts.index_named(strings(item.list.items)) for item in node.objects]
+    found = [index for index in named if index is not None]
+    if len(found) < len(named) and not node.missing_ok:
+        return None
+    if not found or node.behavior == pb.DROP_CASCADE:
+        return None
+    if not all(can_be_dropped(index) for index in found):
+        return None
+    if not node.concurrent and all(index.table in facts.new for index in found):
+        return None
+    return tuple(drop_index_step(index, facts=facts) for index in found)
+
+
+def can_be_dropped(index: Index) -> bool:
+    """Whether DROP INDEX CONCURRENTLY takes it: no constraint's, and not over partitions."""
+    return index.constraint is None and not index.is_partitioned
+
+
+def drop_index_step(index: Index, *, facts: Facts) -> DropIndexStep:
+    """One index, beside the users of its table."""
+    lock = Lock(mode=LockMode.SHARE_UPDATE_EXCLUSIVE, relation=index.table)
+    return DropIndexStep(
+        schema=index.name.schema,
+        index=index.name.name,
+        table=index.table,
+        sql=f"DROP INDEX CONCURRENTLY {index.name}",
+        locks=() if index.table in facts.new else (lock,),
+    )
+
+
+REWRITE = StatementRewrite(name="drop_index", rows=(5,), apply=drop_index)

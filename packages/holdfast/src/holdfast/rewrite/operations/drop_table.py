@@ -1,0 +1,73 @@
+"""DROP TABLE: each foreign key in its own transaction first, then table by table."""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.rewriting import StatementRewrite, drop_foreign_keys, transaction
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.tree import add_strings, strings
+
+
+def drop_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """As written where one table goes alone, and where PostgreSQL will refuse."""
+    node = statement.node
+    if not isinstance(node, pb.DropStmt) or node.remove_type != pb.OBJECT_TABLE:
+        return None
+    named = [facts.relation_named(strings(item.list.items)) for item in node.objects]
+    tables = sorted((table for table in named if table is not None), key=lambda table: table.name)
+    if len(tables) < len(named) and not node.missing_ok:
+        return None
+    if all(table.is_new for table in tables) or any(_is_entangled(table) for table in tables):
+        return None
+    keys = _foreign_keys(tables)
+    if node.behavior != pb.DROP_CASCADE and _are_needed(tables):
+        return None
+    if len(tables) == 1 and not keys:
+        return None
+    left = facts.without_constraints(keys)
+    return (
+        *drop_foreign_keys(keys, facts=facts),
+        *(transaction(_drop(table, behavior=node.behavior), facts=left) for table in tables),
+    )
+
+
+def _is_entangled(table: Relation) -> bool:
+    """Partitions and heirs go with their parents, in one statement."""
+    return bool(table.descendants) or table.partition_of is not None
+
+
+def _are_needed(tables: list[Relation]) -> bool:
+    """Something that is not dropped with them depends on one of them."""
+    dropped = {table.name for table in tables}
+    return any(
+        table.dependent_views or {reference.table for reference in table.referenced_by} - dropped
+        for table in tables
+    )
+
+
+def _foreign_keys(tables: list[Relation]) -> list[tuple[QualifiedName, str]]:
+    """Those of the tables and those that point to them, except from a table to itself."""
+    own = [
+        (table.name, key.name)
+        for table in tables
+        for key in table.foreign_keys()
+        if key.references not in (None, table.name)
+    ]
+    pointing = [
+        (reference.table, reference.constraint)
+        for table in tables
+        for reference in table.referenced_by
+        if reference.table != table.name
+    ]
+    return list(dict.fromkeys(own + pointing))
+
+
+def _drop(table: Relation, *, behavior: int) -> pb.DropStmt:
+    node = pb.DropStmt(remove_type=pb.OBJECT_TABLE, behavior=behavior)
+    add_strings(node.objects.add().list.items, (table.name.schema, table.name.name))
+    return node
+
+
+REWRITE = StatementRewrite(name="drop_table", rows=(30, 43), apply=drop_table)

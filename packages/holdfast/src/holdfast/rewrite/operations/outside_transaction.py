@@ -1,0 +1,48 @@
+"""Statements that PostgreSQL refuses inside a transaction run outside of one, as written."""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.steps import AutocommitStep, Step
+from holdfast.rewrite.tree import definition, has_option
+
+ALWAYS_OUTSIDE = (
+    pb.AlterSystemStmt,
+    pb.CreateSubscriptionStmt,
+    pb.CreateTableSpaceStmt,
+    pb.CreatedbStmt,
+    pb.DropSubscriptionStmt,
+    pb.DropTableSpaceStmt,
+    pb.DropdbStmt,
+)
+
+
+def outside_transaction(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """VACUUM, REINDEX CONCURRENTLY, DETACH PARTITION CONCURRENTLY and what concerns the cluster."""
+    if not _is_refused_inside(statement):
+        return None
+    return (AutocommitStep(sql=statement.sql, locks=locks_of(statement, facts=facts)),)
+
+
+def _is_refused_inside(statement: Statement) -> bool:
+    node = statement.node
+    if isinstance(node, pb.VacuumStmt):
+        return bool(node.is_vacuumcmd) and not has_option(node.options, name="full")
+    if isinstance(node, pb.ReindexStmt):
+        return has_option(node.params, name="concurrently")
+    if isinstance(node, pb.DropStmt | pb.IndexStmt):
+        return bool(node.concurrent)
+    if isinstance(node, pb.AlterTableStmt):
+        return any(_detaches_concurrently(item.alter_table_cmd) for item in node.cmds)
+    return isinstance(node, ALWAYS_OUTSIDE)
+
+
+def _detaches_concurrently(command: pb.AlterTableCmd) -> bool:
+    detaches = command.subtype == pb.AT_DetachPartition
+    return detaches and bool(definition(command).partition_cmd.concurrent)
+
+
+REWRITE = StatementRewrite(name="outside_transaction", rows=(4, 6, 38), apply=outside_transaction)

@@ -1,0 +1,197 @@
+"""What a rewrite is, what it is given and what it gives; what several rewrites are built from.
+
+There are two kinds: one looks at a whole statement, one at a single action of an ALTER TABLE. Of an
+ALTER TABLE all instant actions stay together in one statement, because they may depend on each
+other; what would last is taken out and runs before or after it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.locks import Lock, LockMode, strongest
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.steps import Step, TransactionStep, ValidateStep
+from holdfast.rewrite.tree import copy, qualify, sql, wrap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One action of an ALTER TABLE on `table`, and the statement that it stands in."""
+
+    command: pb.AlterTableCmd
+    statement: pb.AlterTableStmt
+    table: Relation
+    facts: Facts
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the statement has no other action."""
+        return len(self.statement.cmds) == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """What becomes of an action: steps before and after the rest, and what stays in the rest.
+
+    `also` are statements that run right behind the rest, in its transaction.
+    """
+
+    stays: tuple[pb.AlterTableCmd, ...] = ()
+    also: tuple[Message, ...] = ()
+    before: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
+    chosen_names: frozenset[str] = frozenset()
+    dropped_keys: tuple[tuple[QualifiedName, str], ...] = ()  # by the steps before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRewrite:
+    """The online form of a whole statement; `rows` are those of the table of operations."""
+
+    name: str
+    rows: tuple[int, ...]
+    apply: Callable[[Statement, Facts], tuple[Step, ...] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRewrite:
+    """The online form of one action of ALTER TABLE; None where the action is fine as it is."""
+
+    name: str
+    rows: tuple[int, ...]
+    apply: Callable[[Action], Split | None]
+
+
+def as_written(statement: Statement, *, facts: Facts) -> TransactionStep:
+    """The statement itself, in a transaction of its own."""
+    return TransactionStep(sql=(statement.sql,), locks=locks_of(statement, facts=facts))
+
+
+def transaction(
+    *nodes: Message,
+    facts: Facts,
+    captures_constraint_on: QualifiedName | None = None,
+    undo: tuple[str, ...] = (),
+) -> TransactionStep:
+    """Statements made from trees, in one transaction, with the locks that they take."""
+    return TransactionStep(
+        sql=tuple(sql(node) for node in nodes),
+        locks=strongest(tuple(lock for node in nodes for lock in locks_of_node(node, facts=facts))),
+        captures_constraint_on=captures_constraint_on,
+        undo=undo,
+    )
+
+
+def locks_of_node(node: Message, *, facts: Facts) -> tuple[Lock, ...]:
+    """The locks of a statement that is made from a tree."""
+    return locks_of(Statement(sql="", node=node, kind=StatementKind.DDL), facts=facts)
+
+
+def alter_table(table: QualifiedName, *commands: pb.AlterTableCmd) -> pb.AlterTableStmt:
+    """An ALTER TABLE with these actions."""
+    node = pb.AlterTableStmt(objtype=pb.OBJECT_TABLE)
+    node.relation.CopyFrom(pb.RangeVar(inh=True, relpersistence="p"))
+    qualify(node.relation, table)
+    for command in commands:
+        node.cmds.add().alter_table_cmd.CopyFrom(command)
+    return node
+
+
+def add_constraint(constraint: pb.Constraint) -> pb.AlterTableCmd:
+    """ADD CONSTRAINT as an action."""
+    command = pb.AlterTableCmd(subtype=pb.AT_AddConstraint, behavior=pb.DROP_RESTRICT)
+    wrap(constraint, into=getattr(command, "def"))
+    return command
+
+
+def drop_constraint(name: str) -> pb.AlterTableCmd:
+    """DROP CONSTRAINT as an action."""
+    return pb.AlterTableCmd(subtype=pb.AT_DropConstraint, name=name, behavior=pb.DROP_RESTRICT)
+
+
+def drop_constraint_if_exists(table: QualifiedName, *, name: str) -> str:
+    """How a constraint that has a name is taken back."""
+    command = drop_constraint(name)
+    command.missing_ok = True
+    return sql(alter_table(table, command))
+
+
+def not_valid(constraint: pb.Constraint) -> pb.Constraint:
+    """The same constraint for new rows only."""
+    unchecked = copy(constraint)
+    unchecked.skip_validation, unchecked.initially_valid = True, False
+    return unchecked
+
+
+def set_default(column: str, *, to: pb.Node) -> pb.AlterTableCmd:
+    """ALTER COLUMN .. SET DEFAULT as an action."""
+    command = pb.AlterTableCmd(subtype=pb.AT_ColumnDefault, name=column, behavior=pb.DROP_RESTRICT)
+    getattr(command, "def").CopyFrom(to)
+    return command
+
+
+def validate(
+    relation: Relation | None,
+    *,
+    table: QualifiedName,
+    constraint: str,
+) -> ValidateStep:
+    """VALIDATE CONSTRAINT of a constraint by its name; an empty name: of the one just captured."""
+    in_use = relation is not None and not relation.is_new
+    read = (table, *relation.descendants) if relation is not None and in_use else ()
+    mode = LockMode.SHARE_UPDATE_EXCLUSIVE
+    return ValidateStep(
+        table=table,
+        constraint=constraint or None,
+        locks=tuple(Lock(mode=mode, relation=name) for name in read),
+        scans=read,
+    )
+
+
+def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
+    """A CHECK or foreign key in two steps: for new rows, in a moment; then for all rows."""
+    table, facts = action.table, action.facts
+    command = add_constraint(not_valid(constraint))
+    check = validate(table, table=table.name, constraint=constraint.conname)
+    if constraint.conname in dropped_constraints(action.statement):
+        # It takes the place of the one that the same statement drops: at no moment is there none.
+        return Split(stays=(command,), after=(check,))
+    add = transaction(
+        alter_table(table.name, command),
+        facts=facts,
+        captures_constraint_on=None if constraint.conname else table.name,
+        undo=(drop_constraint_if_exists(table.name, name=constraint.conname),)
+        if constraint.conname
+        else (),
+    )
+    return Split(after=(add, check))
+
+
+def drop_foreign_keys(
+    keys: Sequence[tuple[QualifiedName, str]], *, facts: Facts
+) -> tuple[Step, ...]:
+    """Each foreign key, by table and name, in a transaction of its own: it locks two tables."""
+    return tuple(
+        transaction(alter_table(table, drop_constraint(name)), facts=facts) for table, name in keys
+    )
+
+
+def dropped_constraints(statement: pb.AlterTableStmt) -> frozenset[str]:
+    """The constraints that an ALTER TABLE drops."""
+    commands = (item.alter_table_cmd for item in statement.cmds)
+    return frozenset(
+        command.name for command in commands if command.subtype == pb.AT_DropConstraint
+    )
+
+
+def names_taken(action: Action) -> frozenset[str]:
+    """The names that are not free for an index or constraint of the table."""
+    taken = action.facts.taken_in(action.table.name.schema)
+    return taken - dropped_constraints(action.statement)

@@ -1,0 +1,63 @@
+"""What may run as it is written, in a savepoint or a transaction that cannot be divided, and what is too large.
+
+The author expects its error in place, or holds what lives as long as the transaction: there is no online form here.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.hazards import BreakingChange, Hazard, LongWork
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.online import Draft, draft_of, is_excused
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, ValidateStep
+
+# Read in about 50 ms, which is what users may have to wait for a lock. Both are estimates of the server.
+LARGEST_BYTES = 10_000_000
+LARGEST_ROWS = 50_000
+
+UNDIVIDED = LongWork(
+    rows=(43,),
+    work="reads or writes every row, in a transaction that cannot be divided,",
+    instead="Write it outside of the savepoint, and in a revision without LOCK TABLE, FOR UPDATE, ON"
+    " COMMIT DROP and server-side cursors: there it is executed online.",
+)
+
+
+def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None:
+    """Raises LongStatement on a large table, BreaksRunningCode on any."""
+    if is_excused(statement, today=today):
+        return
+    relations = {relation.name: relation for relation in facts.relations.values()}
+    draft = draft_of(statement, facts=facts)
+    for refusal in (*draft.refusals, *_holds(statement, draft, facts=facts)):
+        if isinstance(refusal, BreakingChange) or not _is_small(relations.get(refusal.relation)):
+            raise refusal.error(statement)
+
+
+def _holds(statement: Statement, draft: Draft, *, facts: Facts) -> Iterator[Hazard]:
+    """What the steps of the online form would have done beside users."""
+    blocked = {lock.relation: lock for lock in locks_of(statement, facts=facts)}
+    rows = {relation.name: relation.rows for relation in facts.relations.values()}
+    for table in _worked_on(draft):
+        lock = blocked.get(table)
+        if lock is not None and lock.mode.blocks_users:
+            yield Hazard(relation=table, rows=rows.get(table, 0), mode=lock.mode, doing=UNDIVIDED)
+
+
+def _worked_on(draft: Draft) -> Iterator[QualifiedName]:
+    for step in draft.steps:
+        if isinstance(step, BackfillStep | BuildIndexStep | ValidateStep):
+            yield step.table
+
+
+def _is_small(relation: Relation | None) -> bool:
+    """Of what has partitions the size is not known."""
+    return (
+        relation is not None
+        and not relation.descendants
+        and relation.bytes <= LARGEST_BYTES
+        and relation.rows <= LARGEST_ROWS
+    )

@@ -1,0 +1,181 @@
+"""A step is data: what the executor does next, what it locks, and how it is taken back.
+
+A plan is a tuple of steps. Every step survives a journal: `to_json()` and `from_json()`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.statement import shortened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStep:
+    """Short statements in one transaction, under lock patience, journaled in that transaction.
+
+    `captures_constraint_on`: the transaction creates one NOT VALID constraint on this table, and
+    PostgreSQL chooses its name; the executor finds it by its xmin and keeps it for the next step.
+    """
+
+    kind: Literal["transaction"] = "transaction"
+    sql: tuple[str, ...]
+    locks: tuple[Lock, ...] = ()
+    captures_constraint_on: QualifiedName | None = None
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return "; ".join(shortened(sql) for sql in self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateStep:
+    """VALIDATE CONSTRAINT: reads the table beside its users; no lock_timeout, watched.
+
+    `constraint` is None where the step before has captured it.
+    """
+
+    kind: Literal["validate"] = "validate"
+    table: QualifiedName
+    constraint: str | None = None
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        constraint = f"constraint {self.constraint}" if self.constraint else "the new constraint"
+        return f"validate {constraint} of {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildIndexStep:
+    """CREATE INDEX CONCURRENTLY, outside a transaction: look, clean or adopt, build.
+
+    `keys`, `where` (SQL) and `nulls_not_distinct` are for the report of duplicate keys.
+    """
+
+    kind: Literal["build index"] = "build index"
+    schema: str
+    index: str
+    table: QualifiedName
+    sql: str
+    unique: bool = False
+    keys: tuple[str, ...] = ()
+    where: str | None = None
+    nulls_not_distinct: bool = False
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        unique = "unique " if self.unique else ""
+        return f"build {unique}index {self.index} on {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropIndexStep:
+    """DROP INDEX CONCURRENTLY, outside a transaction; done when the index is gone."""
+
+    kind: Literal["drop index"] = "drop index"
+    schema: str
+    index: str
+    table: QualifiedName
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"drop index {self.index} of {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillStep:
+    """A write to all rows of a table, in batches along a key, each in a transaction of its own.
+
+    The statements take the values of the key as text, in its order: `first` (no parameter but the
+    size of a batch) and `next` (the key reached, then the size) give the last key of a batch, or no
+    row at the end; `batch` (key reached, last key) writes it, `first_batch` (last key) the first.
+    Parameters are written $1, $2, ..
+    """
+
+    kind: Literal["backfill"] = "backfill"
+    table: QualifiedName
+    key: tuple[str, ...]
+    sql: str
+    first: str
+    next: str
+    first_batch: str
+    batch: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutocommitStep:
+    """Any other statement that PostgreSQL refuses inside a transaction, or that needs none and may last."""
+
+    kind: Literal["autocommit"] = "autocommit"
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+Step = Annotated[
+    TransactionStep | ValidateStep | BuildIndexStep | DropIndexStep | BackfillStep | AutocommitStep,
+    Field(discriminator="kind"),
+]
+
+
+def to_json(steps: tuple[Step, ...]) -> str:
+    """For the journal."""
+    return _adapter().dump_json(steps).decode()
+
+
+def from_json(text: str) -> tuple[Step, ...]:
+    """From the journal."""
+    return _adapter().validate_json(text)
+
+
+def as_text(steps: tuple[Step, ...]) -> str:
+    """The plan for a reader: each step, its locks and what they block, what it reads in full."""
+    return "\n".join(_lines_of(step, number=number) for number, step in enumerate(steps, start=1))
+
+
+def _lines_of(step: Step, *, number: int) -> str:
+    lines = [f"{number}. {step.kind}: {text}" for text in _texts(step)[:1]]
+    lines += [f"   and: {text}" for text in _texts(step)[1:]]
+    lines += [f"   locks: {lock}" for lock in step.locks]
+    lines += [f"   reads: {table} in full" for table in step.scans]
+    return "\n".join(lines)
+
+
+def _texts(step: Step) -> tuple[str, ...]:
+    if isinstance(step, ValidateStep):
+        return (f"{step.constraint or 'the new constraint'} of {step.table}",)
+    statements = step.sql if isinstance(step, TransactionStep) else (step.sql,)
+    return tuple(" ".join(statement.split()) for statement in statements)
+
+
+@cache
+def _adapter() -> TypeAdapter[tuple[Step, ...]]:
+    return TypeAdapter(tuple[Step, ...])

@@ -1,0 +1,71 @@
+"""A write to all rows goes batch by batch, and goes on where it was."""
+
+import pytest
+from alembic_project import Project
+
+from holdfast.errors.migration import StoppedBetweenSteps
+from holdfast.execute.progress import BackfillMoved, Event
+from holdfast.migrate.run import upgrade
+from holdfast.testing.blockers import holding
+
+ROWS = 60_000
+
+
+@pytest.fixture
+def table(project: Project) -> Project:
+    """A table in use, with rows under a key of two columns."""
+    project.revision(
+        "op.create_table('a', sa.Column('x', sa.Text, primary_key=True),"
+        " sa.Column('y', sa.Integer, primary_key=True), sa.Column('n', sa.Integer))"
+    )
+    upgrade(project.config, "head")
+    project.query(f"INSERT INTO a SELECT 'x' || i % 7, i, 0 FROM generate_series(1, {ROWS}) i")
+    return project
+
+
+def test_batches_are_committed_one_by_one_and_a_new_run_goes_on(table: Project) -> None:
+    """Stopped after some batches: their rows are written and visible; the next run writes the rest once."""
+    table.revision("op.execute('UPDATE a SET n = n + 1')")
+    answers = iter([False, False, False, True])
+    with pytest.raises(StoppedBetweenSteps):
+        upgrade(table.config, "head", should_stop=lambda: next(answers))
+    [(written,)] = table.query("SELECT count(*) FROM a WHERE n = 1")
+    assert 0 < int(str(written)) < ROWS
+    upgrade(table.config, "head")
+    assert table.query("SELECT n, count(*) FROM a GROUP BY n") == [(1, ROWS)]
+
+
+def test_progress_counts_the_rows(table: Project) -> None:
+    """Every batch tells the rows so far; a condition leaves the other rows alone."""
+    table.revision("op.execute('UPDATE a SET n = 5 WHERE y % 2 = 0')")
+    events: list[Event] = []
+    upgrade(table.config, "head", report=events.append)
+    moved = [event.rows for event in events if isinstance(event, BackfillMoved)]
+    assert moved == sorted(moved)
+    assert moved[-1] == ROWS // 2
+    assert table.query("SELECT count(*) FROM a WHERE n = 5") == [(ROWS // 2,)]
+
+
+def test_a_row_that_is_locked_makes_batches_smaller_and_holds_nobody(table: Project) -> None:
+    """While a user holds a row, the backfill gives its rows back each time; then it ends."""
+    table.revision("op.execute('DELETE FROM a WHERE y <= 10000')")
+    events: list[Event] = []
+    with holding(table.database, "UPDATE a SET n = 9 WHERE y = 5000") as user:
+
+        def report(event: Event) -> None:
+            events.append(event)
+            if type(event).__name__ == "LockBusy":
+                user.commit()
+
+        upgrade(table.config, "head", report=report)
+    assert "LockBusy" in {type(event).__name__ for event in events}
+    assert table.query("SELECT count(*) FROM a") == [(ROWS - 10_000,)]
+
+
+def test_a_write_to_rows_named_by_their_key_stays_one_statement(table: Project) -> None:
+    """It runs in the revision's own transaction, as written."""
+    table.revision("op.execute(\"UPDATE a SET n = 7 WHERE x = 'x1' AND y IN (1, 8)\")")
+    events: list[Event] = []
+    upgrade(table.config, "head", report=events.append)
+    assert {type(event).__name__ for event in events} == {"RevisionStarted", "RevisionDone"}
+    assert table.query("SELECT count(*) FROM a WHERE n = 7") == [(2,)]

@@ -1,0 +1,204 @@
+"""The gate for CI: each rule finds what breaks it, and nothing where nothing is wrong."""
+
+import pytest
+from alembic_project import Project
+from models_env import give_models
+
+from holdfast.cli.check import as_sarif
+from holdfast.migrate.run import upgrade
+from holdfast.preview.check import check
+from holdfast.scratch.databases import Postgres
+
+MODELS = "sa.Table('t', metadata, sa.Column('a', sa.Integer))"
+
+
+@pytest.fixture(autouse=True)
+def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of the test run as the scratch server."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+
+
+@pytest.fixture
+def history(project: Project) -> Project:
+    """One in order."""
+    project.revision("op.create_table('t', sa.Column('a', sa.Integer))", "op.drop_table('t')")
+    give_models(project, MODELS)
+    return project
+
+
+# In the memory of one run of env.py, as Alembic's own memo of enum types is.
+REMEMBER = "op.get_context().impl.memo['run'] = 'begun'"
+RECALL = """
+if 'run' not in op.get_context().impl.memo:
+    op.execute('CREATE TABLE t ()')
+"""
+DROP_B = "op.drop_column('t', 'b')"
+
+
+def found_in(project: Project, since: str | None = None) -> list[tuple[str, str]]:
+    return [(each.rule, each.message) for each in check(project.config, since=since)]
+
+
+def test_nothing_found(history: Project) -> None:
+    """Without a database of the project's."""
+    history.revision("op.create_index('i', 't', ['a'])", "op.drop_index('i')")
+    give_models(history, f"t = {MODELS}\nsa.Index('i', t.c.a)")
+    assert found_in(history) == []
+    assert history.query("SELECT FROM pg_tables WHERE schemaname = 'public'") == []
+
+
+def test_two_heads(history: Project) -> None:
+    """Both are named."""
+    history.revision("pass")
+    history.file("r3").write_text(history.file("r2").read_text().replace("r2", "r3"))
+    [(rule, message)] = found_in(history)
+    assert rule == "one-head"
+    assert message.startswith("the history has 2 heads: r")
+
+
+def test_models_differ(history: Project) -> None:
+    """With the lines that are missing."""
+    give_models(history, "sa.Table('t', metadata, sa.Column('a', sa.Integer, server_default='1'))")
+    lines = (
+        "the models have what no migration has; `holdfast generate NAME` writes:\n"
+        'op.alter_column("t", "a", server_default=sa.text("1"))'
+    )
+    assert found_in(history) == [("models", lines)]
+
+
+def test_not_reversible(history: Project) -> None:
+    """A way back that fails, one that is missing, one that forgets something."""
+    history.revision(
+        "op.create_table('u', sa.Column('a', sa.Integer))", "raise NotImplementedError"
+    )
+    history.revision("op.create_table('v', sa.Column('a', sa.Integer))")
+    history.revision(
+        "op.execute('CREATE TABLE IF NOT EXISTS w (a int)')\n"
+        "op.execute('COMMENT ON TABLE w IS NULL')",
+        "op.execute(\"COMMENT ON TABLE w IS 'kept'\")",
+    )
+    history.revision(
+        "op.execute('CREATE SEQUENCE IF NOT EXISTS s')",
+        "op.execute('ALTER SEQUENCE s INCREMENT 2')",
+    )
+    give_models(
+        history,
+        MODELS + "".join(f"\nsa.Table('{n}', metadata, sa.Column('a', sa.Integer))" for n in "uvw"),
+    )
+    assert found_in(history) == [
+        ("reversible", "revision r2: down fails: NotImplementedError"),
+        ("reversible", 'revision r3: up again fails: relation "v" already exists'),
+        (
+            "reversible",
+            "revision r5: up, down and up again differs from up:\n-    INCREMENT BY 1\n+    INCREMENT BY 2",
+        ),
+    ]
+
+
+def test_not_online(history: Project) -> None:
+    """Every refused statement, those behind the first included; an exemption counts until its day."""
+    change = "op.execute('ALTER TABLE t ALTER a TYPE bigint')"
+    back = "op.execute('ALTER TABLE t ALTER a TYPE integer')"
+    history.revision(change, back)
+    history.revision(f"{back}  # holdfast: allow it is small until 2999-01-01", change)
+    history.revision(f"{change}  # holdfast: allow it was small until 2020-01-01", back)
+    give_models(history, MODELS.replace("Integer", "BigInteger"))
+    found = check(history.config)
+    assert [(each.rule, each.file.stem, each.line) for each in found] == [
+        ("online", "r2", 10),
+        ("online", "r4", 10),
+    ]
+    assert [each.file.stem for each in check(history.config, since="r2")] == ["r4"]
+
+
+def test_breaks_running_code(history: Project) -> None:
+    """A rename that nobody has allowed."""
+    history.revision(
+        "op.alter_column('t', 'a', new_column_name='b')",
+        "op.alter_column('t', 'b', new_column_name='a')",
+    )
+    give_models(history, MODELS.replace("'a'", "'b'"))
+    assert [(each.rule, each.file.stem) for each in check(history.config)] == [("online", "r2")]
+
+
+def test_not_online_behind_something_that_was_done(history: Project) -> None:
+    """The rest of the history is looked at all the same."""
+    history.revision(
+        "op.create_index('i', 't', ['a'])\n"
+        "op.get_bind().execute(sa.text('SELECT count(*) FROM t'))\n"
+        "op.alter_column('t', 'a', type_=sa.BigInteger)",
+        "op.drop_index('i'); op.alter_column('t', 'a', type_=sa.Integer)",
+    )
+    history.revision(
+        "op.alter_column('t', 'a', new_column_name='b')",
+        "op.alter_column('t', 'b', new_column_name='a')",
+    )
+    give_models(
+        history, "t = sa.Table('t', metadata, sa.Column('b', sa.BigInteger))\nsa.Index('i', t.c.b)"
+    )
+    assert [(each.rule, each.file.stem) for each in check(history.config)] == [
+        ("online", "r2"),
+        ("online", "r3"),
+    ]
+
+
+def test_does_not_replay(history: Project) -> None:
+    """The server's own words."""
+    history.revision("op.execute('SELECT 1/0')")
+    assert found_in(history) == [("replays", "revision r2: division by zero")]
+
+
+def test_edited_since_applied(history: Project) -> None:
+    """Only with a database at hand."""
+    upgrade(history.config, "head")
+    file = history.file("r1")
+    file.write_text(file.read_text() + "\n# edited\n")
+    assert check(history.config) == ()
+    assert [each.rule for each in check(history.config, with_database=True)] == ["unedited"]
+
+
+def test_one_run_only(history: Project) -> None:
+    """A revision that counts on what an earlier one left in memory is told apart from one that always fails."""
+    history.revision("pass")
+    file = history.file("r1")
+    file.write_text(file.read_text().replace("def upgrade():", "def upgrade():\n    " + REMEMBER))
+    history.revision(f"{RECALL}\nop.add_column('t', sa.Column('b', sa.Integer))", DROP_B)
+    history.revision("op.add_column('t', sa.Column('c', sa.Integer))", "op.drop_column('t', 'c')")
+    columns = ", ".join(f"sa.Column('{name}', sa.Integer)" for name in "abc")
+    give_models(history, f"sa.Table('t', metadata, {columns})")
+    said = "It passes in one run from an empty database, and fails in a run that begins later."
+    assert found_in(history) == [("replays", f'revision r3: relation "t" already exists\n{said}')]
+
+
+def test_models_that_postgresql_refuses(history: Project) -> None:
+    """A finding with its words, no traceback."""
+    give_models(history, f"{MODELS}\nsa.Table('u', metadata, sa.Column('a', sa.ForeignKey('t.a')))")
+    [(rule, message)] = found_in(history)
+    assert (rule, message.splitlines()[0]) == (
+        "models",
+        (
+            "The models cannot be created in an empty schema: there is no unique constraint matching given "
+            'keys for referenced table "t"'
+        ),
+    )
+
+
+def test_sarif(history: Project) -> None:
+    """What code scanning services read."""
+    history.revision("op.execute('SELECT 1/0')")
+    [run] = as_sarif(check(history.config))["runs"]  # type: ignore[index]  # a document
+    assert run["results"] == [
+        {
+            "ruleId": "replays",
+            "level": "error",
+            "message": {"text": "revision r2: division by zero"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": str(history.file("r2"))},
+                        "region": {"startLine": 10},
+                    }
+                }
+            ],
+        }
+    ]

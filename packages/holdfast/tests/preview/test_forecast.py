@@ -1,0 +1,228 @@
+"""What a run would do: seen on a scratch database, joined with what the database itself is like."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from alembic_project import Project
+
+from holdfast.cli.plan import as_markdown, as_text
+from holdfast.migrate.run import upgrade
+from holdfast.preview.forecast import Forecast, forecast
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
+
+T = QualifiedName(schema="public", name="t")
+
+
+@pytest.fixture(autouse=True)
+def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of the test run as the scratch server."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+
+
+@pytest.fixture
+def pending(project: Project) -> Project:
+    """A table with rows, and what is to become of it."""
+    project.revision(
+        "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.Integer))"
+    )
+    upgrade(project.config, "head")
+    project.query("INSERT INTO t SELECT n, n FROM generate_series(1, 1000) n RETURNING 1")
+    with psycopg.connect(project.database, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE t")
+    return project
+
+
+def text_of(project: Project) -> list[str]:
+    return list(as_text(forecast(project.config)))
+
+
+def test_steps_as_they_were_seen(pending: Project) -> None:
+    """Each step with its locks, what it reads, rows, bytes, time; the database is only read."""
+    pending.revision("op.alter_column('t', 'a', nullable=False)\nop.create_index('i', 't', ['a'])")
+    before = schema_dump(pending.database)
+    assert text_of(pending) == [
+        "r2 about r2",
+        "  1. ALTER TABLE public.t ADD NOT NULL a NOT VALID",
+        "     locks: ACCESS EXCLUSIVE on public.t (blocks reads and writes)",
+        "  2. validate the new constraint of public.t",
+        "     locks: SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other schema changes)",
+        "     reads: public.t in full",
+        "     about 1,000 rows, 41 kB, under a second",
+        "  3. build index i on public.t",
+        "     locks: SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other schema changes)",
+        "     reads: public.t in full",
+        "     about 1,000 rows, 41 kB, under a second",
+    ]
+    assert schema_dump(pending.database) == before
+
+
+def test_in_the_revisions_own_transaction(pending: Project) -> None:
+    """What is instant is seen, too."""
+    pending.revision("op.add_column('t', sa.Column('b', sa.Integer))")
+    [revision] = forecast(pending.config).revisions
+    [step] = revision.steps
+    lock = Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=T)
+    assert (step.is_seen, step.locks, step.scans, step.rewrites) == (True, (lock,), (), ())
+
+
+def test_a_rewrite_is_seen(pending: Project) -> None:
+    """What its author has allowed is shown for what it is."""
+    pending.revision(
+        "op.execute('ALTER TABLE t ALTER a TYPE bigint')  # holdfast: allow it is small until 2999-01-01"
+    )
+    [revision] = forecast(pending.config).revisions
+    assert [(step.rewrites, step.size.rows) for step in revision.steps] == [((T,), 1000)]
+
+
+def test_who_is_in_the_way_right_now(pending: Project) -> None:
+    """The session that would make the run wait."""
+    pending.revision("op.add_column('t', sa.Column('b', sa.Integer))")
+    with psycopg.connect(pending.database, application_name="report") as connection:
+        connection.execute("SELECT FROM t LIMIT 1")
+        [line] = [line for line in text_of(pending) if "in the way" in line]
+    assert "in the way right now: session idle in transaction pid" in line
+    assert "(postgres, report) holds AccessShareLock on t" in line
+
+
+def test_refused(pending: Project) -> None:
+    """The reason and the way out, where the run would stop."""
+    pending.revision("op.add_column('t', sa.Column('b', sa.Integer))")
+    pending.revision("op.execute('ALTER TABLE t ALTER a TYPE bigint')")
+    found = forecast(pending.config)
+    assert [bool(revision.refusal) for revision in found.revisions] == [False, True]
+    assert found.is_refused
+
+
+def test_reads_data(pending: Project) -> None:
+    """The plan says that it may differ."""
+    pending.revision(
+        "if op.get_bind().scalar(sa.text('SELECT count(*) FROM t')):\n"
+        "    op.add_column('t', sa.Column('b', sa.Integer))"
+    )
+    assert text_of(pending) == [
+        "r2 about r2",
+        "  no change of the schema",
+        "  reads data, and may do something else with the database's own: SELECT count(*) FROM t",
+    ]
+
+
+def test_new_and_up_to_date(project: Project) -> None:
+    """An empty database; one at the head."""
+    assert text_of(project) == ["up to date: nothing is pending"]
+    project.revision("op.create_table('t', sa.Column('a', sa.Integer))")
+    assert text_of(project) == [
+        "r1 about r1",
+        "  the database is new: runs as it is written",
+    ]
+
+
+def test_markdown(pending: Project) -> None:
+    """For a pull request."""
+    pending.revision("op.create_index('i', 't', ['a'])")
+    assert list(as_markdown(forecast(pending.config))) == [
+        "### Plan of the pending migrations",
+        "",
+        "**r2** about r2",
+        "",
+        "| | step | locks | reads or rewrites | about |",
+        "|---|---|---|---|---|",
+        (
+            "| 1 | `build index i on public.t` | SHARE UPDATE EXCLUSIVE on public.t (blocks VACUUM and other "
+            "schema changes) | public.t | 1,000 rows, 41 kB, under a second |"
+        ),
+    ]
+
+
+def in_the_way(found: Forecast) -> list[str]:
+    return [
+        str(rows)
+        for revision in found.revisions
+        for step in revision.steps
+        for rows in step.rows_in_the_way
+    ]
+
+
+@pytest.fixture
+def dirty(pending: Project) -> Project:
+    """Rows that are against all that one could want."""
+    pending.query("INSERT INTO t VALUES (-1, NULL), (-2, 7), (-3, 7) RETURNING 1")
+    return pending
+
+
+ROWS_IN_THE_WAY = {
+    "op.alter_column('t', 'a', nullable=False)": (
+        "rows against NOT NULL a (1): "
+        'SELECT "t"."id", "t"."a" FROM "public"."t" AS t WHERE NOT ("t"."a" IS NOT NULL)'
+    ),
+    "op.create_index('i', 't', ['a'], unique=True)": (
+        'duplicate keys (1): SELECT a, count(*) FROM "public"."t" WHERE (a) IS NOT NULL'
+        " GROUP BY a HAVING count(*) > 1"
+    ),
+    "op.create_check_constraint('c', 't', 'id > 0')": (
+        'rows against CHECK ((id > 0)) (3): SELECT "t"."id" FROM "public"."t" AS t WHERE NOT ((id > 0))'
+    ),
+    "op.create_foreign_key('f', 't', 't', ['a'], ['id'])": None,
+    "op.add_column('t', sa.Column('b', sa.Integer, nullable=False))": (
+        'rows that would have no value in b (more than 1,000): SELECT FROM "public"."t"'
+    ),
+}
+
+
+@pytest.mark.parametrize("up", ROWS_IN_THE_WAY)
+def test_rows_in_the_way(dirty: Project, up: str) -> None:
+    """What a run would stop at is counted before; the plan says no value of a row."""
+    dirty.revision(up)
+    expected, found = ROWS_IN_THE_WAY[up], forecast(dirty.config)
+    assert in_the_way(found) == ([] if expected is None else [expected])
+    assert found.is_refused == (expected is not None)
+    if expected is not None:
+        assert f"     would fail right now: {expected}" in list(as_text(found))
+        assert any("would fail right now" in line for line in as_markdown(found))
+
+
+def test_behind_a_lock_of_the_same_revision(dirty: Project) -> None:
+    """The revision on the scratch database holds a lock on the table meanwhile: nobody waits for it."""
+    dirty.revision(
+        "op.add_column('t', sa.Column('b', sa.Integer))\n"
+        "op.add_column('t', sa.Column('c', sa.Integer, nullable=False))"
+    )
+    [found] = in_the_way(forecast(dirty.config))
+    assert found.startswith("rows that would have no value in c (more than 1,000): ")
+
+
+def test_orphans_in_the_way(dirty: Project) -> None:
+    """Of a foreign key."""
+    dirty.query("DELETE FROM t WHERE id = 7 RETURNING 1")
+    dirty.revision("op.create_foreign_key('f', 't', 't', ['a'], ['id'])")
+    [found] = in_the_way(forecast(dirty.config))
+    assert found.startswith("rows without their row in t (2): SELECT")
+
+
+def test_rows_that_the_revision_mends(dirty: Project) -> None:
+    """Nothing is foretold of a table to which the revisions write before, nor of what the database has not yet."""
+    dirty.revision(
+        "op.execute('UPDATE t SET a = 0 WHERE a IS NULL')\n"
+        "op.alter_column('t', 'a', nullable=False)\n"
+        "op.create_table('new', sa.Column('a', sa.Integer))\n"
+        "op.create_index('i', 'new', ['a'], unique=True)"
+    )
+    assert in_the_way(forecast(dirty.config)) == []
+
+
+def test_nobody_looks_for_rows(dirty: Project) -> None:
+    """Where a team does not want it."""
+    dirty.revision("op.alter_column('t', 'a', nullable=False)")
+    assert not forecast(dirty.config, patience_with_rows=timedelta()).is_refused
+
+
+def test_a_look_for_rows_ends(dirty: Project) -> None:
+    """What takes too long is not known, and no reason to stop."""
+    dirty.revision("op.create_check_constraint('c', 't', 'pg_sleep(1) IS NOT NULL')")
+    found = forecast(dirty.config, patience_with_rows=timedelta(milliseconds=50))
+    [rows] = [r for s in found.revisions[0].steps for r in s.rows_in_the_way]
+    assert (rows.count, found.is_refused) == (None, False)
+    assert str(rows).startswith("it is not known whether there are rows against CHECK")

@@ -1,0 +1,100 @@
+"""Two servers, and a naive way to run a plan: without patience and without a journal."""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from holdfast.observe.catalog import facts_for
+from holdfast.rewrite.names import quote
+from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.statement import parse
+from holdfast.rewrite.steps import BackfillStep, Step, TransactionStep, ValidateStep
+from holdfast.scratch.databases import Postgres, postgres_at
+from holdfast.scratch.server import temporary_server
+
+TODAY = date(2026, 1, 1)
+CAPTURED = """
+SELECT conname FROM pg_constraint
+WHERE conrelid = %s::regclass AND NOT convalidated
+  AND xmin = pg_current_xact_id()::xid
+"""
+
+RunOnline = Callable[[str, str], tuple[Step, ...]]
+
+
+@pytest.fixture(scope="session")
+def postgres_16() -> Iterator[Postgres]:
+    """PostgreSQL 16, the older of the two that come with the scratch server."""
+    with temporary_server(major=16) as server:
+        postgres = postgres_at(server.url())
+        yield postgres
+        postgres.drop_templates()
+
+
+@pytest.fixture(params=[18, 16])
+def each_postgres(request: pytest.FixtureRequest) -> Postgres:
+    """Both majors, one after the other."""
+    fixture = "postgres" if request.param == 18 else "postgres_16"
+    server: Postgres = request.getfixturevalue(fixture)
+    return server
+
+
+@pytest.fixture(scope="session")
+def run_online() -> RunOnline:
+    """Runs a script online on the database at a URL; gives the steps."""
+    return _run_online
+
+
+def _run_online(url: str, script: str) -> tuple[Step, ...]:
+    """Statement after statement, each planned from what the ones before it have left."""
+    done: tuple[Step, ...] = ()
+    new = NewRelations()
+    engine = sa.create_engine(
+        url.replace("://", "+psycopg://", 1), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        session = connection.connection.dbapi_connection
+        assert isinstance(session, psycopg.Connection)
+        for statement in parse(script):
+            facts = facts_for(connection, statement, new=new)
+            existing = [relation.name for relation in facts.relations.values()]
+            steps = rewrite(statement, facts=facts, today=TODAY)
+            _perform(session, steps)
+            new = new.after(statement, current_schema=facts.current_schema, existing=existing)
+            done += steps
+    return done
+
+
+def _perform(session: psycopg.Connection, steps: tuple[Step, ...]) -> None:
+    captured = ""
+    for step in steps:
+        if isinstance(step, BackfillStep):
+            _backfill(session, step)
+        elif isinstance(step, TransactionStep):
+            with session.transaction():
+                for sql in step.sql:
+                    session.execute(sql.encode())
+                if step.captures_constraint_on:
+                    cursor = session.execute(CAPTURED, [str(step.captures_constraint_on)])
+                    ((captured,),) = cursor.fetchall()
+        elif isinstance(step, ValidateStep):
+            name = quote(step.constraint or captured)
+            session.execute(f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {name}".encode())
+        else:
+            session.execute(step.sql.encode())
+
+
+def _backfill(session: psycopg.Connection, step: BackfillStep, *, size: int = 700) -> None:
+    """Batch after batch; a cursor of its own, whose parameters are $1, $2, .."""
+    cursor = psycopg.RawCursor(session)
+    reached: tuple[str, ...] = ()
+    while True:
+        last = cursor.execute(step.next if reached else step.first, [*reached, size]).fetchone()
+        if last is None:
+            return
+        cursor.execute(step.batch if reached else step.first_batch, [*reached, *last])
+        reached = last

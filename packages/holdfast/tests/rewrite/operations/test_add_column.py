@@ -1,0 +1,67 @@
+"""ADD COLUMN."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from holdfast.errors.plan import LongStatement
+from holdfast.rewrite.facts import Facts
+
+Check = Callable[..., None]
+
+
+def test_deferrable_goes_with_its_constraint(check_steps: Check) -> None:
+    """The parser gives it as a node of its own."""
+    check_steps(
+        "alter table orders add column x int default 5"
+        " constraint k references customers deferrable initially deferred not null",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x int DEFAULT 5 NOT NULL",
+        "transaction: ALTER TABLE public.orders ADD CONSTRAINT k FOREIGN KEY (x)"
+        " REFERENCES public.customers DEFERRABLE INITIALLY DEFERRED NOT VALID",
+        "validate: k of public.orders",
+    )
+
+
+def test_each_row_another_value(check_steps: Check) -> None:
+    """Rows that are inserted meanwhile have theirs; the others get it in batches."""
+    check_steps(
+        "alter table orders add column x float default random()",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x double precision",
+        "and: ALTER TABLE public.orders ALTER COLUMN x SET DEFAULT random()",
+        "backfill: UPDATE public.orders SET x = DEFAULT WHERE x IS NULL",
+    )
+
+
+def test_without_a_key_there_are_no_batches(facts: Facts, check_steps: Check) -> None:
+    """Refused: the rows cannot be told apart."""
+    orders = replace(facts.relations["", "orders"], indexes=())
+    with pytest.raises(LongStatement):
+        check_steps(
+            "alter table orders add column x serial",
+            facts=replace(facts, relations={("", "orders"): orders}),
+        )
+
+
+def test_the_key_goes_in_the_same_statement(check_steps: Check) -> None:
+    """Refused: there would be nothing left to go along."""
+    for dropped in ("constraint orders_pkey", "column id"):
+        with pytest.raises(LongStatement):
+            check_steps(f"alter table orders add column x serial, drop {dropped}")
+
+
+def test_a_name_for_not_null(check_steps: Check) -> None:
+    """PostgreSQL 18 keeps it."""
+    check_steps(
+        "alter table orders add column x int constraint k not null default random()",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x int",
+        "and: ALTER TABLE public.orders ALTER COLUMN x SET DEFAULT random()",
+        "backfill: UPDATE public.orders SET x = DEFAULT WHERE x IS NULL",
+        "transaction: ALTER TABLE public.orders ADD CONSTRAINT k NOT NULL x NOT VALID",
+        "validate: k of public.orders",
+    )
+
+
+def test_it_is_there_already(check_as_written: Check) -> None:
+    """IF NOT EXISTS is content."""
+    check_as_written("alter table orders add column if not exists note text unique")

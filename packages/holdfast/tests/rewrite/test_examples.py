@@ -1,0 +1,91 @@
+"""Every example: its plan, and that the plan ends in the schema of plain execution."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from holdfast.rewrite.steps import Step, as_text
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
+
+RunOnline = Callable[[str, str], tuple[Step, ...]]
+EXAMPLES = sorted(
+    path
+    for path in (Path(__file__).parents[4] / "examples" / "rewrites").iterdir()
+    if path.is_dir()
+)
+
+
+TABLES = """
+SELECT c.oid::regclass::text, EXISTS (
+  SELECT FROM pg_attrdef WHERE adrelid = c.oid AND pg_get_expr(adbin, adrelid) ~ 'random')
+FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+"""
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda path: path.name)
+def example(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.param
+    return folder
+
+
+@pytest.fixture
+def copies(example: Path, each_postgres: Postgres) -> Iterator[tuple[str, str]]:
+    """Two databases in the state before the change."""
+
+    def build(url: str) -> None:
+        with psycopg.connect(url) as connection:
+            connection.execute((example / "before.sql").read_text())
+
+    template = each_postgres.template(example.name, build)
+    with (
+        each_postgres.database(template=template) as plain,
+        each_postgres.database(template=template) as online,
+    ):
+        yield plain, online
+
+
+def test_plan_and_rows(
+    example: Path, each_postgres: Postgres, copies: tuple[str, str], run_online: RunOnline
+) -> None:
+    """The steps are those in online.txt; they leave the rows that plain execution leaves."""
+    plain, online = copies
+    steps = run_online(online, (example / "change.sql").read_text())
+    run_plainly(plain, (example / "change.sql").read_text())
+    assert as_text(steps) + "\n" == golden(example, major=each_postgres.major)
+    assert rows(online) == rows(plain)
+
+
+@pytest.mark.parametrize("each_postgres", [16], indirect=True)
+def test_schema(example: Path, copies: tuple[str, str], run_online: RunOnline) -> None:
+    """They end in the schema of plain execution, forth and back. On 18: see the contract."""
+    plain, online = copies
+    for script in ("change.sql", "revert.sql"):
+        run_online(online, (example / script).read_text())
+        run_plainly(plain, (example / script).read_text())
+        assert schema_dump(online) == schema_dump(plain)
+
+
+def golden(example: Path, *, major: int) -> str:
+    of_major = example / f"online-{major}.txt"
+    return (of_major if of_major.exists() else example / "online.txt").read_text()
+
+
+def run_plainly(url: str, script: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(script)
+
+
+def rows(url: str) -> dict[str, list[str]]:
+    """The rows of each table, as text; of those with random values, how many there are."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(TABLES).fetchall()
+        return {table: rows_of(connection, table, varies=varies) for table, varies in tables}
+
+
+def rows_of(connection: psycopg.Connection, table: str, *, varies: bool) -> list[str]:
+    columns = "''" if varies else "t::text"
+    query = f"SELECT {columns} FROM {table} AS t ORDER BY 1"
+    return [text for (text,) in connection.execute(query.encode()).fetchall()]
