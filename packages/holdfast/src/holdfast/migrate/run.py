@@ -6,7 +6,7 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,22 @@ from holdfast.errors.migration import (
     TwoHeads,
     UnknownDatabase,
 )
-from holdfast.execute import history, leader, lock_patience, tables
+from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.settings_of_env import noting_settings
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
-from holdfast.observe.database import count_user_relations, database_name, is_read_only
+from holdfast.migrate.version_table import identify, schema_of
+from holdfast.observe.database import (
+    count_unexplained_relations,
+    count_user_relations,
+    database_name,
+    is_read_only,
+)
 from holdfast.observe.pooler import is_behind_pooler
 
 log = logging.getLogger(__name__)
@@ -139,22 +146,23 @@ def _migrate(
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     while True:
-        run = _Run(script, find, options)
-        environment = EnvironmentContext(
-            config,
-            script,
-            fn=run.steps,
-            destination_rev=revision,
-            tag=tag,
-            # The version table is created by us, under the lock: Alembic would create it before `steps`
-            # is called, and of two processes one would die of it.
-            dont_mutate=True,
-        )
-        try:
-            with environment:
-                script.run_env()
-        finally:
-            run.release()
+        with noting_settings() as settings_seen:
+            run = _Run(script, find, options, settings_seen)
+            environment = EnvironmentContext(
+                config,
+                script,
+                fn=run.steps,
+                destination_rev=revision,
+                tag=tag,
+                # The version table is created by us, under the lock: Alembic would create it before `steps`
+                # is called, and of two processes one would die of it.
+                dont_mutate=True,
+            )
+            try:
+                with environment:
+                    script.run_env()
+            finally:
+                run.release()
         if not run.heads_moved:
             return run.passes
 
@@ -162,8 +170,16 @@ def _migrate(
 class _Run:
     """One pass through env.py."""
 
-    def __init__(self, script: ScriptDirectory, find: FindSteps, options: RunOptions) -> None:
+    def __init__(
+        self,
+        script: ScriptDirectory,
+        find: FindSteps,
+        options: RunOptions,
+        settings_seen: Collection[str],
+    ) -> None:
         self.script = script
+        self.known = {revision.revision for revision in script.walk_revisions()}
+        self.settings_seen = settings_seen  # by env.py; grows while it runs
         self.find = find
         self.options = options
         self.leadership: leader.Leadership | None = None
@@ -182,7 +198,7 @@ class _Run:
             return
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         session = self.session = MigrationSession(context.connection)
-        session.keep_local_settings()
+        session.keep_local_settings(self.settings_seen)
         self._lead(heads, context, session)
         if self.heads_moved:
             self.release()
@@ -218,11 +234,15 @@ class _Run:
         session.commit()
         assert context.connection is not None  # noqa: S101  # see steps
         self.leadership = leader.Leadership(context.connection)
-        self.leadership.acquire(report=self.options.report, patience=self.options.patience)
+        report, patience = self.options.report, self.options.patience
+        self.leadership.acquire(report=report, patience=patience)
+        self.leadership.take_over(session, report=report, patience=patience)
+        # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):
             self.heads_moved = True
             return
-        tables.ensure(session)
+        identify(session, context)
+        Journal(session).claim_first_layout(self.known)
         history.mark_interrupted(session)
         session.commit()
 
@@ -235,9 +255,7 @@ class _Run:
         if self.options.looks_for_edits:
             self._look_for_edits(heads, session, entries)
         if not heads and relations and not entries:
-            name = database_name(session.connection)
-            self.release()
-            raise UnknownDatabase(database=name, relations=relations)
+            self._refuse_unknown_database(context, session)
         session.commit()
         return RunContext(
             session=session,
@@ -246,6 +264,16 @@ class _Run:
             is_fresh=is_fresh,
             entries=entries,
         )
+
+    def _refuse_unknown_database(self, context: MigrationContext, session: MigrationSession) -> None:
+        schema = schema_of(session, context)
+        relations = count_unexplained_relations(
+            session.connection, schema=schema, version_table=context.version_table
+        )
+        if relations:
+            name = database_name(session.connection)
+            self.release()
+            raise UnknownDatabase(database=name, relations=relations)
 
     def _look_for_edits(
         self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.Entry]
@@ -267,8 +295,7 @@ class _Run:
             history.accept(session, revision, checksum)
 
     def _refuse_unknown(self, heads: Heads) -> None:
-        known = {revision.revision for revision in self.script.walk_revisions()}
-        unknown = tuple(head for head in heads if head not in known)
+        unknown = tuple(head for head in heads if head not in self.known)
         if unknown:
             raise DatabaseAhead(revisions=unknown)
 

@@ -13,7 +13,8 @@ from holdfast.execute import history, tables
 from holdfast.execute.history import Entry
 from holdfast.execute.journal import Journal, Queued
 from holdfast.execute.session import MigrationSession
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
 from holdfast.rewrite.statement import shortened
 
@@ -26,6 +27,9 @@ class State(Enum):
     AHEAD = 4
     HALF_WAY = 5
     EDITED = 6
+
+
+WORST_LAST = (State.UP_TO_DATE, State.PENDING, State.EDITED, State.AHEAD, State.HALF_WAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,7 @@ class Status:
     """What was found."""
 
     state: State
+    version_table: str  # schema and name: whose status it is
     applied: tuple[str, ...]  # the current heads of the database
     pending: tuple[Revision, ...]  # in the order in which `run` would apply them
     unknown: tuple[str, ...]  # the database has them, the project has no file
@@ -52,17 +57,31 @@ class Status:
 
 
 def status(config: Config) -> Status:
-    """Look at the database that the project's env.py connects to."""
-    return on_project_connection(config, status_of)
+    """Look at the database that env.py connects to; the worst, where it loops over schemas or databases."""
+    return worst(statuses(config))
+
+
+def statuses(config: Config) -> tuple[Status, ...]:
+    """One for each call of run_migrations in env.py."""
+    return on_every_pass(config, status_of)
+
+
+def worst(found: tuple[Status, ...]) -> Status:
+    """The first of those in the worst state."""
+    return max(found, key=lambda each: WORST_LAST.index(each.state))
 
 
 def status_of(project: ProjectConnection) -> Status:
     """Where the database stands that is looked at."""
     with closing(MigrationSession(project.connection)) as session:
-        return _look(project.script, project.heads, session)
+        identify(session, project.context)
+        name = version_table_of(session, project.context)
+        return _look(project.script, project.heads, session, version_table=name)
 
 
-def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession) -> Status:
+def _look(
+    script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession, *, version_table: str
+) -> Status:
     known = tables.exist(session)
     entries = history.latest(session) if known else {}
     left = Journal(session).queued() if known else ()
@@ -86,6 +105,7 @@ def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSes
         and (entry.direction == "down") == (entry.revision in applied)
     )
     return Status(
+        version_table=version_table,
         state=_worst(pending=pending, unknown=unknown, edited=edited, half_way=half_way),
         applied=heads,
         pending=tuple(_described(r) for r in pending),

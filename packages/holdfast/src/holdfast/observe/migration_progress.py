@@ -34,13 +34,15 @@ MAY_READ = text(
 # At most one row: the revision that runs, and the statement of its queue whose turn it is.
 RUNNING = text(
     """
+    WITH queue AS (SELECT *, coalesce(to_jsonb(q) ->> 'version_table', '') AS about FROM holdfast.queue q),
+         running AS (SELECT *, coalesce(to_jsonb(h) ->> 'version_table', '') AS about
+                     FROM holdfast.history h WHERE outcome = 'running' ORDER BY id DESC LIMIT 1)
     SELECT h.revision, h.direction, h.started_at, q.steps, coalesce(q.steps_done, 0) AS steps_done,
-           (SELECT count(*) FROM holdfast.queue WHERE done) AS statements_done,
-           (SELECT count(*) FROM holdfast.queue) AS statements
-    FROM holdfast.history h
-    LEFT JOIN LATERAL (SELECT steps, steps_done FROM holdfast.queue WHERE NOT done ORDER BY id LIMIT 1) q
-      ON true
-    WHERE h.outcome = 'running' ORDER BY h.id DESC LIMIT 1
+           (SELECT count(*) FROM queue WHERE done AND about = h.about) AS statements_done,
+           (SELECT count(*) FROM queue WHERE about = h.about) AS statements
+    FROM running h
+    LEFT JOIN LATERAL (SELECT steps, steps_done FROM queue WHERE NOT done AND about = h.about
+                       ORDER BY id LIMIT 1) q ON true
     """
 )
 # The share of a build that is done, in its present phase; none where the server does not count.
@@ -90,9 +92,9 @@ class MigrationProgress:
         return f"revision {self.revision} {self.direction}{step}"
 
 
-def current_holder(connection: Connection) -> str | None:
+def current_holder(connection: Connection, *, key: int = KEY) -> str | None:
     """Who migrates this database right now, in words; None if nobody does."""
-    holder: str | None = connection.execute(HOLDER, {"key": KEY}).scalar()
+    holder: str | None = connection.execute(HOLDER, {"key": key}).scalar()
     return holder
 
 
