@@ -27,7 +27,7 @@ from holdfast.errors.plan import BreaksRunningCode, LongStatement
 from holdfast.execute import executor
 from holdfast.execute.progress import Event, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession, OwnEngine
-from holdfast.intercept import route as route
+from holdfast.intercept import route
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
 from holdfast.rewrite.facts import Facts
