@@ -23,7 +23,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from holdfast.errors.plan import BreaksRunningCode, LongStatement
+from holdfast.errors.statement import BreaksRunningCode, LongStatement
 from holdfast.execute import executor
 from holdfast.execute.progress import Event, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession, OwnEngine

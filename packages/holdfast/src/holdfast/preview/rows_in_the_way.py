@@ -16,8 +16,8 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.plan import ColumnWithoutValues
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
+from holdfast.errors.statement import ColumnWithoutValues
 from holdfast.execute.progress import Event, StatementPlanned, StepStarted
 from holdfast.execute.session import second_session
 from holdfast.migrate.project_connection import ProjectConnection
