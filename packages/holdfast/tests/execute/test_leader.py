@@ -109,11 +109,16 @@ def test_no_timeout_of_the_server_ends_the_lock_or_a_long_step(project: Project)
     """Whatever timeouts the database has: the lock's connection is idle meanwhile, and a build waits."""
     accounts(project, BUILD, ADD)
     project.query(SHORT_TIMEOUTS)
-    with holding(project.database, "SELECT set_config(name, '0', false) FROM pg_settings"
-                 " WHERE name ~ '_timeout$' AND context = 'user' AND unit = 'ms'") as writer:
+    with holding(
+        project.database,
+        "SELECT set_config(name, '0', false) FROM pg_settings"
+        " WHERE name ~ '_timeout$' AND context = 'user' AND unit = 'ms'",
+    ) as writer:
         writer.rollback()
-        writer.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN"
-                       " ('idle_session_timeout', 'transaction_timeout', 'statement_timeout')")
+        writer.execute(
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN"
+            " ('idle_session_timeout', 'transaction_timeout', 'statement_timeout')"
+        )
         writer.commit()
         writer.execute("INSERT INTO big VALUES (0, 1)")
         run = BackgroundRun(project)

@@ -120,6 +120,7 @@ def test_set_local_of_env_survives_the_commits(project: Project) -> None:
     upgrade(project.config, "head")
     assert project.query(
         "SELECT schemaname, tablename, tableowner FROM pg_tables WHERE tablename IN ('a', 'b')"
+        " ORDER BY tablename"
     ) == [("shop", "a", "shop_owner_of_test"), ("shop", "b", "shop_owner_of_test")]
     project.query("DROP OWNED BY shop_owner_of_test CASCADE")
     project.query("DROP ROLE shop_owner_of_test")
@@ -155,18 +156,21 @@ def test_settings_of_env_that_the_server_does_not_list_hold_too(project: Project
         f"DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {role}', current_database()); END$$"
     )
     as_role = SYNC_ENV.replace(
-        "        context.run", f"        connection.exec_driver_sql('SET LOCAL ROLE {role}')\n        context.run"
+        "        context.run",
+        f"        connection.exec_driver_sql('SET LOCAL ROLE {role}')\n        context.run",
     )
     project.env(as_role)
     project.revision(f"op.execute({ROW_SECURITY!r})")
     upgrade(project.config, "head")
     project.env(
-        as_role.replace("import pool", "import pool").replace(
+        as_role.replace(
             "        context.run",
             f"        import sqlalchemy as sa\n        connection.{WAYS_TO_SET[way]}\n        context.run",
         )
     )
-    project.revision("op.execute(\"UPDATE devices SET platform = 'mobile' WHERE platform = 'old'\")")
+    project.revision(
+        "op.execute(\"UPDATE devices SET platform = 'mobile' WHERE platform = 'old'\")"
+    )
     upgrade(project.config, "head")
     assert project.query("SELECT platform, count(*) FROM devices GROUP BY platform") == [
         ("mobile", 500)

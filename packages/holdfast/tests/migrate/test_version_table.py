@@ -118,7 +118,9 @@ def set_tenants(project: Project, names: str) -> None:
     ini.write_text("\n".join([*lines, f"tenants = {names}", ""]))
 
 
-def test_status_is_the_worst_of_all_tenants(tenants: Project) -> None:
+def test_status_is_the_worst_of_all_tenants(
+    tenants: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever of them it is: one that is half-way is not hidden by one that is up to date."""
     upgrade(tenants.config, "head")
     tenants.query("INSERT INTO t2.orders VALUES (1, 1), (2, 1)")
@@ -131,7 +133,8 @@ def test_status_is_the_worst_of_all_tenants(tenants: Project) -> None:
         ("t2.alembic_version", State.HALF_WAY),
         ("t3.alembic_version", State.PENDING),
     ]
-    shown = CliRunner().invoke(holdfast, ["-c", str(tenants.folder / "alembic.ini"), "status"])
+    monkeypatch.chdir(tenants.folder)
+    shown = CliRunner().invoke(holdfast, ["status"])
     assert shown.exit_code == 5
     assert "t2.alembic_version:\nhalf-way" in shown.output
     tenants.query("DELETE FROM t2.orders WHERE id = 2")
@@ -159,7 +162,10 @@ def test_a_new_tenant_whose_schema_has_tables_is_refused(tenants: Project) -> No
 def test_a_translated_schema_is_that_of_the_version_table(tenants: Project) -> None:
     """A loop that translates schemas instead of setting search_path has one version table each, too."""
     source = (tenants.folder / "env.py").read_text()
-    before, after = source.index("        connection.execute(text("), source.index("        with context")
+    before, after = (
+        source.index("        connection.execute(text("),
+        source.index("        with context"),
+    )
     (tenants.folder / "env.py").write_text(
         source[:before]
         + "        connection = connection.execution_options(schema_translate_map={None: tenant})\n"

@@ -89,7 +89,11 @@ class TakenOver(HoldfastError):
     def parts(self) -> tuple[str, str, str]:
         """Without a number where there is none."""
         what, why, remedy = super().parts()
-        return what, why.replace("number None in holdfast.leader", "its number is not known"), remedy
+        return (
+            what,
+            why.replace("number None in holdfast.leader", "its number is not known"),
+            remedy,
+        )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -21,9 +21,9 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
 from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
-from holdfast.execute.progress import Report, WaitingForLeader
 from holdfast.execute import tables
 from holdfast.execute.history import client
+from holdfast.execute.progress import Report, WaitingForLeader
 from holdfast.execute.session import MigrationSession, polling, second_session
 from holdfast.observe.migration_progress import current_holder
 from holdfast.observe.schema_constants import KEY, STEP_KEY

@@ -21,7 +21,11 @@ def noting_settings() -> Iterator[set[str]]:
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
         if SETS.search(statement):
-            names.update(name.lower() for text in _texts(statement, parameters) for name in NAME.findall(text))
+            names.update(
+                name.lower()
+                for text in _texts(statement, parameters)
+                for name in NAME.findall(text)
+            )
 
     event.listen(Engine, "before_cursor_execute", note)
     try:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     text,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ProgrammingError
 
 from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
@@ -36,6 +37,7 @@ metadata = MetaData(schema=SCHEMA)
 def _version_table() -> Column[str]:
     """Whose row it is: schema and name of the version table; '' in what the first layout has left."""
     return Column("version_table", Text, nullable=False, server_default="")
+
 
 history = Table(
     "history",
@@ -146,8 +148,8 @@ TO_SECOND_LAYOUT = (
         f"ALTER TABLE {SCHEMA}.{name} ADD COLUMN IF NOT EXISTS version_table text NOT NULL DEFAULT ''"
         for name in ("history", "unfinished", "queue", "calls")
     ),
-    f"ALTER TABLE {SCHEMA}.unfinished DROP CONSTRAINT unfinished_pkey,"
-    " ADD CONSTRAINT unfinished_pkey PRIMARY KEY (version_table)",
+    f"ALTER TABLE {SCHEMA}.unfinished DROP CONSTRAINT unfinished_pkey",
+    f"ALTER TABLE {SCHEMA}.unfinished ADD CONSTRAINT unfinished_pkey PRIMARY KEY (version_table)",
 )
 
 
@@ -197,8 +199,7 @@ def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
     for sql in TO_SECOND_LAYOUT if layout == FIRST_LAYOUT else ():
         session.execute_sql(sql)
     metadata.create_all(session.connection)
-    session.execute_sql(f"INSERT INTO {SCHEMA}.leader DEFAULT VALUES ON CONFLICT DO NOTHING")
+    session.execute(insert(leader).values(epoch=0).on_conflict_do_nothing())
     session.execute_sql(f"COMMENT ON TABLE {SCHEMA}.leader IS '{LAYOUT}'")
     if found.is_ours or not found.exists:  # what an older version of holdfast looks at
         session.execute_sql(f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'")
-

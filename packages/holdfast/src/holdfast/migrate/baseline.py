@@ -33,4 +33,4 @@ def baseline(config: Config, revision: str, *, report: Report = silent) -> tuple
         history.finish(locked.session, entry)
         return heads
 
-    return on_locked_connection(config, record, report=report)[0]
+    return on_locked_connection(config, record, report=report)

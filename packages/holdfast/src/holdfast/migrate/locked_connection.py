@@ -36,8 +36,11 @@ class LockedConnection:
 
 def on_locked_connection(
     config: Config, work: Callable[[LockedConnection], Result], *, report: Report
-) -> tuple[Result, ...]:
-    """Call `work` under the migration lock for each call of run_migrations in env.py, and commit what it did."""
+) -> Result:
+    """Call `work` under the migration lock for each call of run_migrations in env.py, and commit what it did.
+
+    Gives what the first call gave.
+    """
     script = open_history(config)
     results: list[Result] = []
 
@@ -63,4 +66,4 @@ def on_locked_connection(
 
     with EnvironmentContext(config, script, fn=call, dont_mutate=True):
         script.run_env()
-    return tuple(results)
+    return results[0]

@@ -265,7 +265,9 @@ class _Run:
             entries=entries,
         )
 
-    def _refuse_unknown_database(self, context: MigrationContext, session: MigrationSession) -> None:
+    def _refuse_unknown_database(
+        self, context: MigrationContext, session: MigrationSession
+    ) -> None:
         schema = schema_of(session, context)
         relations = count_unexplained_relations(
             session.connection, schema=schema, version_table=context.version_table

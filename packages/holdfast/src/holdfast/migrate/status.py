@@ -80,7 +80,11 @@ def status_of(project: ProjectConnection) -> Status:
 
 
 def _look(
-    script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession, *, version_table: str
+    script: ScriptDirectory,
+    heads: tuple[str, ...],
+    session: MigrationSession,
+    *,
+    version_table: str,
 ) -> Status:
     known = tables.exist(session)
     entries = history.latest(session) if known else {}
