@@ -19,6 +19,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    bindparam,
     func,
     literal_column,
     text,
@@ -185,7 +186,8 @@ def of_version_table(table: Table, version_table: str) -> ColumnElement[bool]:
     """Whether a row is that of a version table; those of the first layout, which do not say, are those of ''."""
     row: ColumnElement[Any] = literal_column(table.name)
     said = func.coalesce(func.to_jsonb(row).op("->>")("version_table"), "")
-    return said == version_table
+    # In the text: after a statement with parameters the session would keep a snapshot, which builds wait for.
+    return said == bindparam(None, version_table, unique=True, literal_execute=True)
 
 
 def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
