@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from holdfast.errors.plan import BreaksRunningCode, ColumnWithoutValues, LongStatement
+from holdfast.errors.statement import BreaksRunningCode, ColumnWithoutValues, LongStatement
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.new_relations import NewRelations
