@@ -184,7 +184,7 @@ class MigrationSession:
                 raise
             found = None  # raised since this transaction of REPEATABLE READ began
         if found != self.epoch:
-            raise TakenOver(ours=self.epoch, found=found)
+            raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
 
     @contextmanager
     def step_outside_transaction(self) -> Iterator[None]:
@@ -196,12 +196,12 @@ class MigrationSession:
             if self.execute(LOCK_STEP, {"key": STEP_KEY}).scalar_one():
                 break
         else:
-            raise TakenOver(ours=self.epoch, found=None)
+            raise TakenOver(ours=self.epoch, found="a later one")
         try:
             # Behind the lock: whoever raises the epoch after this look waits for the lock.
             found = self.execute(EPOCH).scalar_one_or_none()
             if found != self.epoch:
-                raise TakenOver(ours=self.epoch, found=found)
+                raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
             yield
         finally:
             with suppress(DBAPIError):  # the lock goes with its connection too

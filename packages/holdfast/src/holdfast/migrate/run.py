@@ -7,6 +7,7 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,31 +18,22 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.errors.migration import (
-    BehindPooler,
-    DatabaseAhead,
-    EditedRevision,
-    ReadOnlyServer,
-    TwoHeads,
-    UnknownDatabase,
-)
+from holdfast.errors import HoldfastError
+from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
+from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.settings_of_env import noting_settings
+from holdfast.migrate import refusals
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
-from holdfast.migrate.version_table import identify, schema_of
-from holdfast.observe.database import (
-    count_unexplained_relations,
-    count_user_relations,
-    database_name,
-    is_read_only,
-)
-from holdfast.observe.pooler import is_behind_pooler
+from holdfast.migrate.version_table import identify, version_table_of
+from holdfast.observe.database import count_user_relations
+from holdfast.observe.migration_progress import left_half_way
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +74,8 @@ def upgrade(
     if project is not None and may_look and project.head_if_up_to_date() is not None:
         return
     script = open_history(config)
-    if revision == "head" and len(script.get_heads()) > 1:
-        raise TwoHeads(heads=tuple(script.get_heads()))
+    if revision == "head" and (refusal := refusals.of_the_history(script)):
+        raise refusal
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -133,7 +125,11 @@ def downgrade(
     options = RunOptions(
         report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
     )
-    _migrate(config, script, revision, tag, find, options)
+    try:
+        _migrate(config, script, revision, tag, find, options)
+    except HoldfastError as error:
+        error.again = COMMAND["down"]
+        raise
 
 
 def _migrate(
@@ -195,6 +191,7 @@ class _Run:
         self._refuse_unknown(heads)
         pending = self.find(heads)
         if not pending:
+            self._refuse_half_way(context)
             return
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         session = self.session = MigrationSession(context.connection)
@@ -227,10 +224,8 @@ class _Run:
                 log.debug("the connection was already closed", exc_info=True)
 
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
-        if is_behind_pooler(session.connection):
-            raise BehindPooler
-        if is_read_only(session.connection):
-            raise ReadOnlyServer(database=database_name(session.connection))
+        if refusal := refusals.of_the_way(session):
+            raise refusal
         session.commit()
         assert context.connection is not None  # noqa: S101  # see steps
         self.leadership = leader.Leadership(context.connection)
@@ -254,8 +249,13 @@ class _Run:
         is_fresh = not heads and not relations and Journal(session).unfinished() is None
         if self.options.looks_for_edits:
             self._look_for_edits(heads, session, entries)
-        if not heads and relations and not entries:
-            self._refuse_unknown_database(context, session)
+        if not heads and (
+            refusal := refusals.of_a_database_without_revision(
+                session, context, self.script, entries
+            )
+        ):
+            self.release()
+            raise refusal
         session.commit()
         return RunContext(
             session=session,
@@ -264,18 +264,6 @@ class _Run:
             is_fresh=is_fresh,
             entries=entries,
         )
-
-    def _refuse_unknown_database(
-        self, context: MigrationContext, session: MigrationSession
-    ) -> None:
-        schema = schema_of(session, context)
-        relations = count_unexplained_relations(
-            session.connection, schema=schema, version_table=context.version_table
-        )
-        if relations:
-            name = database_name(session.connection)
-            self.release()
-            raise UnknownDatabase(database=name, relations=relations)
 
     def _look_for_edits(
         self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.Entry]
@@ -300,6 +288,17 @@ class _Run:
         unknown = tuple(head for head in heads if head not in self.known)
         if unknown:
             raise DatabaseAhead(revisions=unknown)
+
+    def _refuse_half_way(self, context: MigrationContext) -> None:
+        """Nothing is pending, but a part of a revision of ours is done or taken back, and nobody is at it."""
+        assert context.connection is not None  # noqa: S101  # see steps
+        with closing(MigrationSession(context.connection)) as session:
+            mine = version_table_of(session, context)
+        found = left_half_way(context.connection, version_table=mine)
+        if found is not None and found.revision in self.known:
+            raise UnfinishedRevision(
+                revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
+            )
 
     def _check_leadership(self) -> None:
         if self.leadership is not None:
