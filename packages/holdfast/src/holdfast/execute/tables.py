@@ -4,8 +4,6 @@
 history and nothing else.
 """
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -184,9 +182,10 @@ def layout_of(session: MigrationSession) -> str | None:
 
 def of_version_table(table: Table, version_table: str) -> ColumnElement[bool]:
     """Whether a row is that of a version table; those of the first layout, which do not say, are those of ''."""
-    row: ColumnElement[Any] = literal_column(table.name)
-    said = func.coalesce(func.to_jsonb(row).op("->>")("version_table"), "")
-    # In the text: after a statement with parameters the session would keep a snapshot, which builds wait for.
+    # All in the text: after a statement with parameters the session keeps a snapshot, which builds wait for.
+    said: ColumnElement[str] = literal_column(
+        f"coalesce(to_jsonb({table.name}) ->> 'version_table', '')"
+    )
     return said == bindparam(None, version_table, unique=True, literal_execute=True)
 
 
