@@ -3,7 +3,13 @@
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockTimeouts, set_local
+from holdfast.execute.lock_patience import (
+    FIRST_LOCK,
+    LOCK_WHILE_HOLDING,
+    LockTimeouts,
+    set_local,
+    watch_anything,
+)
 from holdfast.execute.session import MigrationSession
 from holdfast.rewrite.locks import Lock
 
@@ -25,25 +31,27 @@ class OpenTransaction:
     wanted: tuple[Lock, ...] = ()
     _in_force: LockTimeouts | None = field(default=None, init=False)
 
-    def wait_for(self, locks: tuple[Lock, ...]) -> None:
+    def wait_for(self, locks: tuple[Lock, ...], *, users_may_wait: bool = False) -> None:
         """Set the lock_timeout for a statement that takes these."""
-        if not locks:
+        if not locks and not self.session.has_event_triggers():
             return
         self.wanted += locks
         lock = LOCK_WHILE_HOLDING if self.holds else self.timeouts.lock
-        self._use(replace(self.timeouts, lock=lock))
+        self._use(replace(self.timeouts, lock=lock), users_may_wait=users_may_wait)
 
     def holds_now(self, locks: tuple[Lock, ...]) -> None:
         """Remember whether one of them blocks users."""
         self.holds = self.holds or any(lock.mode.blocks_users for lock in locks)
 
-    def wait_for_anything(self) -> None:
+    def wait_for_anything(self, *, users_may_wait: bool = False) -> None:
         """For a statement that nobody can look into: assume a lock."""
-        self._use(self.timeouts)
+        watch_anything(self.session, users_may_wait=users_may_wait)
+        self._in_force = LockTimeouts(lock=timedelta())
         self.holds = True
 
     def wait_for_rows(self) -> None:
         """Set the session's own lock_timeout again: a short one would count for row locks too."""
+        self.session.watch(own_wait=FIRST_LOCK, ends_when_idle=False)
         if self._in_force is not None:
             set_local(self.session, "lock_timeout", self.lock_timeout_of_rows)
             self._in_force = None
@@ -62,7 +70,7 @@ class OpenTransaction:
         self.holds = self.wrote = self.has_done_something = False
         self._in_force = None
 
-    def _use(self, timeouts: LockTimeouts) -> None:
-        if timeouts != self._in_force:
-            timeouts.apply(self.session)
+    def _use(self, timeouts: LockTimeouts, *, users_may_wait: bool) -> None:
+        if timeouts != self._in_force or users_may_wait:
+            timeouts.apply(self.session, users_may_wait=users_may_wait)
             self._in_force = timeouts

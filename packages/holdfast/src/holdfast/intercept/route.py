@@ -16,7 +16,7 @@ from holdfast.intercept.revision_context import RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock
-from holdfast.rewrite.online import Duration, duration, rewrite
+from holdfast.rewrite.online import Duration, duration, is_excused, rewrite
 from holdfast.rewrite.queue_rules.backfill_first import ends_in_builds
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.rewriting import as_written
@@ -126,7 +126,8 @@ class StatementRouter:
         return dealt_with
 
     def _leave_to_driver(self, statement: Statement, facts: Facts, locks: tuple[Lock, ...]) -> None:
-        self.transaction.wait_for(locks)
+        allowed = is_excused(statement, today=self.work.today)
+        self.transaction.wait_for(locks, users_may_wait=allowed)
         self.transaction.holds_now(locks)
         self.work.executor.report(
             StatementPlanned(
@@ -155,8 +156,8 @@ class StatementRouter:
         if statement.kind in (StatementKind.READ, StatementKind.WRITE_WITH_RESULT):
             name, sql = self.work.revision.revision, shortened(statement.sql)
             self.work.executor.report(RowsRead(revision=name, sql=sql))
-        if isinstance(statement.node, pb.DoStmt | pb.CallStmt):
-            self.transaction.wait_for_anything()
+        if _is_opaque(statement):
+            self.transaction.wait_for_anything(users_may_wait=self._users_may_wait(statement))
         else:
             self.transaction.wait_for_rows()
         if statement.kind in (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT):
@@ -184,10 +185,20 @@ class StatementRouter:
             refuse_undivided(statement, facts=facts, today=self.work.today)
             self._leave_to_driver(statement, facts, locks_of(statement, facts=facts))
             self.queue.note(statement, facts)
+        elif isinstance(statement.node, pb.LockStmt):
+            locks = locks_of(statement, facts=self.queue.facts(statement))
+            allowed = self._users_may_wait(statement)
+            self.transaction.wait_for(locks, users_may_wait=allowed)
+            self.transaction.holds_now(locks)
+        elif _is_opaque(statement):
+            self.transaction.wait_for_anything(users_may_wait=self._users_may_wait(statement))
         else:
             self.transaction.wait_for_rows()
         self._executes((statement.sql,))
         return False
+
+    def _users_may_wait(self, statement: Statement) -> bool:
+        return is_excused(self.queue.exempted(statement), today=self.work.today)
 
     def _is_put_off(self, statement: Statement, texts: tuple[str, ...]) -> None:
         self.queue.note(statement, self.queue.facts(statement))
@@ -203,3 +214,9 @@ class StatementRouter:
     def _executes(self, texts: tuple[str, ...]) -> None:
         self.transaction.has_done_something = True
         self.queue.executes(texts)
+
+
+def _is_opaque(statement: Statement) -> bool:
+    """A body that may do anything: a DO block, a procedure, a function that is called for its effects."""
+    is_call = statement.kind is StatementKind.WRITE_WITH_RESULT and not relations_in(statement)
+    return is_call or isinstance(statement.node, pb.DoStmt | pb.CallStmt)
