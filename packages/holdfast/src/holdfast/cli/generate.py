@@ -6,8 +6,9 @@ import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.preview.compare.renames import Rename
-from holdfast.preview.generate import difference, renamed_by_nobody
+from holdfast.preview.generate import difference
 from holdfast.preview.generate import generate as write_revision
+from holdfast.preview.model_comparison import renamed_by_nobody
 from holdfast.scratch.template import scratch_server
 
 AGREE = "nothing to write: models and migrations agree"

@@ -21,6 +21,17 @@ class UnknownConfiguration(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NothingMigrated(HoldfastError):
+    """The project's env.py came to its end without migrating anything."""
+
+    env: str
+    exit_status = 2
+    what = "{env} has not called context.run_migrations() for any database."
+    why = "The database of a project is the one that its env.py connects to when it migrates."
+    remedy = "Look for what env.py asks before that: a variable, -x, or `databases =` without a name in alembic.ini."
+
+
+@dataclass(kw_only=True, eq=False)
 class NoFlaskApplication(HoldfastError):
     """The env.py of Flask-Migrate asks for the application, and Flask does not find it."""
 

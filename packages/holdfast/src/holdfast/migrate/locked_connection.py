@@ -17,6 +17,7 @@ from holdfast.errors.migration import BehindPooler
 from holdfast.execute import leader, tables
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate.databases import Database, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.observe.pooler import is_behind_pooler
 
@@ -28,6 +29,7 @@ class LockedConnection:
     """What the work has at hand."""
 
     script: ScriptDirectory
+    database: Database
     context: MigrationContext
     session: MigrationSession
 
@@ -35,11 +37,22 @@ class LockedConnection:
 def on_locked_connection(
     config: Config, work: Callable[[LockedConnection], Result], *, report: Report
 ) -> Result:
-    """Call `work` under the migration lock, and commit what it did."""
+    """Call `work` under the migration lock, and commit what it did; of several databases, in each: gives the first."""
+    return on_locked_connections(config, work, report=report)[0]
+
+
+def on_locked_connections(
+    config: Config, work: Callable[[LockedConnection], Result], *, report: Report
+) -> tuple[Result, ...]:
+    """Call `work` under the migration lock in each pass of env.py, and commit what it did."""
     script = open_history(config)
     results: list[Result] = []
+    passes = passes_of(config)
 
     def call(_: tuple[str, ...], context: MigrationContext) -> tuple[()]:
+        database = passes.next(context)
+        if database is None:
+            return ()
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         with closing(MigrationSession(context.connection)) as session:
             session.keep_local_settings()
@@ -51,11 +64,15 @@ def on_locked_connection(
                 tables.ensure(session)
                 session.commit()
                 results.append(
-                    work(LockedConnection(script=script, context=context, session=session))
+                    work(
+                        LockedConnection(
+                            script=script, database=database, context=context, session=session
+                        )
+                    )
                 )
                 session.commit()
         return ()
 
     with EnvironmentContext(config, script, fn=call, dont_mutate=True):
         script.run_env()
-    return results[0]
+    return tuple(results)

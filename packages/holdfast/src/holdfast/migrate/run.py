@@ -29,6 +29,7 @@ from holdfast.execute import history, leader, lock_patience, tables
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
@@ -139,7 +140,7 @@ def _migrate(
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     while True:
-        run = _Run(script, find, options)
+        run = _Run(script, find, options, passes_of(config))
         environment = EnvironmentContext(
             config,
             script,
@@ -162,8 +163,11 @@ def _migrate(
 class _Run:
     """One pass through env.py."""
 
-    def __init__(self, script: ScriptDirectory, find: FindSteps, options: RunOptions) -> None:
+    def __init__(
+        self, script: ScriptDirectory, find: FindSteps, options: RunOptions, databases: Passes
+    ) -> None:
         self.script = script
+        self.databases = databases
         self.find = find
         self.options = options
         self.leadership: leader.Leadership | None = None
@@ -175,6 +179,8 @@ class _Run:
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic's run_migrations executes, one by one, committed one by one."""
+        if self.databases.next(context) is None:
+            return
         self.passes.append(is_by_settings(context))
         self._refuse_unknown(heads)
         pending = self.find(heads)
