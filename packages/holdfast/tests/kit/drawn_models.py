@@ -138,42 +138,50 @@ class Drafts:
 
 
 def _table(metadata: sa.MetaData, draft: Draft, known: dict[str, Draft]) -> None:
-    columns = [_column(name, options) for name, options in draft.columns.items()]
     table = sa.Table(
         draft.name,
         metadata,
         sa.Column("id", sa.Integer, primary_key=True),
-        *columns,
+        *(_column(name, options) for name, options in draft.columns.items()),
         schema=draft.schema,
         comment=draft.comment,
     )
-    present = set(draft.columns)
-    if draft.computed:
-        computed = sa.Column("twice", sa.BigInteger, sa.Computed(draft.computed, persisted=True))
-        if "number" in present:
-            table.append_column(computed)
+    if draft.computed and "number" in draft.columns:
+        computed = sa.Computed(draft.computed, persisted=True)
+        table.append_column(sa.Column("twice", sa.BigInteger, computed))
+    _add_constraints(table, draft)
+    _add_indexes(table, draft)
+    if draft.parent in known:
+        parts = (known[draft.parent].schema, draft.parent, "id")
+        parent = sa.ForeignKey(".".join(filter(None, parts)), ondelete=draft.on_delete)
+        table.append_column(sa.Column("parent_id", sa.Integer, parent))
+
+
+def _add_constraints(table: sa.Table, draft: Draft) -> None:
     for number in sorted(draft.checks):
         column, condition = CHECKS[number]
-        if column in present and _fits(draft, column, condition):
+        if column in draft.columns:
             table.append_constraint(sa.CheckConstraint(condition, name=f"check_{number}"))
+    for names in sorted(draft.uniques):
+        if set(names) <= set(draft.columns):
+            table.append_constraint(sa.UniqueConstraint(*names, name="_".join(("unique", *names))))
+
+
+def _add_indexes(table: sa.Table, draft: Draft) -> None:
     for number in sorted(draft.indexes):
         names, options = INDEXES[number]
         needed = {*names, *options.get("postgresql_include", ())}
-        if needed <= present and _indexable(draft, names, options):
+        if needed <= set(draft.columns) and _is_indexable(draft, names):
             sa.Index(f"index_{number}_of_{draft.name}", *(table.c[n] for n in names), **options)
     for number in sorted(draft.expressions):
         column, expression = EXPRESSIONS[number]
-        if column in present:
+        if column in draft.columns:
             sa.Index(f"expression_{number}_of_{draft.name}", expression(table.c[column]))
-    for names in sorted(draft.uniques):
-        if set(names) <= present:
-            table.append_constraint(sa.UniqueConstraint(*names, name="_".join(("unique", *names))))
-    if draft.parent in known:
-        schema = known[draft.parent].schema
-        target = ".".join(part for part in (schema, draft.parent, "id") if part)
-        table.append_column(
-            sa.Column("parent_id", sa.Integer, sa.ForeignKey(target, ondelete=draft.on_delete))
-        )
+
+
+def _is_indexable(draft: Draft, names: tuple[str, ...]) -> bool:
+    types = [draft.columns[name]["type"] for name in names]
+    return all(not isinstance(each, sa.JSON) or isinstance(each, pg.JSONB) for each in types)
 
 
 def _column(name: str, options: dict[str, Any]) -> sa.Column[Any]:
@@ -182,23 +190,6 @@ def _column(name: str, options: dict[str, Any]) -> sa.Column[Any]:
         name, type_.copy() if hasattr(type_, "copy") else type_, **options["options"]
     )
     return column
-
-
-def _fits(draft: Draft, column: str, condition: str) -> bool:
-    type_ = draft.columns[column]["type"]
-    return not (column == "many" and "cardinality" not in condition) and not (
-        isinstance(type_, sa.Enum) and type_.native_enum
-    )
-
-
-def _indexable(draft: Draft, names: tuple[str, ...], options: dict[str, Any]) -> bool:
-    if options.get("postgresql_using") == "gin":
-        return all(
-            not isinstance(draft.columns[name]["type"], sa.JSON)
-            or isinstance(draft.columns[name]["type"], pg.JSONB)
-            for name in names
-        )
-    return True
 
 
 @st.composite
