@@ -131,8 +131,9 @@ class Drafts:
     def metadata(self) -> sa.MetaData:
         """The models."""
         metadata = sa.MetaData(naming_convention=CONVENTION if self.has_convention else None)
-        known = {each.name: each for each in self.tables}
+        known: dict[str, Draft] = {}  # no foreign key in a circle: Alembic cannot sort such tables
         for draft in self.tables:
+            known[draft.name] = draft
             _table(metadata, draft, known)
         return metadata
 

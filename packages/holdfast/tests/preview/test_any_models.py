@@ -20,7 +20,7 @@ from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.template import scratch_server
 
 # More of them: HOLDFAST_EXAMPLES=500 ./dev test packages/holdfast/tests/preview/test_any_models.py
-EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "6"))
 ENV = """
 from alembic import context
 from sqlalchemy import create_engine, pool
