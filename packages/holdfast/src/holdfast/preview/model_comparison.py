@@ -5,6 +5,7 @@ written, and what is left to do afterwards is seen in the catalogs.
 """
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -181,17 +182,27 @@ class ModelComparison:
         for change in first:
             tried.make(change)
         tried.session.commit()
-        kept = [part for operation in operations for part in tried.kept(operation)]
+        parts = [part for operation in operations for part in tried.parts(operation)]
+        kept = [part for part, works in parts if works]
         tried.session.commit()
         # Types that CREATE TABLE has brought: DROP TABLE leaves them.
         left = brought - {*found.enums, *found.domains}
         default_schema = self.models.default_schema
         dropped = new_types(self._found(tried.session), left, default_schema=default_schema)
+        then = self._what_alembic_left(tried)
+        later = [part for part, works in parts if not works and not _changes_a_column(part)]
+        for part in later:  # it may need a key that was not there before
+            tried.do(part)
         last = self._what_alembic_left(tried)
         before = [*self.renamed, *first]
-        back = [operation.reverse() for operation in reversed(kept)]
-        upgrade.ops = [*_ups(before), *kept, *_ups(last)]
-        downgrade.ops = [*_downs(last), *back, *_downs([*before, *dropped])]
+        upgrade.ops = [*_ups(before), *kept, *_ups(then), *later, *_ups(last)]
+        downgrade.ops = [
+            *_downs(last),
+            *_back(later),
+            *_downs(then),
+            *_back(kept),
+            *_downs([*before, *dropped]),
+        ]
 
     def _of_ours(self, operations: Sequence[MigrateOperation]) -> Iterator[MigrateOperation]:
         """Without holdfast's own schema, and without tables that another tool has made."""
@@ -276,31 +287,33 @@ class _Tried:
         """Execute lines that must work."""
         self._execute("\n".join(change.up), ())
 
-    def kept(self, operation: MigrateOperation) -> Iterator[MigrateOperation]:
-        """Execute an operation of Alembic's; give what of it the server takes: the catalogs show the rest."""
-        if self._works(operation):
-            yield operation
-        elif isinstance(operation, ops.ModifyTableOps) and len(operation.ops) > 1:
-            for part in operation.ops:
-                single = ops.ModifyTableOps(operation.table_name, [part], schema=operation.schema)
-                yield from self.kept(single)
+    def parts(self, operation: MigrateOperation) -> Iterator[tuple[MigrateOperation, bool]]:
+        """Execute an operation of Alembic's, or each part for itself; gives each, and whether it works."""
+        works = self._works(operation)
+        if works or not isinstance(operation, ops.ModifyTableOps) or len(operation.ops) == 1:
+            yield operation, works
+            return
+        for part in operation.ops:
+            table, schema = operation.table_name, operation.schema
+            yield from self.parts(ops.ModifyTableOps(table, [part], schema=schema))
 
     def _works(self, operation: MigrateOperation) -> bool:
         """A change of a column must work in both directions: Alembic knows of no USING."""
         connection = self.session.connection
         connection.exec_driver_sql(TRY)
         try:
-            self._do(operation)
+            self.do(operation)
             if _changes_a_column(operation):
                 connection.exec_driver_sql(TRY_BACK)
-                self._do(operation.reverse())
+                self.do(operation.reverse())
                 connection.exec_driver_sql(UNDO_BACK)
         except DBAPIError:
             connection.exec_driver_sql(UNDO)
             return False
         return True
 
-    def _do(self, operation: MigrateOperation) -> None:
+    def do(self, operation: MigrateOperation) -> None:
+        """Execute an operation as it will be written."""
         autogen = AutogenContext(self.context)
         source = render_op_text(autogen, operation)
         self._execute(source, autogen.imports)
@@ -326,7 +339,15 @@ def _changes_a_column(operation: MigrateOperation) -> bool:
 
 
 def _execute(source: str, names: dict[str, object]) -> None:
-    exec(source, names)  # noqa: S102  # source that we wrote a moment ago
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # what Alembic says of its own lines, it says again when they run
+        exec(source, names)  # noqa: S102  # source that we wrote a moment ago
+
+
+def _back(operations: Sequence[MigrateOperation]) -> list[MigrateOperation]:
+    return [operation.reverse() for operation in reversed(operations)]
 
 
 def _ups(changes: list[Change]) -> list[MigrateOperation]:
