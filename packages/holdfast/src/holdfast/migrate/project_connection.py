@@ -29,14 +29,12 @@ class ProjectConnection:
 
 
 def on_project_connection(config: Config, look: Callable[[ProjectConnection], Seen]) -> Seen:
-    """Call `look` where env.py would run migrations, and give what it gives; of several databases, at the first."""
-    return on_project_connections(config, look)[0]
+    """Call `look` where env.py would run migrations, and give what it gives the first time."""
+    return on_every_pass(config, look)[0]
 
 
-def on_project_connections(
-    config: Config, look: Callable[[ProjectConnection], Seen]
-) -> tuple[Seen, ...]:
-    """Call `look` in each pass of env.py through its databases, and give what it gives."""
+def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> tuple[Seen, ...]:
+    """Call `look` for each call of run_migrations in env.py: one a database or a tenant, as the case may be."""
     script = open_history(config)
     seen: list[Seen] = []
     passes = passes_of(config)
@@ -65,6 +63,6 @@ def on_project_connections(
 
 def databases_of(config: Config) -> tuple[Database, ...]:
     """The databases that env.py goes through; one with several passes is named once."""
-    found = on_project_connections(config, lambda project: project.database)
+    found = on_every_pass(config, lambda project: project.database)
     first = {each.number: each for each in reversed(found)}
     return tuple(first[number] for number in sorted(first))

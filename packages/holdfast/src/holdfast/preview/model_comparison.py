@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors.database import NoModels
 from holdfast.errors.scratch import ModelsNotCreated
 from holdfast.execute.session import MigrationSession
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connections
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.observe.schema import SchemaForm, names_from, schema_of, table_names
 from holdfast.observe.schema_constants import SCHEMA
 from holdfast.preview.compare.constraint_names import name_constraints
@@ -89,7 +89,7 @@ def models_of(config: Config) -> tuple[Models, ...]:
         models = Models(metadata=metadata, default_schema=default_schema, wanted=wanted)
         return project.database.number, models
 
-    found = on_project_connections(config, look)
+    found = on_every_pass(config, look)
     return tuple(dict(reversed(found))[number] for number in sorted(dict(found)))
 
 
