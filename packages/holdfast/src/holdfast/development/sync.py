@@ -20,8 +20,8 @@ from holdfast.errors.database import NoModels
 from holdfast.execute.progress import Report, silent
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
 from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.observe.other_tools import is_of_another_tool
 from holdfast.observe.schema_constants import SCHEMA
-from holdfast.preview.compare.other_tools import is_of_another_tool
 
 ALLOWED = (Profile.DEVELOPMENT,)
 Lossy = (

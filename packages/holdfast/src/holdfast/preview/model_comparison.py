@@ -25,11 +25,11 @@ from holdfast.errors.database import NoModels
 from holdfast.errors.scratch import ModelsNotCreated
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+from holdfast.observe.other_tools import is_of_another_tool
 from holdfast.observe.schema import SchemaForm, names_from, schema_of, table_names
 from holdfast.observe.schema_constants import SCHEMA
 from holdfast.preview.compare.constraint_names import name_constraints
 from holdfast.preview.compare.models import create_models, tables_of, types_of
-from holdfast.preview.compare.other_tools import is_of_another_tool
 from holdfast.preview.compare.phantoms import without_phantoms
 from holdfast.preview.compare.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.preview.compare.revision_source import Change
