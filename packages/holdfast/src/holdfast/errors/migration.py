@@ -147,13 +147,11 @@ class DatabaseRefused(HoldfastError):
     message: str
     sqlstate: str
     statement: str
-    standing: str
+    standing: str  # of the revision, or of the command
+    way_on: str
     what = "The database answered with an error ({sqlstate}): {message}\nIt was sent: {statement}"
     why = "{standing}"
-    remedy = (
-        "Mend what the message names, then run again. What is applied: holdfast status. A revision "
-        "that is half-way can also be given up: holdfast abandon"
-    )
+    remedy = "{way_on}"
 
 
 @dataclass(kw_only=True, eq=False)
