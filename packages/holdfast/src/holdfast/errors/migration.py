@@ -178,8 +178,8 @@ class WaitedTooLong(HoldfastError):
     what = "It still waits for others after {waited}, and was ended: {step}"
     why = "It waits for: {waits_for}. No user waited for it meanwhile."
     remedy = (
-        "Run again when they have ended: {again} cleans up and does the step anew. To end one: "
-        "SELECT pg_terminate_backend(PID), or ROLLBACK PREPARED of a prepared transaction"
+        "Make room in the way that is named for each, or wait until they have ended. Then run again, which cleans up "
+        "and does the step anew: {again}"
     )
 
 
