@@ -28,7 +28,6 @@ from holdfast.migrate.database_state import (
     HalfWay,
     State,
     database_state,
-    worst,
 )
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.observe.migration_progress import KEY
@@ -143,13 +142,6 @@ def test_the_most_urgent_thing_that_is_true(
     assert database_state(facts) == DatabaseState(
         state=state, says=says, exit_status=exit_status, refusal=facts.refusal
     )
-
-
-def test_of_several_databases_the_most_urgent_counts() -> None:
-    """In the order of the class."""
-    states = [database_state(facts) for facts, *_ in TABLE]
-    assert worst(states).state is State.MIGRATING
-    assert worst(each for each in states if each.exit_status in (0, 1)).state is State.FAILED
 
 
 def test_every_state_is_in_the_docs() -> None:

@@ -37,15 +37,15 @@ class Blocker:
     relation: str
     mode: str
     since: datetime | None  # start of its transaction
-    query: str | None = None  # its last one, without values; None: it has none, or this role may not see it
+    query: str | None = (
+        None  # its last one, without values; None: it has none, or this role may not see it
+    )
 
     def __str__(self) -> str:
         since = f" since {self.since:%Y-%m-%d %H:%M:%S%z}" if self.since else ""
         pid = f" pid {self.pid}" if self.pid else ""
         query = f", last query: {self.query}" if self.query else ""
-        return (
-            f"{self.kind.value}{pid} ({self.who}) holds {self.mode} on {self.relation}{since}{query}"
-        )
+        return f"{self.kind.value}{pid} ({self.who}) holds {self.mode} on {self.relation}{since}{query}"
 
     @property
     def with_way_out(self) -> str:

@@ -86,7 +86,9 @@ class RunningStep:
     steps: int
     doing: str  # may hold a piece of a statement: not for strangers
     done: float | None  # share, 0 to 1, where the server tells
-    waits_for: tuple[str, ...] = ()  # who is in the way right now; may hold the names of strangers' sessions
+    waits_for: tuple[
+        str, ...
+    ] = ()  # who is in the way right now; may hold the names of strangers' sessions
 
     def __str__(self) -> str:
         share = "" if self.done is None else f", {self.done:.0%}"
@@ -181,9 +183,8 @@ OF_THE_RUN = text(
 def _in_the_way(connection: Connection, step: Step) -> tuple[str, ...]:
     """The holders of the locks that the step needs, and whom the sessions of the run wait for."""
     own = set(connection.execute(OF_THE_RUN).scalars())
-    holders = [b.with_way_out for b in blockers_of(connection, step.locks) if b.pid not in own]
-    waited_for = [words for pid in own for words in waits_for(connection, pid)]
-    return (*holders, *waited_for)
+    holders = tuple(b.with_way_out for b in blockers_of(connection, step.locks) if b.pid not in own)
+    return holders or tuple(words for pid in own for words in waits_for(connection, pid))
 
 
 def _share(connection: Connection, step: Step) -> float | None:
