@@ -29,13 +29,17 @@ def can_be_batched(node: Message, *, facts: Facts) -> bool:
         return False
     if not is_even(node, table=table, facts=facts):
         return False
-    if _picks_rows(node, table=table):
-        return False
-    if {column.name for column in table.row_key()} <= _columns_named_by_value(node):
-        return False  # a few rows, found by their key: nothing to gain
+    if finds_rows_by_key(node, table=table):
+        return False  # nothing to gain
     if isinstance(node, pb.DeleteStmt):
         return not table.referenced_by
     return not _assigned(node) & _columns_others_rely_on(table)
+
+
+def finds_rows_by_key(node: Write, *, table: Relation) -> bool:
+    """Whether a key or a unique index leads to the rows: they are few."""
+    key = {column.name for column in table.row_key()}
+    return _picks_rows(node, table=table) or (bool(key) and key <= _columns_named_by_value(node))
 
 
 def backfill_step(node: Write, *, table: Relation, now: str = "") -> BackfillStep:
