@@ -354,6 +354,7 @@ class RevisionInterceptor:
         if way.then is not Then.BESIDE:
             return False
         with closing(MigrationSession(intercepted.connection)) as session:
+            session.epoch, session.version_table = self.session.epoch, self.session.version_table
             executor = replace(
                 self.work.executor,
                 session=session,
