@@ -78,7 +78,7 @@ async def check_out(
         path=request.url.path,
         body=cart.model_dump_json(),
     )
-    answer = await transactions.run_on_driver(checkout.check_out, cart, request=keyed_request)
+    answer = await transactions.write_on_driver(checkout.check_out, cart, request=keyed_request)
     headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
     return JSONResponse(answer.body, answer.status, headers)
 
@@ -91,7 +91,7 @@ async def list_my_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("my orders"))],
 ) -> OrderPage:
     """One's own orders, the newest first."""
-    return await transactions.run(orders.list_mine, principal, filters=filters, cursors=cursors)
+    return await transactions.read(orders.list_mine, principal, filters=filters, cursors=cursors)
 
 
 @router.get(
@@ -101,7 +101,7 @@ async def get_order(
     transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
 ) -> OrderDetail:
     """An order with its lines and what happened to it."""
-    return await transactions.run(orders.get, principal, order_id=order_id)
+    return await transactions.read(orders.get, principal, order_id=order_id)
 
 
 @router.post(
@@ -115,8 +115,8 @@ async def move_order(
     transition: Transition,
 ) -> OrderDetail:
     """Customers cancel what is not paid yet; administrators confirm, ship, deliver and cancel."""
-    await transactions.run(orders.move, principal, order_id=order_id, transition=transition)
-    return await transactions.run(orders.get, principal, order_id=order_id)
+    await transactions.write(orders.move, principal, order_id=order_id, transition=transition)
+    return await transactions.read(orders.get, principal, order_id=order_id)
 
 
 @router.get("/vendor/orders", responses=documented(*FOR_SOME, *LISTED))
@@ -128,7 +128,7 @@ async def list_vendor_orders(
 ) -> VendorOrderPage:
     """The orders with lines of one's vendor: these lines only, the newest first."""
     assert principal.vendor_id is not None  # noqa: S101  # a CHECK of the table
-    return await transactions.run(
+    return await transactions.read(
         orders.list_for_vendor, principal.vendor_id, page=page, cursors=cursors
     )
 
@@ -141,7 +141,7 @@ async def list_all_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("all orders"))],
 ) -> OrderPage:
     """Every order of the shop, the newest first."""
-    return await transactions.run(orders.list_all, filters=filters, cursors=cursors)
+    return await transactions.read(orders.list_all, filters=filters, cursors=cursors)
 
 
 @router.get(
@@ -155,4 +155,4 @@ async def list_pending_payments(
     cursors: Annotated[Cursors, Depends(cursors_of("pending payments"))],
 ) -> OrderPage:
     """Reconciliation: payments of which nothing was heard for 15 minutes, the oldest first."""
-    return await transactions.run(orders.list_pending_payments, page=page, cursors=cursors)
+    return await transactions.read(orders.list_pending_payments, page=page, cursors=cursors)

@@ -42,4 +42,4 @@ async def receive_payment_notice(
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
         raise RequestValidationError(faults) from error
-    return Acknowledgement(outcome=await transactions.run(payments.apply, notice))
+    return Acknowledgement(outcome=await transactions.write(payments.apply, notice))
