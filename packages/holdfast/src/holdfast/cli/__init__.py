@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from holdfast.cli.project import ProjectOptions
-from holdfast.cli.traceback import of_the_project
+from holdfast.cli.traceback import not_installed, of_the_project
 from holdfast.errors import HoldfastError
 
 COULD_NOT = 3
@@ -58,24 +58,39 @@ class Verbs(click.Group):
     "--config",
     "file",
     type=click.Path(path_type=Path),
+    envvar="ALEMBIC_CONFIG",
     help="The project's alembic.ini or pyproject.toml. Default: found from the working directory.",
+)
+@click.option(
+    "-n",
+    "--name",
+    "section",
+    metavar="SECTION",
+    default="alembic",
+    help="The section of alembic.ini that counts, where it is not [alembic].",
 )
 @click.option("-x", "x", multiple=True, metavar="KEY=VALUE", help="Handed to the project's env.py.")
 @click.version_option(package_name="holdfast")
 @click.pass_context
-def holdfast(ctx: click.Context, file: Path | None, x: tuple[str, ...]) -> None:
+def holdfast(ctx: click.Context, file: Path | None, section: str, x: tuple[str, ...]) -> None:
     """Change a PostgreSQL database under a live application."""
-    ctx.obj = ProjectOptions(file=file, x=x)
+    ctx.obj = ProjectOptions(file=file, x=x, section=section)
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
     atexit.register(gc.freeze)  # the end of the process would look through everything once more
     try:
-        holdfast()
+        holdfast(prog_name="holdfast")
     except HoldfastError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        missing = not_installed(error)
+        if missing is None:
+            raise
+        click.echo(f"error: {missing}", err=True)
+        sys.exit(missing.exit_status)
     except Exception as error:
         shown = of_the_project(error)
         if shown is None:

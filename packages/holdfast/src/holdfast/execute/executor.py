@@ -33,7 +33,6 @@ from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
-from holdfast.rewrite.online import rewrite
 from holdfast.rewrite.statement import parse, shortened
 from holdfast.rewrite.steps import (
     AutocommitStep,
@@ -44,6 +43,7 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
 )
+from holdfast.rewrite.unit_steps import steps_of_unit
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class NullJournal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Runs queued statements in the migration's session."""
+    """Runs queued units in the migration's session."""
 
     session: MigrationSession
     journal: StepJournal
@@ -126,7 +126,7 @@ class Executor:
     should_stop: Callable[[], bool]
 
     def run(self, statement: Queued) -> None:
-        """Run what is left of a statement. Nothing is uncommitted before, and nothing after."""
+        """Run what is left of a unit. Nothing is uncommitted before, and nothing after."""
         with self.session.more_local_settings(statement.settings):
             if statement.steps is None:
                 statement = self._planned(statement)
@@ -136,9 +136,10 @@ class Executor:
                 statement = self._step(statement, steps[number], number=number + 1)
 
     def _planned(self, statement: Queued) -> Queued:
-        [parsed] = parse(statement.sql)
-        facts = facts_for(self.session.connection, parsed, new=statement.new)
-        steps = rewrite(parsed, facts=facts, today=date.fromisoformat(statement.today))
+        parsed = parse(statement.sql)
+        facts = facts_for(self.session.connection, *parsed, new=statement.new)
+        today = date.fromisoformat(statement.today)
+        steps = steps_of_unit(parsed, facts=facts, today=today)
         self.report(
             StatementPlanned(
                 revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True

@@ -17,24 +17,20 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.errors.migration import (
-    BehindPooler,
-    DatabaseAhead,
-    EditedRevision,
-    ReadOnlyServer,
-    TwoHeads,
-    UnknownDatabase,
-)
+from holdfast.errors import HoldfastError
+from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
+from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience, tables
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate import refusals
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
-from holdfast.observe.database import count_user_relations, database_name, is_read_only
-from holdfast.observe.pooler import is_behind_pooler
+from holdfast.observe.database import count_user_relations
+from holdfast.observe.migration_progress import left_half_way
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +71,8 @@ def upgrade(
     if project is not None and may_look and project.head_if_up_to_date() is not None:
         return
     script = open_history(config)
-    if revision == "head" and len(script.get_heads()) > 1:
-        raise TwoHeads(heads=tuple(script.get_heads()))
+    if revision == "head" and (refusal := refusals.of_the_history(script)):
+        raise refusal
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -126,7 +122,11 @@ def downgrade(
     options = RunOptions(
         report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
     )
-    _migrate(config, script, revision, tag, find, options)
+    try:
+        _migrate(config, script, revision, tag, find, options)
+    except HoldfastError as error:
+        error.again = COMMAND["down"]
+        raise
 
 
 def _migrate(
@@ -179,6 +179,7 @@ class _Run:
         self._refuse_unknown(heads)
         pending = self.find(heads)
         if not pending:
+            self._refuse_half_way(context)
             return
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         session = self.session = MigrationSession(context.connection)
@@ -211,10 +212,8 @@ class _Run:
                 log.debug("the connection was already closed", exc_info=True)
 
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
-        if is_behind_pooler(session.connection):
-            raise BehindPooler
-        if is_read_only(session.connection):
-            raise ReadOnlyServer(database=database_name(session.connection))
+        if refusal := refusals.of_the_way(session):
+            raise refusal
         session.commit()
         assert context.connection is not None  # noqa: S101  # see steps
         self.leadership = leader.Leadership(context.connection)
@@ -234,10 +233,13 @@ class _Run:
         is_fresh = not heads and not relations and Journal(session).unfinished() is None
         if self.options.looks_for_edits:
             self._look_for_edits(heads, session, entries)
-        if not heads and relations and not entries:
-            name = database_name(session.connection)
+        if not heads and (
+            refusal := refusals.of_a_database_without_revision(
+                session, context, self.script, entries
+            )
+        ):
             self.release()
-            raise UnknownDatabase(database=name, relations=relations)
+            raise refusal
         session.commit()
         return RunContext(
             session=session,
@@ -271,6 +273,16 @@ class _Run:
         unknown = tuple(head for head in heads if head not in known)
         if unknown:
             raise DatabaseAhead(revisions=unknown)
+
+    def _refuse_half_way(self, context: MigrationContext) -> None:
+        """Nothing is pending, but a part of a revision of ours is done or taken back, and nobody is at it."""
+        assert context.connection is not None  # noqa: S101  # see steps
+        found = left_half_way(context.connection)
+        known = {revision.revision for revision in self.script.walk_revisions()}
+        if found is not None and found.revision in known:
+            raise UnfinishedRevision(
+                revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
+            )
 
     def _check_leadership(self) -> None:
         if self.leadership is not None:

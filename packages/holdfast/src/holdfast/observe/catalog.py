@@ -166,11 +166,15 @@ WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
 """)
 
 
-def facts_for(connection: sa.Connection, statement: Statement, *, new: NewRelations) -> Facts:
-    """The facts of one statement, as the session that will run it sees them."""
-    written = sorted({*relations_in(statement), *_tables_of_domain(connection, statement)})
-    functions = sorted(functions_in(statement))
-    parameters = {"functions": functions, "types": sorted(types_in(statement))}
+def facts_for(connection: sa.Connection, *statements: Statement, new: NewRelations) -> Facts:
+    """The facts of one statement or several, as the session that will run them sees them."""
+    written = sorted(
+        {name for each in statements for name in relations_in(each)}
+        | {name for each in statements for name in _tables_of_domain(connection, each)}
+    )
+    functions = sorted({name for each in statements for name in functions_in(each)})
+    types = sorted({name for each in statements for name in types_in(each)})
+    parameters = {"functions": functions, "types": types}
     session = json.loads(connection.execute(SESSION, parameters).scalar_one())
     names = [".".join(quote(part) for part in name if part) for name in written]
     rows = connection.execute(RELATIONS, {"names": names}).all() if names else []
@@ -194,7 +198,7 @@ def facts_for(connection: sa.Connection, statement: Statement, *, new: NewRelati
         volatile_functions=frozenset(functions) - frozenset(session["steady_functions"]),
         constrained_domains=frozenset(session["constrained_domains"]),
         defaulting_domains=frozenset(session["defaulting_domains"]),
-        with_rows=_with_rows(connection, statement, by_name.values()),
+        with_rows=_with_rows(connection, statements, by_name.values()),
     )
 
 
@@ -208,10 +212,10 @@ def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[t
 
 
 def _with_rows(
-    connection: sa.Connection, statement: Statement, relations: Iterable[Relation]
+    connection: sa.Connection, statements: Iterable[Statement], relations: Iterable[Relation]
 ) -> frozenset[QualifiedName]:
     """Which tables are not empty: asked only where a new column needs a value for each row."""
-    if not any(columns_without_values(statement)):
+    if not any(column for each in statements for column in columns_without_values(each)):
         return frozenset()
     return frozenset(
         relation.name

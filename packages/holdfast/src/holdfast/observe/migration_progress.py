@@ -25,10 +25,10 @@ HOLDER = text(
 # Not to_regclass(), which is an error where the schema is closed to this role.
 MAY_READ = text(
     """
-    SELECT count(*) = 2 AND bool_and(CASE WHEN has_schema_privilege(n.oid, 'USAGE')
+    SELECT count(*) = 3 AND bool_and(CASE WHEN has_schema_privilege(n.oid, 'USAGE')
                                           THEN has_table_privilege(c.oid, 'SELECT') ELSE false END)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'holdfast' AND c.relname IN ('history', 'queue')
+    WHERE n.nspname = 'holdfast' AND c.relname IN ('history', 'queue', 'unfinished')
     """
 )
 # At most one row: the revision that runs, and the statement of its queue whose turn it is.
@@ -52,6 +52,18 @@ BUILT = text(
     WHERE n.nspname = :schema AND c.relname = :index
     """
 )
+
+
+# At most one row: the revision of which a part is done and recorded.
+HALF_WAY = text("SELECT revision, direction FROM holdfast.unfinished")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftHalfWay:
+    """A revision of which a part is done, and that nobody is working at."""
+
+    revision: str
+    direction: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +123,18 @@ def migration_progress(connection: Connection) -> MigrationProgress | None:
         since=row.started_at,
         step=_step(connection, row),
     )
+
+
+def left_half_way(connection: Connection) -> LeftHalfWay | None:
+    """The revision that is half-way while nobody migrates; None also where this role may not read it."""
+    if not connection.scalar(MAY_READ) or connection.execute(HALF_WAY).one_or_none() is None:
+        return None
+    if current_holder(connection) is not None:
+        return None
+    row = connection.execute(
+        HALF_WAY
+    ).one_or_none()  # its migrator may have ended between the two looks
+    return None if row is None else LeftHalfWay(revision=row.revision, direction=row.direction)
 
 
 def _step(connection: Connection, row: Any) -> RunningStep | None:
