@@ -84,9 +84,10 @@ def told_plainly(url: URL) -> Iterator[None]:
 
 
 def shown(url: URL) -> str:
-    """The address as psql takes it: no password, in whatever part of the URL it stands."""
-    address = split_url(url.render_as_string(hide_password=False)).address
-    return address.set(drivername="postgresql").render_as_string()
+    """The URL as psql takes it, with *** for the password, in whatever part of it that stands."""
+    parts = split_url(url.render_as_string(hide_password=False))
+    hidden = None if parts.password is None else "hidden"  # SQLAlchemy writes *** for any
+    return parts.address.set(drivername="postgresql", password=hidden).render_as_string()
 
 
 def first_line(error: DBAPIError) -> str:

@@ -6,8 +6,17 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from marketplace.accounts.principal import Administrator, CurrentPrincipal, VendorStaff
-from marketplace.accounts.problems import InvalidAccessToken, RoleNotAllowed
+from marketplace.accounts.principal import (
+    Administrator,
+    CurrentPrincipal,
+    FreshAdministrator,
+    VendorStaff,
+)
+from marketplace.accounts.problems import (
+    FreshAuthenticationNeeded,
+    InvalidAccessToken,
+    RoleNotAllowed,
+)
 from marketplace.cursors import Cursors, PageRequest, cursors_of
 from marketplace.database import RequestTransactions
 from marketplace.orders.idempotency import Key, keyed
@@ -16,6 +25,7 @@ from marketplace.orders.problems import (
     IdempotencyKeyReused,
     IllegalTransition,
     NotForSale,
+    NotPaid,
     OrderNotFound,
     OutOfStock,
     RequestInFlight,
@@ -28,7 +38,9 @@ from marketplace.orders.schemas import (
     OrderFilters,
     OrderPage,
     PlacedOrder,
+    RefundList,
     Transition,
+    UnsettledPage,
     VendorOrderPage,
 )
 from marketplace.orders.service import checkout, orders
@@ -104,9 +116,22 @@ async def get_order(
     return await transactions.read(orders.get, principal, order_id=order_id)
 
 
+@router.get(
+    "/orders/{order_id}/refunds",
+    responses=documented(InvalidAccessToken, OrderNotFound, InvalidRequest),
+)
+async def list_refunds(
+    transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
+) -> RefundList:
+    """The refunds of an order, whole or in parts, and what was paid of it."""
+    return await transactions.read(orders.list_refunds, principal, order_id=order_id)
+
+
 @router.post(
     "/orders/{order_id}/transitions",
-    responses=documented(InvalidAccessToken, OrderNotFound, IllegalTransition, InvalidRequest),
+    responses=documented(
+        InvalidAccessToken, OrderNotFound, IllegalTransition, NotPaid, InvalidRequest
+    ),
 )
 async def move_order(
     transactions: RequestTransactions,
@@ -156,3 +181,26 @@ async def list_pending_payments(
 ) -> OrderPage:
     """Reconciliation: payments of which nothing was heard for 15 minutes, the oldest first."""
     return await transactions.read(orders.list_pending_payments, page=page, cursors=cursors)
+
+
+@router.get("/admin/unsettled-orders", responses=documented(*FOR_SOME, *LISTED))
+async def list_unsettled_orders(
+    transactions: RequestTransactions,
+    _: Administrator,
+    page: Annotated[PageRequest, Query()],
+    cursors: Annotated[Cursors, Depends(cursors_of("unsettled orders"))],
+) -> UnsettledPage:
+    """Money without an order, or without its goods: paid and cancelled, paid twice, refunded; the oldest first."""
+    return await transactions.read(orders.list_unsettled, page=page, cursors=cursors)
+
+
+@router.delete(
+    "/admin/unsettled-orders/{order_id}/unmatched-money",
+    status_code=204,
+    responses=documented(*FOR_SOME, FreshAuthenticationNeeded, OrderNotFound, InvalidRequest),
+)
+async def accept_unmatched_money(
+    transactions: RequestTransactions, _: FreshAdministrator, order_id: UUID
+) -> None:
+    """Somebody has looked at money of a wrong amount or currency: it is no longer listed."""
+    await transactions.write(orders.accept_unmatched_money, order_id)
