@@ -7,19 +7,32 @@ from dataclasses import asdict
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
-from holdfast.migrate.status import Status
-from holdfast.migrate.status import status as look
+from holdfast.migrate.status import Status, worst
+from holdfast.migrate.status import statuses as look
 
 
 def show(options: ProjectOptions, form: str) -> int:
     """Print it; gives the exit status."""
     with translated_errors():
-        found = look(options.config())
+        passes = look(options.config())
+    found = worst(passes)
     if form == "json":
-        click.echo(json.dumps({**asdict(found), "state": found.state.name.lower()}, default=str))
+        more = {} if len(passes) == 1 else {"passes": [_as_json(each) for each in passes]}
+        click.echo(json.dumps({**_as_json(found), **more}, default=str))
     else:
-        click.echo("\n".join(_lines(found)))
+        click.echo("\n".join(line for each in passes for line in _lines_of(each, passes)))
     return found.exit_status
+
+
+def _as_json(found: Status) -> dict[str, object]:
+    return {**asdict(found), "state": found.state.name.lower()}
+
+
+def _lines_of(found: Status, passes: tuple[Status, ...]) -> Iterator[str]:
+    """With the name of its version table, where there are several."""
+    if len(passes) > 1:
+        yield f"{found.version_table}:"
+    yield from _lines(found)
 
 
 def _lines(found: Status) -> Iterator[str]:

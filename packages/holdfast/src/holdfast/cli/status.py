@@ -9,6 +9,7 @@ from holdfast.cli.project import FORMAT, ProjectOptions, without_garbage_collect
 # What `standing` prints of a database up to date, without the revision that it is at.
 UP_TO_DATE: dict[str, object] = {
     "state": "up_to_date",
+    "version_table": "public.alembic_version",
     "says": "up to date",
     "exit_status": 0,
     "refusal": None,

@@ -73,6 +73,21 @@ class LeadershipLost(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class TakenOver(HoldfastError):
+    """Another process has become the migrator while this one was at work."""
+
+    ours: int
+    found: str  # in holdfast.leader
+    what = "Another process migrates this database now; this one has stopped, and undone what was not committed."
+    why = (
+        "The connection that held the migration lock was ended (by an administrator, a proxy, a"
+        " failover), so another process was elected: the epoch in holdfast.leader is {found}, that of"
+        " this process is {ours}."
+    )
+    remedy = "What is done is recorded, and the other process goes on with it. Look at it: holdfast status"
+
+
+@dataclass(kw_only=True, eq=False)
 class UnknownLayout(HoldfastError):
     """The schema holdfast was made by another version."""
 
@@ -95,7 +110,8 @@ class NoRightToCreateSchema(HoldfastError):
     what = "Role {role} may not create the schema holdfast in database {database}; nothing was migrated."
     why = "holdfast keeps its history and its journal in tables of that schema."
     remedy = (
-        "As an owner of the database: CREATE SCHEMA holdfast AUTHORIZATION {role}; then run again."
+        "As an administrator of the database: CREATE SCHEMA IF NOT EXISTS holdfast;"
+        " GRANT USAGE, CREATE ON SCHEMA holdfast TO {role}; Then run again: holdfast run"
     )
 
 
@@ -364,8 +380,8 @@ class NothingToAbandon(HoldfastError):
     """No revision is half-way."""
 
     exit_status = 2
-    what = "No revision is half-way in this database; nothing was changed."
-    why = "Only a queue that was started and did not end can be abandoned."
+    what = "No revision of this project is half-way in this database; nothing was changed."
+    why = "Only a queue that this project has started, and that did not end, can be abandoned."
     remedy = "See where the database stands: holdfast status"
 
 

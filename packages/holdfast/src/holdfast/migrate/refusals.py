@@ -20,7 +20,12 @@ from holdfast.execute import history
 from holdfast.execute.history import Entry
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.database import count_user_relations, database_name, is_read_only
+from holdfast.migrate.version_table import schema_of
+from holdfast.observe.database import (
+    count_unexplained_relations,
+    database_name,
+    is_read_only,
+)
 from holdfast.observe.pooler import is_behind_pooler
 
 
@@ -46,7 +51,11 @@ def of_a_database_without_revision(
     entries: Mapping[str, Entry],
 ) -> HoldfastError | None:
     """Tables are there, and no revision is: another application's, or the version table was lost."""
-    relations = count_user_relations(session.connection, version_table=context.version_table)
+    relations = count_unexplained_relations(
+        session.connection,
+        schema=schema_of(session, context),
+        version_table=context.version_table,
+    )
     if not relations:
         return None
     database = database_name(session.connection)

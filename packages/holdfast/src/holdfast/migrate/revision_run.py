@@ -271,4 +271,5 @@ class RevisionRun:
             history.fail(self.context.session, entry, error)
             self.context.session.commit()
         except Exception:  # the error on its way is the one to see, not this one
-            log.warning("the failure could not be recorded in holdfast.history", exc_info=True)
+            log.warning("the failure could not be recorded in holdfast.history")
+            log.debug("why it could not be recorded", exc_info=True)

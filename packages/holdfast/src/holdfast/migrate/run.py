@@ -6,7 +6,8 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,17 @@ from alembic.script import Script, ScriptDirectory
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
 from holdfast.errors.standing import COMMAND
-from holdfast.execute import history, leader, lock_patience, tables
+from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.settings_of_env import noting_settings
 from holdfast.migrate import refusals
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
+from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.migration_progress import left_half_way
 
@@ -139,22 +142,23 @@ def _migrate(
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     while True:
-        run = _Run(script, find, options)
-        environment = EnvironmentContext(
-            config,
-            script,
-            fn=run.steps,
-            destination_rev=revision,
-            tag=tag,
-            # The version table is created by us, under the lock: Alembic would create it before `steps`
-            # is called, and of two processes one would die of it.
-            dont_mutate=True,
-        )
-        try:
-            with environment:
-                script.run_env()
-        finally:
-            run.release()
+        with noting_settings() as settings_seen:
+            run = _Run(script, find, options, settings_seen)
+            environment = EnvironmentContext(
+                config,
+                script,
+                fn=run.steps,
+                destination_rev=revision,
+                tag=tag,
+                # The version table is created by us, under the lock: Alembic would create it before `steps`
+                # is called, and of two processes one would die of it.
+                dont_mutate=True,
+            )
+            try:
+                with environment:
+                    script.run_env()
+            finally:
+                run.release()
         if not run.heads_moved:
             return run.passes
 
@@ -162,8 +166,16 @@ def _migrate(
 class _Run:
     """One pass through env.py."""
 
-    def __init__(self, script: ScriptDirectory, find: FindSteps, options: RunOptions) -> None:
+    def __init__(
+        self,
+        script: ScriptDirectory,
+        find: FindSteps,
+        options: RunOptions,
+        settings_seen: Collection[str],
+    ) -> None:
         self.script = script
+        self.known = {revision.revision for revision in script.walk_revisions()}
+        self.settings_seen = settings_seen  # by env.py; grows while it runs
         self.find = find
         self.options = options
         self.leadership: leader.Leadership | None = None
@@ -183,7 +195,7 @@ class _Run:
             return
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         session = self.session = MigrationSession(context.connection)
-        session.keep_local_settings()
+        session.keep_local_settings(self.settings_seen)
         self._lead(heads, context, session)
         if self.heads_moved:
             self.release()
@@ -217,11 +229,15 @@ class _Run:
         session.commit()
         assert context.connection is not None  # noqa: S101  # see steps
         self.leadership = leader.Leadership(context.connection)
-        self.leadership.acquire(report=self.options.report, patience=self.options.patience)
+        report, patience = self.options.report, self.options.patience
+        self.leadership.acquire(report=report, patience=patience)
+        self.leadership.take_over(session, report=report, patience=patience)
+        # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):
             self.heads_moved = True
             return
-        tables.ensure(session)
+        identify(session, context)
+        Journal(session).claim_first_layout(self.known)
         history.mark_interrupted(session)
         session.commit()
 
@@ -269,17 +285,17 @@ class _Run:
             history.accept(session, revision, checksum)
 
     def _refuse_unknown(self, heads: Heads) -> None:
-        known = {revision.revision for revision in self.script.walk_revisions()}
-        unknown = tuple(head for head in heads if head not in known)
+        unknown = tuple(head for head in heads if head not in self.known)
         if unknown:
             raise DatabaseAhead(revisions=unknown)
 
     def _refuse_half_way(self, context: MigrationContext) -> None:
         """Nothing is pending, but a part of a revision of ours is done or taken back, and nobody is at it."""
         assert context.connection is not None  # noqa: S101  # see steps
-        found = left_half_way(context.connection)
-        known = {revision.revision for revision in self.script.walk_revisions()}
-        if found is not None and found.revision in known:
+        with closing(MigrationSession(context.connection)) as session:
+            mine = version_table_of(session, context)
+        found = left_half_way(context.connection, version_table=mine)
+        if found is not None and found.revision in self.known:
             raise UnfinishedRevision(
                 revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
             )

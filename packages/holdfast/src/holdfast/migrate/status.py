@@ -22,7 +22,8 @@ from holdfast.migrate.database_state import (
     database_state,
     failed_attempts,
 )
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
 from holdfast.rewrite.statement import shortened
 
@@ -40,6 +41,7 @@ class Status:
     """What was found."""
 
     state: State
+    version_table: str  # schema and name: whose status it is
     says: str  # the state in words
     exit_status: int  # of `holdfast status`
     refusal: str | None  # with which words `run` would stop before it begins
@@ -55,13 +57,25 @@ class Status:
 
 
 def status(config: Config) -> Status:
-    """Look at the database that the project's env.py connects to."""
-    return on_project_connection(config, status_of)
+    """Look at the database that env.py connects to; the worst, where it loops over schemas or databases."""
+    return worst(statuses(config))
+
+
+def statuses(config: Config) -> tuple[Status, ...]:
+    """One for each call of run_migrations in env.py."""
+    return on_every_pass(config, status_of)
+
+
+def worst(found: tuple[Status, ...]) -> Status:
+    """The first of those in the most urgent state."""
+    order = list(State)
+    return min(found, key=lambda each: order.index(each.state))
 
 
 def status_of(project: ProjectConnection) -> Status:
     """Where the database stands that is looked at."""
     with closing(MigrationSession(project.connection)) as session:
+        identify(session, project.context)
         return _look(project, session)
 
 
@@ -105,6 +119,7 @@ def _look(project: ProjectConnection, session: MigrationSession) -> Status:
     failed = {attempt.revision for attempt in failed_attempts(facts)}
     half_way = unfinished.revision if unfinished else None
     return Status(
+        version_table=version_table_of(session, project.context),
         state=found.state,
         says=found.says,
         exit_status=found.exit_status,
