@@ -245,6 +245,11 @@ class MigrationSession:
         for local in self.local_settings:
             self._connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
 
+    def set_locally(self, settings: tuple[LocalSetting, ...]) -> None:
+        """These, for the rest of the transaction that is open."""
+        for local in settings:
+            self.connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
+
     def in_autocommit(self) -> bool:
         """Whether each statement commits itself (the author's autocommit_block, or env.py's wish)."""
         return bool(self.dbapi_connection.autocommit)
