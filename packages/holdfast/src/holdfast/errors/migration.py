@@ -174,13 +174,11 @@ class DatabaseRefused(HoldfastError):
     message: str
     sqlstate: str
     statement: str
-    standing: str
+    standing: str  # of the revision, or of the command
+    way_on: str
     what = "The database answered with an error ({sqlstate}): {message}\nIt was sent: {statement}"
     why = "{standing}"
-    remedy = (
-        "Mend what the message names, then run again. What is applied: holdfast status. A revision "
-        "that is half-way can also be given up: holdfast abandon"
-    )
+    remedy = "{way_on}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -207,8 +205,8 @@ class WaitedTooLong(HoldfastError):
     what = "It still waits for others after {waited}, and was ended: {step}"
     why = "It waits for: {waits_for}. No user waited for it meanwhile."
     remedy = (
-        "Run again when they have ended: {again} cleans up and does the step anew. To end one: "
-        "SELECT pg_terminate_backend(PID), or ROLLBACK PREPARED of a prepared transaction"
+        "Make room in the way that is named for each, or wait until they have ended. Then run again, which cleans up "
+        "and does the step anew: {again}"
     )
 
 

@@ -211,6 +211,7 @@ class _Run:
         session.commit()
         for step in pending:
             self._check_leadership()
+            self._call_sessions(f"holdfast {step.revision.revision}")
             run = RevisionRun(step=step, context=run_context)
             step.migration_fn = self._wrap(run, step.migration_fn)
             yield step
@@ -304,6 +305,12 @@ class _Run:
             raise UnfinishedRevision(
                 revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
             )
+
+    def _call_sessions(self, name: str) -> None:
+        """So that whoever looks at pg_stat_activity sees what they are for, the idle one too."""
+        for held in (self.session, self.leadership):
+            if held is not None:
+                held.call_itself(name)
 
     def _check_leadership(self) -> None:
         if self.leadership is not None:
