@@ -58,6 +58,7 @@ DECLARE
   own CONSTANT integer[] := {own};
   users_may_wait CONSTANT boolean := {users_may_wait};
   tick timestamptz;
+  counted_from timestamptz;
   blocked integer[];
   waiter record;
   waits boolean;
@@ -74,6 +75,10 @@ BEGIN
     tick := clock_timestamp();
     waits := false;
     IF pg_blocking_pids(ours) <> '{{}}' THEN
+      -- One longer try, for an autovacuum: who has queued behind it is let through as soon as it has its lock.
+      IF {own_wait} > {longer_than} THEN
+        counted_from := tick;
+      END IF;
       SELECT nspname AS schema, relname AS name, l.mode, tick - l.waitstart AS waited INTO waiter
         FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
        WHERE l.pid = ours AND NOT l.granted AND l.locktype = 'relation' AND l.waitstart < tick - {own_wait}
@@ -101,7 +106,7 @@ BEGIN
         JOIN pg_stat_activity a ON a.pid = w.pid AND a.usesysid IS NOT NULL  -- others are autovacuum
         LEFT JOIN pg_class c ON w.locktype = 'relation' AND c.oid = w.relation
         LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE NOT w.granted AND w.pid = ANY (blocked) AND w.waitstart < tick - {cancel_after}
+       WHERE NOT w.granted AND w.pid = ANY (blocked) AND greatest(w.waitstart, counted_from) < tick - {cancel_after}
          AND w.locktype IN ('relation', 'tuple', 'transactionid')
          AND NOT EXISTS (SELECT FROM pg_locks m  -- another migrator, who waits for us to end
                           WHERE m.pid = w.pid AND m.locktype = 'advisory' AND m.objsubid = 1
@@ -327,6 +332,7 @@ def _loop(request: Request, *, own: int) -> str:
         "key": GUARD_KEY,
         "leader": KEY,
         "own_wait": request.own_wait,
+        "longer_than": 2 * OWN_WAIT,
         "cancel_after": CANCEL_AFTER,
     }
     literals = {name: psycopg_sql.Literal(value) for name, value in values.items()}

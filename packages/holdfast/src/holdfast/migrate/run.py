@@ -161,7 +161,8 @@ def _migrate(
             try:
                 with environment:
                     script.run_env()
-            except Exception:
+            except Exception as error:
+                run.ask_guard(error)  # Alembic's own statements may have met it too
                 if run.ended is None or "connection" in config.attributes:
                     raise
             finally:
@@ -199,6 +200,7 @@ class _Run:
         self.heads_moved = False
         # By the guard, outside of what is tried again at once: what, and why.
         self.ended: tuple[str, Verdict] | None = None
+        self.revision = ""  # that is under way
         self.passes: list[bool] = []
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
@@ -226,9 +228,10 @@ class _Run:
             self._check_leadership()
             self._call_sessions(f"holdfast {step.revision.revision}")
             run = RevisionRun(step=step, context=run_context)
+            self.revision = run.name
             step.migration_fn = self._wrap(run, step.migration_fn)
             yield step
-            with self._ended_by_guard(run):
+            with self._ended_by_guard():
                 run.commit()
         self.release()
 
@@ -334,27 +337,31 @@ class _Run:
             self.leadership.verify()
 
     @contextmanager
-    def _ended_by_guard(self, run: RevisionRun) -> Iterator[None]:
+    def _ended_by_guard(self) -> Iterator[None]:
         """Note what the guard has ended, by whatever exception it is seen."""
         try:
             yield
         except Exception as error:
-            session = self.session
-            verdict = error.verdict if isinstance(error, EndedByGuard) else None
-            if session is not None and session.guard is not None and verdict is None:
-                with suppress(Exception):  # the connection may be gone
-                    session.rollback()
-                verdict = session.guard.take_verdict()
-            if verdict is not None:
-                self.ended = (f"revision {run.name}", verdict)
+            self.ask_guard(error)
             self.release()  # here, inside the event loop of an async env.py
             raise
+
+    def ask_guard(self, error: Exception) -> None:
+        """Note in `ended` what the guard has done, if this is what came of it."""
+        session = self.session
+        verdict = error.verdict if isinstance(error, EndedByGuard) else None
+        if session is not None and session.guard is not None and verdict is None:
+            with suppress(Exception):  # the connection may be gone
+                session.rollback()
+            verdict = session.guard.take_verdict()
+        if verdict is not None:
+            self.ended = (f"revision {self.revision}", verdict)
 
     def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)  # its name is in Alembic's log
         def upgrade_or_downgrade(**arguments: Any) -> None:
             try:
-                with self._ended_by_guard(run):
+                with self._ended_by_guard():
                     run(function, **arguments)
             except BaseException:
                 self.release()  # here, inside the event loop of an async env.py
