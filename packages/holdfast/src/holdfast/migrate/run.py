@@ -363,6 +363,10 @@ class _Run:
             try:
                 with self._ended_by_guard():
                     run(function, **arguments)
+                    # Left are Alembic's version row and COMMIT. Ended there, an async connection could not be closed:
+                    # Alembic's error leaves the event loop before anybody else sees it.
+                    if run.context.session.guard is not None:
+                        run.context.session.guard.disarm()
             except BaseException:
                 self.release()  # here, inside the event loop of an async env.py
                 raise
