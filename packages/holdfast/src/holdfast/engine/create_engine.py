@@ -19,6 +19,8 @@ from holdfast.engine.connection.connection_parameters import connection_paramete
 from holdfast.engine.connection.database_url import pool_name
 from holdfast.engine.connection.system_ca import ca_file
 from holdfast.engine.pool.eviction import evict_when_server_leaves
+from holdfast.engine.pool.limits import OnReturn
+from holdfast.engine.pool.session_state import discard_all_on_return
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.profiles import SqlLog
 from holdfast.engine.settings import Settings
@@ -98,6 +100,8 @@ def _options(
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
     heal_cached_plans(engine)
+    if settings.pool.on_return is OnReturn.DISCARD_ALL:
+        discard_all_on_return(engine)
     _log_statements(engine, settings)
     _supply_password(engine, settings)
     if settings.pooler:
