@@ -14,7 +14,7 @@ class UnparsableStatement(HoldfastError):
     position: int
     what = "A statement cannot be parsed: {message} (character {position}): {statement}"
     why = "What a statement locks is read from its syntax tree; PostgreSQL's grammar gives none."
-    remedy = "Correct the statement in the migration, then run again: holdfast run"
+    remedy = "Correct the statement in the migration, then run again: {again}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,7 +33,7 @@ class RefusedStatement(HoldfastError):
         why = f"{why} What the revision sends before it is done and recorded."
         remedy = (
             f"{remedy.rstrip('.')}. Edit the revision from this statement on, leave what comes before"
-            " it as it is, and go on from here: holdfast run"
+            f" it as it is, and go on from here: {self.again}"
         )
         return what, why, remedy
 
@@ -91,3 +91,29 @@ class ColumnWithoutValues(RefusedStatement):
         "Give it a constant default; or add it without NOT NULL, fill it with an UPDATE, and write"
         " SET NOT NULL after that."
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class TornApart(RefusedStatement):
+    """What users must not see in between lasts too long for one transaction."""
+
+    between: str
+    relation: str
+    rows: int
+    taken: str
+    until: str
+    what = "Refused, because {relation} is in use: {statement} .. {until}, with what stands between them"
+    why = (
+        "Whoever looks between the two finds no {taken}, so all of it has to be one transaction; but it"
+        " holds its locks for as long as this takes (about {rows} rows): {between}"
+    )
+    remedy = (
+        "Move that statement in front of the first or behind the second, or into a revision of its own."
+        " Or, if the table is small or nobody uses it, allow it in a comment on its line:"
+        " -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+    def parts(self) -> tuple[str, str, str]:
+        """Without a number where there is none: on a scratch database, in CI."""
+        what, why, remedy = super().parts()
+        return what, why.replace(" (about 0 rows)", ""), remedy

@@ -1,7 +1,7 @@
 """Executes one step after the other: done already? → lock → run → record. The order is visible in this file."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -53,6 +53,7 @@ POLL = timedelta(milliseconds=200)
 UNHURRIED = {
     "lock_timeout": "0",
     "statement_timeout": "0",
+    "transaction_timeout": "0",
     "client_connection_check_interval": "2s",
 }
 
@@ -124,6 +125,11 @@ class Executor:
     report: Report
     revision: str
     should_stop: Callable[[], bool]
+
+    def run_all(self, units: Iterable[Queued]) -> None:
+        """Run what is left of each, one after the other."""
+        for unit in units:
+            self.run(unit)
 
     def run(self, statement: Queued) -> None:
         """Run what is left of a unit. Nothing is uncommitted before, and nothing after."""
@@ -219,8 +225,7 @@ class Executor:
         assert constraint is not None  # noqa: S101  # the step before would have stopped
 
         def unit(_: LockTimeouts) -> Queued:
-            for name in ("lock_timeout", "statement_timeout"):
-                set_local(self.session, name, timedelta())
+            self.session.lift_limits_for_transaction()
             self.session.execute_sql(
                 f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {quote(constraint)}"
             )
@@ -331,6 +336,7 @@ class Executor:
             self._watching(watched),
             self.session.autocommit(),
             self.session.session_settings(UNHURRIED),
+            self.session.step_outside_transaction(),
         ):
             self.session.execute_sql(sql)
 

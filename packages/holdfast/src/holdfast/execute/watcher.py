@@ -41,7 +41,7 @@ class _Watch:
     def __call__(self) -> None:
         if self.ended.wait(INTERVAL.total_seconds()):
             return  # most steps are over before a connection is worth its price
-        with second_session(self.session.migration) as connection:
+        with second_session(self.session.migration, name=self.session.name) as connection:
             while not self.ended.is_set():
                 if seen := look_at_session(connection, self.pid):
                     self.report(StepWatched(step=self.step, seen=seen))
@@ -95,8 +95,9 @@ def _guarded(watch: Callable[[], None], *, is_async: bool) -> Callable[[], None]
                 asyncio.run(_in_greenlet(watch))
             else:
                 watch()
-        except (DBAPIError, OSError):
-            log.warning("the watcher could not look at the step", exc_info=True)
+        except (DBAPIError, OSError) as error:
+            log.warning("nobody looks how far the step is: %s", str(error).partition("\n")[0])
+            log.debug("the watcher's error", exc_info=True)
 
     return run
 

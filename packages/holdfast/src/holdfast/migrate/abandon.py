@@ -24,26 +24,33 @@ class Abandoned:
 def abandon(config: Config, *, report: Report = silent) -> Abandoned:
     """Forget the queue of the revision that is half-way; the schema stays as it is now.
 
-    The version row stays at the revision before. Raises NothingToAbandon.
+    The version row stays at the revision before. Only what this project has begun is given up; where it has
+    several version tables (env.py loops over schemas), the first that is half-way. Raises NothingToAbandon.
     """
+    given_up: list[Abandoned] = []
 
-    def forget(locked: LockedConnection) -> Abandoned:
+    def forget(locked: LockedConnection) -> None:
         journal = Journal(locked.session)
-        found = journal.unfinished()
+        found = None if given_up else journal.unfinished()
         if found is None:
-            raise NothingToAbandon
+            return
         statements = journal.every()
         journal.close()
         steps = [step for s in statements for step in (s.steps or ())[: s.steps_done]]
-        return Abandoned(
-            revision=found.revision,
-            direction=found.direction,
-            stays=(*found.committed, *(step.describe() for step in steps)),
-            undo=tuple(sql for step in reversed(steps) for sql in step.undo),
-            not_done=tuple(line for s in statements for line in _left(s)),
+        given_up.append(
+            Abandoned(
+                revision=found.revision,
+                direction=found.direction,
+                stays=(*found.committed, *(step.describe() for step in steps)),
+                undo=tuple(sql for step in reversed(steps) for sql in step.undo),
+                not_done=tuple(line for s in statements for line in _left(s)),
+            )
         )
 
-    return on_locked_connection(config, forget, report=report)
+    on_locked_connection(config, forget, report=report)
+    if not given_up:
+        raise NothingToAbandon
+    return given_up[0]
 
 
 def _left(statement: Queued) -> list[str]:

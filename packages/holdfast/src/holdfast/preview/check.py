@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors import HoldfastError
 from holdfast.errors.database import NoModels
 from holdfast.errors.migration import EditedRevision
-from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated
+from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.status import status
+from holdfast.migrate.status import statuses
 from holdfast.preview.generate import difference
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
@@ -122,9 +122,9 @@ def _through(
             try:
                 with redirected_to(url, config) as redirected:
                     command.upgrade(redirected, revision)
-            except (CommandError, DBAPIError):  # what came before in it is committed
+            except (CommandError, ScratchRefused):  # what came before in it is committed
                 return revision, ""
-        except (HoldfastError, CommandError, DBAPIError) as error:
+        except (HoldfastError, CommandError) as error:
             if not listener.started:
                 raise
             revision = listener.started[-1].revision
@@ -206,7 +206,7 @@ def _edited(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
         _finding(
             script, each.revision, "unedited", EditedRevision(revisions=(each.revision,)).parts()[0]
         )
-        for each in status(config).edited
+        for each in dict.fromkeys(one for found in statuses(config) for one in found.edited)
     ]
 
 
@@ -256,4 +256,6 @@ def _finding(
 def _words(error: Exception) -> str:
     if isinstance(error, DBAPIError):
         return str(error.orig).strip()
+    if isinstance(error, ScratchRefused):
+        return error.said
     return str(error) or type(error).__name__
