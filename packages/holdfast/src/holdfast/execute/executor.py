@@ -12,7 +12,7 @@ from typing import Protocol
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import DataInTheWay, LeftUnfinished, StoppedBetweenSteps
+from holdfast.errors.migration import CopyDisturbed, DataInTheWay, LeftUnfinished, StoppedBetweenSteps
 from holdfast.errors.sqlstate import (
     CHECK_VIOLATION,
     DEADLOCK_DETECTED,
@@ -23,7 +23,10 @@ from holdfast.errors.sqlstate import (
     sqlstate,
 )
 from holdfast.execute.backfill import Batches
+from holdfast.execute.backfill_pace import Pace
+from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
+from holdfast.execute.look import look
 from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockPatience, LockTimeouts, set_local
 from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
 from holdfast.execute.session import MigrationSession
@@ -31,6 +34,7 @@ from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
+from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import rewrite
@@ -38,8 +42,11 @@ from holdfast.rewrite.statement import parse, shortened
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
+    BatchStep,
     BuildIndexStep,
+    CopyRowsStep,
     DropIndexStep,
+    LookStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -175,6 +182,12 @@ class Executor:
                 return self._backfill(statement, step)
             case AutocommitStep():
                 return self._outside_transaction(statement, step)
+            case BatchStep():
+                return self._in_one_batch(statement, step)
+            case LookStep():
+                return self._look_at_rows(statement, step)
+            case CopyRowsStep():
+                return self._copy_rows(statement, step)
 
     # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
 
@@ -192,10 +205,29 @@ class Executor:
         with self.session.transactional():
             return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
 
+    def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
+        def unit(timeouts: LockTimeouts) -> Queued:
+            timeouts.apply(self.session)
+            self._take_each(step.locks)
+            self.session.execute_sql(step.block())
+            advanced = self.journal.advance(statement)
+            self.session.commit()
+            return advanced
+
+        with self.session.transactional():
+            try:
+                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            except DBAPIError as error:
+                if sqlstate(error) == DISTURBED:
+                    raise CopyDisturbed(revision=self.revision) from error
+                raise
+
     def _take(self, locks: tuple[Lock, ...]) -> None:
         """Where a step locks several tables: all of them first, the later ones with a shorter wait."""
-        if len(locks) < 2:  # one lock is what the statement itself waits for
-            return
+        if len(locks) > 1:  # one lock is what the statement itself waits for
+            self._take_each(locks)
+
+    def _take_each(self, locks: tuple[Lock, ...]) -> None:
         for lock in locks:
             if self.session.execute(IS_TABLE, {"name": str(lock.relation)}).scalar():
                 self.session.execute_sql(
@@ -249,8 +281,18 @@ class Executor:
     def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
         """Batch after batch, each committed with the key that it has reached."""
         batches = Batches(
-            session=self.session, patience=self.patience, report=self.report, step=step
+            session=self.session, patience=self.patience, pace=self._pace(step), step=step
         )
+        return self._write_all(statement, batches)
+
+    def _copy_rows(self, statement: Queued, step: CopyRowsStep) -> Queued:
+        """The same along the blocks of the table."""
+        batches = BlockBatches(
+            session=self.session, patience=self.patience, pace=self._pace(step), step=step
+        )
+        return self._write_all(statement, batches)
+
+    def _write_all(self, statement: Queued, batches: Batches | BlockBatches) -> Queued:
         with self.session.transactional():
             while True:
                 self._stop_if_asked()
@@ -258,6 +300,18 @@ class Executor:
                 if reached is None:
                     return self._recorded(statement)
                 statement = replace(statement, reached=reached)
+
+    def _pace(self, step: BackfillStep | CopyRowsStep) -> Pace:
+        return Pace(
+            session=self.session, report=self.report, table=str(step.table), step=step.describe()
+        )
+
+    def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
+        with self.session.transactional(), self._watching(step.describe()):
+            found = look(self.session, step)
+            if found is not None:
+                raise self._data_in_the_way(step, found)
+            return self._recorded(statement)
 
     def _reached(self, statement: Queued, key: tuple[str, ...]) -> None:
         self.journal.reach(statement, key)

@@ -12,7 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
+from holdfast.observe.changed_table import changed_table
 from holdfast.rewrite.column_values import columns_without_values
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import (
     Column,
     Constraint,
@@ -195,7 +197,21 @@ def facts_for(connection: sa.Connection, statement: Statement, *, new: NewRelati
         constrained_domains=frozenset(session["constrained_domains"]),
         defaulting_domains=frozenset(session["defaulting_domains"]),
         with_rows=_with_rows(connection, statement, by_name.values()),
+        type_change=_type_change(connection, statement, by_name, relations),
     )
+
+
+def _type_change(
+    connection: sa.Connection,
+    statement: Statement,
+    by_name: Mapping[tuple[str, str], Relation],
+    written: Mapping[tuple[str, str], Relation],
+) -> ChangedTable | None:
+    node = statement.node
+    if not isinstance(node, pb.AlterTableStmt):
+        return None
+    name = (node.relation.schemaname, node.relation.relname)
+    return changed_table(connection, statement, written.get(name) or by_name.get(name))
 
 
 def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[tuple[str, str]]:
