@@ -38,7 +38,8 @@ from holdfast.scratch.server import binary, temporary_server
 from marketplace.accounts import rotation, session_lookup
 from marketplace.accounts.tokens import TokenKeys, first_token, seal
 from marketplace.catalog import stock
-from marketplace.orders import checkout, idempotency
+from marketplace.orders import idempotency
+from marketplace.orders.service import checkout
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
 from environments import PEERS, NotInstalled, node_environment, python_environment

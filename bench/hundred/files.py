@@ -19,8 +19,8 @@ with create_engine(url, poolclass=pool.NullPool).connect() as connection:
 # The URL is holdfast's own setting.
 ENV_BY_SETTINGS = """
 from alembic import context
-from holdfast.engine import create_migration_engine
-from holdfast.settings import Settings
+from holdfast import create_migration_engine
+from holdfast import Settings
 
 with create_migration_engine(Settings()).connect() as connection:
     context.configure(connection=connection)

@@ -13,15 +13,15 @@ from sqlalchemy import URL
 from holdfast.engine.profiles import Profile
 from marketplace.accounts.clients import Client
 from marketplace.accounts.context import open_accounts
-from marketplace.accounts.service import refresh_session
+from marketplace.accounts.service.own import refresh_session
 from marketplace.accounts.session_lookup import SessionLookup, find_principals
 from marketplace.accounts.tokens import AccessToken
 from marketplace.catalog import stock
-from marketplace.database import driver_connection, open_engine
+from marketplace.database import Transactions, driver_connection, open_engine
 from marketplace.metrics import Metrics
-from marketplace.orders.checkout import check_out
 from marketplace.orders.idempotency import keyed
 from marketplace.orders.schemas import Cart, CartLine
+from marketplace.orders.service.checkout import check_out
 from marketplace.settings import RateSettings, Settings
 
 WORLD = read_world()
@@ -46,6 +46,7 @@ class Ours:
             rate=RateSettings(refresh_per_account=OFTEN, refresh_per_ip=OFTEN),
         )
         self.engine = open_engine(url)
+        self.transactions = Transactions.on(self.engine)
         self.lookup = SessionLookup(partial(driver_connection, self.engine))
         self.metrics = Metrics()
         self.accounts = open_accounts(settings, metrics=self.metrics)
@@ -84,7 +85,7 @@ class Ours:
         cart = Cart(lines=lines)
         user, key = random.choice(USERS), str(uuid4())
         request = keyed(user, key=key, method="POST", path="/checkout", body=cart.model_dump_json())
-        await check_out(self.engine, cart, request=request)
+        await self.transactions.run_on_driver(check_out, cart, request=request)
 
     async def close(self) -> None:
         await self.engine.dispose()

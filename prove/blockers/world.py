@@ -70,11 +70,11 @@ UPGRADE = """
 import sys
 from datetime import timedelta
 from alembic.config import Config
-from holdfast import migrate
+from holdfast import upgrade
 from holdfast.cli.report import Printer
 from holdfast.errors import HoldfastError
 try:
-    migrate.upgrade(Config(sys.argv[1]), "head", report=Printer(),
+    upgrade(Config(sys.argv[1]), "head", report=Printer(),
                     lock_budget=timedelta(seconds=float(sys.argv[2])))
 except HoldfastError as error:
     sys.exit(str(error))

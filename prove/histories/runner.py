@@ -23,19 +23,19 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event, make_url
 
-from holdfast.errors.plan import BreaksRunningCode, LongStatement
-from holdfast.execute import executor
+from holdfast.errors.statement import BreaksRunningCode, LongStatement
 from holdfast.execute.progress import Event, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession, OwnEngine
-from holdfast.intercept import route as route
+from holdfast.intercept import route
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
+from holdfast.rewrite import unit_steps
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.online import rewrite
-from holdfast.rewrite.queued_changes import Ahead
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Exemption, Statement, shortened
 from holdfast.rewrite.steps import Step
+from holdfast.rewrite.units import QueueEntry
 
 KILLED = 137
 READS = ("select", "show", "with")
@@ -127,12 +127,12 @@ class Watch:
 
     def excuse_everything(self) -> None:
         """Note where something is refused, and go on as with an exemption."""
-        for module in (route, executor):
+        for module in (route, unit_steps):
             module.rewrite = self._rewrite  # type: ignore[attr-defined]  # to find all of them in one pass
         route.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
 
     def _rewrite(
-        self, statement: Statement, *, facts: Facts, today: date, ahead: Sequence[Ahead] = ()
+        self, statement: Statement, *, facts: Facts, today: date, ahead: Sequence[QueueEntry] = ()
     ) -> tuple[Step, ...]:
         try:
             return rewrite(statement, facts=facts, today=today, ahead=ahead)

@@ -14,7 +14,7 @@ from holdfast.errors.migration import (
     ReadOnlyServer,
     UnknownLayout,
 )
-from holdfast.errors.plan import LongStatement
+from holdfast.errors.statement import LongStatement
 from holdfast.migrate.run import upgrade
 
 TABLE = "op.create_table('a', sa.Column('id', sa.Integer, primary_key=True), sa.Column('n', sa.Integer))"

@@ -12,7 +12,7 @@ from holdfast.scratch.databases import Postgres
 
 HERE = Path(__file__).parent
 LOCK = HERE / "oldest" / "requirements.lock"
-TESTS = ("test_migrate.py", "test_status.py")
+TESTS = ("migrate/test_run.py", "migrate/test_status.py")
 
 
 @pytest.fixture(scope="session")

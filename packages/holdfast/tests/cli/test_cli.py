@@ -89,7 +89,10 @@ def test_no_project_is_an_error_with_a_way_out(project: Project, tmp_path: Path)
     ended = holdfast(project, "status", cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[1:] == [
-        "A project is an alembic.ini, or [tool.holdfast] script_location in a pyproject.toml.",
+        (
+            "A project is an alembic.ini, Flask-Migrate's migrations/alembic.ini, or a pyproject.toml with"
+            " [tool.alembic] or [tool.holdfast]."
+        ),
         "Run in the folder of the project, or name the file: holdfast -c path/to/alembic.ini",
     ]
 

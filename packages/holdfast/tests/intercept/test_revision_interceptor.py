@@ -20,7 +20,7 @@ from background import BackgroundRun
 from side_by_side import SideBySide, side_by_side
 
 from holdfast.errors.migration import DataInTheWay, RollbackAfterCommit
-from holdfast.errors.plan import RefusedStatement
+from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import StepDone
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres

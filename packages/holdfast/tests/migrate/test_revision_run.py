@@ -19,7 +19,7 @@ from holdfast.errors.migration import (
     LeftBehind,
     ReplayMismatch,
 )
-from holdfast.errors.plan import RefusedStatement
+from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, StepDone
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres

@@ -202,15 +202,39 @@ def test_orphans_in_the_way(dirty: Project) -> None:
     assert found.startswith("rows without their row in t (2): SELECT")
 
 
-def test_rows_that_the_revision_mends(dirty: Project) -> None:
-    """Nothing is foretold of a table to which the revisions write before, nor of what the database has not yet."""
+MENDS = {
+    "an UPDATE": "op.execute('UPDATE t SET a = 0 WHERE a IS NULL')\n",
+    "an UPDATE with a comment in it": "op.execute('UPDATE /* all */ t SET a = 0 WHERE a IS NULL')\n",
+    "a write in a WITH": (
+        "op.execute('WITH x AS (UPDATE ONLY t SET a = 0 WHERE a IS NULL RETURNING 1) SELECT 1 FROM x')\n"
+    ),
+    "a parameter": (
+        "op.get_bind().execute(sa.text('UPDATE t SET a = :a WHERE a IS NULL').bindparams(a=0))\n"
+    ),
+    "a DO block": "op.execute('DO $$ BEGIN UPDATE t SET a = 0 WHERE a IS NULL; END $$')\n",
+}
+
+
+@pytest.mark.parametrize("mends", MENDS)
+def test_rows_that_the_revision_mends(dirty: Project, mends: str) -> None:
+    """Nothing is foretold of a table to which the revisions write before, however the write is
+    written, nor of what the database has not yet.
+    """
     dirty.revision(
-        "op.execute('UPDATE t SET a = 0 WHERE a IS NULL')\n"
-        "op.alter_column('t', 'a', nullable=False)\n"
+        MENDS[mends] + "op.alter_column('t', 'a', nullable=False)\n"
         "op.create_table('new', sa.Column('a', sa.Integer))\n"
         "op.create_index('i', 'new', ['a'], unique=True)"
     )
     assert in_the_way(forecast(dirty.config)) == []
+
+
+def test_a_write_that_is_only_named(dirty: Project) -> None:
+    """A text that looks like a write, in a string or a comment, hides no rows in the way."""
+    dirty.revision(
+        "op.execute(\"COMMENT ON TABLE t IS 'UPDATE t SET a = 0'\")\n"
+        "op.alter_column('t', 'a', nullable=False)"
+    )
+    assert len(in_the_way(forecast(dirty.config))) == 1
 
 
 def test_nobody_looks_for_rows(dirty: Project) -> None:

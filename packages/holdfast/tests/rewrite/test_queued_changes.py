@@ -8,13 +8,13 @@ from holdfast.rewrite.queued_changes import (
     ANYTHING,
     KEY,
     NOTHING,
-    Ahead,
     QueuedChange,
     changes_ahead,
     is_conditional,
     may_delete_rows,
 )
 from holdfast.rewrite.statement import parse
+from holdfast.rewrite.units import QueueEntry
 
 T = QualifiedName(schema="public", name="t")
 
@@ -50,7 +50,7 @@ def test_changes(sql: str) -> None:
     relations = {
         ("", name.name): Relation(oid=1, name=name, kind=RelationKind.TABLE) for name in named
     }
-    item = Ahead(statement=statement, facts=Facts(server_major=18, relations=relations))
+    item = QueueEntry(statement=statement, facts=Facts(server_major=18, relations=relations))
     assert changes_ahead([item], to=frozenset([T])) == CHANGES[sql]
 
 

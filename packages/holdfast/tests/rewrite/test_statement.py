@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from holdfast.errors.plan import UnparsableStatement
+from holdfast.errors.statement import UnparsableStatement
 from holdfast.rewrite.statement import Exemption, excuse_in, parse
 from holdfast.rewrite.statement_kind import StatementKind
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
 
 from holdfast.errors.migration import DataInTheWay
-from holdfast.errors.plan import LongStatement
+from holdfast.errors.statement import LongStatement
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump

@@ -10,13 +10,12 @@ from fastapi import FastAPI
 
 from holdfast import AsyncDatabase
 from marketplace import health, metrics, problems, schema
-from marketplace.accounts import admin_routes
 from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.background import jobs, running
 from marketplace.catalog import routes as catalog
-from marketplace.database import database_settings, driver_connection, sessions_of
+from marketplace.database import Transactions, database_settings, driver_connection
 from marketplace.entities import Entity
 from marketplace.errors import NoDatabase
 from marketplace.logs import RequestLog, configure_logs
@@ -30,7 +29,7 @@ class Api(FastAPI):
     """FastAPI, with the problems in its OpenAPI document."""
 
     def openapi(self) -> dict[str, Any]:
-        """See https://fastapi.tiangolo.com/how-to/extending-openapi/."""
+        """The OpenAPI document; see https://fastapi.tiangolo.com/how-to/extending-openapi/."""
         document = super().openapi()
         document["components"]["schemas"] |= problems.schemas()
         return document
@@ -65,7 +64,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(accounts.router)
-    app.include_router(admin_routes.router)
     app.include_router(catalog.router)
     app.include_router(orders.router)
     return app
@@ -77,7 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = AsyncDatabase(settings, metadata=Entity.metadata, metrics=app.state.metrics.pool)
     app.state.database = database
     engine = app.state.engine = database.engine
-    app.state.sessions = sessions_of(engine)
+    app.state.transactions = Transactions.on(engine)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
         async with started(database), running(jobs(database, app.state.settings)):

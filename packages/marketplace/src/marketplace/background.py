@@ -17,8 +17,8 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 
 from holdfast import AsyncDatabase
 from marketplace.cleanup import clean_up
-from marketplace.database import sessions_of
-from marketplace.orders.expiry import expire_orders
+from marketplace.database import Transactions
+from marketplace.orders.service.expiry import expire_orders
 from marketplace.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ RETRY = timedelta(seconds=10)  # after a failure, and while the database is not 
 
 
 class NotReady(Exception):
-    """Migrations are under way."""
+    """The database is not ready: migrations are under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
     """None where they are switched off: another process, or a timer, has to do them."""
     if not settings.background.enabled:
         return ()
-    expire = partial(expire_orders, sessions_of(database.engine))
+    expire = partial(expire_orders, Transactions.on(database.engine))
     clean = partial(greenlet_spawn, _clean_up, database.engine.sync_engine, settings)
     every = settings.background
     return (

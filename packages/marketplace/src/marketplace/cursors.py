@@ -35,12 +35,12 @@ class Position:
 
     @classmethod
     def at(cls, moment: datetime, key: UUID) -> Self:
-        """On a page that is sorted by time."""
+        """The position of a row on a page that is sorted by time."""
         return cls(value=moment.isoformat(), key=key)
 
     @property
     def moment(self) -> datetime:
-        """What `at` was given."""
+        """The moment that `at` was given."""
         return datetime.fromisoformat(self.value)
 
 

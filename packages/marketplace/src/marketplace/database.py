@@ -1,24 +1,26 @@
-"""The way from a request to the database: the engine and the session of a request."""
+"""The way from a request to the database: the engine, and the transactions that run on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from fastapi import Depends, Request
 from psycopg import AsyncConnection
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from holdfast import Profile, create_async_engine
+from holdfast import Profile, create_async_engine, run_unit_async
 from holdfast import Settings as DatabaseSettings
 from holdfast.engine.pool.sized import AsyncSizedPool
 
 Connection = AsyncConnection[tuple[Any, ...]]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def database_settings(url: URL, *, profile: Profile) -> DatabaseSettings:
-    """What holdfast is told: HOLDFAST_POOL_MAX and its sisters from the environment, this from us."""
+    """The settings of the database: HOLDFAST_POOL_MAX and its sisters from the environment, these from us."""
     return DatabaseSettings(
         profile=profile,
         url=url.render_as_string(hide_password=False),
@@ -28,27 +30,18 @@ def database_settings(url: URL, *, profile: Profile) -> DatabaseSettings:
 
 
 def open_engine(url: URL) -> AsyncEngine:
-    """For a demonstration or a test: the same engine, without what a start does."""
+    """The same engine for a demonstration or a test, without what a start checks."""
     return create_async_engine(database_settings(url, profile=Profile.TEST))
 
 
 def sessions_of(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """What was read stays readable after the commit: the answer is built from it."""
+    """The ORM sessions of an engine; what was read stays readable after the commit, for the answer."""
     return async_sessionmaker(engine, expire_on_commit=False)
-
-
-async def session_of(request: Request) -> AsyncIterator[AsyncSession]:
-    """One session for one request; what is not committed is rolled back."""
-    async with request.app.state.sessions() as session:
-        yield session
-
-
-RequestSession = Annotated[AsyncSession, Depends(session_of)]
 
 
 @asynccontextmanager
 async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
-    """psycopg's own connection, from the pool, in autocommit: for the few hot paths.
+    """A connection of psycopg's from the pool, in autocommit: for the few hot paths.
 
     Each statement is a transaction of its own, and one way to the server and back. A connection on
     which something failed is not given back: a request that is cancelled leaves it in any state.
@@ -67,7 +60,7 @@ class DriverTransactions:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
-        """Commits, or rolls back; a connection that could do neither is not given back."""
+        """A transaction that is committed, or rolled back; a connection that could do neither is not given back."""
         async with _pool_of(self.engine).lend() as driver:
             try:
                 yield driver
@@ -91,17 +84,53 @@ async def driver_of(session: AsyncSession) -> Connection:
     return driver
 
 
-def sessions_of_app(request: Request) -> async_sessionmaker[AsyncSession]:
-    """For a unit of work that may have to begin again: each attempt has a session of its own."""
-    sessions: async_sessionmaker[AsyncSession] = request.app.state.sessions
-    return sessions
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """The one edge between requests and the database: work runs in a transaction, which is committed here.
+
+    When `run` returns, the transaction is over and its connection is back in the pool. A route has no
+    other way to the database, so no connection is held while an answer is written to a client.
+    """
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+
+    @classmethod
+    def on(cls, engine: AsyncEngine) -> Self:
+        """The transactions of one engine."""
+        return cls(engine, sessions_of(engine))
+
+    async def run(
+        self,
+        work: Callable[Concatenate[AsyncSession, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work(session, ...)`, commit, and give its result; a lost race runs all of it again."""
+
+        async def unit(session: AsyncSession) -> T:
+            return await work(session, *args, **kwargs)
+
+        return await run_unit_async(unit, sessions=self.sessions)
+
+    async def run_on_driver(
+        self,
+        work: Callable[Concatenate[Connection, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work(connection, ...)` in the same way, without what an ORM session costs."""
+
+        async def unit(connection: Connection) -> T:
+            return await work(connection, *args, **kwargs)
+
+        return await run_unit_async(unit, sessions=DriverTransactions(self.engine))
 
 
-def engine_of(request: Request) -> AsyncEngine:
-    """For the few hot paths, which need no session."""
-    engine: AsyncEngine = request.app.state.engine
-    return engine
+def transactions_of(request: Request) -> Transactions:
+    """The transactions of the application that answers the request."""
+    transactions: Transactions = request.app.state.transactions
+    return transactions
 
 
-Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(sessions_of_app)]
-RequestEngine = Annotated[AsyncEngine, Depends(engine_of)]
+RequestTransactions = Annotated[Transactions, Depends(transactions_of)]

@@ -56,7 +56,7 @@ class CannotListen(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class DatabaseOutOfReach(HoldfastError):
-    """No connection could be made."""
+    """No connection to the database could be made."""
 
     database: str
     reason: str
@@ -79,7 +79,7 @@ class UnsupportedServer(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class DatabaseRefused(HoldfastError):
-    """A statement failed."""
+    """The database refused a statement."""
 
     database: str
     sqlstate: str
@@ -102,7 +102,7 @@ class UnusableAccount(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class AccountDisabled(HoldfastError):
-    """Somebody has locked this account."""
+    """The account that was named is disabled."""
 
     email: str
     exit_status = 1

@@ -15,7 +15,7 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """This process answers."""
+    """The answer of a process that runs."""
 
     status: Literal["ok"] = "ok"
 

@@ -15,7 +15,7 @@ router = APIRouter()
 
 
 class Metrics:
-    """Those of one application."""
+    """The metrics of one application."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -40,7 +40,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def stop(self) -> None:
-        """Nothing is counted any more."""
+        """End the counting; called once, when the application stops."""
         self.provider.shutdown()
 
 

@@ -133,7 +133,7 @@ class TooManyRequests(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """RFC 9110 §10.2.3, in seconds."""
+        """The header Retry-After (RFC 9110 §10.2.3), in seconds."""
         return {"Retry-After": str(self.retry_after)}
 
 
@@ -201,7 +201,7 @@ async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSON
 
 
 async def _on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
-    """What FastAPI answers by itself."""
+    """Answer an error of FastAPI's own as a problem."""
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.BAD_REQUEST:  # a body that is not text at all, where JSON should be
         return _answer(_details(InvalidRequest(), errors=[Fault(where="body", what="not JSON")]))

@@ -17,7 +17,7 @@ def migration_config() -> Config:
 
 
 def upgrade(connection: Connection) -> None:
-    """Applies what is pending."""
+    """Apply the migrations that are pending."""
     config = migration_config()
     config.attributes["connection"] = connection
     holdfast.upgrade(config, "head")

@@ -72,7 +72,7 @@ def _complete(settings: Settings, url: URL) -> Settings:
 
 
 class _Server(uvicorn.Server):
-    """Says so when it serves."""
+    """A server that calls `announce` once it serves."""
 
     def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None]) -> None:
         super().__init__(config)

@@ -27,9 +27,9 @@ from marketplace.entities import (
     User,
     Variant,
 )
-from marketplace.orders import expiry
 from marketplace.orders import queries as orders
 from marketplace.orders.schemas import AllOrdersFilters, OrderFilters
+from marketplace.orders.service import expiry
 from marketplace.settings import sqlalchemy_url
 
 # Of what is asked for below.

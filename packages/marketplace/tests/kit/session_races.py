@@ -18,17 +18,17 @@ from sqlalchemy import URL, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from uuid_utils.compat import uuid7
 
-from holdfast.engine.profiles import Profile
-from marketplace.accounts import service
+from holdfast import Profile
 from marketplace.accounts.clients import Client
 from marketplace.accounts.context import Accounts, open_accounts
 from marketplace.accounts.principal import Principal
 from marketplace.accounts.problems import InvalidCredentials, InvalidRefreshToken
 from marketplace.accounts.schemas import Credentials, LogoutScope, PasswordChange
+from marketplace.accounts.service import own
 from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.accounts.sessions import OpenedSession, open_session
 from marketplace.accounts.tokens import AccessToken, TokenKeys, first_token, seal
-from marketplace.database import driver_connection, open_engine, sessions_of
+from marketplace.database import Transactions, driver_connection, open_engine, sessions_of
 from marketplace.entities import Role, Session, User
 from marketplace.metrics import Metrics
 from marketplace.settings import (
@@ -54,25 +54,26 @@ class World:
     user_id: UUID
     email: str
 
+    @property
+    def transactions(self) -> Transactions:
+        return Transactions.on(self.engine)
+
     def transaction(self) -> AsyncSession:
-        return sessions_of(self.engine)()
+        return self.transactions.sessions()
 
     async def open(self) -> OpenedSession:
-        async with self.transaction() as transaction:
-            opened = await open_session(
-                transaction,
-                self.user_id,
-                client=CLIENT,
-                keys=self.accounts.keys,
-                settings=self.accounts.settings.session,
-            )
-            await transaction.commit()
-            return opened
+        return await self.transactions.run(
+            open_session,
+            self.user_id,
+            client=CLIENT,
+            keys=self.accounts.keys,
+            settings=self.accounts.settings.session,
+        )
 
     async def refresh(self, token: str) -> str | None:
         """The successor, or None when it is refused."""
         try:
-            refreshed = await service.refresh_session(
+            refreshed = await own.refresh_session(
                 self.engine, token, accounts=self.accounts, client=CLIENT
             )
         except InvalidRefreshToken:
@@ -81,30 +82,28 @@ class World:
 
     async def log_in(self, password: SecretStr) -> OpenedSession | None:
         credentials = Credentials(email=self.email, password=password)
-        async with self.transaction() as transaction:
-            try:
-                return await service.log_in(
-                    transaction, credentials, accounts=self.accounts, client=CLIENT
-                )
-            except InvalidCredentials:
-                return None
+        try:
+            return await own.log_in(
+                self.transactions, credentials, accounts=self.accounts, client=CLIENT
+            )
+        except InvalidCredentials:
+            return None
 
     async def change_password(
         self, opened: OpenedSession, *, old: SecretStr, new: SecretStr
     ) -> OpenedSession:
         form = PasswordChange(current_password=old, new_password=new)
-        async with self.transaction() as transaction:
-            return await service.change_password(
-                transaction,
-                await self.principal(opened),
-                form,
-                accounts=self.accounts,
-                client=CLIENT,
-            )
+        return await own.change_password(
+            self.transactions,
+            await self.principal(opened),
+            form,
+            accounts=self.accounts,
+            client=CLIENT,
+        )
 
     async def log_out_everywhere(self, opened: OpenedSession) -> None:
-        async with self.transaction() as transaction:
-            await service.log_out(transaction, await self.principal(opened), scope=LogoutScope.ALL)
+        principal = await self.principal(opened)
+        await self.transactions.run(own.log_out, principal, scope=LogoutScope.ALL)
 
     async def principal(self, opened: OpenedSession) -> Principal:
         found = await self.look_up(opened.session_id)

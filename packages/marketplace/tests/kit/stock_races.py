@@ -16,13 +16,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import URL, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from marketplace.database import open_engine, sessions_of
+from marketplace.database import Transactions, open_engine, sessions_of
 from marketplace.demo_data import demo_id
 from marketplace.entities import IdempotencyKey, Order, OrderLine, Variant
-from marketplace.orders.checkout import Answer, check_out
 from marketplace.orders.idempotency import KeyedRequest, keyed
 from marketplace.orders.problems import OutOfStock, RequestInFlight
 from marketplace.orders.schemas import Cart, CartLine
+from marketplace.orders.service.checkout import Answer, check_out
 
 Thing = TypeVar("Thing")
 T = TypeVar("T")
@@ -49,7 +49,8 @@ class Shop:
 
     async def order(self, lines: Sequence[tuple[UUID, int]], *, key: str | None = None) -> Answer:
         cart = Cart(lines=[CartLine(variant_id=v, quantity=q) for v, q in lines])
-        return await check_out(self.engine, cart, request=request_for(cart, key=key))
+        request = request_for(cart, key=key)
+        return await Transactions.on(self.engine).run_on_driver(check_out, cart, request=request)
 
     async def stock(self, variant_id: UUID) -> int:
         async with self.sessions() as session:
@@ -195,7 +196,8 @@ async def overtaken(shop: Shop, variant_id: UUID, *, left: int) -> Answer:
     sold = text("UPDATE variants SET stock = :left WHERE id = :id")
     async with shop.sessions.begin() as other:
         await other.execute(sold, {"id": variant_id, "left": left})
-        order = asyncio.create_task(check_out(shop.engine, cart, request=request))
+        transactions = Transactions.on(shop.engine)
+        order = asyncio.create_task(transactions.run_on_driver(check_out, cart, request=request))
         await until_waiting(shop)
         known = IdempotencyKey(
             user_id=request.user_id,

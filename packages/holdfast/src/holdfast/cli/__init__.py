@@ -58,14 +58,23 @@ class Verbs(click.Group):
     "--config",
     "file",
     type=click.Path(path_type=Path),
+    envvar="ALEMBIC_CONFIG",
     help="The project's alembic.ini or pyproject.toml. Default: found from the working directory.",
+)
+@click.option(
+    "-n",
+    "--name",
+    "section",
+    metavar="SECTION",
+    default="alembic",
+    help="The section of alembic.ini that counts, where it is not [alembic].",
 )
 @click.option("-x", "x", multiple=True, metavar="KEY=VALUE", help="Handed to the project's env.py.")
 @click.version_option(package_name="holdfast")
 @click.pass_context
-def holdfast(ctx: click.Context, file: Path | None, x: tuple[str, ...]) -> None:
+def holdfast(ctx: click.Context, file: Path | None, section: str, x: tuple[str, ...]) -> None:
     """Change a PostgreSQL database under a live application."""
-    ctx.obj = ProjectOptions(file=file, x=x)
+    ctx.obj = ProjectOptions(file=file, x=x, section=section)
 
 
 def main() -> None:

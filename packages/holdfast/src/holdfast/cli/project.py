@@ -21,20 +21,24 @@ FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectOptions:
-    """What -c and -x say."""
+    """What -c, -n and -x say."""
 
     file: Path | None
     x: tuple[str, ...]
+    section: str = "alembic"
 
     def config(self) -> "Config":
-        """The Alembic configuration of the project."""
+        """The Alembic configuration of the project; for Flask-Migrate, inside an application context from here on."""
+        from holdfast.migrate.flask_application import application_context
         from holdfast.migrate.project import find_config  # loads Alembic
 
-        return find_config(file=self.file, x=self.x, directory=Path.cwd())
+        found = find_config(file=self.file, x=self.x, directory=Path.cwd(), section=self.section)
+        click.get_current_context().with_resource(application_context(found))
+        return found
 
     def head_if_up_to_date(self) -> str | None:
         """The head, where a look is enough to know that the database is there; None: look closer."""
-        if self.x:
+        if self.x or self.section != "alembic":
             return None  # env.py is told something that the look does not know
         with without_garbage_collection():
             from holdfast.migrate.up_to_date.look import project_at  # loads psycopg

@@ -11,7 +11,7 @@ from holdfast.observe.database import database_name
 def require_profile_of(
     connection: Connection, allowed: tuple[Profile, ...], *, profile: Profile, verb: str
 ) -> Profile:
-    """The profile of the database: its stamp, or that of this process where it has none."""
+    """Give the database's profile: its stamp, or that of this process where it has none. Raises NotDisposable."""
     stamp = read_stamp(connection)
     found = profile if stamp is None else stamp.profile
     if found not in allowed:

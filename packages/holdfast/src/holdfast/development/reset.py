@@ -56,7 +56,7 @@ OWNED = text(
 
 
 def reset(config: Config, *, profile: Profile, report: Report = silent) -> None:
-    """Raises NotDisposable by the stamp in the database. All data in it is gone afterwards."""
+    """Empty the database and run its history again; all data is gone. Raises NotDisposable by the stamp in it."""
     kept = require_disposable(config, profile=profile)
 
     def empty(locked: LockedConnection) -> None:
@@ -69,7 +69,7 @@ def reset(config: Config, *, profile: Profile, report: Report = silent) -> None:
 
 
 def require_disposable(config: Config, *, profile: Profile) -> Profile:
-    """The profile that the database has and keeps; raises NotDisposable. Reads only."""
+    """Give the profile that the database has and keeps; raises NotDisposable. Reads only."""
     return on_project_connection(
         config,
         lambda project: require_profile_of(

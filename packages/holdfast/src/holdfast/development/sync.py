@@ -29,13 +29,13 @@ Lossy = (
 
 
 def add_missing(config: Config, *, profile: Profile, report: Report = silent) -> tuple[str, ...]:
-    """What the automatic one does: gives what it added. Raises NotDisposable, NoModels."""
+    """Add what is missing, as synchronisation at start-up does; give what was added. Raises NotDisposable, NoModels."""
     _require(config, profile)
     return on_locked_connection(config, _add, report=report)
 
 
 def make_equal(config: Config, *, profile: Profile, report: Report = silent) -> tuple[str, ...]:
-    """And drop and change the rest: gives everything that it did. Data is lost."""
+    """Add what is missing and drop or change the rest; give all that was done. Data is lost."""
     _require(config, profile)
     return on_locked_connection(
         config, lambda locked: (*_add(locked), *_drop(locked)), report=report

@@ -29,7 +29,7 @@ def synchronize(connection: Connection, metadata: MetaData, *, profile: Profile)
 
 
 def _refuse_outside_development(profile: Profile) -> None:
-    """Again, for whoever calls this without the settings."""
+    """Refuse other profiles here too, for whoever calls this without the settings."""
     for refusal in REFUSALS:
         if refusal.setting == "synchronize" and profile in refusal.profiles:
             raise RefusedSetting(

@@ -13,7 +13,7 @@ from holdfast.observe.server import Connected
 
 
 class Severity(StrEnum):
-    """How much it matters."""
+    """How much a verdict matters."""
 
     OK = "ok"
     WARN = "warn"
@@ -32,7 +32,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything that was seen."""
+    """Everything that was seen of a database and of the way to it: what checks judge."""
 
     settings: Settings
     application: Connected
@@ -43,13 +43,13 @@ class Evidence:
 
     @property
     def in_production(self) -> bool:
-        """What is fine on a developer's machine is not fine here."""
+        """Whether this process is of production, where more is refused."""
         return self.settings.profile is Profile.PRODUCTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a check says."""
+    """What a check says of the evidence: a severity, a text, and what to do."""
 
     severity: Severity
     says: str
@@ -72,25 +72,25 @@ class Check:
 
 
 def fine(says: str) -> Verdict:
-    """As it should be."""
+    """Give the verdict that all is as it should be."""
     return Verdict(severity=Severity.OK, says=says)
 
 
 def warn(says: str, remedy: str) -> Verdict:
-    """It works, until it does not."""
+    """Give a verdict that warns: it works today, and will fail one day."""
     return Verdict(severity=Severity.WARN, says=says, remedy=remedy)
 
 
 def refuse(says: str, remedy: str) -> Verdict:
-    """Not with this."""
+    """Give a verdict that refuses: this is unsafe in every profile."""
     return Verdict(severity=Severity.REFUSE, says=says, remedy=remedy)
 
 
 def refuse_in_production(evidence: Evidence, says: str, remedy: str) -> Verdict:
-    """Elsewhere it is how one works."""
+    """Give a verdict that refuses in production and is fine elsewhere."""
     return refuse(says, remedy) if evidence.in_production else fine(f"{says} (not production)")
 
 
 def warn_in_production(evidence: Evidence, says: str, remedy: str) -> Verdict:
-    """Elsewhere it is how one works."""
+    """Give a verdict that warns in production and is fine elsewhere."""
     return warn(says, remedy) if evidence.in_production else fine(f"{says} (not production)")

@@ -1,4 +1,4 @@
-"""All checks, in the order of their numbers."""
+"""Lists all checks, in the order of their numbers in docs/doctor.md."""
 
 from holdfast.doctor import connection, history, pool, role, server, settings
 from holdfast.doctor.check import Check

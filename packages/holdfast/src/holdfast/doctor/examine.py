@@ -1,4 +1,4 @@
-"""Gathers the evidence and asks every check. Reads only."""
+"""Gathers the evidence on real connections and asks every check. Reads only."""
 
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ UNKNOWN_AUTHORITY = Path(__file__).with_name("unknown_authority.pem")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A check and what it says."""
+    """One check with its verdict."""
 
     check: Check
     verdict: Verdict
@@ -35,7 +35,7 @@ class Finding:
 def examine(
     settings: Settings, config: Config | None, *, prove_tls: bool = False
 ) -> tuple[Finding, ...]:
-    """Look at the database of the settings and at the one that env.py connects to; judge.
+    """Examine the database of the settings and the one that env.py connects to, and give every verdict.
 
     Without a URL in the settings the connection of env.py stands for both.
     """
@@ -53,7 +53,7 @@ def examine(
 
 
 def gather(settings: Settings, connection: Connection) -> Evidence:
-    """What one connection shows."""
+    """Gather what one connection shows: server, role, history, database."""
     return Evidence(
         settings=settings,
         application=look_at_connection(connection),
@@ -63,7 +63,7 @@ def gather(settings: Settings, connection: Connection) -> Evidence:
 
 
 def judge(evidence: Evidence, checks: tuple[Check, ...]) -> tuple[Finding, ...]:
-    """The verdicts of those that have something to judge."""
+    """Give the verdict of each check that has something to judge."""
     return tuple(
         Finding(check=check, verdict=verdict)
         for check in checks
@@ -72,7 +72,7 @@ def judge(evidence: Evidence, checks: tuple[Check, ...]) -> tuple[Finding, ...]:
 
 
 def worst(findings: tuple[Finding, ...]) -> Severity:
-    """The severity of the whole."""
+    """The worst severity of all verdicts, which decides the exit status."""
     found = {finding.verdict.severity for finding in findings}
     return next(each for each in reversed(Severity) if each in {*found, Severity.OK})
 

@@ -1,4 +1,4 @@
-"""Checks of the migrations: what is applied, half-way, edited, left over."""
+"""Checks of the migrations: which are applied, half-way or edited, and what they left over."""
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
 

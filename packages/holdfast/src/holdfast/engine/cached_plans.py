@@ -15,14 +15,14 @@ from holdfast.errors.sqlstate import FEATURE_NOT_SUPPORTED, sqlstate
 
 
 def heal_cached_plans(engine: Engine) -> None:
-    """On every connection of the engine, sync or async. Only psycopg 3 is looked after."""
+    """Repeat a statement that a stale plan made fail, on every connection of the engine. psycopg 3 only."""
     event.listen(engine, "do_execute", _execute)
 
 
 def _execute(
     cursor: DBAPICursor, sql: str, parameters: Any, context: ExecutionContext
 ) -> bool | None:
-    """SQLAlchemy's do_execute: True says that the statement has been executed here."""
+    """Answer SQLAlchemy's do_execute: True says that the statement has been executed here."""
     pooled = context.root_connection.connection
     driver: Any = pooled.driver_connection
     begins = driver.info.transaction_status == TransactionStatus.IDLE

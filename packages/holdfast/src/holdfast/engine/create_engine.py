@@ -27,7 +27,7 @@ from holdfast.errors.settings import NoDatabaseUrl
 
 
 def create_engine(settings: Settings, **options: Any) -> Engine:
-    """For synchronous code."""
+    """Make an engine for synchronous code, with the sized pool. `options` are those of SQLAlchemy's create_engine."""
     url = database_url(settings)
     engine = sqlalchemy.create_engine(url, **_options(settings, url, SizedPool, options))
     _listen(engine, settings)
@@ -35,7 +35,7 @@ def create_engine(settings: Settings, **options: Any) -> Engine:
 
 
 def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
-    """For an event loop."""
+    """Make an engine for an event loop, with the sized pool. `options` are those of SQLAlchemy's."""
     url = database_url(settings)
     arguments = _options(settings, url, AsyncSizedPool, options)
     engine = sqlalchemy_asyncio.create_async_engine(url, **arguments)
@@ -44,7 +44,7 @@ def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
 
 
 def create_migration_engine(settings: Settings) -> Engine:
-    """For `env.py`: one connection at a time, without the timeouts that requests have."""
+    """Make the engine of `env.py`: one connection at a time, without the timeouts that requests have."""
     url = database_url(settings)
     options = _options(settings, url, NullPool, {"poolclass": NullPool})
     options["connect_args"].pop("options", None)
@@ -56,7 +56,7 @@ def create_migration_engine(settings: Settings) -> Engine:
 
 
 def migration_url(settings: Settings) -> URL:
-    """Everything that a connection needs in one URL, the password too: for what knows nothing of settings."""
+    """Give one URL with everything that a connection needs, the password too, for code that knows no settings."""
     url = database_url(settings)
     parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
     unlimited = replace(parameters, options=None).as_arguments(url)
@@ -66,14 +66,14 @@ def migration_url(settings: Settings) -> URL:
 
 
 def database_url(settings: Settings) -> URL:
-    """The address, without the password."""
+    """The database's address, without the password. Raises NoDatabaseUrl."""
     if settings.url is None:
         raise NoDatabaseUrl(variable="DATABASE_URL")
     return settings.url
 
 
 def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
-    """What psycopg is given besides the URL, except the password."""
+    """The arguments that psycopg gets besides the URL, except the password."""
     parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
     arguments: dict[str, Any] = dict(parameters.as_arguments(url))
     if settings.pooler:
@@ -111,7 +111,7 @@ def _log_statements(engine: Engine, settings: Settings) -> None:
 
 
 def _supply_password(engine: Engine, settings: Settings) -> None:
-    """Each connection asks anew: passwords rotate. It is never part of the URL or of the arguments."""
+    """Read the password anew for each connection: passwords rotate, and no URL or argument ever holds one."""
     if not settings.has_password:
         return
 
@@ -124,7 +124,7 @@ def _supply_password(engine: Engine, settings: Settings) -> None:
 
 
 def _set_timeouts(engine: Engine, settings: Settings) -> None:
-    """A pooler refuses `options`, so the timeouts are set once connected."""
+    """Set the timeouts once connected, because a pooler refuses `options`."""
 
     @event.listens_for(engine, "connect")
     def set_timeouts(connection: Any, record: Any) -> None:

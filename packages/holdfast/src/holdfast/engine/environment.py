@@ -61,7 +61,7 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What the database says of itself."""
+    """The stamp in a database: which profile it belongs to, and when it was last synchronised."""
 
     profile: Profile
     database: str
@@ -73,7 +73,7 @@ class Stamp:
 
 
 def read_stamp(connection: Connection) -> Stamp | None:
-    """None for a database that no process has stamped yet. Reads only."""
+    """Read the stamp; None for a database that no process has stamped yet. Writes nothing."""
     if not connection.scalar(IS_STAMPED):
         return None
     found = connection.execute(STAMP).one()
@@ -85,14 +85,14 @@ def read_stamp(connection: Connection) -> Stamp | None:
 
 
 def require_same_environment(connection: Connection, *, profile: Profile) -> None:
-    """Refuses production on another's database and anything else on production's. Reads only."""
+    """Refuse a production process on another profile's database, and any other on production's. Writes nothing."""
     found = read_stamp(connection)
     if found is not None and not found.fits(profile):
         raise EnvironmentMismatch(process=profile, stamped=found.profile, database=found.database)
 
 
 def stamp(engine: Engine, *, profile: Profile) -> None:
-    """Stamps a database that has no stamp, whoever else does so at the same time."""
+    """Stamp a database that has no stamp, also while other processes do the same."""
     with engine.connect() as connection:
         if not connection.scalar(IS_STAMPED):
             _create(engine, profile)
@@ -100,7 +100,7 @@ def stamp(engine: Engine, *, profile: Profile) -> None:
 
 
 def stamp_in(connection: Connection, *, profile: Profile) -> None:
-    """Stamps in the caller's transaction, where nobody else does."""
+    """Stamp a database in the caller's transaction, where nobody else stamps it."""
     if not connection.scalar(HAS_SCHEMA):
         connection.execute(text("CREATE SCHEMA holdfast"))
     for statement in CREATE:
@@ -109,7 +109,7 @@ def stamp_in(connection: Connection, *, profile: Profile) -> None:
 
 
 def mark_synchronized(connection: Connection) -> None:
-    """Leaves a trace that the schema was made by synchronisation, not by migrations alone."""
+    """Record that the schema was made by synchronisation, not by migrations alone."""
     connection.execute(MARK_SYNCHRONIZED)
 
 

@@ -1,4 +1,4 @@
-"""What is in force in development, in test and in production, and what they refuse: the table."""
+"""Defaults and refusals of the profiles development, test and production, as one table."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Profile(StrEnum):
-    """What a process is for; production when nobody says."""
+    """What a process is for; production where nothing is said."""
 
     DEVELOPMENT = "development"
     TEST = "test"
@@ -15,7 +15,7 @@ class Profile(StrEnum):
 
 
 class Tls(StrEnum):
-    """How the way to the server is protected, strongest first."""
+    """How the connection to the server is protected, the strongest way first."""
 
     REQUIRED = "required"  # always: by a CA when one is named, else by channel binding
     REMOTE = "remote"  # as required, but off on a socket and on loopback
@@ -24,7 +24,7 @@ class Tls(StrEnum):
 
 
 class SqlLog(StrEnum):
-    """What of each statement is logged."""
+    """How much of each SQL statement is logged."""
 
     OFF = "off"
     STATEMENTS = "statements"
@@ -110,7 +110,7 @@ WEAKNESSES = (
 
 
 def defaults_of(profile: Profile) -> dict[str, Any]:
-    """One column of DEFAULTS, nested as settings sources are."""
+    """Give one profile's column of DEFAULTS, nested as pydantic's sources are."""
     column = 1 + list(Profile).index(profile)
     nested: dict[str, Any] = {}
     for row in DEFAULTS:

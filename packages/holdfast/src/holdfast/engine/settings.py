@@ -1,4 +1,4 @@
-"""The environment, read once; refuses what is unsafe in its profile. The only file that reads it.
+"""Settings from the environment, read once; refuses what is unsafe in its profile.
 
 Variables begin with HOLDFAST_ (HOLDFAST_POOL_MAX is `pool.max`), DATABASE_URL is read as well, and a
 file `.env` may hold the same names. An unset profile is production. Nothing here prints a secret.
@@ -89,11 +89,11 @@ class EnvironmentSettings(BaseSettings):
         self._refuse_unsafe()
 
     def _refuse_unsafe(self) -> None:
-        """What a class of settings does not allow together; here nothing."""
+        """Raise RefusedSetting for values that a class of settings does not allow together; here none."""
 
     @classmethod
     def variables(cls) -> tuple[str, ...]:
-        """The names that are read, such as HOLDFAST_POOL_MAX."""
+        """The names of all variables that are read, such as HOLDFAST_POOL_MAX."""
         prefix = cls.model_config["env_prefix"]
         return tuple(
             name
@@ -180,7 +180,7 @@ class Settings(EnvironmentSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The first that says something wins: code, environment, .env, the URL, the profile."""
+        """Order the sources; the first that has a value wins: code, environment, .env, the URL, the profile."""
         said = (init_settings, env_settings, dotenv_settings)
         return (*said, _FromUrl(settings_cls), _FromProfile(settings_cls))
 
@@ -191,11 +191,11 @@ class Settings(EnvironmentSettings):
 
     @property
     def has_password(self) -> bool:
-        """Whether we supply one; libpq itself may find one in ~/.pgpass."""
+        """Whether these settings supply a password; libpq itself may find one in ~/.pgpass."""
         return self.password is not None or self.password_file is not None
 
     def read_password(self) -> str | None:
-        """The password of now: a file and a callable are asked again for every connection."""
+        """The current password: a file and a callable are asked again for every connection."""
         if self.password_file is not None:
             return _first_line(self.password_file)
         if isinstance(self.password, SecretStr):
@@ -233,7 +233,7 @@ class Settings(EnvironmentSettings):
 
 
 class ScratchSettings(EnvironmentSettings):
-    """Where pending changes are tried; an embedded server when nothing is named."""
+    """Settings of the scratch server, where pending changes are tried; an embedded one where nothing is named."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
 
@@ -241,7 +241,7 @@ class ScratchSettings(EnvironmentSettings):
 
 
 class _FromUrl(PydanticBaseSettingsSource):
-    """What a URL may say besides an address: the password, and how TLS is done."""
+    """A source of settings: the password, and how TLS is done, where the URL says so."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # only called by the default __call__
@@ -256,7 +256,7 @@ class _FromUrl(PydanticBaseSettingsSource):
 
 
 class _FromProfile(PydanticBaseSettingsSource):
-    """The column of the profile."""
+    """The last source of settings: the defaults of the profile."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # only called by the default __call__

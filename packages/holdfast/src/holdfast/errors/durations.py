@@ -14,7 +14,7 @@ NO_TIME = timedelta()
 
 
 def parse_duration(text: object) -> object:
-    """`30`, `30 s`, `1.5min`, `500ms`, `2h`, `1d`; a bare number is seconds. Else pydantic's forms."""
+    """Read `30`, `30 s`, `1.5min`, `500ms`, `2h`, `1d`; a bare number is seconds. Else pydantic's forms."""
     if not isinstance(text, str):
         return text
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*", text)
@@ -25,7 +25,7 @@ def parse_duration(text: object) -> object:
 
 
 def in_words(duration: timedelta) -> str:
-    """The largest unit that leaves a whole number: `30 s`, `1500 ms`, `5 min`."""
+    """Print a duration in the largest unit that leaves a whole number: `30 s`, `1500 ms`, `5 min`."""
     for name, unit in reversed(UNITS.items()):
         if duration >= unit and duration % unit == NO_TIME:
             return f"{duration // unit} {name}"
@@ -33,10 +33,10 @@ def in_words(duration: timedelta) -> str:
 
 
 def milliseconds(duration: timedelta) -> int:
-    """What PostgreSQL and libpq take for their timeouts."""
+    """A duration in whole milliseconds, which PostgreSQL and libpq take for timeouts."""
     return duration // UNITS["ms"]
 
 
 def whole_seconds(duration: timedelta) -> int:
-    """Rounded up."""
+    """A duration in whole seconds, rounded up."""
     return -(-duration // UNITS["s"])

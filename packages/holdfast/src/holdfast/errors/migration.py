@@ -13,8 +13,23 @@ class UnknownConfiguration(HoldfastError):
     looked_in: str
     exit_status = 2
     what = "No Alembic project found: looked in {looked_in}."
-    why = "A project is an alembic.ini, or [tool.holdfast] script_location in a pyproject.toml."
+    why = (
+        "A project is an alembic.ini, Flask-Migrate's migrations/alembic.ini, or a pyproject.toml with"
+        " [tool.alembic] or [tool.holdfast]."
+    )
     remedy = "Run in the folder of the project, or name the file: holdfast -c path/to/alembic.ini"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoFlaskApplication(HoldfastError):
+    """The env.py of Flask-Migrate asks for the application, and Flask does not find it."""
+
+    env: str
+    said: str
+    exit_status = 2
+    what = "The Flask application of {env} was not found: {said}"
+    why = "That env.py takes the database and the models from the application, as `flask db` does."
+    remedy = "Run where `flask db current` works, or name the application: export FLASK_APP=package:create_app"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -17,7 +17,7 @@ UNIQUE_VIOLATION = errors.UniqueViolation.sqlstate
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The five characters, or None for an error that did not come from the server."""
+    """Give the five characters; None for an error that did not come from the server."""
     original = error.orig if isinstance(error, DBAPIError) else error
     for name in ("sqlstate", "pgcode"):  # psycopg and asyncpg; psycopg2
         if state := getattr(original, name, None):

@@ -42,7 +42,9 @@ class BlockBatches:
     size: int = FIRST_SIZE
     _end: tuple[str, int] | None = field(default=None, init=False)  # the file, and its end at first
 
-    def write(self, reached: Reached | None, *, record: Callable[[Reached], None]) -> Reached | None:
+    def write(
+        self, reached: Reached | None, *, record: Callable[[Reached], None]
+    ) -> Reached | None:
         """Write the next batch and commit it; None when there is none."""
         self.pace.wait_for_replicas()
         self.pace.vacuum()

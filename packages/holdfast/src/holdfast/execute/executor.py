@@ -12,7 +12,12 @@ from typing import Protocol
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import CopyDisturbed, DataInTheWay, LeftUnfinished, StoppedBetweenSteps
+from holdfast.errors.migration import (
+    CopyDisturbed,
+    DataInTheWay,
+    LeftUnfinished,
+    StoppedBetweenSteps,
+)
 from holdfast.errors.sqlstate import (
     CHECK_VIOLATION,
     DEADLOCK_DETECTED,
@@ -26,8 +31,8 @@ from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
-from holdfast.execute.look import look
 from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockPatience, LockTimeouts, set_local
+from holdfast.execute.look import look
 from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
@@ -37,7 +42,6 @@ from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
-from holdfast.rewrite.online import rewrite
 from holdfast.rewrite.statement import parse, shortened
 from holdfast.rewrite.steps import (
     AutocommitStep,
@@ -51,6 +55,7 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
 )
+from holdfast.rewrite.unit_steps import steps_of_unit
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +128,7 @@ class NullJournal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Runs queued statements in the migration's session."""
+    """Runs queued units in the migration's session."""
 
     session: MigrationSession
     journal: StepJournal
@@ -133,7 +138,7 @@ class Executor:
     should_stop: Callable[[], bool]
 
     def run(self, statement: Queued) -> None:
-        """Run what is left of a statement. Nothing is uncommitted before, and nothing after."""
+        """Run what is left of a unit. Nothing is uncommitted before, and nothing after."""
         with self.session.more_local_settings(statement.settings):
             if statement.steps is None:
                 statement = self._planned(statement)
@@ -143,9 +148,10 @@ class Executor:
                 statement = self._step(statement, steps[number], number=number + 1)
 
     def _planned(self, statement: Queued) -> Queued:
-        [parsed] = parse(statement.sql)
-        facts = facts_for(self.session.connection, parsed, new=statement.new)
-        steps = rewrite(parsed, facts=facts, today=date.fromisoformat(statement.today))
+        parsed = parse(statement.sql)
+        facts = facts_for(self.session.connection, *parsed, new=statement.new)
+        today = date.fromisoformat(statement.today)
+        steps = steps_of_unit(parsed, facts=facts, today=today)
         self.report(
             StatementPlanned(
                 revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True

@@ -38,9 +38,9 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """One statement that waits for its turn, or is under way."""
+    """One unit that waits for its turn, or is under way: one statement, or several that belong together."""
 
-    sql: str
+    sql: str  # of all its statements; a comment with an exemption stands before its semicolon
     new: NewRelations
     settings: tuple[LocalSetting, ...]
     today: str  # of the run that queued it: an exemption must hold on that day

@@ -18,7 +18,7 @@ from holdfast.errors.migration import WaitedTooLong
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.execute.progress import Report, StepWatched
 from holdfast.execute.session import MigrationSession, second_session
-from holdfast.observe.watched_step import Watched, on_project_connection
+from holdfast.observe.watched_step import Watched, look_at_session
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _Watch:
             return  # most steps are over before a connection is worth its price
         with second_session(self.session.migration) as connection:
             while not self.ended.is_set():
-                if seen := on_project_connection(connection, self.pid):
+                if seen := look_at_session(connection, self.pid):
                     self.report(StepWatched(step=self.step, seen=seen))
                     self._give_up_in_time(connection, seen)
                 self.ended.wait(INTERVAL.total_seconds())

@@ -11,8 +11,8 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.migration import RollbackAfterCommit
-from holdfast.errors.plan import UnparsableStatement
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.errors.statement import UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import LockTimeouts
 from holdfast.execute.session import MigrationSession

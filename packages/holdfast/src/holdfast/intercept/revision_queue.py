@@ -1,5 +1,6 @@
 """What a revision's function has done so far, what of it waits in the queue, and the record of both."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from holdfast.execute.journal import Queued
@@ -10,9 +11,10 @@ from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.queue_order import in_best_order
-from holdfast.rewrite.queued_changes import Ahead, is_conditional, may_delete_rows
+from holdfast.rewrite.plan_queue import plan_queue
+from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.statement import Statement, shortened
+from holdfast.rewrite.units import QueueEntry, Unit
 
 
 class RevisionQueue:
@@ -29,7 +31,7 @@ class RevisionQueue:
         self.executed: list[str] = list(interrupted.committed) if interrupted else []
         # Both as they are in the record.
         self._recorded = (self.new, tuple(self.executed))
-        self.ahead: list[Ahead] = []
+        self.ahead: list[QueueEntry] = []
         self._entries: list[tuple[Queued, ...]] = []  # one for each of those ahead
 
     def __bool__(self) -> bool:
@@ -60,7 +62,7 @@ class RevisionQueue:
 
     def add(self, texts: tuple[str, ...], statement: Statement, facts: Facts | None) -> None:
         """One execution of the statement, or several with their parameters."""
-        self.ahead.append(Ahead(statement=statement, facts=facts))
+        self.ahead.append(QueueEntry(statement=statement, facts=facts, position=len(self.ahead)))
         self._entries.append(tuple(self.entry(sql, statement) for sql in texts))
         self.replay.add(";\n".join(texts), None)
 
@@ -107,12 +109,20 @@ class RevisionQueue:
             new=self.new,
             unrepeatable=self.replay.unrepeatable,
         )
-        order = in_best_order(self.ahead)
-        entries = [entry for position in order for entry in self._entries[position]]
-        self.work.journal.open(revision, entries)
+        units = plan_queue(self.ahead)
+        queued = [each for unit in units for each in self._queued(unit)]
+        self.work.journal.open(revision, queued)
         self.work.journal.add_calls(self.replay.new)
         self.replay.new.clear()
         self._recorded = (self.new, tuple(self.executed))
+
+    def _queued(self, unit: Unit) -> Iterator[Queued]:
+        """What the journal keeps of a unit; executions of one statement alone are units of their own."""
+        entries = [entry for position in unit.positions for entry in self._entries[position]]
+        if len(unit.positions) == 1:
+            yield from entries
+        else:
+            yield replace(entries[0], sql="\n;\n".join(entry.sql for entry in entries))
 
     def _clear(self) -> None:
         self.ahead.clear()

@@ -17,7 +17,7 @@ from holdfast.intercept.revision_queue import RevisionQueue
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.online import Duration, duration, rewrite
-from holdfast.rewrite.queue_order import ends_in_builds
+from holdfast.rewrite.queue_rules.backfill_first import ends_in_builds
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.single_transaction import refuse_undivided

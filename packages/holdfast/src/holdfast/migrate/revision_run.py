@@ -21,8 +21,8 @@ from holdfast.errors.migration import (
     LeftBehind,
     UnfinishedRevision,
 )
-from holdfast.errors.plan import RefusedStatement
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history
 from holdfast.execute.executor import Executor
 from holdfast.execute.final_look import left_behind

@@ -1,1 +1,1 @@
-"""Looks: read-only questions to the server."""
+"""Read-only questions to the server: catalog, blockers, indexes, violations, progress."""

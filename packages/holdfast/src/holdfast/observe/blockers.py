@@ -15,7 +15,7 @@ from holdfast.rewrite.locks import Lock, LockMode
 
 
 class BlockerKind(Enum):
-    """What a blocker is decides what can be done about it."""
+    """What kind of session a blocker is, which decides what can be done about it."""
 
     SESSION = "session"
     IDLE_IN_TRANSACTION = "session idle in transaction"
@@ -44,7 +44,7 @@ class Blocker:
 
     @property
     def way_out(self) -> str:
-        """What a person can do about it."""
+        """What a person can do about this blocker."""
         match self.kind:
             case BlockerKind.AUTOVACUUM | BlockerKind.WRAPAROUND | BlockerKind.DUMP:
                 return f"wait until it ends, or SELECT pg_cancel_backend({self.pid})"
@@ -84,7 +84,7 @@ HOLDERS = text(
 
 
 def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker, ...]:
-    """The holders of what conflicts with these locks right now."""
+    """Find the sessions that hold what conflicts with these locks right now."""
     wanted = [
         (lock.relation.schema, lock.relation.name, mode.in_catalog)
         for lock in locks

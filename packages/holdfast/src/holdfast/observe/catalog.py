@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
 from holdfast.observe.changed_table import changed_table
-from holdfast.rewrite.column_values import columns_without_values
 from holdfast.rewrite.column_copy.facts import ChangedTable
+from holdfast.rewrite.column_values import columns_without_values
 from holdfast.rewrite.facts import (
     Column,
     Constraint,
@@ -168,11 +168,15 @@ WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
 """)
 
 
-def facts_for(connection: sa.Connection, statement: Statement, *, new: NewRelations) -> Facts:
-    """The facts of one statement, as the session that will run it sees them."""
-    written = sorted({*relations_in(statement), *_tables_of_domain(connection, statement)})
-    functions = sorted(functions_in(statement))
-    parameters = {"functions": functions, "types": sorted(types_in(statement))}
+def facts_for(connection: sa.Connection, *statements: Statement, new: NewRelations) -> Facts:
+    """The facts of one statement or several, as the session that will run them sees them."""
+    written = sorted(
+        {name for each in statements for name in relations_in(each)}
+        | {name for each in statements for name in _tables_of_domain(connection, each)}
+    )
+    functions = sorted({name for each in statements for name in functions_in(each)})
+    types = sorted({name for each in statements for name in types_in(each)})
+    parameters = {"functions": functions, "types": types}
     session = json.loads(connection.execute(SESSION, parameters).scalar_one())
     names = [".".join(quote(part) for part in name if part) for name in written]
     rows = connection.execute(RELATIONS, {"names": names}).all() if names else []
@@ -196,22 +200,25 @@ def facts_for(connection: sa.Connection, statement: Statement, *, new: NewRelati
         volatile_functions=frozenset(functions) - frozenset(session["steady_functions"]),
         constrained_domains=frozenset(session["constrained_domains"]),
         defaulting_domains=frozenset(session["defaulting_domains"]),
-        with_rows=_with_rows(connection, statement, by_name.values()),
-        type_change=_type_change(connection, statement, by_name, relations),
+        with_rows=_with_rows(connection, statements, by_name.values()),
+        type_changes=_type_changes(connection, statements, by_name, relations),
     )
 
 
-def _type_change(
+def _type_changes(
     connection: sa.Connection,
-    statement: Statement,
+    statements: Iterable[Statement],
     by_name: Mapping[tuple[str, str], Relation],
     written: Mapping[tuple[str, str], Relation],
-) -> ChangedTable | None:
-    node = statement.node
-    if not isinstance(node, pb.AlterTableStmt):
-        return None
-    name = (node.relation.schemaname, node.relation.relname)
-    return changed_table(connection, statement, written.get(name) or by_name.get(name))
+) -> tuple[ChangedTable, ...]:
+    found = []
+    for statement in statements:
+        if isinstance(statement.node, pb.AlterTableStmt):
+            relation = statement.node.relation
+            name = (relation.schemaname, relation.relname)
+            table = written.get(name) or by_name.get(name)
+            found.append(changed_table(connection, statement, table))
+    return tuple(each for each in found if each is not None)
 
 
 def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[tuple[str, str]]:
@@ -224,10 +231,10 @@ def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[t
 
 
 def _with_rows(
-    connection: sa.Connection, statement: Statement, relations: Iterable[Relation]
+    connection: sa.Connection, statements: Iterable[Statement], relations: Iterable[Relation]
 ) -> frozenset[QualifiedName]:
     """Which tables are not empty: asked only where a new column needs a value for each row."""
-    if not any(columns_without_values(statement)):
+    if not any(column for each in statements for column in columns_without_values(each)):
         return frozenset()
     return frozenset(
         relation.name

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 from holdfast.observe.changed_table_sql import ASK
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import Relation, RelationKind
+from holdfast.rewrite.names import quote
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, copy, expression_sql, sql
-from holdfast.rewrite.names import quote
 
 ANSWERED = TypeAdapter(ChangedTable)
 KINDS = (RelationKind.TABLE, RelationKind.PARTITIONED_TABLE)

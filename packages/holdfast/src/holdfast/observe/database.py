@@ -1,4 +1,4 @@
-"""What a database holds as a whole."""
+"""Questions about a database as a whole: its name, its relations, whether it may be written."""
 
 from sqlalchemy import Connection, text
 
@@ -29,12 +29,12 @@ def database_name(connection: Connection) -> str:
 
 
 def is_read_only(connection: Connection) -> bool:
-    """A standby, or a session that may not write."""
+    """Whether the server takes no writes: a standby, or a session that may not write."""
     state = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool")
     return bool(connection.execute(state).scalar_one())
 
 
 def server_major(connection: Connection) -> int:
-    """15, 16, .."""
+    """The major version of the server: 15, 16, 17, 18."""
     version = text("SELECT current_setting('server_version_num')::int / 10000")
     return int(connection.execute(version).scalar_one())

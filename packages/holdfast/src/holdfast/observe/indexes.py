@@ -30,7 +30,7 @@ class FoundIndex:
 
 
 def find_index(connection: Connection, *, schema: str, name: str) -> FoundIndex | None:
-    """The index, or None where there is none of this name."""
+    """Find an index by schema and name; None where there is none."""
     row = connection.execute(INDEX, {"schema": schema, "name": name}).first()
     if row is None:
         return None

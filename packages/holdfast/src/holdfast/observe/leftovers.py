@@ -41,7 +41,7 @@ class Leftover:
 
     @property
     def way_out(self) -> str:
-        """What a person can do about it."""
+        """What a person can do about this leftover."""
         if self.builder is not None:
             return f"wait: process {self.builder} builds it now"
         if self.what == "INVALID index":
@@ -54,7 +54,7 @@ class Leftover:
 
 
 def leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """All of them, in order."""
+    """Find all leftovers of the database, in order."""
     return tuple(
         Leftover(what=row.what, name=row.name, table=row.table_name, builder=row.builder)
         for row in connection.execute(LEFTOVERS)

@@ -56,7 +56,7 @@ BUILT = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningStep:
-    """A step of a statement of the queue."""
+    """The step that a running migration is at, and how far it is."""
 
     statement: int  # from 1
     statements: int
@@ -97,7 +97,7 @@ def current_holder(connection: Connection) -> str | None:
 
 
 def migration_progress(connection: Connection) -> MigrationProgress | None:
-    """None while nobody migrates this database. Reads only, takes no lock that a migration waits for."""
+    """Ask how far a migration is; None while nobody migrates. Takes no lock that a migration waits for."""
     migrator = current_holder(connection)
     if migrator is None:
         return None

@@ -1,4 +1,4 @@
-"""How far the standbys are behind."""
+"""How far the standbys are behind, and how many rows a table has by estimate."""
 
 from datetime import timedelta
 

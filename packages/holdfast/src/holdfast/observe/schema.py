@@ -15,7 +15,7 @@ from holdfast.rewrite.names import QualifiedName, quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnForm:
-    """A column in full."""
+    """A column with all that is declared of it."""
 
     name: str
     type: str
@@ -183,7 +183,7 @@ WHERE NOT EXISTS (
 
 
 def schema_of(connection: Connection, tables: Iterable[QualifiedName]) -> SchemaForm:
-    """What the catalog says of these tables, where they exist, and of all types and sequences."""
+    """Read what the catalog says of these tables, where they exist, and of all types and sequences."""
     asked = sorted(tables)
     parameters = {"schemas": [n.schema for n in asked], "names": [n.name for n in asked]}
     found = [

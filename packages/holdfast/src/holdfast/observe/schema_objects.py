@@ -30,7 +30,7 @@ class SchemaObject:
 
 
 def read_schema(connection: Connection, *, version_table: str) -> dict[str, SchemaObject]:
-    """Every object by kind and name, without Alembic's version table. In the caller's transaction."""
+    """Read every object by kind and name, without Alembic's version table, in the caller's transaction."""
     connection.execute(QUALIFY)
     found = [
         SchemaObject(kind=row.kind, name=row.name, of=row.of, properties=json.loads(row.properties))

@@ -70,7 +70,7 @@ SERVER = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """The answer, as a name and a type each."""
+    """What a server says of itself, the role and the database: one field for each question."""
 
     database: str
     role: str
@@ -119,7 +119,7 @@ class Connected:
 
 
 def look_at_connection(connection: Connection) -> Connected:
-    """One round trip, and a look at our own end."""
+    """Ask the server in one round trip, and look at our own end of the connection."""
     driver = connection.connection.driver_connection
     row = connection.execute(SERVER).mappings().one()
     facts = {name: _plain(row[name]) for name in ServerFacts.__dataclass_fields__}

@@ -57,12 +57,12 @@ class Question:
 
 
 def duplicate_keys(connection: Connection, step: BuildIndexStep) -> Violations:
-    """Keys that occur more than once where the index wants each once."""
+    """Find the keys that occur more than once where the index wants each once."""
     return _looked_up(connection, question_of_index(step))
 
 
 def question_of_index(step: BuildIndexStep) -> Question:
-    """About a unique index, asked of any database that has the table."""
+    """The question about a unique index, to be asked of any database that has the table."""
     keys = sql.SQL(", ").join(sql.SQL(key) for key in step.keys)
     conditions = [] if step.nulls_not_distinct else [f"({key}) IS NOT NULL" for key in step.keys]
     conditions += [f"({step.where})"] if step.where else []
@@ -77,7 +77,7 @@ def question_of_index(step: BuildIndexStep) -> Question:
 
 
 def rows_against(connection: Connection, *, table: QualifiedName, constraint: str) -> Violations:
-    """Rows that a constraint which is not validated yet does not allow."""
+    """Find the rows that a constraint which is not validated yet does not allow."""
     found = question_of_constraint(connection, table=table, constraint=constraint)
     return _looked_up(connection, found)
 
@@ -85,7 +85,7 @@ def rows_against(connection: Connection, *, table: QualifiedName, constraint: st
 def question_of_constraint(
     connection: Connection, *, table: QualifiedName, constraint: str
 ) -> Question:
-    """About a constraint that this database has, asked of any that has the table."""
+    """The question about a constraint of this database, to be asked of any that has the table."""
     row = connection.execute(CONSTRAINT, {"table": str(table), "name": constraint}).one()
     columns = [sql.Identifier("t", column) for column in row.columns]
     # Which rows, and what is wrong with them: the rest of a row is nobody's business.
@@ -103,7 +103,7 @@ def question_of_constraint(
 
 
 def _without_row(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
-    """Of a foreign key. MATCH FULL refuses a key of which only a part is NULL."""
+    """The condition for rows without a referenced row. MATCH FULL also refuses a key that is partly NULL."""
     present = [sql.SQL("{} IS NOT NULL").format(column) for column in columns]
     equal = [
         sql.SQL("{} = {}").format(sql.Identifier("r", there), here)
@@ -117,7 +117,7 @@ def _without_row(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
 
 
 def _not_so(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
-    """Of NOT NULL and CHECK."""
+    """The condition for rows that fail a NOT NULL or CHECK."""
     if row.kind == "n":
         return sql.SQL("NOT ({})").format(
             _joined([sql.SQL("{} IS NOT NULL").format(column) for column in columns])

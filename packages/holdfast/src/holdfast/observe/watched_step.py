@@ -31,7 +31,7 @@ class Watched:
     waits_for: tuple[str, ...]
 
 
-def on_project_connection(connection: Connection, pid: int) -> Watched | None:
+def look_at_session(connection: Connection, pid: int) -> Watched | None:
     """The state of the session `pid`; None when it has ended."""
     row = connection.execute(PROGRESS, {"pid": pid}).one_or_none()
     if row is None:

@@ -19,8 +19,8 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors import HoldfastError
 from holdfast.errors.database import NoModels
 from holdfast.errors.migration import EditedRevision
-from holdfast.errors.plan import RefusedStatement
 from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated
+from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.run import upgrade

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.plan import LongStatement
+from holdfast.errors.statement import LongStatement
 from holdfast.execute.progress import (
     Event,
     Report,

@@ -5,21 +5,23 @@ are asked of the database itself, read only, each for a few seconds. Numbers are
 """
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain
+from typing import Any
 
+from postgast import pg_query_pb2 as pb
 from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.plan import ColumnWithoutValues
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
+from holdfast.errors.statement import ColumnWithoutValues, UnparsableStatement
 from holdfast.execute.progress import Event, StatementPlanned, StepStarted
 from holdfast.execute.session import second_session
+from holdfast.intercept.mogrify import rendered
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
@@ -27,13 +29,12 @@ from holdfast.rewrite.column_values import columns_without_values, refuse_column
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, Step, TransactionStep, ValidateStep
+from holdfast.rewrite.tree import find
 
 AT_MOST = 1000  # rows are counted; a plan needs to know that there are some
 LOCK_TIMEOUT = timedelta(milliseconds=100)
-WRITE = re.compile(
-    r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(?:ONLY\s+)?(?:[\w\"]+\.)?\"?(\w+)",
-    re.IGNORECASE,
-)
+WRITES = (pb.InsertStmt, pb.UpdateStmt, pb.DeleteStmt, pb.MergeStmt)
+OPAQUE = (pb.DoStmt, pb.CallStmt)  # may write to any table
 # The constraint that the step before has added without reading the rows.
 CAPTURED = text(
     """
@@ -72,6 +73,7 @@ class Questions:
     asked: list[tuple[Step, About]] = field(default_factory=list)
     planned: tuple[Step, ...] = ()
     written: set[str] = field(default_factory=set)  # tables whose rows a revision may have mended
+    may_have_written_any: bool = False
 
     def __call__(self, told: Event) -> None:
         """To be called with each event of the run."""
@@ -82,19 +84,40 @@ class Questions:
                     self._statement(step)
             case StepStarted(number=number):
                 step = self.planned[number - 1]
-                if isinstance(step, ValidateStep) and step.table.name not in self.written:
+                if isinstance(step, ValidateStep) and not self._is_written(step.table.name):
                     self._validation(step)
             case _:
                 pass
 
-    def before_cursor_execute(self, _: object, __: object, statement: str, *___: object) -> None:
-        """SQLAlchemy's name and signature of an event: notes what is written."""
-        self.written.update(WRITE.findall(statement))
+    def before_cursor_execute(
+        self,
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        _context: object,
+        executemany: bool,  # SQLAlchemy's signature of the event
+    ) -> None:
+        """Note which tables a statement writes to; SQLAlchemy's event of this name."""
+        first = parameters[0] if executemany and parameters else parameters
+        try:
+            parsed = parse(rendered(connection, cursor, statement, first or None))
+        except UnparsableStatement:
+            return  # the driver says what is wrong with it
+        for each in parsed:
+            self.may_have_written_any |= isinstance(each.node, OPAQUE)
+            self.written.update(_tables_written(each))
+
+    def _is_asked_for_duplicates(self, step: BuildIndexStep) -> bool:
+        return step.unique and not self._is_written(step.table.name)
+
+    def _is_written(self, table: str) -> bool:
+        return self.may_have_written_any or table in self.written
 
     def _statement(self, step: Step) -> None:
         if isinstance(step, BackfillStep):
             self.written.add(step.table.name)
-        if isinstance(step, BuildIndexStep) and step.unique and step.table.name not in self.written:
+        if isinstance(step, BuildIndexStep) and self._is_asked_for_duplicates(step):
             self.asked.append((step, question_of_index(step)))
         if isinstance(step, TransactionStep):
             for statement in chain.from_iterable(map(parse, step.sql)):
@@ -111,6 +134,14 @@ class Questions:
                 self.asked.append((step, found))
         except DBAPIError as error:
             log.debug("not known which rows are against %s: %s", step, error)
+
+
+def _tables_written(statement: Statement) -> Iterator[str]:
+    for kind in WRITES:
+        for node in find(statement.node, kind):
+            yield node.relation.relname
+    if isinstance(statement.node, pb.CopyStmt) and statement.node.is_from:
+        yield statement.node.relation.relname
 
 
 @contextmanager

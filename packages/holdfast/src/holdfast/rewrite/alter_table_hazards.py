@@ -12,7 +12,12 @@ from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import Action, dropped_constraints
 from holdfast.rewrite.tree import column_of, constraint_of, definition, strings
-from holdfast.rewrite.type_change import conversion_of, reasons_against_copy, rewrites_rows
+from holdfast.rewrite.type_change import (
+    TANGLED,
+    changed_table_of,
+    reasons_against_copy,
+    rewrites_rows,
+)
 
 VOLATILE_DEFAULT = LongWork(
     rows=(18,),
@@ -146,12 +151,13 @@ def _is_stored(column: pb.ColumnDef) -> bool:
 
 
 def _of_type_change(action: Action) -> Iterator[Hazard]:
-    table, found = action.table, action.facts.type_change
-    conversion = conversion_of(action)
+    table, found = action.table, changed_table_of(action)
+    conversion = found.conversion(action.command.name) if found else None
     if found is None or conversion is None:
         return
-    if rewrites_rows(action):
-        reasons = " ".join(reasons_against_copy(action, found))
+    if rewrites_rows(found):
+        # None is left here where another action of the statement was the reason.
+        reasons = " ".join(reasons_against_copy(action, found)) or TANGLED
         instead = f"It is executed by a copy of the column, but not here. {reasons}"
         yield from hazard(table, replace(TYPE_CHANGE, instead=instead))
         return

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.errors.plan import ColumnWithoutValues
+from holdfast.errors.statement import ColumnWithoutValues
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.filled_column import is_serial
 from holdfast.rewrite.statement import Statement, shortened

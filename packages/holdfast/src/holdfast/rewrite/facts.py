@@ -155,6 +155,11 @@ class Relation:
         )
         return replace(self, constraints=tuple(own), referenced_by=tuple(pointing))
 
+    def without_indexes(self, dropped: Collection[QualifiedName]) -> "Relation":
+        """The relation without these of its indexes."""
+        left = tuple(index for index in self.indexes if index.name not in dropped)
+        return replace(self, indexes=left)
+
     def row_key(self) -> tuple[Column, ...]:
         """The columns that tell its rows apart: of the primary key, or of a unique index without NULL."""
         columns = {column.name: column for column in self.columns}
@@ -196,7 +201,7 @@ class Facts:
     constrained_domains: frozenset[str] = frozenset()
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked
-    type_change: ChangedTable | None = None  # of an ALTER COLUMN TYPE, on a table in use
+    type_changes: tuple[ChangedTable, ...] = ()  # one for each ALTER COLUMN TYPE of a table in use
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names."""
@@ -214,6 +219,12 @@ class Facts:
         """What will be known once these constraints, by table and name, are gone."""
         left = {key: found.without_constraints(dropped) for key, found in self.relations.items()}
         return replace(self, relations=left)
+
+    def without_indexes(self, dropped: Collection[QualifiedName]) -> "Facts":
+        """What will be known once these indexes are gone."""
+        left = {key: found.without_indexes(dropped) for key, found in self.relations.items()}
+        indexes = {key: index for key, index in self.indexes.items() if index.name not in dropped}
+        return replace(self, relations=left, indexes=indexes)
 
     def in_use(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names, if it exists and other sessions may be using it."""

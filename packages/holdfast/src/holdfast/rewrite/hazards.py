@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.plan import BreaksRunningCode, LongStatement
+from holdfast.errors.statement import BreaksRunningCode, LongStatement
 from holdfast.rewrite.domains import reads_tables_of_domain
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.locks import LockMode

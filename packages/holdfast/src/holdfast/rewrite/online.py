@@ -21,12 +21,13 @@ from holdfast.rewrite.hazards import (
     hazards_of_statement,
 )
 from holdfast.rewrite.operations import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
-from holdfast.rewrite.queued_changes import Ahead, changes_ahead, is_conditional, tables_of
+from holdfast.rewrite.queued_changes import changes_ahead, is_conditional
 from holdfast.rewrite.rewriting import Action, Split, alter_table, as_written, transaction
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import without_copies
+from holdfast.rewrite.units import QueueEntry, tables_of
 
 
 class Duration(Enum):
@@ -58,7 +59,7 @@ def duration(statement: Statement, *, facts: Facts) -> Duration:
 
 
 def rewrite(
-    statement: Statement, *, facts: Facts, today: date, ahead: Sequence[Ahead] = ()
+    statement: Statement, *, facts: Facts, today: date, ahead: Sequence[QueueEntry] = ()
 ) -> tuple[Step, ...]:
     """The steps of a statement, as long as nothing changes the facts.
 

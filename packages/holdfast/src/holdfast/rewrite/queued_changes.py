@@ -5,16 +5,15 @@ its revision has been committed.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.referenced_objects import PARTS_OF_RELATIONS, RELATIONS
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, constraint_of, find
+from holdfast.rewrite.units import QueueEntry
 
 
 class QueuedChange(Enum):
@@ -22,19 +21,6 @@ class QueuedChange(Enum):
 
     KEY = "it gets a key that tells its rows apart"
     LESS = "a column, a constraint, an index or a trigger goes or becomes another"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ahead:
-    """A statement that is queued, and what was known when it was; nothing where nobody had to ask."""
-
-    statement: Statement
-    facts: Facts | None = None
-
-    @property
-    def tables(self) -> frozenset[QualifiedName]:
-        """The relations that it names, and the tables of the indexes that it names."""
-        return tables_of(self.facts) if self.facts is not None else frozenset()
 
 
 ANYTHING = frozenset(QueuedChange)
@@ -70,13 +56,8 @@ KEYS = (pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE)
 DELETING = (pb.CallStmt, pb.DeleteStmt, pb.DoStmt, pb.MergeStmt, pb.TruncateStmt)
 
 
-def tables_of(facts: Facts) -> frozenset[QualifiedName]:
-    """The relations that facts are about."""
-    return frozenset(relation.name for relation in facts.relations.values())
-
-
 def changes_ahead(
-    ahead: Iterable[Ahead], *, to: frozenset[QualifiedName]
+    ahead: Iterable[QueueEntry], *, to: frozenset[QualifiedName]
 ) -> frozenset[QueuedChange]:
     """What the statements ahead may change of these tables; what nobody can look into: anything."""
     return frozenset(change for item in ahead for change in _changes(item, tables=to))
@@ -95,7 +76,7 @@ def is_conditional(statement: Statement) -> bool:
     return isinstance(node, pb.IndexStmt) and node.if_not_exists
 
 
-def _changes(item: Ahead, *, tables: frozenset[QualifiedName]) -> frozenset[QueuedChange]:
+def _changes(item: QueueEntry, *, tables: frozenset[QualifiedName]) -> frozenset[QueuedChange]:
     node = item.statement.node
     if isinstance(node, (*ROWS_ONLY, *MORE_ONLY)):
         return NOTHING
@@ -108,7 +89,7 @@ def _changes(item: Ahead, *, tables: frozenset[QualifiedName]) -> frozenset[Queu
     return ANYTHING
 
 
-def _is_about_relations(item: Ahead) -> bool:
+def _is_about_relations(item: QueueEntry) -> bool:
     """Not a type or a function, which may be used anywhere; and no new name for a table."""
     node = item.statement.node
     if isinstance(node, pb.DropStmt):

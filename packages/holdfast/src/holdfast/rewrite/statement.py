@@ -13,7 +13,7 @@ import postgast
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.errors.plan import UnparsableStatement
+from holdfast.errors.statement import UnparsableStatement
 from holdfast.rewrite.statement_kind import StatementKind, kind_of
 
 EXCUSE = re.compile(r"holdfast:\s*allow\s+(?P<reason>.+?)\s+until\s+(?P<until>\d{4}-\d{2}-\d{2})")

@@ -256,8 +256,7 @@ def _texts(step: Step) -> tuple[str, ...]:
         return (f"{step.constraint or 'the new constraint'} of {step.table}",)
     if isinstance(step, LookStep):
         return (f"{step.what} in {step.table}",)
-    is_one = not isinstance(step, TransactionStep | BatchStep)
-    statements = (step.sql,) if is_one else step.sql
+    statements = step.sql if isinstance(step, TransactionStep | BatchStep) else (step.sql,)
     return tuple(" ".join(statement.split()) for statement in statements)
 
 

@@ -1,7 +1,7 @@
-"""What becomes of ALTER COLUMN TYPE: over in a moment, a copy of the column, or refused; from what PostgreSQL said of it.
+"""What becomes of ALTER COLUMN TYPE: over in a moment, a copy of the column, or refused.
 
-Which conversions are free is not a list of names: casts without a function, domains, lengths that grow and time zones
-decide it, and PostgreSQL has tried the statement on an empty copy of the table (`observe.changed_table`).
+From what PostgreSQL said of it (`observe.changed_table`): which conversions are free is not a list of names, but
+decided by casts without a function, domains, lengths that grow and time zones.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.column_copy.facts import ChangedTable, Conversion
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_copy.refusals import refusals
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.rewriting import Action
@@ -17,15 +17,21 @@ from holdfast.rewrite.tree import column_of
 
 # What the same ALTER TABLE may do to other columns, before the copy.
 BESIDE = frozenset([pb.AT_ColumnDefault, pb.AT_DropNotNull, pb.AT_SetNotNull])
-TANGLED = "Write the change of the type as a statement of its own: this one also changes other things."
+TANGLED = (
+    "Write the change of the type as a statement of its own: this one also changes other things."
+)
 
 
-def conversion_of(action: Action) -> Conversion | None:
-    """What PostgreSQL said of this action, where it was asked: the table is in use and has the column."""
-    found = action.facts.type_change
-    if found is None or found.table != action.table.name:
-        return None
-    return found.conversion(action.command.name)
+def changed_table_of(action: Action) -> ChangedTable | None:
+    """What PostgreSQL said of the type of this action's column, where it was asked: of a table in use."""
+    return next(
+        (
+            found
+            for found in action.facts.type_changes
+            if found.table == action.table.name and found.conversion(action.command.name)
+        ),
+        None,
+    )
 
 
 def is_refused_by_postgresql(table: ChangedTable) -> bool:
@@ -33,12 +39,9 @@ def is_refused_by_postgresql(table: ChangedTable) -> bool:
     return any(change.is_postgresqls for change in table.changes) or bool(table.dependents)
 
 
-def rewrites_rows(action: Action) -> bool:
-    """Whether PostgreSQL would write every row anew for this statement, or nobody knows."""
-    found = action.facts.type_change
-    if found is None or found.table != action.table.name:
-        return False
-    return any(change.rewrites or change.error for change in found.changes)
+def rewrites_rows(table: ChangedTable) -> bool:
+    """Whether PostgreSQL would write every row anew, or nobody knows."""
+    return any(change.rewrites or change.error for change in table.changes)
 
 
 def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]:
@@ -55,9 +58,8 @@ def belongs_to_copy(action: Action, table: ChangedTable) -> bool:
 
 def without_copies(facts: Facts) -> Facts:
     """For a statement whose author allows it as it is written."""
-    found = facts.type_change
-    rewrites = found is not None and any(c.rewrites or c.error for c in found.changes)
-    return replace(facts, type_change=None) if rewrites else facts
+    free = tuple(found for found in facts.type_changes if not rewrites_rows(found))
+    return replace(facts, type_changes=free)
 
 
 def _tangled(action: Action, table: ChangedTable) -> Iterator[pb.AlterTableCmd]:
@@ -68,9 +70,7 @@ def _tangled(action: Action, table: ChangedTable) -> Iterator[pb.AlterTableCmd]:
         kinds = (pb.AT_AlterColumnType, pb.AT_ColumnDefault)
         if command.subtype in kinds and command.name in changing:
             continue
-        is_plain_column = (
-            command.subtype == pb.AT_AddColumn and not column_of(command).constraints
-        )
+        is_plain_column = command.subtype == pb.AT_AddColumn and not column_of(command).constraints
         if is_plain_column or (command.subtype in BESIDE and command.name not in changing):
             continue
         yield command

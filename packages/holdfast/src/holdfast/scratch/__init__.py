@@ -1,1 +1,1 @@
-"""Tries: the embedded PostgreSQL and what is observed on it."""
+"""The embedded PostgreSQL, on which changes are tried, and what is observed there."""

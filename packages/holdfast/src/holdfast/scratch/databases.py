@@ -27,19 +27,19 @@ class Postgres:
         return self._server.set(database=database).render_as_string(hide_password=False)
 
     def create(self, *, template: str = "template0") -> str:
-        """A new database; gives its name."""
+        """Create an empty database and give its name."""
         name = f"{self._prefix}_{secrets.token_hex(4)}"
         # On a server without fsync faster than WAL_LOG, the larger the template the more so.
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         return name
 
     def drop(self, database: str) -> None:
-        """Gone, with whatever is still connected to it."""
+        """Drop a database, with whatever is still connected to it."""
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
 
     @contextmanager
     def database(self, *, template: str = "template0") -> Iterator[str]:
-        """A new database for the block; gives its URL."""
+        """Create a database for the block and give its URL."""
         name = self.create(template=template)
         try:
             yield self.url(name)
@@ -53,7 +53,7 @@ class Postgres:
         return self._templates[key]
 
     def drop_templates(self) -> None:
-        """At the end of a run."""
+        """Drop all templates; called at the end of a run."""
         while self._templates:
             self.drop(self._templates.popitem()[1])
 
@@ -78,7 +78,7 @@ class Postgres:
 
 
 def libpq_url(url: str) -> str:
-    """Of SQLAlchemy's URL, or libpq's own."""
+    """Give a URL in libpq's form, from SQLAlchemy's or libpq's own."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 

@@ -58,14 +58,14 @@ class ServerUser:
 
     @property
     def run_as(self) -> RunAs:
-        """Nothing for ourselves: only root may change the user."""
+        """The arguments of subprocess that change the user; none for ourselves, as only root may."""
         if self.uid == os.geteuid():
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     @property
     def folder_mode(self) -> int:
-        """Of a folder that is ours: the server's user passes through, nobody else lists it."""
+        """The mode of a folder of ours: the server's user passes through, nobody else lists it."""
         return 0o711 if self.run_as else 0o700
 
     def first_closed(self, folder: Path) -> Path | None:
@@ -90,7 +90,7 @@ class ServerUser:
 
 
 def server_user(name: str) -> ServerUser:
-    """`name` when we are root, otherwise ourselves."""
+    """Give the user that the server runs as: `name` when we are root, otherwise ourselves."""
     if os.geteuid():
         return ServerUser(name=f"uid {os.geteuid()}", uid=os.geteuid(), gid=os.getegid())
     try:
@@ -120,16 +120,16 @@ class DataFolder:
 
     @property
     def pgdata(self) -> Path:
-        """Complete, or not there."""
+        """PostgreSQL's data directory: complete, or not there."""
         return self.path / PGDATA
 
     @property
     def log(self) -> Path:
-        """Where the server writes."""
+        """The file that the server writes its log to."""
         return self.path / "server.log"
 
     def prepare(self) -> None:
-        """Creates what is missing; refuses, untouched, what is not ours or out of reach."""
+        """Create what is missing; refuse, untouched, what is not ours or out of reach."""
         self._require_way_to(self.path)
         for folder in (*reversed(self.path.parents), self.path):
             self._make(folder)
@@ -139,7 +139,7 @@ class DataFolder:
                 raise NotADataFolder(data_dir=self.path, holds=name)
 
     def require_major(self, major: int) -> None:
-        """Refuses the data of another major version or of another user."""
+        """Refuse the data of another major version or of another user."""
         if not self.pgdata.exists():
             return
         self._require_owner(self.pgdata, self.user.uid)
@@ -153,7 +153,7 @@ class DataFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Holds the owner's lock: it ends with the process, however that ends."""
+        """Hold the owner's lock for the block; it also ends with the process, however that ends."""
         lock = self.path / "owner.pid"
         # Not filelock: it empties the file before it has the lock, and the pid would be lost.
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -170,7 +170,7 @@ class DataFolder:
 
     @contextmanager
     def new_pgdata(self) -> Iterator[Path]:
-        """A folder for initdb; becomes `pgdata` at the end of the block, complete or not at all."""
+        """Make a folder for initdb that becomes `pgdata` at the end of the block, complete or not at all."""
         for left in self.path.glob(NEW + "*"):
             kill_all(left)
             shutil.rmtree(left)
@@ -185,7 +185,7 @@ class DataFolder:
             raise
 
     def new_log(self) -> BinaryIO:
-        """An empty log; that of the start before is kept beside it."""
+        """Begin an empty log; that of the start before is kept beside it."""
         if self.log.exists():
             self.log.replace(self.path / "server.log.old")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -197,7 +197,7 @@ class DataFolder:
         return folder if self.user.has_private(folder) else None
 
     def new_socket_folder(self) -> Path:
-        """A folder for the socket that only the server's user and root can enter."""
+        """Make a folder for the socket that only the server's user and root can enter."""
         remove_socket_folder(self.path, self.user)
         entry = self.path / "socket"
         if _fits(entry):
@@ -231,7 +231,7 @@ class DataFolder:
 
 
 def remove_socket_folder(path: Path, user: ServerUser) -> None:
-    """Of a server that is down, with what it left there."""
+    """Remove the socket folder of a server that is down, with what it left there."""
     entry = path / "socket"
     if entry.is_symlink():
         if user.has_private(entry.resolve()):  # somebody else's by now, after a clean-up of /tmp?
@@ -241,7 +241,7 @@ def remove_socket_folder(path: Path, user: ServerUser) -> None:
 
 
 def _short_folder() -> str:
-    """A new one, 0700, with a name that nobody can guess."""
+    """Make a folder with mode 0700 and a short name that nobody can guess."""
     temp = tempfile.gettempdir()
     if _fits(Path(temp, "holdfast-12345678")):
         return tempfile.mkdtemp(prefix="holdfast-")

@@ -21,7 +21,7 @@ FOR_THE_OWNER = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[None]:
-    """After the block, or the death of this process, the folder is gone and nothing works in it."""
+    """Make sure that after the block, or this process's death, the folder is gone and nothing works in it."""
     guardian = subprocess.Popen(
         [sys.executable, "-P", "-m", "holdfast.scratch.guardian", str(folder)],
         stdin=subprocess.PIPE,
@@ -38,7 +38,7 @@ def guarded(folder: Path) -> Iterator[None]:
 
 
 def remove(folder: Path) -> None:
-    """Ends what works in the folder and removes it; fine when there is nothing."""
+    """End what works in the folder and remove it; no error when there is nothing."""
     server = postmaster(folder / PGDATA)
     if server:
         shut_down(server, how=IMMEDIATE)

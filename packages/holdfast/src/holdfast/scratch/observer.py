@@ -54,7 +54,7 @@ SEEN = "SELECT xid, query, locks, scans, rewrites FROM holdfast.seen ORDER BY id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One statement as it was executed."""
+    """What one executed statement was seen to lock, scan and rewrite."""
 
     sql: str
     locks: tuple[Lock, ...]  # what its transaction held when it ended, above what every query takes
@@ -64,7 +64,7 @@ class Seen:
 
 
 class Observer:
-    """Looks at one database. Nothing is seen where the role may not create event triggers."""
+    """Observes one database. Nothing is seen where the role may not create event triggers."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
@@ -75,12 +75,12 @@ class Observer:
             self.can_see = False
 
     def note_tables(self) -> None:
-        """What exists now counts as in use from now on."""
+        """Take note of the tables that exist: from now on they count as in use."""
         if self.can_see:
             self._connection.execute(IN_USE)
 
     def seen(self) -> tuple[Seen, ...]:
-        """Everything committed so far, in order."""
+        """Give everything that was committed so far, in order."""
         if not self.can_see:
             return ()
         return tuple(
@@ -97,7 +97,7 @@ class Observer:
 
 @contextmanager
 def observing(url: str) -> Iterator[Observer]:
-    """On a database in which holdfast has its schema."""
+    """Observe a database in which holdfast has its schema, for the block."""
     with psycopg.connect(url, autocommit=True) as connection:
         yield Observer(connection)
 

@@ -31,7 +31,7 @@ class RunAs(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PidFile:
-    """What PostgreSQL writes into postmaster.pid, line by line."""
+    """The lines that PostgreSQL writes into postmaster.pid."""
 
     pid: str
     port: str
@@ -40,7 +40,7 @@ class PidFile:
 
 
 def pid_file(pgdata: Path) -> PidFile:
-    """All empty when there is none; later lines are empty while the server starts."""
+    """Read postmaster.pid: all fields empty when there is none, later ones while the server starts."""
     try:
         text = (pgdata / "postmaster.pid").read_text()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -52,7 +52,7 @@ def pid_file(pgdata: Path) -> PidFile:
 def launch(
     command: Sequence[str | Path], *, log: BinaryIO, env: Mapping[str, str], run_as: RunAs
 ) -> "psutil.Popen":
-    """Starts a server in a session of its own: Ctrl-C in a terminal is for us, who shut it down."""
+    """Start a server in a session of its own: Ctrl-C in a terminal is for us, who shut it down."""
     return psutil.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -76,7 +76,7 @@ def postmaster(pgdata: Path) -> "psutil.Process | None":
 
 
 def has_ended(process: "psutil.Process") -> bool:
-    """Whether it is gone; a child of ours is then reaped, another's may stay a zombie for ever."""
+    """Whether a process is gone; a child of ours is then reaped, another's may stay a zombie for ever."""
     try:
         is_zombie = process.status() == psutil.STATUS_ZOMBIE  # asked first: a child may end now
         process.wait(0)
@@ -88,7 +88,7 @@ def has_ended(process: "psutil.Process") -> bool:
 
 
 def shut_down(process: "psutil.Process", *, how: Sequence[tuple[int, float]] = FAST) -> None:
-    """Ends a server, if need be harder and harder."""
+    """End a server by the signals of `how`, one after the other, each with its patience."""
     for number, patience in how:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
@@ -100,7 +100,7 @@ def shut_down(process: "psutil.Process", *, how: Sequence[tuple[int, float]] = F
 
 
 def kill_all(folder: Path) -> None:
-    """Ends at once what works in a folder: also without its postmaster, also what it starts."""
+    """Kill at once what works in a folder: also without its postmaster, also what it starts."""
     limit = time.monotonic() + 10
     while (found := list(_working_in(folder))) and time.monotonic() < limit:
         for process in found:
@@ -117,6 +117,6 @@ def _working_in(folder: Path) -> "Iterator[psutil.Process]":
 
 
 def _works_in(process: "psutil.Process", folder: Path) -> bool:
-    """Before it has changed into its folder, a server has it among its arguments."""
+    """Whether a process works in a folder; before it has changed into it, a server has it among its arguments."""
     places = [process.cwd(), *process.cmdline()]
     return any(Path(place).is_relative_to(folder) for place in places)

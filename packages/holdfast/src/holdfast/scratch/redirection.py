@@ -69,7 +69,7 @@ def _with_driver_of(said: str | None, url: str) -> str:
 
 @contextmanager
 def _variable(name: str, value: str) -> Iterator[None]:
-    """An env.py may insist on it, and a revision may read it: not the environment's own meanwhile."""
+    """Set an environment variable for the block: env.py may insist on it, and a revision may read it."""
     before = os.environ.get(name)
     os.environ[name] = value.replace("%%", "%")
     try:
@@ -82,7 +82,7 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def _attribute(config: Config, url: str) -> Iterator[None]:
-    """The connection or engine that a program hands to env.py, if it does, is exchanged for one of its kind."""
+    """Exchange the connection or engine that a program hands to env.py, if it does, for one of its kind."""
     given = config.attributes.get("connection")
     if given is None:
         yield
@@ -99,7 +99,7 @@ def _attribute(config: Config, url: str) -> Iterator[None]:
 
 @contextmanager
 def _connections_redirected_to(url: str) -> Iterator[None]:
-    """In this context of execution only: other threads of a program keep their connections."""
+    """Redirect connections in this context of execution only: other threads keep theirs."""
     guard = _Guard(url)
     token = GUARD.set(guard)
     with ExitStack() as closing:
@@ -158,13 +158,13 @@ class _Guard:
         self.proved.append(connection)
 
     def empty_pools(self) -> None:
-        """Of every engine that was redirected."""
+        """Empty the pools of every engine that was redirected."""
         for engine in self.engines:
             _empty_pool(engine)
 
 
 def _empty_pool(engine: Engine) -> None:
-    """An async connection cannot be closed here: its event loop may be gone. The server drops it with its database."""
+    """Empty one pool. An async connection cannot be closed here: the server drops it with its database."""
     engine.dispose(close=not engine.dialect.is_async)
 
 

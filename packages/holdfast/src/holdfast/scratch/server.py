@@ -105,11 +105,11 @@ class EmbeddedServer:
 
     @property
     def pgdata(self) -> Path:
-        """What PostgreSQL calls the data directory; inside `data_dir`."""
+        """The data directory in PostgreSQL's sense, inside `data_dir`."""
         return self._folder.pgdata
 
     def start(self) -> None:
-        """Takes the lock, makes what is missing, adopts an orphan or starts a server."""
+        """Take the lock, make what is missing, then adopt an orphaned server or start one."""
         self._require_binaries()
         self._folder.prepare()
         with ExitStack() as undo:
@@ -126,12 +126,12 @@ class EmbeddedServer:
             self._lifetime = undo.pop_all()
 
     def stop(self) -> None:
-        """Cuts off the sessions, ends the server in order, gives the folder free."""
+        """Cut off the sessions, end the server in order, and free the folder."""
         self._lifetime.close()
         self._ready = None
 
     def url(self, database: str = "postgres") -> str:
-        """For libpq and for SQLAlchemy."""
+        """The URL of a database, for libpq and for SQLAlchemy."""
         if self._ready is None:
             raise RuntimeError("the server is not running: start() it first")
         return _url(self._ready, database)
@@ -183,7 +183,7 @@ class EmbeddedServer:
         return self._wait_until_ready(orphan)
 
     def _clear_away(self) -> None:
-        """What a killed server left. PostgreSQL does not start while one of its processes lives.
+        """Clear away what a killed server left. PostgreSQL does not start while one of its processes lives.
 
         Nor when its pid is by now that of another process of the same user.
         """
@@ -210,13 +210,15 @@ class EmbeddedServer:
         return ready
 
     def _wait_until_ready(self, process: "psutil.Process") -> PidFile | None:
-        """Until it takes connections; nothing when it ended instead."""
+        """Wait until the server takes connections; return None when it ended instead."""
         limit = time.monotonic() + self._patience
         while not processes.has_ended(process):
             file = processes.pid_file(self.pgdata)
             if (file.pid, file.status) == (str(process.pid), "ready"):
                 return file
             if time.monotonic() > limit:
+                # It has nothing to save, and perhaps no handler yet for an ordinary shutdown.
+                processes.shut_down(process, how=processes.IMMEDIATE)
                 raise self._did_not_start(f"it was not ready after {self._patience:g} s")
             time.sleep(0.01)
         return None
@@ -254,6 +256,6 @@ def running_server_url(data_dir: Path, database: str = "postgres") -> str | None
 
 
 def _url(server: PidFile, database: str) -> str:
-    """With the port: PGPORT of the environment would win over libpq's own 5432."""
+    """Make a URL that names the port: PGPORT of the environment would win over libpq's own 5432."""
     name, host = quote(database, safe=""), quote(server.socket)
     return f"postgresql://postgres@/{name}?host={host}&port={server.port}"

@@ -100,7 +100,7 @@ def _start(config: Config) -> list[Path]:
 
 
 def _load(url: str, file: Path) -> None:
-    """Without the lines of a dump that are for psql only."""
+    """Execute a dump, without its lines that are for psql only."""
     try:
         lines = [line for line in file.read_text().splitlines() if not line.startswith("\\")]
         with psycopg.connect(url) as connection:

@@ -71,13 +71,13 @@ def _open_server(lifetime: ExitStack) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """In the controller of pytest-xdist, before there are workers."""
+    """Called in the controller of pytest-xdist, before there are workers."""
     config.pluginmanager.register(Run())
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """In a worker, before it reports what it collected."""
+    """Called in a worker, before it reports what it collected."""
     run = _from_controller(session.config)
     if run and any("postgres" in getattr(item, "fixturenames", ()) for item in session.items):
         Path(run, "wanted").touch()
@@ -108,16 +108,16 @@ class Run:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
-        """In the controller, for each worker."""
+        """Called in the controller, for each worker."""
         node.workerinput[RUN] = str(self.folder)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
-        """In the controller, for each worker."""
+        """Called in the controller, for each worker."""
         url = self.folder / "url"
         if (self.folder / "wanted").exists() and not url.exists():
             url.write_text(_open_server(self.lifetime))
 
     def pytest_unconfigure(self) -> None:
-        """In the controller, at the end."""
+        """Called in the controller, at the end."""
         self.lifetime.close()

@@ -7,8 +7,8 @@ import textwrap
 SCRIPT = textwrap.dedent("""
     import os, sys
     from sqlalchemy import text
-    from holdfast.engine import create_engine
-    from holdfast.settings import Settings
+    from holdfast import create_engine
+    from holdfast import Settings
 
     def pid():
         with engine.connect() as connection:

@@ -20,8 +20,8 @@ from holdfast.observe.migration_progress import KEY
 
 BY_SETTINGS = """
 from alembic import context
-from holdfast.engine import create_migration_engine
-from holdfast.settings import Settings
+from holdfast import create_migration_engine
+from holdfast import Settings
 
 with create_migration_engine(Settings()).connect() as connection:
     context.configure(connection=connection)

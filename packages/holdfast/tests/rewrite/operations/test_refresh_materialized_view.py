@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.errors.plan import LongStatement
+from holdfast.errors.statement import LongStatement
 from holdfast.rewrite.facts import Facts, RelationKind
 
 Check = Callable[..., None]

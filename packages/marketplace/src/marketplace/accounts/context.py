@@ -7,7 +7,6 @@ from fastapi import Depends, Request
 
 from marketplace.accounts.passwords import Passwords
 from marketplace.accounts.tokens import TokenKeys
-from marketplace.cursors import Cursors
 from marketplace.mail import Mail
 from marketplace.metrics import Metrics
 from marketplace.rates import Rates
@@ -24,7 +23,6 @@ class Accounts:
     rates: Rates
     mail: Mail
     metrics: Metrics
-    cursors: Cursors
 
 
 def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
@@ -36,7 +34,6 @@ def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
         rates=Rates(settings.rate),
         mail=Mail(url=settings.mail_url, sender=settings.mail_from),
         metrics=metrics,
-        cursors=Cursors(key=settings.cursor_key.get_secret_value(), pages="users"),
     )
 
 

@@ -16,7 +16,7 @@ PATH = "/auth"  # of the cookie: no other route ever sees it
 def deliver_opened(
     response: Response, opened: OpenedSession, *, accounts: Accounts, delivery: Delivery
 ) -> Tokens:
-    """The tokens of a new session."""
+    """Give the client the tokens of a new session."""
     session = accounts.settings.session
     refreshed = Refreshed(
         session_id=opened.session_id,
@@ -31,7 +31,7 @@ def deliver_opened(
 def deliver(
     response: Response, refreshed: Refreshed, *, accounts: Accounts, delivery: Delivery
 ) -> Tokens:
-    """RFC 6749 §5.1; the answer is in no cache."""
+    """Give the client the tokens of a session (RFC 6749 §5.1); no cache keeps the answer."""
     lifetime = accounts.settings.session.access
     access_token = issue_access_token(
         refreshed.session_id,
@@ -64,7 +64,7 @@ def delivered(request: Request, form: Refresh) -> tuple[str, Delivery]:
 
 
 def drop_cookie(response: Response) -> None:
-    """The browser forgets it."""
+    """Make the browser forget the refresh token."""
     _set_cookie(response, "", max_age=0)
 
 

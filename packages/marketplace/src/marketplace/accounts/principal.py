@@ -1,8 +1,8 @@
-"""Who makes a request: what a route asks for that not everybody may call.
+"""Who makes a request, and the guards of routes that not everybody may call.
 
-    async def route(principal: CurrentPrincipal) -> ...           anybody who is logged in
-    @router.post(..., dependencies=[Depends(require_role(Role.ADMIN))])
-    @router.post(..., dependencies=[Depends(require_fresh)])      gave the password a moment ago
+    async def route(principal: CurrentPrincipal) -> ...    anybody who is logged in
+    async def route(principal: Administrator) -> ...       an administrator
+    async def route(principal: FreshAdministrator) -> ...  one who gave the password a moment ago
 
 Nothing stands between this and the database: a session that was revoked is refused at once.
 """
@@ -43,7 +43,7 @@ async def current_principal(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Principal:
-    """Raises `InvalidAccessToken`."""
+    """The user and the session of the access token. Raises `InvalidAccessToken`."""
     state = request.app.state
     keys = state.accounts.keys
     token = read_access_token(credentials.credentials, keys=keys) if credentials else None
@@ -80,3 +80,14 @@ async def require_fresh(request: Request, principal: CurrentPrincipal) -> Princi
 
 
 FreshPrincipal = Annotated[Principal, Depends(require_fresh)]
+Administrator = Annotated[Principal, Depends(require_role(Role.ADMIN))]
+Editor = Annotated[Principal, Depends(require_role(Role.VENDOR, Role.ADMIN))]
+VendorStaff = Annotated[Principal, Depends(require_role(Role.VENDOR))]
+
+
+async def require_fresh_administrator(request: Request, principal: Administrator) -> Principal:
+    """The administrator, if it gave its password a moment ago."""
+    return await require_fresh(request, principal)
+
+
+FreshAdministrator = Annotated[Principal, Depends(require_fresh_administrator)]

@@ -12,7 +12,7 @@ class _Unauthorized(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """RFC 6750 §3."""
+        """The header that says which kind of token is needed (RFC 6750 §3)."""
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
@@ -26,7 +26,7 @@ class InvalidAccessToken(_Unauthorized):
 
 @dataclass(kw_only=True, eq=False)
 class RoleNotAllowed(Problem):
-    """Others may do this."""
+    """The role of this user does not allow it."""
 
     allowed: str
     status = HTTPStatus.FORBIDDEN
@@ -108,7 +108,7 @@ class SessionNotFound(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class UserNotFound(Problem):
-    """No user has this id."""
+    """There is no user with this id."""
 
     user_id: UUID
     status = HTTPStatus.NOT_FOUND

@@ -91,7 +91,7 @@ def revoke(which: ColumnElement[bool], *, reason: EndReason) -> Update:
 
 
 def of_user(user_id: UUID) -> ColumnElement[bool]:
-    """All sessions of a user."""
+    """The condition for all sessions of a user."""
     return Session.user_id == user_id
 
 
@@ -118,7 +118,7 @@ def reauthenticate(session_id: UUID) -> Update:
 
 
 def change_user(user_id: UUID, **values: object) -> Update:
-    """Sets columns of one user."""
+    """Set columns of one user; gives no row when there is none."""
     return (
         update(User)
         .where(User.id == user_id)

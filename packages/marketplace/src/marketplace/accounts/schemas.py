@@ -1,9 +1,10 @@
 """What accounts take and give over HTTP."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 import phonenumbers
@@ -17,7 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from marketplace.entities import EndReason, Role
+from marketplace.accounts.principal import Principal
+from marketplace.cursors import PageRequest
+from marketplace.entities import EndReason, Role, Session
 
 
 class _Request(BaseModel):
@@ -61,7 +64,7 @@ class Delivery(StrEnum):
 
 
 class Registration(_Request):
-    """A new customer."""
+    """Who registers: the form of a new customer."""
 
     email: Email
     password: Password
@@ -77,13 +80,13 @@ class Registered(_Answer):
 
 
 class Verification(_Request):
-    """The token that was mailed."""
+    """The token that was mailed to verify the address."""
 
     token: Token
 
 
 class VerificationRequest(_Request):
-    """Who wants another token."""
+    """The address for which another token is wanted."""
 
     email: Email
 
@@ -103,7 +106,7 @@ class Refresh(_Request):
 
 
 class PasswordProof(_Request):
-    """The password, once more."""
+    """The password once more, of a user who is logged in."""
 
     password: Password
 
@@ -128,7 +131,7 @@ class Tokens(_Answer):
 
 
 class LogoutScope(StrEnum):
-    """Which sessions end."""
+    """Which sessions of the user end at a log out."""
 
     THIS = "this"
     OTHERS = "others"
@@ -136,7 +139,7 @@ class LogoutScope(StrEnum):
 
 
 class Account(_Answer):
-    """A user."""
+    """A user, as the user and administrators see them."""
 
     id: UUID
     email: str
@@ -155,16 +158,10 @@ class AccountPage(_Answer):
     next_cursor: str | None
 
 
-class AccountFilters(BaseModel):
+class AccountFilters(PageRequest):
     """Which users, and which page of them."""
 
-    model_config = ConfigDict(extra="forbid")
-
     is_verified: bool | None = None
-    limit: int = Field(default=20, ge=1, le=100)
-    cursor: str | None = Field(
-        default=None, max_length=2000, description="`next_cursor` of the page before."
-    )
 
 
 class RoleChange(_Request):
@@ -181,7 +178,7 @@ class RoleChange(_Request):
 
 
 class SessionState(StrEnum):
-    """Which sessions a list shows."""
+    """Whether a list shows sessions that live or that have ended."""
 
     LIVE = "live"
     ENDED = "ended"
@@ -204,6 +201,20 @@ class SessionDetail(_Answer):
 
 
 class SessionList(_Answer):
-    """The devices of a user."""
+    """The devices on which a user is logged in, or was."""
 
     items: list[SessionDetail]
+
+    @classmethod
+    def of(cls, rows: Iterable[Session], *, current: Principal) -> Self:
+        """The sessions as their owner, or an administrator, sees them."""
+        names = [name for name in SessionDetail.model_fields if name != "is_current"]
+        return cls(
+            items=[
+                SessionDetail.model_validate(
+                    {name: getattr(row, name) for name in names}
+                    | {"is_current": row.id == current.session_id}
+                )
+                for row in rows
+            ]
+        )

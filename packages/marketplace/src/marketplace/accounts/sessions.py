@@ -28,7 +28,7 @@ class OpenedSession:
 async def lock_user(
     transaction: AsyncSession, user_id: UUID, *, password_hash: str | None = None
 ) -> bool:
-    """Until the commit nobody else opens or ends sessions of this user; see `queries.lock_user`."""
+    """Lock the user: until the commit nobody else opens or ends sessions of theirs; see `queries.lock_user`."""
     found = await transaction.scalar(queries.lock_user(user_id, password_hash=password_hash))
     return found is not None
 
@@ -41,7 +41,7 @@ async def open_session(
     keys: TokenKeys,
     settings: SessionSettings,
 ) -> OpenedSession:
-    """The user is locked. Beyond the limit, the sessions that were used longest ago end."""
+    """Open a session of a user whom the caller has locked; beyond the limit the longest unused ones end."""
     await end_sessions(
         transaction,
         queries.beyond(settings.max_per_user - 1, user_id=user_id),
@@ -76,7 +76,7 @@ async def end_sessions(
     action: AuditedAction = AuditedAction.SESSION_REVOKED,
     actor_id: UUID | None = None,
 ) -> Sequence[UUID]:
-    """The user is locked. Gives the keys of those that this has ended."""
+    """End sessions of a user whom the caller has locked; gives the keys of those that this has ended."""
     ended = (await transaction.execute(queries.revoke(which, reason=reason))).all()
     if ended:
         records = [
@@ -96,5 +96,5 @@ async def end_sessions(
 async def record(
     transaction: AsyncSession, action: AuditedAction, *, user_id: UUID, **fields: object
 ) -> None:
-    """One audit record."""
+    """Write one audit record, in the transaction of what it tells of."""
     await transaction.execute(insert(AuditEvent).values(action=action, user_id=user_id, **fields))

@@ -89,18 +89,18 @@ def successor(token: RefreshToken, *, nonce: bytes, keys: TokenKeys) -> RefreshT
 
 
 def new_nonce() -> bytes:
-    """What one rotation adds."""
+    """The random bytes that one rotation adds."""
     return secrets.token_bytes(NONCE_LENGTH)
 
 
 def seal(token: RefreshToken, *, keys: TokenKeys) -> str:
-    """As the client gets it."""
+    """The text of a refresh token, as the client gets it."""
     body = BODY.pack(VERSION, token.session_id.bytes, token.generation, token.secret)
     return PREFIX + urlsafe_b64encode(body + _tag(body, keys)).rstrip(b"=").decode()
 
 
 def unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
-    """None for whatever we did not issue."""
+    """The content of a refresh token; None for whatever we did not issue."""
     if not text.startswith(PREFIX) or not text.isascii() or len(text) > LONGEST:
         return None
     encoded = text.removeprefix(PREFIX)
@@ -162,7 +162,10 @@ def issue_access_token(
 
 
 def read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
-    """None for whatever we did not issue. Whether it has expired is the database's clock's to say."""
+    """The content of an access token; None for whatever we did not issue.
+
+    Whether it has expired is for the clock of the database to say.
+    """
     try:
         claims = jwt.decode(
             text,

@@ -14,7 +14,7 @@ from marketplace.entities import Product, Variant, Vendor
 
 
 async def archive_vendor(session: AsyncSession, vendor: Vendor) -> None:
-    """The caller has compared its version; losing the race for it raises `StaleDataError`."""
+    """Archive a vendor whose version the caller has compared; losing the race raises `StaleDataError`."""
     products = Product.vendor_id == vendor.id
     await _lock(session, products)
     vendor.archived_at = func.now()
@@ -23,7 +23,7 @@ async def archive_vendor(session: AsyncSession, vendor: Vendor) -> None:
 
 
 async def archive_product(session: AsyncSession, product: Product) -> None:
-    """As above."""
+    """Archive a product whose version the caller has compared; losing the race raises `StaleDataError`."""
     itself = Product.id == product.id
     await _lock(session, itself)
     product.archived_at = func.now()
@@ -32,7 +32,7 @@ async def archive_product(session: AsyncSession, product: Product) -> None:
 
 
 async def archive_variant(session: AsyncSession, variant: Variant) -> None:
-    """An edit of its product, too."""
+    """Archive a variant, which counts as an edit of its product, too."""
     variant.archived_at = func.now()
     await session.flush()
     await count_edit(session, Product.id == variant.product_id)

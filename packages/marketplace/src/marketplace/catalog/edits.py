@@ -1,17 +1,16 @@
-"""What all edits of the catalogue share: a unit of work that runs again when it lost a race.
+"""What all edits of the catalogue share.
 
-That is how If-Match stays true under a race: the loser reads again, finds another version than it
-expected, and says so. SQLAlchemy's `version_id_col` is what makes it lose.
+An edit is one unit of work (`Transactions.run`), which runs again when it lost a race. That is how If-Match
+stays true under a race: the loser reads again, finds another version than it expected, and says so.
+SQLAlchemy's `version_id_col` is what makes it lose.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from holdfast import Versioned, run_unit_async
+from holdfast import Versioned
 from holdfast.errors.sqlstate import sqlstate
 from marketplace.accounts.principal import Principal
 from marketplace.catalog.problems import NameTaken, NotYourVendor, StillInUse
@@ -22,30 +21,22 @@ UNIQUE_VIOLATION = "23505"
 # ON DELETE RESTRICT: the first up to PostgreSQL 17, the second from 18 on.
 STILL_REFERENCED = frozenset({"23503", "23001"})
 
-T = TypeVar("T")
 
-
-async def saved(
-    sessions: async_sessionmaker[AsyncSession],
-    work: Callable[[AsyncSession], Awaitable[T]],
-    *,
-    unique: str = "name",
-) -> T:
-    """What `work` gives, committed. Raises `NameTaken`, which says that it is `unique`."""
+async def save(session: AsyncSession, *, unique: str = "name") -> None:
+    """Write what was changed so far. Raises `NameTaken`, which says that it is `unique`."""
     try:
-        return await run_unit_async(work, sessions=sessions)
+        await session.flush()
     except IntegrityError as error:
         if sqlstate(error) == UNIQUE_VIOLATION:
             raise NameTaken(what=unique) from error
         raise
 
 
-async def deleted(
-    sessions: async_sessionmaker[AsyncSession], work: Callable[[AsyncSession], Awaitable[None]]
-) -> None:
-    """Raises `StillInUse`."""
+async def delete(session: AsyncSession, entity: Versioned) -> None:
+    """Delete a row, unless something refers to it. Raises `StillInUse`."""
+    await session.delete(entity)
     try:
-        await run_unit_async(work, sessions=sessions)
+        await session.flush()
     except IntegrityError as error:
         if sqlstate(error) in STILL_REFERENCED:
             raise StillInUse from error
@@ -53,7 +44,7 @@ async def deleted(
 
 
 def apply(entity: Versioned, edit: Edit) -> None:
-    """Sets what the edit names."""
+    """Set the columns that the edit names."""
     for name, value in edit.model_dump(exclude={"version"}, exclude_none=True).items():
         setattr(entity, name, value)
 

@@ -5,7 +5,8 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from marketplace.problems import Problem
+from marketplace.accounts.problems import InvalidAccessToken, RoleNotAllowed
+from marketplace.problems import InvalidRequest, Problem
 
 
 class _NotFound(Problem):
@@ -41,7 +42,7 @@ class VendorNotFound(_NotFound):
 
 @dataclass(kw_only=True, eq=False)
 class CategoryNotFound(_NotFound):
-    """No category has this id."""
+    """There is no category with this id."""
 
     category_id: UUID
     code = "category_not_found"
@@ -50,7 +51,7 @@ class CategoryNotFound(_NotFound):
 
 @dataclass(kw_only=True, eq=False)
 class SubcategoryNotFound(_NotFound):
-    """No subcategory has this id."""
+    """There is no subcategory with this id."""
 
     subcategory_id: UUID
     code = "subcategory_not_found"
@@ -59,7 +60,7 @@ class SubcategoryNotFound(_NotFound):
 
 @dataclass(kw_only=True, eq=False)
 class NotYourVendor(Problem):
-    """It belongs to another vendor."""
+    """The vendor of this user is not the one it belongs to."""
 
     status = HTTPStatus.FORBIDDEN
     code = "not_your_vendor"
@@ -86,7 +87,7 @@ class VersionMismatch(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The current ETag."""
+        """The ETag of the current version."""
         return {"ETag": f'"{self.current_version}"'}
 
     @property
@@ -107,7 +108,7 @@ class NameTaken(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class StillInUse(Problem):
-    """Something refers to it."""
+    """It cannot be deleted: something refers to it."""
 
     status = HTTPStatus.CONFLICT
     code = "still_in_use"
@@ -125,5 +126,11 @@ class StockOutOfRange(Problem):
 
     @property
     def members(self) -> dict[str, Any]:
-        """What there is."""
+        """How much there is, for a program."""
         return {"available": self.available}
+
+
+# What a route of the catalogue says about its problems.
+BY_ADMIN = (InvalidAccessToken, RoleNotAllowed, InvalidRequest)
+BY_EDITOR = (*BY_ADMIN, NotYourVendor)
+VERSIONED = (VersionRequired, VersionMismatch)

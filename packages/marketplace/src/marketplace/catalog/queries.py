@@ -7,8 +7,8 @@ from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 
 from marketplace.catalog.schemas import LowStockFilters, ProductFilters
-from marketplace.cursors import Position
-from marketplace.entities import Product, Variant
+from marketplace.cursors import PageRequest, Position
+from marketplace.entities import Category, Product, Variant, Vendor
 
 LIVE = Product.archived_at.is_(None)
 
@@ -42,8 +42,26 @@ def low_stock_page(filters: LowStockFilters, *, after: Position | None) -> Selec
     return query
 
 
+def vendor_page(page: PageRequest, *, after: Position | None) -> Select[Vendor]:
+    """Vendors by name, from a position on, and one row more."""
+    query = (
+        select(Vendor)
+        .where(Vendor.archived_at.is_(None))
+        .order_by(Vendor.name, Vendor.id)
+        .limit(page.limit + 1)
+    )
+    if after is None:
+        return query
+    return query.where(tuple_(Vendor.name, Vendor.id) > (after.value, after.key))
+
+
+def category_tree() -> Select[Category]:
+    """Every category by name, each with its subcategories."""
+    return select(Category).options(selectinload(Category.subcategories)).order_by(Category.name)
+
+
 def product_with_variants(product_id: UUID) -> Select[Product]:
-    """One product, or no row."""
+    """One product with its variants, or no row."""
     return (
         _summaries()
         .options(selectinload(Product.variants.and_(Variant.archived_at.is_(None))))

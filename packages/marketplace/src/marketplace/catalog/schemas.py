@@ -74,27 +74,27 @@ class Named(_Answer):
 
 
 class VendorDetail(Named):
-    """Somebody who sells."""
+    """A vendor, as everybody sees it."""
 
     created_at: datetime
     version: int
 
 
 class VendorPage(_Answer):
-    """Vendors by name."""
+    """A page of vendors by name; `next_cursor` is null on the last page."""
 
     items: list[VendorDetail]
     next_cursor: str | None
 
 
 class NewVendor(_Asked):
-    """A vendor to be."""
+    """The form of a new vendor."""
 
     name: Name
 
 
 class VendorEdit(Edit):
-    """What changes."""
+    """What changes of a vendor."""
 
     name: Name | None = None
 
@@ -119,37 +119,37 @@ class CategoryWithSubcategories(CategoryDetail):
 
 
 class Categories(_Answer):
-    """All of them, by name."""
+    """All categories, by name."""
 
     items: list[CategoryWithSubcategories]
 
 
 class NewCategory(_Asked):
-    """A category to be."""
+    """The form of a new category."""
 
     name: Name
 
 
 class CategoryEdit(Edit):
-    """What changes."""
+    """What changes of a category."""
 
     name: Name | None = None
 
 
 class NewSubcategory(NewCategory):
-    """A subcategory to be."""
+    """The form of a new subcategory."""
 
     category_id: UUID
 
 
 class SubcategoryEdit(CategoryEdit):
-    """What changes."""
+    """What changes of a subcategory."""
 
     category_id: UUID | None = None
 
 
 class ProductSummary(_Answer):
-    """A product on a page."""
+    """A product, as a page of products shows it."""
 
     id: UUID
     name: str
@@ -167,7 +167,7 @@ class ProductPage(_Answer):
 
 
 class LowProduct(ProductSummary):
-    """A product that runs low."""
+    """A product that runs low, with its stock."""
 
     stock: int
 
@@ -180,7 +180,7 @@ class LowStockPage(_Answer):
 
 
 class VariantDetail(_Answer):
-    """What can be bought."""
+    """A variant: what can be bought."""
 
     id: UUID
     sku: str
@@ -199,7 +199,7 @@ class ProductDetail(ProductSummary):
 
 
 class NewProduct(_Asked):
-    """A product to be. A vendor's own, where no vendor is named."""
+    """The form of a new product. It is the vendor's own, where no vendor is named."""
 
     vendor_id: UUID | None = None
     subcategory_id: UUID
@@ -210,7 +210,7 @@ class NewProduct(_Asked):
 
 
 class ProductEdit(Edit):
-    """What changes."""
+    """What changes of a product."""
 
     subcategory_id: UUID | None = None
     name: Name | None = None
@@ -220,7 +220,7 @@ class ProductEdit(Edit):
 
 
 class NewVariant(_Asked):
-    """A variant to be. Its stock is none: adjust it."""
+    """The form of a new variant. It has no stock yet: adjust it."""
 
     sku: Sku
     name: Name
@@ -229,7 +229,7 @@ class NewVariant(_Asked):
 
 
 class VariantEdit(Edit):
-    """What changes; never its stock."""
+    """What changes of a variant; never its stock."""
 
     sku: Sku | None = None
     name: Name | None = None
@@ -251,7 +251,7 @@ def _not_zero(delta: int) -> int:
 
 
 class Adjustment(_Asked):
-    """How stock moved, and why."""
+    """A movement of stock, and its reason."""
 
     delta: Annotated[
         int,

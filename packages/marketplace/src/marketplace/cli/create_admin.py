@@ -8,12 +8,12 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import URL, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from marketplace.accounts.administration import appoint
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.problems import PasswordTooShort
-from marketplace.accounts.registration import register
 from marketplace.accounts.schemas import Registration
-from marketplace.database import sessions_of
+from marketplace.accounts.service.administration import appoint
+from marketplace.accounts.service.registration import register
+from marketplace.database import Transactions
 from marketplace.errors import UnusableAccount
 from marketplace.metrics import Metrics
 from marketplace.server import visited_database
@@ -52,16 +52,16 @@ def _form(email: str, *, password: str) -> Registration:
 
 
 async def _appoint(url: URL, email: str) -> bool:
-    async with sessions_of(create_async_engine(url, poolclass=NullPool))() as transaction:
-        return await appoint(transaction, email)
+    transactions = Transactions.on(create_async_engine(url, poolclass=NullPool))
+    return await transactions.run(appoint, email)
 
 
 async def _register(url: URL, form: Registration, *, settings: Settings) -> None:
     metrics = Metrics()
     accounts = open_accounts(settings, metrics=metrics)
     try:
-        async with sessions_of(create_async_engine(url, poolclass=NullPool))() as transaction:
-            await register(transaction, form, accounts=accounts)
+        transactions = Transactions.on(create_async_engine(url, poolclass=NullPool))
+        await register(transactions, form, accounts=accounts)
     except PasswordTooShort as error:
         raise UnusableAccount(reason=str(error).rstrip(".")) from error
     finally:

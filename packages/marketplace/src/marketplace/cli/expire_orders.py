@@ -6,8 +6,8 @@ import click
 from sqlalchemy import URL, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from marketplace.database import sessions_of
-from marketplace.orders import expiry
+from marketplace.database import Transactions
+from marketplace.orders.service import expiry
 from marketplace.server import visited_database
 from marketplace.settings import read_settings
 
@@ -20,10 +20,10 @@ def expire_orders() -> None:
 
 
 def expire_all(url: URL) -> int:
-    """How many were cancelled."""
+    """Cancel every order that is overdue; gives how many there were."""
     return asyncio.run(_expire_all(url))
 
 
 async def _expire_all(url: URL) -> int:
     engine = create_async_engine(url, poolclass=NullPool)
-    return await expiry.expire_orders(sessions_of(engine))
+    return await expiry.expire_orders(Transactions.on(engine))

@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 
 from holdfast.scratch.server import temporary_server
 from marketplace import schema
-from marketplace.database import open_engine, sessions_of
+from marketplace.database import Transactions, open_engine
 from marketplace.demo_data import CUSTOMERS, demo_id, load_demo_data
 from marketplace.entities import Variant
-from marketplace.orders.checkout import check_out
 from marketplace.orders.idempotency import keyed
 from marketplace.orders.problems import OutOfStock
 from marketplace.orders.schemas import Cart, CartLine
+from marketplace.orders.service.checkout import check_out
 from marketplace.settings import sqlalchemy_url
 
 AT_ONCE = 16
@@ -40,7 +40,7 @@ Buy = Callable[[], Awaitable[bool]]  # whether it was sold
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sale:
-    """What came of it."""
+    """What the sale came to, done in one way."""
 
     way: str
     sold: int
@@ -136,7 +136,8 @@ async def _usual(engine: AsyncEngine, *, units: int, name: str, locks: bool) -> 
 
 
 async def _ours(engine: AsyncEngine, *, units: int) -> Way:
-    sessions = sessions_of(engine)
+    transactions = Transactions.on(engine)
+    sessions = transactions.sessions
     async with sessions.begin() as session:
         variant_id = (await session.scalars(select(Variant.id).limit(1))).one()
         chosen = update(Variant).where(Variant.id == variant_id)
@@ -156,7 +157,7 @@ async def _ours(engine: AsyncEngine, *, units: int) -> Way:
             body=cart.model_dump_json(),
         )
         try:
-            await check_out(engine, cart, request=request)
+            await transactions.run_on_driver(check_out, cart, request=request)
         except OutOfStock:
             return False
         return True

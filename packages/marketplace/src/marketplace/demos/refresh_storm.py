@@ -25,7 +25,7 @@ from marketplace.accounts.clients import Client
 from marketplace.accounts.rotation import refresh
 from marketplace.accounts.sessions import open_session
 from marketplace.accounts.tokens import TokenKeys, unseal
-from marketplace.database import driver_connection, open_engine, sessions_of
+from marketplace.database import Transactions, driver_connection, open_engine
 from marketplace.settings import SessionSettings, sqlalchemy_url
 
 USUAL_TABLE = text("""
@@ -51,7 +51,7 @@ Refresh = Callable[[str], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storm:
-    """What came of all bursts."""
+    """What all bursts came to, done in one way."""
 
     way: str
     answered: int
@@ -183,11 +183,9 @@ def _ours(engine: AsyncEngine, user_id: UUID) -> Way:
     keys, settings = TokenKeys.of(SecretStr(secrets.token_urlsafe(32))), SessionSettings()
 
     async def open_ours() -> tuple[UUID, str]:
-        async with sessions_of(engine)() as transaction:
-            opened = await open_session(
-                transaction, user_id, client=CLIENT, keys=keys, settings=settings
-            )
-            await transaction.commit()
+        opened = await Transactions.on(engine).run(
+            open_session, user_id, client=CLIENT, keys=keys, settings=settings
+        )
         return opened.session_id, opened.refresh_token
 
     async def refresh_ours(text: str) -> Answer:

@@ -14,7 +14,7 @@ from marketplace.entities.declarative import Entity, Now, one_of
 
 
 class AuditedAction(enum.StrEnum):
-    """What is recorded."""
+    """The actions that are recorded."""
 
     USER_REGISTERED = "user.registered"
     USER_VERIFIED = "user.verified"

@@ -9,7 +9,7 @@ from marketplace.entities.subcategory import Subcategory
 
 
 class Category(Versioned, Entity):
-    """Holds subcategories, never products themselves."""
+    """A category holds subcategories, never products themselves."""
 
     __tablename__ = "categories"
 

@@ -32,7 +32,7 @@ Now = Annotated[datetime, mapped_column(server_default=func.now())]
 
 
 class Entity(DeclarativeBase):
-    """A table of the shop."""
+    """The base class of all tables of the shop."""
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map: ClassVar[dict[Any, Any]] = {

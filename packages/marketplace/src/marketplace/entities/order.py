@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OrderStatus(enum.StrEnum):
-    """Where the goods are."""
+    """How far the goods of an order are."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -26,7 +26,7 @@ class OrderStatus(enum.StrEnum):
 
 
 class PaymentStatus(enum.StrEnum):
-    """Where the money is."""
+    """How far the money of an order is."""
 
     PENDING = "pending"
     PAID = "paid"

@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Amount, Currency, Entity, Now, one_
 
 
 class PaymentEventKind(enum.StrEnum):
-    """What happened to the money."""
+    """What the provider says happened to the money."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"

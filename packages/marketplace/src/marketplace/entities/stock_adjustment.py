@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Entity, Key, Now, one_of
 
 
 class AdjustmentReason(enum.StrEnum):
-    """What happened to the goods."""
+    """What happened to the goods that were counted in or out."""
 
     RECEIVED = "received"
     RETURNED = "returned"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Role(enum.StrEnum):
-    """What a user may do."""
+    """What kind of user it is, and so what they may do."""
 
     CUSTOMER = "customer"
     VENDOR = "vendor"

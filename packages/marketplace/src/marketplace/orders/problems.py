@@ -28,7 +28,7 @@ class OutOfStock(Problem):
 
     @property
     def members(self) -> dict[str, Any]:
-        """The lines that are short."""
+        """The lines that are short, for a program."""
         return {
             "lines": [
                 {
@@ -52,7 +52,7 @@ class NotForSale(Problem):
 
     @property
     def members(self) -> dict[str, Any]:
-        """Which."""
+        """The variants that are not for sale, for a program."""
         return {"variant_ids": [str(variant_id) for variant_id in self.variant_ids]}
 
 
@@ -88,7 +88,7 @@ class RequestInFlight(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """An order takes milliseconds."""
+        """The client may ask again in a second: an order takes milliseconds."""
         return {"Retry-After": "1"}
 
 
@@ -123,7 +123,7 @@ class IllegalTransition(Problem):
 
     @property
     def members(self) -> dict[str, Any]:
-        """Where it is."""
+        """The state that the order is in, for a program."""
         return {"current": self.current}
 
 

@@ -17,7 +17,7 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=
 
 
 class CartLine(BaseModel):
-    """So much of a variant."""
+    """One line of a cart: so much of a variant."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +33,7 @@ class Cart(BaseModel):
     lines: list[CartLine] = Field(min_length=1, max_length=50)
 
     def quantities(self) -> dict[UUID, int]:
-        """How much of each variant."""
+        """How much of each variant the cart holds."""
         summed: dict[UUID, int] = {}
         for line in self.lines:
             summed[line.variant_id] = summed.get(line.variant_id, 0) + line.quantity
@@ -60,7 +60,7 @@ class Line(_Answer):
 
 
 class OrderSummary(_Answer):
-    """An order on a page."""
+    """An order, as a page of orders shows it."""
 
     id: UUID
     status: OrderStatus
@@ -73,7 +73,7 @@ class OrderSummary(_Answer):
 
 
 class PlacedOrder(OrderSummary):
-    """An order with its lines."""
+    """An order with its lines, as checkout answers it."""
 
     lines: list[Line]
 
@@ -110,7 +110,7 @@ class PlacedOrder(OrderSummary):
 
 
 class Event(_Answer):
-    """A transition of an order."""
+    """One transition of an order or of its payment."""
 
     machine: Machine
     from_state: str | None
@@ -126,13 +126,13 @@ class OrderDetail(PlacedOrder):
 
 
 class OrderFilters(PageRequest):
-    """Which of one's own orders."""
+    """Which of one's own orders a page shows."""
 
     status: OrderStatus | None = None
 
 
 class AllOrdersFilters(OrderFilters):
-    """Which orders of the shop."""
+    """Which orders of the shop a page shows."""
 
     payment_status: PaymentStatus | None = None
 

@@ -19,7 +19,7 @@ SHORTEST_CONNECT_TIMEOUT = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionParameters:
-    """libpq's names; None: not said."""
+    """The parameters of a connection, by libpq's names; None is not passed on."""
 
     application_name: str
     connect_timeout: int
@@ -32,7 +32,7 @@ class ConnectionParameters:
     tls: TlsParameters
 
     def as_arguments(self, url: URL) -> dict[str, str | int]:
-        """For psycopg. What the URL names itself stays as it is there, except TLS."""
+        """Give the keyword arguments for psycopg. What the URL names itself stays as it is there, except TLS."""
         own = {name: value for name, value in asdict(self).items() if name != "tls"}
         if self.options is not None and "options" in url.query:
             own["options"] = f"{self.options} {url.query['options']}"  # the later one wins
@@ -44,7 +44,7 @@ class ConnectionParameters:
 
 
 def server_timeouts(timeouts: Timeouts) -> tuple[tuple[str, int], ...]:
-    """PostgreSQL's parameters, in milliseconds."""
+    """The server's timeouts: PostgreSQL's parameter names, with milliseconds."""
     return (
         ("statement_timeout", milliseconds(timeouts.statement)),
         ("lock_timeout", milliseconds(timeouts.lock)),
@@ -55,7 +55,7 @@ def server_timeouts(timeouts: Timeouts) -> tuple[tuple[str, int], ...]:
 def connection_parameters(
     settings: Settings, *, url: URL, ca_file: str | None
 ) -> ConnectionParameters:
-    """Everything from the settings; `ca_file` is `settings.tls_ca` as a file."""
+    """Derive every parameter from the settings; `ca_file` is `settings.tls_ca` as a file."""
     timeouts = settings.timeouts
     options = " ".join(f"-c {name}={value}" for name, value in server_timeouts(timeouts))
     return ConnectionParameters(

@@ -35,7 +35,7 @@ class UrlParts:
 
 
 def split_url(text: str) -> UrlParts:
-    """Raises ValueError, without the text: it may hold a password."""
+    """Take a URL apart. Raises ValueError, without the text, which may hold a password."""
     if SCHEMES.match(text) is None:
         msg = "it must begin with postgresql://"
         raise ValueError(msg)
@@ -63,7 +63,7 @@ def split_url(text: str) -> UrlParts:
 
 
 def arguments_of(url: URL) -> dict[str, str | int]:
-    """The URL as psycopg itself takes it."""
+    """The URL as keyword arguments of psycopg.connect."""
     return dict(url.get_dialect()().create_connect_args(url)[1])
 
 
@@ -75,7 +75,7 @@ def hosts(url: URL) -> tuple[str, ...]:
 
 
 def reach(url: URL) -> Reach:
-    """No host at all counts as NETWORK: libpq may take one from PGHOST or a service file."""
+    """How far away the server is. No host at all counts as NETWORK: libpq may take one from PGHOST."""
     address = _single(url, "hostaddr")  # where libpq goes; the host is then only a name
     return reach_of(hosts(url) if address is None else tuple(address.split(",")))
 

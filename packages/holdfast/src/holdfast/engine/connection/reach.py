@@ -14,7 +14,7 @@ class Reach(Enum):
 
 
 def reach_of(hosts: Sequence[str]) -> Reach:
-    """No host at all counts as NETWORK: libpq may take one from PGHOST or a service file."""
+    """How far away these hosts are. None at all counts as NETWORK: libpq may take one from PGHOST or a service file."""
     if not hosts or not all(map(_is_local, hosts)):
         return Reach.NETWORK
     return Reach.SOCKET if all(map(_is_socket, hosts)) else Reach.LOOPBACK

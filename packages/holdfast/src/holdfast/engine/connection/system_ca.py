@@ -19,12 +19,12 @@ BUNDLES = (
 
 
 def system_ca_file() -> str:
-    """SSL_CERT_FILE when set, else the distribution's, else certifi's."""
+    """Find the file: SSL_CERT_FILE when set, else the distribution's, else certifi's."""
     default = ssl.get_default_verify_paths().cafile
     found = (bundle for bundle in BUNDLES if Path(bundle).is_file())
     return default or next(found, certifi.where())
 
 
 def ca_file(named: str | None) -> str | None:
-    """A setting as a file: `system` is looked up, a path stays."""
+    """Turn the setting HOLDFAST_TLS_CA into a file: `system` is looked up, a path stays."""
     return system_ca_file() if named == "system" else named

@@ -8,7 +8,7 @@ from holdfast.engine.profiles import Tls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsParameters:
-    """None: not said, libpq's default holds."""
+    """TLS in libpq's parameters; for None libpq's default holds."""
 
     sslmode: str | None = None
     sslrootcert: str | None = None
@@ -18,7 +18,7 @@ class TlsParameters:
 
 
 def tls_parameters(tls: Tls, *, reach: Reach, ca_file: str | None, pooler: bool) -> TlsParameters:
-    """How TLS is done on the way to a server that is so far away."""
+    """Decide libpq's TLS parameters from the setting and from how far away the server is."""
     local = reach is not Reach.NETWORK
     if tls is Tls.OFF or (tls is Tls.REMOTE and local):
         return TlsParameters(sslmode="disable")

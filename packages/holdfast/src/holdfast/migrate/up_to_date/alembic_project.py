@@ -23,6 +23,8 @@ def project_of(config: Config) -> Project | None:
     """The project, where it is known without env.py which database it has."""
     if getattr(config.cmd_opts, "x", None) or config.config_ini_section != SECTION:
         return None  # env.py is told something that the record does not know
+    if getattr(config, "toml_file_name", None):
+        return None  # Alembic before 1.16 has no such file
     given: Target | None = config.attributes.get(TARGET)
     if given is None:
         return None if config.attributes else project_by_settings(config.file_config)

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SECTION = "alembic"
+PYPROJECT = "pyproject.toml"
 # Revisions in more places than the folder, or compiled ones.
 NOT_READ = ("version_locations", "sourceless", "recursive_version_locations")
 
@@ -21,17 +22,26 @@ NOT_READ = ("version_locations", "sourceless", "recursive_version_locations")
 def options_at(directory: Path, *, file: Path | None) -> ConfigParser | None:
     """The options of the project that `holdfast.migrate.project` would find; None: ask Alembic."""
     if file is not None:
-        return _from_file(file)
+        beside = file.parent if (file.parent / PYPROJECT).exists() else directory
+        return None if tools_in(beside / PYPROJECT) else _from_file(file)
     if (directory / "alembic.ini").exists():
-        return _from_file(directory / "alembic.ini")
+        return None if tools_in(directory / PYPROJECT) else _from_file(directory / "alembic.ini")
     for folder in (directory, *directory.parents):
-        if (folder / "pyproject.toml").exists():
-            tools = tomllib.loads((folder / "pyproject.toml").read_text()).get("tool", {})
-            if tools.get("holdfast"):
-                return _from_table(tools["holdfast"])
-            if "alembic" in tools:
-                return None
+        tools = tools_in(folder / PYPROJECT)
+        is_alone = "alembic" not in tools and not (folder / "alembic.ini").exists()
+        if is_alone and "script_location" in tools.get("holdfast", {}):
+            return _from_table(tools["holdfast"])
+        if tools or (folder == directory and (folder / "migrations" / "alembic.ini").exists()):
+            return None
     return None
+
+
+def tools_in(file: Path) -> dict[str, Mapping[str, object]]:
+    """What a pyproject.toml tells Alembic and holdfast, by the name of the table; nothing for no file."""
+    if not file.exists():
+        return {}
+    tools = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+    return {name: tools[name] for name in ("alembic", "holdfast") if tools.get(name)}
 
 
 def escaped(value: object) -> str:

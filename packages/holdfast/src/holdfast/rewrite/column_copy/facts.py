@@ -1,7 +1,6 @@
 """What is known of a table one or more of whose columns change their type: `observe.changed_table` fills it in."""
 
 from collections.abc import Mapping
-
 from dataclasses import dataclass, field
 
 from holdfast.rewrite.names import QualifiedName
@@ -188,7 +187,8 @@ class ChangedTable:
     statistics: tuple[DependentStatistics, ...] = ()
     sequences: tuple[OwnedSequence, ...] = ()
     taken: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)  # of the session, that text depends on
+    # Those of the session on which text depends.
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def conversion(self, column: str) -> Conversion | None:
         """The change of this column."""

@@ -50,17 +50,18 @@ def expand(copied: Copied) -> BatchStep:
     table, (on_insert, on_update) = copied.table, copied.triggers
     changed = " OR ".join(_changed(copied, change) for change in copied.facts.changes)
     function = copied.function
+    create = f"CREATE TRIGGER {{}} BEFORE {{}} ON {table} FOR EACH ROW {{}}"
     stamp = f"COMMENT ON FUNCTION {function} IS %L"
     return BatchStep(
         what=f"add {_listed(copied)} to {table}, kept equal by triggers",
         sql=(
             *(_add_column(copied, change) for change in copied.facts.changes),
             _trigger_function(copied, is_lenient=True),
-            f"CREATE TRIGGER {quote(on_insert)} BEFORE INSERT ON {table}"
-            f" FOR EACH ROW EXECUTE FUNCTION {function}",
+            create.format(quote(on_insert), "INSERT", f"EXECUTE FUNCTION {function}"),
             # An UPDATE of another column must not convert a large value again.
-            f"CREATE TRIGGER {quote(on_update)} BEFORE UPDATE ON {table}"
-            f" FOR EACH ROW WHEN ({changed}) EXECUTE FUNCTION {function}",
+            create.format(
+                quote(on_update), "UPDATE", f"WHEN ({changed}) EXECUTE FUNCTION {function}"
+            ),
             copied.alter(
                 f"ENABLE ALWAYS TRIGGER {quote(on_insert)}, ENABLE ALWAYS TRIGGER {quote(on_update)}"
             ),
@@ -141,6 +142,7 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
         f"DECLARE x {change.new_type}; BEGIN x := {new_value(change, row='r')}; RETURN NULL;"
         " EXCEPTION WHEN others THEN RETURN SQLERRM; END"
     )
+    function = f"pg_temp.holdfast_try(r {table}) RETURNS text LANGUAGE plpgsql"
     reason = "pg_temp.holdfast_try(t)"
     if mismatch is not None:
         reason = (
@@ -151,10 +153,7 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
         table=table,
         what=f"rows that have no value of type {change.new_type} for {change.column}",
         quick=quick,
-        prepare=(
-            f"CREATE FUNCTION pg_temp.holdfast_try(r {table}) RETURNS text LANGUAGE plpgsql"
-            f" AS {literal(body)}",
-        ),
+        prepare=(f"CREATE FUNCTION {function} AS {literal(body)}",),
         rows=f"SELECT {_key(copied)}, {reason} AS reason FROM ONLY {table} AS t"
         f" WHERE {reason} IS NOT NULL",
         settings=(*copied.conversion_settings, ("row_security", "off")),

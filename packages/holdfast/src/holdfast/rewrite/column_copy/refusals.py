@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from postgast import pg_query_pb2 as pb
+
 from holdfast.rewrite.column_copy.facts import ChangedTable, Conversion
 from holdfast.rewrite.tree import find, parsed_constraint, strings
-
-from postgast import pg_query_pb2 as pb
 
 CLOCKS = frozenset(["now()", "transaction_timestamp()", "statement_timestamp()", "age(xid)"])
 

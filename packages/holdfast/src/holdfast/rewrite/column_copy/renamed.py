@@ -10,8 +10,12 @@ import postgast
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.column_copy.facts import DependentCheck, DependentIndex, DependentKey
-from holdfast.rewrite.column_copy.facts import DependentStatistics
+from holdfast.rewrite.column_copy.facts import (
+    DependentCheck,
+    DependentIndex,
+    DependentKey,
+    DependentStatistics,
+)
 from holdfast.rewrite.rewriting import not_valid
 from holdfast.rewrite.tree import add_strings, copy, find, parsed_constraint, strings
 

@@ -79,11 +79,11 @@ def _renamed(copied: Copied) -> Iterator[str]:
         copy = quote(copied.copies[column.name])
         yield copied.alter(f"RENAME COLUMN {copy} TO {quote(column.name)}")
         if column.not_null_name:
-            name = quote(copied.not_nulls[column.name])
-            yield copied.alter(f"RENAME CONSTRAINT {name} TO {quote(column.not_null_name)}")
+            constraint = quote(copied.not_nulls[column.name])
+            yield copied.alter(f"RENAME CONSTRAINT {constraint} TO {quote(column.not_null_name)}")
     for check in facts.checks:
-        name = quote(copied.checks[check.name])
-        yield copied.alter(f"RENAME CONSTRAINT {name} TO {quote(check.name)}")
+        constraint = quote(copied.checks[check.name])
+        yield copied.alter(f"RENAME CONSTRAINT {constraint} TO {quote(check.name)}")
     for found in facts.statistics:
         name = QualifiedName(schema=found.schema, name=copied.statistics[found.name])
         yield f"ALTER STATISTICS {name} RENAME TO {quote(found.name)}"

@@ -28,6 +28,7 @@ from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.tree import add_strings, parsed_constraint
 from holdfast.rewrite.type_change import (
     belongs_to_copy,
+    changed_table_of,
     is_refused_by_postgresql,
     reasons_against_copy,
     rewrites_rows,
@@ -38,10 +39,10 @@ TANGLED = frozenset([pb.AT_AlterColumnType, pb.AT_DropColumn, pb.AT_DropConstrai
 
 def alter_column_type(action: Action) -> Split | None:
     """None where it is over in a moment, and where it is refused."""
-    table = action.facts.type_change
-    if table is None or table.table != action.table.name or not belongs_to_copy(action, table):
+    table = changed_table_of(action)
+    if table is None or not belongs_to_copy(action, table):
         return None
-    if rewrites_rows(action):
+    if rewrites_rows(table):
         return _copied(action, table)
     if action.command.subtype != pb.AT_AlterColumnType or action.table.descendants:
         return None
@@ -52,7 +53,7 @@ def _copied(action: Action, table: ChangedTable) -> Split | None:
     """All columns of the statement share one copy, in the place of the first of them."""
     if is_refused_by_postgresql(table):
         # Perhaps not any more when its turn comes; otherwise in PostgreSQL's words, and at once.
-        return Split(after=(_alone(action),)) if _is_first(action, table) else Split()
+        return Split(after=(_alone(action, table),)) if _is_first(action, table) else Split()
     if reasons_against_copy(action, table):
         return None
     return Split(after=column_copy(table)) if _is_first(action, table) else Split()
@@ -66,19 +67,13 @@ def _is_first(action: Action, table: ChangedTable) -> bool:
         if item.alter_table_cmd.subtype == pb.AT_AlterColumnType
         and item.alter_table_cmd.name in changing
     )
-    return action.command == first
+    return bool(action.command == first)
 
 
-def _alone(action: Action) -> TransactionStep:
-    return transaction(alter_table(action.table.name, *_of_columns(action)), facts=action.facts)
-
-
-def _of_columns(action: Action) -> Iterator[pb.AlterTableCmd]:
-    table = action.facts.type_change
-    for item in action.statement.cmds:
-        one = replace(action, command=item.alter_table_cmd)
-        if table is not None and belongs_to_copy(one, table):
-            yield item.alter_table_cmd
+def _alone(action: Action, table: ChangedTable) -> TransactionStep:
+    commands = (item.alter_table_cmd for item in action.statement.cmds)
+    of_columns = (c for c in commands if belongs_to_copy(replace(action, command=c), table))
+    return transaction(alter_table(action.table.name, *of_columns), facts=action.facts)
 
 
 def _under_checks(action: Action) -> Split | None:

@@ -1,13 +1,14 @@
-"""Categories and subcategories over HTTP."""
+"""The routes of categories and subcategories."""
 
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from marketplace.catalog import categories
+from marketplace.accounts.principal import Administrator
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
-from marketplace.catalog.principals import BY_ADMIN, VERSIONED, Admin
 from marketplace.catalog.problems import (
+    BY_ADMIN,
+    VERSIONED,
     CategoryNotFound,
     NameTaken,
     StillInUse,
@@ -22,7 +23,8 @@ from marketplace.catalog.schemas import (
     SubcategoryDetail,
     SubcategoryEdit,
 )
-from marketplace.database import RequestSession, Sessions
+from marketplace.catalog.service import categories
+from marketplace.database import RequestTransactions
 from marketplace.entities import Category, Subcategory
 from marketplace.problems import InvalidRequest, documented
 
@@ -30,9 +32,9 @@ router = APIRouter()
 
 
 @router.get("/categories")
-async def list_categories(session: RequestSession) -> Categories:
-    """The whole tree."""
-    return await categories.everything(session)
+async def list_categories(transactions: RequestTransactions) -> Categories:
+    """Every category with its subcategories, by name."""
+    return await transactions.run(categories.everything)
 
 
 @router.get(
@@ -40,9 +42,11 @@ async def list_categories(session: RequestSession) -> Categories:
     response_model=CategoryDetail,
     responses=TAGGED | documented(CategoryNotFound, InvalidRequest),
 )
-async def get_category(session: RequestSession, category_id: UUID, response: Response) -> Category:
-    """One category."""
-    category = await categories.get(session, category_id)
+async def get_category(
+    transactions: RequestTransactions, category_id: UUID, response: Response
+) -> Category:
+    """One category, without its subcategories."""
+    category = await transactions.run(categories.get, category_id)
     tag(response, category)
     return category
 
@@ -54,10 +58,13 @@ async def get_category(session: RequestSession, category_id: UUID, response: Res
     responses=documented(*BY_ADMIN, NameTaken),
 )
 async def create_category(
-    sessions: Sessions, principal: Admin, new: NewCategory, response: Response
+    transactions: RequestTransactions,
+    principal: Administrator,
+    new: NewCategory,
+    response: Response,
 ) -> Category:
-    """A new category."""
-    category = await categories.create(sessions, new)
+    """Make a new category."""
+    category = await transactions.run(categories.create, new)
     tag(response, category)
     return category
 
@@ -68,16 +75,16 @@ async def create_category(
     responses=TAGGED | documented(*BY_ADMIN, *VERSIONED, CategoryNotFound, NameTaken),
 )
 async def edit_category(
-    sessions: Sessions,
-    principal: Admin,
+    transactions: RequestTransactions,
+    principal: Administrator,
     category_id: UUID,
     change: CategoryEdit,
     response: Response,
     if_match: IfMatch = None,
 ) -> Category:
-    """Rename it."""
-    category = await categories.edit(
-        sessions,
+    """Rename a category."""
+    category = await transactions.run(
+        categories.edit,
         category_id,
         change=change,
         expected=expected(if_match, principal=principal, body_version=change.version),
@@ -92,10 +99,15 @@ async def edit_category(
     responses=documented(*BY_ADMIN, *VERSIONED, CategoryNotFound, StillInUse),
 )
 async def delete_category(
-    sessions: Sessions, principal: Admin, category_id: UUID, if_match: IfMatch = None
+    transactions: RequestTransactions,
+    principal: Administrator,
+    category_id: UUID,
+    if_match: IfMatch = None,
 ) -> None:
-    """Only one without subcategories."""
-    await categories.delete(sessions, category_id, expected=expected(if_match, principal=principal))
+    """Delete a category that has no subcategories."""
+    await transactions.run(
+        categories.delete, category_id, expected=expected(if_match, principal=principal)
+    )
 
 
 @router.get(
@@ -104,10 +116,10 @@ async def delete_category(
     responses=TAGGED | documented(SubcategoryNotFound, InvalidRequest),
 )
 async def get_subcategory(
-    session: RequestSession, subcategory_id: UUID, response: Response
+    transactions: RequestTransactions, subcategory_id: UUID, response: Response
 ) -> Subcategory:
-    """One subcategory."""
-    subcategory = await categories.get_subcategory(session, subcategory_id)
+    """One subcategory, with the category that it is in."""
+    subcategory = await transactions.run(categories.get_subcategory, subcategory_id)
     tag(response, subcategory)
     return subcategory
 
@@ -119,10 +131,13 @@ async def get_subcategory(
     responses=documented(*BY_ADMIN, CategoryNotFound, NameTaken),
 )
 async def create_subcategory(
-    sessions: Sessions, principal: Admin, new: NewSubcategory, response: Response
+    transactions: RequestTransactions,
+    principal: Administrator,
+    new: NewSubcategory,
+    response: Response,
 ) -> Subcategory:
-    """A new subcategory."""
-    subcategory = await categories.create_subcategory(sessions, new)
+    """Make a new subcategory in a category."""
+    subcategory = await transactions.run(categories.create_subcategory, new)
     tag(response, subcategory)
     return subcategory
 
@@ -134,16 +149,16 @@ async def create_subcategory(
     | documented(*BY_ADMIN, *VERSIONED, SubcategoryNotFound, CategoryNotFound, NameTaken),
 )
 async def edit_subcategory(
-    sessions: Sessions,
-    principal: Admin,
+    transactions: RequestTransactions,
+    principal: Administrator,
     subcategory_id: UUID,
     change: SubcategoryEdit,
     response: Response,
     if_match: IfMatch = None,
 ) -> Subcategory:
-    """Rename it, or move it to another category."""
-    subcategory = await categories.edit_subcategory(
-        sessions,
+    """Rename a subcategory, or move it to another category."""
+    subcategory = await transactions.run(
+        categories.edit_subcategory,
         subcategory_id,
         change=change,
         expected=expected(if_match, principal=principal, body_version=change.version),
@@ -158,9 +173,14 @@ async def edit_subcategory(
     responses=documented(*BY_ADMIN, *VERSIONED, SubcategoryNotFound, StillInUse),
 )
 async def delete_subcategory(
-    sessions: Sessions, principal: Admin, subcategory_id: UUID, if_match: IfMatch = None
+    transactions: RequestTransactions,
+    principal: Administrator,
+    subcategory_id: UUID,
+    if_match: IfMatch = None,
 ) -> None:
-    """Only one without products, archived ones included."""
-    await categories.delete_subcategory(
-        sessions, subcategory_id, expected=expected(if_match, principal=principal)
+    """Delete a subcategory that has no products, not even archived ones."""
+    await transactions.run(
+        categories.delete_subcategory,
+        subcategory_id,
+        expected=expected(if_match, principal=principal),
     )

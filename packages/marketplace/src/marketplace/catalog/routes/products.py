@@ -1,14 +1,19 @@
-"""Products over HTTP."""
+"""The routes of products."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from marketplace.catalog import products
+from marketplace.accounts.principal import Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
-from marketplace.catalog.principals import BY_EDITOR, VERSIONED, Editor
-from marketplace.catalog.problems import ProductNotFound, SubcategoryNotFound, VendorNotFound
+from marketplace.catalog.problems import (
+    BY_EDITOR,
+    VERSIONED,
+    ProductNotFound,
+    SubcategoryNotFound,
+    VendorNotFound,
+)
 from marketplace.catalog.schemas import (
     LowStockFilters,
     LowStockPage,
@@ -18,8 +23,9 @@ from marketplace.catalog.schemas import (
     ProductFilters,
     ProductPage,
 )
+from marketplace.catalog.service import products
 from marketplace.cursors import Cursors, cursors_of
-from marketplace.database import RequestSession, Sessions
+from marketplace.database import RequestTransactions
 from marketplace.problems import InvalidCursor, InvalidRequest, documented
 
 router = APIRouter()
@@ -27,23 +33,23 @@ router = APIRouter()
 
 @router.get("/products", responses=documented(InvalidCursor, InvalidRequest))
 async def list_products(
-    session: RequestSession,
+    transactions: RequestTransactions,
     filters: Annotated[ProductFilters, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("products"))],
 ) -> ProductPage:
     """Products by name, a page at a time."""
-    return await products.page(session, filters, cursors=cursors)
+    return await transactions.run(products.page, filters, cursors=cursors)
 
 
 @router.get("/low-stock", responses=documented(*BY_EDITOR, InvalidCursor))
 async def list_low_stock(
-    session: RequestSession,
+    transactions: RequestTransactions,
     principal: Editor,
     filters: Annotated[LowStockFilters, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("low stock"))],
 ) -> LowStockPage:
     """What runs low, the lowest first: a vendor's own products, or the whole shop's."""
-    return await products.low_stock(session, filters, principal=principal, cursors=cursors)
+    return await transactions.run(products.low_stock, filters, principal=principal, cursors=cursors)
 
 
 @router.get(
@@ -51,10 +57,10 @@ async def list_low_stock(
     responses=TAGGED | documented(ProductNotFound, InvalidRequest),
 )
 async def get_product(
-    session: RequestSession, product_id: UUID, response: Response
+    transactions: RequestTransactions, product_id: UUID, response: Response
 ) -> ProductDetail:
-    """One product with its variants."""
-    return await _detail(session, product_id, response)
+    """One product with the variants that are for sale."""
+    return await _detail(transactions, product_id, response)
 
 
 @router.post(
@@ -63,15 +69,14 @@ async def get_product(
     responses=documented(*BY_EDITOR, VendorNotFound, SubcategoryNotFound),
 )
 async def create_product(
-    sessions: Sessions,
-    session: RequestSession,
+    transactions: RequestTransactions,
     principal: Editor,
     new: NewProduct,
     response: Response,
 ) -> ProductDetail:
     """Put something on sale. Add variants next, and adjust their stock."""
-    product_id = await products.create(sessions, new, principal=principal)
-    return await _detail(session, product_id, response)
+    product_id = await transactions.run(products.create, new, principal=principal)
+    return await _detail(transactions, product_id, response)
 
 
 @router.patch(
@@ -79,8 +84,7 @@ async def create_product(
     responses=TAGGED | documented(*BY_EDITOR, *VERSIONED, ProductNotFound, SubcategoryNotFound),
 )
 async def edit_product(
-    sessions: Sessions,
-    session: RequestSession,
+    transactions: RequestTransactions,
     principal: Editor,
     product_id: UUID,
     change: ProductEdit,
@@ -88,14 +92,14 @@ async def edit_product(
     if_match: IfMatch = None,
 ) -> ProductDetail:
     """Change what is named in the body, if nobody else has changed the product meanwhile."""
-    await products.edit(
-        sessions,
+    await transactions.run(
+        products.edit,
         product_id,
         change=change,
         expected=expected(if_match, principal=principal, body_version=change.version),
         principal=principal,
     )
-    return await _detail(session, product_id, response)
+    return await _detail(transactions, product_id, response)
 
 
 @router.delete(
@@ -104,18 +108,20 @@ async def edit_product(
     responses=documented(*BY_EDITOR, *VERSIONED, ProductNotFound),
 )
 async def archive_product(
-    sessions: Sessions, principal: Editor, product_id: UUID, if_match: IfMatch = None
+    transactions: RequestTransactions, principal: Editor, product_id: UUID, if_match: IfMatch = None
 ) -> None:
     """Take it off sale, with its variants. Orders keep what they say."""
-    await products.archive(
-        sessions,
+    await transactions.run(
+        products.archive,
         product_id,
         expected=expected(if_match, principal=principal),
         principal=principal,
     )
 
 
-async def _detail(session: RequestSession, product_id: UUID, response: Response) -> ProductDetail:
-    product = await products.get(session, product_id)
+async def _detail(
+    transactions: RequestTransactions, product_id: UUID, response: Response
+) -> ProductDetail:
+    product = await transactions.run(products.get, product_id)
     tag(response, product)
     return ProductDetail.model_validate(product)

@@ -1,13 +1,14 @@
-"""Variants over HTTP, and their stock, which is no part of them."""
+"""The routes of variants, and of their stock, which is no part of them."""
 
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from marketplace.catalog import variants
+from marketplace.accounts.principal import Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
-from marketplace.catalog.principals import BY_EDITOR, VERSIONED, Editor
 from marketplace.catalog.problems import (
+    BY_EDITOR,
+    VERSIONED,
     NameTaken,
     ProductNotFound,
     StockOutOfRange,
@@ -20,7 +21,8 @@ from marketplace.catalog.schemas import (
     VariantDetail,
     VariantEdit,
 )
-from marketplace.database import RequestSession, Sessions
+from marketplace.catalog.service import variants
+from marketplace.database import RequestTransactions
 from marketplace.entities import Variant
 from marketplace.problems import InvalidRequest, documented
 
@@ -34,14 +36,14 @@ router = APIRouter()
     responses=documented(*BY_EDITOR, ProductNotFound, NameTaken),
 )
 async def create_variant(
-    sessions: Sessions,
+    transactions: RequestTransactions,
     principal: Editor,
     product_id: UUID,
     new: NewVariant,
     response: Response,
 ) -> Variant:
     """One more kind of a product; it has no stock yet."""
-    variant = await variants.create(sessions, product_id, new=new, principal=principal)
+    variant = await transactions.run(variants.create, product_id, new=new, principal=principal)
     tag(response, variant)
     return variant
 
@@ -51,9 +53,11 @@ async def create_variant(
     response_model=VariantDetail,
     responses=TAGGED | documented(VariantNotFound, InvalidRequest),
 )
-async def get_variant(session: RequestSession, variant_id: UUID, response: Response) -> Variant:
-    """One variant."""
-    variant = await variants.get(session, variant_id)
+async def get_variant(
+    transactions: RequestTransactions, variant_id: UUID, response: Response
+) -> Variant:
+    """One variant, without its stock."""
+    variant = await transactions.run(variants.get, variant_id)
     tag(response, variant)
     return variant
 
@@ -64,7 +68,7 @@ async def get_variant(session: RequestSession, variant_id: UUID, response: Respo
     responses=TAGGED | documented(*BY_EDITOR, *VERSIONED, VariantNotFound, NameTaken),
 )
 async def edit_variant(
-    sessions: Sessions,
+    transactions: RequestTransactions,
     principal: Editor,
     variant_id: UUID,
     change: VariantEdit,
@@ -72,8 +76,8 @@ async def edit_variant(
     if_match: IfMatch = None,
 ) -> Variant:
     """Change what is named in the body, if nobody else has changed the variant meanwhile."""
-    variant = await variants.edit(
-        sessions,
+    variant = await transactions.run(
+        variants.edit,
         variant_id,
         change=change,
         expected=expected(if_match, principal=principal, body_version=change.version),
@@ -89,11 +93,11 @@ async def edit_variant(
     responses=documented(*BY_EDITOR, *VERSIONED, VariantNotFound),
 )
 async def archive_variant(
-    sessions: Sessions, principal: Editor, variant_id: UUID, if_match: IfMatch = None
+    transactions: RequestTransactions, principal: Editor, variant_id: UUID, if_match: IfMatch = None
 ) -> None:
     """Take it off sale. Its sku is free again."""
-    await variants.archive(
-        sessions,
+    await transactions.run(
+        variants.archive,
         variant_id,
         expected=expected(if_match, principal=principal),
         principal=principal,
@@ -105,11 +109,11 @@ async def archive_variant(
     responses=documented(VariantNotFound, InvalidRequest),
 )
 async def get_availability(
-    session: RequestSession, variant_id: UUID, response: Response
+    transactions: RequestTransactions, variant_id: UUID, response: Response
 ) -> Availability:
     """How much can be sold right now. Never cached: each sale changes it, and no edit."""
     response.headers["Cache-Control"] = "no-store"
-    return await variants.availability(session, variant_id)
+    return await transactions.run(variants.availability, variant_id)
 
 
 @router.post(
@@ -118,9 +122,9 @@ async def get_availability(
     responses=documented(*BY_EDITOR, VariantNotFound, StockOutOfRange),
 )
 async def adjust_stock(
-    sessions: Sessions, principal: Editor, variant_id: UUID, adjustment: Adjustment
+    transactions: RequestTransactions, principal: Editor, variant_id: UUID, adjustment: Adjustment
 ) -> Availability:
     """Goods came, went or were counted: by how much, and why. No If-Match: deltas add up."""
-    return await variants.adjust_stock(
-        sessions, variant_id, adjustment=adjustment, principal=principal
+    return await transactions.run(
+        variants.adjust_stock, variant_id, adjustment=adjustment, principal=principal
     )

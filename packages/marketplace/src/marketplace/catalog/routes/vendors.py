@@ -1,17 +1,17 @@
-"""Vendors over HTTP."""
+"""The routes of vendors."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from marketplace.catalog import vendors
+from marketplace.accounts.principal import Administrator, Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
-from marketplace.catalog.principals import BY_ADMIN, BY_EDITOR, VERSIONED, Admin, Editor
-from marketplace.catalog.problems import NameTaken, VendorNotFound
+from marketplace.catalog.problems import BY_ADMIN, BY_EDITOR, VERSIONED, NameTaken, VendorNotFound
 from marketplace.catalog.schemas import NewVendor, VendorDetail, VendorEdit, VendorPage
+from marketplace.catalog.service import vendors
 from marketplace.cursors import Cursors, PageRequest, cursors_of
-from marketplace.database import RequestSession, Sessions
+from marketplace.database import RequestTransactions
 from marketplace.entities import Vendor
 from marketplace.problems import InvalidCursor, InvalidRequest, documented
 
@@ -20,12 +20,12 @@ router = APIRouter(prefix="/vendors")
 
 @router.get("", responses=documented(InvalidCursor, InvalidRequest))
 async def list_vendors(
-    session: RequestSession,
+    transactions: RequestTransactions,
     page: Annotated[PageRequest, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("vendors"))],
 ) -> VendorPage:
     """Vendors by name, a page at a time."""
-    return await vendors.page(session, page, cursors=cursors)
+    return await transactions.run(vendors.page, page, cursors=cursors)
 
 
 @router.get(
@@ -33,9 +33,11 @@ async def list_vendors(
     response_model=VendorDetail,
     responses=TAGGED | documented(VendorNotFound, InvalidRequest),
 )
-async def get_vendor(session: RequestSession, vendor_id: UUID, response: Response) -> Vendor:
-    """One vendor."""
-    vendor = await vendors.get(session, vendor_id)
+async def get_vendor(
+    transactions: RequestTransactions, vendor_id: UUID, response: Response
+) -> Vendor:
+    """One vendor that is not archived."""
+    vendor = await transactions.run(vendors.get, vendor_id)
     tag(response, vendor)
     return vendor
 
@@ -47,10 +49,10 @@ async def get_vendor(session: RequestSession, vendor_id: UUID, response: Respons
     responses=documented(*BY_ADMIN, NameTaken),
 )
 async def create_vendor(
-    sessions: Sessions, principal: Admin, new: NewVendor, response: Response
+    transactions: RequestTransactions, principal: Administrator, new: NewVendor, response: Response
 ) -> Vendor:
-    """Somebody new who sells."""
-    vendor = await vendors.create(sessions, new)
+    """Make a new vendor."""
+    vendor = await transactions.run(vendors.create, new)
     tag(response, vendor)
     return vendor
 
@@ -61,7 +63,7 @@ async def create_vendor(
     responses=TAGGED | documented(*BY_EDITOR, *VERSIONED, VendorNotFound, NameTaken),
 )
 async def edit_vendor(
-    sessions: Sessions,
+    transactions: RequestTransactions,
     principal: Editor,
     vendor_id: UUID,
     change: VendorEdit,
@@ -69,8 +71,8 @@ async def edit_vendor(
     if_match: IfMatch = None,
 ) -> Vendor:
     """Change what is named in the body, if nobody else has changed the vendor meanwhile."""
-    vendor = await vendors.edit(
-        sessions,
+    vendor = await transactions.run(
+        vendors.edit,
         vendor_id,
         change=change,
         expected=expected(if_match, principal=principal, body_version=change.version),
@@ -86,7 +88,12 @@ async def edit_vendor(
     responses=documented(*BY_ADMIN, *VERSIONED, VendorNotFound),
 )
 async def archive_vendor(
-    sessions: Sessions, principal: Admin, vendor_id: UUID, if_match: IfMatch = None
+    transactions: RequestTransactions,
+    principal: Administrator,
+    vendor_id: UUID,
+    if_match: IfMatch = None,
 ) -> None:
-    """Take all that it sells off sale."""
-    await vendors.archive(sessions, vendor_id, expected=expected(if_match, principal=principal))
+    """Archive a vendor: all that it sells is taken off sale."""
+    await transactions.run(
+        vendors.archive, vendor_id, expected=expected(if_match, principal=principal)
+    )

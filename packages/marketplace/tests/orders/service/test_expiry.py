@@ -8,8 +8,9 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 from stock_races import Shop, open_shop
 
+from marketplace.database import Transactions
 from marketplace.entities import Order, OrderEvent, OrderStatus, PaymentStatus, Product, Variant
-from marketplace.orders.expiry import expire_orders
+from marketplace.orders.service.expiry import expire_orders
 
 NOW = timedelta()
 
@@ -19,7 +20,7 @@ def test_it_cancels_what_is_overdue(shop: Engine) -> None:
 
     async def run() -> tuple[int, UUID, UUID]:
         async with open_shop(shop.url) as it:
-            await expire_orders(it.sessions)
+            await expire_orders(Transactions.on(it.engine))
             [variant_id] = await it.variants(1, stock=10)
             young, old = [UUID((await it.order([(variant_id, 4)])).body["id"]) for _ in range(2)]
             async with it.sessions.begin() as session:
@@ -27,7 +28,7 @@ def test_it_cancels_what_is_overdue(shop: Engine) -> None:
                 await session.execute(
                     update(Order).where(Order.id == old).values(created_at=earlier)
                 )
-            return await expire_orders(it.sessions), young, old
+            return await expire_orders(Transactions.on(it.engine)), young, old
 
     expired, young, old = asyncio.run(run())
     assert expired == 1
@@ -55,7 +56,7 @@ def test_several_at_once_share_the_work(shop: Engine) -> None:
 
     async def run() -> tuple[list[int], list[int]]:
         async with open_shop(shop.url) as it:
-            await expire_orders(it.sessions, older_than=NOW)
+            await expire_orders(Transactions.on(it.engine), older_than=NOW)
             variants = await it.variants(3, stock=20)
             for number in range(20):
                 await it.order([(variants[number % 3], 1), (variants[(number + 1) % 3], 1)])
@@ -68,4 +69,4 @@ def test_several_at_once_share_the_work(shop: Engine) -> None:
 
 
 async def _expire(shop: Shop) -> int:
-    return await expire_orders(shop.sessions, older_than=NOW, batch=3)
+    return await expire_orders(Transactions.on(shop.engine), older_than=NOW, batch=3)

@@ -4,15 +4,13 @@ The payment status stays as it is: what became of the money only the provider ca
 """
 
 from datetime import timedelta
-from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from holdfast import run_unit_async
 from marketplace.catalog import stock
-from marketplace.database import driver_of
+from marketplace.database import Transactions, driver_of
 from marketplace.entities import Order, OrderStatus
 from marketplace.orders import transitions
 
@@ -21,7 +19,7 @@ BATCH = 50
 
 
 async def expire_orders(
-    sessions: async_sessionmaker[AsyncSession],
+    transactions: Transactions,
     *,
     older_than: timedelta = PATIENCE,
     batch: int = BATCH,
@@ -29,8 +27,7 @@ async def expire_orders(
     """How many were cancelled, a batch in a transaction. Several may run at once: none waits."""
     expired = 0
     while True:
-        work = partial(_expire_batch, older_than=older_than, batch=batch)
-        cancelled = await run_unit_async(work, sessions=sessions)
+        cancelled = await transactions.run(_expire_batch, older_than=older_than, batch=batch)
         expired += cancelled
         if cancelled == 0:
             return expired

@@ -4,9 +4,9 @@ import pytest
 
 from holdfast.rewrite.facts import Column, Facts, Index, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.queue_order import ends_in_builds, in_best_order
-from holdfast.rewrite.queued_changes import Ahead
+from holdfast.rewrite.queue_rules.backfill_first import ends_in_builds, in_best_order
 from holdfast.rewrite.statement import parse
+from holdfast.rewrite.units import QueueEntry
 
 
 def table(text: str) -> Relation:
@@ -28,11 +28,11 @@ def table(text: str) -> Relation:
     )
 
 
-def ahead(sql: str) -> Ahead:
+def ahead(sql: str) -> QueueEntry:
     """Of each statement only the tables that it names."""
     (statement,) = parse(sql)
     relations = {("", name): table(name) for name in ("t", "u") if f" {name} " in f"{sql} "}
-    return Ahead(statement=statement, facts=Facts(server_major=18, relations=relations))
+    return QueueEntry(statement=statement, facts=Facts(server_major=18, relations=relations))
 
 
 WRITE = "UPDATE t SET a = 1"

@@ -18,38 +18,35 @@ from marketplace.errors import AccountDisabled
 async def list_accounts(
     transaction: AsyncSession, *, filters: AccountFilters, cursors: Cursors
 ) -> AccountPage:
-    """One page, by e-mail."""
-    after = cursors.open(filters.cursor) if filters.cursor else None
-    query = queries.user_page(is_verified=filters.is_verified, after=after, limit=filters.limit)
-    rows = list(await transaction.scalars(query))
-    page = rows[: filters.limit]
-    is_last = len(rows) == len(page)
-    return AccountPage(
-        items=[Account.model_validate(user) for user in page],
-        next_cursor=None
-        if is_last
-        else cursors.seal(Position(value=page[-1].email, key=page[-1].id)),
+    """One page of users, by e-mail."""
+    query = queries.user_page(
+        is_verified=filters.is_verified, after=cursors.start(filters), limit=filters.limit
     )
+    users, next_cursor = cursors.cut(
+        list(await transaction.scalars(query)),
+        limit=filters.limit,
+        position=lambda user: Position(value=user.email, key=user.id),
+    )
+    items = [Account.model_validate(user) for user in users]
+    return AccountPage(items=items, next_cursor=next_cursor)
 
 
 async def end_sessions_of(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
-    """All of them. Raises `UserNotFound`."""
+    """End all sessions of a user. Raises `UserNotFound`."""
     await _end(transaction, user_id, which=queries.of_user(user_id), actor_id=actor_id)
-    await transaction.commit()
 
 
 async def end_session(transaction: AsyncSession, session_id: UUID, *, actor_id: UUID) -> None:
-    """Raises `SessionNotFound`."""
+    """End one session, of whichever user. Raises `SessionNotFound`."""
     session = await transaction.get(Session, session_id)
     if session is None or session.is_revoked:
         raise SessionNotFound(session_id=session_id)
     which = Session.id == session_id
     await _end(transaction, session.user_id, which=which, actor_id=actor_id)
-    await transaction.commit()
 
 
 async def disable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
-    """All sessions end, and there are no new ones. Raises `UserNotFound`."""
+    """End all sessions of a user and allow no new ones. Raises `UserNotFound`."""
     await _end(
         transaction,
         user_id,
@@ -59,21 +56,19 @@ async def disable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -
     )
     await transaction.execute(queries.change_user(user_id, disabled_at=queries.NOW))
     await record(transaction, AuditedAction.USER_DISABLED, user_id=user_id, actor_id=actor_id)
-    await transaction.commit()
 
 
 async def enable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
-    """The user may log in again. Raises `UserNotFound`."""
+    """Let a user log in again. Raises `UserNotFound`."""
     if await transaction.scalar(queries.change_user(user_id, disabled_at=None)) is None:
         raise UserNotFound(user_id=user_id)
     await record(transaction, AuditedAction.USER_ENABLED, user_id=user_id, actor_id=actor_id)
-    await transaction.commit()
 
 
 async def change_role(
     transaction: AsyncSession, user_id: UUID, form: RoleChange, *, actor_id: UUID
 ) -> None:
-    """In force with the next request. Raises `UserNotFound`, `UnknownVendor`."""
+    """Give a user another role, in force with the next request. Raises `UserNotFound`, `UnknownVendor`."""
     change = queries.change_user(user_id, role=form.role, vendor_id=form.vendor_id)
     try:
         changed = await transaction.scalar(change)
@@ -90,7 +85,6 @@ async def change_role(
         actor_id=actor_id,
         reason=form.role.value,
     )
-    await transaction.commit()
 
 
 async def appoint(transaction: AsyncSession, email: str) -> bool:
@@ -109,7 +103,6 @@ async def appoint(transaction: AsyncSession, email: str) -> bool:
     await record(
         transaction, AuditedAction.USER_ROLE_CHANGED, user_id=user.id, reason=Role.ADMIN.value
     )
-    await transaction.commit()
     return True
 
 

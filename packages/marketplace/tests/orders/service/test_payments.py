@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from marketplace.demo_data import demo_id
 from marketplace.entities import PaymentEvent, Variant
-from marketplace.orders.payments import sign
+from marketplace.orders.service.payments import sign
 
 KEY = "a key of the payment provider, long enough"
 LAMP = demo_id("Alder Lamp, desk")

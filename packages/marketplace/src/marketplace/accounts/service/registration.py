@@ -1,9 +1,10 @@
-"""From a new account to one that may log in: register, verify the e-mail address, ask again."""
+"""What leads to an account that may log in: register, verify the e-mail address, ask for another token."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
@@ -18,6 +19,7 @@ from marketplace.accounts.problems import (
 from marketplace.accounts.schemas import Registration
 from marketplace.accounts.sessions import record
 from marketplace.accounts.tokens import digest, new_verification_token, verified_user
+from marketplace.database import Transactions
 from marketplace.entities import AuditedAction, User
 from marketplace.settings import PasswordSettings
 
@@ -41,9 +43,12 @@ class Verifiable:
 
 
 async def register(
-    transaction: AsyncSession, form: Registration, *, accounts: Accounts
+    transactions: Transactions, form: Registration, *, accounts: Accounts
 ) -> Verifiable:
-    """Raises `PasswordTooShort`, `AccountExists`."""
+    """Make the account; no connection is held while the password is hashed.
+
+    Raises `PasswordTooShort`, `AccountExists`.
+    """
     require_long_enough(len(form.password.get_secret_value()), settings=accounts.settings.password)
     user = User(
         id=uuid7(),
@@ -51,21 +56,11 @@ async def register(
         phone_number=form.phone_number,
         password_hash=await accounts.passwords.hash(form.password),
     )
-    transaction.add(user)
-    try:
-        await transaction.flush()
-    except IntegrityError as error:
-        if isinstance(error.orig, UniqueViolation):
-            raise AccountExists from error
-        raise
-    await record(transaction, AuditedAction.USER_REGISTERED, user_id=user.id)
-    verifiable = await _new_token(transaction, user, accounts=accounts)
-    await transaction.commit()
-    return verifiable
+    return await transactions.run(_add, user, accounts=accounts)
 
 
 async def verify(transaction: AsyncSession, token: str) -> None:
-    """Raises `InvalidVerificationToken`."""
+    """Use a token that was mailed: the address counts as verified. Raises `InvalidVerificationToken`."""
     user_id = verified_user(token)
     if user_id is None:
         raise InvalidVerificationToken
@@ -74,32 +69,43 @@ async def verify(transaction: AsyncSession, token: str) -> None:
         raise InvalidVerificationToken
     await transaction.execute(queries.change_user(user_id, is_verified=True))
     await record(transaction, AuditedAction.USER_VERIFIED, user_id=user_id)
-    await transaction.commit()
 
 
 async def renew_verification(
     transaction: AsyncSession, email: str, *, accounts: Accounts
 ) -> Verifiable | None:
-    """None when there is nothing to verify; the answer must not tell."""
+    """A new token in place of the last; None when there is nothing to verify, which the answer must not tell."""
     user = await transaction.scalar(queries.user_by_email(email))
     if user is None or user.is_verified:
         return None
-    verifiable = await _new_token(transaction, user, accounts=accounts)
-    await transaction.commit()
-    return verifiable
+    return await _new_token(transaction, user, accounts=accounts)
 
 
 async def mail_token(verifiable: Verifiable, *, accounts: Accounts) -> None:
-    """After the answer: how long it takes tells nobody anything."""
+    """Mail the token, after the answer was given: how long that takes tells nobody anything."""
     await accounts.mail.send(
         to=verifiable.email, subject=SUBJECT, text=LETTER.format(token=verifiable.token)
     )
 
 
 def require_long_enough(length: int, *, settings: PasswordSettings) -> None:
-    """Raises `PasswordTooShort`."""
+    """Refuse a new password that is shorter than the settings ask. Raises `PasswordTooShort`."""
     if length < settings.min_length:
         raise PasswordTooShort(min_length=settings.min_length)
+
+
+async def _add(transaction: AsyncSession, user: User, *, accounts: Accounts) -> Verifiable:
+    added = insert(User).values(
+        {name: getattr(user, name) for name in ("id", "email", "phone_number", "password_hash")}
+    )
+    try:
+        await transaction.execute(added)
+    except IntegrityError as error:
+        if isinstance(error.orig, UniqueViolation):
+            raise AccountExists from error
+        raise
+    await record(transaction, AuditedAction.USER_REGISTERED, user_id=user.id)
+    return await _new_token(transaction, user, accounts=accounts)
 
 
 async def _new_token(transaction: AsyncSession, user: User, *, accounts: Accounts) -> Verifiable:

@@ -26,7 +26,7 @@ from marketplace.orders.schemas import (
 async def list_mine(
     session: AsyncSession, principal: Principal, *, filters: OrderFilters, cursors: Cursors
 ) -> OrderPage:
-    """One page of one's own."""
+    """One page of one's own orders."""
     after = cursors.start(filters)
     query = queries.my_orders(principal.user_id, filters, after=after)
     return _page(list(await session.scalars(query)), filters, cursors=cursors)
@@ -35,7 +35,7 @@ async def list_mine(
 async def list_all(
     session: AsyncSession, *, filters: AllOrdersFilters, cursors: Cursors
 ) -> OrderPage:
-    """One page of the shop's."""
+    """One page of the shop's orders."""
     query = queries.all_orders(filters, after=cursors.start(filters))
     return _page(list(await session.scalars(query)), filters, cursors=cursors)
 
@@ -51,7 +51,7 @@ async def list_pending_payments(
 async def list_for_vendor(
     session: AsyncSession, vendor_id: UUID, *, page: PageRequest, cursors: Cursors
 ) -> VendorOrderPage:
-    """One page of a vendor's."""
+    """One page of a vendor's orders, with its own lines only."""
     after = cursors.start(page)
     found = list(await session.scalars(queries.vendor_order_ids(vendor_id, page, after=after)))
     order_ids, next_cursor = cursors.cut(

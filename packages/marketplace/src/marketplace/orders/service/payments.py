@@ -33,7 +33,7 @@ LEADS_TO = {
 
 
 def sign(body: bytes, *, at: int, secret: str) -> str:
-    """The header for a body."""
+    """The value of Payment-Signature for a body."""
     return f"t={at},v1={_digest(body, at=at, secret=secret)}"
 
 

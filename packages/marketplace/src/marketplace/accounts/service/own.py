@@ -22,7 +22,6 @@ from marketplace.accounts.problems import (
     InvalidRefreshToken,
     SessionNotFound,
 )
-from marketplace.accounts.registration import require_long_enough
 from marketplace.accounts.rotation import Outcome, Refreshed, refresh
 from marketplace.accounts.schemas import (
     Credentials,
@@ -30,6 +29,7 @@ from marketplace.accounts.schemas import (
     PasswordChange,
     SessionState,
 )
+from marketplace.accounts.service.registration import require_long_enough
 from marketplace.accounts.sessions import (
     OpenedSession,
     end_sessions,
@@ -38,33 +38,29 @@ from marketplace.accounts.sessions import (
     record,
 )
 from marketplace.accounts.tokens import unseal
-from marketplace.database import driver_connection
+from marketplace.database import Transactions, driver_connection
 from marketplace.entities import AuditedAction, EndReason, Session, User
 
 ATTEMPTS = 2
 
 
 async def log_in(
-    transaction: AsyncSession, credentials: Credentials, *, accounts: Accounts, client: Client
+    transactions: Transactions, credentials: Credentials, *, accounts: Accounts, client: Client
 ) -> OpenedSession:
-    """A session of its own for each log in. Raises `InvalidCredentials`, `EmailNotVerified`.
+    """Open a session for a user who gives the right password. Raises `InvalidCredentials`, `EmailNotVerified`.
 
     A second attempt is for one whose hash was renewed, not whose password was changed, meanwhile.
     """
     for _ in range(ATTEMPTS):
-        user = await _authenticated(
-            transaction, credentials.email, password=credentials.password, accounts=accounts
-        )
+        user = await _authenticated(transactions, credentials, accounts=accounts)
         if user is None:
             break
         if not user.is_verified:
             raise EmailNotVerified
-        if await lock_user(transaction, user.id, password_hash=user.password_hash):
-            opened = await _open(transaction, user.id, accounts=accounts, client=client)
-            await transaction.commit()
-            await _renew_hash(transaction, user, credentials.password, accounts=accounts)
+        opened = await transactions.run(_open_if_unchanged, user, accounts=accounts, client=client)
+        if opened is not None:
+            await _renew_hash(transactions, user, credentials.password, accounts=accounts)
             return opened
-        await transaction.rollback()
     accounts.metrics.count_session("login_refused")
     raise InvalidCredentials
 
@@ -72,7 +68,9 @@ async def log_in(
 async def refresh_session(
     engine: AsyncEngine, text: str, *, accounts: Accounts, client: Client
 ) -> Refreshed:
-    """Raises `InvalidRefreshToken`; what was revoked before that stays revoked."""
+    """Exchange a refresh token for its successor.
+
+    Raises `InvalidRefreshToken`; what was revoked before that stays revoked."""
     token = unseal(text, keys=accounts.keys)
     if token is None:
         accounts.metrics.count_session(Outcome.REFUSED)
@@ -97,7 +95,7 @@ async def refresh_session(
 async def log_out(
     transaction: AsyncSession, principal: Principal, *, scope: LogoutScope
 ) -> Sequence[UUID]:
-    """Ends this session, the others, or all."""
+    """End this session of the user, the others, or all."""
     which, reason = _scope(principal, scope)
     return await _end_own(transaction, principal, which=which, reason=reason)
 
@@ -105,7 +103,7 @@ async def log_out(
 async def end_own_session(
     transaction: AsyncSession, principal: Principal, session_id: UUID
 ) -> None:
-    """Raises `SessionNotFound`, also for a session of somebody else."""
+    """End one session of the user. Raises `SessionNotFound`, also for a session of somebody else."""
     which = queries.of_user(principal.user_id) & (Session.id == session_id)
     ended = await _end_own(transaction, principal, which=which, reason=EndReason.LOGOUT)
     if not ended:
@@ -115,56 +113,41 @@ async def end_own_session(
 async def list_sessions(
     transaction: AsyncSession, user_id: UUID, *, state: SessionState
 ) -> Sequence[Session]:
-    """The devices of a user."""
+    """The sessions of a user that live, or that have ended."""
     is_live = state is SessionState.LIVE
     query = queries.live_sessions(user_id) if is_live else queries.ended_sessions(user_id)
     return (await transaction.scalars(query)).all()
 
 
 async def reauthenticate(
-    transaction: AsyncSession, principal: Principal, *, password: SecretStr, accounts: Accounts
+    transactions: Transactions, principal: Principal, *, password: SecretStr, accounts: Accounts
 ) -> None:
-    """The session counts as fresh from now on. Raises `InvalidCredentials`."""
-    user = await _proven(transaction, principal, password=password, accounts=accounts)
-    if not await lock_user(transaction, user.id, password_hash=user.password_hash):
-        raise InvalidCredentials
-    if await transaction.scalar(queries.reauthenticate(principal.session_id)) is None:
-        raise InvalidAccessToken
-    await record(
-        transaction,
-        AuditedAction.SESSION_REAUTHENTICATED,
-        user_id=user.id,
-        session_id=principal.session_id,
-    )
-    await transaction.commit()
+    """Take the password once more: the session counts as fresh from now on. Raises `InvalidCredentials`."""
+    user = await _proven(transactions, principal, password=password, accounts=accounts)
+    await transactions.run(_mark_fresh, principal, user=user)
 
 
 async def change_password(
-    transaction: AsyncSession,
+    transactions: Transactions,
     principal: Principal,
     form: PasswordChange,
     *,
     accounts: Accounts,
     client: Client,
 ) -> OpenedSession:
-    """Every session ends, this one too: the answer is a new one. Raises `InvalidCredentials`."""
+    """Replace the password and end every session of the user; the result is a new one. Raises `InvalidCredentials`."""
     require_long_enough(
         len(form.new_password.get_secret_value()), settings=accounts.settings.password
     )
-    user = await _proven(transaction, principal, password=form.current_password, accounts=accounts)
+    user = await _proven(transactions, principal, password=form.current_password, accounts=accounts)
     password_hash = await accounts.passwords.hash(form.new_password)
-    if not await lock_user(transaction, user.id, password_hash=user.password_hash):
-        raise InvalidCredentials
-    await transaction.execute(queries.change_user(user.id, password_hash=password_hash))
-    await record(transaction, AuditedAction.USER_PASSWORD_CHANGED, user_id=user.id)
-    await end_sessions(transaction, queries.of_user(user.id), reason=EndReason.PASSWORD_CHANGE)
-    opened = await _open(transaction, user.id, accounts=accounts, client=client)
-    await transaction.commit()
-    return opened
+    return await transactions.run(
+        _replace_password, user, password_hash=password_hash, accounts=accounts, client=client
+    )
 
 
 async def find_account(transaction: AsyncSession, user_id: UUID) -> User:
-    """Raises `InvalidAccessToken` for one that was deleted a moment ago."""
+    """The user with this id. Raises `InvalidAccessToken` for one that was deleted a moment ago."""
     user = await transaction.scalar(queries.user_by_id(user_id))
     if user is None:
         raise InvalidAccessToken
@@ -191,9 +174,45 @@ async def _end_own(
     reason: EndReason,
 ) -> Sequence[UUID]:
     await lock_user(transaction, principal.user_id)
-    ended = await end_sessions(transaction, which, reason=reason)
-    await transaction.commit()
-    return ended
+    return await end_sessions(transaction, which, reason=reason)
+
+
+async def _open_if_unchanged(
+    transaction: AsyncSession, user: User, *, accounts: Accounts, client: Client
+) -> OpenedSession | None:
+    """None when the user has another password by now, or is disabled."""
+    if not await lock_user(transaction, user.id, password_hash=user.password_hash):
+        return None
+    return await _open(transaction, user.id, accounts=accounts, client=client)
+
+
+async def _mark_fresh(transaction: AsyncSession, principal: Principal, *, user: User) -> None:
+    if not await lock_user(transaction, user.id, password_hash=user.password_hash):
+        raise InvalidCredentials
+    if await transaction.scalar(queries.reauthenticate(principal.session_id)) is None:
+        raise InvalidAccessToken
+    await record(
+        transaction,
+        AuditedAction.SESSION_REAUTHENTICATED,
+        user_id=user.id,
+        session_id=principal.session_id,
+    )
+
+
+async def _replace_password(
+    transaction: AsyncSession,
+    user: User,
+    *,
+    password_hash: str,
+    accounts: Accounts,
+    client: Client,
+) -> OpenedSession:
+    if not await lock_user(transaction, user.id, password_hash=user.password_hash):
+        raise InvalidCredentials
+    await transaction.execute(queries.change_user(user.id, password_hash=password_hash))
+    await record(transaction, AuditedAction.USER_PASSWORD_CHANGED, user_id=user.id)
+    await end_sessions(transaction, queries.of_user(user.id), reason=EndReason.PASSWORD_CHANGE)
+    return await _open(transaction, user.id, accounts=accounts, client=client)
 
 
 async def _open(
@@ -211,40 +230,40 @@ async def _open(
 
 
 async def _authenticated(
-    transaction: AsyncSession, email: str, *, password: SecretStr, accounts: Accounts
+    transactions: Transactions, credentials: Credentials, *, accounts: Accounts
 ) -> User | None:
-    user = await transaction.scalar(queries.user_by_email(email))
-    await _let_go(transaction)
+    user = await transactions.run(_find_by_email, credentials.email)
     password_hash = None if user is None else user.password_hash
-    is_right = await accounts.passwords.is_password(password, password_hash=password_hash)
+    is_right = await accounts.passwords.is_password(
+        credentials.password, password_hash=password_hash
+    )
     return user if is_right else None
 
 
+async def _find_by_email(transaction: AsyncSession, email: str) -> User | None:
+    user: User | None = await transaction.scalar(queries.user_by_email(email))
+    return user
+
+
 async def _proven(
-    transaction: AsyncSession, principal: Principal, *, password: SecretStr, accounts: Accounts
+    transactions: Transactions, principal: Principal, *, password: SecretStr, accounts: Accounts
 ) -> User:
-    user = await find_account(transaction, principal.user_id)
+    user = await transactions.run(find_account, principal.user_id)
     await accounts.rates.count(accounts.settings.rate.login_per_account, "login", user.email)
-    await _let_go(transaction)
     if not await accounts.passwords.is_password(password, password_hash=user.password_hash):
         raise InvalidCredentials
     return user
 
 
-async def _let_go(transaction: AsyncSession) -> None:
-    """Gives the connection back while a password is hashed. What was read stays readable."""
-    await transaction.commit()
-    transaction.expunge_all()
-
-
 async def _renew_hash(
-    transaction: AsyncSession, user: User, password: SecretStr, *, accounts: Accounts
+    transactions: Transactions, user: User, password: SecretStr, *, accounts: Accounts
 ) -> None:
     """With today's parameters, when it was made with others."""
-    if not accounts.passwords.is_outdated(user.password_hash):
-        return
-    renewed = queries.change_user(
-        user.id, password_hash=await accounts.passwords.hash(password)
-    ).where(User.password_hash == user.password_hash)
-    await transaction.execute(renewed)
-    await transaction.commit()
+    if accounts.passwords.is_outdated(user.password_hash):
+        password_hash = await accounts.passwords.hash(password)
+        await transactions.run(_replace_hash, user, password_hash=password_hash)
+
+
+async def _replace_hash(transaction: AsyncSession, user: User, *, password_hash: str) -> None:
+    renewed = queries.change_user(user.id, password_hash=password_hash)
+    await transaction.execute(renewed.where(User.password_hash == user.password_hash))

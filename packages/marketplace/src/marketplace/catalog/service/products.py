@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.accounts.principal import Principal
 from marketplace.catalog import archiving, queries
-from marketplace.catalog.categories import hold_subcategory
-from marketplace.catalog.edits import apply, require_own, saved
+from marketplace.catalog.edits import apply, require_own, save
 from marketplace.catalog.etags import Expected
 from marketplace.catalog.problems import NotYourVendor, ProductNotFound, VendorNotFound
 from marketplace.catalog.schemas import (
@@ -20,14 +19,13 @@ from marketplace.catalog.schemas import (
     ProductPage,
     ProductSummary,
 )
+from marketplace.catalog.service.categories import hold_subcategory
 from marketplace.cursors import Cursors, Position
 from marketplace.entities import Product, Role, Vendor
 
-Sessions = async_sessionmaker[AsyncSession]
-
 
 async def page(session: AsyncSession, filters: ProductFilters, *, cursors: Cursors) -> ProductPage:
-    """One page. Products that come or go meanwhile neither repeat nor hide any other."""
+    """One page of products. Products that come or go meanwhile neither repeat nor hide any other."""
     query = queries.product_page(filters, after=cursors.start(filters))
     products, next_cursor = cursors.cut(
         list(await session.scalars(query)),
@@ -41,7 +39,7 @@ async def page(session: AsyncSession, filters: ProductFilters, *, cursors: Curso
 async def low_stock(
     session: AsyncSession, filters: LowStockFilters, *, principal: Principal, cursors: Cursors
 ) -> LowStockPage:
-    """One page; of a vendor's own for its staff."""
+    """One page of products that run low; staff of a vendor see its own."""
     if principal.role is not Role.ADMIN:
         filters = filters.model_copy(update={"vendor": principal.vendor_id})
     query = queries.low_stock_page(filters, after=cursors.start(filters))
@@ -55,71 +53,64 @@ async def low_stock(
 
 
 async def get(session: AsyncSession, product_id: UUID) -> Product:
-    """With vendor, subcategory and variants. Raises `ProductNotFound`."""
+    """A product with vendor, subcategory and variants. Raises `ProductNotFound`."""
     product = await session.scalar(queries.product_with_variants(product_id))
     if product is None:
         raise ProductNotFound(product_id=product_id)
     return product
 
 
-async def create(sessions: Sessions, new: NewProduct, *, principal: Principal) -> UUID:
-    """Raises `NotYourVendor`, `VendorNotFound` or `SubcategoryNotFound`."""
+async def create(session: AsyncSession, new: NewProduct, *, principal: Principal) -> UUID:
+    """Make a product and give its id. Raises `NotYourVendor`, `VendorNotFound` or `SubcategoryNotFound`."""
     vendor_id = new.vendor_id or principal.vendor_id
     if vendor_id is None:  # an administrator has none
         raise NotYourVendor
     require_own(principal, vendor_id)
-
-    async def work(session: AsyncSession) -> UUID:
-        # Until the commit nobody archives it.
-        vendor = await session.get(Vendor, vendor_id, with_for_update={"read": True})
-        if vendor is None or vendor.archived_at is not None:
-            raise VendorNotFound(vendor_id=vendor_id)
-        await hold_subcategory(session, new.subcategory_id)
-        product = Product(**new.model_dump() | {"vendor_id": vendor_id})
-        session.add(product)
-        await session.flush()
-        return product.id
-
-    return await saved(sessions, work)
+    # Until the commit nobody archives it.
+    vendor = await session.get(Vendor, vendor_id, with_for_update={"read": True})
+    if vendor is None or vendor.archived_at is not None:
+        raise VendorNotFound(vendor_id=vendor_id)
+    await hold_subcategory(session, new.subcategory_id)
+    product = Product(**new.model_dump() | {"vendor_id": vendor_id})
+    session.add(product)
+    await save(session)
+    return product.id
 
 
 async def edit(
-    sessions: Sessions,
+    session: AsyncSession,
     product_id: UUID,
     *,
     change: ProductEdit,
     expected: Expected,
     principal: Principal,
 ) -> None:
-    """Raises `ProductNotFound`, `NotYourVendor`, `SubcategoryNotFound` or `VersionMismatch`."""
+    """Change a product.
 
-    async def work(session: AsyncSession) -> None:
-        product = await own(session, product_id, principal=principal)
-        expected.require(product)
-        if change.subcategory_id is not None:
-            await hold_subcategory(session, change.subcategory_id)
-        apply(product, change)
-
-    await saved(sessions, work)
+    Raises `ProductNotFound`, `NotYourVendor`, `SubcategoryNotFound` or `VersionMismatch`.
+    """
+    product = await own(session, product_id, principal=principal)
+    expected.require(product)
+    if change.subcategory_id is not None:
+        await hold_subcategory(session, change.subcategory_id)
+    apply(product, change)
+    await save(session)
 
 
 async def archive(
-    sessions: Sessions, product_id: UUID, *, expected: Expected, principal: Principal
+    session: AsyncSession, product_id: UUID, *, expected: Expected, principal: Principal
 ) -> None:
-    """With its variants. Raises `ProductNotFound`, `NotYourVendor` or `VersionMismatch`."""
-
-    async def work(session: AsyncSession) -> None:
-        product = await own(session, product_id, principal=principal)
-        expected.require(product)
-        await archiving.archive_product(session, product)
-
-    await saved(sessions, work)
+    """Archive a product with its variants. Raises `ProductNotFound`, `NotYourVendor` or `VersionMismatch`."""
+    product = await own(session, product_id, principal=principal)
+    expected.require(product)
+    await archiving.archive_product(session, product)
+    await save(session)
 
 
 async def own(
     session: AsyncSession, product_id: UUID, *, principal: Principal, lock: bool = False
 ) -> Product:
-    """Raises `ProductNotFound` or `NotYourVendor`."""
+    """A product that this user may change. Raises `ProductNotFound` or `NotYourVendor`."""
     product = await session.get(
         Product, product_id, with_for_update={"key_share": True} if lock else None
     )

@@ -7,17 +7,14 @@ in one statement; commit. CHECK (stock >= 0) stands behind all of it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Json
-from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
-from holdfast import run_unit_async
 from marketplace.catalog import stock
-from marketplace.database import Connection, DriverTransactions
+from marketplace.database import Connection
 from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim
 from marketplace.orders.problems import (
     NotForSale,
@@ -72,13 +69,8 @@ class Answer:
     is_replay: bool
 
 
-async def check_out(engine: AsyncEngine, cart: Cart, *, request: KeyedRequest) -> Answer:
-    """Places the order, or gives the answer of the first time. Raises a problem, having done nothing."""
-    work = partial(_check_out, cart=cart, request=request)
-    return await run_unit_async(work, sessions=DriverTransactions(engine))
-
-
-async def _check_out(connection: Connection, *, cart: Cart, request: KeyedRequest) -> Answer:
+async def check_out(connection: Connection, cart: Cart, *, request: KeyedRequest) -> Answer:
+    """Place the order, or give the answer of the first time. Raises a problem, having done nothing."""
     claimed = await claim(connection, request)
     if isinstance(claimed, Replay):
         return _again(claimed)

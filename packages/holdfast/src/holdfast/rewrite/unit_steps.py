@@ -1,0 +1,158 @@
+"""The steps of a unit: what its statements need beforehand, one transaction for all of them, what lasts behind it.
+
+Builds come first, under another name where the name is still taken; in the transaction they take their places.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.locks import Lock, strongest
+from holdfast.rewrite.names import QualifiedName, object_name, quote
+from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.statement import Statement, parse
+from holdfast.rewrite.steps import (
+    AutocommitStep,
+    BuildIndexStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+)
+from holdfast.rewrite.tree import constraint_of, copy, sql, strings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What becomes of one statement of a unit."""
+
+    before: tuple[BuildIndexStep, ...] = ()
+    moment: tuple[TransactionStep, ...] = ()
+    after: tuple[ValidateStep | AutocommitStep, ...] = ()
+
+
+def steps_of_unit(
+    statements: Sequence[Statement], *, facts: Facts, today: date
+) -> tuple[Step, ...]:
+    """Those of the one statement, or of all together. Raises what `rewrite` raises."""
+    if len(statements) == 1:
+        return rewrite(statements[0], facts=facts, today=today)
+    parts: list[_Parts] = []
+    names = _names(facts)
+    for statement in statements:
+        found = _parts(statement, facts=facts, today=today)
+        parts.append(_under_another_name(found, taken=names))
+        facts = without_dropped(facts, statement)
+    moment = [step for part in parts for step in part.moment]
+    captures = [step.captures_constraint_on for step in moment if step.captures_constraint_on]
+    together = TransactionStep(
+        sql=tuple(text for step in moment for text in step.sql),
+        locks=_strongest_first(tuple(lock for step in moment for lock in step.locks)),
+        captures_constraint_on=captures[0] if captures else None,
+    )
+    return (
+        *(step for part in parts for step in part.before),
+        *((together,) if together.sql else ()),
+        *(step for part in parts for step in part.after),
+    )
+
+
+def without_dropped(facts: Facts, statement: Statement) -> Facts:
+    """What will be known once the constraints and indexes that the statement drops are gone."""
+    node = statement.node
+    if isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_INDEX:
+        found = (facts.index_named(strings(item.list.items)) for item in node.objects)
+        return facts.without_indexes([index.name for index in found if index is not None])
+    table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    if table is None or not isinstance(node, pb.AlterTableStmt):
+        return facts
+    dropped = {
+        item.alter_table_cmd.name
+        for item in node.cmds
+        if item.alter_table_cmd.subtype == pb.AT_DropConstraint
+    }
+    indexes = [index.name for index in table.indexes if index.constraint in dropped]
+    return facts.without_constraints([(table.name, name) for name in dropped]).without_indexes(
+        indexes
+    )
+
+
+def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
+    """As written, where its online form is neither a build nor a validation nor a moment."""
+    before: list[BuildIndexStep] = []
+    moment: list[TransactionStep] = []
+    after: list[ValidateStep | AutocommitStep] = []
+    for step in rewrite(statement, facts=facts, today=today):
+        match step:
+            case BuildIndexStep() if not moment:
+                before.append(step)
+            case TransactionStep() if not after:
+                moment.append(step)
+            case ValidateStep() | AutocommitStep() if moment or before:
+                after.append(step)
+            case _:
+                return _Parts(moment=(as_written(statement, facts=facts),))
+    return _Parts(before=tuple(before), moment=tuple(moment), after=tuple(after))
+
+
+def _under_another_name(parts: _Parts, *, taken: frozenset[QualifiedName]) -> _Parts:
+    """A build whose name its forerunner still has gets one of its own until the transaction."""
+    for build in parts.before:
+        name = QualifiedName(schema=build.schema, name=build.index)
+        if name in taken:
+            other = object_name(build.index, label="new")
+            parts = replace(
+                parts,
+                before=tuple(_renamed(b, to=other) if b == build else b for b in parts.before),
+                moment=_taking_over(parts.moment, name, built_as=other),
+            )
+    return parts
+
+
+def _renamed(build: BuildIndexStep, *, to: str) -> BuildIndexStep:
+    (statement,) = parse(build.sql)
+    node = copy(statement.node)
+    assert isinstance(node, pb.IndexStmt)  # noqa: S101  # it is made by build_index()
+    node.idxname = to
+    undo = f"DROP INDEX CONCURRENTLY IF EXISTS {QualifiedName(schema=build.schema, name=to)}"
+    return replace(build, index=to, sql=sql(node), undo=(undo,))
+
+
+def _taking_over(
+    moment: tuple[TransactionStep, ...], name: QualifiedName, *, built_as: str
+) -> tuple[TransactionStep, ...]:
+    """A constraint gives the index its own name; an index that stands alone is renamed."""
+    if not moment:
+        built = QualifiedName(schema=name.schema, name=built_as)
+        return (TransactionStep(sql=(f"ALTER INDEX {built} RENAME TO {quote(name.name)}",)),)
+    return tuple(
+        replace(step, sql=tuple(_using(text, name.name, built_as) for text in step.sql))
+        for step in moment
+    )
+
+
+def _using(text: str, name: str, built_as: str) -> str:
+    (statement,) = parse(text)
+    node = copy(statement.node)
+    if not isinstance(node, pb.AlterTableStmt):
+        return text
+    for item in node.cmds:
+        constraint = constraint_of(item.alter_table_cmd)
+        if constraint.indexname == name:
+            constraint.indexname = built_as
+    return sql(node)
+
+
+def _names(facts: Facts) -> frozenset[QualifiedName]:
+    """The indexes that are there before the unit."""
+    return frozenset(
+        index.name for relation in facts.relations.values() for index in relation.indexes
+    )
+
+
+def _strongest_first(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
+    """One lock per relation; a stable order, so that no relation waits for a weaker lock first."""
+    return tuple(sorted(strongest(locks), key=lambda lock: -lock.mode.strength))

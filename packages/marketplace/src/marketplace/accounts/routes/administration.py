@@ -1,0 +1,109 @@
+"""Accounts over HTTP, for administrators; what changes something needs a fresh password."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from marketplace.accounts.principal import Administrator, FreshAdministrator
+from marketplace.accounts.problems import (
+    FreshAuthenticationNeeded,
+    InvalidAccessToken,
+    RoleNotAllowed,
+    SessionNotFound,
+    UnknownVendor,
+    UserNotFound,
+)
+from marketplace.accounts.schemas import (
+    AccountFilters,
+    AccountPage,
+    RoleChange,
+    SessionList,
+    SessionState,
+)
+from marketplace.accounts.service import administration, own
+from marketplace.cursors import Cursors, cursors_of
+from marketplace.database import RequestTransactions
+from marketplace.problems import InvalidCursor, InvalidRequest, documented
+
+router = APIRouter(prefix="/admin", tags=["administration"])
+READS = (InvalidAccessToken, RoleNotAllowed, InvalidRequest)
+CHANGES = (*READS, FreshAuthenticationNeeded)
+
+
+@router.get("/users", responses=documented(*READS, InvalidCursor))
+async def list_users(
+    transactions: RequestTransactions,
+    _: Administrator,
+    filters: Annotated[AccountFilters, Query()],
+    cursors: Annotated[Cursors, Depends(cursors_of("users"))],
+) -> AccountPage:
+    """Users by e-mail, a page at a time."""
+    return await transactions.run(administration.list_accounts, filters=filters, cursors=cursors)
+
+
+@router.get("/users/{user_id}/sessions", responses=documented(*READS))
+async def list_sessions(
+    transactions: RequestTransactions,
+    principal: Administrator,
+    user_id: UUID,
+    state: SessionState = SessionState.LIVE,
+) -> SessionList:
+    """The devices on which a user is logged in, or was."""
+    rows = await transactions.run(own.list_sessions, user_id, state=state)
+    return SessionList.of(rows, current=principal)
+
+
+@router.delete(
+    "/users/{user_id}/sessions", status_code=204, responses=documented(*CHANGES, UserNotFound)
+)
+async def end_sessions(
+    transactions: RequestTransactions, principal: FreshAdministrator, user_id: UUID
+) -> None:
+    """Log a user out everywhere."""
+    await transactions.run(administration.end_sessions_of, user_id, actor_id=principal.user_id)
+
+
+@router.delete(
+    "/sessions/{session_id}", status_code=204, responses=documented(*CHANGES, SessionNotFound)
+)
+async def end_session(
+    transactions: RequestTransactions, principal: FreshAdministrator, session_id: UUID
+) -> None:
+    """Log one device of a user out."""
+    await transactions.run(administration.end_session, session_id, actor_id=principal.user_id)
+
+
+@router.post(
+    "/users/{user_id}/disable", status_code=204, responses=documented(*CHANGES, UserNotFound)
+)
+async def disable(
+    transactions: RequestTransactions, principal: FreshAdministrator, user_id: UUID
+) -> None:
+    """Log a user out everywhere, for good."""
+    await transactions.run(administration.disable, user_id, actor_id=principal.user_id)
+
+
+@router.post(
+    "/users/{user_id}/enable", status_code=204, responses=documented(*CHANGES, UserNotFound)
+)
+async def enable(
+    transactions: RequestTransactions, principal: FreshAdministrator, user_id: UUID
+) -> None:
+    """Let a user log in again."""
+    await transactions.run(administration.enable, user_id, actor_id=principal.user_id)
+
+
+@router.put(
+    "/users/{user_id}/role",
+    status_code=204,
+    responses=documented(*CHANGES, UserNotFound, UnknownVendor),
+)
+async def change_role(
+    transactions: RequestTransactions,
+    principal: FreshAdministrator,
+    user_id: UUID,
+    form: RoleChange,
+) -> None:
+    """Make a user a customer, staff of a vendor, or an administrator."""
+    await transactions.run(administration.change_role, user_id, form, actor_id=principal.user_id)

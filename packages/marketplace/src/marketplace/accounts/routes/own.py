@@ -1,0 +1,180 @@
+"""Log in, refresh, log out, devices and password over HTTP, for the one who has the account."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Request, Response
+
+from marketplace.accounts.clients import CurrentClient
+from marketplace.accounts.context import CurrentAccounts
+from marketplace.accounts.delivery import deliver, deliver_opened, delivered, drop_cookie
+from marketplace.accounts.principal import CurrentPrincipal, FreshPrincipal, require_fresh
+from marketplace.accounts.problems import (
+    EmailNotVerified,
+    FreshAuthenticationNeeded,
+    InvalidAccessToken,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    PasswordTooShort,
+    SessionNotFound,
+)
+from marketplace.accounts.rate_guards import CountedLogin, CountedRefresh
+from marketplace.accounts.schemas import (
+    Account,
+    Credentials,
+    LogoutScope,
+    PasswordChange,
+    PasswordProof,
+    Refresh,
+    SessionList,
+    SessionState,
+    Tokens,
+)
+from marketplace.accounts.service import own
+from marketplace.database import RequestTransactions
+from marketplace.problems import InvalidRequest, TooManyRequests, documented
+
+router = APIRouter(prefix="/auth", tags=["accounts"])
+
+
+HASHES = (TooManyRequests, InvalidRequest)
+
+
+@router.post(
+    "/login",
+    dependencies=[CountedLogin],
+    responses=documented(InvalidCredentials, EmailNotVerified, *HASHES),
+)
+async def log_in(
+    transactions: RequestTransactions,
+    accounts: CurrentAccounts,
+    client: CurrentClient,
+    form: Credentials,
+    response: Response,
+) -> Tokens:
+    """A new session on this device."""
+    await accounts.rates.count(accounts.settings.rate.login_per_account, "login", form.email)
+    opened = await own.log_in(transactions, form, accounts=accounts, client=client)
+    return deliver_opened(response, opened, accounts=accounts, delivery=form.delivery)
+
+
+@router.post(
+    "/refresh",
+    dependencies=[CountedRefresh],
+    responses=documented(InvalidRefreshToken, *HASHES),
+)
+async def refresh(
+    request: Request,
+    transactions: RequestTransactions,
+    accounts: CurrentAccounts,
+    client: CurrentClient,
+    response: Response,
+    form: Annotated[Refresh, Body(default_factory=Refresh)],
+) -> Tokens:
+    """New tokens for the refresh token, by the way it came. A retry gets the same refresh token."""
+    text, delivery = delivered(request, form)
+    refreshed = await own.refresh_session(
+        transactions.engine, text, accounts=accounts, client=client
+    )
+    return deliver(response, refreshed, accounts=accounts, delivery=delivery)
+
+
+@router.post(
+    "/logout",
+    status_code=204,
+    responses=documented(InvalidAccessToken, FreshAuthenticationNeeded, InvalidRequest),
+)
+async def log_out(
+    request: Request,
+    transactions: RequestTransactions,
+    principal: CurrentPrincipal,
+    response: Response,
+    scope: LogoutScope = LogoutScope.THIS,
+) -> None:
+    """Ends this session, the others (for which the password was given a moment ago), or all."""
+    if scope is LogoutScope.OTHERS:
+        await require_fresh(request, principal)
+    else:
+        drop_cookie(response)
+    await transactions.run(own.log_out, principal, scope=scope)
+
+
+@router.post(
+    "/reauthenticate",
+    status_code=204,
+    dependencies=[CountedLogin],
+    responses=documented(InvalidAccessToken, InvalidCredentials, *HASHES),
+)
+async def reauthenticate(
+    transactions: RequestTransactions,
+    accounts: CurrentAccounts,
+    principal: CurrentPrincipal,
+    form: PasswordProof,
+) -> None:
+    """The password once more, for what needs it fresh."""
+    await own.reauthenticate(transactions, principal, password=form.password, accounts=accounts)
+
+
+@router.post(
+    "/password",
+    dependencies=[CountedLogin],
+    responses=documented(InvalidAccessToken, InvalidCredentials, PasswordTooShort, *HASHES),
+)
+async def change_password(  # each is asked for by FastAPI's name for it
+    transactions: RequestTransactions,
+    accounts: CurrentAccounts,
+    client: CurrentClient,
+    principal: CurrentPrincipal,
+    form: PasswordChange,
+    response: Response,
+) -> Tokens:
+    """Another password. Every session ends; the answer opens a new one for this device."""
+    opened = await own.change_password(
+        transactions, principal, form, accounts=accounts, client=client
+    )
+    return deliver_opened(response, opened, accounts=accounts, delivery=form.delivery)
+
+
+@router.get("/me", responses=documented(InvalidAccessToken))
+async def get_account(transactions: RequestTransactions, principal: CurrentPrincipal) -> Account:
+    """The account of the user who is logged in."""
+    return Account.model_validate(await transactions.run(own.find_account, principal.user_id))
+
+
+@router.get("/sessions", responses=documented(InvalidAccessToken, InvalidRequest))
+async def list_sessions(
+    transactions: RequestTransactions,
+    principal: CurrentPrincipal,
+    state: SessionState = SessionState.LIVE,
+) -> SessionList:
+    """The devices on which this user is logged in, or was."""
+    rows = await transactions.run(own.list_sessions, principal.user_id, state=state)
+    return SessionList.of(rows, current=principal)
+
+
+@router.delete(
+    "/sessions/{session_id}",
+    status_code=204,
+    responses=documented(
+        InvalidAccessToken, FreshAuthenticationNeeded, SessionNotFound, InvalidRequest
+    ),
+)
+async def end_session(
+    transactions: RequestTransactions, principal: FreshPrincipal, session_id: UUID
+) -> None:
+    """Log out one device of the user."""
+    await transactions.run(own.end_own_session, principal, session_id)
+
+
+@router.delete(
+    "/sessions",
+    status_code=204,
+    responses=documented(InvalidAccessToken, FreshAuthenticationNeeded, InvalidRequest),
+)
+async def end_other_sessions(
+    transactions: RequestTransactions,
+    principal: FreshPrincipal,
+    except_: Annotated[Literal["current"], Query(alias="except")],
+) -> None:
+    """Log out every device of the user but this one."""
+    await transactions.run(own.log_out, principal, scope=LogoutScope.OTHERS)

@@ -1,0 +1,45 @@
+"""What the payment provider tells us, over HTTP."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from marketplace.database import RequestTransactions
+from marketplace.orders.problems import InvalidSignature, OrderNotFound, WrongAmount
+from marketplace.orders.schemas import Acknowledgement, PaymentNotice
+from marketplace.orders.service import payments
+from marketplace.problems import InvalidRequest, documented
+
+router = APIRouter(tags=["orders"])
+
+
+@router.post(
+    "/payments/webhook",
+    responses=documented(InvalidSignature, OrderNotFound, WrongAmount, InvalidRequest),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/PaymentNotice"}}
+            },
+        }
+    },
+)
+async def receive_payment_notice(
+    request: Request,
+    transactions: RequestTransactions,
+    payment_signature: Annotated[str | None, Header(max_length=200)] = None,
+) -> Acknowledgement:
+    """For the payment provider. The signature is of the raw body, so that is verified before it is read."""
+    body = await request.body()
+    secret = request.app.state.settings.payment_webhook_key.get_secret_value()
+    payments.verify(payment_signature, body, now=time.time(), secret=secret)
+    try:
+        notice = PaymentNotice.model_validate_json(body)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
+        raise RequestValidationError(faults) from error
+    return Acknowledgement(outcome=await transactions.run(payments.apply, notice))
