@@ -40,6 +40,11 @@ BEGIN
       one := one || jsonb_build_object('probe', definition,
         'reads_whole_row', node ~ ':varattno 0 ',
         'reads_clock', node ~ 'SQLVALUEFUNCTION',
+        -- Casts between text and enum are STABLE, but no setting of a session changes them.
+        'is_of_texts', NOT node ~ ':(funcid|opfuncid|elemfuncid) [1-9]' AND (
+          SELECT bool_and(typcategory IN ('S', 'E')) FROM pg_catalog.pg_type t WHERE t.oid IN (
+            SELECT number[1]::oid FROM regexp_matches(
+              node, ':(?:vartype|consttype|resulttype) (\d+)', 'g') AS m (number))),
         'functions', (SELECT coalesce(jsonb_agg(jsonb_build_object(
             'name', p.oid::regprocedure, 'volatility', provolatile,
             'is_built_in', pronamespace = 'pg_catalog'::regnamespace)), '[]')
@@ -58,6 +63,7 @@ BEGIN
       SELECT one || jsonb_build_object(
           'rewrites', pg_relation_filenode(clone::regclass) IS DISTINCT FROM of_table,
           'new_type', format_type(atttypid, atttypmod),
+          'is_of_texts', (one ->> 'is_of_texts')::boolean AND typcategory IN ('S', 'E'),
           'collation', CASE WHEN attcollation <> typcollation THEN (
             SELECT quote_ident(s.nspname) || '.' || quote_ident(l.collname)
             FROM pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace s ON s.oid = collnamespace
@@ -92,7 +98,7 @@ BEGIN
       WHEN OTHERS THEN one := one || jsonb_build_object('error', SQLERRM,
         'is_postgresqls', is_authors);
     END;
-    -- Immutable is what may stand in a generated column: assignment casts included.
+    -- Steady: the same in every session. So is what may stand in a generated column.
     is_immutable := false;
     IF NOT one ? 'error' AND (one ->> 'rewrites')::boolean THEN
       BEGIN
@@ -107,7 +113,7 @@ BEGIN
       END;
     END IF;
     told := told || jsonb_build_array(one || jsonb_build_object(
-      'is_immutable', is_immutable, 'has_using', change ->> 'using' IS NOT NULL));
+      'is_steady', is_immutable OR (one ->> 'is_of_texts')::boolean, 'has_using', change ->> 'using' IS NOT NULL));
   END LOOP;
   BEGIN
     PERFORM set_config('search_path', '', true);

@@ -55,7 +55,7 @@ def tried(facts: Facts, *changes: Conversion, **known: object) -> Facts:
 
 
 FREE = Conversion(column="note", new_type="text")
-TO_BIGINT = Conversion(column="id", new_type="bigint", rewrites=True, is_immutable=True)
+TO_BIGINT = Conversion(column="id", new_type="bigint", rewrites=True, is_steady=True)
 
 
 def test_a_check_is_taken_off_and_put_on_again(with_check: Facts, check_steps: Check) -> None:

@@ -47,7 +47,7 @@ class Copied:
     @property
     def conversion_settings(self) -> tuple[tuple[str, str], ...]:
         """What the new values depend on besides the rows; none where they depend on rows alone."""
-        if all(change.is_immutable for change in self.facts.changes):
+        if all(change.is_steady for change in self.facts.changes):
             return ()
         return tuple(sorted(self.facts.settings.items()))
 

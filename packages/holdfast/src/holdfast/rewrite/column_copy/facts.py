@@ -37,7 +37,7 @@ class Conversion:
     reads_whole_row: bool = False
     reads_clock: bool = False
     functions: tuple[UsedFunction, ...] = ()
-    is_immutable: bool = False
+    is_steady: bool = False  # depends on the row alone, not on a setting of the session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
