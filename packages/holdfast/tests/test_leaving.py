@@ -13,8 +13,9 @@ from holdfast.errors.migration import (
 )
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.baseline import baseline
+from holdfast.migrate.database_state import State
 from holdfast.migrate.run import downgrade, upgrade
-from holdfast.migrate.status import State, status
+from holdfast.migrate.status import status
 
 
 def with_rows(project: Project, rows: int = 1000) -> None:

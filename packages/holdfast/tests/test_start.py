@@ -1,5 +1,6 @@
 """docs/start.md does what it says: its commands are run, in order, and print what it shows."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from models_env import give_models
 
 from holdfast.scratch.databases import Postgres
 
+# `./dev build` names that of an empty environment with the wheel.
+PYTHON = os.environ.get("START_PYTHON", sys.executable)
 PAGE = Path(__file__).parents[3] / "docs" / "start.md"
 BLOCKS = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODELS = """
@@ -74,7 +77,7 @@ def conversation(asked: tuple[str, Path]) -> str:
     command, folder = asked
     words = [word.strip('"') for word in re.findall(r'"[^"]+"|\S+', command)]
     ended = subprocess.run(
-        [sys.executable, "-m", *words],
+        [PYTHON, "-m", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -64,6 +64,30 @@ def test_the_projects_own_exception(project: Project) -> None:
     ]
 
 
+@pytest.mark.parametrize("verb", ["check", "run", "plan"])
+@pytest.mark.parametrize("place", ["env.py", "versions/r1.py"])
+def test_a_module_that_is_not_installed(project: Project, verb: str, place: str) -> None:
+    """Whatever file of the project imports it, whatever the verb: the file, the module, and how it gets there."""
+    project.revision("op.execute('CREATE TABLE t ()')")
+    file = project.folder / place
+    file.write_text(f"import shop_of_mine.models\n{file.read_text()}")
+    ended = holdfast(project, verb)
+    assert (ended.returncode, ended.stderr.splitlines()) == (
+        3,
+        [
+            f"error: {file} imports shop_of_mine, which is not installed where holdfast runs.",
+            (
+                "holdfast executes env.py and the revisions, so it needs all that they import: the project's own"
+                f" code and its dependencies. It runs in {sys.executable}."
+            ),
+            (
+                f"Install the project beside holdfast, in its folder: {sys.executable} -m pip install . Or, if the"
+                " code is only not found, name its folder in alembic.ini: prepend_sys_path = src"
+            ),
+        ],
+    )
+
+
 def test_x_arguments_reach_env(project: Project) -> None:
     """-x KEY=VALUE is what env.py gets from get_x_argument."""
     project.env(

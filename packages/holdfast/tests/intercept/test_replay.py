@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors.migration import FunctionWasInterrupted, ReplayMismatch
 from holdfast.execute.result_json import CannotBeRecorded, Result, from_json, to_json
 from holdfast.migrate.abandon import abandon
+from holdfast.migrate.database_state import State
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.status import State, status
+from holdfast.migrate.status import status
 
 DRIVERS = [
     pytest.param(SYNC_ENV, "psycopg", id="psycopg"),

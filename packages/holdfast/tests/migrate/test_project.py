@@ -57,6 +57,16 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, str | None, str, list[str]]] = {
         "alembic",
         ["alembic/versions"],
     ),
+    "the ini of another project named, from the folder of one": (
+        {
+            "other/alembic.ini": "[alembic]\nscript_location = %(here)s/alembic\n",
+            "pyproject.toml": '[tool.holdfast]\nscript_location = "@HERE@/ours"\n',
+        },
+        ".",
+        "other/alembic.ini",
+        "alembic",
+        ["other/alembic/versions"],
+    ),
     "another section of the ini": (
         {
             "alembic.ini": (

@@ -120,9 +120,63 @@ def test_set_local_of_env_survives_the_commits(project: Project) -> None:
     upgrade(project.config, "head")
     assert project.query(
         "SELECT schemaname, tablename, tableowner FROM pg_tables WHERE tablename IN ('a', 'b')"
+        " ORDER BY tablename"
     ) == [("shop", "a", "shop_owner_of_test"), ("shop", "b", "shop_owner_of_test")]
     project.query("DROP OWNED BY shop_owner_of_test CASCADE")
     project.query("DROP ROLE shop_owner_of_test")
+
+
+ROW_SECURITY = """
+    CREATE TABLE devices (id bigint PRIMARY KEY, platform text);
+    INSERT INTO devices SELECT n, 'old' FROM generate_series(1, 500) n;
+    ALTER TABLE devices ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE devices FORCE ROW LEVEL SECURITY;
+    CREATE POLICY p ON devices USING (current_setting('app.scope', true) = 'system');
+    CREATE FUNCTION scope() RETURNS void LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM set_config('app.scope', 'system', true); END $$;
+"""
+WAYS_TO_SET = {
+    "set_config": "execute(sa.text(\"SELECT set_config('app.scope', 'system', true)\"))",
+    "SET LOCAL": "exec_driver_sql(\"SET LOCAL app.scope = 'system'\")",
+    "parameters": "exec_driver_sql('SELECT set_config(%s, %s, true)', ('app.scope', 'system'))",
+    "a function": "exec_driver_sql('SELECT scope()')",
+    "the driver": (
+        "connection.dbapi_connection.cursor().execute(\"SET LOCAL app.scope = 'system'\")"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_SET)
+def test_settings_of_env_that_the_server_does_not_list_hold_too(project: Project, way: str) -> None:
+    """However env.py sets one of its own (app.scope): each transaction of the run sees the rows of its policy."""
+    role = "r" + str(project.query("SELECT current_database()")[0][0])
+    project.query(f"CREATE ROLE {role}")
+    project.query(f"GRANT CREATE ON SCHEMA public TO {role}")
+    project.query(
+        f"DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {role}', current_database()); END$$"
+    )
+    as_role = SYNC_ENV.replace(
+        "        context.run",
+        f"        connection.exec_driver_sql('SET LOCAL ROLE {role}')\n        context.run",
+    )
+    project.env(as_role)
+    project.revision(f"op.execute({ROW_SECURITY!r})")
+    upgrade(project.config, "head")
+    project.env(
+        as_role.replace(
+            "        context.run",
+            f"        import sqlalchemy as sa\n        connection.{WAYS_TO_SET[way]}\n        context.run",
+        )
+    )
+    project.revision(
+        "op.execute(\"UPDATE devices SET platform = 'mobile' WHERE platform = 'old'\")"
+    )
+    upgrade(project.config, "head")
+    assert project.query("SELECT platform, count(*) FROM devices GROUP BY platform") == [
+        ("mobile", 500)
+    ]
+    project.query(f"DROP OWNED BY {role} CASCADE")
+    project.query(f"DROP ROLE {role}")
 
 
 def test_connection_handed_in_through_attributes(project: Project) -> None:

@@ -2,13 +2,13 @@
 
 import json
 
-import pytest
 from alembic_project import Project
 from click.testing import CliRunner, Result
 
 from holdfast.cli import holdfast
+from holdfast.migrate.database_state import State
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.status import State, status
+from holdfast.migrate.status import status
 
 
 def command(project: Project, *arguments: str) -> Result:
@@ -58,19 +58,3 @@ def test_exit_status_and_text_of_every_state(project: Project) -> None:
     ahead = command(project, "status")
     assert ahead.exit_code == 4
     assert "unknown  r9" in ahead.output
-
-
-def test_a_failed_revision_is_half_way(project: Project) -> None:
-    """The last try of a revision and its error are shown until it succeeds."""
-    project.revision("op.execute('SELECT 1/0')")
-    with pytest.raises(Exception, match="division by zero"):
-        upgrade(project.config, "head")
-    half_way = command(project, "status")
-    assert half_way.exit_code == 5
-    assert (
-        "half-way r1 up: DataError: (psycopg.errors.DivisionByZero) division by zero"
-        in half_way.output
-    )
-    project.file("r1").write_text(project.file("r1").read_text().replace("1/0", "1"))
-    upgrade(project.config, "head")
-    assert status(project.config).state is State.UP_TO_DATE

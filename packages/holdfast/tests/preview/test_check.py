@@ -190,12 +190,13 @@ def test_sarif(history: Project) -> None:
     assert run["results"] == [
         {
             "ruleId": "replays",
+            "ruleIndex": 1,
             "level": "error",
             "message": {"text": "revision r2: division by zero"},
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": str(history.file("r2"))},
+                        "artifactLocation": {"uri": history.file("r2").as_uri()},
                         "region": {"startLine": 10},
                     }
                 }

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from holdfast.cli.project import ProjectOptions
-from holdfast.cli.traceback import of_the_project
+from holdfast.cli.traceback import not_installed, of_the_project
 from holdfast.errors import HoldfastError
 
 COULD_NOT = 3
@@ -81,10 +81,16 @@ def main() -> None:
     """Run the command line and exit with its status."""
     atexit.register(gc.freeze)  # the end of the process would look through everything once more
     try:
-        holdfast()
+        holdfast(prog_name="holdfast")
     except HoldfastError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        missing = not_installed(error)
+        if missing is None:
+            raise
+        click.echo(f"error: {missing}", err=True)
+        sys.exit(missing.exit_status)
     except Exception as error:
         shown = of_the_project(error)
         if shown is None:

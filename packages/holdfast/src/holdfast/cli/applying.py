@@ -4,12 +4,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from alembic.config import Config
 
 from holdfast.cli.interrupt import stopping_between_steps
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.status import status
+from holdfast.migrate.status import statuses
 from holdfast.preview.plan_file import departures, read_plan
 
 
@@ -28,7 +29,7 @@ def apply(
         config = options.config()
         planned = None if plan_file is None else read_plan(plan_file)
         # What an earlier run has begun is not done from its first step.
-        begun = set() if planned is None else {entry.revision for entry in status(config).half_way}
+        begun = set() if planned is None else _half_way(config)
         try:
             upgrade(
                 config,
@@ -47,3 +48,7 @@ def apply(
     for each in departed:
         click.echo(each)
     click.echo(printer.summary(nothing=nothing))
+
+
+def _half_way(config: Config) -> set[str]:
+    return {entry.revision for each in statuses(config) for entry in each.half_way}

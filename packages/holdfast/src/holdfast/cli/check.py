@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -25,14 +26,28 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
     help="Ask the database of env.py, too: whether applied files were edited.",
 )
 @click.option("--format", "form", type=FORMATS, default="text", help="github: annotations.")
+@click.option(
+    "--sarif",
+    "sarif_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write SARIF to this file, too.",
+)
 @click.pass_obj
-def check(options: ProjectOptions, since: str | None, with_database: bool, form: str) -> None:
+def check(
+    options: ProjectOptions,
+    since: str | None,
+    with_database: bool,
+    form: str,
+    sarif_file: Path | None,
+) -> None:
     """Check the history on a scratch server: one head, models agree, reversible, online.
 
     Exit status: 0 nothing found, 1 something.
     """
     with translated_errors():
         found = look(options.config(), since=since, with_database=with_database)
+    if sarif_file is not None:
+        sarif_file.write_text(json.dumps(as_sarif(found)) + "\n")
     match form:
         case "json":
             click.echo(json.dumps([_as_json(finding) for finding in found]))
@@ -62,24 +77,30 @@ def _as_json(finding: CheckFinding) -> object:
 
 
 def _annotation(finding: CheckFinding) -> str:
-    """A workflow command: its values have escapes of their own."""
+    """A workflow command: its values have escapes of their own, and a property has two more than the message."""
     message = finding.message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return f"::error file={_path(finding)},line={finding.line},title={finding.rule}::{message}"
+    file = _in_repository(finding).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    return f"::error file={file},line={finding.line},title={finding.rule}::{message}"
 
 
 def as_sarif(found: Sequence[CheckFinding]) -> object:
     """Static Analysis Results Interchange Format 2.1.0."""
-    rules = [{"id": rule, "shortDescription": {"text": text}} for rule, text in RULES.items()]
+    rules = [
+        {"id": rule, "shortDescription": {"text": text}, "help": {"text": text}}
+        for rule, text in RULES.items()
+    ]
+    places = {rule: place for place, rule in enumerate(RULES)}
     driver = {"name": "holdfast", "version": version("holdfast"), "rules": rules}
     results = [
         {
             "ruleId": finding.rule,
+            "ruleIndex": places[finding.rule],
             "level": "error",
             "message": {"text": finding.message},
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": _path(finding)},
+                        "artifactLocation": _artifact(finding),
                         "region": {"startLine": finding.line},
                     }
                 }
@@ -87,11 +108,23 @@ def as_sarif(found: Sequence[CheckFinding]) -> object:
         }
         for finding in found
     ]
-    return {
-        "$schema": SARIF,
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
-    }
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return {"$schema": SARIF, "version": "2.1.0", "runs": [run]}
+
+
+def _artifact(finding: CheckFinding) -> dict[str, str]:
+    """An address, as SARIF wants it: relative to the repository, or absolute where the file is not in one."""
+    path = _in_repository(finding)
+    if Path(path).is_absolute():
+        return {"uri": Path(path).as_uri()}
+    return {"uri": quote(path), "uriBaseId": "%SRCROOT%"}
+
+
+def _in_repository(finding: CheckFinding) -> str:
+    """The file from the root of the repository that it is in, which is what services show; else the whole path."""
+    file = finding.file.resolve()
+    root = next((each for each in file.parents if (each / ".git").exists()), None)
+    return (file if root is None else file.relative_to(root)).as_posix()
 
 
 def _path(finding: CheckFinding) -> str:

@@ -7,31 +7,38 @@ from dataclasses import asdict
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
-from holdfast.migrate.status import State, Status
-from holdfast.migrate.status import status as look
-
-WORDS = {
-    State.UP_TO_DATE: "up to date",
-    State.PENDING: "pending: holdfast run applies the revisions below",
-    State.AHEAD: "ahead: the database has revisions that this project does not know",
-    State.HALF_WAY: "half-way: the last run of a revision did not end; holdfast run tries again or goes on",
-    State.EDITED: "edited: a file is not the one that was applied; restore it, write a new revision",
-}
+from holdfast.migrate.status import Status, worst
+from holdfast.migrate.status import statuses as look
 
 
 def show(options: ProjectOptions, form: str) -> int:
     """Print it; gives the exit status."""
     with translated_errors():
-        found = look(options.config())
+        passes = look(options.config())
+    found = worst(passes)
     if form == "json":
-        click.echo(json.dumps({**asdict(found), "state": found.state.name.lower()}, default=str))
+        more = {} if len(passes) == 1 else {"passes": [_as_json(each) for each in passes]}
+        click.echo(json.dumps({**_as_json(found), **more}, default=str))
     else:
-        click.echo("\n".join(_lines(found)))
-    return found.state.value
+        click.echo("\n".join(line for each in passes for line in _lines_of(each, passes)))
+    return found.exit_status
+
+
+def _as_json(found: Status) -> dict[str, object]:
+    return {**asdict(found), "state": found.state.name.lower()}
+
+
+def _lines_of(found: Status, passes: tuple[Status, ...]) -> Iterator[str]:
+    """With the name of its version table, where there are several."""
+    if len(passes) > 1:
+        yield f"{found.version_table}:"
+    yield from _lines(found)
 
 
 def _lines(found: Status) -> Iterator[str]:
-    yield WORDS[found.state]
+    yield found.says
+    if found.refusal:
+        yield from (f"refused  {line}" for line in found.refusal.splitlines())
     yield f"at       {', '.join(found.applied) or '(no revision)'}"
     for revision in found.pending:
         yield f"pending  {revision.revision} {revision.description}"
@@ -41,6 +48,8 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"edited   {revision.revision} {revision.description}"
     for entry in found.half_way:
         yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
+    for entry in found.failed:
+        yield f"failed   {entry.revision} {entry.direction}: {entry.error or 'killed'} ({entry.client})"
     for words in found.left:
         yield f"to do    {words}"
     if found.progress:

@@ -9,11 +9,16 @@ from holdfast.cli.project import FORMAT, ProjectOptions, without_garbage_collect
 # What `standing` prints of a database up to date, without the revision that it is at.
 UP_TO_DATE: dict[str, object] = {
     "state": "up_to_date",
+    "version_table": "public.alembic_version",
+    "says": "up to date",
+    "exit_status": 0,
+    "refusal": None,
     "applied": [],
     "pending": [],
     "unknown": [],
     "edited": [],
     "half_way": [],
+    "failed": [],
     "left": [],
     "migrator": None,
     "progress": None,
@@ -26,7 +31,8 @@ UP_TO_DATE: dict[str, object] = {
 def status(ctx: click.Context, form: str) -> None:
     """Show where the database stands.
 
-    Exit status: 0 up to date, 1 pending, 4 ahead of the project, 5 half-way, 6 an edited file.
+    Exit status: 0 up to date, 1 pending, 4 ahead of the project, 5 half-way, 6 an edited file, 7 a run is at work;
+    otherwise that with which `holdfast run` would refuse the database.
     """
     options: ProjectOptions = ctx.obj
     head = options.head_if_up_to_date()

@@ -1,9 +1,12 @@
 """An exception of the project's own code, shown as far as it is the project's."""
 
+import sys
 import sysconfig
 import traceback
 from importlib.util import find_spec
 from pathlib import Path
+
+from holdfast.errors.project import ModuleNotInstalled
 
 TOOLS = ("holdfast", "alembic", "sqlalchemy", "click", "mako")
 
@@ -20,6 +23,15 @@ def of_the_project(error: Exception) -> str | None:
         *traceback.format_exception_only(error),
     ]
     return "".join(lines)
+
+
+def not_installed(error: ModuleNotFoundError) -> ModuleNotInstalled | None:
+    """The error that names the project's import which finds no module; None where no file of the project is in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame.filename for frame in frames if not _is_tool(frame.filename)]
+    if not own:
+        return None
+    return ModuleNotInstalled(file=own[-1], module=error.name or str(error), python=sys.executable)
 
 
 def _is_tool(file: str) -> bool:

@@ -1,6 +1,7 @@
 """Checks of the migrations: which are applied, half-way or edited, and what they left over."""
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
+from holdfast.errors.standing import COMMAND
 
 
 def _known(evidence: Evidence) -> Verdict | None:
@@ -57,12 +58,20 @@ def _half_way(evidence: Evidence) -> Verdict | None:
     if evidence.history is None:
         return None
     status = evidence.history.status
-    if not status.half_way:
-        return fine("no revision is half-way")
-    entries = ", ".join(f"{entry.revision} {entry.direction}" for entry in status.half_way)
     if status.migrator:
-        return warn(f"running now: {entries} ({status.migrator})", "Wait; see holdfast status")
-    return refuse(f"half-way: {entries}", "Finish it: holdfast run; or: holdfast abandon")
+        return warn(f"a migration is at work ({status.migrator})", "Wait; see holdfast status")
+    for entry in status.half_way:
+        finish = COMMAND[entry.direction]
+        return refuse(
+            f"half-way: {entry.revision} {entry.direction}",
+            f"Finish it: {finish}; or: holdfast abandon",
+        )
+    for entry in status.failed:
+        return warn(
+            f"failed and rolled back: {entry.revision} {entry.direction}",
+            f"See holdfast status; to try again: {COMMAND[entry.direction]}",
+        )
+    return fine("no revision is half-way")
 
 
 def _leftovers(evidence: Evidence) -> Verdict:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from holdfast.errors.durations import in_words
+from holdfast.errors.standing import COMMAND
 
 
 class HoldfastError(Exception):
@@ -14,13 +15,18 @@ class HoldfastError(Exception):
 
     # 1: found something; 2: wrong usage; 3: could not (safe to run again). Others: see the class.
     exit_status: ClassVar[int] = 3
+    again = COMMAND[
+        "up"
+    ]  # the command that tries again or goes on; `downgrade` sets that of a revert
     what: ClassVar[str]
     why: ClassVar[str]
     remedy: ClassVar[str]
 
     def parts(self) -> tuple[str, str, str]:
         """What happened, why, what to do, with the fields filled in."""
-        fields = {name: _readable(value) for name, value in vars(self).items()}
+        fields = {"again": self.again} | {
+            name: _readable(value) for name, value in vars(self).items()
+        }
         return (
             self.what.format(**fields),
             self.why.format(**fields),

@@ -56,7 +56,7 @@ class AnotherMigratorIsStillAtWork(HoldfastError):
     what = "Another process migrates this database: {holder}. Nothing was done here."
     why = "Only one process migrates at a time; this one waited {waited} for it to end."
     remedy = (
-        "Let it finish and run again: holdfast run. `holdfast status` shows how far it is. If it is "
+        "Let it finish and run again: {again}. `holdfast status` shows how far it is. If it is "
         "stuck, end that session with SELECT pg_terminate_backend(pid)."
     )
 
@@ -69,7 +69,22 @@ class LeadershipLost(HoldfastError):
         "The connection that holds the migration lock was lost; the run stopped between two steps."
     )
     why = "Without the lock another process may migrate at the same time."
-    remedy = "What was committed stays. Run again to go on: holdfast run"
+    remedy = "What was committed stays. Run again to go on: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class TakenOver(HoldfastError):
+    """Another process has become the migrator while this one was at work."""
+
+    ours: int
+    found: str  # in holdfast.leader
+    what = "Another process migrates this database now; this one has stopped, and undone what was not committed."
+    why = (
+        "The connection that held the migration lock was ended (by an administrator, a proxy, a"
+        " failover), so another process was elected: the epoch in holdfast.leader is {found}, that of"
+        " this process is {ours}."
+    )
+    remedy = "What is done is recorded, and the other process goes on with it. Look at it: holdfast status"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -95,7 +110,8 @@ class NoRightToCreateSchema(HoldfastError):
     what = "Role {role} may not create the schema holdfast in database {database}; nothing was migrated."
     why = "holdfast keeps its history and its journal in tables of that schema."
     remedy = (
-        "As an owner of the database: CREATE SCHEMA holdfast AUTHORIZATION {role}; then run again."
+        "As an administrator of the database: CREATE SCHEMA IF NOT EXISTS holdfast;"
+        " GRANT USAGE, CREATE ON SCHEMA holdfast TO {role}; Then run again: holdfast run"
     )
 
 
@@ -167,7 +183,7 @@ class LockNotFree(HoldfastError):
     ways_out: str
     what = "No lock within {waited} ({tries} short tries) for: {what_for}"
     why = "In the way: {blockers}. Users were let through first each time; nothing is held now."
-    remedy = "Run again when it is gone: holdfast run. To make room: {ways_out}"
+    remedy = "Run again when it is gone: {again}. To make room: {ways_out}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -180,7 +196,7 @@ class WaitedTooLong(HoldfastError):
     what = "It still waits for others after {waited}, and was ended: {step}"
     why = "It waits for: {waits_for}. No user waited for it meanwhile."
     remedy = (
-        "Run again when they have ended: holdfast run cleans up and does the step anew. To end one: "
+        "Run again when they have ended: {again} cleans up and does the step anew. To end one: "
         "SELECT pg_terminate_backend(PID), or ROLLBACK PREPARED of a prepared transaction"
     )
 
@@ -200,7 +216,7 @@ class DataInTheWay(HoldfastError):
         "Revision {revision} stopped at: {step}. In the way: {count} {found}, such as {examples}."
     )
     why = "The rows were there before; new ones of that kind may already be refused. Nothing was lost."
-    remedy = "Find them: {query}; mend or remove them; then go on where it stopped: holdfast run"
+    remedy = "Find them: {query}; mend or remove them; then go on where it stopped: {again}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -224,9 +240,7 @@ class LeftUnfinished(HoldfastError):
     step: str
     what = "After the step '{step}' the {what_is} is not valid."
     why = "The server reported success, but another session has interfered meanwhile."
-    remedy = (
-        "Run again: holdfast run. It finds the leftover, removes it and starts the step afresh."
-    )
+    remedy = "Run again: {again}. It finds the leftover, removes it and starts the step afresh."
 
 
 @dataclass(kw_only=True, eq=False)
@@ -238,7 +252,7 @@ class LeftBehind(HoldfastError):
     ways_out: tuple[str, ...]
     what = "Revision {revision} is done, but for this that it leaves behind: {found}"
     why = "It was valid when its step ended, so another session has interfered since."
-    remedy = "Mend it: {ways_out} Then record the revision: holdfast run"
+    remedy = "Mend it: {ways_out} Then record it: {again}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -249,7 +263,7 @@ class StoppedBetweenSteps(HoldfastError):
     exit_status = 130
     what = "Stopped between two steps of revision {revision}, as asked."
     why = "Every step so far is recorded; nothing is locked, nothing is half done."
-    remedy = "Go on where it stopped: holdfast run"
+    remedy = "Go on where it stopped: {again}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -258,14 +272,15 @@ class UnfinishedRevision(HoldfastError):
 
     revision: str
     direction: str
+    finish: str  # the command
     exit_status = 5
     what = (
         "Revision {revision} ({direction}) is half-way in this database; nothing else was started."
     )
     why = "A run was killed or stopped while its queue was under way; what is done is recorded."
     remedy = (
-        "Finish it: holdfast run (for a revert: holdfast revert, with the same version of the project). "
-        "If it can never finish: holdfast abandon"
+        "Finish it with the version of the project that began it: {finish}. If it can never finish: "
+        "holdfast abandon"
     )
 
 
@@ -279,7 +294,7 @@ class EditedWhileUnfinished(HoldfastError):
     what = "Revision {revision} is half-way, and its file {file} has changed since it was started."
     why = "What is left to do was recorded from the file as it was; the two may not fit together."
     remedy = (
-        "Restore the file, finish with holdfast run, and put the change into a new revision; or give "
+        "Restore the file, finish with {again}, and put the change into a new revision; or give "
         "up the rest: holdfast abandon"
     )
 
@@ -317,7 +332,7 @@ class ReplayMismatch(HoldfastError):
         "or the file was edited before the point of the interruption."
     )
     remedy = (
-        "If the file was edited: restore what stood before that point, then holdfast run. Otherwise "
+        "If the file was edited: restore what stood before that point, then {again}. Otherwise "
         "finish or undo by hand what is there (holdfast status), then holdfast abandon, which says "
         "how to go on"
     )
@@ -355,12 +370,31 @@ class UnknownDatabase(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class LostVersionTable(HoldfastError):
+    """The version table is gone, and the history of holdfast knows revisions that were applied."""
+
+    database: str
+    table: str
+    recorded: tuple[str, ...]
+    exit_status = 2
+    what = "Database {database} has no table {table} any more; nothing was migrated."
+    why = (
+        "That table says which revisions are applied. By the history of holdfast the database was at "
+        "{recorded}; without the table a run would begin at the first revision, on tables that are there."
+    )
+    remedy = (
+        "If what they made is there, write it anew: holdfast baseline {recorded}. If none of it is: "
+        "holdfast baseline base. Then: holdfast run"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class NothingToAbandon(HoldfastError):
     """No revision is half-way."""
 
     exit_status = 2
-    what = "No revision is half-way in this database; nothing was changed."
-    why = "Only a queue that was started and did not end can be abandoned."
+    what = "No revision of this project is half-way in this database; nothing was changed."
+    why = "Only a queue that this project has started, and that did not end, can be abandoned."
     remedy = "See where the database stands: holdfast status"
 
 

@@ -14,7 +14,7 @@ class UnparsableStatement(HoldfastError):
     position: int
     what = "A statement cannot be parsed: {message} (character {position}): {statement}"
     why = "What a statement locks is read from its syntax tree; PostgreSQL's grammar gives none."
-    remedy = "Correct the statement in the migration, then run again: holdfast run"
+    remedy = "Correct the statement in the migration, then run again: {again}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,7 +33,7 @@ class RefusedStatement(HoldfastError):
         why = f"{why} What the revision sends before it is done and recorded."
         remedy = (
             f"{remedy.rstrip('.')}. Edit the revision from this statement on, leave what comes before"
-            " it as it is, and go on from here: holdfast run"
+            f" it as it is, and go on from here: {self.again}"
         )
         return what, why, remedy
 

@@ -65,6 +65,7 @@ POLL = timedelta(milliseconds=200)
 UNHURRIED = {
     "lock_timeout": "0",
     "statement_timeout": "0",
+    "transaction_timeout": "0",
     "client_connection_check_interval": "2s",
 }
 
@@ -256,8 +257,7 @@ class Executor:
         assert constraint is not None  # noqa: S101  # the step before would have stopped
 
         def unit(_: LockTimeouts) -> Queued:
-            for name in ("lock_timeout", "statement_timeout"):
-                set_local(self.session, name, timedelta())
+            self.session.lift_limits_for_transaction()
             self.session.execute_sql(
                 f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {quote(constraint)}"
             )
@@ -390,6 +390,7 @@ class Executor:
             self._watching(watched),
             self.session.autocommit(),
             self.session.session_settings(UNHURRIED),
+            self.session.step_outside_transaction(),
         ):
             self.session.execute_sql(sql)
 

@@ -18,8 +18,13 @@ from holdfast.execute.tables import history
 
 NO_FILE = "(baseline)"  # the checksum of what was recorded without being run
 
-# One row per revision: the last thing that happened to it.
-LATEST = text("SELECT DISTINCT ON (revision) * FROM holdfast.history ORDER BY revision, id DESC")
+# One row per revision: the last thing that happened to it. The first layout did not say of which version table.
+LATEST = text(
+    """
+    SELECT DISTINCT ON (revision) * FROM holdfast.history h
+    WHERE coalesce(to_jsonb(h) ->> 'version_table', '') IN ('', :version_table) ORDER BY revision, id DESC
+    """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +54,14 @@ class Begun:
 
 def begin(session: MigrationSession, begun: Begun) -> int:
     """Record that a revision starts; gives the row's id. The caller commits."""
-    row = insert(history).values(outcome="running", **_values(begun))
+    row = insert(history).values(outcome="running", **_values(session, begun))
     return int(session.execute(row.returning(history.c.id)).scalar_one())
 
 
 def add_done(session: MigrationSession, begun: Begun) -> None:
     """Record a revision at its end, in its one transaction; that is also when it began."""
     done = {"outcome": "done", "finished_at": func.clock_timestamp()}
-    session.execute(insert(history).values(**done, **_values(begun)))
+    session.execute(insert(history).values(**done, **_values(session, begun)))
 
 
 def finish(session: MigrationSession, entry: int) -> None:
@@ -70,7 +75,10 @@ def fail(session: MigrationSession, entry: int, error: BaseException) -> None:
 
 
 def mark_interrupted(session: MigrationSession) -> None:
-    """What still says 'running' when nobody else migrates was killed. The caller is the leader."""
+    """What still says 'running' when nobody else migrates was killed. The caller is the leader.
+
+    Of every version table: there is one leader for the database.
+    """
     session.execute(
         update(history).where(history.c.outcome == "running").values(outcome="interrupted")
     )
@@ -78,7 +86,10 @@ def mark_interrupted(session: MigrationSession) -> None:
 
 def accept(session: MigrationSession, revision: str, checksum: str) -> None:
     """A person has looked at an edited file: from now on it is the one that ran."""
-    session.execute(update(history).where(history.c.revision == revision).values(checksum=checksum))
+    mine = history.c.version_table.in_(("", session.version_table))
+    session.execute(
+        update(history).where(history.c.revision == revision, mine).values(checksum=checksum)
+    )
 
 
 def is_edited(entry: Entry | None, checksum: str) -> bool:
@@ -93,7 +104,7 @@ def is_edited(entry: Entry | None, checksum: str) -> bool:
 def latest(session: MigrationSession) -> dict[str, Entry]:
     """The last entry of every revision, by revision."""
     fields = Entry.__dataclass_fields__
-    rows = session.execute(LATEST).mappings()
+    rows = session.execute(LATEST, {"version_table": session.version_table}).mappings()
     return {row["revision"]: Entry(**{name: row[name] for name in fields}) for row in rows}
 
 
@@ -102,9 +113,14 @@ def checksum_of(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _values(begun: Begun) -> dict[str, str]:
-    client = f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
-    return asdict(begun) | {"client": client, "holdfast_version": _version()}
+def client() -> str:
+    """This process, for whoever reads the tables: operating system user, host, process id."""
+    return f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+
+
+def _values(session: MigrationSession, begun: Begun) -> dict[str, str]:
+    more = {"client": client(), "holdfast_version": _version()}
+    return asdict(begun) | more | {"version_table": session.version_table}
 
 
 @cache

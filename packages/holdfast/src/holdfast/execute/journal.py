@@ -4,18 +4,18 @@ A step that runs in a transaction is recorded in that transaction, so it is done
 For the others the catalog is asked first; the journal only knows that they were started.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Select, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, Table, delete, insert, select, text, update
 
 from holdfast.execute import result_json as recorded
 from holdfast.execute.progress import Direction
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.execute.tables import calls, queue, unfinished
+from holdfast.execute.tables import calls, of_version_table, queue, unfinished
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_json
 
@@ -76,14 +76,14 @@ class Queued:
 
 
 class Journal:
-    """Reads and writes the journal in the migration's own session. Commits are the caller's."""
+    """Reads and writes the journal of the session's version table. Commits are the caller's."""
 
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
 
     def unfinished(self) -> Unfinished | None:
-        """The revision that is half-way; there is at most one."""
-        row = self.session.execute(select(unfinished)).one_or_none()
+        """The revision that is half-way; there is at most one for each version table."""
+        row = self.session.execute(self._select(unfinished)).one_or_none()
         if row is None:
             return None
         return Unfinished(
@@ -98,9 +98,10 @@ class Journal:
 
     def open(self, revision: Unfinished, statements: Iterable[Queued]) -> None:
         """Record, with the work that the function has done so far, what is still to do."""
-        self.session.execute(delete(unfinished))
+        self.session.execute(delete(unfinished).where(self._mine(unfinished)))
         self.session.execute(
             insert(unfinished).values(
+                version_table=self.session.version_table,
                 revision=revision.revision,
                 direction=revision.direction,
                 checksum=revision.checksum,
@@ -113,6 +114,7 @@ class Journal:
         for statement in statements:
             self.session.execute(
                 insert(queue).values(
+                    version_table=self.session.version_table,
                     sql=statement.sql,
                     new_relations=statement.new.to_json(),
                     settings=SETTINGS.dump_json(statement.settings).decode(),
@@ -123,11 +125,11 @@ class Journal:
 
     def queued(self) -> tuple[Queued, ...]:
         """What is still to do, in order."""
-        return self._rows(select(queue).where(~queue.c.done))
+        return self._rows(self._select(queue).where(~queue.c.done))
 
     def every(self) -> tuple[Queued, ...]:
         """The whole queue, what is done included, in order."""
-        return self._rows(select(queue))
+        return self._rows(self._select(queue))
 
     def _rows(self, which: Select[Any]) -> tuple[Queued, ...]:
         return tuple(
@@ -187,7 +189,12 @@ class Journal:
         for call in new:
             result = None if call.result is None else recorded.to_json(call.result)
             self.session.execute(
-                insert(calls).values(sql=call.sql, occurrence=call.occurrence, result=result)
+                insert(calls).values(
+                    version_table=self.session.version_table,
+                    sql=call.sql,
+                    occurrence=call.occurrence,
+                    result=result,
+                )
             )
 
     def calls(self) -> tuple[Call, ...]:
@@ -198,7 +205,7 @@ class Journal:
                 occurrence=row.occurrence,
                 result=None if row.result is None else recorded.from_json(row.result),
             )
-            for row in self.session.execute(select(calls).order_by(calls.c.id))
+            for row in self.session.execute(self._select(calls).order_by(calls.c.id))
         )
 
     def can_be_taken_back(self) -> bool:
@@ -218,20 +225,39 @@ class Journal:
         left = self.queued()
         if left:
             changed["new_relations"] = left[0].new.to_json()
-            sent = select(calls.c.id).order_by(calls.c.id).offset(left[0].call - 1)
+            mine = select(calls.c.id).where(self._mine(calls))
+            sent = mine.order_by(calls.c.id).offset(left[0].call - 1)
             self.session.execute(delete(calls).where(calls.c.id.in_(sent)))
-            self.session.execute(delete(queue).where(~queue.c.done))
-        self.session.execute(update(unfinished).values(**changed))
+            self.session.execute(delete(queue).where(~queue.c.done, self._mine(queue)))
+        self.session.execute(update(unfinished).where(self._mine(unfinished)).values(**changed))
 
     def begin_to_abandon(self) -> None:
         """Record that no run may go on with the revision: what it has built is being taken away."""
         reason = "it was being abandoned"
-        self.session.execute(update(unfinished).values(function_ended=False, unrepeatable=reason))
+        changed = {"function_ended": False, "unrepeatable": reason}
+        self.session.execute(update(unfinished).where(self._mine(unfinished)).values(**changed))
 
     def close(self) -> None:
         """Forget the revision: the caller's transaction also writes its version row."""
         for table in (queue, calls, unfinished):
-            self.session.execute(delete(table))
+            self.session.execute(delete(table).where(self._mine(table)))
+
+    def claim_first_layout(self, revisions: Collection[str]) -> None:
+        """Make ours what the first layout has left of one of these revisions: it did not say whose it is."""
+        of_nobody = [of_version_table(table, "") for table in (unfinished, queue, calls)]
+        found = self.session.execute(select(unfinished.c.revision).where(of_nobody[0])).scalar()
+        if found not in revisions:
+            return
+        for table, is_of_nobody in zip((unfinished, queue, calls), of_nobody, strict=True):
+            claimed = {"version_table": self.session.version_table}
+            self.session.execute(update(table).where(is_of_nobody).values(**claimed))
+
+    def _mine(self, table: Table) -> ColumnElement[bool]:
+        return of_version_table(table, self.session.version_table)
+
+    def _select(self, table: Table) -> Select[Any]:
+        columns = [column for column in table.c if column.name != "version_table"]
+        return select(*columns).where(self._mine(table))
 
     def _update(self, statement: Queued, **values: object) -> None:
         self.session.execute(update(queue).where(queue.c.id == statement.id).values(**values))

@@ -1,4 +1,8 @@
-"""One migrator at a time: a session advisory lock, polled, on a connection of its own.
+"""One migrator at a time: a session advisory lock, polled, on a connection of its own; and an epoch that fences.
+
+The lock elects. The server may end its connection while the work goes on, so every transaction of the work looks at
+the epoch in holdfast.leader (FOR SHARE), and a new leader raises that: it waits for the transaction in flight, and
+what comes after sees another epoch and stops.
 
 Polled, because a session that blocks in pg_advisory_lock() while the holder builds an index concurrently is a
 deadlock (the build waits for the waiter's snapshot, the waiter for the builder's lock). The idle holder is
@@ -6,6 +10,7 @@ harmless. The manual: Advisory Locks.
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from time import monotonic
@@ -15,15 +20,26 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
+from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.execute import tables
+from holdfast.execute.history import client
 from holdfast.execute.progress import Report, WaitingForLeader
-from holdfast.execute.session import second_session
+from holdfast.execute.session import MigrationSession, polling, second_session
 from holdfast.observe.migration_progress import current_holder
-from holdfast.observe.schema_constants import KEY
+from holdfast.observe.schema_constants import KEY, STEP_KEY
 
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=10)
 VERIFIED_FOR = timedelta(seconds=1)
+
+# One row: the new epoch. Waits for the transactions that hold the row FOR SHARE.
+RAISE_EPOCH = text(
+    """
+    UPDATE holdfast.leader SET epoch = epoch + 1, client = :client, since = now() RETURNING epoch
+    """
+)
+WAIT_A_SECOND = text("SELECT set_config('lock_timeout', '1s', true)")
 
 
 class Leadership:
@@ -37,18 +53,59 @@ class Leadership:
 
     def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
         """Wait, polling, until no other process migrates this database; raise after `patience`."""
-        waiting = tenacity.Retrying(
-            wait=tenacity.wait_random_exponential(multiplier=0.025, max=1),
-            stop=tenacity.stop_after_delay(patience.total_seconds()),
-            retry=tenacity.retry_if_result(lambda acquired: not acquired),
-            before_sleep=lambda state: self._tell(report, attempt=state.attempt_number),
+        waiting = self._waiting(
+            patience, before_sleep=lambda attempt: self._tell(report, attempt, key=KEY)
         )
         try:
-            waiting(self._try)
+            waiting(self._try, KEY)
         except tenacity.RetryError as error:
-            holder = self.holder()
+            holder = self.holder(KEY)
             self.close()
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
+
+    def take_over(
+        self, session: MigrationSession, *, report: Report, patience: timedelta = PATIENCE
+    ) -> None:
+        """Make the tables, and become the one whose epoch counts; raise after `patience`.
+
+        What a former leader has in flight ends first: its transaction, and its step outside of one.
+        """
+        tables.ensure(session)
+        session.commit()
+        self._raise_epoch(session, report=report, patience=patience)
+        self._wait_for_step(report=report, patience=patience)
+
+    def _raise_epoch(
+        self, session: MigrationSession, *, report: Report, patience: timedelta
+    ) -> None:
+        for _ in polling(patience):
+            try:
+                session.execute(WAIT_A_SECOND)
+                epoch = session.execute(RAISE_EPOCH, {"client": client()}).scalar_one()
+                session.commit()
+            except DBAPIError as error:
+                session.rollback()
+                if sqlstate(error) != LOCK_NOT_AVAILABLE:
+                    raise
+                report(WaitingForLeader(holder="a transaction of the process that migrated before"))
+            else:
+                session.epoch = epoch
+                return
+        raise AnotherMigratorIsStillAtWork(
+            holder="a transaction of the process that migrated before", waited=patience
+        )
+
+    def _wait_for_step(self, *, report: Report, patience: timedelta) -> None:
+        """A build of a former leader goes on in its own backend, also when its process is gone."""
+        waiting = self._waiting(
+            patience, before_sleep=lambda attempt: self._tell(report, attempt, key=STEP_KEY)
+        )
+        try:
+            waiting(self._try, STEP_KEY)
+        except tenacity.RetryError as error:
+            holder = self.holder(STEP_KEY)
+            raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
+        self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": STEP_KEY})
 
     def verify(self) -> None:
         """Raise if the connection, and with it the lock, is gone. Asks at most once a second."""
@@ -60,9 +117,9 @@ class Leadership:
             raise LeadershipLost from error
         self._verified = monotonic()
 
-    def holder(self) -> str:
-        """Who holds the lock now, in words."""
-        return current_holder(self._connection) or "a process that just ended"
+    def holder(self, key: int) -> str:
+        """Who holds a lock now, in words."""
+        return current_holder(self._connection, key=key) or "a process that just ended"
 
     def close(self) -> None:
         """Give the lock back and end its session. Idempotent."""
@@ -71,10 +128,20 @@ class Leadership:
             with self._session:
                 self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
-    def _try(self) -> bool:
-        lock = text("SELECT pg_try_advisory_lock(:key)")
-        return bool(self._connection.execute(lock, {"key": KEY}).scalar_one())
+    def _waiting(
+        self, patience: timedelta, *, before_sleep: Callable[[int], None]
+    ) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            wait=tenacity.wait_random_exponential(multiplier=0.025, max=1),
+            stop=tenacity.stop_after_delay(patience.total_seconds()),
+            retry=tenacity.retry_if_result(lambda acquired: not acquired),
+            before_sleep=lambda state: before_sleep(state.attempt_number),
+        )
 
-    def _tell(self, report: Report, *, attempt: int) -> None:
+    def _try(self, key: int) -> bool:
+        lock = text("SELECT pg_try_advisory_lock(:key)")
+        return bool(self._connection.execute(lock, {"key": key}).scalar_one())
+
+    def _tell(self, report: Report, attempt: int, *, key: int) -> None:
         if attempt % 10 == 1:
-            report(WaitingForLeader(holder=self.holder()))
+            report(WaitingForLeader(holder=self.holder(key)))

@@ -7,22 +7,64 @@ commit, which would end the transaction object that env.py or Alembic still hold
 second SQLAlchemy connection over the same DBAPI connection, and commits go to the driver directly.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-# SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after.
+from holdfast.errors.migration import TakenOver
+from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
+from holdfast.observe.schema_constants import STEP_KEY
+
+# SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after. The server
+# does not list settings of the user's own (app.scope), so these are asked for by their names.
 SETTINGS = text(
     """
     SELECT name, setting FROM pg_settings WHERE source = 'session'
     UNION ALL SELECT 'role', current_setting('role')
+    UNION ALL SELECT name, current_setting(name, true) FROM unnest(CAST(:names AS text[])) AS own (name)
+    """
+)
+# Names of such settings that a function sets or reads, or a policy reads: env.py may have called the function.
+OWN_SETTINGS = text(
+    r"""
+    WITH source (body) AS (
+      SELECT prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+      WHERE nspname NOT IN ('pg_catalog', 'information_schema')
+      UNION ALL SELECT pg_get_expr(polqual, polrelid) FROM pg_policy
+      UNION ALL SELECT pg_get_expr(polwithcheck, polrelid) FROM pg_policy)
+    SELECT DISTINCT lower(coalesce(found[2], found[4])) AS name FROM source, regexp_matches(body,
+      '(set_config|current_setting)\s*\(\s*''(\w+\.[\w.]+)''|\mSET\s+(LOCAL\s+|SESSION\s+)?(\w+\.[\w.]+)', 'gi')
+      AS found
     """
 )
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
+# Of those that this server has: transaction_timeout is younger than PostgreSQL 16.
+NO_LIMITS = text(
+    """
+    SELECT set_config(name, '0', :is_local) FROM pg_settings WHERE name = ANY (CAST(:names AS text[]))
+    """
+)
+TIMEOUTS = (
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "lock_timeout",
+    "statement_timeout",
+    "transaction_timeout",
+)
+# One row. FOR SHARE: a new leader, who raises it, waits until the transaction that looks at it has ended.
+FENCE = text("SELECT epoch FROM holdfast.leader FOR SHARE")
+EPOCH = text("SELECT epoch FROM holdfast.leader")
+# Polled: whoever blocked in pg_advisory_lock() would hold a snapshot that a build waits for.
+LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
+UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
+STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +73,15 @@ class LocalSetting:
 
     name: str
     setting: str
+
+
+def polling(patience: timedelta) -> Iterator[None]:
+    """Once, and then every few milliseconds until the patience is over."""
+    limit = monotonic() + patience.total_seconds()
+    yield
+    while monotonic() < limit:
+        sleep(0.02)
+        yield
 
 
 class OwnEngine(Engine):
@@ -45,6 +96,9 @@ class MigrationSession:
 
     def __init__(self, migration: Connection) -> None:
         self.migration = migration
+        self.version_table = ""  # whose journal and history this is: its schema and its name
+        self.epoch: int | None = None  # of our leadership, once we have it
+        self._is_fenced = False
         self.dialect = migration.dialect
         self.dbapi_connection: Any = migration.connection.dbapi_connection
         pool = StaticPool(self._the_connection, dialect=self.dialect, reset_on_return=None)
@@ -57,8 +111,12 @@ class MigrationSession:
 
     @property
     def connection(self) -> Connection:
-        """For what asks or tells the server something, under the settings that hold for the migration."""
+        """For what asks or tells the server something, under the settings that hold for the migration.
+
+        The first use in a transaction makes sure that nobody else has become the leader; raises TakenOver.
+        """
         self.restore_local_settings()
+        self._require_leadership()
         return self._connection
 
     def execute(
@@ -80,29 +138,74 @@ class MigrationSession:
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included."""
         self.dbapi_connection.commit()
-        self._settings_hold = False
+        self._settings_hold = self._is_fenced = False
 
     def close(self) -> None:
         """Let go of our handle, and undo what is not committed. The user's own handle stays.
 
         Left to the garbage collector, SQLAlchemy would end an async connection under its owner.
         """
-        self.connection.close()
+        self._connection.close()
 
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
         self.dbapi_connection.rollback()
-        self._settings_hold = False
+        self._settings_hold = self._is_fenced = False
 
-    def keep_local_settings(self) -> None:
-        """Commit, and remember which settings ended with the transaction."""
-        before = self.execute(SETTINGS).all()
+    def keep_local_settings(self, names_seen: Collection[str] = ()) -> None:
+        """Commit, and remember which settings ended with the transaction.
+
+        `names_seen` are names of settings that PostgreSQL does not know, as env.py has named them.
+        """
+        names = sorted({*names_seen, *self.execute(OWN_SETTINGS).scalars()})
+        before = self.execute(SETTINGS, {"names": names}).all()
         self.commit()
-        after = self.execute(SETTINGS).all()
+        after = self.execute(SETTINGS, {"names": names}).all()
         self.commit()
         self.local_settings = tuple(
-            LocalSetting(name=row.name, setting=row.setting) for row in before if row not in after
+            LocalSetting(name=row.name, setting=row.setting)
+            for row in before
+            if row not in after and row.setting is not None
         )
+
+    def lift_limits_for_transaction(self) -> None:
+        """For one that may take as long as it needs: no timeout of the server ends it."""
+        self.execute(NO_LIMITS, {"names": list(TIMEOUTS), "is_local": True})
+
+    def _require_leadership(self) -> None:
+        """Once in each transaction. What nobody has been elected for (a look) has no epoch."""
+        if self._is_fenced or self.epoch is None or self.in_autocommit():
+            return
+        self._is_fenced = True
+        try:
+            found = self._connection.execute(FENCE).scalar_one_or_none()
+        except DBAPIError as error:
+            if sqlstate(error) != SERIALIZATION_FAILURE:
+                raise
+            found = None  # raised since this transaction of REPEATABLE READ began
+        if found != self.epoch:
+            raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
+
+    @contextmanager
+    def step_outside_transaction(self) -> Iterator[None]:
+        """For one statement in autocommit: a new leader waits for its end, and a former one does not begin it."""
+        if self.epoch is None:
+            yield
+            return
+        for _ in polling(STEP_LOCK_WITHIN):
+            if self.execute(LOCK_STEP, {"key": STEP_KEY}).scalar_one():
+                break
+        else:
+            raise TakenOver(ours=self.epoch, found="a later one")
+        try:
+            # Behind the lock: whoever raises the epoch after this look waits for the lock.
+            found = self.execute(EPOCH).scalar_one_or_none()
+            if found != self.epoch:
+                raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
+            yield
+        finally:
+            with suppress(DBAPIError):  # the lock goes with its connection too
+                self.execute(UNLOCK_STEP, {"key": STEP_KEY})
 
     @contextmanager
     def more_local_settings(self, settings: tuple[LocalSetting, ...]) -> Iterator[None]:
@@ -159,13 +262,12 @@ class MigrationSession:
     def session_settings(self, settings: Mapping[str, str]) -> Iterator[None]:
         """Settings for statements outside a transaction, those of SET LOCAL included; then as before."""
         wanted = {local.name: local.setting for local in self.local_settings} | dict(settings)
-        before = {
-            name: self.connection.execute(
-                text("SELECT current_setting(:name)"), {"name": name}
-            ).scalar_one()
-            for name in wanted
-        }
-        self._set_for_session(wanted)
+        current = text("SELECT current_setting(:name, true)")
+        found = {name: self.execute(current, {"name": name}).scalar_one() for name in wanted}
+        # Unknown to this server: a timeout that is younger. Never set: a setting of the user's own.
+        own = {local.name for local in self.local_settings}
+        before = {n: old or "" for n, old in found.items() if old is not None or n in own}
+        self._set_for_session({name: wanted[name] for name in before})
         try:
             yield
         finally:
@@ -181,11 +283,15 @@ class MigrationSession:
 
 @contextmanager
 def second_session(migration: Connection) -> Iterator[Connection]:
-    """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool."""
+    """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool.
+
+    It may be idle or wait for as long as it is needed: none of the server's timeouts ends it.
+    """
     engine = migration.engine
     own = OwnEngine(engine.pool.recreate(), engine.dialect, engine.url)
     try:
         with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(NO_LIMITS, {"names": list(TIMEOUTS), "is_local": False})
             yield connection
     finally:
         own.dispose()

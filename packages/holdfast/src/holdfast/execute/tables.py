@@ -9,23 +9,34 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Identity,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
+    bindparam,
     func,
+    literal_column,
     text,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ProgrammingError
 
 from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
 from holdfast.errors.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.schema_constants import LAYOUT, SCHEMA
+from holdfast.observe.schema_constants import FIRST_LAYOUT, LAYOUT, SCHEMA
 
 metadata = MetaData(schema=SCHEMA)
+
+
+def _version_table() -> Column[str]:
+    """Whose row it is: schema and name of the version table; '' in what the first layout has left."""
+    return Column("version_table", Text, nullable=False, server_default="")
+
 
 history = Table(
     "history",
@@ -42,17 +53,18 @@ history = Table(
     Column("holdfast_version", Text, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("finished_at", DateTime(timezone=True)),
+    _version_table(),
     CheckConstraint("direction IN ('up', 'down')", name="history_direction_check"),
     CheckConstraint(
         "outcome IN ('running', 'done', 'failed', 'interrupted')", name="history_outcome_check"
     ),
 )
 
-# A revision that is half-way: at most one row.
+# A revision that is half-way: at most one row for each version table.
 unfinished = Table(
     "unfinished",
     metadata,
-    Column("revision", Text, primary_key=True),
+    Column("revision", Text, nullable=False),
     Column("direction", Text, nullable=False),
     Column("checksum", Text, nullable=False),
     Column("function_ended", Boolean, nullable=False),
@@ -60,6 +72,8 @@ unfinished = Table(
     Column("new_relations", Text, nullable=False),
     Column("unrepeatable", Text),
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _version_table(),
+    PrimaryKeyConstraint("version_table", name="unfinished_pkey"),
 )
 
 # Its statements, in the order of their ids.
@@ -78,6 +92,7 @@ queue = Table(
     Column("captured", Text),
     Column("reached", Text),
     Column("done", Boolean, nullable=False, server_default="false"),
+    _version_table(),
 )
 
 # What its function has sent and got back, where it was interrupted before it returned.
@@ -88,42 +103,104 @@ calls = Table(
     Column("sql", Text, nullable=False),
     Column("occurrence", Integer, nullable=False),
     Column("result", Text),
+    _version_table(),
 )
 
-LAYOUT_OF_SCHEMA = text(
-    "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema"
+# One row: who migrates. Its epoch fences: see execute/leader.py.
+leader = Table(
+    "leader",
+    metadata,
+    Column("is_only_row", Boolean, primary_key=True, server_default="true"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("client", Text),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("is_only_row", name="leader_is_only_row_check"),
+)
+
+# At most one row: what `holdfast pause` asks of the run, which looks between batches and units.
+pause = Table(
+    "pause",
+    metadata,
+    Column("is_only_row", Boolean, primary_key=True, server_default="true"),
+    Column("asked_by", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("is_only_row", name="pause_is_only_row_check"),
+)
+
+# One row: the layout of what is there, which the owner of the table writes, whoever owns the schema.
+LAYOUT_FOUND = text(
+    """
+    SELECT coalesce((SELECT obj_description(c.oid, 'pg_class') FROM pg_class c
+                     WHERE c.relnamespace = n.oid AND c.relname = 'leader'),
+                    obj_description(n.oid, 'pg_namespace')) AS layout
+    FROM pg_namespace n WHERE n.nspname = :schema
+    """
+)
+SCHEMA_FOUND = text(
+    """
+    SELECT count(*) > 0 AS exists, coalesce(bool_or(pg_has_role(nspowner, 'USAGE')), false) AS is_ours
+    FROM pg_namespace WHERE nspname = :schema
+    """
+)
+TO_SECOND_LAYOUT = (
+    *(
+        f"ALTER TABLE {SCHEMA}.{name} ADD COLUMN IF NOT EXISTS version_table text NOT NULL DEFAULT ''"
+        for name in ("history", "unfinished", "queue", "calls")
+    ),
+    f"ALTER TABLE {SCHEMA}.unfinished DROP CONSTRAINT unfinished_pkey",
+    f"ALTER TABLE {SCHEMA}.unfinished ADD CONSTRAINT unfinished_pkey PRIMARY KEY (version_table)",
 )
 
 
 def ensure(session: MigrationSession) -> None:
     """Create the schema and its tables where they are missing. One process at a time does this."""
-    if not exist(session):
-        _create_schema(session)
-    metadata.create_all(session.connection)
-
-
-def exist(session: MigrationSession) -> bool:
-    """Whether holdfast has ever run here. Reads only."""
-    layout = session.execute(LAYOUT_OF_SCHEMA, {"schema": SCHEMA}).scalar_one_or_none()
-    if layout not in (None, LAYOUT):
-        raise UnknownLayout(found=str(layout), known=LAYOUT)
-    return layout is not None
-
-
-def _create_schema(session: MigrationSession) -> None:
+    layout = layout_of(session)
     try:
-        # Not IF NOT EXISTS, which asks for the right to create even where an administrator already has.
-        if (
-            session.execute(text("SELECT to_regnamespace(:schema)"), {"schema": SCHEMA}).scalar()
-            is None
-        ):
-            session.execute_sql(f"CREATE SCHEMA {SCHEMA}")
-        session.execute_sql(f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'")
+        _bring_up_to_date(session, layout)
     except ProgrammingError as error:
         session.rollback()
         if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
             raise
         row = session.execute(
-            text("SELECT current_user AS role, current_database() AS database")
+            text("SELECT quote_ident(current_user) AS role, current_database() AS database")
         ).one()
         raise NoRightToCreateSchema(role=row.role, database=row.database) from error
+
+
+def exist(session: MigrationSession) -> bool:
+    """Whether holdfast has ever run here. Reads only."""
+    return layout_of(session) is not None
+
+
+def layout_of(session: MigrationSession) -> str | None:
+    """The layout of the tables that are there; None where there are none. Raises UnknownLayout."""
+    layout = session.execute(LAYOUT_FOUND, {"schema": SCHEMA}).scalar_one_or_none()
+    if layout not in (None, FIRST_LAYOUT, LAYOUT):
+        raise UnknownLayout(found=str(layout), known=LAYOUT)
+    return layout
+
+
+def of_version_table(table: Table, version_table: str) -> ColumnElement[bool]:
+    """Whether a row is that of a version table; those of the first layout, which do not say, are those of ''."""
+    # All in the text: after a statement with parameters the session keeps a snapshot, which builds wait for.
+    said: ColumnElement[str] = literal_column(
+        f"coalesce(to_jsonb({table.name}) ->> 'version_table', '')"
+    )
+    return said == bindparam(None, version_table, unique=True, literal_execute=True)
+
+
+def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
+    if layout == LAYOUT:
+        metadata.create_all(session.connection)
+        return
+    found = session.execute(SCHEMA_FOUND, {"schema": SCHEMA}).one()
+    # Not IF NOT EXISTS, which asks for the right to create even where an administrator already has.
+    if not found.exists:
+        session.execute_sql(f"CREATE SCHEMA {SCHEMA}")
+    for sql in TO_SECOND_LAYOUT if layout == FIRST_LAYOUT else ():
+        session.execute_sql(sql)
+    metadata.create_all(session.connection)
+    session.execute(insert(leader).values(epoch=0).on_conflict_do_nothing())
+    session.execute_sql(f"COMMENT ON TABLE {SCHEMA}.leader IS '{LAYOUT}'")
+    if found.is_ours or not found.exists:  # what an older version of holdfast looks at
+        session.execute_sql(f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'")

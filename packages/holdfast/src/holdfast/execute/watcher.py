@@ -95,8 +95,9 @@ def _guarded(watch: Callable[[], None], *, is_async: bool) -> Callable[[], None]
                 asyncio.run(_in_greenlet(watch))
             else:
                 watch()
-        except (DBAPIError, OSError):
-            log.warning("the watcher could not look at the step", exc_info=True)
+        except (DBAPIError, OSError) as error:
+            log.warning("nobody looks how far the step is: %s", str(error).partition("\n")[0])
+            log.debug("the watcher's error", exc_info=True)
 
     return run
 

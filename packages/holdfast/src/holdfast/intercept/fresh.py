@@ -9,13 +9,12 @@ from collections.abc import Callable
 
 from alembic.ddl.impl import DefaultImpl
 
+from holdfast.errors.standing import rolled_back
 from holdfast.execute import history
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement, intercepting
 
 log = logging.getLogger(__name__)
-
-ROLLED_BACK = "Revision {revision} was rolled back; those before it stay."
 
 
 class FreshInterceptor:
@@ -74,7 +73,8 @@ def _record_failure(interceptor: FreshInterceptor, error: BaseException) -> None
     try:
         interceptor.session.rollback()
         if interceptor.entry is None:
-            error.add_note(ROLLED_BACK.format(revision=interceptor.facts.revision))
+            facts = interceptor.facts
+            error.add_note(rolled_back(facts.revision, facts.direction))
             interceptor.entry = history.begin(interceptor.session, interceptor.facts)
         history.fail(interceptor.session, interceptor.entry, error)
         interceptor.session.commit()

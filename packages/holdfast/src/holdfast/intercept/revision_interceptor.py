@@ -203,6 +203,7 @@ class RevisionInterceptor:
         if len(statements) != 1 or statements[0].kind is not StatementKind.DDL:
             return False
         with closing(MigrationSession(intercepted.connection)) as session:
+            session.epoch, session.version_table = self.session.epoch, self.session.version_table
             executor = replace(
                 self.work.executor,
                 session=session,

@@ -33,23 +33,34 @@ class Abandoned:
 def abandon(config: Config, *, report: Report = silent) -> Abandoned:
     """Forget the queue of the revision that is half-way; the schema stays as it is now.
 
-    Half a column copy is taken away. The version row stays at the revision before. Raises NothingToAbandon.
+    Half a column copy is taken away. The version row stays at the revision before. Only what this project has begun
+    is given up; where it has several version tables (env.py loops over schemas), the first that is half-way. Raises
+    NothingToAbandon.
     """
-    return on_locked_connection(config, partial(_forget, report=report), report=report)
+    given_up: list[Abandoned] = []
+
+    def forget(locked: LockedConnection) -> None:
+        if not given_up and (found := _forgotten(locked.session, report=report)) is not None:
+            given_up.append(found)
+
+    on_locked_connection(config, forget, report=report)
+    if not given_up:
+        raise NothingToAbandon
+    return given_up[0]
 
 
-def _forget(locked: LockedConnection, *, report: Report) -> Abandoned:
-    journal = Journal(locked.session)
+def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None:
+    journal = Journal(session)
     found = journal.unfinished()
     if found is None:
-        raise NothingToAbandon
+        return None
     statements = journal.every()
     copies = [statement for statement in statements if statement.is_half_copied]
     if copies:
         journal.begin_to_abandon()
-        locked.session.commit()
+        session.commit()
     for statement in copies:
-        _give_back(locked.session, statement, report=report)
+        _give_back(session, statement, report=report)
     journal.close()
     left = [statement for statement in statements if statement not in copies]
     steps = [step for s in left for step in (s.steps or ())[: s.steps_done]]

@@ -3,6 +3,7 @@
 from alembic.config import Config
 
 from holdfast.errors.migration import UnfinishedRevision
+from holdfast.errors.standing import COMMAND
 from holdfast.execute import history
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
@@ -17,7 +18,9 @@ def baseline(config: Config, revision: str, *, report: Report = silent) -> tuple
 
     def record(locked: LockedConnection) -> tuple[str, ...]:
         if (found := Journal(locked.session).unfinished()) is not None:
-            raise UnfinishedRevision(revision=found.revision, direction=found.direction)
+            raise UnfinishedRevision(
+                revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
+            )
         locked.session.restore_local_settings()
         locked.context.stamp(locked.script, revision)
         heads = tuple(locked.context.get_current_heads())

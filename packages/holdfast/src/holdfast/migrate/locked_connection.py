@@ -14,10 +14,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from holdfast.errors.migration import BehindPooler
-from holdfast.execute import leader, tables
+from holdfast.execute import leader
+from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.history_files import open_history
+from holdfast.migrate.version_table import identify
 from holdfast.observe.pooler import is_behind_pooler
 
 Result = TypeVar("Result")
@@ -35,7 +37,10 @@ class LockedConnection:
 def on_locked_connection(
     config: Config, work: Callable[[LockedConnection], Result], *, report: Report
 ) -> Result:
-    """Call `work` under the migration lock, and commit what it did."""
+    """Call `work` under the migration lock for each call of run_migrations in env.py, and commit what it did.
+
+    Gives what the first call gave.
+    """
     script = open_history(config)
     results: list[Result] = []
 
@@ -48,7 +53,10 @@ def on_locked_connection(
             session.commit()
             with closing(leader.Leadership(context.connection)) as leadership:
                 leadership.acquire(report=report)
-                tables.ensure(session)
+                leadership.take_over(session, report=report)
+                identify(session, context)
+                revisions = {revision.revision for revision in script.walk_revisions()}
+                Journal(session).claim_first_layout(revisions)
                 session.commit()
                 results.append(
                     work(LockedConnection(script=script, context=context, session=session))

@@ -2,7 +2,7 @@
 
 In this order: the file named with -c; in the working directory `alembic.ini`, a pyproject.toml with [tool.alembic] or
 [tool.holdfast], Flask-Migrate's `migrations/alembic.ini`; the nearest pyproject.toml upwards with one of those two
-tables. What [tool.holdfast] says beside another file is said in addition.
+tables. What [tool.holdfast] says beside another file is said in addition; where both name a project, the file counts.
 """
 
 from argparse import Namespace
@@ -65,7 +65,9 @@ def _config(ini: Path | None, pyproject: Path, tools: Mapping[str, Any], section
     config = Config(ini, ini_section=section, **named)
     if named and not config.file_config.has_section(section):
         config.file_config.add_section(section)  # Alembic asks it before the other file
-    for name, value in tools.get("holdfast", {}).items():
+    table = tools.get("holdfast", {})
+    is_of_another = LOCATION in table and config.file_config.has_option(section, LOCATION)
+    for name, value in () if is_of_another else table.items():
         config.set_main_option(name, escaped(value))
     if ini is not None and not named and _is_without_location(config):
         config.set_main_option(LOCATION, escaped(ini.absolute().parent))  # as Flask-Migrate does

@@ -26,7 +26,12 @@ class ProjectConnection:
 
 
 def on_project_connection(config: Config, look: Callable[[ProjectConnection], Seen]) -> Seen:
-    """Call `look` where env.py would run migrations, and give what it gives."""
+    """Call `look` where env.py would run migrations, and give what it gives the first time."""
+    return on_every_pass(config, look)[0]
+
+
+def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> tuple[Seen, ...]:
+    """Call `look` for each call of run_migrations in env.py: one a tenant, as the case may be."""
     script = open_history(config)
     seen: list[Seen] = []
 
@@ -40,4 +45,4 @@ def on_project_connection(config: Config, look: Callable[[ProjectConnection], Se
 
     with EnvironmentContext(config, script, fn=call, dont_mutate=True):
         script.run_env()
-    return seen[0]
+    return tuple(seen)

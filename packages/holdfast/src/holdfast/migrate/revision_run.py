@@ -16,12 +16,12 @@ from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
-    EditedWhileUnfinished,
     FunctionWasInterrupted,
     LeftBehind,
     UnfinishedRevision,
 )
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history
 from holdfast.execute.executor import Executor
@@ -31,18 +31,16 @@ from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.deferred_ddl import CallAgainDeferring, DeferredStatement
-from holdfast.intercept.fresh import ROLLED_BACK, apply_to_fresh
+from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.intercept.interceptor import intercepting
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_interceptor import RevisionInterceptor
+from holdfast.migrate import refusals
 from holdfast.migrate.run_options import RunOptions
 from holdfast.rewrite.locks import Lock
 
 log = logging.getLogger(__name__)
 
-HALF_WAY = (
-    "Revision {revision} is half-way: what it sent before this statement is done and recorded."
-)
 TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
 LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
 
@@ -139,11 +137,13 @@ class RevisionRun:
         if found is None:
             return None
         if (found.revision, found.direction) != (self.name, self.direction):
-            raise UnfinishedRevision(revision=found.revision, direction=found.direction)
-        if not found.function_ended and found.unrepeatable is not None:
-            raise FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)
-        if self._is_edited(found) and not Journal(self.context.session).can_be_taken_back():
-            raise EditedWhileUnfinished(revision=found.revision, file=self.step.revision.path)
+            raise UnfinishedRevision(
+                revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
+            )
+        if refusal := refusals.of_the_rest(
+            Journal(self.context.session), found, self.step.revision
+        ):
+            raise refusal
         self.context.session.commit()
         return found
 
@@ -266,9 +266,10 @@ class RevisionRun:
             if isinstance(error, RefusedStatement):
                 error.is_half_way = is_half_way
             elif not isinstance(error, HoldfastError):
-                standing = HALF_WAY if is_half_way else ROLLED_BACK
-                error.add_note(standing.format(revision=self.name))
+                standing = half_way if is_half_way else rolled_back
+                error.add_note(standing(self.name, self.direction))
             history.fail(self.context.session, entry, error)
             self.context.session.commit()
         except Exception:  # the error on its way is the one to see, not this one
-            log.warning("the failure could not be recorded in holdfast.history", exc_info=True)
+            log.warning("the failure could not be recorded in holdfast.history")
+            log.debug("why it could not be recorded", exc_info=True)

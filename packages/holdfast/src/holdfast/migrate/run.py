@@ -6,7 +6,8 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,24 +18,22 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.errors.migration import (
-    BehindPooler,
-    DatabaseAhead,
-    EditedRevision,
-    ReadOnlyServer,
-    TwoHeads,
-    UnknownDatabase,
-)
-from holdfast.execute import history, leader, lock_patience, tables
+from holdfast.errors import HoldfastError
+from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
+from holdfast.errors.standing import COMMAND
+from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.settings_of_env import noting_settings
+from holdfast.migrate import refusals
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
-from holdfast.observe.database import count_user_relations, database_name, is_read_only
-from holdfast.observe.pooler import is_behind_pooler
+from holdfast.migrate.version_table import identify, version_table_of
+from holdfast.observe.database import count_user_relations
+from holdfast.observe.migration_progress import left_half_way
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +74,8 @@ def upgrade(
     if project is not None and may_look and project.head_if_up_to_date() is not None:
         return
     script = open_history(config)
-    if revision == "head" and len(script.get_heads()) > 1:
-        raise TwoHeads(heads=tuple(script.get_heads()))
+    if revision == "head" and (refusal := refusals.of_the_history(script)):
+        raise refusal
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -126,7 +125,11 @@ def downgrade(
     options = RunOptions(
         report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
     )
-    _migrate(config, script, revision, tag, find, options)
+    try:
+        _migrate(config, script, revision, tag, find, options)
+    except HoldfastError as error:
+        error.again = COMMAND["down"]
+        raise
 
 
 def _migrate(
@@ -139,22 +142,23 @@ def _migrate(
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     while True:
-        run = _Run(script, find, options)
-        environment = EnvironmentContext(
-            config,
-            script,
-            fn=run.steps,
-            destination_rev=revision,
-            tag=tag,
-            # The version table is created by us, under the lock: Alembic would create it before `steps`
-            # is called, and of two processes one would die of it.
-            dont_mutate=True,
-        )
-        try:
-            with environment:
-                script.run_env()
-        finally:
-            run.release()
+        with noting_settings() as settings_seen:
+            run = _Run(script, find, options, settings_seen)
+            environment = EnvironmentContext(
+                config,
+                script,
+                fn=run.steps,
+                destination_rev=revision,
+                tag=tag,
+                # The version table is created by us, under the lock: Alembic would create it before `steps`
+                # is called, and of two processes one would die of it.
+                dont_mutate=True,
+            )
+            try:
+                with environment:
+                    script.run_env()
+            finally:
+                run.release()
         if not run.heads_moved:
             return run.passes
 
@@ -162,8 +166,16 @@ def _migrate(
 class _Run:
     """One pass through env.py."""
 
-    def __init__(self, script: ScriptDirectory, find: FindSteps, options: RunOptions) -> None:
+    def __init__(
+        self,
+        script: ScriptDirectory,
+        find: FindSteps,
+        options: RunOptions,
+        settings_seen: Collection[str],
+    ) -> None:
         self.script = script
+        self.known = {revision.revision for revision in script.walk_revisions()}
+        self.settings_seen = settings_seen  # by env.py; grows while it runs
         self.find = find
         self.options = options
         self.leadership: leader.Leadership | None = None
@@ -179,10 +191,11 @@ class _Run:
         self._refuse_unknown(heads)
         pending = self.find(heads)
         if not pending:
+            self._refuse_half_way(context)
             return
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         session = self.session = MigrationSession(context.connection)
-        session.keep_local_settings()
+        session.keep_local_settings(self.settings_seen)
         self._lead(heads, context, session)
         if self.heads_moved:
             self.release()
@@ -211,18 +224,20 @@ class _Run:
                 log.debug("the connection was already closed", exc_info=True)
 
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
-        if is_behind_pooler(session.connection):
-            raise BehindPooler
-        if is_read_only(session.connection):
-            raise ReadOnlyServer(database=database_name(session.connection))
+        if refusal := refusals.of_the_way(session):
+            raise refusal
         session.commit()
         assert context.connection is not None  # noqa: S101  # see steps
         self.leadership = leader.Leadership(context.connection)
-        self.leadership.acquire(report=self.options.report, patience=self.options.patience)
+        report, patience = self.options.report, self.options.patience
+        self.leadership.acquire(report=report, patience=patience)
+        self.leadership.take_over(session, report=report, patience=patience)
+        # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):
             self.heads_moved = True
             return
-        tables.ensure(session)
+        identify(session, context)
+        Journal(session).claim_first_layout(self.known)
         history.mark_interrupted(session)
         session.commit()
 
@@ -234,10 +249,13 @@ class _Run:
         is_fresh = not heads and not relations and Journal(session).unfinished() is None
         if self.options.looks_for_edits:
             self._look_for_edits(heads, session, entries)
-        if not heads and relations and not entries:
-            name = database_name(session.connection)
+        if not heads and (
+            refusal := refusals.of_a_database_without_revision(
+                session, context, self.script, entries
+            )
+        ):
             self.release()
-            raise UnknownDatabase(database=name, relations=relations)
+            raise refusal
         session.commit()
         return RunContext(
             session=session,
@@ -267,10 +285,20 @@ class _Run:
             history.accept(session, revision, checksum)
 
     def _refuse_unknown(self, heads: Heads) -> None:
-        known = {revision.revision for revision in self.script.walk_revisions()}
-        unknown = tuple(head for head in heads if head not in known)
+        unknown = tuple(head for head in heads if head not in self.known)
         if unknown:
             raise DatabaseAhead(revisions=unknown)
+
+    def _refuse_half_way(self, context: MigrationContext) -> None:
+        """Nothing is pending, but a part of a revision of ours is done or taken back, and nobody is at it."""
+        assert context.connection is not None  # noqa: S101  # see steps
+        with closing(MigrationSession(context.connection)) as session:
+            mine = version_table_of(session, context)
+        found = left_half_way(context.connection, version_table=mine)
+        if found is not None and found.revision in self.known:
+            raise UnfinishedRevision(
+                revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
+            )
 
     def _check_leadership(self) -> None:
         if self.leadership is not None:

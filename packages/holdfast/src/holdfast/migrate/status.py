@@ -3,29 +3,29 @@
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.errors import HoldfastError
+from holdfast.errors.migration import DatabaseAhead, EditedRevision
 from holdfast.execute import history, tables
 from holdfast.execute.history import Entry
-from holdfast.execute.journal import Journal, Queued
+from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.session import MigrationSession
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate import refusals
+from holdfast.migrate.database_state import (
+    DatabaseFacts,
+    HalfWay,
+    State,
+    database_state,
+    failed_attempts,
+)
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
 from holdfast.rewrite.statement import shortened
-
-
-class State(Enum):
-    """The worst thing found, and the exit status of `holdfast status`."""
-
-    UP_TO_DATE = 0
-    PENDING = 1
-    AHEAD = 4
-    HALF_WAY = 5
-    EDITED = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,31 +41,49 @@ class Status:
     """What was found."""
 
     state: State
+    version_table: str  # schema and name: whose status it is
+    says: str  # the state in words
+    exit_status: int  # of `holdfast status`
+    refusal: str | None  # with which words `run` would stop before it begins
     applied: tuple[str, ...]  # the current heads of the database
     pending: tuple[Revision, ...]  # in the order in which `run` would apply them
     unknown: tuple[str, ...]  # the database has them, the project has no file
     edited: tuple[Revision, ...]  # the file is not the one that ran
-    half_way: tuple[Entry, ...]  # the last run of these failed or was killed
+    half_way: tuple[Entry, ...]  # a part of this one is done and recorded: at most one
+    failed: tuple[Entry, ...]  # the last run of these failed or was killed, and left nothing
     left: tuple[str, ...]  # of the queue of the one that is half-way: what is still to do
     migrator: str | None  # who migrates right now
     progress: MigrationProgress | None  # and how far that is
 
 
 def status(config: Config) -> Status:
-    """Look at the database that the project's env.py connects to."""
-    return on_project_connection(config, status_of)
+    """Look at the database that env.py connects to; the worst, where it loops over schemas or databases."""
+    return worst(statuses(config))
+
+
+def statuses(config: Config) -> tuple[Status, ...]:
+    """One for each call of run_migrations in env.py."""
+    return on_every_pass(config, status_of)
+
+
+def worst(found: tuple[Status, ...]) -> Status:
+    """The first of those in the most urgent state."""
+    order = list(State)
+    return min(found, key=lambda each: order.index(each.state))
 
 
 def status_of(project: ProjectConnection) -> Status:
     """Where the database stands that is looked at."""
     with closing(MigrationSession(project.connection)) as session:
-        return _look(project.script, project.heads, session)
+        identify(session, project.context)
+        return _look(project, session)
 
 
-def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSession) -> Status:
+def _look(project: ProjectConnection, session: MigrationSession) -> Status:
+    script, heads = project.script, project.heads
     known = tables.exist(session)
     entries = history.latest(session) if known else {}
-    left = Journal(session).queued() if known else ()
+    unfinished = Journal(session).unfinished() if known else None
     progress = migration_progress(session.connection)
     unknown = tuple(head for head in heads if not _has(script, head))
     applied = _applied(script, heads) if not unknown else {}
@@ -79,39 +97,79 @@ def _look(script: ScriptDirectory, heads: tuple[str, ...], session: MigrationSes
         for r in applied.values()
         if history.is_edited(entries.get(r.revision), history.checksum_of(Path(r.path)))
     )
-    half_way = tuple(
-        entry
-        for entry in entries.values()
-        if entry.outcome in ("running", "failed", "interrupted")
-        and (entry.direction == "down") == (entry.revision in applied)
+    facts = DatabaseFacts(
+        pending=tuple(revision.revision for revision in pending),
+        applied=frozenset(applied),
+        unknown=unknown,
+        edited=tuple(revision.revision for revision in edited),
+        half_way=_half_way(unfinished),
+        attempts=tuple(entries.values()),
+        is_migrating=progress is not None,
+        refusal=_refusal(
+            project,
+            session,
+            entries,
+            unfinished,
+            pending=pending,
+            unknown=unknown,
+            edited=tuple(sorted(revision.revision for revision in edited)),
+        ),
     )
+    found = database_state(facts)
+    failed = {attempt.revision for attempt in failed_attempts(facts)}
+    half_way = unfinished.revision if unfinished else None
     return Status(
-        state=_worst(pending=pending, unknown=unknown, edited=edited, half_way=half_way),
+        version_table=version_table_of(session, project.context),
+        state=found.state,
+        says=found.says,
+        exit_status=found.exit_status,
+        refusal=None if found.refusal is None else str(found.refusal),
         applied=heads,
         pending=tuple(_described(r) for r in pending),
         unknown=unknown,
         edited=edited,
-        half_way=half_way,
-        left=tuple(_in_words(statement) for statement in left),
+        half_way=tuple(entry for entry in entries.values() if entry.revision == half_way),
+        failed=tuple(entry for entry in entries.values() if entry.revision in failed),
+        left=tuple(_in_words(statement) for statement in Journal(session).queued())
+        if known
+        else (),
         migrator=None if progress is None else progress.migrator,
         progress=progress,
     )
 
 
-def _worst(
+def _half_way(unfinished: Unfinished | None) -> HalfWay | None:
+    if unfinished is None:
+        return None
+    return HalfWay(revision=unfinished.revision, direction=unfinished.direction)
+
+
+def _refusal(
+    project: ProjectConnection,
+    session: MigrationSession,
+    entries: Mapping[str, Entry],
+    unfinished: Unfinished | None,
     *,
-    pending: tuple[object, ...],
-    unknown: tuple[object, ...],
-    edited: tuple[object, ...],
-    half_way: tuple[object, ...],
-) -> State:
-    if half_way:
-        return State.HALF_WAY
+    pending: tuple[Script, ...],
+    unknown: tuple[str, ...],
+    edited: tuple[str, ...],
+) -> HoldfastError | None:
+    """In the order in which `run` meets them."""
     if unknown:
-        return State.AHEAD
-    if edited:
-        return State.EDITED
-    return State.PENDING if pending else State.UP_TO_DATE
+        return DatabaseAhead(revisions=unknown)
+    refusal = refusals.of_the_history(project.script)
+    if pending:
+        refusal = refusal or refusals.of_the_way(session)
+        if edited:
+            refusal = refusal or EditedRevision(revisions=edited)
+        if not project.heads:
+            refusal = refusal or refusals.of_a_database_without_revision(
+                session, project.context, project.script, entries
+            )
+    if unfinished and _has(project.script, unfinished.revision):
+        revision = project.script.get_revision(unfinished.revision)
+        refusal = refusal or refusals.of_the_rest(Journal(session), unfinished, revision)
+    return refusal
 
 
 def _has(script: ScriptDirectory, revision: str) -> bool:

@@ -10,6 +10,10 @@ USER_RELATIONS = text(
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
       AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'
       AND c.relname <> :version_table
+      -- Schemas with a version table of Alembic are known: other tenants, other projects.
+      AND (CAST(:schema AS text) IS NULL OR n.nspname = :schema OR NOT EXISTS (
+             SELECT FROM pg_class v JOIN pg_attribute a ON attrelid = v.oid AND attname = 'version_num'
+             WHERE v.relnamespace = n.oid AND v.relnatts = 1 AND v.relkind = 'r'))
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                       AND d.objid = c.oid AND d.deptype = 'e')
     """
@@ -18,8 +22,14 @@ USER_RELATIONS = text(
 
 def count_user_relations(connection: Connection, *, version_table: str) -> int:
     """How many tables, views and sequences people have made in the database."""
-    found = connection.execute(USER_RELATIONS, {"version_table": version_table})
-    return int(found.scalar_one())
+    values = {"version_table": version_table, "schema": None}
+    return int(connection.execute(USER_RELATIONS, values).scalar_one())
+
+
+def count_unexplained_relations(connection: Connection, *, schema: str, version_table: str) -> int:
+    """Those in the schema of a version table, and in all that have no version table of their own."""
+    values = {"version_table": version_table, "schema": schema}
+    return int(connection.execute(USER_RELATIONS, values).scalar_one())
 
 
 def database_name(connection: Connection) -> str:

@@ -25,22 +25,24 @@ HOLDER = text(
 # Not to_regclass(), which is an error where the schema is closed to this role.
 MAY_READ = text(
     """
-    SELECT count(*) = 2 AND bool_and(CASE WHEN has_schema_privilege(n.oid, 'USAGE')
+    SELECT count(*) = 3 AND bool_and(CASE WHEN has_schema_privilege(n.oid, 'USAGE')
                                           THEN has_table_privilege(c.oid, 'SELECT') ELSE false END)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'holdfast' AND c.relname IN ('history', 'queue')
+    WHERE n.nspname = 'holdfast' AND c.relname IN ('history', 'queue', 'unfinished')
     """
 )
 # At most one row: the revision that runs, and the statement of its queue whose turn it is.
 RUNNING = text(
     """
+    WITH queue AS (SELECT *, coalesce(to_jsonb(q) ->> 'version_table', '') AS about FROM holdfast.queue q),
+         running AS (SELECT *, coalesce(to_jsonb(h) ->> 'version_table', '') AS about
+                     FROM holdfast.history h WHERE outcome = 'running' ORDER BY id DESC LIMIT 1)
     SELECT h.revision, h.direction, h.started_at, q.steps, coalesce(q.steps_done, 0) AS steps_done,
-           (SELECT count(*) FROM holdfast.queue WHERE done) AS statements_done,
-           (SELECT count(*) FROM holdfast.queue) AS statements
-    FROM holdfast.history h
-    LEFT JOIN LATERAL (SELECT steps, steps_done FROM holdfast.queue WHERE NOT done ORDER BY id LIMIT 1) q
-      ON true
-    WHERE h.outcome = 'running' ORDER BY h.id DESC LIMIT 1
+           (SELECT count(*) FROM queue WHERE done AND about = h.about) AS statements_done,
+           (SELECT count(*) FROM queue WHERE about = h.about) AS statements
+    FROM running h
+    LEFT JOIN LATERAL (SELECT steps, steps_done FROM queue WHERE NOT done AND about = h.about
+                       ORDER BY id LIMIT 1) q ON true
     """
 )
 # The share of a build that is done, in its present phase; none where the server does not count.
@@ -52,6 +54,24 @@ BUILT = text(
     WHERE n.nspname = :schema AND c.relname = :index
     """
 )
+
+
+# One row for each version table with a revision of which a part is done and recorded.
+HALF_WAY = text(
+    """
+    SELECT revision, direction FROM holdfast.unfinished u
+    WHERE CAST(:version_table AS text) IS NULL
+       OR coalesce(to_jsonb(u) ->> 'version_table', '') IN ('', :version_table)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftHalfWay:
+    """A revision of which a part is done, and that nobody is working at."""
+
+    revision: str
+    direction: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +110,9 @@ class MigrationProgress:
         return f"revision {self.revision} {self.direction}{step}"
 
 
-def current_holder(connection: Connection) -> str | None:
+def current_holder(connection: Connection, *, key: int = KEY) -> str | None:
     """Who migrates this database right now, in words; None if nobody does."""
-    holder: str | None = connection.execute(HOLDER, {"key": KEY}).scalar()
+    holder: str | None = connection.execute(HOLDER, {"key": key}).scalar()
     return holder
 
 
@@ -111,6 +131,23 @@ def migration_progress(connection: Connection) -> MigrationProgress | None:
         since=row.started_at,
         step=_step(connection, row),
     )
+
+
+def left_half_way(
+    connection: Connection, *, version_table: str | None = None
+) -> LeftHalfWay | None:
+    """A revision that is half-way while nobody migrates, of one version table or of any.
+
+    None also where this role may not read it.
+    """
+    of = {"version_table": version_table}
+    if not connection.scalar(MAY_READ) or connection.execute(HALF_WAY, of).first() is None:
+        return None
+    if current_holder(connection) is not None:
+        return None
+    # Its migrator may have ended between the two looks.
+    row = connection.execute(HALF_WAY, of).first()
+    return None if row is None else LeftHalfWay(revision=row.revision, direction=row.direction)
 
 
 def _step(connection: Connection, row: Any) -> RunningStep | None:

@@ -24,7 +24,7 @@ from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.status import status
+from holdfast.migrate.status import statuses
 from holdfast.preview.generate import difference
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
@@ -206,7 +206,7 @@ def _edited(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
         _finding(
             script, each.revision, "unedited", EditedRevision(revisions=(each.revision,)).parts()[0]
         )
-        for each in status(config).edited
+        for each in dict.fromkeys(one for found in statuses(config) for one in found.edited)
     ]
 
 

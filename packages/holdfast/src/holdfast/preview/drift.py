@@ -17,6 +17,7 @@ from holdfast.execute import tables
 from holdfast.execute.journal import Journal
 from holdfast.execute.session import MigrationSession, second_session
 from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.version_table import identify
 from holdfast.observe.database import server_major
 from holdfast.observe.schema_objects import SchemaObject, read_schema
 from holdfast.preview.compare.schema_differences import (
@@ -81,6 +82,7 @@ def _look_at_live(project: ProjectConnection) -> _Live:
     if unknown := tuple(head for head in project.heads if head not in known):
         raise DatabaseAhead(revisions=unknown)
     with closing(MigrationSession(project.connection)) as session:
+        identify(session, project.context)
         unfinished = Journal(session).unfinished() if tables.exist(session) else None
     with second_session(project.connection) as connection:
         return _Live(

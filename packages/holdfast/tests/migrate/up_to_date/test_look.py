@@ -164,7 +164,9 @@ CHANGES: dict[str, Callable[[Project], object]] = {
     "a revision that runs": lambda project: project.query(
         "UPDATE holdfast.history SET outcome = 'running' WHERE revision = 'r2'"
     ),
-    "another layout": lambda project: project.query("COMMENT ON SCHEMA holdfast IS 'layout 2'"),
+    "another layout": lambda project: project.query(
+        "COMMENT ON TABLE holdfast.leader IS 'layout 99'"
+    ),
     "no schema of ours": lambda project: project.query("DROP SCHEMA holdfast CASCADE"),
     "a constraint NOT VALID": lambda project: project.query(
         "ALTER TABLE a ADD CONSTRAINT c CHECK (id > 0) NOT VALID"

@@ -32,7 +32,7 @@ UP_TO_DATE = """
     WHERE r.fingerprint = %s AND r.version_table = 'alembic_version'::regclass
       AND ARRAY(SELECT version_num::text FROM alembic_version) = ARRAY[r.head]
       AND r.history = (SELECT max(id) FROM holdfast.history)
-      AND obj_description('holdfast'::regnamespace, 'pg_namespace') = %s
+      AND obj_description('holdfast.leader'::regclass, 'pg_class') = %s
       AND NOT EXISTS (SELECT FROM holdfast.history WHERE outcome = 'running')
       AND NOT EXISTS (SELECT FROM holdfast.unfinished) AND NOT EXISTS (SELECT FROM holdfast.queue)
       AND NOT EXISTS (SELECT FROM holdfast.calls)

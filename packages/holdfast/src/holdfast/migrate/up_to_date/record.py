@@ -27,7 +27,8 @@ CREATE = """
 """
 FORGET = "DELETE FROM holdfast.up_to_date WHERE history <> (SELECT max(id) FROM holdfast.history)"
 RECORD = """
-    WITH last AS (SELECT DISTINCT ON (revision) * FROM holdfast.history ORDER BY revision, id DESC),
+    WITH last AS (SELECT DISTINCT ON (version_table, revision) * FROM holdfast.history
+                  ORDER BY version_table, revision, id DESC),
          files AS (SELECT * FROM unnest(%(revisions)s::text[], %(checksums)s::text[])
                             AS f (revision, checksum))
     INSERT INTO holdfast.up_to_date (fingerprint, head, version_table, history)

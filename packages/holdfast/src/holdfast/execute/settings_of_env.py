@@ -1,0 +1,40 @@
+"""Names of the settings of its own (app.scope) that a project's env.py sets: the server does not list them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+SETS = re.compile(r"\bset_config\b|^\s*(?:--[^\n]*\n\s*)*set\b", re.IGNORECASE)
+NAME = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*(?:\.\w+)*\b", re.IGNORECASE)
+
+
+@contextmanager
+def noting_settings() -> Iterator[set[str]]:
+    """Give the set of names, which grows while env.py sends statements on whatever engine.
+
+    It may hold too many: what is no setting has no value, and nothing is done about it.
+    """
+    names: set[str] = set()
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if SETS.search(statement):
+            names.update(
+                name.lower()
+                for text in _texts(statement, parameters)
+                for name in NAME.findall(text)
+            )
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield names
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def _texts(statement: str, parameters: Any) -> Iterator[str]:
+    yield statement
+    values = parameters.values() if isinstance(parameters, dict) else parameters or ()
+    yield from (value for value in values if isinstance(value, str))

@@ -1,0 +1,95 @@
+"""Finds what `run` refuses before it begins: asked by `run` itself, and by `status`, so that both say the same."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+
+from holdfast.errors import HoldfastError
+from holdfast.errors.migration import (
+    BehindPooler,
+    EditedWhileUnfinished,
+    FunctionWasInterrupted,
+    LostVersionTable,
+    ReadOnlyServer,
+    TwoHeads,
+    UnknownDatabase,
+)
+from holdfast.execute import history
+from holdfast.execute.history import Entry
+from holdfast.execute.journal import Journal, Unfinished
+from holdfast.execute.session import MigrationSession
+from holdfast.migrate.version_table import schema_of
+from holdfast.observe.database import (
+    count_unexplained_relations,
+    database_name,
+    is_read_only,
+)
+from holdfast.observe.pooler import is_behind_pooler
+
+
+def of_the_history(script: ScriptDirectory) -> HoldfastError | None:
+    """More than one head, which `run` joins only when it is told to."""
+    heads = tuple(script.get_heads())
+    return TwoHeads(heads=heads) if len(heads) > 1 else None
+
+
+def of_the_way(session: MigrationSession) -> HoldfastError | None:
+    """A connection over which nothing can be migrated."""
+    if is_behind_pooler(session.connection):
+        return BehindPooler()
+    if is_read_only(session.connection):
+        return ReadOnlyServer(database=database_name(session.connection))
+    return None
+
+
+def of_a_database_without_revision(
+    session: MigrationSession,
+    context: MigrationContext,
+    script: ScriptDirectory,
+    entries: Mapping[str, Entry],
+) -> HoldfastError | None:
+    """Tables are there, and no revision is: another application's, or the version table was lost."""
+    relations = count_unexplained_relations(
+        session.connection,
+        schema=schema_of(session, context),
+        version_table=context.version_table,
+    )
+    if not relations:
+        return None
+    database = database_name(session.connection)
+    if not entries:
+        return UnknownDatabase(database=database, relations=relations)
+    recorded = recorded_heads(script, entries)
+    if context._has_version_table() or not recorded:  # noqa: SLF001  # Alembic has no public way to ask
+        return None
+    return LostVersionTable(database=database, table=context.version_table, recorded=recorded)
+
+
+def recorded_heads(script: ScriptDirectory, entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    """Where the database was, by holdfast's own history: what was applied last and never taken back."""
+    applied = {
+        revision
+        for entry in entries.values()
+        if (entry.direction, entry.outcome) == ("up", "done")
+        for revision in entry.revision.split(", ")  # a baseline at several heads is one entry
+        if revision != "base"
+    }
+    below: set[str] = set()
+    for revision in script.walk_revisions():
+        if revision.revision in applied:
+            below |= set(revision._all_down_revisions)  # noqa: SLF001  # depends_on included
+        elif revision.revision in below:
+            below |= set(revision._all_down_revisions)  # noqa: SLF001
+    return tuple(sorted(applied - below))
+
+
+def of_the_rest(journal: Journal, found: Unfinished, revision: Script) -> HoldfastError | None:
+    """Why a revision that is half-way cannot be gone on with."""
+    if not found.function_ended and found.unrepeatable is not None:
+        return FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)
+    is_edited = found.checksum != history.checksum_of(Path(revision.path))
+    if is_edited and not journal.can_be_taken_back():
+        return EditedWhileUnfinished(revision=found.revision, file=revision.path)
+    return None

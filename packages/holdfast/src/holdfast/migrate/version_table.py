@@ -1,0 +1,38 @@
+"""Which version table a call of run_migrations is about: its journal and its history are told from others by it."""
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from holdfast.execute import tables
+from holdfast.execute.session import MigrationSession
+from holdfast.observe.schema_constants import FIRST_LAYOUT
+
+# The schema in which the session finds the table, or would create it.
+SCHEMA = text(
+    """
+    SELECT coalesce((SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+                     WHERE c.oid = to_regclass(quote_ident(:name))), current_schema(), '')::text
+    """
+)
+
+
+def identify(session: MigrationSession, context: MigrationContext) -> None:
+    """Tell the session which version table its journal and its history belong to. Reads only."""
+    name = version_table_of(session, context)
+    # Rows of the first layout do not say; the next run makes it the second.
+    session.version_table = "" if tables.layout_of(session) == FIRST_LAYOUT else name
+
+
+def version_table_of(session: MigrationSession, context: MigrationContext) -> str:
+    """Schema and name, as in `public.alembic_version`; under the settings that env.py has made."""
+    return f"{schema_of(session, context)}.{context.version_table}"
+
+
+def schema_of(session: MigrationSession, context: MigrationContext) -> str:
+    """The schema of the version table, which may not exist yet."""
+    translated = session.migration.get_execution_options().get("schema_translate_map") or {}
+    named = context.version_table_schema
+    schema = translated.get(named, named)
+    if schema is None:
+        schema = session.execute(SCHEMA, {"name": context.version_table}).scalar_one()
+    return str(schema)
