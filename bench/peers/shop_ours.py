@@ -73,7 +73,9 @@ class Ours:
 
     async def rotate(self) -> None:
         token = self.tokens.pop()
-        refreshed = await refresh_session(self.engine, token, accounts=self.accounts, client=CLIENT)
+        refreshed = await refresh_session(
+            self.transactions, token, accounts=self.accounts, client=CLIENT
+        )
         self.tokens.insert(0, refreshed.refresh_token)
 
     async def stock(self) -> None:
@@ -85,7 +87,7 @@ class Ours:
         cart = Cart(lines=lines)
         user, key = random.choice(USERS), str(uuid4())
         request = keyed(user, key=key, method="POST", path="/checkout", body=cart.model_dump_json())
-        await self.transactions.run_on_driver(check_out, cart, request=request)
+        await self.transactions.write_on_driver(check_out, cart, request=request)
 
     async def close(self) -> None:
         await self.engine.dispose()

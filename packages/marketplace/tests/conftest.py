@@ -23,6 +23,7 @@ from marketplace.app import create_app
 from marketplace.demo_data import PASSWORD, load_demo_data
 from marketplace.entities import User
 from marketplace.listener import bound_socket
+from marketplace.serving import server_config
 from marketplace.settings import (
     BackgroundSettings,
     PasswordSettings,
@@ -103,6 +104,15 @@ def api(shop: Engine, settings: dict[str, object]) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def serve_with_server(
+    shop: Engine,
+) -> "Iterator[Callable[..., tuple[httpx.Client, Server]]]":
+    """As `serve`, and gives the server too."""
+    with ExitStack() as lifetime:
+        yield lambda **settings: lifetime.enter_context(served(shop, **settings))
+
+
 @pytest.fixture(autouse=True)
 def in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `./dev` starts it: a process that nobody tells its profile is production."""
@@ -137,16 +147,27 @@ def settings_for(engine: Engine, **settings: object) -> Settings:
 
 @contextmanager
 def serving(engine: Engine, **settings: object) -> Iterator[httpx.Client]:
+    with served(engine, **settings) as (client, _):
+        yield client
+
+
+@contextmanager
+def served(
+    engine: Engine, *, send_buffer: int | None = None, **settings: object
+) -> "Iterator[tuple[httpx.Client, Server]]":
+    """The API, and the server that it runs in; with a small buffer a client that does not read is felt soon."""
     app = create_app(settings_for(engine, **settings))
     with bound_socket(host="127.0.0.1", port=0) as listener:
-        server = Server(uvicorn.Config(app, log_level="warning", proxy_headers=False))
+        if send_buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        server = Server(server_config(app, log_level="warning"))
         thread = Thread(target=server.run, args=([listener],))
         thread.start()
         try:
             assert server.is_up.wait(LIMIT), f"the API did not come up in {LIMIT} s"
             port = listener.getsockname()[1]
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT) as client:
-                yield client
+                yield client, server
         finally:
             server.should_exit = True
             thread.join(LIMIT)

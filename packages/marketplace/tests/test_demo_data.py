@@ -51,7 +51,7 @@ WHOLE_SHOP = {
     Variant.__tablename__: 126,
     Order.__tablename__: 7,
     OrderLine.__tablename__: 24,
-    OrderEvent.__tablename__: 23,
+    OrderEvent.__tablename__: 24,
 }
 
 

@@ -53,6 +53,7 @@ def test_the_documentation_names_them(api: httpx.Client) -> None:
         "200": ["application/json"],
         "404": ["application/problem+json"],
         "422": ["application/problem+json"],
+        "503": ["application/problem+json"],
     }
     problem = {"$ref": "#/components/schemas/ProblemDetails"}
     assert answers["404"]["content"]["application/problem+json"]["schema"] == problem

@@ -18,9 +18,10 @@ from marketplace.catalog import routes as catalog
 from marketplace.database import Transactions, database_settings, driver_connection
 from marketplace.entities import Entity
 from marketplace.errors import NoDatabase
+from marketplace.faults import Faults
 from marketplace.logs import RequestLog, configure_logs
 from marketplace.orders import routes as orders
-from marketplace.request_limits import RequestSizeLimit
+from marketplace.request_limits import BodyTimeLimit, RequestSizeLimit
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
 from marketplace.starting import started
 
@@ -51,9 +52,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="marketplace",
         version=version("marketplace"),
         lifespan=_lifespan,
+        responses=problems.documented(problems.DatabaseUnreachable, problems.Overloaded),
         telemetry={"meter_provider": measured.provider, "tracing": False, "logs": False},
     )
+    # From the inside out: the last one is asked first.
     app.add_middleware(RequestSizeLimit, limit=settings.max_request_bytes)
+    app.add_middleware(BodyTimeLimit, limit=settings.request_body_time)
+    app.add_middleware(Faults)
     app.add_middleware(RequestLog)
     app.state.database_url = sqlalchemy_url(settings.database_url)
     app.state.settings = settings

@@ -1,37 +1,59 @@
 """The way from a request to the database: the engine, and the transactions that run on it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, ParamSpec, Self, TypeVar
 
+import psycopg
 from fastapi import Depends, Request
 from psycopg import AsyncConnection
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, NullPool
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from holdfast import Profile, create_async_engine, run_unit_async
+from holdfast import Profile, create_async_engine, create_engine, run_unit_async
 from holdfast import Settings as DatabaseSettings
 from holdfast.engine.pool.sized import AsyncSizedPool
+from marketplace.bulkhead import Bulkhead
+from marketplace.problems import Overloaded
+from marketplace.trouble import is_locked_out
 
 Connection = AsyncConnection[tuple[Any, ...]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def database_settings(url: URL, *, profile: Profile) -> DatabaseSettings:
-    """The settings of the database: HOLDFAST_POOL_MAX and its sisters from the environment, these from us."""
+def database_settings(url: URL, *, profile: Profile, **others: Any) -> DatabaseSettings:
+    """The settings of the database: HOLDFAST_POOL_MAX and its sisters from the environment, these from us.
+
+    Every engine of the marketplace is made from them, so each connection has the same TLS, the same ways to
+    prove who it is, and the same timeouts, whichever process opens it.
+    """
     return DatabaseSettings(
         profile=profile,
         url=url.render_as_string(hide_password=False),
         application_name="marketplace",
         migrations="marketplace:migrations",
+        **others,
+    )
+
+
+def command_settings(url: URL, *, profile: Profile) -> DatabaseSettings:
+    """The same for a command that comes and goes: it migrates nothing and needs few connections."""
+    return database_settings(
+        url, profile=profile, migrate_on_start="off", pool={"min": 1, "max": 2}
     )
 
 
 def open_engine(url: URL) -> AsyncEngine:
     """The same engine for a demonstration or a test, without what a start checks."""
     return create_async_engine(database_settings(url, profile=Profile.TEST))
+
+
+def open_short_engine(url: URL, *, profile: Profile, **options: Any) -> Engine:
+    """An engine without a pool, for a few statements at once."""
+    return create_engine(database_settings(url, profile=profile), poolclass=NullPool, **options)
 
 
 def sessions_of(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
@@ -88,19 +110,30 @@ async def driver_of(session: AsyncSession) -> Connection:
 class Transactions:
     """The one edge between requests and the database: work runs in a transaction, which is committed here.
 
-    When `run` returns, the transaction is over and its connection is back in the pool. A route has no
-    other way to the database, so no connection is held while an answer is written to a client.
+    When `read` or `write` returns, the transaction is over and its connection is back in the pool. A route
+    has no other way to the database, so no connection is held while an answer is written to a client.
     """
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
+    bulkhead: Bulkhead
 
     @classmethod
     def on(cls, engine: AsyncEngine) -> Self:
         """The transactions of one engine."""
-        return cls(engine, sessions_of(engine))
+        return cls(engine, sessions_of(engine), Bulkhead(_pool_of(engine).limits.max))
 
-    async def run(
+    async def read(
+        self,
+        work: Callable[Concatenate[AsyncSession, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work(session, ...)`, which changes and locks nothing, and give its result."""
+        async with self.sessions() as session:
+            return await work(session, *args, **kwargs)
+
+    async def write(
         self,
         work: Callable[Concatenate[AsyncSession, P], Awaitable[T]],
         *args: P.args,
@@ -109,11 +142,13 @@ class Transactions:
         """Run `work(session, ...)`, commit, and give its result; a lost race runs all of it again."""
 
         async def unit(session: AsyncSession) -> T:
-            return await work(session, *args, **kwargs)
+            with _refusing_to_wait_again():
+                return await work(session, *args, **kwargs)
 
-        return await run_unit_async(unit, sessions=self.sessions)
+        async with self.bulkhead.place(_name_of(work)):
+            return await run_unit_async(unit, sessions=self.sessions)
 
-    async def run_on_driver(
+    async def write_on_driver(
         self,
         work: Callable[Concatenate[Connection, P], Awaitable[T]],
         *args: P.args,
@@ -122,9 +157,32 @@ class Transactions:
         """Run `work(connection, ...)` in the same way, without what an ORM session costs."""
 
         async def unit(connection: Connection) -> T:
-            return await work(connection, *args, **kwargs)
+            with _refusing_to_wait_again():
+                return await work(connection, *args, **kwargs)
 
-        return await run_unit_async(unit, sessions=DriverTransactions(self.engine))
+        async with self.bulkhead.place(_name_of(work)):
+            return await run_unit_async(unit, sessions=DriverTransactions(self.engine))
+
+    @asynccontextmanager
+    async def statements(self, kind: str) -> AsyncIterator[Connection]:
+        """A connection on which each statement is a write of its own, committed as it returns."""
+        async with self.bulkhead.place(kind), driver_connection(self.engine) as connection:
+            yield connection
+
+
+def _name_of(work: Callable[..., object]) -> str:
+    return f"{work.__module__}.{work.__qualname__}"
+
+
+@contextmanager
+def _refusing_to_wait_again() -> Iterator[None]:
+    """Who holds a lock for as long as we wait will hold it the next time, too: the client is told at once."""
+    try:
+        yield
+    except (DBAPIError, psycopg.Error) as error:
+        if is_locked_out(error):
+            raise Overloaded from error
+        raise
 
 
 def transactions_of(request: Request) -> Transactions:

@@ -85,7 +85,13 @@ ORDERS: tuple[tuple[OrderStatus | PaymentStatus, ...], ...] = (
     (PaymentStatus.FAILED,),
     (PaymentStatus.PAID, OrderStatus.CONFIRMED),
     (PaymentStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHIPPED),
-    (PaymentStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED),
+    (
+        PaymentStatus.PAID,
+        OrderStatus.CONFIRMED,
+        OrderStatus.SHIPPED,
+        OrderStatus.DELIVERED,
+        PaymentStatus.PART_REFUNDED,
+    ),
     (PaymentStatus.FAILED, OrderStatus.CANCELLED),
     (PaymentStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.CANCELLED, PaymentStatus.REFUNDED),
 )
@@ -239,10 +245,19 @@ def _order(
         subtotal=subtotal,
         shipping=SHIPPING,
         total=subtotal + SHIPPING,
+        paid=subtotal + SHIPPING if PaymentStatus.PAID in way else 0,
+        refunded=_refunded(way, total=subtotal + SHIPPING),
         created_at=ordered_at,
         lines=lines,
         events=list(_events(number, way=way, ordered_at=ordered_at)),
     )
+
+
+def _refunded(way: tuple[OrderStatus | PaymentStatus, ...], *, total: int) -> int:
+    """All of it, or the shipping, or nothing."""
+    if PaymentStatus.REFUNDED in way:
+        return total
+    return SHIPPING if PaymentStatus.PART_REFUNDED in way else 0
 
 
 def _events(

@@ -22,6 +22,7 @@ CODES_OF_FASTAPI = MappingProxyType(
     {
         HTTPStatus.NOT_FOUND: "not_found",
         HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+        HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_too_large",
     }
 )
@@ -92,7 +93,26 @@ class DatabaseUnreachable(Problem):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "database_unreachable"
-    detail = "The database does not answer."
+    detail = "The database does not answer; try again in a few seconds."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The client may ask again after the time that a restart takes."""
+        return {"Retry-After": "5"}
+
+
+@dataclass(kw_only=True, eq=False)
+class Overloaded(Problem):
+    """The database has no room for this request now, or what it needs is locked: nothing was changed."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "overloaded"
+    detail = "Too much is going on just now; try again in a moment."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The client may ask again in a second."""
+        return {"Retry-After": "1"}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -105,6 +125,11 @@ class MigrationsPending(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "migrations_pending"
     detail = "The database is at revision {applied}; this version needs {head}."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The client may ask again in a few seconds."""
+        return {"Retry-After": "5"}
 
     @property
     def members(self) -> dict[str, Any]:
@@ -120,6 +145,11 @@ class NotStarted(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "not_started"
     detail = "This process is not ready: {problem}."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The client may ask again in a few seconds."""
+        return {"Retry-After": "5"}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -170,7 +200,11 @@ def answer_with_problems(app: FastAPI) -> None:
     app.exception_handler(Problem)(_on_problem)
     app.exception_handler(RequestValidationError)(_on_invalid_request)
     app.exception_handler(HTTPException)(_on_http_exception)
-    app.exception_handler(Exception)(_on_bug)
+
+
+def answer_to(problem: Problem) -> JSONResponse:
+    """The answer that tells of a problem."""
+    return _answer(_details(problem), headers=problem.headers)
 
 
 def _answer(details: ProblemDetails, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -190,7 +224,7 @@ def _details(problem: Problem, *, errors: list[Fault] | None = None) -> ProblemD
 
 
 async def _on_problem(_: Request, problem: Problem) -> JSONResponse:
-    return _answer(_details(problem), headers=problem.headers)
+    return answer_to(problem)
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -212,8 +246,3 @@ async def _on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
         detail=f"{status.description or status.phrase}.",
     )
     return _answer(details, headers=error.headers)
-
-
-async def _on_bug(_: Request, __: Exception) -> JSONResponse:
-    """The server that runs us logs the traceback."""
-    return _answer(_details(InternalError()))

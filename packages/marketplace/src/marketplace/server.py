@@ -2,15 +2,18 @@
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from holdfast import AsyncDatabase, Database, Profile
+from holdfast.engine.connection.database_url import split_url
 from holdfast.scratch.server import EmbeddedServer, running_server_url
+from marketplace.database import Transactions, command_settings, open_short_engine
 from marketplace.errors import DatabaseOutOfReach, DatabaseRefused
 from marketplace.settings import Settings, sqlalchemy_url
 
@@ -44,6 +47,29 @@ def visited_database(settings: Settings) -> Iterator[URL]:
 
 
 @contextmanager
+def database_of_command(settings: Settings) -> Iterator[Database]:
+    """The database of a command, started as that of a server is: the environment and its safety are checked."""
+    with visited_database(settings) as url:
+        database = Database(command_settings(url, profile=settings.profile))
+        try:
+            database.start()
+            yield database
+        finally:
+            database.stop()
+
+
+@asynccontextmanager
+async def transactions_of_command(url: URL, *, profile: Profile) -> AsyncIterator[Transactions]:
+    """The same for a command that runs an event loop."""
+    database = AsyncDatabase(command_settings(url, profile=profile))
+    try:
+        await database.start()
+        yield Transactions.on(database.engine)
+    finally:
+        await database.stop()
+
+
+@contextmanager
 def told_plainly(url: URL) -> Iterator[None]:
     """What the database does not do is an error with a way out: `DatabaseOutOfReach`, `DatabaseRefused`."""
     try:
@@ -58,8 +84,10 @@ def told_plainly(url: URL) -> Iterator[None]:
 
 
 def shown(url: URL) -> str:
-    """As psql takes it, with *** for the password."""
-    return url.set(drivername="postgresql").render_as_string()
+    """The URL as psql takes it, with *** for the password, in whatever part of it that stands."""
+    parts = split_url(url.render_as_string(hide_password=False))
+    hidden = None if parts.password is None else "hidden"  # SQLAlchemy writes *** for any
+    return parts.address.set(drivername="postgresql", password=hidden).render_as_string()
 
 
 def first_line(error: DBAPIError) -> str:
@@ -87,7 +115,9 @@ def _embedded(url: str) -> URL:
 
 
 def _create_database(maintenance: URL) -> None:
-    engine = create_engine(maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    engine = open_short_engine(
+        maintenance, profile=Profile.DEVELOPMENT, isolation_level="AUTOCOMMIT"
+    )
     with engine.connect() as connection:
         known = connection.scalar(
             text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": DATABASE}

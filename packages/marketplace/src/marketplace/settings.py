@@ -178,7 +178,10 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0)
     verification_lifetime: Duration = timedelta(days=1)
     max_request_bytes: int = Field(default=256 * 1024, ge=1024)
-    # smtp://user:password@host:587 (STARTTLS), or smtps://. Without one nothing is mailed.
+    # How long a body may take to arrive, however it trickles in.
+    request_body_time: Duration = Field(default=timedelta(seconds=30), gt=timedelta())
+    # smtp://user:password@host:587, or smtps://. smtp:// needs STARTTLS in production, and wherever there is a
+    # password. Without a URL nothing is mailed.
     mail_url: SecretStr | None = None
     mail_from: str = "no-reply@example.com"
     # Answers a registration with the token that production mails. Development only.

@@ -18,10 +18,10 @@ from marketplace.errors import UnsupportedServer
 from marketplace.listener import bound_socket
 from marketplace.logs import configure_logs
 from marketplace.server import kept_key, owned_database, shown, told_plainly
+from marketplace.serving import server_config
 from marketplace.settings import Settings
 
 SUPPORTED = range(15, 19)
-GRACE = 10  # seconds for the requests that still run when it is told to stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +50,7 @@ def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
             database=shown(url),
             logins=logins,
         )
-        # The log is ours, and so is the decision which proxy is believed.
-        config = uvicorn.Config(
-            app,
-            timeout_graceful_shutdown=GRACE,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-        )
+        config = server_config(app)
         server = _Server(config, announce=lambda: announce(serving))
         server.run(sockets=[listener])
 

@@ -23,6 +23,8 @@ from marketplace.entities import (
     OrderEvent,
     OrderLine,
     OrderStatus,
+    PaymentEvent,
+    Refund,
     StockAdjustment,
     User,
     Variant,
@@ -75,6 +77,12 @@ INSERT INTO order_lines (order_id, line_number, variant_id, vendor_id, vendor_na
 INSERT INTO order_events (id, order_id, machine, to_state, reason)
     SELECT pg_temp.key(8, n), pg_temp.key(7, n), 'status', 'pending', 'checkout'
     FROM generate_series(1, :products * 2) n;
+UPDATE orders SET paid = total WHERE payment_status = 'paid';
+UPDATE orders SET paid = 2 * total WHERE id IN (SELECT pg_temp.key(7, n) FROM generate_series(1, 50) n);
+INSERT INTO payment_events (id, order_id, kind, amount, currency, is_applied)
+    SELECT 'evt_' || n, pg_temp.key(7, n), 'succeeded', 300, 'EUR', true FROM generate_series(1, :products) n;
+INSERT INTO refunds (id, order_id, payment_event_id, amount, currency)
+    SELECT pg_temp.key(12, n), pg_temp.key(7, n), 'evt_' || n, 100, 'EUR' FROM generate_series(1, :products / 2) n;
 INSERT INTO sessions (id, user_id, refresh_token_hash, expires_at, absolute_expires_at, is_revoked,
                       revoked_at, revoked_reason)
     SELECT pg_temp.key(9, n), pg_temp.key(0, 1 + n % (:products / 5)), sha256(n::text::bytea), ends, ends,
@@ -110,7 +118,7 @@ ADD_VENDOR = """
 """
 TABLES = (
     "vendors, users, products, variants, orders, order_lines, order_events, sessions, audit_events, "
-    "idempotency_keys, stock_adjustments"
+    "idempotency_keys, stock_adjustments, payment_events, refunds"
 )
 
 
@@ -246,6 +254,21 @@ def earned() -> tuple[Earned, ...]:
             index="ix_orders_created_at_pending",
             by="orders to expire",
             statement=expiry.overdue(older_than=timedelta(minutes=15), batch=50),
+        ),
+        Earned(
+            index="ix_orders_created_at_unsettled",
+            by="orders whose money does not fit",
+            statement=orders.unsettled(PageRequest(), after=None),
+        ),
+        Earned(
+            index="ix_payment_events_order_id",
+            by="what the provider told of an order",
+            statement=select(PaymentEvent).where(PaymentEvent.order_id == USER),
+        ),
+        Earned(
+            index="ix_refunds_order_id",
+            by="the refunds of an order",
+            statement=select(Refund).where(Refund.order_id == USER),
         ),
         Earned(
             index="ix_order_lines_vendor_id_order_id",

@@ -62,7 +62,7 @@ class World:
         return self.transactions.sessions()
 
     async def open(self) -> OpenedSession:
-        return await self.transactions.run(
+        return await self.transactions.write(
             open_session,
             self.user_id,
             client=CLIENT,
@@ -74,7 +74,7 @@ class World:
         """The successor, or None when it is refused."""
         try:
             refreshed = await own.refresh_session(
-                self.engine, token, accounts=self.accounts, client=CLIENT
+                self.transactions, token, accounts=self.accounts, client=CLIENT
             )
         except InvalidRefreshToken:
             return None
@@ -103,7 +103,7 @@ class World:
 
     async def log_out_everywhere(self, opened: OpenedSession) -> None:
         principal = await self.principal(opened)
-        await self.transactions.run(own.log_out, principal, scope=LogoutScope.ALL)
+        await self.transactions.write(own.log_out, principal, scope=LogoutScope.ALL)
 
     async def principal(self, opened: OpenedSession) -> Principal:
         found = await self.look_up(opened.session_id)

@@ -246,4 +246,5 @@ def test_the_files_are_in_order() -> None:
         "2026_02_02_add_accounts.py",
         "2026_02_09_add_archiving.py",
         "2026_02_16_add_checkout.py",
+        "2026_02_23_add_refunds.py",
     ]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from holdfast import Profile
 from marketplace.accounts.passwords import Passwords
 from marketplace.accounts.tokens import TokenKeys
 from marketplace.mail import Mail
@@ -32,7 +33,11 @@ def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
         keys=TokenKeys.of(settings.server_key),
         passwords=Passwords(settings.password),
         rates=Rates(settings.rate),
-        mail=Mail(url=settings.mail_url, sender=settings.mail_from),
+        mail=Mail(
+            url=settings.mail_url,
+            sender=settings.mail_from,
+            requires_tls=settings.profile is Profile.PRODUCTION,
+        ),
         metrics=metrics,
     )
 

@@ -1,11 +1,12 @@
 """`marketplace cleanup`: deletes what is past its time."""
 
+import asyncio
+
 import click
-from sqlalchemy import NullPool, create_engine
 
 from marketplace.cleanup import clean_up
 from marketplace.cli.expire_orders import expire_all
-from marketplace.server import visited_database
+from marketplace.server import database_of_command, visited_database
 from marketplace.settings import read_settings
 
 
@@ -13,7 +14,9 @@ from marketplace.settings import read_settings
 def cleanup() -> None:
     """Delete what is past its time: for a daily timer; two at once do no harm."""
     settings = read_settings()
-    with visited_database(settings) as url:
-        for cleaned in clean_up(create_engine(url, poolclass=NullPool), settings):
+    with database_of_command(settings) as database:
+        for cleaned in clean_up(database.engine, settings):
             click.echo(f"{cleaned.name}: {cleaned.rows} rows")
-        click.echo(f"expired orders: {expire_all(url)} rows")
+    with visited_database(settings) as url:
+        expired = asyncio.run(expire_all(url, settings=settings))
+    click.echo(f"expired orders: {expired} rows")

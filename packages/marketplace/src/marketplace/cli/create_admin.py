@@ -5,8 +5,7 @@ import sys
 
 import click
 from pydantic import SecretStr, ValidationError
-from sqlalchemy import URL, NullPool
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import URL
 
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.problems import PasswordTooShort
@@ -16,7 +15,7 @@ from marketplace.accounts.service.registration import register
 from marketplace.database import Transactions
 from marketplace.errors import UnusableAccount
 from marketplace.metrics import Metrics
-from marketplace.server import visited_database
+from marketplace.server import transactions_of_command, visited_database
 from marketplace.settings import Settings, read_settings
 
 
@@ -29,10 +28,7 @@ def create_admin(email: str) -> None:
     """
     settings, address = read_settings(), email.lower()
     with visited_database(settings) as url:
-        if not asyncio.run(_appoint(url, address)):
-            form = _form(address, password=_password())
-            asyncio.run(_register(url, form, settings=settings))
-            asyncio.run(_appoint(url, form.email))
+        asyncio.run(_make(url, address, settings=settings))
     click.echo(f"administrator: {address}")
 
 
@@ -51,16 +47,19 @@ def _form(email: str, *, password: str) -> Registration:
         raise UnusableAccount(reason="; ".join(reasons).rstrip(".")) from None
 
 
-async def _appoint(url: URL, email: str) -> bool:
-    transactions = Transactions.on(create_async_engine(url, poolclass=NullPool))
-    return await transactions.run(appoint, email)
+async def _make(url: URL, address: str, *, settings: Settings) -> None:
+    async with transactions_of_command(url, profile=settings.profile) as transactions:
+        if await transactions.write(appoint, address):
+            return
+        form = _form(address, password=_password())
+        await _register(transactions, form, settings=settings)
+        await transactions.write(appoint, form.email)
 
 
-async def _register(url: URL, form: Registration, *, settings: Settings) -> None:
+async def _register(transactions: Transactions, form: Registration, *, settings: Settings) -> None:
     metrics = Metrics()
     accounts = open_accounts(settings, metrics=metrics)
     try:
-        transactions = Transactions.on(create_async_engine(url, poolclass=NullPool))
         await register(transactions, form, accounts=accounts)
     except PasswordTooShort as error:
         raise UnusableAccount(reason=str(error).rstrip(".")) from error

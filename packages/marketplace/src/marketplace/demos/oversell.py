@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import URL, NullPool, create_engine, select, text, update
+from sqlalchemy import URL, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
+from holdfast import Profile
 from holdfast.scratch.server import temporary_server
 from marketplace import schema
-from marketplace.database import Transactions, open_engine
+from marketplace.database import Transactions, open_engine, open_short_engine
 from marketplace.demo_data import CUSTOMERS, demo_id, load_demo_data
 from marketplace.entities import Variant
 from marketplace.orders.idempotency import keyed
@@ -69,7 +70,7 @@ def oversell(*, units: int, buyers: int) -> Iterator[Sale]:
 
 
 def _prepare(url: URL) -> None:
-    engine = create_engine(url, poolclass=NullPool)
+    engine = open_short_engine(url, profile=Profile.TEST)
     with engine.connect() as connection:
         schema.upgrade(connection)
     with Session(engine) as session:
@@ -157,7 +158,7 @@ async def _ours(engine: AsyncEngine, *, units: int) -> Way:
             body=cart.model_dump_json(),
         )
         try:
-            await transactions.run_on_driver(check_out, cart, request=request)
+            await transactions.write_on_driver(check_out, cart, request=request)
         except OutOfStock:
             return False
         return True

@@ -14,18 +14,19 @@ from functools import partial
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uuid_utils.compat import uuid7
 
+from holdfast import Profile
 from holdfast.scratch.server import temporary_server
 from marketplace import schema
 from marketplace.accounts.clients import Client
 from marketplace.accounts.rotation import refresh
 from marketplace.accounts.sessions import open_session
 from marketplace.accounts.tokens import TokenKeys, unseal
-from marketplace.database import Transactions, driver_connection, open_engine
+from marketplace.database import Transactions, driver_connection, open_engine, open_short_engine
 from marketplace.settings import SessionSettings, sqlalchemy_url
 
 USUAL_TABLE = text("""
@@ -82,7 +83,7 @@ def refresh_storm(*, bursts: int, requests: int) -> Iterator[Storm]:
 
 def _prepare(url: URL) -> UUID:
     user_id = uuid7()
-    engine = create_engine(url, poolclass=NullPool)
+    engine = open_short_engine(url, profile=Profile.TEST)
     with engine.connect() as connection:
         schema.upgrade(connection)
     with engine.begin() as connection:
@@ -183,7 +184,7 @@ def _ours(engine: AsyncEngine, user_id: UUID) -> Way:
     keys, settings = TokenKeys.of(SecretStr(secrets.token_urlsafe(32))), SessionSettings()
 
     async def open_ours() -> tuple[UUID, str]:
-        opened = await Transactions.on(engine).run(
+        opened = await Transactions.on(engine).write(
             open_session, user_id, client=CLIENT, keys=keys, settings=settings
         )
         return opened.session_id, opened.refresh_token

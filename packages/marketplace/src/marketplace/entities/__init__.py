@@ -10,6 +10,7 @@ from marketplace.entities.order_event import Machine, OrderEvent
 from marketplace.entities.order_line import OrderLine
 from marketplace.entities.payment_event import PaymentEvent, PaymentEventKind
 from marketplace.entities.product import Product
+from marketplace.entities.refund import Refund
 from marketplace.entities.session import EndReason, Session
 from marketplace.entities.stock_adjustment import AdjustmentReason, StockAdjustment
 from marketplace.entities.subcategory import Subcategory
@@ -35,6 +36,7 @@ __all__ = [
     "PaymentEventKind",
     "PaymentStatus",
     "Product",
+    "Refund",
     "Role",
     "Session",
     "StockAdjustment",

@@ -1,9 +1,9 @@
-"""What the payment provider told us, each event once."""
+"""What the payment provider told us: each event once, whether it could be applied yet or not."""
 
 import enum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from marketplace.entities.declarative import Amount, Currency, Entity, Now, one_of
@@ -18,7 +18,11 @@ class PaymentEventKind(enum.StrEnum):
 
 
 class PaymentEvent(Entity):
-    """The key is the provider's. `is_applied` is false where the order was already further."""
+    """The key is the provider's.
+
+    `is_applied` is false where it changed nothing: it says what is past, it does not fit the order, or it is a
+    refund whose payment is yet to come, with which it is applied.
+    """
 
     __tablename__ = "payment_events"
 
@@ -29,3 +33,5 @@ class PaymentEvent(Entity):
     currency: Mapped[Currency]
     is_applied: Mapped[bool]
     received_at: Mapped[Now]
+
+    __table_args__ = (Index(None, "order_id"),)

@@ -5,8 +5,10 @@ else on the embedded server of the data folder, which is started for the command
 """
 
 from alembic import context
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection
 
+from holdfast import create_migration_engine
+from marketplace.database import database_settings
 from marketplace.entities import Entity
 from marketplace.server import visited_database
 from marketplace.settings import read_settings
@@ -26,11 +28,11 @@ def migrate_on(connection: Connection) -> None:
 
 def migrate_where_the_settings_say() -> None:
     """`alembic upgrade head`, `holdfast run`: no program gave a connection."""
-    with (
-        visited_database(read_settings()) as url,
-        create_engine(url, poolclass=NullPool).connect() as connection,
-    ):
-        migrate_on(connection)
+    settings = read_settings()
+    with visited_database(settings) as url:
+        database = database_settings(url, profile=settings.profile)
+        with create_migration_engine(database).connect() as connection:
+            migrate_on(connection)
 
 
 def print_statements() -> None:

@@ -128,6 +128,31 @@ class IllegalTransition(Problem):
 
 
 @dataclass(kw_only=True, eq=False)
+class NotPaid(Problem):
+    """Only what is paid, at least in part, is shipped; `payment_status` is where the money is."""
+
+    payment_status: str
+    status = HTTPStatus.CONFLICT
+    code = "not_paid"
+    detail = "Its payment is {payment_status}: it is shipped when it is paid."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Where the money is, for a program."""
+        return {"payment_status": self.payment_status}
+
+
+@dataclass(kw_only=True, eq=False)
+class PaymentEventReused(Problem):
+    """The id of this event came before, with other contents; nothing was changed."""
+
+    event_id: str
+    status = HTTPStatus.CONFLICT
+    code = "payment_event_reused"
+    detail = "The event {event_id} is known with other contents."
+
+
+@dataclass(kw_only=True, eq=False)
 class InvalidSignature(Problem):
     """The signature is missing, not ours, or too old."""
 
@@ -138,10 +163,10 @@ class InvalidSignature(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class WrongAmount(Problem):
-    """The payment is not about what the order costs."""
+    """The payment is not about what the order costs. It is kept among the unsettled ones, for somebody to look at."""
 
-    expected: int
-    currency: str
     status = HTTPStatus.CONFLICT
     code = "wrong_amount"
-    detail = "The order is about {expected} {currency} (minor units)."
+    detail = (
+        "The order is about another amount or currency; the event is kept for somebody to look at."
+    )

@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, func, select, text, tuple_
 from sqlalchemy.orm import selectinload, with_loader_criteria
 
 from marketplace.cursors import PageRequest, Position
 from marketplace.entities import Order, OrderLine, PaymentStatus
+from marketplace.entities.order import UNSETTLED
 from marketplace.orders.schemas import AllOrdersFilters, OrderFilters
 
 RECONCILED_AFTER = timedelta(minutes=15)
@@ -54,6 +55,19 @@ def pending_payments(page: PageRequest, *, after: Position | None) -> Select[Ord
     return query.where(tuple_(pending.c.created_at, pending.c.id) > (after.moment, after.key))
 
 
+def unsettled(page: PageRequest, *, after: Position | None) -> Select[Order]:
+    """Orders whose money and goods do not fit, the oldest first, and one row more."""
+    query = (
+        select(Order)
+        .where(text(UNSETTLED))
+        .order_by(Order.created_at, Order.id)
+        .limit(page.limit + 1)
+    )
+    if after is None:
+        return query
+    return query.where(tuple_(Order.created_at, Order.id) > (after.moment, after.key))
+
+
 def vendor_order_ids(vendor_id: UUID, page: PageRequest, *, after: Position | None) -> Select[UUID]:
     """The orders with a line of this vendor, the newest first (their ids say when), and one more."""
     query = (
@@ -86,6 +100,11 @@ def order_with_all(order_id: UUID) -> Select[Order]:
         .options(selectinload(Order.lines), selectinload(Order.events))
         .where(Order.id == order_id)
     )
+
+
+def order_with_refunds(order_id: UUID) -> Select[Order]:
+    """One order with its refunds, or no row."""
+    return select(Order).options(selectinload(Order.refunds)).where(Order.id == order_id)
 
 
 def _newest_first(page: PageRequest, *, after: Position | None) -> Select[Any]:

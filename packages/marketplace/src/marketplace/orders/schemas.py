@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from marketplace.catalog.schemas import Currency, Price
 from marketplace.catalog.stock import Taken
 from marketplace.cursors import PageRequest
-from marketplace.entities import Machine, OrderStatus, PaymentEventKind, PaymentStatus
+from marketplace.entities import Machine, Order, OrderStatus, PaymentEventKind, PaymentStatus
+from marketplace.orders.money import Mismatch, mismatches
 
 Quantity = Annotated[int, Field(ge=1, le=1000)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -119,10 +120,49 @@ class Event(_Answer):
     occurred_at: datetime
 
 
+class RefundDetail(_Answer):
+    """Money that went back: all of an order, or a part."""
+
+    id: UUID
+    amount: Price
+    currency: Currency
+    refunded_at: datetime
+
+
+class RefundList(_Answer):
+    """What went back of an order, and the sums of what was paid and refunded."""
+
+    items: list[RefundDetail]
+    paid: Price
+    refunded: Price
+
+
 class OrderDetail(PlacedOrder):
     """An order with all that happened to it."""
 
     events: list[Event]
+
+
+class UnsettledOrder(OrderSummary):
+    """An order whose money and goods do not fit, with what was paid and refunded, and what is wrong."""
+
+    paid: Price
+    refunded: Price
+    mismatches: list[Mismatch]
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """An order as administrators see it who settle its money."""
+        names = (*OrderSummary.model_fields, "paid", "refunded")
+        known = {name: getattr(order, name) for name in names}
+        return cls(**known, mismatches=mismatches(order))
+
+
+class UnsettledPage(_Answer):
+    """Orders to be settled, the oldest first; `next_cursor` is null on the last page."""
+
+    items: list[UnsettledOrder]
+    next_cursor: str | None
 
 
 class OrderFilters(PageRequest):
@@ -182,6 +222,8 @@ class PaymentNotice(BaseModel):
 
 
 class Acknowledgement(BaseModel):
-    """What became of a notice: `applied`, `ignored` (the order is already further) or `known`."""
+    """What became of a notice: `applied`, `kept` (a refund, until its payment comes), `ignored` (it says what is
+    past) or `known` (it came before).
+    """
 
     outcome: str

@@ -23,13 +23,19 @@ STATUS: Mapping[OrderStatus, tuple[OrderStatus, ...]] = MappingProxyType(
         OrderStatus.CANCELLED: (OrderStatus.PENDING, OrderStatus.CONFIRMED),
     }
 )
-# Money may arrive after a failure, and after the order was cancelled: that is then to be refunded.
+# Money may arrive after a failure, after the order was cancelled, and once more after it was refunded.
 PAYMENT_STATUS: Mapping[PaymentStatus, tuple[PaymentStatus, ...]] = MappingProxyType(
     {
         PaymentStatus.PENDING: (),
-        PaymentStatus.PAID: (PaymentStatus.PENDING, PaymentStatus.FAILED),
+        PaymentStatus.PAID: (
+            PaymentStatus.PENDING,
+            PaymentStatus.FAILED,
+            PaymentStatus.PART_REFUNDED,
+            PaymentStatus.REFUNDED,
+        ),
         PaymentStatus.FAILED: (PaymentStatus.PENDING,),
-        PaymentStatus.REFUNDED: (PaymentStatus.PAID,),
+        PaymentStatus.PART_REFUNDED: (PaymentStatus.PAID, PaymentStatus.REFUNDED),
+        PaymentStatus.REFUNDED: (PaymentStatus.PAID, PaymentStatus.PART_REFUNDED),
     }
 )
 

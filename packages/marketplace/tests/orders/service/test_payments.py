@@ -7,7 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from shoppers import CUSTOMER, Shopper, log_in, refusal
+from shoppers import ADMIN, CUSTOMER, OTHER_CUSTOMER, Shopper, log_in, refusal
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -39,6 +39,17 @@ class Provider:
     def states(self) -> tuple[str, str]:
         order = self.customer.get(f"/orders/{self.order_id}").json()
         return order["status"], order["payment_status"]
+
+    def unsettled(self) -> list[list[str]]:
+        """What is wrong with the money of this order, as administrators see it."""
+        items = log_in(self.customer.api, ADMIN).get("/admin/unsettled-orders").json()["items"]
+        return [order["mismatches"] for order in items if order["id"] == self.order_id]
+
+    def ship(self) -> tuple[int, str]:
+        """How far an administrator gets who ships it."""
+        path = f"/orders/{self.order_id}/transitions"
+        answer = log_in(self.customer.api, ADMIN).post(path, {"to": "shipped"})
+        return answer.status_code, answer.json().get("code", "")
 
     def cancel(self) -> None:
         path = f"/orders/{self.order_id}/transitions"
@@ -96,6 +107,9 @@ def test_money_for_a_cancelled_order(provider: Provider) -> None:
     provider.cancel()
     assert provider.tell("succeeded", id="evt_1").json()["outcome"] == "applied"
     assert provider.states() == ("cancelled", "paid")
+    assert provider.unsettled() == [["paid_and_cancelled"]]
+    assert provider.tell("refunded", id="evt_2").json()["outcome"] == "applied"
+    assert (provider.states(), provider.unsettled()) == (("cancelled", "refunded"), [])
 
 
 def test_what_is_refused(provider: Provider) -> None:
@@ -126,8 +140,97 @@ def test_what_is_refused(provider: Provider) -> None:
     }
     answer = provider.tell("succeeded", id="evt_1", amount=1)
     assert refusal(answer) == (409, "wrong_amount")
-    answer = provider.tell("succeeded", id="evt_1", currency="CHF")
+    answer = provider.tell("succeeded", id="evt_1", amount=1)
+    assert refusal(answer) == (409, "wrong_amount")
+    answer = provider.tell("succeeded", id="evt_2", currency="CHF")
     assert refusal(answer) == (409, "wrong_amount")
     answer = provider.tell("succeeded", id="evt_1", order_id=str(LAMP))
     assert refusal(answer) == (404, "order_not_found")
     assert provider.states() == ("pending", "pending")
+    assert provider.unsettled() == [["wrong_amount"]]
+
+
+def test_a_refund_before_its_payment(provider: Provider) -> None:
+    """Whatever part of it, and however often it is told: it is kept, and applied when the payment comes."""
+    part = provider.amount // 3
+    answers = [provider.tell("refunded", id="evt_1", amount=part) for _ in range(2)]
+    assert [answer.json()["outcome"] for answer in answers] == ["kept", "known"]
+    assert provider.states() == ("pending", "pending")
+    assert provider.unsettled() == [["refunded_more_than_paid"]]
+    assert provider.tell("succeeded", id="evt_2").json()["outcome"] == "applied"
+    assert provider.states() == ("confirmed", "part_refunded")
+    assert provider.tell("refunded", id="evt_1", amount=part).json()["outcome"] == "known"
+    rest = provider.amount - part
+    assert provider.tell("refunded", id="evt_3", amount=rest).json()["outcome"] == "applied"
+    assert provider.states() == ("confirmed", "refunded")
+    path = f"/orders/{provider.order_id}/refunds"
+    told = provider.customer.get(path).json()
+    assert [refund["amount"] for refund in told["items"]] == [part, rest]
+    assert (told["paid"], told["refunded"]) == (provider.amount, provider.amount)
+    other = log_in(provider.customer.api, OTHER_CUSTOMER)
+    assert refusal(other.get(path)) == (404, "order_not_found")
+
+
+def test_what_is_not_paid_is_not_shipped(provider: Provider) -> None:
+    """Whether it was never paid, the payment failed, or all of it went back; a part of it is enough."""
+    admin = log_in(provider.customer.api, ADMIN)
+    admin.post(f"/orders/{provider.order_id}/transitions", {"to": "confirmed"})
+    assert provider.ship() == (409, "not_paid")
+    provider.tell("failed", id="evt_1")
+    assert provider.ship() == (409, "not_paid")
+    provider.tell("succeeded", id="evt_2")
+    provider.tell("refunded", id="evt_3")
+    assert provider.ship() == (409, "not_paid")
+    assert provider.unsettled() == [["refunded_and_not_cancelled"]]
+    provider.tell("succeeded", id="evt_4")
+    provider.tell("refunded", id="evt_5", amount=1)
+    assert provider.ship() == (200, "")
+
+
+def test_an_order_that_is_paid_twice(provider: Provider) -> None:
+    """Is listed until the second payment went back, in as many parts as it takes."""
+    provider.tell("succeeded", id="evt_1")
+    assert provider.unsettled() == []
+    assert provider.tell("succeeded", id="evt_2").json()["outcome"] == "applied"
+    assert (provider.states(), provider.unsettled()) == (("confirmed", "paid"), [["paid_twice"]])
+    provider.tell("refunded", id="evt_3", amount=1)
+    assert provider.unsettled() == [["paid_twice"]]
+    provider.tell("refunded", id="evt_4", amount=provider.amount - 1)
+    assert (provider.states(), provider.unsettled()) == (("confirmed", "paid"), [])
+
+
+def test_an_event_id_with_other_contents(provider: Provider) -> None:
+    """Whatever differs, order, kind, amount or currency: refused, and nothing is swallowed by it."""
+    other_customer = log_in(provider.customer.api, OTHER_CUSTOMER)
+    other_order = other_customer.buy((LAMP, 1)).json()
+    other = Provider(
+        customer=other_customer, order_id=other_order["id"], amount=other_order["total"]
+    )
+    provider.tell("failed", id="evt_1")
+    for answer in (
+        other.tell("failed", id="evt_1"),
+        provider.tell("succeeded", id="evt_1"),
+        provider.tell("failed", id="evt_1", amount=1),
+        provider.tell("failed", id="evt_1", currency="CHF"),
+    ):
+        assert refusal(answer) == (409, "payment_event_reused")
+    assert other.states() == ("pending", "pending")
+    assert other.tell("succeeded", id="evt_2").json()["outcome"] == "applied"
+
+
+def test_money_of_a_wrong_amount_is_kept(provider: Provider) -> None:
+    """Whatever it is, it is told again until somebody has looked at it, and never counted."""
+    for amount in (0, provider.amount + 1):
+        for kind in ("succeeded", "refunded"):
+            answer = provider.tell(kind, id=f"{kind} {amount}".replace(" ", "_"), amount=amount)
+            assert refusal(answer) == (409, "wrong_amount")
+    assert (provider.states(), provider.unsettled()) == (
+        ("pending", "pending"),
+        [["wrong_amount"]],
+    )
+    admin = log_in(provider.customer.api, ADMIN)
+    path = f"/admin/unsettled-orders/{provider.order_id}/unmatched-money"
+    assert admin.delete(path).status_code == 204
+    assert provider.unsettled() == []
+    provider.tell("succeeded", id="evt_1")
+    assert provider.states() == ("confirmed", "paid")

@@ -39,7 +39,7 @@ async def list_users(
     cursors: Annotated[Cursors, Depends(cursors_of("users"))],
 ) -> AccountPage:
     """Users by e-mail, a page at a time."""
-    return await transactions.run(administration.list_accounts, filters=filters, cursors=cursors)
+    return await transactions.read(administration.list_accounts, filters=filters, cursors=cursors)
 
 
 @router.get("/users/{user_id}/sessions", responses=documented(*READS))
@@ -50,7 +50,7 @@ async def list_sessions(
     state: SessionState = SessionState.LIVE,
 ) -> SessionList:
     """The devices on which a user is logged in, or was."""
-    rows = await transactions.run(own.list_sessions, user_id, state=state)
+    rows = await transactions.read(own.list_sessions, user_id, state=state)
     return SessionList.of(rows, current=principal)
 
 
@@ -61,7 +61,7 @@ async def end_sessions(
     transactions: RequestTransactions, principal: FreshAdministrator, user_id: UUID
 ) -> None:
     """Log a user out everywhere."""
-    await transactions.run(administration.end_sessions_of, user_id, actor_id=principal.user_id)
+    await transactions.write(administration.end_sessions_of, user_id, actor_id=principal.user_id)
 
 
 @router.delete(
@@ -71,7 +71,7 @@ async def end_session(
     transactions: RequestTransactions, principal: FreshAdministrator, session_id: UUID
 ) -> None:
     """Log one device of a user out."""
-    await transactions.run(administration.end_session, session_id, actor_id=principal.user_id)
+    await transactions.write(administration.end_session, session_id, actor_id=principal.user_id)
 
 
 @router.post(
@@ -81,7 +81,7 @@ async def disable(
     transactions: RequestTransactions, principal: FreshAdministrator, user_id: UUID
 ) -> None:
     """Log a user out everywhere, for good."""
-    await transactions.run(administration.disable, user_id, actor_id=principal.user_id)
+    await transactions.write(administration.disable, user_id, actor_id=principal.user_id)
 
 
 @router.post(
@@ -91,7 +91,7 @@ async def enable(
     transactions: RequestTransactions, principal: FreshAdministrator, user_id: UUID
 ) -> None:
     """Let a user log in again."""
-    await transactions.run(administration.enable, user_id, actor_id=principal.user_id)
+    await transactions.write(administration.enable, user_id, actor_id=principal.user_id)
 
 
 @router.put(
@@ -106,4 +106,4 @@ async def change_role(
     form: RoleChange,
 ) -> None:
     """Make a user a customer, staff of a vendor, or an administrator."""
-    await transactions.run(administration.change_role, user_id, form, actor_id=principal.user_id)
+    await transactions.write(administration.change_role, user_id, form, actor_id=principal.user_id)

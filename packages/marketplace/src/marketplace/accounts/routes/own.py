@@ -73,9 +73,7 @@ async def refresh(
 ) -> Tokens:
     """New tokens for the refresh token, by the way it came. A retry gets the same refresh token."""
     text, delivery = delivered(request, form)
-    refreshed = await own.refresh_session(
-        transactions.engine, text, accounts=accounts, client=client
-    )
+    refreshed = await own.refresh_session(transactions, text, accounts=accounts, client=client)
     return deliver(response, refreshed, accounts=accounts, delivery=delivery)
 
 
@@ -96,7 +94,7 @@ async def log_out(
         await require_fresh(request, principal)
     else:
         drop_cookie(response)
-    await transactions.run(own.log_out, principal, scope=scope)
+    await transactions.write(own.log_out, principal, scope=scope)
 
 
 @router.post(
@@ -138,7 +136,7 @@ async def change_password(  # each is asked for by FastAPI's name for it
 @router.get("/me", responses=documented(InvalidAccessToken))
 async def get_account(transactions: RequestTransactions, principal: CurrentPrincipal) -> Account:
     """The account of the user who is logged in."""
-    return Account.model_validate(await transactions.run(own.find_account, principal.user_id))
+    return Account.model_validate(await transactions.read(own.find_account, principal.user_id))
 
 
 @router.get("/sessions", responses=documented(InvalidAccessToken, InvalidRequest))
@@ -148,7 +146,7 @@ async def list_sessions(
     state: SessionState = SessionState.LIVE,
 ) -> SessionList:
     """The devices on which this user is logged in, or was."""
-    rows = await transactions.run(own.list_sessions, principal.user_id, state=state)
+    rows = await transactions.read(own.list_sessions, principal.user_id, state=state)
     return SessionList.of(rows, current=principal)
 
 
@@ -163,7 +161,7 @@ async def end_session(
     transactions: RequestTransactions, principal: FreshPrincipal, session_id: UUID
 ) -> None:
     """Log out one device of the user."""
-    await transactions.run(own.end_own_session, principal, session_id)
+    await transactions.write(own.end_own_session, principal, session_id)
 
 
 @router.delete(
@@ -177,4 +175,4 @@ async def end_other_sessions(
     except_: Annotated[Literal["current"], Query(alias="except")],
 ) -> None:
     """Log out every device of the user but this one."""
-    await transactions.run(own.log_out, principal, scope=LogoutScope.OTHERS)
+    await transactions.write(own.log_out, principal, scope=LogoutScope.OTHERS)

@@ -54,7 +54,7 @@ async def register(
 )
 async def verify(transactions: RequestTransactions, form: Verification) -> None:
     """The e-mail address is the user's; a token works once."""
-    await transactions.run(registration.verify, form.token.get_secret_value())
+    await transactions.write(registration.verify, form.token.get_secret_value())
 
 
 @router.post(
@@ -71,7 +71,7 @@ async def resend_verification(
 ) -> None:
     """Another token by mail, if there is anything to verify; the answer is always the same."""
     await accounts.rates.count(accounts.settings.rate.login_per_account, "login", form.email)
-    verifiable = await transactions.run(
+    verifiable = await transactions.write(
         registration.renew_verification, form.email, accounts=accounts
     )
     if verifiable is not None:

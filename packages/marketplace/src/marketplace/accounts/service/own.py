@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.accounts import queries
 from marketplace.accounts.clients import Client
@@ -38,7 +38,7 @@ from marketplace.accounts.sessions import (
     record,
 )
 from marketplace.accounts.tokens import unseal
-from marketplace.database import Transactions, driver_connection
+from marketplace.database import Transactions
 from marketplace.entities import AuditedAction, EndReason, Session, User
 
 ATTEMPTS = 2
@@ -57,7 +57,9 @@ async def log_in(
             break
         if not user.is_verified:
             raise EmailNotVerified
-        opened = await transactions.run(_open_if_unchanged, user, accounts=accounts, client=client)
+        opened = await transactions.write(
+            _open_if_unchanged, user, accounts=accounts, client=client
+        )
         if opened is not None:
             await _renew_hash(transactions, user, credentials.password, accounts=accounts)
             return opened
@@ -66,7 +68,7 @@ async def log_in(
 
 
 async def refresh_session(
-    engine: AsyncEngine, text: str, *, accounts: Accounts, client: Client
+    transactions: Transactions, text: str, *, accounts: Accounts, client: Client
 ) -> Refreshed:
     """Exchange a refresh token for its successor.
 
@@ -78,7 +80,7 @@ async def refresh_session(
     await accounts.rates.count(
         accounts.settings.rate.refresh_per_account, "refresh", token.session_id.hex
     )
-    async with driver_connection(engine) as connection:
+    async with transactions.statements("refresh") as connection:
         outcome, refreshed = await refresh(
             connection,
             token,
@@ -124,7 +126,7 @@ async def reauthenticate(
 ) -> None:
     """Take the password once more: the session counts as fresh from now on. Raises `InvalidCredentials`."""
     user = await _proven(transactions, principal, password=password, accounts=accounts)
-    await transactions.run(_mark_fresh, principal, user=user)
+    await transactions.write(_mark_fresh, principal, user=user)
 
 
 async def change_password(
@@ -141,7 +143,7 @@ async def change_password(
     )
     user = await _proven(transactions, principal, password=form.current_password, accounts=accounts)
     password_hash = await accounts.passwords.hash(form.new_password)
-    return await transactions.run(
+    return await transactions.write(
         _replace_password, user, password_hash=password_hash, accounts=accounts, client=client
     )
 
@@ -232,7 +234,7 @@ async def _open(
 async def _authenticated(
     transactions: Transactions, credentials: Credentials, *, accounts: Accounts
 ) -> User | None:
-    user = await transactions.run(_find_by_email, credentials.email)
+    user = await transactions.read(_find_by_email, credentials.email)
     password_hash = None if user is None else user.password_hash
     is_right = await accounts.passwords.is_password(
         credentials.password, password_hash=password_hash
@@ -248,7 +250,7 @@ async def _find_by_email(transaction: AsyncSession, email: str) -> User | None:
 async def _proven(
     transactions: Transactions, principal: Principal, *, password: SecretStr, accounts: Accounts
 ) -> User:
-    user = await transactions.run(find_account, principal.user_id)
+    user = await transactions.read(find_account, principal.user_id)
     await accounts.rates.count(accounts.settings.rate.login_per_account, "login", user.email)
     if not await accounts.passwords.is_password(password, password_hash=user.password_hash):
         raise InvalidCredentials
@@ -261,7 +263,7 @@ async def _renew_hash(
     """With today's parameters, when it was made with others."""
     if accounts.passwords.is_outdated(user.password_hash):
         password_hash = await accounts.passwords.hash(password)
-        await transactions.run(_replace_hash, user, password_hash=password_hash)
+        await transactions.write(_replace_hash, user, password_hash=password_hash)
 
 
 async def _replace_hash(transaction: AsyncSession, user: User, *, password_hash: str) -> None:

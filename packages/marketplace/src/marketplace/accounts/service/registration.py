@@ -56,7 +56,7 @@ async def register(
         phone_number=form.phone_number,
         password_hash=await accounts.passwords.hash(form.password),
     )
-    return await transactions.run(_add, user, accounts=accounts)
+    return await transactions.write(_add, user, accounts=accounts)
 
 
 async def verify(transaction: AsyncSession, token: str) -> None:

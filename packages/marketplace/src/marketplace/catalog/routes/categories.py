@@ -34,7 +34,7 @@ router = APIRouter()
 @router.get("/categories")
 async def list_categories(transactions: RequestTransactions) -> Categories:
     """Every category with its subcategories, by name."""
-    return await transactions.run(categories.everything)
+    return await transactions.read(categories.everything)
 
 
 @router.get(
@@ -46,7 +46,7 @@ async def get_category(
     transactions: RequestTransactions, category_id: UUID, response: Response
 ) -> Category:
     """One category, without its subcategories."""
-    category = await transactions.run(categories.get, category_id)
+    category = await transactions.read(categories.get, category_id)
     tag(response, category)
     return category
 
@@ -64,7 +64,7 @@ async def create_category(
     response: Response,
 ) -> Category:
     """Make a new category."""
-    category = await transactions.run(categories.create, new)
+    category = await transactions.write(categories.create, new)
     tag(response, category)
     return category
 
@@ -83,7 +83,7 @@ async def edit_category(
     if_match: IfMatch = None,
 ) -> Category:
     """Rename a category."""
-    category = await transactions.run(
+    category = await transactions.write(
         categories.edit,
         category_id,
         change=change,
@@ -105,7 +105,7 @@ async def delete_category(
     if_match: IfMatch = None,
 ) -> None:
     """Delete a category that has no subcategories."""
-    await transactions.run(
+    await transactions.write(
         categories.delete, category_id, expected=expected(if_match, principal=principal)
     )
 
@@ -119,7 +119,7 @@ async def get_subcategory(
     transactions: RequestTransactions, subcategory_id: UUID, response: Response
 ) -> Subcategory:
     """One subcategory, with the category that it is in."""
-    subcategory = await transactions.run(categories.get_subcategory, subcategory_id)
+    subcategory = await transactions.read(categories.get_subcategory, subcategory_id)
     tag(response, subcategory)
     return subcategory
 
@@ -137,7 +137,7 @@ async def create_subcategory(
     response: Response,
 ) -> Subcategory:
     """Make a new subcategory in a category."""
-    subcategory = await transactions.run(categories.create_subcategory, new)
+    subcategory = await transactions.write(categories.create_subcategory, new)
     tag(response, subcategory)
     return subcategory
 
@@ -157,7 +157,7 @@ async def edit_subcategory(
     if_match: IfMatch = None,
 ) -> Subcategory:
     """Rename a subcategory, or move it to another category."""
-    subcategory = await transactions.run(
+    subcategory = await transactions.write(
         categories.edit_subcategory,
         subcategory_id,
         change=change,
@@ -179,7 +179,7 @@ async def delete_subcategory(
     if_match: IfMatch = None,
 ) -> None:
     """Delete a subcategory that has no products, not even archived ones."""
-    await transactions.run(
+    await transactions.write(
         categories.delete_subcategory,
         subcategory_id,
         expected=expected(if_match, principal=principal),

@@ -38,7 +38,7 @@ async def list_products(
     cursors: Annotated[Cursors, Depends(cursors_of("products"))],
 ) -> ProductPage:
     """Products by name, a page at a time."""
-    return await transactions.run(products.page, filters, cursors=cursors)
+    return await transactions.read(products.page, filters, cursors=cursors)
 
 
 @router.get("/low-stock", responses=documented(*BY_EDITOR, InvalidCursor))
@@ -49,7 +49,9 @@ async def list_low_stock(
     cursors: Annotated[Cursors, Depends(cursors_of("low stock"))],
 ) -> LowStockPage:
     """What runs low, the lowest first: a vendor's own products, or the whole shop's."""
-    return await transactions.run(products.low_stock, filters, principal=principal, cursors=cursors)
+    return await transactions.read(
+        products.low_stock, filters, principal=principal, cursors=cursors
+    )
 
 
 @router.get(
@@ -75,7 +77,7 @@ async def create_product(
     response: Response,
 ) -> ProductDetail:
     """Put something on sale. Add variants next, and adjust their stock."""
-    product_id = await transactions.run(products.create, new, principal=principal)
+    product_id = await transactions.write(products.create, new, principal=principal)
     return await _detail(transactions, product_id, response)
 
 
@@ -92,7 +94,7 @@ async def edit_product(
     if_match: IfMatch = None,
 ) -> ProductDetail:
     """Change what is named in the body, if nobody else has changed the product meanwhile."""
-    await transactions.run(
+    await transactions.write(
         products.edit,
         product_id,
         change=change,
@@ -111,7 +113,7 @@ async def archive_product(
     transactions: RequestTransactions, principal: Editor, product_id: UUID, if_match: IfMatch = None
 ) -> None:
     """Take it off sale, with its variants. Orders keep what they say."""
-    await transactions.run(
+    await transactions.write(
         products.archive,
         product_id,
         expected=expected(if_match, principal=principal),
@@ -122,6 +124,6 @@ async def archive_product(
 async def _detail(
     transactions: RequestTransactions, product_id: UUID, response: Response
 ) -> ProductDetail:
-    product = await transactions.run(products.get, product_id)
+    product = await transactions.read(products.get, product_id)
     tag(response, product)
     return ProductDetail.model_validate(product)

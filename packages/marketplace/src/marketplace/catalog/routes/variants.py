@@ -43,7 +43,7 @@ async def create_variant(
     response: Response,
 ) -> Variant:
     """One more kind of a product; it has no stock yet."""
-    variant = await transactions.run(variants.create, product_id, new=new, principal=principal)
+    variant = await transactions.write(variants.create, product_id, new=new, principal=principal)
     tag(response, variant)
     return variant
 
@@ -57,7 +57,7 @@ async def get_variant(
     transactions: RequestTransactions, variant_id: UUID, response: Response
 ) -> Variant:
     """One variant, without its stock."""
-    variant = await transactions.run(variants.get, variant_id)
+    variant = await transactions.read(variants.get, variant_id)
     tag(response, variant)
     return variant
 
@@ -76,7 +76,7 @@ async def edit_variant(
     if_match: IfMatch = None,
 ) -> Variant:
     """Change what is named in the body, if nobody else has changed the variant meanwhile."""
-    variant = await transactions.run(
+    variant = await transactions.write(
         variants.edit,
         variant_id,
         change=change,
@@ -96,7 +96,7 @@ async def archive_variant(
     transactions: RequestTransactions, principal: Editor, variant_id: UUID, if_match: IfMatch = None
 ) -> None:
     """Take it off sale. Its sku is free again."""
-    await transactions.run(
+    await transactions.write(
         variants.archive,
         variant_id,
         expected=expected(if_match, principal=principal),
@@ -113,7 +113,7 @@ async def get_availability(
 ) -> Availability:
     """How much can be sold right now. Never cached: each sale changes it, and no edit."""
     response.headers["Cache-Control"] = "no-store"
-    return await transactions.run(variants.availability, variant_id)
+    return await transactions.read(variants.availability, variant_id)
 
 
 @router.post(
@@ -125,6 +125,6 @@ async def adjust_stock(
     transactions: RequestTransactions, principal: Editor, variant_id: UUID, adjustment: Adjustment
 ) -> Availability:
     """Goods came, went or were counted: by how much, and why. No If-Match: deltas add up."""
-    return await transactions.run(
+    return await transactions.write(
         variants.adjust_stock, variant_id, adjustment=adjustment, principal=principal
     )

@@ -25,7 +25,7 @@ async def list_vendors(
     cursors: Annotated[Cursors, Depends(cursors_of("vendors"))],
 ) -> VendorPage:
     """Vendors by name, a page at a time."""
-    return await transactions.run(vendors.page, page, cursors=cursors)
+    return await transactions.read(vendors.page, page, cursors=cursors)
 
 
 @router.get(
@@ -37,7 +37,7 @@ async def get_vendor(
     transactions: RequestTransactions, vendor_id: UUID, response: Response
 ) -> Vendor:
     """One vendor that is not archived."""
-    vendor = await transactions.run(vendors.get, vendor_id)
+    vendor = await transactions.read(vendors.get, vendor_id)
     tag(response, vendor)
     return vendor
 
@@ -52,7 +52,7 @@ async def create_vendor(
     transactions: RequestTransactions, principal: Administrator, new: NewVendor, response: Response
 ) -> Vendor:
     """Make a new vendor."""
-    vendor = await transactions.run(vendors.create, new)
+    vendor = await transactions.write(vendors.create, new)
     tag(response, vendor)
     return vendor
 
@@ -71,7 +71,7 @@ async def edit_vendor(
     if_match: IfMatch = None,
 ) -> Vendor:
     """Change what is named in the body, if nobody else has changed the vendor meanwhile."""
-    vendor = await transactions.run(
+    vendor = await transactions.write(
         vendors.edit,
         vendor_id,
         change=change,
@@ -94,6 +94,6 @@ async def archive_vendor(
     if_match: IfMatch = None,
 ) -> None:
     """Archive a vendor: all that it sells is taken off sale."""
-    await transactions.run(
+    await transactions.write(
         vendors.archive, vendor_id, expected=expected(if_match, principal=principal)
     )

@@ -6,8 +6,17 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from marketplace.accounts.principal import Administrator, CurrentPrincipal, VendorStaff
-from marketplace.accounts.problems import InvalidAccessToken, RoleNotAllowed
+from marketplace.accounts.principal import (
+    Administrator,
+    CurrentPrincipal,
+    FreshAdministrator,
+    VendorStaff,
+)
+from marketplace.accounts.problems import (
+    FreshAuthenticationNeeded,
+    InvalidAccessToken,
+    RoleNotAllowed,
+)
 from marketplace.cursors import Cursors, PageRequest, cursors_of
 from marketplace.database import RequestTransactions
 from marketplace.orders.idempotency import Key, keyed
@@ -16,6 +25,7 @@ from marketplace.orders.problems import (
     IdempotencyKeyReused,
     IllegalTransition,
     NotForSale,
+    NotPaid,
     OrderNotFound,
     OutOfStock,
     RequestInFlight,
@@ -28,7 +38,9 @@ from marketplace.orders.schemas import (
     OrderFilters,
     OrderPage,
     PlacedOrder,
+    RefundList,
     Transition,
+    UnsettledPage,
     VendorOrderPage,
 )
 from marketplace.orders.service import checkout, orders
@@ -78,7 +90,7 @@ async def check_out(
         path=request.url.path,
         body=cart.model_dump_json(),
     )
-    answer = await transactions.run_on_driver(checkout.check_out, cart, request=keyed_request)
+    answer = await transactions.write_on_driver(checkout.check_out, cart, request=keyed_request)
     headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
     return JSONResponse(answer.body, answer.status, headers)
 
@@ -91,7 +103,7 @@ async def list_my_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("my orders"))],
 ) -> OrderPage:
     """One's own orders, the newest first."""
-    return await transactions.run(orders.list_mine, principal, filters=filters, cursors=cursors)
+    return await transactions.read(orders.list_mine, principal, filters=filters, cursors=cursors)
 
 
 @router.get(
@@ -101,12 +113,25 @@ async def get_order(
     transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
 ) -> OrderDetail:
     """An order with its lines and what happened to it."""
-    return await transactions.run(orders.get, principal, order_id=order_id)
+    return await transactions.read(orders.get, principal, order_id=order_id)
+
+
+@router.get(
+    "/orders/{order_id}/refunds",
+    responses=documented(InvalidAccessToken, OrderNotFound, InvalidRequest),
+)
+async def list_refunds(
+    transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
+) -> RefundList:
+    """The refunds of an order, whole or in parts, and what was paid of it."""
+    return await transactions.read(orders.list_refunds, principal, order_id=order_id)
 
 
 @router.post(
     "/orders/{order_id}/transitions",
-    responses=documented(InvalidAccessToken, OrderNotFound, IllegalTransition, InvalidRequest),
+    responses=documented(
+        InvalidAccessToken, OrderNotFound, IllegalTransition, NotPaid, InvalidRequest
+    ),
 )
 async def move_order(
     transactions: RequestTransactions,
@@ -115,8 +140,8 @@ async def move_order(
     transition: Transition,
 ) -> OrderDetail:
     """Customers cancel what is not paid yet; administrators confirm, ship, deliver and cancel."""
-    await transactions.run(orders.move, principal, order_id=order_id, transition=transition)
-    return await transactions.run(orders.get, principal, order_id=order_id)
+    await transactions.write(orders.move, principal, order_id=order_id, transition=transition)
+    return await transactions.read(orders.get, principal, order_id=order_id)
 
 
 @router.get("/vendor/orders", responses=documented(*FOR_SOME, *LISTED))
@@ -128,7 +153,7 @@ async def list_vendor_orders(
 ) -> VendorOrderPage:
     """The orders with lines of one's vendor: these lines only, the newest first."""
     assert principal.vendor_id is not None  # noqa: S101  # a CHECK of the table
-    return await transactions.run(
+    return await transactions.read(
         orders.list_for_vendor, principal.vendor_id, page=page, cursors=cursors
     )
 
@@ -141,7 +166,7 @@ async def list_all_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("all orders"))],
 ) -> OrderPage:
     """Every order of the shop, the newest first."""
-    return await transactions.run(orders.list_all, filters=filters, cursors=cursors)
+    return await transactions.read(orders.list_all, filters=filters, cursors=cursors)
 
 
 @router.get(
@@ -155,4 +180,27 @@ async def list_pending_payments(
     cursors: Annotated[Cursors, Depends(cursors_of("pending payments"))],
 ) -> OrderPage:
     """Reconciliation: payments of which nothing was heard for 15 minutes, the oldest first."""
-    return await transactions.run(orders.list_pending_payments, page=page, cursors=cursors)
+    return await transactions.read(orders.list_pending_payments, page=page, cursors=cursors)
+
+
+@router.get("/admin/unsettled-orders", responses=documented(*FOR_SOME, *LISTED))
+async def list_unsettled_orders(
+    transactions: RequestTransactions,
+    _: Administrator,
+    page: Annotated[PageRequest, Query()],
+    cursors: Annotated[Cursors, Depends(cursors_of("unsettled orders"))],
+) -> UnsettledPage:
+    """Money without an order, or without its goods: paid and cancelled, paid twice, refunded; the oldest first."""
+    return await transactions.read(orders.list_unsettled, page=page, cursors=cursors)
+
+
+@router.delete(
+    "/admin/unsettled-orders/{order_id}/unmatched-money",
+    status_code=204,
+    responses=documented(*FOR_SOME, FreshAuthenticationNeeded, OrderNotFound, InvalidRequest),
+)
+async def accept_unmatched_money(
+    transactions: RequestTransactions, _: FreshAdministrator, order_id: UUID
+) -> None:
+    """Somebody has looked at money of a wrong amount or currency: it is no longer listed."""
+    await transactions.write(orders.accept_unmatched_money, order_id)

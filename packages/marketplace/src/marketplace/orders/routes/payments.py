@@ -8,7 +8,12 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from marketplace.database import RequestTransactions
-from marketplace.orders.problems import InvalidSignature, OrderNotFound, WrongAmount
+from marketplace.orders.problems import (
+    InvalidSignature,
+    OrderNotFound,
+    PaymentEventReused,
+    WrongAmount,
+)
 from marketplace.orders.schemas import Acknowledgement, PaymentNotice
 from marketplace.orders.service import payments
 from marketplace.problems import InvalidRequest, documented
@@ -18,7 +23,9 @@ router = APIRouter(tags=["orders"])
 
 @router.post(
     "/payments/webhook",
-    responses=documented(InvalidSignature, OrderNotFound, WrongAmount, InvalidRequest),
+    responses=documented(
+        InvalidSignature, OrderNotFound, WrongAmount, PaymentEventReused, InvalidRequest
+    ),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -42,4 +49,7 @@ async def receive_payment_notice(
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
         raise RequestValidationError(faults) from error
-    return Acknowledgement(outcome=await transactions.run(payments.apply, notice))
+    outcome = await transactions.write(payments.apply, notice)
+    if outcome is payments.Outcome.WRONG_AMOUNT:  # it was recorded all the same
+        raise WrongAmount
+    return Acknowledgement(outcome=outcome)

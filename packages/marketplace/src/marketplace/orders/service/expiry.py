@@ -27,7 +27,7 @@ async def expire_orders(
     """How many were cancelled, a batch in a transaction. Several may run at once: none waits."""
     expired = 0
     while True:
-        cancelled = await transactions.run(_expire_batch, older_than=older_than, batch=batch)
+        cancelled = await transactions.write(_expire_batch, older_than=older_than, batch=batch)
         expired += cancelled
         if cancelled == 0:
             return expired

@@ -10,14 +10,19 @@ from marketplace.cursors import Cursors, PageRequest, Position
 from marketplace.database import driver_of
 from marketplace.entities import Order, OrderStatus, Role
 from marketplace.orders import queries, transitions
-from marketplace.orders.problems import IllegalTransition, OrderNotFound
+from marketplace.orders.money import SHIPPED_WHEN
+from marketplace.orders.problems import IllegalTransition, NotPaid, OrderNotFound
 from marketplace.orders.schemas import (
     AllOrdersFilters,
     OrderDetail,
     OrderFilters,
     OrderPage,
     OrderSummary,
+    RefundDetail,
+    RefundList,
     Transition,
+    UnsettledOrder,
+    UnsettledPage,
     VendorOrder,
     VendorOrderPage,
 )
@@ -48,6 +53,32 @@ async def list_pending_payments(
     return _page(list(await session.scalars(query)), page, cursors=cursors)
 
 
+async def list_unsettled(
+    session: AsyncSession, *, page: PageRequest, cursors: Cursors
+) -> UnsettledPage:
+    """One page of the orders whose money somebody has to settle."""
+    query = queries.unsettled(page, after=cursors.start(page))
+    orders, next_cursor = cursors.cut(
+        list(await session.scalars(query)),
+        limit=page.limit,
+        position=lambda order: Position.at(order.created_at, order.id),
+    )
+    return UnsettledPage(
+        items=[UnsettledOrder.of(order) for order in orders], next_cursor=next_cursor
+    )
+
+
+async def accept_unmatched_money(session: AsyncSession, order_id: UUID) -> None:
+    """Somebody has looked at money of a wrong amount or currency: it is no longer listed.
+
+    Raises `OrderNotFound`.
+    """
+    order = await session.get(Order, order_id, with_for_update={"key_share": True})
+    if order is None:
+        raise OrderNotFound(order_id=order_id)
+    order.has_unmatched_money = False
+
+
 async def list_for_vendor(
     session: AsyncSession, vendor_id: UUID, *, page: PageRequest, cursors: Cursors
 ) -> VendorOrderPage:
@@ -69,12 +100,23 @@ async def get(session: AsyncSession, principal: Principal, *, order_id: UUID) ->
     return OrderDetail.model_validate(order)
 
 
+async def list_refunds(
+    session: AsyncSession, principal: Principal, *, order_id: UUID
+) -> RefundList:
+    """The refunds of an order that this user may see. Raises `OrderNotFound`."""
+    order = await session.scalar(queries.order_with_refunds(order_id))
+    if order is None or not _may_see(principal, order):
+        raise OrderNotFound(order_id=order_id)
+    items = [RefundDetail.model_validate(refund) for refund in order.refunds]
+    return RefundList(items=items, paid=order.paid, refunded=order.refunded)
+
+
 async def move(
     session: AsyncSession, principal: Principal, *, order_id: UUID, transition: Transition
 ) -> None:
     """A customer may cancel what is not paid yet; an administrator may do whatever is legal.
 
-    Raises `OrderNotFound` or `IllegalTransition`.
+    Raises `OrderNotFound`, `IllegalTransition` or `NotPaid`.
     """
     order = await session.get(Order, order_id, with_for_update={"key_share": True})
     if order is None or not _may_see(principal, order):
@@ -83,6 +125,9 @@ async def move(
         order.status is not OrderStatus.PENDING or transition.to is not OrderStatus.CANCELLED
     ):
         raise IllegalTransition(current=order.status.value, to=transition.to.value)
+    is_on_its_way = transition.to is OrderStatus.SHIPPED and order.status is OrderStatus.CONFIRMED
+    if is_on_its_way and order.payment_status not in SHIPPED_WHEN:
+        raise NotPaid(payment_status=order.payment_status.value)
     await transitions.move(
         session,
         order_id,

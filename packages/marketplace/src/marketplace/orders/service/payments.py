@@ -7,10 +7,12 @@ raw body. The time is signed too, so that a notice that was recorded cannot be s
 import hmac
 import re
 from datetime import timedelta
+from enum import StrEnum
 
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
 
 from marketplace.entities import (
     Order,
@@ -18,18 +20,15 @@ from marketplace.entities import (
     PaymentEvent,
     PaymentEventKind,
     PaymentStatus,
+    Refund,
 )
-from marketplace.orders import transitions
-from marketplace.orders.problems import InvalidSignature, OrderNotFound, WrongAmount
+from marketplace.orders import money, transitions
+from marketplace.orders.money import Money
+from marketplace.orders.problems import InvalidSignature, OrderNotFound, PaymentEventReused
 from marketplace.orders.schemas import PaymentNotice
 
 TOLERANCE = timedelta(minutes=5)
 SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
-LEADS_TO = {
-    PaymentEventKind.SUCCEEDED: PaymentStatus.PAID,
-    PaymentEventKind.FAILED: PaymentStatus.FAILED,
-    PaymentEventKind.REFUNDED: PaymentStatus.REFUNDED,
-}
 
 
 def sign(body: bytes, *, at: int, secret: str) -> str:
@@ -48,37 +47,101 @@ def verify(header: str | None, body: bytes, *, now: float, secret: str) -> None:
         raise InvalidSignature
 
 
-async def apply(session: AsyncSession, notice: PaymentNotice) -> str:
-    """`applied`, `ignored` or `known`. Raises `OrderNotFound` or `WrongAmount`.
+class Outcome(StrEnum):
+    """What became of a notice."""
 
-    A payment confirms the order, unless that was cancelled: then the money is there and no order,
-    which the order's events show.
+    APPLIED = "applied"
+    KEPT = "kept"  # a refund, until its payment comes
+    IGNORED = "ignored"  # it says what is past
+    KNOWN = "known"
+    WRONG_AMOUNT = "wrong_amount"
+
+
+async def apply(session: AsyncSession, notice: PaymentNotice) -> Outcome:
+    """Count an event once, whatever came before it; all of it is kept, also what changes nothing.
+
+    Raises `OrderNotFound`, or `PaymentEventReused` for an id that came with other contents. A payment confirms
+    the order, unless that was cancelled: then it is among the unsettled ones.
     """
     order = await session.get(
         Order, notice.order_id, with_for_update={"key_share": True}, populate_existing=True
     )
     if order is None:
         raise OrderNotFound(order_id=notice.order_id)
-    if (notice.amount, notice.currency) != (order.total, order.currency):
-        raise WrongAmount(expected=order.total, currency=order.currency)
+    fits = money.fits(notice.kind, amount=notice.amount, currency=notice.currency, order=order)
+    if not await _record(session, notice):
+        return Outcome.KNOWN if fits else Outcome.WRONG_AMOUNT
+    if not fits:
+        order.has_unmatched_money = True
+        return Outcome.WRONG_AMOUNT
+    before = Money.of(order)
+    after = before.after(notice.kind, notice.amount)
+    order.paid, order.refunded = after.paid, after.refunded
+    await session.flush()
+    await _follow(session, order, to=after.status, reason=f"payment event {notice.id}"[:200])
+    return await _settle(session, notice, before=before, after=after)
+
+
+async def _record(session: AsyncSession, notice: PaymentNotice) -> bool:
+    """False for one that is known. Raises `PaymentEventReused`."""
     recorded = (
         insert(PaymentEvent)
         .values(**notice.model_dump(), is_applied=False)
         .on_conflict_do_nothing()
         .returning(PaymentEvent.id)
     )
-    if await session.scalar(recorded) is None:
-        return "known"
-    reason = f"payment event {notice.id}"[:200]
-    if not await transitions.try_to_move(
-        session, order.id, to=LEADS_TO[notice.kind], reason=reason
-    ):
-        return "ignored"
-    if notice.kind is PaymentEventKind.SUCCEEDED:
+    if await session.scalar(recorded) is not None:
+        return True
+    known = await session.get_one(PaymentEvent, notice.id)
+    if PaymentNotice.model_validate(known, from_attributes=True) != notice:
+        raise PaymentEventReused(event_id=notice.id)
+    return False
+
+
+async def _follow(session: AsyncSession, order: Order, *, to: PaymentStatus, reason: str) -> None:
+    """Move payment and order to where the sums are: by way of paid, so that no refund stands before it."""
+    is_first_payment = order.payment_status in {PaymentStatus.PENDING, PaymentStatus.FAILED}
+    if is_first_payment and to not in {PaymentStatus.PENDING, PaymentStatus.FAILED}:
+        await transitions.try_to_move(session, order.id, to=PaymentStatus.PAID, reason=reason)
         await transitions.try_to_move(session, order.id, to=OrderStatus.CONFIRMED, reason=reason)
-    applied = update(PaymentEvent).where(PaymentEvent.id == notice.id).values(is_applied=True)
-    await session.execute(applied)
-    return "applied"
+    if to is not PaymentStatus.PAID or not is_first_payment:
+        await transitions.try_to_move(session, order.id, to=to, reason=reason)
+
+
+async def _settle(
+    session: AsyncSession, notice: PaymentNotice, *, before: Money, after: Money
+) -> Outcome:
+    """Mark what took effect: this event, and with a first payment the refunds that came before it."""
+    if notice.kind is PaymentEventKind.REFUNDED and after.paid == 0:
+        return Outcome.KEPT
+    if notice.kind is PaymentEventKind.FAILED and before.status is not PaymentStatus.PENDING:
+        return Outcome.IGNORED
+    took_effect = PaymentEvent.id == notice.id
+    if before.paid == 0 and after.paid > 0:
+        took_effect |= (
+            (PaymentEvent.kind == PaymentEventKind.REFUNDED)
+            & (PaymentEvent.currency == notice.currency)
+            & PaymentEvent.amount.between(1, after.total)
+        )
+    marked = (
+        update(PaymentEvent)
+        .where(PaymentEvent.order_id == notice.order_id, ~PaymentEvent.is_applied, took_effect)
+        .values(is_applied=True)
+        .returning(PaymentEvent)
+    )
+    events = (await session.scalars(marked)).all()
+    session.add_all(
+        Refund(
+            id=uuid7(),
+            order_id=event.order_id,
+            payment_event_id=event.id,
+            amount=event.amount,
+            currency=event.currency,
+        )
+        for event in events
+        if event.kind is PaymentEventKind.REFUNDED
+    )
+    return Outcome.APPLIED
 
 
 def _digest(body: bytes, *, at: int, secret: str) -> str:

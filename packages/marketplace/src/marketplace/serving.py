@@ -1,0 +1,114 @@
+"""How the API is served: uvicorn, with limits for clients that send or read too slowly.
+
+uvicorn itself ends only connections that are idle between two requests. The rest is here: a connection that
+does not send its request, or does not take its answer, is cut off, so that it costs neither memory nor a place.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD = timedelta(seconds=10)  # for the request line and the headers, from their first byte on
+READ = timedelta(seconds=30)  # for a client that takes nothing of an answer that waits for it
+LINGER = timedelta(seconds=5)  # for the rest of a body that nobody reads any more
+GRACE = timedelta(seconds=10)  # for requests that still run when the server is told to stop
+
+
+class PatientProtocol(H11Protocol):
+    """One connection of a client, which is cut off when the client is too slow."""
+
+    head, read, linger = HEAD, READ, LINGER
+    _head_timer: asyncio.TimerHandle | None = None
+    _read_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        """A client that connects has to send a request."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._head_timer, self._read_timer = _end(self._head_timer), _end(self._read_timer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes that begin a request start its time; more of them do not prolong it."""
+        super().data_received(data)
+        if self._is_answering():
+            self._head_timer = _end(self._head_timer)
+        elif not self.transport.is_closing():
+            self._expect_head()
+
+    def on_response_complete(self) -> None:
+        """A body that was not read to its end is not waited for; an answer has to be taken."""
+        is_unread = self.cycle.more_body
+        super().on_response_complete()
+        if is_unread:
+            self.loop.call_later(self.linger.total_seconds(), self._cut_off_unread)
+        if self.transport.is_closing():
+            self._cut_off_after(self.read)
+
+    def pause_writing(self) -> None:
+        """The client does not take what was written."""
+        super().pause_writing()
+        self._cut_off_after(self.read)
+
+    def resume_writing(self) -> None:
+        """The client goes on reading."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._read_timer = _end(self._read_timer)
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be read is answered once."""
+        super().send_400_response(msg)
+        self._cut_off_after(self.linger)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """An idle connection is closed, also when its last answer was never taken."""
+        super().timeout_keep_alive_handler()
+        self._cut_off_after(self.read)
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head.total_seconds(), self._cut_off)
+
+    def _cut_off_after(self, patience: timedelta) -> None:
+        if self._read_timer is None:
+            self._read_timer = self.loop.call_later(patience.total_seconds(), self._cut_off)
+
+    def _cut_off_unread(self) -> None:
+        """Unless the rest of the body has come meanwhile, and perhaps another request."""
+        if self.conn.their_state is h11.SEND_BODY and not self._is_answering():
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        self.transport.abort()
+
+
+def _end(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+    """None, for the field that held the timer."""
+    if timer is not None:
+        timer.cancel()
+    return None
+
+
+def server_config(app: Any, **options: Any) -> uvicorn.Config:
+    """The log is ours, and so is the decision which proxy is believed; the server does not say what it is."""
+    defaults: dict[str, Any] = {
+        "http": PatientProtocol,
+        "timeout_graceful_shutdown": int(GRACE.total_seconds()),
+        "log_config": None,
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "ws": "none",
+    }
+    return uvicorn.Config(app, **defaults | options)
