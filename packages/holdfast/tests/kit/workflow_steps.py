@@ -29,6 +29,9 @@ class Job:
     files: Path  # a folder of its own
     api: str
     pull_request: int | None = 7
+    python: Path = Path(
+        sys.executable
+    ).parent  # the folder that `setup-python` would put on the PATH
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def run(self, inputs: Mapping[str, str], *, without: tuple[str, ...] = ()) -> "Ended":
@@ -56,7 +59,7 @@ class Job:
         (self.files / "event.json").write_text(json.dumps(event))
         given = {name: self._filled_in(value, inputs) for name, value in step["env"].items()}
         environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self.python}{os.pathsep}{os.environ['PATH']}",
             "GITHUB_OUTPUT": str(outputs),
             "GITHUB_STEP_SUMMARY": str(self.files / "summary.md"),
             "GITHUB_EVENT_PATH": str(self.files / "event.json"),

@@ -13,6 +13,7 @@ from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_copy.refusals import refusals
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.rewriting import Action
+from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of
 
 # What the same ALTER TABLE may do to other columns, before the copy.
@@ -20,6 +21,16 @@ BESIDE = frozenset([pb.AT_ColumnDefault, pb.AT_DropNotNull, pb.AT_SetNotNull])
 TANGLED = (
     "Write the change of the type as a statement of its own: this one also changes other things."
 )
+
+
+def is_untried(action: Action) -> bool:
+    """Whether the type of a column in use changes that PostgreSQL could not be asked about: it does not exist yet."""
+    return (
+        action.command.subtype == pb.AT_AlterColumnType
+        and not action.table.is_new
+        and action.table.column(action.command.name) is not None
+        and changed_table_of(action) is None
+    )
 
 
 def changed_table_of(action: Action) -> ChangedTable | None:
@@ -35,13 +46,14 @@ def changed_table_of(action: Action) -> ChangedTable | None:
 
 
 def is_refused_by_postgresql(table: ChangedTable) -> bool:
-    """Whether the statement fails as it is written, before it does anything."""
-    return any(change.is_postgresqls for change in table.changes) or bool(table.dependents)
+    """Whether the statement fails as it is written, before it does anything; or will be tried anew."""
+    fails = any(change.is_postgresqls for change in table.changes) or bool(table.dependents)
+    return fails or table.is_stale
 
 
 def rewrites_rows(table: ChangedTable) -> bool:
     """Whether PostgreSQL would write every row anew, or nobody knows."""
-    return any(change.rewrites or change.error for change in table.changes)
+    return table.is_stale or any(change.rewrites or change.error for change in table.changes)
 
 
 def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]:
@@ -57,9 +69,33 @@ def belongs_to_copy(action: Action, table: ChangedTable) -> bool:
 
 
 def without_copies(facts: Facts) -> Facts:
-    """For a statement whose author allows it as it is written."""
-    free = tuple(found for found in facts.type_changes if not rewrites_rows(found))
-    return replace(facts, type_changes=free)
+    """For a statement whose author allows it as it is written: as if it were over in a moment."""
+    allowed = (
+        replace(
+            found,
+            is_stale=False,
+            changes=tuple(
+                replace(change, rewrites=False, error=None, rebuilt_indexes=())
+                for change in found.changes
+            ),
+        )
+        for found in facts.type_changes
+    )
+    return replace(facts, type_changes=tuple(allowed))
+
+
+def may_write_rows(statement: Statement, *, facts: Facts) -> bool:
+    """Whether it changes a type and PostgreSQL would write every row for that, or nobody knows yet."""
+    node = statement.node
+    table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    if table is None or not isinstance(node, pb.AlterTableStmt):
+        return False
+    for item in node.cmds:
+        action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
+        found = changed_table_of(action)
+        if is_untried(action) or (found is not None and rewrites_rows(found)):
+            return True
+    return False
 
 
 def _tangled(action: Action, table: ChangedTable) -> Iterator[pb.AlterTableCmd]:

@@ -167,6 +167,9 @@ class ChangedTable:
     server_major: int
     changes: tuple[Conversion, ...]
     columns: tuple[ChangingColumn, ...]
+    is_stale: bool = (
+        False  # statements that wait may change the answer: ask again when they have run
+    )
     is_table: bool = True  # not partitioned
     is_typed: bool = False
     inherits: bool = False

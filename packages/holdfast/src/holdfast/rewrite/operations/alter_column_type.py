@@ -30,6 +30,7 @@ from holdfast.rewrite.type_change import (
     belongs_to_copy,
     changed_table_of,
     is_refused_by_postgresql,
+    is_untried,
     reasons_against_copy,
     rewrites_rows,
 )
@@ -39,6 +40,10 @@ TANGLED = frozenset([pb.AT_AlterColumnType, pb.AT_DropColumn, pb.AT_DropConstrai
 
 def alter_column_type(action: Action) -> Split | None:
     """None where it is over in a moment, and where it is refused."""
+    if is_untried(action):
+        return Split(
+            after=(transaction(alter_table(action.table.name, action.command), facts=action.facts),)
+        )
     table = changed_table_of(action)
     if table is None or not belongs_to_copy(action, table):
         return None
