@@ -67,7 +67,9 @@ def test_a_table_of_somebody_else(
                 )
                 for statement in SETUP.format(role=role, privileges=privileges).split(";"):
                     connection.execute(statement.encode())
-            owned = make_url(url).set(username=role, password="x").render_as_string(False)  # of a test
+            owned = (
+                make_url(url).set(username=role, password="x").render_as_string(hide_password=False)
+            )  # of a test
             project = Project(folder=tmp_path / name, database=owned)
             project.revision("pass")
             command.stamp(project.config, "r1")

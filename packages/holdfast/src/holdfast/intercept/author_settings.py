@@ -35,6 +35,7 @@ class AuthorSettings:
         self.session.local_settings = (*others, *settings)
 
 
+UNREADABLE = {"seed"}  # it can be set, but nobody can ask for it
 # SET TRANSACTION and SET SESSION CHARACTERISTICS name no setting, but set these. The isolation level of a transaction
 # can be set only before its first statement: each of ours has its own.
 MODES = {
@@ -53,7 +54,7 @@ def _names_set(statement: Statement) -> set[str]:
         if node.kind == pb.VAR_SET_MULTI:
             modes = MODES.get(node.name, {})
             return {modes[o.def_elem.defname] for o in node.args if o.def_elem.defname in modes}
-        return {node.name} if node.name else set()
+        return {node.name} - UNREADABLE if node.name else set()
     # SELECT set_config('search_path', ..): its first argument
     values = [
         call.args[0].a_const.sval.sval
