@@ -258,7 +258,8 @@ class RevisionRun:
                 error.is_half_way = is_half_way
             elif not isinstance(error, HoldfastError):
                 standing = half_way if is_half_way else rolled_back
-                error.add_note(standing(self.name, self.direction))
+                for words in standing(self.name, self.direction):
+                    error.add_note(words)
             history.fail(self.context.session, entry, error)
             self.context.session.commit()
         except Exception:  # the error on its way is the one to see, not this one
