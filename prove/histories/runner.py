@@ -26,7 +26,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from holdfast.errors.statement import BreaksRunningCode, LongStatement
 from holdfast.execute.progress import Event, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession, OwnEngine
-from holdfast.intercept import route
+from holdfast.intercept import revision_interceptor
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
 from holdfast.rewrite import unit_steps
@@ -127,9 +127,9 @@ class Watch:
 
     def excuse_everything(self) -> None:
         """Note where something is refused, and go on as with an exemption."""
-        for module in (route, unit_steps):
+        for module in (revision_interceptor, unit_steps):
             module.rewrite = self._rewrite  # type: ignore[attr-defined]  # to find all of them in one pass
-        route.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
+        revision_interceptor.refuse_undivided = self._refuse_undivided  # type: ignore[attr-defined]  # the same
 
     def _rewrite(
         self, statement: Statement, *, facts: Facts, today: date, ahead: Sequence[QueueEntry] = ()

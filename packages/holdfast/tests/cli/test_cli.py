@@ -57,9 +57,10 @@ def test_the_projects_own_exception(project: Project) -> None:
         f'  File "{project.folder / "env.py"}"',
         f'  File "{project.folder / "versions" / "r1.py"}"',
     ]
-    assert shown[-3:] == [
+    assert shown[-4:] == [
         "LookupError: no such tenant",
         "Revision r1 was rolled back; those before it stay.",
+        "Mend what the message names, then run again: holdfast run. What is applied: holdfast status",
         "error: the project's own code raised this; see its lines above.",
     ]
 
@@ -140,10 +141,7 @@ def test_a_failing_revision(project: Project) -> None:
     project.revision("op.execute('ALTER TABLE a ADD b int')\nop.execute('SELECT 1/0')")
     failed = holdfast(project, "run")
     assert failed.returncode == 3
-    remedy = (
-        "Mend what the message names, then run again. What is applied: holdfast status. A revision "
-        "that is half-way can also be given up: holdfast abandon"
-    )
+    remedy = "Mend what the message names, then run again: holdfast run. What is applied: holdfast status"
     assert failed.stderr.splitlines()[-4:] == [
         "error: The database answered with an error (22012): division by zero",
         "It was sent: SELECT 1/0",
@@ -159,9 +157,13 @@ def test_a_revision_that_fails_half_way(project: Project) -> None:
     project.revision("op.create_index('i', 'a', ['id'])\nop.create_index('j', 'a', ['missing'])")
     failed = holdfast(project, "run")
     assert failed.returncode == 3
-    assert failed.stderr.splitlines()[-3:-1] == [
+    assert failed.stderr.splitlines()[-3:] == [
         "It was sent: CREATE INDEX CONCURRENTLY j ON public.a USING btree (missing)",
         "Revision r2 is half-way: what it sent before this statement is done and recorded.",
+        (
+            "Mend what the message names, then go on where it stopped: holdfast run. What is left:"
+            " holdfast status. If it can never finish: holdfast abandon"
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import errors
+from holdfast.errors.connection import Tried
 
 EXAMPLES: dict[object, object] = {
     str: "example",
@@ -19,6 +20,7 @@ EXAMPLES: dict[object, object] = {
     datetime: datetime(2026, 1, 2, tzinfo=UTC),
     date: date(2026, 1, 2),
     tuple[str, ...]: ("one", "two"),
+    Tried: Tried(user="app", database="shop", host="db", port="5432", sslmode=None),
 }
 
 ALL = [

@@ -74,6 +74,7 @@ def test_the_budget_ends_and_the_holder_is_named(in_use: Project, change: str) -
         assert raised.value.blockers.startswith(
             f"session idle in transaction pid {pid} (postgres) holds RowExclusiveLock on t since "
         )
+        assert raised.value.blockers.endswith(", last query: UPDATE t SET a = $1 WHERE id = $2")
         assert raised.value.ways_out == (
             f"end its transaction, or SELECT pg_terminate_backend({pid})"
         )

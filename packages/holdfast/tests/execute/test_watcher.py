@@ -28,7 +28,7 @@ def test_a_build_names_the_snapshot_that_it_waits_for(in_use: Project) -> None:
     seen = watched.seen
     assert (watched.step, seen.phase) == ("build index i on public.t", "waiting for old snapshots")
     [waits_for] = seen.waits_for
-    assert waits_for.startswith(f"pid {pid} (postgres, ) idle in transaction since ")
+    assert waits_for.startswith(f"pid {pid} (postgres) idle in transaction since ")
 
 
 def test_a_build_that_waits_too_long_ends_and_names_whom_it_waited_for(
@@ -43,7 +43,7 @@ def test_a_build_that_waits_too_long_ends_and_names_whom_it_waited_for(
             upgrade(in_use.config, "head", lock_budget=timedelta(milliseconds=200))
         assert raised.value.step == "build index i on public.t"
         [waits_for] = raised.value.waits_for
-        assert waits_for.startswith(f"pid {pid} (postgres, ) idle in transaction since ")
+        assert waits_for.startswith(f"pid {pid} (postgres) idle in transaction since ")
         assert in_use.query(VALID) == [(False,)]
     upgrade(in_use.config, "head")
     assert in_use.query(VALID) == [(True,)]

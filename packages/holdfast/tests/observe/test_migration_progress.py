@@ -1,5 +1,6 @@
 """Another session sees how far a migration is; a waiting instance says so."""
 
+import re
 import secrets
 import subprocess
 import sys
@@ -83,9 +84,24 @@ def test_the_step_of_another_session(building: Project) -> None:
     assert seen.step is not None
     assert str(seen) == "revision r2 up, statement 1 of 2, step 1 of 1"
     assert seen.step.doing == "build index i on public.a"
-    assert shown[-2].startswith(f"migrates now: {seen}: pid ")
-    assert shown[-1] == "doing    build index i on public.a"
+    assert shown[-3].startswith(f"migrates now: {seen}: pid ")
+    assert shown[-2] == "doing    build index i on public.a"
+    assert re.sub(r"pid \d+|\(\d+\)|\d\d:\d\d:\d\d", "N", shown[-1]) == (
+        "waits    N (postgres) idle in transaction since N, last query: INSERT INTO a VALUES ($1); to make room:"
+        " SELECT pg_terminate_backendN"
+    )
     assert look(building.database) is None
+
+
+def test_our_sessions_are_called_by_their_revision(building: Project) -> None:
+    """The one that works, the one that holds the lock of migrators, the one that watches; afterwards none is left."""
+    ours = (
+        "SELECT state, count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'holdfast r2' GROUP BY state ORDER BY state"
+    )
+    with in_the_middle(building):
+        wait_until(lambda: building.query(ours) == [("active", 1), ("idle", 2)], what="the watcher")
+    assert building.query(ours) == []
 
 
 def test_without_the_right_to_read(building: Project) -> None:

@@ -5,16 +5,20 @@ Runs on connections of its own, in the calling thread; an event loop calls it in
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event, Lock
 
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, MetaData, NullPool
+from sqlalchemy import Connection, Engine, MetaData, NullPool
+from sqlalchemy.exc import DBAPIError
 
 from holdfast.development.synchronize import synchronize
 from holdfast.doctor.at_start import require_safe_start
 from holdfast.engine import environment
+from holdfast.engine.connection.connect_failure import of_settings
 from holdfast.engine.connection.database_url import arguments_of
 from holdfast.engine.create_engine import create_engine, create_migration_engine, migration_url
 from holdfast.engine.profiles import MigrateOnStart
@@ -33,15 +37,29 @@ ONE_ALEMBIC_RUN = Lock()
 
 
 def prepare(settings: Settings, *, metadata: MetaData | None, stop: Event) -> None:
-    """In this order; `stop` ends the wait for another's migrations."""
+    """In this order; `stop` ends the wait for another's migrations. Raises CannotConnect, UnsafeToStart, ..."""
     engine = create_engine(settings, poolclass=NullPool)
-    with engine.connect() as connection:
+    with _connected(engine, settings) as connection:
         environment.require_same_environment(connection, profile=settings.profile)
         require_safe_start(connection, settings)
     _migrate(settings, engine, stop)
     environment.stamp(engine, profile=settings.profile)
     if settings.synchronize and metadata is not None:
         _synchronize(settings, engine, metadata)
+
+
+@contextmanager
+def _connected(engine: Engine, settings: Settings) -> Iterator[Connection]:
+    """The first connection of a process: where there is none, say what was tried and which setting says so."""
+    try:
+        connection = engine.connect()
+    except DBAPIError as error:
+        explained = of_settings(error, settings)
+        if explained is None:
+            raise
+        raise explained from error
+    with connection:
+        yield connection
 
 
 def alembic_config(settings: Settings) -> Config:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.observe.blockers import Blocker
 from holdfast.preview.forecast import (
     PATIENCE_WITH_ROWS,
     Forecast,
@@ -87,7 +88,7 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
     for rows in step.rows_in_the_way:
         yield f"would fail right now: {rows}" if rows.count else str(rows)
     for blocker in step.blockers:
-        yield f"in the way right now: {blocker}"
+        yield f"in the way right now: {blocker.with_way_out}"
 
 
 def in_words(step: PlannedStep) -> str:
@@ -164,7 +165,17 @@ def _step_as_json(step: PlannedStep) -> object:
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),
         "rows_in_the_way": [asdict(rows) for rows in step.rows_in_the_way],
-        "blockers": [str(blocker) for blocker in step.blockers],
+        "blockers": [_blocker_as_json(blocker) for blocker in step.blockers],
+    }
+
+
+def _blocker_as_json(blocker: Blocker) -> object:
+    since = None if blocker.since is None else blocker.since.isoformat()
+    return {
+        **asdict(blocker),
+        "kind": blocker.kind.value,
+        "since": since,
+        "way_out": blocker.way_out,
     }
 
 

@@ -16,6 +16,7 @@ import click
 if TYPE_CHECKING:
     from alembic.config import Config
 
+CONFIG = "holdfast.config"  # in click's meta: the configuration in use
 FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 
 
@@ -34,6 +35,7 @@ class ProjectOptions:
 
         found = find_config(file=self.file, x=self.x, directory=Path.cwd(), section=self.section)
         click.get_current_context().with_resource(application_context(found))
+        click.get_current_context().meta[CONFIG] = found
         return found
 
     def head_if_up_to_date(self) -> str | None:
@@ -62,22 +64,12 @@ def without_garbage_collection() -> Iterator[None]:
 def translated_errors() -> Iterator[None]:
     """Turn the errors of Alembic and of the driver into ours; what env.py prints is not the result."""
     from alembic.util import CommandError
-    from sqlalchemy.exc import DBAPIError
 
-    from holdfast.errors.migration import AlembicRefused, DatabaseRefused
-    from holdfast.errors.sqlstate import sqlstate
+    from holdfast.cli.driver_errors import explaining_connections
+    from holdfast.errors.migration import AlembicRefused
 
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), explaining_connections():
             yield
     except CommandError as error:
         raise AlembicRefused(message=str(error)) from error
-    except DBAPIError as error:
-        from holdfast.rewrite.statement import shortened
-
-        raise DatabaseRefused(
-            message=str(error.orig).strip(),
-            sqlstate=sqlstate(error) or "no SQLSTATE",
-            statement=shortened(error.statement or "nothing: there was no connection"),
-            standing=" ".join(getattr(error, "__notes__", ())) or "Nothing was changed.",
-        ) from error

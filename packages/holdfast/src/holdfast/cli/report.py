@@ -58,7 +58,9 @@ class Printer:
             case BackfillPaused(step=step, lag=lag):
                 self._passing(f"{step}: a replica is {seconds(lag)} behind, waiting for it")
             case LockBusy(what=what, tries=tries, blockers=blockers):
-                who = "; ".join(map(str, blockers)) or "its holder is gone by now"
+                who = (
+                    "; ".join(each.with_way_out for each in blockers) or "its holder is gone by now"
+                )
                 words = f"lock not free, try {tries}: {what}: {who}"
                 if tries & (tries - 1) == 0:  # 1, 2, 4, 8, ..: a log must not fill up
                     self._line(f"     {words}")

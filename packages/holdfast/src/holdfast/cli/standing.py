@@ -56,3 +56,4 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"migrates now: {found.progress}: {found.migrator}"
         if found.progress.step:
             yield f"doing    {found.progress.step.doing}"
+            yield from (f"waits    {words}" for words in found.progress.step.waits_for)

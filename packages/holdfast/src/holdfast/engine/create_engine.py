@@ -10,6 +10,8 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import URL, Engine, NullPool, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
@@ -21,9 +23,11 @@ from holdfast.engine.connection.system_ca import ca_file
 from holdfast.engine.pool.eviction import evict_when_server_leaves
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.profiles import SqlLog
-from holdfast.engine.settings import Settings
+from holdfast.engine.settings import Settings, url_variable
 from holdfast.engine.target import OF_ENVIRONMENT
+from holdfast.errors.connection import CannotConnect, Profiled, cannot_connect, tried
 from holdfast.errors.settings import NoDatabaseUrl
+from holdfast.errors.sqlstate import sqlstate
 
 
 def create_engine(settings: Settings, **options: Any) -> Engine:
@@ -82,6 +86,19 @@ def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
     return arguments
 
 
+def explained(error: BaseException, settings: Settings) -> CannotConnect:
+    """Say of a connection that could not be made what was tried, and which setting says so."""
+    url = database_url(settings)
+    named = url.get_dialect()().create_connect_args(url)[1]
+    arguments = {**named, **connect_arguments(settings, url)}
+    return cannot_connect(
+        str(error.orig if isinstance(error, DBAPIError) else error),
+        to=tried(arguments),
+        setting=url_variable(),
+        ours=Profiled(profile=settings.profile, tls=settings.tls),
+    )
+
+
 def _options(
     settings: Settings, url: URL, poolclass: type[object], options: dict[str, Any]
 ) -> dict[str, Any]:
@@ -98,10 +115,21 @@ def _options(
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
     heal_cached_plans(engine)
+    _explain_failed_connections(engine, settings)
     _log_statements(engine, settings)
     _supply_password(engine, settings)
     if settings.pooler:
         _set_timeouts(engine, settings)
+
+
+def _explain_failed_connections(engine: Engine, settings: Settings) -> None:
+    """The driver's error stays what it is; a note says what was tried and which setting says so."""
+
+    @event.listens_for(engine, "handle_error")
+    def add_note(context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if context.connection is None and error is not None and sqlstate(error) is None:
+            error.add_note(str(explained(error, settings)))
 
 
 def _log_statements(engine: Engine, settings: Settings) -> None:

@@ -55,6 +55,8 @@ from holdfast.errors.settings import (
 
 logger = logging.getLogger(__name__)
 
+URL_VARIABLES = ("HOLDFAST_URL", "DATABASE_URL")  # the first one that is set counts
+
 
 class EnvironmentSettings(BaseSettings):
     """Settings of one prefix: a misspelt variable is an error, and no error holds a value."""
@@ -152,9 +154,7 @@ class Settings(EnvironmentSettings):
     other_variables = ("HOLDFAST_SCRATCH_URL", "HOLDFAST_TEST_URL")
 
     profile: Profile = Profile.PRODUCTION
-    url: DatabaseUrl | None = Field(
-        None, validation_alias=AliasChoices("HOLDFAST_URL", "DATABASE_URL")
-    )
+    url: DatabaseUrl | None = Field(None, validation_alias=AliasChoices(*URL_VARIABLES))
     password: SecretStr | Callable[[], str] | None = None
     password_file: Path | None = None
     application_name: str = "holdfast"
@@ -247,7 +247,7 @@ class _FromUrl(PydanticBaseSettingsSource):
         raise NotImplementedError  # only called by the default __call__
 
     def __call__(self) -> dict[str, Any]:
-        names = ("url", "HOLDFAST_URL", "DATABASE_URL")
+        names = ("url", *URL_VARIABLES)
         url = next((self.current_state[name] for name in names if name in self.current_state), None)
         try:
             return dict(_settings_in(split_url(url))) if isinstance(url, str) else {}
@@ -267,6 +267,12 @@ class _FromProfile(PydanticBaseSettingsSource):
             return defaults_of(Profile(profile))
         except ValueError:
             return defaults_of(Profile.PRODUCTION)  # the field itself says what is wrong
+
+
+def url_variable() -> str:
+    """Name the variable that the address of the database comes from."""
+    said = {**dotenv_values(".env"), **os.environ}
+    return next((name for name in URL_VARIABLES if said.get(name)), URL_VARIABLES[-1])
 
 
 def _settings_in(parts: UrlParts) -> Iterator[tuple[str, Any]]:

@@ -21,6 +21,17 @@ class UnknownConfiguration(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NothingMigrated(HoldfastError):
+    """The project's env.py came to its end without migrating anything."""
+
+    env: str
+    exit_status = 2
+    what = "{env} has not called context.run_migrations() for any database."
+    why = "The database of a project is the one that its env.py connects to when it migrates."
+    remedy = "Look for what env.py asks before that: a variable, -x, or `databases =` without a name in alembic.ini."
+
+
+@dataclass(kw_only=True, eq=False)
 class NoFlaskApplication(HoldfastError):
     """The env.py of Flask-Migrate asks for the application, and Flask does not find it."""
 
@@ -163,13 +174,11 @@ class DatabaseRefused(HoldfastError):
     message: str
     sqlstate: str
     statement: str
-    standing: str
+    standing: str  # of the revision, or of the command
+    way_on: str
     what = "The database answered with an error ({sqlstate}): {message}\nIt was sent: {statement}"
     why = "{standing}"
-    remedy = (
-        "Mend what the message names, then run again. What is applied: holdfast status. A revision "
-        "that is half-way can also be given up: holdfast abandon"
-    )
+    remedy = "{way_on}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -196,8 +205,8 @@ class WaitedTooLong(HoldfastError):
     what = "It still waits for others after {waited}, and was ended: {step}"
     why = "It waits for: {waits_for}. No user waited for it meanwhile."
     remedy = (
-        "Run again when they have ended: {again} cleans up and does the step anew. To end one: "
-        "SELECT pg_terminate_backend(PID), or ROLLBACK PREPARED of a prepared transaction"
+        "Make room in the way that is named for each, or wait until they have ended. Then run again, which cleans up "
+        "and does the step anew: {again}"
     )
 
 

@@ -4,14 +4,21 @@
 COMMAND: dict[str, str] = {"up": "holdfast run", "down": "holdfast revert"}
 
 
-def rolled_back(revision: str, direction: str) -> str:
-    """Nothing is left of it."""
+def rolled_back(revision: str, direction: str) -> tuple[str, str]:
+    """Nothing is left of it; and what to do."""
     if direction == "up":
-        return f"Revision {revision} was rolled back; those before it stay."
-    return f"The revert of {revision} was rolled back; the revision stays applied."
+        says = f"Revision {revision} was rolled back; those before it stay."
+    else:
+        says = f"The revert of {revision} was rolled back; the revision stays applied."
+    return says, (
+        f"Mend what the message names, then run again: {COMMAND[direction]}. What is applied: holdfast status"
+    )
 
 
-def half_way(revision: str, direction: str) -> str:
-    """A part of it is committed and recorded."""
+def half_way(revision: str, direction: str) -> tuple[str, str]:
+    """A part of it is committed and recorded; and what to do."""
     what = f"Revision {revision}" if direction == "up" else f"The revert of {revision}"
-    return f"{what} is half-way: what it sent before this statement is done and recorded."
+    return f"{what} is half-way: what it sent before this statement is done and recorded.", (
+        f"Mend what the message names, then go on where it stopped: {COMMAND[direction]}. What is left: holdfast "
+        "status. If it can never finish: holdfast abandon"
+    )

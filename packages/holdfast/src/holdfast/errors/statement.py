@@ -91,3 +91,29 @@ class ColumnWithoutValues(RefusedStatement):
         "Give it a constant default; or add it without NOT NULL, fill it with an UPDATE, and write"
         " SET NOT NULL after that."
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class TornApart(RefusedStatement):
+    """What users must not see in between lasts too long for one transaction."""
+
+    between: str
+    relation: str
+    rows: int
+    taken: str
+    until: str
+    what = "Refused, because {relation} is in use: {statement} .. {until}, with what stands between them"
+    why = (
+        "Whoever looks between the two finds no {taken}, so all of it has to be one transaction; but it"
+        " holds its locks for as long as this takes (about {rows} rows): {between}"
+    )
+    remedy = (
+        "Move that statement in front of the first or behind the second, or into a revision of its own."
+        " Or, if the table is small or nobody uses it, allow it in a comment on its line:"
+        " -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+    def parts(self) -> tuple[str, str, str]:
+        """Without a number where there is none: on a scratch database, in CI."""
+        what, why, remedy = super().parts()
+        return what, why.replace(" (about 0 rows)", ""), remedy

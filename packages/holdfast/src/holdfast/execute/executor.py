@@ -1,7 +1,7 @@
 """Executes one step after the other: done already? → lock → run → record. The order is visible in this file."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -125,6 +125,11 @@ class Executor:
     report: Report
     revision: str
     should_stop: Callable[[], bool]
+
+    def run_all(self, units: Iterable[Queued]) -> None:
+        """Run what is left of each, one after the other."""
+        for unit in units:
+            self.run(unit)
 
     def run(self, statement: Queued) -> None:
         """Run what is left of a unit. Nothing is uncommitted before, and nothing after."""

@@ -24,7 +24,7 @@ from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.execute import tables
 from holdfast.execute.history import client
 from holdfast.execute.progress import Report, WaitingForLeader
-from holdfast.execute.session import MigrationSession, polling, second_session
+from holdfast.execute.session import CALL, MigrationSession, polling, second_session
 from holdfast.observe.migration_progress import current_holder
 from holdfast.observe.schema_constants import KEY, STEP_KEY
 
@@ -120,6 +120,15 @@ class Leadership:
     def holder(self, key: int) -> str:
         """Who holds a lock now, in words."""
         return current_holder(self._connection, key=key) or "a process that just ended"
+
+    def call_itself(self, name: str) -> None:
+        """Be found under this name in pg_stat_activity: an idle session that somebody may wonder about."""
+        try:
+            self._connection.execute(CALL, {"name": name})
+        except (
+            DBAPIError
+        ):  # whether it is still there is asked by `verify`, and by the fence of each transaction
+            log.debug("the session with the lock could not be named", exc_info=True)
 
     def close(self) -> None:
         """Give the lock back and end its session. Idempotent."""

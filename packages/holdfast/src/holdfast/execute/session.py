@@ -45,6 +45,9 @@ OWN_SETTINGS = text(
     """
 )
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
+# How a session is called in pg_stat_activity, for its whole life; and how it was called.
+CALL = text("SELECT set_config('application_name', :name, false)")
+CALLED = text("SELECT current_setting('application_name')")
 # Of those that this server has: transaction_timeout is younger than PostgreSQL 16.
 NO_LIMITS = text(
     """
@@ -99,6 +102,8 @@ class MigrationSession:
         self.version_table = ""  # whose journal and history this is: its schema and its name
         self.epoch: int | None = None  # of our leadership, once we have it
         self._is_fenced = False
+        self.name = "holdfast"  # of the sessions beside it
+        self._called_before: str | None = None
         self.dialect = migration.dialect
         self.dbapi_connection: Any = migration.connection.dbapi_connection
         pool = StaticPool(self._the_connection, dialect=self.dialect, reset_on_return=None)
@@ -145,7 +150,21 @@ class MigrationSession:
 
         Left to the garbage collector, SQLAlchemy would end an async connection under its owner.
         """
-        self._connection.close()
+        try:
+            if self._called_before is not None:
+                self.rollback()
+                self._connection.execute(CALL, {"name": self._called_before})
+                self.commit()
+        finally:
+            self._connection.close()
+
+    def call_itself(self, name: str) -> None:
+        """Be found under this name in pg_stat_activity until `close`. Nothing is uncommitted before, nothing after."""
+        if self._called_before is None:
+            self._called_before = str(self._connection.execute(CALLED).scalar_one())
+        self.name = name
+        self._connection.execute(CALL, {"name": name})
+        self.commit()
 
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
@@ -226,6 +245,11 @@ class MigrationSession:
         for local in self.local_settings:
             self._connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
 
+    def set_locally(self, settings: tuple[LocalSetting, ...]) -> None:
+        """These, for the rest of the transaction that is open."""
+        for local in settings:
+            self.connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
+
     def in_autocommit(self) -> bool:
         """Whether each statement commits itself (the author's autocommit_block, or env.py's wish)."""
         return bool(self.dbapi_connection.autocommit)
@@ -282,16 +306,18 @@ class MigrationSession:
 
 
 @contextmanager
-def second_session(migration: Connection) -> Iterator[Connection]:
+def second_session(migration: Connection, *, name: str = "holdfast") -> Iterator[Connection]:
     """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool.
 
-    It may be idle or wait for as long as it is needed: none of the server's timeouts ends it.
+    It may be idle or wait for as long as it is needed: none of the server's timeouts ends it. `name` is how it is
+    called in pg_stat_activity.
     """
     engine = migration.engine
     own = OwnEngine(engine.pool.recreate(), engine.dialect, engine.url)
     try:
         with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(NO_LIMITS, {"names": list(TIMEOUTS), "is_local": False})
+            connection.execute(CALL, {"name": name})
             yield connection
     finally:
         own.dispose()

@@ -41,7 +41,7 @@ class _Watch:
     def __call__(self) -> None:
         if self.ended.wait(INTERVAL.total_seconds()):
             return  # most steps are over before a connection is worth its price
-        with second_session(self.session.migration) as connection:
+        with second_session(self.session.migration, name=self.session.name) as connection:
             while not self.ended.is_set():
                 if seen := look_at_session(connection, self.pid):
                     self.report(StepWatched(step=self.step, seen=seen))

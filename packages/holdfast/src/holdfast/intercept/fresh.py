@@ -74,7 +74,8 @@ def _record_failure(interceptor: FreshInterceptor, error: BaseException) -> None
         interceptor.session.rollback()
         if interceptor.entry is None:
             facts = interceptor.facts
-            error.add_note(rolled_back(facts.revision, facts.direction))
+            for words in rolled_back(facts.revision, facts.direction):
+                error.add_note(words)
             interceptor.entry = history.begin(interceptor.session, interceptor.facts)
         history.fail(interceptor.session, interceptor.entry, error)
         interceptor.session.commit()

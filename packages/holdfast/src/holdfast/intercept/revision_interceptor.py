@@ -1,7 +1,6 @@
-"""Receives the statements of a revision's function: each is replayed, dealt with, or left to the driver.
+"""Receives the statements of a revision's function, and does with each what `route` says.
 
-What becomes of a statement is decided in `route`. Here is what else happens on the connection, and the record of
-every statement that took effect, so that the function can be called again after a kill.
+Keeps the record of every statement that took effect, so that the function can be called again after a kill.
 """
 
 from collections.abc import Iterator
@@ -15,19 +14,43 @@ from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqls
 from holdfast.errors.statement import UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import LockTimeouts
+from holdfast.execute.progress import RowsRead, StatementPlanned
 from holdfast.execute.session import MigrationSession
-from holdfast.intercept.deferred_ddl import DeferredDdl, DeferredStatement
 from holdfast.intercept.interceptor import InterceptedStatement
-from holdfast.intercept.open_transaction import OpenTransaction
+from holdfast.intercept.lock_waits import LockWaits
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
-from holdfast.intercept.revision_queue import RevisionQueue
-from holdfast.intercept.route import StatementRouter
-from holdfast.rewrite.statement import Statement, parse
+from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement
+from holdfast.intercept.route import (
+    Before,
+    Place,
+    RevisionState,
+    Route,
+    Sighting,
+    Then,
+    Waiting,
+    before_a_look,
+    before_what_cannot_be_divided,
+    route,
+)
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.independence import is_write
+from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.online import Duration, duration, rewrite
+from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
+from holdfast.rewrite.referenced_objects import relations_in
+from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.single_transaction import refuse_undivided
+from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.units import QueueEntry, Unit
 
+DDL = (StatementKind.DDL, StatementKind.TEMP)
 WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
+READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
+DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
 class RevisionInterceptor:
@@ -40,22 +63,21 @@ class RevisionInterceptor:
         interrupted: InterruptedCall | None = None,
         *,
         tries: int = 0,
-        deferred: tuple[DeferredStatement, ...] = (),
     ) -> None:
         self.work = context
         self.session = context.session
         self.queue = RevisionQueue(context, interrupted)
-        self.transaction = OpenTransaction(
+        self.lock_waits = LockWaits(
             session=context.session,
             timeouts=timeouts,
-            lock_timeout_of_rows=context.lock_timeout_of_rows,
+            of_rows=context.lock_timeout_of_rows,
             tries=tries,
         )
-        deferred_ddl = DeferredDdl(deferred, self.transaction)
-        self.ways = StatementRouter(context, self.queue, self.transaction, deferred_ddl)
+        has_run = self.queue.has_committed
+        self.state = RevisionState(has_run=has_run, is_divided=has_run)
         self.failure: BaseException | None = None
 
-    # Called by the interceptor of the connection.
+    # Called by the listener on the connection.
 
     def arrives(self, intercepted: InterceptedStatement) -> bool:
         """Deal with one statement, or let the driver execute it."""
@@ -74,31 +96,45 @@ class RevisionInterceptor:
         """What was done so far becomes permanent: record that the function cannot be repeated."""
         if self.queue.replay.is_going_on:
             return
-        if self.queue or (self.transaction.has_done_something and not self.session.in_autocommit()):
+        is_open = self.state.has_done_something and not self.session.in_autocommit()
+        if self.queue.waiting or is_open:
             with self._nothing_swallowed():
-                self.ways.flush()
-        self.ways.is_divided = False
+                self._run()
+        self._becomes(is_divided=False)
 
     def rolls_back(self) -> None:
         """Forget with the author what was done and queued, if nothing of it is committed yet."""
-        if self.ways.is_divided:
+        if self.state.is_divided:
             self.failure = RollbackAfterCommit(revision=self.work.revision.revision)
             raise self.failure
-        self.ways.forget()
+        self.queue.forget()
+        self.lock_waits.forget()
+        self.state = RevisionState(has_driver=self.state.has_driver)
 
     def sets_savepoint(self) -> None:
-        """Inside a savepoint the author expects errors in place: nothing may be queued before it."""
+        """Inside a savepoint the author expects errors in place: nothing may wait before it."""
         with self._nothing_swallowed():
-            self.ways.catch_up()
-            if self.queue:
-                self.ways.flush()
-        self.ways.savepoints += 1
+            self._do_before(before_what_cannot_be_divided(self.state))
+        self._becomes(savepoints=self.state.savepoints + 1)
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """Back outside. What was undone is in no record, so the function could not be replayed."""
-        self.ways.savepoints -= 1
+        """Outside again. What was undone is in no record, so the function could not be replayed."""
+        self._becomes(savepoints=self.state.savepoints - 1)
         if rolled_back:
+            self.queue.catalog.forget()
             self.queue.replay.unrepeatable = "it has rolled a savepoint back"
+
+    def asks_for_driver(self) -> None:
+        """The author takes the driver's own connection: what waits is done first, and nothing waits after it."""
+        if self.failure is not None:
+            raise self.failure
+        with self._nothing_swallowed():
+            if not self.session.in_autocommit():
+                self._do_before(before_a_look(self.state))
+            self.lock_waits.for_rows()
+        self.queue.replay.unrepeatable = DRIVER_USED
+        self.queue.catalog.forget()
+        self._becomes(has_driver=True, has_done_something=True, wrote=True)
 
     def fails(self, error: BaseException) -> None:
         """A lock that was not free undoes the transaction, whatever the author catches."""
@@ -106,28 +142,31 @@ class RevisionInterceptor:
             self.failure = error
 
     def returns(self) -> None:
-        """The function has returned: execute what was deferred until then."""
+        """The function has returned: execute what has waited, unless it has to be divided."""
         with self._nothing_swallowed():
-            self.ways.deferred_ddl.catch_up(self.session)
+            if self._must_be_divided() or self.queue.has_committed:
+                self._planned()
+            else:
+                self._execute_waiting()
 
     def finish(self) -> None:
         """Commit it and run what is queued. Leaves only the version row to be written."""
         self.queue.replay.require_end()
-        if self.queue or self.queue.has_committed:
-            self.queue.run(function_ended=True)
+        if self.queue.has_committed or self.queue.waiting:
+            self._run(function_ended=True)
 
     # What happens to one statement.
 
     def _statements_of(self, intercepted: InterceptedStatement) -> tuple[Statement, ...]:
         if not intercepted.can_be_fetched and getattr(intercepted.cursor, "name", None):
-            self.ways.never_split()  # a server-side cursor lives in its transaction
+            # A server-side cursor lives in its transaction.
+            self._do_before(before_what_cannot_be_divided(self.state))
+            self._becomes(is_single=True)
             return ()
         try:
             return parse(intercepted.texts()[0])
         except UnparsableStatement:
-            self.ways.catch_up()
-            if self.queue:
-                self.ways.flush()
+            self._do_before(before_what_cannot_be_divided(self.state))
             return ()  # PostgreSQL will say what is wrong with it
 
     def _takes_each(
@@ -149,7 +188,8 @@ class RevisionInterceptor:
         """Decide, and execute here what is to be executed now, so that its result can be recorded."""
         if statement.kind in UNRECORDED:
             with self._nothing_swallowed():
-                return self._deal_with(statement, texts, intercepted)
+                self._settings_or_control(statement)
+            return False
         text = ";\n".join(texts)
         replay = self.queue.replay
         with self._nothing_swallowed():
@@ -159,7 +199,7 @@ class RevisionInterceptor:
                     intercepted.give(call.result)
                 return True
             dealt_with = self._deal_with(statement, texts, intercepted)
-            self.ways.refresh(intercepted)
+            self._refresh(intercepted)
         if dealt_with:
             return True
         if not intercepted.can_be_fetched:
@@ -185,35 +225,112 @@ class RevisionInterceptor:
     def _deal_with(
         self, statement: Statement, texts: tuple[str, ...], intercepted: InterceptedStatement
     ) -> bool:
-        if statement.kind in (StatementKind.SET, StatementKind.SET_LOCAL):
-            self.ways.catch_up()  # not under this setting
+        """Do what the route says; True where the driver has nothing to do with it any more."""
+        entry = self._entry_of(statement, intercepted)
+        sighting = Sighting(
+            kind=statement.kind,
+            is_result_seen=intercepted.is_result_seen,
+            lasts=statement.kind is StatementKind.WRITE and entry is not None and _is_long(entry),
+        )
+        place = Place.AUTOCOMMIT if self.session.in_autocommit() else Place.TRANSACTION
+        way = route(self.state, sighting, place=place)
+        self._do_before(way.before, because_of=statement)
+        if place is Place.AUTOCOMMIT and way.then is Then.DRIVER:
+            return False
+        return self._obey(way, statement, texts, entry)
+
+    def _obey(
+        self, way: Route, statement: Statement, texts: tuple[str, ...], entry: QueueEntry | None
+    ) -> bool:
+        if way.then is Then.WAIT and entry is not None:
+            self._waits(texts, entry)
+            return True
+        if way.then is Then.NOW and entry is not None:
+            return self._now(texts, entry)
+        if way.then is Then.CHECKED and entry is not None:
+            facts = _facts(entry)
+            refuse_undivided(entry.statement, facts=facts, today=self.work.today)
+            self._before_driver(entry, locks_of(entry.statement, facts=facts))
+        else:
+            self._before_data(statement, entry)
+        return False
+
+    def _entry_of(
+        self, statement: Statement, intercepted: InterceptedStatement
+    ) -> QueueEntry | None:
+        """With its facts, where they matter: of DDL, and of a write that may wait."""
+        may_wait = statement.kind is StatementKind.WRITE and not intercepted.is_result_seen
+        if statement.kind in DDL:
+            statement = self.queue.exempted(statement)
+        elif not may_wait or not (statement.whole_table_write or self._writes_wait()):
+            return None
+        return self.queue.entry_of(statement, self.queue.facts(statement))
+
+    def _writes_wait(self) -> bool:
+        """Some revisions write row by row: nothing is asked for each of these where it does not matter."""
+        return self.state.waiting >= Waiting.LOCKS or self.state.has_run or self.state.holds
+
+    def _waits(self, texts: tuple[str, ...], entry: QueueEntry) -> None:
+        """Raises what is known to be impossible, before anything is committed."""
+        statement, facts = entry.statement, _facts(entry)
+        is_ddl = statement.kind in DDL
+        locks = locks_of(statement, facts=facts) if is_ddl else ()
+        is_long = not is_ddl or _is_long(entry)
+        if is_ddl and is_long:
+            rewrite(statement, facts=facts, today=self.work.today, ahead=self.queue.entries)
+        self.queue.add(texts, entry, locks=locks, is_long=is_long)
+        self.queue.note(statement, facts)
+        weight = Waiting.LONG if is_long else _weight(locks)
+        self._becomes(waiting=max(self.state.waiting, weight))
+
+    def _now(self, texts: tuple[str, ...], entry: QueueEntry) -> bool:
+        """In its online form, committed and recorded; in a transaction a moment is executed as it is written."""
+        statement, facts = entry.statement, _facts(entry)
+        in_autocommit = self.session.in_autocommit()
+        if in_autocommit or _is_long(entry):
+            rewrite(statement, facts=facts, today=self.work.today)
+            self.queue.add(texts, entry, locks=(), is_long=True)
+            self.queue.note(statement, facts)
+            self._becomes(waiting=Waiting.LONG)
+            self._run()
+            return True
+        self._before_driver(entry, locks_of(statement, facts=facts))
+        return False
+
+    def _before_driver(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
+        """DDL that the driver executes in the author's transaction."""
+        self._takes_locks(entry, locks)
+        self.queue.note(entry.statement, _facts(entry))
+        self.queue.executes((entry.statement.sql,))
+        self.queue.catalog.forget()
+        self.queue.open.append(entry)
+
+    def _before_data(self, statement: Statement, entry: QueueEntry | None) -> None:
+        if statement.kind is StatementKind.HARMLESS:
+            return
+        if statement.kind is StatementKind.NEVER_SPLIT:
+            self._becomes(is_single=True)
+        if statement.kind is StatementKind.WRITE_WITH_RESULT:
+            self.queue.catalog.forget()  # a function may do anything
+        if statement.kind in READS:
+            name, sql = self.work.revision.revision, shortened(statement.sql)
+            self.work.executor.report(RowsRead(revision=name, sql=sql))
+        if isinstance(statement.node, pb.DoStmt | pb.CallStmt):
+            self.lock_waits.for_anything()
+            self.queue.catalog.forget()
+            self._becomes(holds=True)
+        elif statement.kind not in DDL:
+            self.lock_waits.for_rows()
+        if statement.kind in WRITES:
+            wrote = self.state.wrote or bool(relations_in(statement))
+            self._becomes(wrote=wrote, has_done_something=True)
+            self.queue.executes((statement.sql,))
+
+    def _settings_or_control(self, statement: Statement) -> None:
+        if statement.kind is not StatementKind.TRANSACTION_CONTROL:
             self.queue.settings.note(statement)
-            return False
-        if statement.kind is StatementKind.TRANSACTION_CONTROL:
-            return self._control_transaction(statement)
-        return self.ways.deal_with(statement, texts, intercepted)
-
-    def _on_second_connection(self, intercepted: InterceptedStatement) -> bool:
-        """Never queued: what is queued runs first, then this at once, online where it can be."""
-        if self.queue:
-            self.ways.flush()
-        if not intercepted.connection.connection.dbapi_connection.autocommit:  # type: ignore[union-attr]  # every driver here has it
-            return False
-        statements = parse(intercepted.texts()[0])
-        if len(statements) != 1 or statements[0].kind is not StatementKind.DDL:
-            return False
-        with closing(MigrationSession(intercepted.connection)) as session:
-            session.epoch, session.version_table = self.session.epoch, self.session.version_table
-            executor = replace(
-                self.work.executor,
-                session=session,
-                journal=NullJournal(tried_before=self.work.tried_before),
-                patience=replace(self.work.executor.patience, session=session),
-            )
-            executor.run(self.queue.entry(statements[0].sql, statements[0]))
-        return True
-
-    def _control_transaction(self, statement: Statement) -> bool:
+            self.queue.catalog.forget()  # names may mean something else now
+            return
         node = statement.node
         assert isinstance(node, pb.TransactionStmt)  # noqa: S101  # the kind says so
         if node.kind == pb.TRANS_STMT_SAVEPOINT:
@@ -224,7 +341,159 @@ class RevisionInterceptor:
             self.rolls_back()
         else:
             self.commits()
-        return False
+
+    def _on_second_connection(self, intercepted: InterceptedStatement) -> bool:
+        """What is queued runs first where it must; then this at once, online where it can be."""
+        commits_itself = intercepted.connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
+        statements = parse(intercepted.texts()[0])
+        kind = statements[0].kind if len(statements) == 1 else StatementKind.WRITE
+        sighting = Sighting(kind=kind, commits_itself=commits_itself)
+        way = route(self.state, sighting, place=Place.SECOND_CONNECTION)
+        self._do_before(way.before)
+        self.queue.catalog.forget()
+        if way.then is not Then.BESIDE:
+            return False
+        with closing(MigrationSession(intercepted.connection)) as session:
+            session.epoch, session.version_table = self.session.epoch, self.session.version_table
+            executor = replace(
+                self.work.executor,
+                session=session,
+                journal=NullJournal(tried_before=self.work.tried_before),
+                patience=replace(self.work.executor.patience, session=session),
+            )
+            executor.run(self.queue.queued(statements[0].sql, statements[0]))
+        return True
+
+    # What waits.
+
+    def _do_before(self, before: Before, *, because_of: Statement | None = None) -> None:
+        if before is Before.EXECUTE:
+            self._execute_waiting()
+        elif before is Before.RUN:
+            self._run_up_to_a_look(because_of)
+
+    def _run_up_to_a_look(self, because_of: Statement | None) -> None:
+        """All that waits, but for what must not be seen without what may come behind the look."""
+        sql = because_of.sql if because_of is not None else "(what the function does next)"
+        head, tail, is_single = divided_by_a_look(
+            self.queue.entries, done=self.queue.open, look=sql, today=self.work.today
+        )
+        if not tail:
+            self._run()
+            return
+        kept = {entry.position for entry in tail}
+        later = [each for each in self.queue.waiting if each.entry.position in kept]
+        if head:
+            self.queue.waiting = [e for e in self.queue.waiting if e.entry.position not in kept]
+            self._run()
+            self.queue.waiting = later
+        self._execute_waiting()
+        self._becomes(is_single=self.state.is_single or is_single)
+
+    def _must_be_divided(self) -> bool:
+        """Whether one transaction would hold a lock for long, or rows under a lock."""
+        locks = tuple(lock for each in self.queue.waiting for lock in each.locks)
+        blocks = self.state.holds or any(lock.mode.blocks_users for lock in locks)
+        return (
+            self.state.waiting is Waiting.LONG
+            or (blocks and self.state.wrote and bool(self.queue.waiting))
+            or self.lock_waits.is_in_vain(locks)
+        )
+
+    def _execute_waiting(self) -> None:
+        """In the author's transaction, in the order of the function, each under its own settings."""
+        if not self.queue.waiting:
+            return
+        settings = self.queue.settings.in_force()
+        in_force = settings
+        for each in self.queue.waiting:
+            if each.settings != in_force:
+                self.session.set_locally(each.settings)
+                in_force = each.settings
+            self._execute(each)
+        if in_force != settings:
+            self.session.set_locally(settings)
+        self.queue.waiting.clear()
+        self.queue.catalog.forget()
+        self._becomes(waiting=Waiting.NOTHING)
+
+    def _execute(self, waiting: WaitingStatement) -> None:
+        if is_write(waiting.entry):
+            self.lock_waits.for_rows()
+            self._becomes(has_done_something=True, wrote=True)
+        else:
+            self._takes_locks(waiting.entry, waiting.locks)
+        for text in waiting.texts:
+            self.session.execute_sql(text)
+        self.queue.executes(waiting.texts)
+        self.queue.open.append(waiting.entry)
+
+    def _takes_locks(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
+        self.lock_waits.for_locks(locks, holds=self.state.holds)
+        blocks = any(lock.mode.blocks_users for lock in locks)
+        self._becomes(has_done_something=True, holds=self.state.holds or blocks)
+        self.work.executor.report(
+            StatementPlanned(
+                revision=self.work.revision.revision,
+                sql=shortened(entry.statement.sql),
+                steps=(as_written(entry.statement, facts=_facts(entry)),),
+                is_queued=False,
+            )
+        )
+
+    def _run(self, *, function_ended: bool = False) -> None:
+        """Commit what was done, run what waits; in one transaction with what was done where it can be."""
+        if self.queue.waiting and not self._must_be_divided():
+            self._execute_waiting()
+        units = self._planned()
+        is_divided = self.state.is_divided or not self.session.in_autocommit()
+        self.queue.run(units, function_ended=function_ended)
+        self.lock_waits.forget()
+        if not function_ended:
+            self.session.restore_local_settings()
+        self.state = replace(
+            RevisionState(has_run=True, is_divided=is_divided),
+            savepoints=self.state.savepoints,
+            is_single=self.state.is_single,
+            has_driver=self.state.has_driver,
+        )
+
+    def _planned(self) -> tuple[Unit, ...]:
+        """The units that are left when what can be has been executed in the open transaction.
+
+        That is what completes something which it has begun, and what stands in front of all that lasts.
+        """
+        units = plan_queue(self.queue.entries, done=self.queue.open, today=self.work.today)
+        waiting = {each.entry.position: each for each in self.queue.waiting}
+        left = list(units)
+        while left and (left[0].joins_open or self._is_over_soon(left[0], waiting)):
+            for entry in left.pop(0).entries:
+                self._execute(waiting[entry.position])
+                self.queue.waiting.remove(waiting[entry.position])
+        return tuple(left)
+
+    def _is_over_soon(self, unit: Unit, waiting: dict[int, WaitingStatement]) -> bool:
+        """Whether it may be committed together with what is done, and with the record of the rest."""
+        if self.session.in_autocommit():
+            return False
+        parts = [waiting[position] for position in unit.positions]
+        every = tuple(lock for each in self.queue.waiting for lock in each.locks)
+        blocks = any(lock.mode.blocks_users for each in parts for lock in each.locks)
+        return (
+            not any(each.is_long for each in parts)
+            and not (blocks and self.state.wrote)
+            and not self.lock_waits.is_in_vain(every)
+            and all(entry == waiting[entry.position].entry for entry in unit.entries)
+        )
+
+    def _becomes(self, **changes: object) -> None:
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # fields of RevisionState
+
+    def _refresh(self, intercepted: InterceptedStatement) -> None:
+        """asyncpg: SQLAlchemy has stamped the caller's cursor before our own DDL made caches stale."""
+        stamp = getattr(self.session.dialect, "_invalidate_schema_cache_asof", None)
+        if stamp is not None and intercepted.on_migration_connection:
+            intercepted.cursor._invalidate_schema_cache_asof = stamp  # type: ignore[attr-defined]  # noqa: SLF001  # see above
 
     @contextmanager
     def _nothing_swallowed(self) -> Iterator[None]:
@@ -234,3 +503,16 @@ class RevisionInterceptor:
         except BaseException as error:
             self.failure = error
             raise
+
+
+def _is_long(entry: QueueEntry) -> bool:
+    return duration(entry.statement, facts=_facts(entry)) is Duration.LONG
+
+
+def _facts(entry: QueueEntry) -> Facts:
+    assert entry.facts is not None  # noqa: S101  # entry_of() has asked
+    return entry.facts
+
+
+def _weight(locks: tuple[Lock, ...]) -> Waiting:
+    return Waiting.LOCKS if any(lock.mode.blocks_users for lock in locks) else Waiting.FREE

@@ -1,24 +1,39 @@
-"""What a revision's function has done so far, what of it waits in the queue, and the record of both."""
+"""What a revision's function has sent so far: what waits, what is executed, and the record of both."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from holdfast.execute.journal import Queued
+from holdfast.execute.session import LocalSetting
 from holdfast.intercept.author_settings import AuthorSettings
 from holdfast.intercept.exemptions import excuse_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
-from holdfast.observe.catalog import facts_for
+from holdfast.observe.catalog import KnownCatalog
+from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingStatement:
+    """An entry with what it takes to execute it: in the revision's transaction, or from the journal."""
+
+    entry: QueueEntry
+    texts: tuple[str, ...]  # one execution each
+    is_long: bool  # it runs in steps, or writes rows
+    locks: tuple[Lock, ...]
+    settings: tuple[LocalSetting, ...]
+    new: NewRelations  # before it
+    call: int
+
+
 class RevisionQueue:
-    """The statements that wait, in one call of a revision's function."""
+    """The statements of one call of a revision's function."""
 
     def __init__(self, work: RevisionContext, interrupted: InterruptedCall | None) -> None:
         self.work = work
@@ -31,19 +46,25 @@ class RevisionQueue:
         self.executed: list[str] = list(interrupted.committed) if interrupted else []
         # Both as they are in the record.
         self._recorded = (self.new, tuple(self.executed))
-        self.ahead: list[QueueEntry] = []
-        self._entries: list[tuple[Queued, ...]] = []  # one for each of those ahead
+        self.waiting: list[WaitingStatement] = []
+        # Executed in the transaction that is open; users see it when that is committed.
+        self.open: list[QueueEntry] = []
+        self.catalog = KnownCatalog()
+        self._positions = 0
 
-    def __bool__(self) -> bool:
-        return bool(self.ahead)
+    @property
+    def entries(self) -> list[QueueEntry]:
+        """What waits, as the rules see it."""
+        return [each.entry for each in self.waiting]
 
     def facts(self, statement: Statement) -> Facts:
-        """What is known now; of rows only what those ahead cannot change."""
-        facts = facts_for(self.work.session.connection, statement, new=self.new)
+        """What will be known when what waits has run; of rows only what that cannot change."""
+        facts = self.catalog.facts_for(self.work.session.connection, statement, new=self.new)
+        facts = expected(facts, self.entries)
         uncertain = is_conditional(statement) or any(
-            may_delete_rows(a.statement) for a in self.ahead
+            may_delete_rows(entry.statement) for entry in self.entries
         )
-        return replace(facts, with_rows=frozenset()) if self.ahead and uncertain else facts
+        return replace(facts, with_rows=frozenset()) if self.waiting and uncertain else facts
 
     def exempted(self, statement: Statement) -> Statement:
         """The statement with what its author allows in a comment of the revision's file."""
@@ -52,26 +73,44 @@ class RevisionQueue:
         return replace(statement, exemption=excuse_at_call(self.work.file))
 
     def note(self, statement: Statement, facts: Facts) -> None:
-        """It is executed or queued: follow what is new."""
+        """It is executed or waits: follow what is new."""
         existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
         self.new = self.new.after(statement, current_schema=facts.current_schema, existing=existing)
 
     def executes(self, texts: tuple[str, ...]) -> None:
-        """The driver does it, in the author's transaction."""
+        """It is done in the author's transaction."""
         self.executed += (shortened(text) for text in texts)
 
-    def add(self, texts: tuple[str, ...], statement: Statement, facts: Facts | None) -> None:
-        """One execution of the statement, or several with their parameters."""
-        self.ahead.append(QueueEntry(statement=statement, facts=facts, position=len(self.ahead)))
-        self._entries.append(tuple(self.entry(sql, statement) for sql in texts))
+    def entry_of(self, statement: Statement, facts: Facts) -> QueueEntry:
+        """The statement with a position behind all that came before."""
+        self._positions += 1
+        return QueueEntry(statement=statement, facts=facts, position=self._positions)
+
+    def add(
+        self,
+        texts: tuple[str, ...],
+        entry: QueueEntry,
+        *,
+        locks: tuple[Lock, ...],
+        is_long: bool,
+    ) -> None:
+        """One execution of the statement, or several with their parameters, waits."""
+        waiting = WaitingStatement(
+            entry=entry,
+            texts=texts,
+            is_long=is_long,
+            locks=locks,
+            settings=self.settings.in_force(),
+            new=self.new,
+            call=self.replay.count + 1,
+        )
+        self.waiting.append(waiting)
         self.replay.add(";\n".join(texts), None)
 
-    def entry(self, sql: str, statement: Statement) -> Queued:
-        """For the journal, which keeps text: an exemption from a Python comment becomes one of SQL."""
-        if statement.exemption is not None:
-            sql = f"{sql}\n-- holdfast: allow {statement.exemption.reason} until {statement.exemption.until}"
+    def queued(self, sql: str, statement: Statement) -> Queued:
+        """For the journal, which keeps text."""
         return Queued(
-            sql=sql,
+            sql=_with_exemption(sql, statement),
             new=self.new,
             settings=self.settings.in_force(),
             today=self.work.today.isoformat(),
@@ -80,28 +119,33 @@ class RevisionQueue:
 
     def forget(self) -> None:
         """Its author rolls back, and nothing is committed since the last record."""
-        self._clear()
+        self.clear()
         self.new, self.executed = self._recorded[0], list(self._recorded[1])
         self.replay.forget()
 
-    def run(self, *, function_ended: bool) -> None:
-        """Commit what was done, with the record of what waits; then run that."""
+    def clear(self) -> None:
+        """Nothing waits, nothing is open, and the catalog has changed."""
+        self.waiting.clear()
+        self.open.clear()
+        self.catalog.forget()
+
+    def run(self, units: tuple[Unit, ...], *, function_ended: bool) -> None:
+        """Commit what was done, with the record of these units; then run them."""
         settings = self.settings.in_force()
         with self.work.session.transactional():
-            self._record(function_ended=function_ended)
+            self._record(units, function_ended=function_ended)
             self.work.session.commit()
         self.has_committed = True
-        self._clear()
-        for statement in self.work.journal.queued():
-            self.work.executor.run(statement)
+        self.clear()
+        self.work.executor.run_all(self.work.journal.queued())
         self.settings.keep(settings)
 
     def record_progress(self) -> None:
         """In the transaction of a statement that its author wants committed by itself."""
-        self._record(function_ended=False)
+        self._record((), function_ended=False)
         self.has_committed = True
 
-    def _record(self, *, function_ended: bool) -> None:
+    def _record(self, units: tuple[Unit, ...], *, function_ended: bool) -> None:
         revision = replace(
             self.work.revision,
             function_ended=function_ended,
@@ -109,21 +153,50 @@ class RevisionQueue:
             new=self.new,
             unrepeatable=self.replay.unrepeatable,
         )
-        units = plan_queue(self.ahead)
-        queued = [each for unit in units for each in self._queued(unit)]
+        queued = self._in_order([each for unit in units for each in self._queued(unit)], units)
         self.work.journal.open(revision, queued)
         self.work.journal.add_calls(self.replay.new)
         self.replay.new.clear()
         self._recorded = (self.new, tuple(self.executed))
 
+    def _in_order(self, queued: list[Queued], units: tuple[Unit, ...]) -> list[Queued]:
+        """Where units have changed places with calls, none can be taken back without the others."""
+        positions = [position for unit in units for position in unit.positions]
+        if positions == sorted(positions):
+            return queued
+        first = min(each.call for each in queued)
+        return [replace(each, call=first) for each in queued]
+
     def _queued(self, unit: Unit) -> Iterator[Queued]:
         """What the journal keeps of a unit; executions of one statement alone are units of their own."""
-        entries = [entry for position in unit.positions for entry in self._entries[position]]
-        if len(unit.positions) == 1:
-            yield from entries
+        by_position = {each.entry.position: each for each in self.waiting}
+        parts = [(by_position[entry.position], entry) for entry in unit.entries]
+        texts = [
+            [_with_exemption(text, entry.statement) for text in _texts(waiting, entry)]
+            for waiting, entry in parts
+        ]
+        first = parts[0][0]
+        queued = Queued(
+            sql="",
+            new=first.new,
+            settings=first.settings,
+            today=self.work.today.isoformat(),
+            call=first.call,
+        )
+        if len(parts) == 1 and not unit.is_whole:
+            yield from (replace(queued, sql=text) for text in texts[0])
         else:
-            yield replace(entries[0], sql="\n;\n".join(entry.sql for entry in entries))
+            yield replace(queued, sql="\n;\n".join(text for each in texts for text in each))
 
-    def _clear(self) -> None:
-        self.ahead.clear()
-        self._entries.clear()
+
+def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:
+    """As they came, unless a rule has put something else in their place."""
+    return waiting.texts if entry == waiting.entry else (entry.statement.sql,)
+
+
+def _with_exemption(sql: str, statement: Statement) -> str:
+    """An exemption from a Python comment becomes one of SQL."""
+    exemption = statement.exemption
+    if exemption is None:
+        return sql
+    return f"{sql}\n-- holdfast: allow {exemption.reason} until {exemption.until}"

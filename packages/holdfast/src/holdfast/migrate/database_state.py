@@ -4,7 +4,6 @@ The one table of states: `status` prints it, its exit status is the record's, `r
 same table for people: docs/exit-statuses.md.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -136,12 +135,6 @@ def failed_attempts(facts: DatabaseFacts) -> tuple[Attempt, ...]:
             or (attempt is newest and attempt.revision in facts.applied)
         )
     )
-
-
-def worst(states: Iterable[DatabaseState]) -> DatabaseState:
-    """The most urgent one of several: of a project with more than one database."""
-    order = list(State)
-    return min(states, key=lambda each: order.index(each.state))
 
 
 def _state(facts: DatabaseFacts, failed: tuple[Attempt, ...]) -> State:

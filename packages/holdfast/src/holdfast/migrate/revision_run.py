@@ -30,7 +30,6 @@ from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
-from holdfast.intercept.deferred_ddl import CallAgainDeferring, DeferredStatement
 from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.intercept.interceptor import intercepting
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
@@ -151,9 +150,7 @@ class RevisionRun:
         return unfinished.checksum != self._recorded().checksum
 
     def _go_on(self) -> None:
-        executor = self._executor()
-        for statement in Journal(self.context.session).queued():
-            executor.run(statement)
+        self._executor().run_all(Journal(self.context.session).queued())
 
     def _look_behind(self) -> None:
         session = self.context.session
@@ -170,7 +167,6 @@ class RevisionRun:
         context = self._revision_context()
         memo = dict(self.context.impl.memo)  # Alembic keeps there what the function has created
         wanted: list[Lock] = []
-        deferred: list[DeferredStatement] = []
         tries = count()
 
         def once(timeouts: LockTimeouts) -> RevisionInterceptor:
@@ -181,7 +177,6 @@ class RevisionRun:
                 timeouts,
                 self._interrupted(),
                 tries=next(tries),
-                deferred=tuple(deferred),
             )
             self.context.session.restore_local_settings()
             try:
@@ -191,11 +186,7 @@ class RevisionRun:
                     raise interceptor.failure  # noqa: TRY301  # joins the errors below
                 interceptor.returns()
             except BaseException as error:
-                if isinstance(interceptor.failure, CallAgainDeferring):
-                    self.context.session.rollback()
-                    deferred[:] = interceptor.failure.statements
-                    return once(timeouts)
-                wanted[:] = interceptor.transaction.wanted
+                wanted[:] = interceptor.lock_waits.wanted
                 self._refuse_repetition(interceptor)
                 raise interceptor.failure or error from error
             return interceptor
@@ -267,7 +258,8 @@ class RevisionRun:
                 error.is_half_way = is_half_way
             elif not isinstance(error, HoldfastError):
                 standing = half_way if is_half_way else rolled_back
-                error.add_note(standing(self.name, self.direction))
+                for words in standing(self.name, self.direction):
+                    error.add_note(words)
             history.fail(self.context.session, entry, error)
             self.context.session.commit()
         except Exception:  # the error on its way is the one to see, not this one

@@ -1,7 +1,7 @@
 """Who keeps a migration from its lock: sessions whose granted locks conflict with the one it wants.
 
 After a lock_timeout pg_blocking_pids() is empty, because nobody waits any more; pg_locks still knows the holders.
-The text of their queries is left out: it may hold a user's data.
+Their queries are shown without the values in them, which may be a user's data.
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from enum import Enum
 from sqlalchemy import Connection, text
 
 from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.statement import shortened, without_values
 
 
 class BlockerKind(Enum):
@@ -36,11 +37,20 @@ class Blocker:
     relation: str
     mode: str
     since: datetime | None  # start of its transaction
+    query: str | None = (
+        None  # its last one, without values; None: it has none, or this role may not see it
+    )
 
     def __str__(self) -> str:
         since = f" since {self.since:%Y-%m-%d %H:%M:%S%z}" if self.since else ""
         pid = f" pid {self.pid}" if self.pid else ""
-        return f"{self.kind.value}{pid} ({self.who}) holds {self.mode} on {self.relation}{since}"
+        query = f", last query: {self.query}" if self.query else ""
+        return f"{self.kind.value}{pid} ({self.who}) holds {self.mode} on {self.relation}{since}{query}"
+
+    @property
+    def with_way_out(self) -> str:
+        """Who it is, and what a person can do about it."""
+        return f"{self}; to make room: {self.way_out}"
 
     @property
     def way_out(self) -> str:
@@ -62,7 +72,7 @@ HOLDERS = text(
            -- To a role without pg_read_all_stats the type is NULL, but only the server's own have no user.
            CASE WHEN a.pid IS NOT NULL AND a.usesysid IS NULL THEN 'autovacuum worker'
                 ELSE a.backend_type END AS backend_type,
-           a.state, coalesce(a.xact_start, p.prepared) AS since,
+           a.state, coalesce(a.xact_start, p.prepared) AS since, nullif(a.query, '') AS query,
            a.query LIKE 'autovacuum:%(to prevent wraparound)' AS wraparound,
            coalesce(a.application_name, '') AS application, coalesce(a.usename, '') AS role,
            p.gid AS prepared
@@ -104,9 +114,17 @@ def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker,
             relation=row.relation,
             mode=row.mode,
             since=row.since,
+            query=shown_query(row.query),
         )
         for row in rows
     )
+
+
+def shown_query(query: str | None) -> str | None:
+    """The query of another session, as far as it may be shown: without values, on one line."""
+    if query is None or query.startswith("<insufficient privilege>"):
+        return None
+    return shortened(without_values(query))
 
 
 def _kind(

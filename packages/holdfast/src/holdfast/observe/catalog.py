@@ -1,17 +1,19 @@
-"""What the catalog knows of the relations that a statement names: the facts of a plan.
+"""What the catalog knows of the relations that statements name: the facts of a plan.
 
-Read-only: two short queries under the session's own search_path. They lock no user relation, so
-they cannot wait behind a schema change; but a table is asked whether it has rows where a new column
+Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. They lock no user
+relation, so they cannot wait behind a schema change; but a table is asked whether it has rows where a new column
 needs a value for each. Transactions are the caller's.
 """
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_values import columns_without_values
 from holdfast.rewrite.facts import (
     Column,
@@ -27,20 +29,42 @@ from holdfast.rewrite.facts import (
 )
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.referenced_objects import functions_in, relations_in, types_in
+from holdfast.rewrite.referenced_objects import (
+    WrittenName,
+    functions_in,
+    operators_in,
+    relations_in,
+    types_in,
+)
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import strings
 
-# One row: the session, the functions that always give the same result within a statement, the
-# domains that have a constraint of their own or below.
 SESSION = sa.text("""
+SELECT current_setting('server_version_num')::int AS server_version,
+  coalesce(current_schema(), '') AS current_schema, current_setting('TimeZone') AS time_zone
+""")
+NOW = sa.text("SELECT now()::text")
+
+# One row: of these functions, operators and types those that need a second look.
+# Steady: the same result within a statement. Even: the same result in each of several transactions, but for now().
+CALLS = sa.text("""
 SELECT json_build_object(
-  'server_version', current_setting('server_version_num')::int,
-  'current_schema', coalesce(current_schema(), ''),
-  'time_zone', current_setting('TimeZone'),
   'steady_functions', ARRAY(
     SELECT proname FROM pg_catalog.pg_proc WHERE proname = ANY (CAST(:functions AS text[]))
     GROUP BY proname HAVING NOT bool_or(provolatile = 'v')),
+  'even_functions', ARRAY(
+    SELECT proname FROM pg_catalog.pg_proc WHERE proname = ANY (CAST(:functions AS text[]))
+    GROUP BY proname HAVING bool_and(provolatile = 'i' OR (
+      provolatile = 's' AND pronamespace = 'pg_catalog'::regnamespace AND prolang <> 14))),
+  'uneven_operators', ARRAY(
+    SELECT oprname FROM pg_catalog.pg_operator JOIN pg_catalog.pg_proc p ON p.oid = oprcode
+    WHERE oprname = ANY (CAST(:operators AS text[])) AND provolatile <> 'i'
+      AND pronamespace <> 'pg_catalog'::regnamespace),
+  'uneven_casts', ARRAY(
+    SELECT typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_cast ON casttarget = t.oid
+    JOIN pg_catalog.pg_proc p ON p.oid = castfunc
+    WHERE typname = ANY (CAST(:types AS text[])) AND provolatile <> 'i'
+      AND pronamespace <> 'pg_catalog'::regnamespace),
   'defaulting_domains', ARRAY(
     SELECT typname FROM pg_catalog.pg_type WHERE typtype = 'd' AND typdefault IS NOT NULL
       AND typname = ANY (CAST(:types AS text[]))),
@@ -56,15 +80,35 @@ SELECT json_build_object(
 )::text
 """)
 
-# One row per written name that exists: the relation, or the table of the index, with all it has.
-RELATIONS = sa.text("""
-WITH asked AS (
-  SELECT written, place, to_regclass(written)::oid AS oid
+# One row per written name that exists: the relation, or the table of the index.
+NAMES = sa.text("""
+SELECT asked.place, c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
+  c.relkind::text AS kind, c.relhassubclass AS has_descendants,
+  CASE WHEN x.indexrelid IS NOT NULL THEN (
+    SELECT relname FROM pg_catalog.pg_class WHERE oid = x.indexrelid) END AS index_name
+FROM (
+  SELECT place, to_regclass(written)::oid AS oid
   FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS asked (written, place)
-)
-SELECT asked.place, json_build_object(
-  'index', CASE WHEN asked.oid <> c.oid THEN (
-    SELECT relname FROM pg_catalog.pg_class WHERE oid = asked.oid) END,
+) AS asked
+LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = asked.oid
+JOIN pg_catalog.pg_class c ON c.oid = coalesce(x.indrelid, asked.oid)
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ORDER BY asked.place
+""")
+
+# One row per name that a relation or a constraint has, whatever its schema.
+TAKEN = sa.text("""
+SELECT nspname AS schema, relname AS name FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+WHERE relname = ANY (CAST(:names AS name[]))
+UNION SELECT nspname, conname FROM pg_catalog.pg_constraint
+JOIN pg_catalog.pg_namespace n ON n.oid = connamespace
+WHERE conname = ANY (CAST(:names AS name[]))
+""")
+
+# One row per relation, with all it has.
+RELATIONS = sa.text("""
+SELECT c.oid::int8 AS oid, json_build_object(
   'is_populated', c.relispopulated,
   'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
   'rows', CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8
@@ -73,8 +117,14 @@ SELECT asked.place, json_build_object(
   'columns', ARRAY(
     SELECT json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
       'not_null', attnotnull, 'has_default', atthasdef AND attgenerated = '',
-      'is_generated', attgenerated <> '', 'is_identity', attidentity <> '')
+      'is_generated', attgenerated <> '', 'is_identity', attidentity <> '',
+      'has_uneven_default', coalesce(
+        pg_get_expr(adbin, adrelid) ~* '\\m(now\\(|current_|localtime|(transaction|statement)_timestamp)'
+        OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+          WHERE d.classid = 'pg_attrdef'::regclass AND d.objid = k.oid
+            AND d.refclassid = 'pg_proc'::regclass AND provolatile <> 'i'), false))
     FROM pg_catalog.pg_attribute
+    LEFT JOIN pg_catalog.pg_attrdef k ON adrelid = attrelid AND adnum = attnum
     WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
   'constraints', ARRAY(
     SELECT json_build_object('name', conname, 'kind', contype, 'is_validated', convalidated,
@@ -85,6 +135,11 @@ SELECT asked.place, json_build_object(
       'references', (SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_class r
         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE r.oid = confrelid))
     FROM pg_catalog.pg_constraint k WHERE conrelid = c.oid ORDER BY conname),
+  'has_uneven_checks', EXISTS (
+    SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.objid = k.oid
+    JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+    WHERE k.conrelid = c.oid AND k.contype = 'c' AND d.classid = 'pg_constraint'::regclass
+      AND d.refclassid = 'pg_proc'::regclass AND provolatile <> 'i'),
   'indexes', ARRAY(
     SELECT json_build_object('schema', s.nspname, 'name', i.relname, 'is_valid', indisvalid,
       'is_unique', indisunique, 'is_partitioned', i.relkind = 'I',
@@ -99,7 +154,7 @@ SELECT asked.place, json_build_object(
         JOIN pg_catalog.pg_attribute USING (attnum)
         WHERE attrelid = c.oid AND k.place <= indnkeyatts ORDER BY k.place),
       'constraint', (SELECT conname FROM pg_catalog.pg_constraint
-        WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')))
+        WHERE conrelid = c.oid AND conindid = indexrelid AND contype IN ('p', 'u', 'x')))
     FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid
     JOIN pg_catalog.pg_namespace s ON s.oid = i.relnamespace
     WHERE indrelid = c.oid ORDER BY i.relname),
@@ -109,7 +164,9 @@ SELECT asked.place, json_build_object(
         WHERE attrelid = c.oid AND attnum = ANY (confkey) ORDER BY attnum))
     FROM pg_catalog.pg_constraint JOIN pg_catalog.pg_class r ON r.oid = conrelid
     JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
-    WHERE contype = 'f' AND confrelid = c.oid ORDER BY s.nspname, r.relname, conname),
+    WHERE contype = 'f' AND confrelid = c.oid AND pg_constraint.oid IN (
+      SELECT objid FROM pg_catalog.pg_depend WHERE classid = 'pg_constraint'::regclass
+        AND refclassid = 'pg_class'::regclass AND refobjid = c.oid) ORDER BY s.nspname, r.relname, conname),
   'triggers', ARRAY(
     SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
     ORDER BY tgname),
@@ -138,20 +195,11 @@ SELECT asked.place, json_build_object(
     SELECT json_build_object('schema', s.nspname, 'name', r.relname,
       'rows', greatest(r.reltuples, 0)::int8)
     FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_class r ON r.oid = partdefid
-    JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE partrelid = c.oid),
-  'taken_names', ARRAY(
-    SELECT relname FROM pg_catalog.pg_class
-    WHERE relnamespace = n.oid AND starts_with(relname, left(c.relname, 10))
-    UNION SELECT conname FROM pg_catalog.pg_constraint
-    WHERE connamespace = n.oid AND starts_with(conname, left(c.relname, 10)))
+    JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE partrelid = c.oid)
 )::text
-FROM asked
-LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = asked.oid
-JOIN pg_catalog.pg_class c ON c.oid = coalesce(x.indrelid, asked.oid)
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-ORDER BY asked.place
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = ANY (CAST(CAST(:oids AS text[]) AS oid[]))
 """)
-
 
 # A row per table with a column of the domain, or of one that is based on it.
 TABLES_OF_DOMAINS = sa.text("""
@@ -168,38 +216,176 @@ WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
 
 def facts_for(connection: sa.Connection, *statements: Statement, new: NewRelations) -> Facts:
     """The facts of one statement or several, as the session that will run them sees them."""
-    written = sorted(
-        {name for each in statements for name in relations_in(each)}
-        | {name for each in statements for name in _tables_of_domain(connection, each)}
-    )
-    functions = sorted({name for each in statements for name in functions_in(each)})
-    types = sorted({name for each in statements for name in types_in(each)})
-    parameters = {"functions": functions, "types": types}
-    session = json.loads(connection.execute(SESSION, parameters).scalar_one())
-    names = [".".join(quote(part) for part in name if part) for name in written]
-    rows = connection.execute(RELATIONS, {"names": names}).all() if names else []
-    found = [(written[place - 1], json.loads(document)) for place, document in rows]
-    relations = {name: _relation(document, new=new) for name, document in found}
-    # A table is also found by its own name: an index or a constraint leads there.
-    by_name = {(r.name.schema, r.name.name): r for r in relations.values()}
-    return Facts(
-        server_major=session["server_version"] // 10000,
-        current_schema=session["current_schema"],
-        time_zone=session["time_zone"],
-        relations=by_name
-        | {name: relations[name] for name, document in found if document["index"] is None},
-        indexes={
-            name: next(i for i in relations[name].indexes if i.name.name == document["index"])
-            for name, document in found
-            if document["index"] is not None
-        },
-        new=new,
-        taken_names=_taken_names(document for _, document in found),
-        volatile_functions=frozenset(functions) - frozenset(session["steady_functions"]),
-        constrained_domains=frozenset(session["constrained_domains"]),
-        defaulting_domains=frozenset(session["defaulting_domains"]),
-        with_rows=_with_rows(connection, statements, by_name.values()),
-    )
+    return KnownCatalog().facts_for(connection, *statements, new=new)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A relation by the name that was asked for; `index`: the name was that of its index."""
+
+    relation: Relation
+    index: str | None
+
+
+@dataclass(kw_only=True)
+class KnownCatalog:
+    """What was asked so far, so that nothing is asked twice; to be forgotten with each change of the catalog."""
+
+    session: Any = None
+    names: dict[WrittenName, _Found | None] = field(default_factory=dict)
+    relations: dict[int, Relation] = field(default_factory=dict)
+    taken: dict[str, frozenset[str]] = field(default_factory=dict)  # the schemas that have a name
+    calls: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Something was executed, or a setting has changed."""
+        self.session = None
+        for known in (self.names, self.relations, self.taken, self.calls):
+            known.clear()
+
+    def facts_for(
+        self, connection: sa.Connection, *statements: Statement, new: NewRelations
+    ) -> Facts:
+        """Ask what is not known yet. Nothing but its name is asked of a relation that the revision has made."""
+        if self.session is None:
+            self.session = connection.execute(SESSION).one()
+        written = sorted(
+            {name for each in statements for name in relations_in(each)}
+            | {name for each in statements for name in _tables_of_domain(connection, each)}
+        )
+        self._look_up([name for name in written if name not in self.names], connection, new=new)
+        found = {name: known for name in written if (known := self.names[name]) is not None}
+        # A table is also found by its own name: an index or a constraint leads there.
+        by_name = {(r.name.schema, r.name.name): r for r in (f.relation for f in found.values())}
+        of = self._ask_about_calls(connection, statements)
+        return Facts(
+            server_major=self.session.server_version // 10000,
+            current_schema=self.session.current_schema,
+            time_zone=self.session.time_zone,
+            relations=by_name | {name: f.relation for name, f in found.items() if f.index is None},
+            indexes={
+                name: _index_named(f.relation, f.index)
+                for name, f in found.items()
+                if f.index is not None
+            },
+            new=new,
+            taken_names=self._taken(connection, statements),
+            volatile_functions=of["volatile_functions"],
+            uneven_functions=of["uneven_functions"],
+            uneven_operators=of["uneven_operators"],
+            uneven_casts=of["uneven_casts"],
+            constrained_domains=of["constrained_domains"],
+            defaulting_domains=of["defaulting_domains"],
+            with_rows=_with_rows(connection, statements, by_name.values()),
+            now=_now(connection, statements),
+        )
+
+    def _look_up(
+        self, written: list[WrittenName], connection: sa.Connection, *, new: NewRelations
+    ) -> None:
+        if not written:
+            return
+        names = [".".join(quote(part) for part in name if part) for name in written]
+        rows = connection.execute(NAMES, {"names": names}).all()
+        in_full = {row.oid for row in rows if not _is_only_named(row, new=new)}
+        self._read(sorted(in_full - self.relations.keys()), connection, new=new)
+        self.names.update(dict.fromkeys(written))
+        for row in rows:
+            relation = self.relations[row.oid] if row.oid in in_full else _only_named(row)
+            self.names[written[row.place - 1]] = _Found(relation=relation, index=row.index_name)
+
+    def _read(self, oids: list[int], connection: sa.Connection, *, new: NewRelations) -> None:
+        if oids:
+            parameters = {"oids": [str(oid) for oid in oids]}
+            for oid, document in connection.execute(RELATIONS, parameters).all():
+                self.relations[oid] = _relation(json.loads(document), new=new)
+
+    def _taken(
+        self, connection: sa.Connection, statements: Iterable[Statement]
+    ) -> dict[str, frozenset[str]]:
+        wanted = {name for each in statements for name in names_to_choose_from(each)}
+        if unknown := sorted(wanted - self.taken.keys()):
+            schemas: dict[str, set[str]] = {name: set() for name in unknown}
+            for row in connection.execute(TAKEN, {"names": unknown}):
+                schemas[row.name].add(row.schema)
+            self.taken.update({name: frozenset(found) for name, found in schemas.items()})
+        taken: dict[str, set[str]] = {}
+        for name in wanted:
+            for schema in self.taken[name]:
+                taken.setdefault(schema, set()).add(name)
+        return {schema: frozenset(names) for schema, names in taken.items()}
+
+    def _ask_about_calls(
+        self, connection: sa.Connection, statements: Iterable[Statement]
+    ) -> dict[str, frozenset[str]]:
+        """What is to be known of the functions, operators and types of these statements."""
+        wanted = {
+            *(("functions", name) for each in statements for name in functions_in(each)),
+            *(("operators", name) for each in statements for name in operators_in(each)),
+            *(("types", name) for each in statements for name in types_in(each)),
+        }
+        if unknown := wanted - self.calls.keys():
+            parameters = {
+                kind: sorted(name for of, name in unknown if of == kind)
+                for kind in ("functions", "operators", "types")
+            }
+            document = json.loads(connection.execute(CALLS, parameters).scalar_one())
+            for kind, name in unknown:
+                self.calls[kind, name] = frozenset(_properties(document, kind, name))
+        return {
+            each: frozenset(name for kind, name in wanted if each in self.calls[kind, name])
+            for each in PROPERTIES
+        }
+
+
+PROPERTIES = (
+    "volatile_functions",
+    "uneven_functions",
+    "uneven_operators",
+    "uneven_casts",
+    "constrained_domains",
+    "defaulting_domains",
+)
+
+
+def _properties(document: Mapping[str, Any], kind: str, name: str) -> Iterable[str]:
+    """An unknown function may do anything; an unknown operator or type is PostgreSQL's to refuse."""
+    if kind == "functions":
+        if name not in document["steady_functions"]:
+            yield "volatile_functions"
+        if name not in document["even_functions"]:
+            yield "uneven_functions"
+    elif kind == "operators":
+        if name in document["uneven_operators"]:
+            yield "uneven_operators"
+    else:
+        for each in ("uneven_casts", "constrained_domains", "defaulting_domains"):
+            if name in document[each]:
+                yield each
+
+
+def _is_only_named(row: Any, *, new: NewRelations) -> bool:
+    """A table that the revision has made, and that has no partitions: no plan looks further."""
+    name = QualifiedName(schema=row.schema, name=row.name)
+    return name in new and RelationKind(row.kind) is RelationKind.TABLE and not row.has_descendants
+
+
+def _only_named(row: Any) -> Relation:
+    name = QualifiedName(schema=row.schema, name=row.name)
+    return Relation(oid=row.oid, name=name, kind=RelationKind(row.kind), is_new=True)
+
+
+def _index_named(table: Relation, name: str) -> Index:
+    found = (index for index in table.indexes if index.name.name == name)
+    own = QualifiedName(schema=table.name.schema, name=name)
+    return next(found, Index(name=own, table=table.name, columns=(), definition=""))
+
+
+def _now(connection: sa.Connection, statements: Iterable[Statement]) -> str:
+    """The transaction's own time, where a write of all rows might want it."""
+    if not any(each.whole_table_write for each in statements):
+        return ""
+    return str(connection.execute(NOW).scalar_one())
 
 
 def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[tuple[str, str]]:
@@ -247,6 +433,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         descendants=tuple(_pair(pair) for pair in document["descendants"]),
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
         is_populated=document["is_populated"],
+        has_uneven_checks=document["has_uneven_checks"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
         default_partition=_default(document["default_partition"]),
     )
@@ -303,11 +490,3 @@ def _default(document: Mapping[str, Any] | None) -> DefaultPartition | None:
 
 def _pair(pair: list[str]) -> QualifiedName:
     return QualifiedName(schema=pair[0], name=pair[1])
-
-
-def _taken_names(documents: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
-    taken: dict[str, frozenset[str]] = {}
-    for document in documents:
-        schema = document["schema"]
-        taken[schema] = taken.get(schema, frozenset()) | frozenset(document["taken_names"])
-    return taken

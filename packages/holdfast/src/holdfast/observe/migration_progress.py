@@ -9,7 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from holdfast.observe.blockers import blockers_of
 from holdfast.observe.schema_constants import KEY
+from holdfast.observe.watched_step import waits_for
 from holdfast.rewrite.steps import BuildIndexStep, Step, from_json
 
 HOLDER = text(
@@ -84,6 +86,9 @@ class RunningStep:
     steps: int
     doing: str  # may hold a piece of a statement: not for strangers
     done: float | None  # share, 0 to 1, where the server tells
+    waits_for: tuple[
+        str, ...
+    ] = ()  # who is in the way right now; may hold the names of strangers' sessions
 
     def __str__(self) -> str:
         share = "" if self.done is None else f", {self.done:.0%}"
@@ -162,7 +167,24 @@ def _step(connection: Connection, row: Any) -> RunningStep | None:
         steps=len(steps),
         doing=step.describe(),
         done=_share(connection, step),
+        waits_for=_in_the_way(connection, step),
     )
+
+
+# The sessions of a run are called by its revision, see `holdfast.execute.session`.
+OF_THE_RUN = text(
+    """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'holdfast %'
+    """
+)
+
+
+def _in_the_way(connection: Connection, step: Step) -> tuple[str, ...]:
+    """The holders of the locks that the step needs, and whom the sessions of the run wait for."""
+    own = set(connection.execute(OF_THE_RUN).scalars())
+    holders = tuple(b.with_way_out for b in blockers_of(connection, step.locks) if b.pid not in own)
+    return holders or tuple(words for pid in own for words in waits_for(connection, pid))
 
 
 def _share(connection: Connection, step: Step) -> float | None:

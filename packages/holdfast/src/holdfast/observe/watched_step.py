@@ -1,23 +1,31 @@
 """How far a build or a validation is, and whom it waits for, seen from another session."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
+
+from holdfast.observe.blockers import shown_query
 
 # At most one row: the phase of the command that the session `pid` runs, and how much of it is done.
 PROGRESS = text(
     """
     SELECT coalesce(p.phase, a.wait_event_type || ': ' || a.wait_event, a.state) AS phase,
-           CASE WHEN p.blocks_total > 0 THEN p.blocks_done::float / p.blocks_total END AS done,
-           ARRAY(SELECT format('pid %s (%s, %s) %s since %s', b.pid, b.usename, b.application_name,
-                               b.state, to_char(b.xact_start, 'HH24:MI:SS'))
-                 FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(a.pid))
-                 UNION ALL  -- which have no process: one of these
-                 SELECT format('prepared transaction %s since %s', gid, to_char(prepared, 'HH24:MI:SS'))
-                 FROM pg_prepared_xacts
-                 WHERE database = current_database() AND 0 = ANY (pg_blocking_pids(a.pid))) AS waits_for
+           CASE WHEN p.blocks_total > 0 THEN p.blocks_done::float / p.blocks_total END AS done
     FROM pg_stat_activity a LEFT JOIN pg_stat_progress_create_index p USING (pid)
     WHERE a.pid = :pid
+    """
+)
+# One row per session or prepared transaction that keeps the session `pid` waiting.
+WAITS_FOR = text(
+    """
+    SELECT b.pid, b.usename AS role, b.application_name AS application, b.state, b.xact_start AS since,
+           nullif(b.query, '') AS query, NULL AS prepared
+    FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(:pid))
+    UNION ALL  -- which have no process: one of these
+    SELECT NULL, owner, NULL, NULL, prepared, NULL, gid
+    FROM pg_prepared_xacts
+    WHERE database = current_database() AND 0 = ANY (pg_blocking_pids(:pid))
     """
 )
 
@@ -36,4 +44,24 @@ def look_at_session(connection: Connection, pid: int) -> Watched | None:
     row = connection.execute(PROGRESS, {"pid": pid}).one_or_none()
     if row is None:
         return None
-    return Watched(phase=row.phase or "", done=row.done, waits_for=tuple(row.waits_for))
+    return Watched(phase=row.phase or "", done=row.done, waits_for=waits_for(connection, pid))
+
+
+def waits_for(connection: Connection, pid: int) -> tuple[str, ...]:
+    """Who keeps the session `pid` waiting: state, application, since when, last query, and how to end it."""
+    return tuple(map(_described, connection.execute(WAITS_FOR, {"pid": pid})))
+
+
+def _described(row: Any) -> str:
+    since = f" since {row.since:%H:%M:%S}" if row.since else ""
+    if row.prepared:
+        return (
+            f"prepared transaction {row.prepared}{since}; to make room: COMMIT PREPARED or ROLLBACK PREPARED"
+            f" '{row.prepared}'"
+        )
+    who = ", ".join(part for part in (row.role, row.application) if part)
+    query = shown_query(row.query)
+    return (
+        f"pid {row.pid} ({who}) {row.state or 'of another role'}{since}"
+        f"{f', last query: {query}' if query else ''}; to make room: SELECT pg_terminate_backend({row.pid})"
+    )

@@ -6,6 +6,7 @@ from typing import TypeAlias
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.even_values import at_one_time, is_even
 from holdfast.rewrite.facts import Column, ConstraintKind, Facts, Relation, RelationKind
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.steps import BackfillStep
@@ -26,19 +27,25 @@ def can_be_batched(node: Message, *, facts: Facts) -> bool:
         return False
     if table.triggers or not table.row_key() or _reads_others(node):
         return False
-    if _picks_rows(node, table=table):
+    if not is_even(node, table=table, facts=facts):
         return False
-    if {column.name for column in table.row_key()} <= _columns_named_by_value(node):
-        return False  # a few rows, found by their key: nothing to gain
+    if finds_rows_by_key(node, table=table):
+        return False  # nothing to gain
     if isinstance(node, pb.DeleteStmt):
         return not table.referenced_by
     return not _assigned(node) & _columns_others_rely_on(table)
 
 
-def backfill_step(node: Write, *, table: Relation) -> BackfillStep:
-    """The batches of a write that can be batched."""
+def finds_rows_by_key(node: Write, *, table: Relation) -> bool:
+    """Whether a key or a unique index leads to the rows: they are few."""
+    key = {column.name for column in table.row_key()}
+    return _picks_rows(node, table=table) or (bool(key) and key <= _columns_named_by_value(node))
+
+
+def backfill_step(node: Write, *, table: Relation, now: str = "") -> BackfillStep:
+    """The batches of a write that can be batched; each has the same `now`, where one is given."""
     key = table.row_key()
-    write = copy(node)
+    write = at_one_time(node, now=now) if now else copy(node)
     qualify(write.relation, table.name)
     alias = write.relation.alias.aliasname or table.name.name
     row = f"({', '.join(f'{quote(alias)}.{quote(column.name)}' for column in key)})"

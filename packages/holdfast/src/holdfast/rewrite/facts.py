@@ -51,6 +51,8 @@ class Column:
     has_default: bool = False
     is_generated: bool = False
     is_identity: bool = False
+    has_uneven_default: bool = False  # of now(), or of a function that may read tables
+    is_new: bool = False  # the revision itself has added it: nobody uses it yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ class Relation:
     partition_of: QualifiedName | None = None
     default_partition: DefaultPartition | None = None
     is_populated: bool = True  # false for a materialized view that was never refreshed
+    has_uneven_checks: bool = False  # a CHECK calls a function that may read tables
 
     @property
     def is_partitioned(self) -> bool:
@@ -197,6 +200,10 @@ class Facts:
     new: NewRelations = field(default_factory=NewRelations)
     taken_names: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by schema
     volatile_functions: frozenset[str] = frozenset()
+    uneven_functions: frozenset[str] = frozenset()  # may give another result in another batch
+    uneven_operators: frozenset[str] = frozenset()  # the same, by their symbol
+    uneven_casts: frozenset[str] = frozenset()  # the same, by the type that they lead to
+    now: str = ""  # of the transaction that asked, as PostgreSQL writes it
     constrained_domains: frozenset[str] = frozenset()
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked

@@ -13,11 +13,16 @@ from holdfast.rewrite.names import MAX_BYTES, clip, free_name
 
 def index_name(node: pb.IndexStmt, *, taken: Collection[str]) -> str:
     """TABLE_COLUMNS_idx, or the first such name with a number that is free."""
+    columns = joined(column_names(node))
+    return free_name(node.relation.relname, second=columns, label="idx", taken=taken)
+
+
+def column_names(node: pb.IndexStmt) -> list[str]:
+    """What each column or expression of the index adds to its name."""
     elements = [*node.index_params, *node.index_including_params]
-    columns = [
+    return [
         element.index_elem.name or _of_expression(element.index_elem.expr) for element in elements
     ]
-    return free_name(node.relation.relname, second=joined(columns), label="idx", taken=taken)
 
 
 def joined(columns: Iterable[str]) -> str:

@@ -6,13 +6,15 @@ called without one.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 
 import postgast
 from postgast import pg_query_pb2 as pb
 
 MAX_BYTES = 63
+CANDIDATES = 30
 SIMPLE = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -62,9 +64,16 @@ def object_name(first: str, *, second: str = "", label: str) -> str:
 
 def free_name(first: str, *, second: str = "", label: str, taken: Collection[str]) -> str:
     """What ChooseRelationName() chooses: the first of NAME, NAME1, NAME2, .. that is not taken."""
-    name = object_name(first, second=second, label=label)
-    number = 0
-    while name in taken:
-        number += 1
-        name = object_name(first, second=second, label=f"{label}{number}")
-    return name
+    names = _numbered(first, second=second, label=label)
+    return next(name for name in names if name not in taken)
+
+
+def candidates(first: str, *, second: str = "", label: str) -> Iterator[str]:
+    """The names from which free_name() chooses, as far as anybody has so many."""
+    return islice(_numbered(first, second=second, label=label), CANDIDATES)
+
+
+def _numbered(first: str, *, second: str, label: str) -> Iterator[str]:
+    yield object_name(first, second=second, label=label)
+    for number in count(1):
+        yield object_name(first, second=second, label=f"{label}{number}")

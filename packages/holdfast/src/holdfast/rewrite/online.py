@@ -52,7 +52,7 @@ def duration(statement: Statement, *, facts: Facts) -> Duration:
     refuse_column_without_values(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
     plain = Draft(steps=(as_written(statement, facts=facts),))
-    if draft == plain and not _needs_its_own_transaction(statement, facts=facts):
+    if draft == plain and needs_no_transaction_of_its_own(statement, facts=facts):
         return Duration.INSTANT
     return Duration.LONG
 
@@ -163,12 +163,12 @@ def _with_taken(facts: Facts, names: frozenset[str], *, schema: str) -> Facts:
     return replace(facts, taken_names=taken)
 
 
-def _needs_its_own_transaction(statement: Statement, *, facts: Facts) -> bool:
+def needs_no_transaction_of_its_own(statement: Statement, *, facts: Facts) -> bool:
     """What reads much, or can be used only once it is committed, does not go with others."""
     node = statement.node
     if isinstance(node, pb.AlterEnumStmt):
-        return bool(node.new_val) and not node.old_val
+        return not node.new_val or bool(node.old_val)
     fills_a_table = isinstance(node, pb.CreateTableAsStmt) or (
         isinstance(node, pb.SelectStmt) and node.HasField("into_clause")
     )
-    return fills_a_table and any(facts.in_use(read) for read in find(node, pb.RangeVar))
+    return not (fills_a_table and any(facts.in_use(read) for read in find(node, pb.RangeVar)))

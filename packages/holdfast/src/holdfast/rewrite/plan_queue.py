@@ -1,13 +1,78 @@
 """A queue planned as a whole: which of its statements are executed as one, and in which order."""
 
-from collections.abc import Iterable
-from functools import reduce
+from collections.abc import Sequence
+from datetime import date
 
-from holdfast.rewrite.queue_rules import RULES
+from holdfast.rewrite.independence import are_independent
+from holdfast.rewrite.pairs import Taken
+from holdfast.rewrite.queue_rules.backfill_first import in_best_order
+from holdfast.rewrite.queue_rules.bracket import is_bracket, refuse_what_lasts
+from holdfast.rewrite.queue_rules.one_lock import one_lock
+from holdfast.rewrite.queue_rules.replaced_together import is_replaced, with_interim_checks
+from holdfast.rewrite.queue_rules.writes_together import writes_together
+from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
 from holdfast.rewrite.units import QueueEntry, Unit
 
 
-def plan_queue(entries: Iterable[QueueEntry]) -> tuple[Unit, ...]:
-    """The units of a queue, in the order in which they run. Raises what a rule refuses."""
-    alone = tuple(Unit(entries=(entry,)) for entry in entries)
-    return reduce(lambda units, rule: rule(units), RULES, alone)
+def plan_queue(
+    entries: Sequence[QueueEntry], *, today: date, done: Sequence[QueueEntry] = ()
+) -> tuple[Unit, ...]:
+    """The units of a queue, in the order in which they run; behind `done`, which is executed and not committed yet.
+
+    Raises TornApart where what users must see as one can be kept neither in a moment nor on a small table.
+    """
+    ordered = [entries[place] for place in in_best_order(entries)]
+    ordered = [*done, *with_interim_checks(ordered)]
+    spans = spans_of(ordered)
+    for span in spans:
+        refuse_what_lasts(span, today=today)
+    open_positions = {entry.position for entry in done}
+    units = [_unit(group, open_positions) for group in with_spans(ordered, spans)]
+    completing = tuple(unit for unit in units if unit.joins_open and unit.entries)
+    rest = tuple(unit for unit in units if not unit.joins_open)
+    return (*completing, *one_lock(writes_together(rest)))
+
+
+def divided_by_a_look(
+    entries: Sequence[QueueEntry], *, done: Sequence[QueueEntry], look: str, today: date
+) -> tuple[list[QueueEntry], list[QueueEntry], bool]:
+    """What may be committed before the function looks at rows, what may not, and whether it never may by itself.
+
+    What was switched off is switched on again behind the look: from there on it is one transaction.
+    """
+    entries = [*done, *entries]
+    taken = [(entry, what) for entry, what in unclosed(entries) if _is_kept_open(what)]
+    if not taken:
+        return list(entries), [], False
+    is_single = any(what.is_switched_off for _, what in taken)
+    members = {entry.position for entry, _ in taken}
+    tail: list[QueueEntry] = []
+    head: list[QueueEntry] = []
+    for entry in entries:
+        is_tied = any(not are_independent(entry, each) for each in tail)
+        (tail if entry.position in members or is_tied else head).append(entry)
+    if any(entry in tail for entry in done):
+        head, tail = [], list(entries)  # what is open is committed as a whole
+    span = Span(entries=tuple(tail), taken=tuple(what for _, what in taken))
+    refuse_what_lasts(span, today=today, until=look)
+    return head, tail, is_single
+
+
+def _is_kept_open(taken: Taken) -> bool:
+    is_dropped = taken.is_view or taken.what in ("function", "policy", "rule", "trigger")
+    return taken.is_switched_off or is_dropped
+
+
+def _unit(group: Sequence[QueueEntry], done: set[int]) -> Unit:
+    """Without what is executed already."""
+    left = tuple(entry for entry in group if entry.position not in done)
+    return Unit(entries=left, joins_open=len(left) < len(group))
+
+
+def spans_of(entries: Sequence[QueueEntry]) -> tuple[Span, ...]:
+    """What users must see as one, by either rule."""
+    return spans_in(entries, wanted=_is_one)
+
+
+def _is_one(taken: Taken, between: Sequence[QueueEntry]) -> bool:
+    return is_bracket(taken, between) or is_replaced(taken, between)

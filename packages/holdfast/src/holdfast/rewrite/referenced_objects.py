@@ -42,6 +42,15 @@ def functions_in(statement: Statement) -> frozenset[str]:
     return function_names(statement.node)
 
 
+def operators_in(statement: Statement) -> frozenset[str]:
+    """Operators of its expressions, without their schemas."""
+    return frozenset(
+        expression.name[-1].string.sval
+        for expression in find(statement.node, pb.A_Expr)
+        if expression.name
+    )
+
+
 def written_name(parts: tuple[str, ...]) -> WrittenName:
     """From the parts of a name: the last is the name, the one before it the schema."""
     return (parts[-2] if len(parts) > 1 else "", parts[-1])

@@ -160,8 +160,8 @@ def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
     table, facts = action.table, action.facts
     command = add_constraint(not_valid(constraint))
     check = validate(table, table=table.name, constraint=constraint.conname)
-    if constraint.conname in dropped_constraints(action.statement):
-        # It takes the place of the one that the same statement drops: at no moment is there none.
+    if constraint.conname and dropped_constraints(action.statement):
+        # It may take the place of one that the same statement drops: at no moment is there none.
         return Split(stays=(command,), after=(check,))
     add = transaction(
         alter_table(table.name, command),

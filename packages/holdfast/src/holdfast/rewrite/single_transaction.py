@@ -33,7 +33,7 @@ def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None
     relations = {relation.name: relation for relation in facts.relations.values()}
     draft = draft_of(statement, facts=facts)
     for refusal in (*draft.refusals, *_holds(statement, draft, facts=facts)):
-        if isinstance(refusal, BreakingChange) or not _is_small(relations.get(refusal.relation)):
+        if isinstance(refusal, BreakingChange) or not is_small(relations.get(refusal.relation)):
             raise refusal.error(statement)
 
 
@@ -53,8 +53,8 @@ def _worked_on(draft: Draft) -> Iterator[QualifiedName]:
             yield step.table
 
 
-def _is_small(relation: Relation | None) -> bool:
-    """Of what has partitions the size is not known."""
+def is_small(relation: Relation | None) -> bool:
+    """Whether all of it is read while users may wait; of what has partitions the size is not known."""
     return (
         relation is not None
         and not relation.descendants

@@ -97,6 +97,14 @@ def shortened(sql: str, *, to: int = 200) -> str:
     return line if len(line) <= to else line[: to - 3] + "..."
 
 
+def without_values(sql: str) -> str:
+    """The statement with $1, $2, .. for its values, which may be a user's data; a cut one up to its first text."""
+    try:
+        return postgast.normalize(sql)
+    except postgast.PgQueryError:
+        return re.sub(r"\d+", "?", re.split(r"['$]", sql, maxsplit=1)[0]) + "..."
+
+
 def _span(statement: pb.RawStmt, *, text: bytes) -> _Span:
     """Where the statement stands, in bytes; the parser's length of 0 means: to the end."""
     start = statement.stmt_location

@@ -62,6 +62,15 @@ def keeps_rows(column: Column, change: pb.ColumnDef, *, facts: Facts) -> bool:
     return (old.name, new.name) in RELABELLED and not new.modifiers
 
 
+def type_of_tree(written: pb.TypeName) -> str:
+    """The type as format_type() writes it."""
+    kind = _of_tree(written) if written.names else Type(name="")
+    modifiers = f"({','.join(map(str, kind.modifiers))})" if kind.modifiers else ""
+    first, _, rest = kind.name.partition(" ")
+    is_between = modifiers and first in ("time", "timestamp")
+    return f"{first}{modifiers} {rest}" if is_between else f"{kind.name}{modifiers}"
+
+
 def _is_plain(change: pb.ColumnDef, *, column: str, new: Type) -> bool:
     """No USING, or one that says what PostgreSQL would do anyway."""
     if not change.HasField("raw_default"):

@@ -9,20 +9,23 @@ from datetime import date
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName, object_name, quote
-from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.online import draft_of, needs_no_transaction_of_its_own, rewrite
 from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BuildIndexStep,
+    DropIndexStep,
     Step,
     TransactionStep,
     ValidateStep,
 )
-from holdfast.rewrite.tree import constraint_of, copy, sql, strings
+from holdfast.rewrite.tree import constraint_of, copy, sql
+from holdfast.rewrite.units import QueueEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ def steps_of_unit(
     for statement in statements:
         found = _parts(statement, facts=facts, today=today)
         parts.append(_under_another_name(found, taken=names))
-        facts = without_dropped(facts, statement)
+        facts = expected(facts, [QueueEntry(statement=statement, facts=facts)])
     moment = [step for part in parts for step in part.moment]
     captures = [step.captures_constraint_on for step in moment if step.captures_constraint_on]
     together = TransactionStep(
@@ -60,32 +63,26 @@ def steps_of_unit(
     )
 
 
-def without_dropped(facts: Facts, statement: Statement) -> Facts:
-    """What will be known once the constraints and indexes that the statement drops are gone."""
-    node = statement.node
-    if isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_INDEX:
-        found = (facts.index_named(strings(item.list.items)) for item in node.objects)
-        return facts.without_indexes([index.name for index in found if index is not None])
-    table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
-    if table is None or not isinstance(node, pb.AlterTableStmt):
-        return facts
-    dropped = {
-        item.alter_table_cmd.name
-        for item in node.cmds
-        if item.alter_table_cmd.subtype == pb.AT_DropConstraint
-    }
-    indexes = [index.name for index in table.indexes if index.constraint in dropped]
-    return facts.without_constraints([(table.name, name) for name in dropped]).without_indexes(
-        indexes
-    )
+def is_momentary(statement: Statement, *, facts: Facts) -> bool:
+    """Whether nothing of it lasts but what can be done before the unit's transaction, or behind it."""
+    steps = draft_of(statement, facts=facts).steps
+    if _split(steps) is not None:
+        return needs_no_transaction_of_its_own(statement, facts=facts)
+    return all(isinstance(step, DropIndexStep | TransactionStep) for step in steps)
 
 
 def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
     """As written, where its online form is neither a build nor a validation nor a moment."""
+    steps = rewrite(statement, facts=facts, today=today)
+    return _split(steps) or _Parts(moment=(as_written(statement, facts=facts),))
+
+
+def _split(steps: Sequence[Step]) -> _Parts | None:
+    """Builds, then moments, then what reads the tables; None where the steps have another order."""
     before: list[BuildIndexStep] = []
     moment: list[TransactionStep] = []
     after: list[ValidateStep | AutocommitStep] = []
-    for step in rewrite(statement, facts=facts, today=today):
+    for step in steps:
         match step:
             case BuildIndexStep() if not moment:
                 before.append(step)
@@ -94,7 +91,7 @@ def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
             case ValidateStep() | AutocommitStep() if moment or before:
                 after.append(step)
             case _:
-                return _Parts(moment=(as_written(statement, facts=facts),))
+                return None
     return _Parts(before=tuple(before), moment=tuple(moment), after=tuple(after))
 
 

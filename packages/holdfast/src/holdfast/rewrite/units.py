@@ -32,6 +32,8 @@ class Unit:
     """
 
     entries: tuple[QueueEntry, ...]
+    is_whole: bool = False  # also the executions of one statement with several parameters
+    joins_open: bool = False  # it completes what the open transaction has begun
 
     @property
     def positions(self) -> tuple[int, ...]:

@@ -7,13 +7,14 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.index_build import build_index, index_of_constraint
 from holdfast.rewrite.index_names import joined
-from holdfast.rewrite.names import free_name
+from holdfast.rewrite.names import free_name, object_name
 from holdfast.rewrite.rewriting import (
     Action,
     ActionRewrite,
     Split,
     add_constraint,
     alter_table,
+    dropped_constraints,
     names_taken,
     transaction,
 )
@@ -39,6 +40,8 @@ def unique(action: Action, constraint: pb.Constraint) -> Split | None:
     name = constraint.conname or free_name(
         action.table.name.name, second=joined(columns), label="key", taken=names_taken(action)
     )
+    if dropped := dropped_constraints(action.statement):
+        return _in_its_place(action, constraint, name=name, is_taken=name in dropped)
     index = index_of_constraint(action, constraint, name=name)
     build = build_index(index, table=action.table)
     return Split(
@@ -46,16 +49,32 @@ def unique(action: Action, constraint: pb.Constraint) -> Split | None:
     )
 
 
+def _in_its_place(action: Action, constraint: pb.Constraint, *, name: str, is_taken: bool) -> Split:
+    """It may take the place of one that the same statement drops: so its index is built before."""
+    built = object_name(name, label="new") if is_taken else name
+    index = index_of_constraint(action, constraint, name=built)
+    command = add_constraint(over_index(constraint, name=name, index=built))
+    return Split(
+        before=(build_index(index, table=action.table),),
+        stays=(command,),
+        chosen_names=frozenset([name]),
+    )
+
+
 def using_index(action: Action, constraint: pb.Constraint, *, name: str) -> TransactionStep:
     """The constraint takes over the index of its name."""
+    command = add_constraint(over_index(constraint, name=name, index=name))
+    return transaction(alter_table(action.table.name, command), facts=action.facts)
+
+
+def over_index(constraint: pb.Constraint, *, name: str, index: str) -> pb.Constraint:
+    """The same constraint, made of an index that is there."""
     taking_over = copy(constraint)
-    taking_over.conname = taking_over.indexname = name
+    taking_over.conname, taking_over.indexname = name, index
     taking_over.nulls_not_distinct, taking_over.indexspace = False, ""
     for field in ("keys", "including", "options"):
         taking_over.ClearField(field)
-    return transaction(
-        alter_table(action.table.name, add_constraint(taking_over)), facts=action.facts
-    )
+    return taking_over
 
 
 REWRITE = ActionRewrite(name="add_unique", rows=(7,), apply=add_unique)

@@ -17,7 +17,7 @@ def write_all_rows(statement: Statement, facts: Facts) -> tuple[Step, ...] | Non
     table = facts.in_use(node.relation)
     if table is None or not can_be_batched(node, facts=facts):
         return None
-    return (backfill_step(node, table=table),)
+    return (backfill_step(node, table=table, now=facts.now),)
 
 
 REWRITE = StatementRewrite(name="write_all_rows", rows=(41,), apply=write_all_rows)

@@ -1,0 +1,88 @@
+"""Errors of a database driver, in words: no connection, a connection that was lost, an answer that is an error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from alembic.config import Config
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.cli.project import CONFIG
+from holdfast.engine.connection.connect_failure import is_no_connection, of_project
+from holdfast.errors import HoldfastError
+from holdfast.errors.connection import ConnectionLost
+from holdfast.errors.migration import DatabaseRefused
+from holdfast.errors.sqlstate import sqlstate
+from holdfast.rewrite.statement import shortened
+
+LOST = ("57P", "08")  # classes of SQLSTATE with which a server ends a session
+NOTHING = "Nothing was changed."
+WAY_ON = (
+    "Mend what the message names, then the same command again. What is applied: holdfast status"
+)
+
+
+@contextmanager
+def explaining_connections() -> Iterator[None]:
+    """Turn an error of the driver into ours; a connection that fails is told by what was tried last."""
+    last: dict[str, Any] = {}
+
+    def note(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
+        last.clear()
+        last.update({name: value for name, value in arguments.items() if name != "password"})
+
+    event.listen(Engine, "do_connect", note)
+    try:
+        yield
+    except HoldfastError:
+        raise
+    except Exception as error:
+        ours = _explained(error, last)
+        if ours is None:
+            raise
+        raise ours from error
+    finally:
+        event.remove(Engine, "do_connect", note)
+
+
+def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | None:
+    if arguments and is_no_connection(error):
+        config = click.get_current_context().meta.get(CONFIG)
+        return of_project(error, arguments, url_of_file=_url(config), file=_file(config))
+    if isinstance(error, DBAPIError):
+        return _answered(str(error.orig), sqlstate(error), error.statement, error)
+    if type(error).__module__.partition(".")[0] in ("psycopg", "psycopg2", "asyncpg"):
+        return _answered(str(error), sqlstate(error), None, error)
+    return None
+
+
+def _answered(
+    message: str, state: str | None, statement: str | None, error: Exception
+) -> HoldfastError:
+    sent = shortened(statement or "COMMIT")
+    if state is None or state.startswith(LOST):
+        lost = ConnectionLost(said=message.strip().splitlines()[0], statement=sent)
+        lost.again = f"holdfast {click.get_current_context().info_name}"
+        return lost
+    notes = getattr(error, "__notes__", None) or [NOTHING, WAY_ON]
+    return DatabaseRefused(
+        message=message.strip(),
+        sqlstate=state,
+        statement=sent,
+        standing=notes[0],
+        way_on=notes[-1],
+    )
+
+
+def _url(config: Config | None) -> str | None:
+    if config is None:
+        return None
+    section = config.config_ini_section
+    return config.file_config.get(section, "sqlalchemy.url", raw=True, fallback=None)
+
+
+def _file(config: Config | None) -> str:
+    name = None if config is None else config.config_file_name
+    return "alembic.ini" if name is None else str(name).rpartition("/")[2]

@@ -1,0 +1,83 @@
+"""Tells a connection that could not be made from other errors of a driver, and explains it by what was tried."""
+
+from collections.abc import Mapping
+from socket import gaierror
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.engine.create_engine import explained
+from holdfast.engine.settings import Settings, url_variable
+from holdfast.errors.connection import (
+    OF_ENV_PY,
+    CannotConnect,
+    Profiled,
+    Tried,
+    cannot_connect,
+    tried,
+)
+from holdfast.errors.settings import InvalidSettings, RefusedSetting, UnknownVariable
+from holdfast.errors.sqlstate import sqlstate
+
+# Classes of SQLSTATE with which a server ends a connection before it is one: connection exception, invalid
+# authorization, invalid catalog name, insufficient resources, operator intervention.
+REFUSES_CONNECTION = ("08", "28", "3D", "53", "57P")
+# An argument that only an engine of holdfast's settings gives.
+OURS = "tcp_user_timeout"
+UNUSABLE = (InvalidSettings, RefusedSetting, UnknownVariable)
+
+
+def is_no_connection(error: BaseException) -> bool:
+    """Whether it says that there was no connection at all, whatever the driver."""
+    state = sqlstate(error)
+    is_refusal = state is None or state.startswith(REFUSES_CONNECTION)
+    if isinstance(error, DBAPIError):
+        return error.statement is None and is_refusal
+    if isinstance(error, OSError):  # asyncpg leaves them as they are
+        return isinstance(error, ConnectionError | TimeoutError | gaierror)
+    return type(error).__module__.startswith("asyncpg") and is_refusal
+
+
+def of_settings(error: BaseException, settings: Settings) -> CannotConnect | None:
+    """The explanation for an application: the engine was made by its settings."""
+    if settings.url is None or not is_no_connection(error):
+        return None
+    return explained(error, settings)
+
+
+def of_project(
+    error: BaseException, arguments: Mapping[str, Any], *, url_of_file: str | None, file: str
+) -> CannotConnect | None:
+    """The explanation for a command: env.py has made the engine, with these arguments for the driver."""
+    if not is_no_connection(error):
+        return None
+    to, settings = tried(arguments), _settings()
+    if settings is not None and settings.url is not None and _is_same(settings, to):
+        setting = url_variable()
+    else:
+        setting = f"sqlalchemy.url in {file}" if _names(url_of_file, to) else OF_ENV_PY
+    is_ours = settings is not None and OURS in arguments
+    ours = Profiled(profile=settings.profile, tls=settings.tls) if settings and is_ours else None
+    return cannot_connect(_said(error), to=to, setting=setting, ours=ours)
+
+
+def _settings() -> Settings | None:
+    try:
+        return Settings()
+    except UNUSABLE:
+        return None
+
+
+def _is_same(settings: Settings, to: Tried) -> bool:
+    assert settings.url is not None  # noqa: S101  # asked by the caller
+    arguments = settings.url.get_dialect()().create_connect_args(settings.url)[1]
+    named = tried(arguments)
+    return (named.host, named.port, named.database) == (to.host, to.port, to.database)
+
+
+def _names(url: str | None, to: Tried) -> bool:
+    return url is not None and to.database in url and to.host.split(",")[0] in url
+
+
+def _said(error: BaseException) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error)

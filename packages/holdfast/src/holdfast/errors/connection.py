@@ -1,0 +1,207 @@
+"""Why there is no connection: what was tried, which setting says so, what to do; by the words of server and libpq."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdfast.errors import HoldfastError
+
+OF_ENV_PY = "the URL that env.py connects with"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """Where a connection was to lead; never a password."""
+
+    user: str
+    database: str
+    host: str
+    port: str
+    sslmode: str | None
+
+    def __str__(self) -> str:
+        is_socket = self.host.startswith(("/", "@"))
+        where = f"the socket in {self.host}" if is_socket else f"host {self.host}"
+        tls = f", sslmode={self.sslmode}" if self.sslmode else ""
+        return f"user {self.user}, database {self.database}, {where}, port {self.port}{tls}"
+
+
+def tried(parameters: Mapping[str, object]) -> Tried:
+    """From the arguments of a driver's connect()."""
+    user = str(parameters.get("user") or "of the operating system")
+    return Tried(
+        user=user,
+        database=str(parameters.get("dbname") or parameters.get("database") or user),
+        host=str(parameters.get("host") or parameters.get("hostaddr") or "of libpq's default"),
+        port=str(parameters.get("port") or 5432).strip(",") or "5432",
+        sslmode=None if parameters.get("sslmode") is None else str(parameters["sslmode"]),
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class CannotConnect(HoldfastError):
+    """There was no connection at all."""
+
+    said: str
+    tried: Tried
+    setting: str  # that names the address
+    reason: str
+    advice: str
+    what = "No connection to the database: {said}"
+    why = "Tried: {tried}. That is what {setting} says. {reason}"
+    remedy = "{advice}"
+
+
+@dataclass(kw_only=True, eq=False)
+class ConnectionLost(HoldfastError):
+    """A connection ended under a statement."""
+
+    said: str
+    statement: str
+    what = "The connection to the database was lost: {said}\nIt was sent: {statement}"
+    why = (
+        "The server, or something on the way to it, has ended the session. What was committed before stays and is "
+        "recorded; what was not is rolled back by the server."
+    )
+    remedy = "Look at the log of the server; when it answers again, go on: {again}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cause:
+    """What the words of an error mean: libpq gives no SQLSTATE for a connection that it could not make."""
+
+    words: str  # a regular expression
+    reason: str
+    advice: str
+
+
+HOST = _Cause(
+    words="could not translate host name|failed to resolve host|Name or service not known|getaddrinfo",
+    reason="No address is known for this host, seen from here.",
+    advice="Correct the host in {setting}; inside a container it is the name of the service, not localhost.",
+)
+PORT = _Cause(
+    words="Connection refused|Connect call failed",
+    reason="The host answers, and nothing listens on this port.",
+    advice="Start the server, or correct host and port in {setting}. To try it: pg_isready -h {host} -p {port}",
+)
+SOCKET = _Cause(
+    words="No such file or directory",
+    reason="There is no socket of a server in this folder.",
+    advice="Start the server, or name the folder of its socket (SHOW unix_socket_directories) in {setting}.",
+)
+SILENT = _Cause(
+    words="timeout expired|timed out|No route to host|Network is unreachable",
+    reason="The host does not answer: a firewall, another network, a wrong address.",
+    advice="Check the way to it: pg_isready -h {host} -p {port}. If it is another host: {setting}",
+)
+PASSWORD = _Cause(
+    words="password authentication failed|no password supplied|pgpass|SASL authentication failed",
+    reason="The server does not accept the password of {user}, or was given none.",
+    advice="Correct the password in {setting}{password}. To try it: psql -h {host} -p {port} -U {user} {database}",
+)
+ROLE = _Cause(
+    words=r'role ".*" does not exist|is not permitted to log in',
+    reason="The server has no such user who may log in.",
+    advice='Correct the user in {setting}, or, as an administrator: CREATE ROLE "{user}" LOGIN PASSWORD ...',
+)
+DATABASE = _Cause(
+    words=r'database ".*" does not exist',
+    reason="The server is there, and has no database of that name.",
+    advice="Correct the database in {setting}, or make it: createdb -h {host} -p {port} {database}",
+)
+NO_TLS = _Cause(
+    words="does not support SSL|server does not support TLS|rejected SSL upgrade",
+    reason="{demands} This server offers no TLS.",
+    advice="{without_tls}Otherwise switch TLS on in the server: ssl = on in postgresql.conf.",
+)
+NEEDS_TLS = _Cause(
+    words="no encryption|SSL off",
+    reason="The server lets {user} in over TLS only (pg_hba.conf), and the connection has none.",
+    advice="Ask for TLS: {with_tls}",
+)
+NO_ENTRY = _Cause(
+    words="no pg_hba.conf entry|pg_hba.conf rejects",
+    reason="The server's pg_hba.conf has no line for this user, database and address.",
+    advice="Add one on the server and reload it (SELECT pg_reload_conf()), or correct {setting}.",
+)
+CERTIFICATE = _Cause(
+    words="certificate verify failed|does not match host name|root certificate file",
+    reason="The server's certificate is not one that this process trusts for this host.",
+    advice="Name the CA that signed it: {ca}; the host in {setting} must be a name in the certificate.",
+)
+BINDING = _Cause(
+    words="channel binding|authentication method requirement",
+    reason="{demands} Without a CA the server proves itself by the password (SCRAM with channel binding), and asks for "
+    "another way to log in.",
+    advice="In the server's pg_hba.conf: scram-sha-256 instead of trust, md5 or password. Or name its CA: {ca}",
+)
+FULL = _Cause(
+    words="too many clients|remaining connection slots|too many connections",
+    reason="All connections that the server, the database or the role allows are in use.",
+    advice="Close some (SELECT * FROM pg_stat_activity), lower HOLDFAST_POOL_MAX, or raise max_connections.",
+)
+STARTING = _Cause(
+    words="starting up|shutting down|recovery mode|not yet accepting connections",
+    reason="The server is there, and does not take connections yet, or no longer.",
+    advice="Wait for it: pg_isready -h {host} -p {port}; then the same command again.",
+)
+UNKNOWN = _Cause(
+    words="",
+    reason="The words above are the server's, or those of libpq.",
+    advice="Correct {setting}, then try the same with psql: psql -h {host} -p {port} -U {user} {database}",
+)
+CAUSES = (
+    *(NO_TLS, NEEDS_TLS, CERTIFICATE, BINDING, PASSWORD, ROLE, DATABASE, NO_ENTRY, FULL, STARTING),
+    *(HOST, PORT, SILENT, SOCKET, UNKNOWN),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled:
+    """What holdfast's own settings say of TLS, where they make the connection."""
+
+    profile: str
+    tls: str
+
+
+def cannot_connect(said: str, *, to: Tried, setting: str, ours: Profiled | None) -> CannotConnect:
+    """The error for these words; `ours` where the connection was made by holdfast's settings."""
+    cause = next(each for each in CAUSES if re.search(each.words, said, re.IGNORECASE))
+    fields = {
+        "setting": setting,
+        "user": to.user,
+        "database": to.database,
+        "host": to.host,
+        "port": to.port,
+    } | (_of_settings(ours) if ours else _of_url(to, setting))
+    return CannotConnect(
+        said=said.strip().splitlines()[0].removeprefix("connection failed: "),
+        tried=to,
+        setting=setting,
+        reason=cause.reason.format(**fields),
+        advice=cause.advice.format(**fields),
+    )
+
+
+def _of_settings(ours: Profiled) -> dict[str, str]:
+    return {
+        "password": ", or set HOLDFAST_PASSWORD or HOLDFAST_PASSWORD_FILE",
+        "demands": f"The profile {ours.profile} (HOLDFAST_PROFILE) has TLS {ours.tls} (HOLDFAST_TLS).",
+        "without_tls": (
+            "For a server on this machine: HOLDFAST_PROFILE=development, or HOLDFAST_TLS=remote, which asks for TLS "
+            "on the network only. "
+        ),
+        "with_tls": "HOLDFAST_TLS=required",
+        "ca": "HOLDFAST_TLS_CA=/path/to/ca.pem, or system",
+    }
+
+
+def _of_url(to: Tried, setting: str) -> dict[str, str]:
+    return {
+        "password": "",
+        "demands": f"sslmode={to.sslmode} was asked for.",
+        "without_tls": f"For a server on this machine: sslmode=disable in {setting}. ",
+        "with_tls": f"sslmode=require in {setting}",
+        "ca": f"sslmode=verify-full and sslrootcert=/path/to/ca.pem in {setting}",
+    }

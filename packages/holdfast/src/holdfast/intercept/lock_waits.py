@@ -1,0 +1,53 @@
+"""How long the transaction of a revision's function waits for a lock, and which locks it has wanted so far."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockTimeouts, set_local
+from holdfast.execute.session import MigrationSession
+from holdfast.rewrite.locks import Lock
+
+# So often a revision without long statements is tried in one transaction; then it takes one table after the other.
+TRIES_AS_ONE = 10
+
+
+@dataclass(kw_only=True)
+class LockWaits:
+    """Sets lock_timeout where it has to change."""
+
+    session: MigrationSession
+    timeouts: LockTimeouts  # of this try
+    of_rows: timedelta  # the session's own
+    tries: int  # in vain, before this one
+    wanted: tuple[Lock, ...] = ()
+    _in_force: LockTimeouts | None = field(default=None, init=False)
+
+    def for_locks(self, locks: tuple[Lock, ...], *, holds: bool) -> None:
+        """Before a statement that takes these; a short wait under a lock that blocks users."""
+        if not locks:
+            return
+        self.wanted += locks
+        self._use(replace(self.timeouts, lock=LOCK_WHILE_HOLDING if holds else self.timeouts.lock))
+
+    def for_anything(self) -> None:
+        """Before a statement that nobody can look into."""
+        self._use(self.timeouts)
+
+    def for_rows(self) -> None:
+        """The session's own wait again: a short one would count for row locks too."""
+        if self._in_force is not None:
+            set_local(self.session, "lock_timeout", self.of_rows)
+            self._in_force = None
+
+    def is_in_vain(self, locks: tuple[Lock, ...]) -> bool:
+        """Whether several tables at once were wanted many times and never free together."""
+        return self.tries >= TRIES_AS_ONE and len({lock.relation for lock in locks}) > 1
+
+    def forget(self) -> None:
+        """The transaction has ended."""
+        self._in_force = None
+
+    def _use(self, timeouts: LockTimeouts) -> None:
+        if timeouts != self._in_force:
+            timeouts.apply(self.session)
+            self._in_force = timeouts

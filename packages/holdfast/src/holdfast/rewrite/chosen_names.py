@@ -1,0 +1,66 @@
+"""The names that a statement may have to choose, for an index, a constraint or a sequence that has none.
+
+The catalog is asked which of them are taken, and about no other name.
+"""
+
+from collections.abc import Iterator
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.filled_column import is_serial
+from holdfast.rewrite.index_names import column_names, joined
+from holdfast.rewrite.names import candidates, object_name
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.tree import column_of, constraint_of, strings
+
+
+def names_to_choose_from(statement: Statement) -> Iterator[str]:
+    """Each name that could be chosen, and the first ones with a number behind it."""
+    node = statement.node
+    if isinstance(node, pb.IndexStmt):
+        table = node.relation.relname
+        if node.idxname:
+            yield object_name(node.idxname, label="new")
+        else:
+            yield from candidates(table, second=joined(column_names(node)), label="idx")
+    elif isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
+        for item in node.cmds:
+            yield from _of_action(node.relation.relname, item.alter_table_cmd)
+
+
+def _of_action(table: str, command: pb.AlterTableCmd) -> Iterator[str]:
+    if command.subtype == pb.AT_SetNotNull:
+        yield from candidates(table, second=command.name, label="not_null")
+    elif command.subtype == pb.AT_AddConstraint:
+        yield from _of_constraint(table, constraint_of(command))
+    elif command.subtype == pb.AT_AddColumn:
+        column = column_of(command)
+        for label in _labels(column):
+            yield from candidates(table, second=column.colname, label=label)
+
+
+def _of_constraint(table: str, constraint: pb.Constraint) -> Iterator[str]:
+    if constraint.conname:
+        yield object_name(constraint.conname, label="new")
+    columns = strings(constraint.keys)
+    if constraint.contype == pb.CONSTR_UNIQUE and not constraint.conname:
+        second = joined([*columns, *strings(constraint.including)])
+        yield from candidates(table, second=second, label="key")
+    if constraint.contype == pb.CONSTR_PRIMARY and not constraint.conname:
+        yield from candidates(table, label="pkey")
+    if constraint.contype in (pb.CONSTR_PRIMARY, pb.CONSTR_NOTNULL):
+        for column in columns:
+            yield from candidates(table, second=column, label="not_null")
+
+
+def _labels(column: pb.ColumnDef) -> Iterator[str]:
+    """Of what stands at a new column: its key, its sequences, the proof that it is not NULL."""
+    kinds = {item.constraint.contype for item in column.constraints}
+    if pb.CONSTR_UNIQUE in kinds:
+        yield "key"
+    if is_serial(column):
+        yield "seq"
+    if pb.CONSTR_IDENTITY in kinds:
+        yield "filling"
+    if is_serial(column) or kinds & {pb.CONSTR_IDENTITY, pb.CONSTR_NOTNULL, pb.CONSTR_PRIMARY}:
+        yield "not_null"

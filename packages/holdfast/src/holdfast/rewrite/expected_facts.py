@@ -1,0 +1,345 @@
+"""What will be known once the statements that wait have run, without running them.
+
+So a statement behind them is judged by the tables as it will find them. What a statement does that is not listed here
+changes nothing in the facts; when its turn comes, the catalog is asked again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+from google.protobuf.message import Message
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import (
+    Column,
+    Constraint,
+    ConstraintKind,
+    Facts,
+    Index,
+    Relation,
+    RelationKind,
+)
+from holdfast.rewrite.filled_column import SERIAL, is_serial
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.new_relations import created_relation
+from holdfast.rewrite.tree import column_of, constraint_of, expression_sql, find, strings
+from holdfast.rewrite.type_change import type_of_tree
+from holdfast.rewrite.units import QueueEntry
+
+KINDS: dict[int, ConstraintKind] = {
+    pb.CONSTR_CHECK: ConstraintKind.CHECK,
+    pb.CONSTR_EXCLUSION: ConstraintKind.EXCLUSION,
+    pb.CONSTR_FOREIGN: ConstraintKind.FOREIGN_KEY,
+    pb.CONSTR_NOTNULL: ConstraintKind.NOT_NULL,
+    pb.CONSTR_PRIMARY: ConstraintKind.PRIMARY_KEY,
+    pb.CONSTR_UNIQUE: ConstraintKind.UNIQUE,
+}
+KEYS = frozenset([ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE])
+
+
+def expected(facts: Facts, waiting: Iterable[QueueEntry]) -> Facts:
+    """The facts after these statements, in their order."""
+    return reduce(lambda known, entry: _after(known, entry), waiting, facts)
+
+
+def _after(facts: Facts, entry: QueueEntry) -> Facts:
+    statement = entry.statement
+    node = statement.node
+    created = created_relation(statement)
+    if created is not None:
+        return _with_new_table(facts, created, node)
+    if isinstance(node, pb.AlterTableStmt):
+        name = _name(node.relation, entry)
+        for item in node.cmds:
+            change = _change_of(item.alter_table_cmd, node)
+            facts = _changed(facts, name, change) if change else facts
+        return facts
+    if isinstance(node, pb.IndexStmt):
+        return _changed(facts, _name(node.relation, entry), lambda table: _with_index(table, node))
+    if isinstance(node, pb.RenameStmt):
+        return _renamed(facts, node, entry)
+    if isinstance(node, pb.CreateTrigStmt):
+        name = _name(node.relation, entry)
+        return _changed(facts, name, lambda t: replace(t, triggers=(*t.triggers, node.trigname)))
+    if isinstance(node, pb.DropStmt):
+        return _dropped(facts, node, entry)
+    return facts
+
+
+def _name(written: pb.RangeVar, entry: QueueEntry) -> QualifiedName:
+    """The relation that a statement which waits has named."""
+    facts = entry.facts
+    known = facts.relation(written) if facts is not None else None
+    if known is not None:
+        return known.name
+    schema = written.schemaname or (facts.current_schema if facts is not None else "public")
+    return QualifiedName(schema=schema, name=written.relname)
+
+
+def _changed(facts: Facts, name: QualifiedName, change: Callable[[Relation], Relation]) -> Facts:
+    if not any(relation.name == name for relation in facts.relations.values()):
+        return facts
+    relations = {
+        key: change(relation) if relation.name == name else relation
+        for key, relation in facts.relations.items()
+    }
+    return replace(facts, relations=relations)
+
+
+def _with_new_table(facts: Facts, created: pb.RangeVar, node: Message) -> Facts:
+    schema = created.schemaname or facts.current_schema
+    name = QualifiedName(schema=schema, name=created.relname)
+    keys = [(schema, name.name), *([("", name.name)] if schema == facts.current_schema else [])]
+    if created.relpersistence == "t" or any(key in facts.relations for key in keys):
+        return facts
+    elements = node.table_elts if isinstance(node, pb.CreateStmt) else ()
+    columns = [element.column_def for element in elements if element.HasField("column_def")]
+    is_partitioned = isinstance(node, pb.CreateStmt) and node.HasField("partspec")
+    table = Relation(
+        oid=0,
+        name=name,
+        kind=RelationKind.PARTITIONED_TABLE if is_partitioned else RelationKind.TABLE,
+        is_new=True,
+        columns=tuple(_column(column) for column in columns),
+    )
+    return replace(facts, relations={**facts.relations, **dict.fromkeys(keys, table)})
+
+
+def _change_of(
+    command: pb.AlterTableCmd, node: pb.AlterTableStmt
+) -> Callable[[Relation], Relation] | None:
+    change = CHANGES.get(command.subtype)
+    if command.subtype == pb.AT_DropConstraint:
+        return lambda table: _without_constraints(table, {command.name})
+    return (lambda table: change(table, command)) if change else None
+
+
+def _with_column(table: Relation, command: pb.AlterTableCmd) -> Relation:
+    column = column_of(command)
+    if table.column(column.colname) is not None:
+        return table
+    added = replace(table, columns=(*table.columns, _column(column)))
+    for item in column.constraints:
+        if item.constraint.contype in KINDS:
+            added = _with_constraint(added, item.constraint, columns=(column.colname,))
+    return added
+
+
+def _column(column: pb.ColumnDef) -> Column:
+    kinds = {item.constraint.contype for item in column.constraints}
+    kind = strings(column.type_name.names)[-1] if column.HasField("type_name") else ""
+    written = type_of_tree(column.type_name)
+    numbered = is_serial(column) or pb.CONSTR_IDENTITY in kinds
+    return Column(
+        name=column.colname,
+        type={"int2": "smallint", "int4": "integer", "int8": "bigint"}[SERIAL[kind]]
+        if kind in SERIAL
+        else written,
+        not_null=numbered or bool(kinds & {pb.CONSTR_NOTNULL, pb.CONSTR_PRIMARY}),
+        has_default=is_serial(column) or pb.CONSTR_DEFAULT in kinds,
+        is_generated=pb.CONSTR_GENERATED in kinds,
+        is_identity=pb.CONSTR_IDENTITY in kinds,
+        is_new=True,
+    )
+
+
+def _without_column(table: Relation, command: pb.AlterTableCmd) -> Relation:
+    name = command.name
+    return replace(
+        table,
+        columns=tuple(column for column in table.columns if column.name != name),
+        indexes=tuple(index for index in table.indexes if name not in index.columns),
+        constraints=tuple(found for found in table.constraints if name not in found.columns),
+    )
+
+
+def _with_added_constraint(table: Relation, command: pb.AlterTableCmd) -> Relation:
+    constraint = constraint_of(command)
+    if constraint.contype not in KINDS:
+        return table
+    named = [*strings(constraint.keys), *strings(constraint.fk_attrs)]
+    if constraint.contype == pb.CONSTR_CHECK:
+        found = find(constraint.raw_expr, pb.ColumnRef)
+        named = list(dict.fromkeys(strings(column.fields)[-1] for column in found))
+    return _with_constraint(table, constraint, columns=tuple(named))
+
+
+def _with_constraint(
+    table: Relation, constraint: pb.Constraint, *, columns: tuple[str, ...]
+) -> Relation:
+    kind = KINDS[constraint.contype]
+    if kind is ConstraintKind.NOT_NULL:
+        return _not_null(table, columns)
+    is_check = kind is ConstraintKind.CHECK
+    added = Constraint(
+        name=constraint.conname,
+        kind=kind,
+        columns=columns,
+        definition=f"CHECK (({expression_sql(constraint.raw_expr)}))" if is_check else "",
+        is_validated=not constraint.skip_validation,
+    )
+    table = replace(table, constraints=(*table.constraints, added))
+    if kind is ConstraintKind.PRIMARY_KEY:
+        table = _not_null(table, columns)
+    if kind not in KEYS:
+        return table
+    index = Index(
+        name=QualifiedName(schema=table.name.schema, name=constraint.conname),
+        table=table.name,
+        columns=columns,
+        keys=columns,
+        definition="",
+        is_unique=True,
+        constraint=constraint.conname,
+    )
+    return replace(table, indexes=(*table.indexes, index))
+
+
+def _not_null(table: Relation, columns: tuple[str, ...]) -> Relation:
+    return replace(
+        table,
+        columns=tuple(replace(c, not_null=True) if c.name in columns else c for c in table.columns),
+    )
+
+
+def _without_constraints(table: Relation, names: set[str]) -> Relation:
+    left = table.without_constraints([(table.name, name) for name in names])
+    gone = [index.name for index in table.indexes if index.constraint in names]
+    return left.without_indexes(gone)
+
+
+def _with_index(table: Relation, node: pb.IndexStmt) -> Relation:
+    elements = [item.index_elem for item in node.index_params]
+    names = tuple(element.name for element in elements if element.name)
+    index = Index(
+        name=QualifiedName(schema=table.name.schema, name=node.idxname),
+        table=table.name,
+        columns=(*names, *strings_of_columns(node)),
+        keys=names,
+        definition="",
+        is_unique=node.unique,
+        has_expressions=len(names) < len(elements) or node.HasField("where_clause"),
+        is_partitioned=table.is_partitioned,
+    )
+    return replace(table, indexes=(*table.indexes, index))
+
+
+def strings_of_columns(node: Message) -> tuple[str, ...]:
+    """The columns that expressions below this node read."""
+    return tuple(
+        strings(column.fields)[-1] for column in find(node, pb.ColumnRef) if strings(column.fields)
+    )
+
+
+def _set_not_null(table: Relation, command: pb.AlterTableCmd) -> Relation:
+    return _not_null(table, (command.name,))
+
+
+def _of_column(**changes: Any) -> Callable[[Relation, pb.AlterTableCmd], Relation]:
+    def change(table: Relation, command: pb.AlterTableCmd) -> Relation:
+        columns = (replace(c, **changes) if c.name == command.name else c for c in table.columns)
+        return replace(table, columns=tuple(columns))
+
+    return change
+
+
+def _retyped(table: Relation, command: pb.AlterTableCmd) -> Relation:
+    kind = type_of_tree(column_of(command).type_name)
+    return _of_column(type=kind)(table, command)
+
+
+def _validated(table: Relation, command: pb.AlterTableCmd) -> Relation:
+    constraints = (
+        replace(found, is_validated=True) if found.name == command.name else found
+        for found in table.constraints
+    )
+    return replace(table, constraints=tuple(constraints))
+
+
+CHANGES: dict[int, Callable[[Relation, pb.AlterTableCmd], Relation]] = {
+    pb.AT_AddColumn: _with_column,
+    pb.AT_AddConstraint: _with_added_constraint,
+    pb.AT_AlterColumnType: _retyped,
+    pb.AT_DropColumn: _without_column,
+    pb.AT_DropNotNull: _of_column(not_null=False),
+    pb.AT_SetNotNull: _set_not_null,
+    pb.AT_ValidateConstraint: _validated,
+}
+
+
+def _renamed(facts: Facts, node: pb.RenameStmt, entry: QueueEntry) -> Facts:
+    if not node.HasField("relation"):
+        return facts
+    name = _name(node.relation, entry)
+    if node.rename_type == pb.OBJECT_COLUMN:
+        return _changed(facts, name, lambda table: _with_renamed_column(table, node))
+    if node.rename_type not in (pb.OBJECT_TABLE, pb.OBJECT_MATVIEW, pb.OBJECT_VIEW):
+        return facts
+    relation = entry.facts.relation(node.relation) if entry.facts is not None else None
+    left = {key: found for key, found in facts.relations.items() if found.name != name}
+    if relation is None:
+        return replace(facts, relations=left)
+    to = QualifiedName(schema=name.schema, name=node.newname)
+    keys = [(to.schema, to.name), *([("", to.name)] if to.schema == facts.current_schema else [])]
+    moved = replace(relation, name=to, is_new=to in facts.new)
+    return replace(facts, relations={**left, **dict.fromkeys(keys, moved)})
+
+
+def _with_renamed_column(table: Relation, node: pb.RenameStmt) -> Relation:
+    def new_name(name: str) -> str:
+        return str(node.newname) if name == node.subname else name
+
+    return replace(
+        table,
+        columns=tuple(replace(c, name=new_name(c.name)) for c in table.columns),
+        constraints=tuple(
+            replace(c, columns=tuple(map(new_name, c.columns))) for c in table.constraints
+        ),
+        indexes=tuple(
+            replace(
+                i,
+                columns=tuple(map(new_name, i.columns)),
+                keys=tuple(map(new_name, i.keys)),
+            )
+            for i in table.indexes
+        ),
+    )
+
+
+def _dropped(facts: Facts, node: pb.DropStmt, entry: QueueEntry) -> Facts:
+    for parts in _dropped_names(node):
+        written = pb.RangeVar(schemaname=parts[-2] if len(parts) > 1 else "", relname=parts[-1])
+        if node.remove_type == pb.OBJECT_INDEX:
+            known = entry.facts.index_named(parts) if entry.facts is not None else None
+            schema = written.schemaname or facts.current_schema
+            name = known.name if known else QualifiedName(schema=schema, name=parts[-1])
+            facts = facts.without_indexes([name])
+        elif node.remove_type in (pb.OBJECT_TABLE, pb.OBJECT_VIEW, pb.OBJECT_MATVIEW):
+            gone = _name(written, entry)
+            left = {key: found for key, found in facts.relations.items() if found.name != gone}
+            relations = {key: _without_view(found, gone) for key, found in left.items()}
+            facts = replace(facts, relations=relations)
+        elif node.remove_type == pb.OBJECT_TRIGGER:
+            trigger = parts[-1]
+            table = pb.RangeVar(schemaname=parts[-3] if len(parts) > 2 else "", relname=parts[-2])
+            facts = _changed(
+                facts,
+                _name(table, entry),
+                lambda t, trigger=trigger: replace(  # type: ignore[misc]  # bound at once
+                    t, triggers=tuple(name for name in t.triggers if name != trigger)
+                ),
+            )
+    return facts
+
+
+def _dropped_names(node: pb.DropStmt) -> Iterator[tuple[str, ...]]:
+    for item in node.objects:
+        if item.HasField("list"):
+            yield strings(item.list.items)
+
+
+def _without_view(relation: Relation, view: QualifiedName) -> Relation:
+    views = tuple(found for found in relation.dependent_views if found.name != view)
+    return replace(relation, dependent_views=views)

@@ -1,0 +1,167 @@
+"""Whether two statements may change places: neither the end nor what users see on the way differs."""
+
+import re
+from collections.abc import Iterator
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.pairs import relation_name
+from holdfast.rewrite.referenced_objects import relations_in
+from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.tree import find, strings
+from holdfast.rewrite.units import QueueEntry
+
+# What nobody can look into, or what decides how the rest is understood.
+OPAQUE = (
+    pb.AlterExtensionStmt,
+    pb.CallStmt,
+    pb.CreateExtensionStmt,
+    pb.CreateSchemaStmt,
+    pb.DoStmt,
+    pb.ExecuteStmt,
+    pb.PrepareStmt,
+    pb.SelectStmt,
+    pb.VariableSetStmt,
+)
+# By what they are known to others: the name of a function, of a type.
+NAMING = (
+    pb.AlterDomainStmt,
+    pb.AlterEnumStmt,
+    pb.AlterFunctionStmt,
+    pb.CompositeTypeStmt,
+    pb.CreateDomainStmt,
+    pb.CreateEnumStmt,
+    pb.CreateFunctionStmt,
+)
+# They change who sees a table and what is done at a row, not its columns.
+AROUND_A_TABLE = (
+    pb.AlterPolicyStmt,
+    pb.CommentStmt,
+    pb.CreatePolicyStmt,
+    pb.CreateTrigStmt,
+    pb.GrantStmt,
+    pb.RuleStmt,
+    pb.ViewStmt,
+)
+AROUND_ACTIONS = frozenset(
+    [
+        pb.AT_ColumnDefault,
+        pb.AT_DisableRowSecurity,
+        pb.AT_DisableTrig,
+        pb.AT_DisableTrigAll,
+        pb.AT_DisableTrigUser,
+        pb.AT_EnableAlwaysTrig,
+        pb.AT_EnableReplicaTrig,
+        pb.AT_EnableRowSecurity,
+        pb.AT_EnableTrig,
+        pb.AT_EnableTrigAll,
+        pb.AT_EnableTrigUser,
+        pb.AT_ForceRowSecurity,
+        pb.AT_NoForceRowSecurity,
+    ]
+)
+AROUND_DROPS = frozenset([pb.OBJECT_POLICY, pb.OBJECT_RULE, pb.OBJECT_TRIGGER, pb.OBJECT_VIEW])
+WRITES = (pb.CopyStmt, pb.DeleteStmt, pb.InsertStmt, pb.MergeStmt, pb.UpdateStmt)
+WORD = re.compile(r"\w+")
+
+
+def are_independent(one: QueueEntry, other: QueueEntry) -> bool:
+    """Whether it does not matter which of the two runs first."""
+    if is_opaque(one) or is_opaque(other):
+        return False
+    if _names_made(one) & _words(other) or _names_made(other) & _words(one):
+        return False
+    if not relations_of(one) & relations_of(other):
+        return True
+    if _is_build(one) or _is_build(other):
+        rest = other if _is_build(one) else one
+        return _is_around(rest)
+    if is_write(one) or is_write(other):
+        return _is_view(one) or _is_view(other)
+    return False
+
+
+def is_write(entry: QueueEntry) -> bool:
+    """Whether it writes rows and nothing else."""
+    return isinstance(entry.statement.node, WRITES)
+
+
+def is_opaque(entry: QueueEntry) -> bool:
+    """Whether nobody can say what it does."""
+    statement = entry.statement
+    return isinstance(statement.node, OPAQUE) or statement.kind is StatementKind.TEMP
+
+
+def relations_of(entry: QueueEntry) -> frozenset[str]:
+    """The relations that it names, those of its indexes included."""
+    named = (
+        relation_name(pb.RangeVar(schemaname=schema, relname=name), entry)
+        for schema, name in relations_in(entry.statement)
+    )
+    return frozenset(named) | frozenset(str(name) for name in entry.tables)
+
+
+def _names_made(entry: QueueEntry) -> frozenset[str]:
+    """Functions and types that it makes, changes or drops; a view, to those who name it."""
+    return frozenset(_named(entry))
+
+
+def _named(entry: QueueEntry) -> Iterator[str]:
+    node = entry.statement.node
+    match node:
+        case pb.CreateFunctionStmt():
+            yield strings(node.funcname)[-1]
+        case pb.AlterFunctionStmt():
+            yield strings(node.func.objname)[-1]
+        case pb.CreateEnumStmt() | pb.AlterEnumStmt():
+            yield strings(node.type_name)[-1]
+        case pb.CreateDomainStmt():
+            yield strings(node.domainname)[-1]
+        case pb.AlterDomainStmt():
+            yield strings(node.type_name)[-1]
+        case pb.CompositeTypeStmt():
+            yield node.typevar.relname
+        case pb.ViewStmt():
+            yield node.view.relname
+        case pb.DropStmt():
+            yield from _dropped(node)
+
+
+def _dropped(node: pb.DropStmt) -> Iterator[str]:
+    for item in node.objects:
+        if item.HasField("object_with_args"):
+            yield strings(item.object_with_args.objname)[-1]
+        elif item.HasField("type_name"):
+            yield strings(item.type_name.names)[-1]
+        elif item.HasField("list") and node.remove_type not in AROUND_DROPS - {pb.OBJECT_VIEW}:
+            yield strings(item.list.items)[-1]
+
+
+def _words(entry: QueueEntry) -> frozenset[str]:
+    return frozenset(WORD.findall(entry.statement.sql))
+
+
+def _is_build(entry: QueueEntry) -> bool:
+    """Of an index on plain columns: what is around the table is nothing to it."""
+    node = entry.statement.node
+    if not isinstance(node, pb.IndexStmt):
+        return False
+    return not any(find(node, pb.FuncCall))
+
+
+def _is_around(entry: QueueEntry) -> bool:
+    node = entry.statement.node
+    if isinstance(node, AROUND_A_TABLE):
+        return True
+    if isinstance(node, pb.DropStmt):
+        return node.remove_type in AROUND_DROPS
+    if isinstance(node, pb.AlterTableStmt):
+        return all(item.alter_table_cmd.subtype in AROUND_ACTIONS for item in node.cmds)
+    return False
+
+
+def _is_view(entry: QueueEntry) -> bool:
+    """A view reads the table, and a write of the table asks no view."""
+    node = entry.statement.node
+    is_dropped = isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_VIEW
+    return isinstance(node, pb.ViewStmt) or is_dropped

@@ -1,0 +1,69 @@
+"""Rule: what is switched off and on again, or protects rows only together with others, is one transaction.
+
+So is what stands in between. Where that lasts, on a table that is not small, it is refused before anything has run:
+there is no moment at which users could be let in.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.errors.statement import TornApart
+from holdfast.rewrite.backfill import finds_rows_by_key
+from holdfast.rewrite.facts import Relation
+from holdfast.rewrite.independence import is_opaque
+from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.pairs import Taken
+from holdfast.rewrite.single_transaction import is_small
+from holdfast.rewrite.spans import Span
+from holdfast.rewrite.statement import shortened
+from holdfast.rewrite.tree import find
+from holdfast.rewrite.unit_steps import is_momentary
+from holdfast.rewrite.units import QueueEntry
+
+
+def is_bracket(taken: Taken, between: Sequence[QueueEntry]) -> bool:
+    """Whatever stands in between."""
+    return taken.is_switched_off or taken.what == "policy"
+
+
+def refuse_what_lasts(span: Span, *, today: date, until: str = "") -> None:
+    """Raises TornApart, naming the statement that makes one transaction too long."""
+    if any(is_excused(entry.statement, today=today) for entry in span.entries):
+        return
+    for entry in span.entries:
+        table = _large_table(entry)
+        if table is not None:
+            raise TornApart(
+                statement=shortened(span.first.statement.sql),
+                until=shortened(until or span.last.statement.sql),
+                between=shortened(entry.statement.sql),
+                relation=str(table.name),
+                rows=table.rows,
+                taken=span.taken[0].what.removesuffix(" c").removesuffix(" f"),
+            )
+
+
+def _large_table(entry: QueueEntry) -> Relation | None:
+    """The table that the statement reads or writes in full under the locks of the unit; None where it is small."""
+    node, facts = entry.statement.node, entry.facts
+    if facts is None:
+        return None
+    tables = {r.name: r for r in facts.relations.values() if not r.is_new}
+    large = next((table for table in tables.values() if not is_small(table)), None)
+    if large is None:
+        return None
+    if isinstance(node, pb.UpdateStmt | pb.DeleteStmt):
+        written = facts.in_use(node.relation)
+        is_quick = written is not None and finds_rows_by_key(node, table=written)
+        return None if is_quick else large
+    if isinstance(node, pb.InsertStmt):
+        return large if any(find(node, pb.FromExpr)) or _selects(node) else None
+    if isinstance(node, pb.MergeStmt | pb.CopyStmt) or is_opaque(entry):
+        return large
+    return None if is_momentary(entry.statement, facts=facts) else large
+
+
+def _selects(node: pb.InsertStmt) -> bool:
+    return any(select.from_clause for select in find(node, pb.SelectStmt))

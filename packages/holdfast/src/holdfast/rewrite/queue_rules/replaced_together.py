@@ -1,0 +1,98 @@
+"""Rule: what is dropped and created again is replaced in one moment, and what has to be built is built before.
+
+Not a key, an index or a constraint whose table is written in between: its author has dropped it for that. A CHECK has
+something in its place meanwhile, which allows what the old or the new one allows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import ConstraintKind, Facts
+from holdfast.rewrite.independence import is_opaque, is_write
+from holdfast.rewrite.names import object_name
+from holdfast.rewrite.pairs import Taken, is_given_back, taken_by
+from holdfast.rewrite.rewriting import add_constraint, drop_constraint, not_valid
+from holdfast.rewrite.tree import constraint_of, copy, parsed_constraint, sql
+from holdfast.rewrite.units import QueueEntry
+
+ABOUT_ROWS = ("constraint", "index", "unique key")
+
+
+def is_replaced(taken: Taken, between: Sequence[QueueEntry]) -> bool:
+    """Whether the two are one: nothing was dropped for the sake of a write."""
+    if taken.is_switched_off or taken.what == "policy":
+        return False
+    return not (taken.what.startswith(ABOUT_ROWS) and any(map(_writes, between)))
+
+
+def with_interim_checks(entries: Sequence[QueueEntry]) -> tuple[QueueEntry, ...]:
+    """The queue with `(old) OR (new)` in the place of each CHECK that is dropped for a write and added again."""
+    changed = list(entries)
+    for place, entry in enumerate(entries):
+        for taken in taken_by(entry):
+            given = next(
+                (p for p in range(place + 1, len(entries)) if is_given_back(taken, entries[p])),
+                None,
+            )
+            if taken.what != f"constraint {ConstraintKind.CHECK.value}" or given is None:
+                continue
+            between = entries[place + 1 : given]
+            if any(map(_writes, between)):
+                pair = _with_interim(entry, entries[given], name=taken.name)
+                changed[place], changed[given] = pair or (changed[place], changed[given])
+    return tuple(changed)
+
+
+def _writes(entry: QueueEntry) -> bool:
+    return is_write(entry) or is_opaque(entry)
+
+
+def _with_interim(
+    drops: QueueEntry, adds: QueueEntry, *, name: str
+) -> tuple[QueueEntry, QueueEntry] | None:
+    """Both statements with the interim CHECK, where each is an ALTER TABLE with this one action."""
+    first, last = _only_action(drops), _only_action(adds)
+    old = _definition(drops.facts, drops, name=name)
+    if first is None or last is None or old is None:
+        return None
+    new = constraint_of(last)
+    if new.skip_validation or not new.is_enforced:
+        return None
+    interim = not_valid(new)
+    interim.conname = object_name(name, label="interim")
+    either = pb.BoolExpr(
+        boolop=pb.OR_EXPR, args=[parsed_constraint(old, name=name).raw_expr, new.raw_expr]
+    )
+    interim.raw_expr.CopyFrom(pb.Node(bool_expr=either))
+    return (
+        _with_actions(drops, first, add_constraint(interim)),
+        _with_actions(adds, drop_constraint(interim.conname), last),
+    )
+
+
+def _only_action(entry: QueueEntry) -> pb.AlterTableCmd | None:
+    node = entry.statement.node
+    if not isinstance(node, pb.AlterTableStmt) or len(node.cmds) != 1:
+        return None
+    return node.cmds[0].alter_table_cmd
+
+
+def _definition(facts: Facts | None, entry: QueueEntry, *, name: str) -> str | None:
+    node = entry.statement.node
+    if facts is None or not isinstance(node, pb.AlterTableStmt):
+        return None
+    table = facts.in_use(node.relation)
+    constraint = table.constraint(name) if table is not None else None
+    return constraint.definition if constraint is not None else None
+
+
+def _with_actions(entry: QueueEntry, *commands: pb.AlterTableCmd) -> QueueEntry:
+    node = copy(entry.statement.node)
+    assert isinstance(node, pb.AlterTableStmt)  # noqa: S101  # see _only_action
+    del node.cmds[:]
+    for command in commands:
+        node.cmds.add().alter_table_cmd.CopyFrom(command)
+    statement = replace(entry.statement, node=node, sql=sql(node))
+    return replace(entry, statement=statement)

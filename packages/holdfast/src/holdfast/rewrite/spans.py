@@ -1,0 +1,115 @@
+"""Where in a queue something is taken and given back, and what has to stay between the two.
+
+A span is what users must see as one. Statements between its ends that have nothing to do with it move in front of it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from holdfast.rewrite.independence import are_independent
+from holdfast.rewrite.pairs import Taken, belongs_to_new, is_given_back, taken_by
+from holdfast.rewrite.units import QueueEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Entries that belong together, and what is not there between the first and the last of them."""
+
+    entries: tuple[QueueEntry, ...]
+    taken: tuple[Taken, ...]
+
+    @property
+    def first(self) -> QueueEntry:
+        """What takes."""
+        return self.entries[0]
+
+    @property
+    def last(self) -> QueueEntry:
+        """What completes what was given back."""
+        return self.entries[-1]
+
+
+Wanted = Callable[[Taken, Sequence[QueueEntry]], bool]
+
+
+def spans_in(entries: Sequence[QueueEntry], *, wanted: Wanted) -> tuple[Span, ...]:
+    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what is between."""
+    found: list[Span] = []
+    for place, entry in enumerate(entries):
+        for taken in dict.fromkeys(taken_by(entry)):
+            ends = _ends(taken, entries[place + 1 :])
+            if not ends:
+                continue
+            last = place + 1 + ends[-1]
+            between = [e for e in entries[place + 1 : last] if not is_given_back(taken, e)]
+            if not wanted(taken, between):
+                continue
+            members = {place, *(place + 1 + end for end in ends)}
+            found.append(_closed(entries, members, taken))
+    return _merged(entries, found)
+
+
+def unclosed(entries: Sequence[QueueEntry]) -> tuple[tuple[QueueEntry, Taken], ...]:
+    """What is taken and not given back in these."""
+    return tuple(
+        (entry, taken)
+        for place, entry in enumerate(entries)
+        for taken in taken_by(entry)
+        if not any(is_given_back(taken, later) for later in entries[place + 1 :])
+    )
+
+
+def with_spans(
+    entries: Sequence[QueueEntry], spans: Iterable[Span]
+) -> tuple[tuple[QueueEntry, ...], ...]:
+    """The queue with the entries of each span together, in the place of its last."""
+    span_of = {entry.position: span for span in spans for entry in span.entries}
+    groups: list[tuple[QueueEntry, ...]] = []
+    for entry in entries:
+        span = span_of.get(entry.position)
+        if span is None:
+            groups.append((entry,))
+        elif entry == span.last:
+            groups.append(span.entries)
+    return tuple(groups)
+
+
+def _ends(taken: Taken, later: Sequence[QueueEntry]) -> list[int]:
+    """Where it is given back, and what completes it; of policies all that follow."""
+    given = [place for place, entry in enumerate(later) if is_given_back(taken, entry)]
+    if not given:
+        return []
+    ends = given if taken.what in ("policy", "privilege") else given[:1]
+    completing = [
+        place
+        for place, entry in enumerate(later)
+        if place > ends[-1] and belongs_to_new(taken, entry)
+    ]
+    return [*ends, *completing]
+
+
+def _closed(entries: Sequence[QueueEntry], members: set[int], taken: Taken) -> Span:
+    """With what stands between them and cannot move in front of them."""
+    for place in range(min(members) + 1, max(members)):
+        if place in members:
+            continue
+        before = [entries[each] for each in sorted(members) if each < place]
+        if not all(are_independent(each, entries[place]) for each in before):
+            members.add(place)
+    return Span(entries=tuple(entries[each] for each in sorted(members)), taken=(taken,))
+
+
+def _merged(entries: Sequence[QueueEntry], spans: list[Span]) -> tuple[Span, ...]:
+    """Until none shares an entry with another, or stands between the entries of another that cannot wait for it."""
+    merged: list[Span] = []
+    for span in spans:
+        positions = {entry.position for entry in span.entries}
+        taken = span.taken
+        for other in [each for each in merged if positions & {e.position for e in each.entries}]:
+            merged.remove(other)
+            positions |= {entry.position for entry in other.entries}
+            taken = (*other.taken, *taken)
+        members = {place for place, entry in enumerate(entries) if entry.position in positions}
+        closed = _closed(entries, members, taken[0])
+        merged.append(Span(entries=closed.entries, taken=taken))
+    return tuple(merged)
