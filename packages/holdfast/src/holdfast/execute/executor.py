@@ -18,6 +18,7 @@ from holdfast.errors.sqlstate import (
     DEADLOCK_DETECTED,
     DUPLICATE_TABLE,
     FOREIGN_KEY_VIOLATION,
+    INSUFFICIENT_PRIVILEGE,
     NOT_NULL_VIOLATION,
     UNIQUE_VIOLATION,
     sqlstate,
@@ -33,6 +34,7 @@ from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
+from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
 from holdfast.rewrite.steps import (
     AutocommitStep,
@@ -57,11 +59,20 @@ UNHURRIED = {
     "client_connection_check_interval": "2s",
 }
 
-IS_TABLE = text("SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = to_regclass(:name)")
+# Whether it can be locked before the statement itself: that one may need fewer rights (REFERENCES for a foreign key).
+CAN_BE_LOCKED = text("""
+SELECT relkind IN ('r', 'p') AND (has_table_privilege(oid, 'UPDATE')
+  OR has_table_privilege(oid, 'DELETE') OR has_table_privilege(oid, 'TRUNCATE'))
+FROM pg_class WHERE oid = to_regclass(:name)
+""")
 
 
 class StepJournal(Protocol):
     """Where the executor records what it does: the journal, or nothing for what runs at once."""
+
+    def every(self) -> tuple[Queued, ...]:
+        """The whole queue, what is done included, in order."""
+        ...
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
         """Keep the steps of a statement whose turn has come."""
@@ -89,6 +100,10 @@ class NullJournal:
 
     def __init__(self, *, tried_before: bool) -> None:
         self.tried_before = tried_before
+
+    def every(self) -> tuple[Queued, ...]:
+        """No other statement waits."""
+        return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
         """Keep the steps."""
@@ -133,7 +148,7 @@ class Executor:
 
     def run(self, statement: Queued) -> None:
         """Run what is left of a unit. Nothing is uncommitted before, and nothing after."""
-        with self.session.more_local_settings(statement.settings):
+        with self.session.more_local_settings(statement.settings), self.session.read_committed():
             if statement.steps is None:
                 statement = self._planned(statement)
             steps = statement.steps or ()
@@ -146,6 +161,8 @@ class Executor:
         facts = facts_for(self.session.connection, *parsed, new=statement.new)
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
+        queue = [each for unit in self.journal.every() for each in parse(unit.sql)]
+        steps = gap_closed(steps, unit=parsed, queue=queue, facts=facts)
         self.report(
             StatementPlanned(
                 revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True
@@ -189,7 +206,7 @@ class Executor:
         def unit(timeouts: LockTimeouts) -> Queued:
             if step.locks:
                 timeouts.apply(self.session)
-                self._take(step.locks)
+                self._take(step.locks, is_explicit=len(step.locks) > 1 or len(step.sql) > 1)
             for sql in step.sql:
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
@@ -199,12 +216,12 @@ class Executor:
         with self.session.transactional():
             return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
 
-    def _take(self, locks: tuple[Lock, ...]) -> None:
-        """Where a step locks several tables: all of them first, the later ones with a shorter wait."""
-        if len(locks) < 2:  # one lock is what the statement itself waits for
+    def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
+        """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
+        if not is_explicit:  # one lock is what the statement itself waits for
             return
         for lock in locks:
-            if self.session.execute(IS_TABLE, {"name": str(lock.relation)}).scalar():
+            if self.session.execute(CAN_BE_LOCKED, {"name": str(lock.relation)}).scalar():
                 self.session.execute_sql(
                     f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
                 )
@@ -246,11 +263,19 @@ class Executor:
                     NOT_NULL_VIOLATION,
                 ):
                     raise
-                found = rows_against(
-                    self.session.connection, table=step.table, constraint=constraint
-                )
-                self.session.commit()
-                raise self._data_in_the_way(step, found) from error
+                raise self._rows_in_the_way(step, constraint) or error from error
+
+    def _rows_in_the_way(self, step: ValidateStep, constraint: str) -> DataInTheWay | None:
+        """None where the migration's role may not look at both tables."""
+        try:
+            found = rows_against(self.session.connection, table=step.table, constraint=constraint)
+        except DBAPIError as error:
+            self.session.rollback()
+            if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+                raise
+            return None
+        self.session.commit()
+        return self._data_in_the_way(step, found)
 
     def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
         """Batch after batch, each committed with the key that it has reached."""
