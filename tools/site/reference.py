@@ -125,7 +125,8 @@ def errors_index() -> str:
     lines = [
         "# Every error\n",
         "Each says what happened, why, and what to do now. [Exit statuses](exit-statuses.md) are those of the",
-        "command line. With `HOLDFAST_DOCS_URL`, where you serve this site, an error ends with the address of its page.\n",
+        "command line. With `HOLDFAST_DOCS_URL`, where you serve this site, an error ends with the address of its",
+        "page.\n",
         "| error | when | exit status |",
         "|--|--|--|",
     ]
