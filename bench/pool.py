@@ -4,7 +4,7 @@ On an embedded server, one client; every way has the timeouts of ours, which cos
 In each of many short rounds every way has its turn, beginning with another one each time; a ratio
 is the median of the rounds' own ratios, so that what else runs on the machine meets all of them. Two clocks: the
 client's CPU time, which is all that a pool can add, and the time that passes, which on a busy machine is mostly
-others'. Exit status 1 when the sized pool costs more than 1.1 QueuePools of CPU time. Last line: `pool: sync=… async=…`.
+others'. Exit status 1 when the sized pool costs more than 1.1 QueuePools of CPU time. Last line: `pool: …`.
 """
 
 import asyncio
