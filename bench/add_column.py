@@ -43,7 +43,7 @@ END LOOP; END$$
 COLUMNS = "\n".join(f"op.add_column('orders', sa.Column('c{n}', sa.Integer))" for n in range(20))
 
 
-def read(url: str, ended: Event, took: "Queue[float]") -> None:
+def read(url: str, begun: Event, ended: Event, took: "Queue[float]") -> None:
     """The user; gives the longest request, in milliseconds."""
     longest = 0.0
     with psycopg.connect(url, autocommit=True) as connection:
@@ -51,6 +51,7 @@ def read(url: str, ended: Event, took: "Queue[float]") -> None:
             since = perf_counter()
             connection.execute("SELECT id, total FROM orders WHERE id = 7")
             longest = max(longest, 1000 * (perf_counter() - since))
+            begun.set()
     took.put(longest)
 
 
@@ -66,9 +67,10 @@ def measured(
             connection.execute((OTHERS % tables).encode())
         project.revision(COLUMNS)
         context = get_context("spawn")
-        ended, took = context.Event(), context.Queue()
-        user = context.Process(target=read, args=(url, ended, took))
+        begun, ended, took = context.Event(), context.Event(), context.Queue()
+        user = context.Process(target=read, args=(url, begun, ended, took))
         user.start()
+        begun.wait(60)
         since = perf_counter()
         migrate(project.config, "head")
         whole = 1000 * (perf_counter() - since)
