@@ -14,11 +14,6 @@ from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse
-<<<<<<< HEAD
-from holdfast.rewrite.steps import BackfillStep, Step, TransactionStep, ValidateStep
-from holdfast.rewrite.unit_steps import steps_of_unit
-from holdfast.rewrite.units import QueueEntry
-=======
 from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,
@@ -27,7 +22,8 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
 )
->>>>>>> main
+from holdfast.rewrite.unit_steps import steps_of_unit
+from holdfast.rewrite.units import QueueEntry
 from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.server import temporary_server
 
@@ -73,7 +69,7 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
     with engine.connect() as connection:
         session = connection.connection.dbapi_connection
         assert isinstance(session, psycopg.Connection)
-<<<<<<< HEAD
+        session.execute("CREATE SCHEMA IF NOT EXISTS holdfast")
         entries, new = _entries(connection, script)
         for unit in plan_queue(entries, today=TODAY):
             statements = [entry.statement for entry in unit.entries]
@@ -81,13 +77,6 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
             steps = steps_of_unit(statements, facts=facts, today=TODAY)
             queue = [entry.statement for entry in entries]
             steps = gap_closed(steps, unit=statements, queue=queue, facts=facts)
-=======
-        session.execute("CREATE SCHEMA IF NOT EXISTS holdfast")
-        for statement in parse(script):
-            facts = facts_for(connection, statement, new=new)
-            existing = [relation.name for relation in facts.relations.values()]
-            steps = rewrite(statement, facts=facts, today=TODAY)
->>>>>>> main
             _perform(session, steps)
             done += steps
     return done
