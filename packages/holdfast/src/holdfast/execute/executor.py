@@ -12,7 +12,12 @@ from typing import Protocol
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import DataInTheWay, LeftUnfinished, StoppedBetweenSteps
+from holdfast.errors.migration import (
+    CopyDisturbed,
+    DataInTheWay,
+    LeftUnfinished,
+    StoppedBetweenSteps,
+)
 from holdfast.errors.sqlstate import (
     CHECK_VIOLATION,
     DEADLOCK_DETECTED,
@@ -24,23 +29,38 @@ from holdfast.errors.sqlstate import (
     sqlstate,
 )
 from holdfast.execute.backfill import Batches
+from holdfast.execute.backfill_pace import Pace
+from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
-from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockPatience, LockTimeouts, set_local
+from holdfast.execute.lock_patience import (
+    LOCK_WHILE_HOLDING,
+    LockPatience,
+    LockTimeouts,
+    set_local,
+    watch_anything,
+)
+from holdfast.execute.look import look
 from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
+from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
+from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
+    BatchStep,
     BuildIndexStep,
+    CopyRowsStep,
     DropIndexStep,
+    LookStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -199,15 +219,24 @@ class Executor:
                 return self._backfill(statement, step)
             case AutocommitStep():
                 return self._outside_transaction(statement, step)
+            case BatchStep():
+                return self._in_one_batch(statement, step)
+            case LookStep():
+                return self._look_at_rows(statement, step)
+            case CopyRowsStep():
+                return self._copy_rows(statement, step)
 
     # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
 
     def _in_transaction(self, statement: Queued, step: TransactionStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
-            if step.locks:
-                timeouts.apply(self.session)
+            users_may_wait = self._users_may_wait(statement)
+            if step.locks or self.session.has_event_triggers():
+                timeouts.apply(self.session, users_may_wait=users_may_wait)
                 self._take(step.locks, is_explicit=len(step.locks) > 1 or len(step.sql) > 1)
             for sql in step.sql:
+                if not _is_ddl(sql):
+                    watch_anything(self.session, users_may_wait=users_may_wait)
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
             self.session.commit()
@@ -215,6 +244,28 @@ class Executor:
 
         with self.session.transactional():
             return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+
+    def _users_may_wait(self, statement: Queued) -> bool:
+        """Whether the author allows it, in a comment that still holds."""
+        today = date.fromisoformat(statement.today)
+        return any(is_excused(each, today=today) for each in parse(statement.sql))
+
+    def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
+        def unit(timeouts: LockTimeouts) -> Queued:
+            timeouts.apply(self.session)
+            self._take(step.locks, is_explicit=True)
+            self.session.execute_sql(step.block())
+            advanced = self.journal.advance(statement)
+            self.session.commit()
+            return advanced
+
+        with self.session.transactional():
+            try:
+                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            except DBAPIError as error:
+                if sqlstate(error) == DISTURBED:
+                    raise CopyDisturbed(revision=self.revision) from error
+                raise
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
@@ -280,8 +331,18 @@ class Executor:
     def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
         """Batch after batch, each committed with the key that it has reached."""
         batches = Batches(
-            session=self.session, patience=self.patience, report=self.report, step=step
+            session=self.session, patience=self.patience, pace=self._pace(step), step=step
         )
+        return self._write_all(statement, batches)
+
+    def _copy_rows(self, statement: Queued, step: CopyRowsStep) -> Queued:
+        """The same along the blocks of the table."""
+        batches = BlockBatches(
+            session=self.session, patience=self.patience, pace=self._pace(step), step=step
+        )
+        return self._write_all(statement, batches)
+
+    def _write_all(self, statement: Queued, batches: Batches | BlockBatches) -> Queued:
         with self.session.transactional():
             while True:
                 self._stop_if_asked()
@@ -289,6 +350,18 @@ class Executor:
                 if reached is None:
                     return self._recorded(statement)
                 statement = replace(statement, reached=reached)
+
+    def _pace(self, step: BackfillStep | CopyRowsStep) -> Pace:
+        return Pace(
+            session=self.session, report=self.report, table=str(step.table), step=step.describe()
+        )
+
+    def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
+        with self.session.transactional(), self._watching(step.describe()):
+            found = look(self.session, step)
+            if found is not None:
+                raise self._data_in_the_way(step, found)
+            return self._recorded(statement)
 
     def _reached(self, statement: Queued, key: tuple[str, ...]) -> None:
         self.journal.reach(statement, key)
@@ -396,3 +469,9 @@ class Executor:
             examples=found.examples,
             query=found.query,
         )
+
+
+def _is_ddl(sql: str) -> bool:
+    """Whose locks are known; others may call functions, or meet triggers, that take any."""
+    ddl = (StatementKind.DDL, StatementKind.TEMP)
+    return all(statement.kind in ddl for statement in parse(sql))

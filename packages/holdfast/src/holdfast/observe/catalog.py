@@ -13,7 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
+from holdfast.observe.changed_table import changed_table
 from holdfast.rewrite.chosen_names import names_to_choose_from
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_values import columns_without_values
 from holdfast.rewrite.facts import (
     Column,
@@ -277,6 +279,7 @@ class KnownCatalog:
             constrained_domains=of["constrained_domains"],
             defaulting_domains=of["defaulting_domains"],
             with_rows=_with_rows(connection, statements, by_name.values()),
+            type_changes=_type_changes(connection, statements, by_name, found),
             now=self.session.now,
         )
 
@@ -379,6 +382,22 @@ def _index_named(table: Relation, name: str) -> Index:
     found = (index for index in table.indexes if index.name.name == name)
     own = QualifiedName(schema=table.name.schema, name=name)
     return next(found, Index(name=own, table=table.name, columns=(), definition=""))
+
+
+def _type_changes(
+    connection: sa.Connection,
+    statements: Iterable[Statement],
+    by_name: Mapping[tuple[str, str], Relation],
+    written: Mapping[WrittenName, _Found],
+) -> tuple[ChangedTable, ...]:
+    found = []
+    for statement in statements:
+        if isinstance(statement.node, pb.AlterTableStmt):
+            relation = statement.node.relation
+            name = (relation.schemaname, relation.relname)
+            table = written[name].relation if name in written else by_name.get(name)
+            found.append(changed_table(connection, statement, table))
+    return tuple(each for each in found if each is not None)
 
 
 def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[tuple[str, str]]:
