@@ -61,7 +61,7 @@ def wait_until_ready(address: str) -> None:
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         try:
-            if httpx.get(f"{address}/readyz").status_code == 200:
+            if httpx.get(f"{address}/readyz", timeout=LIMIT).status_code == 200:
                 return
         except httpx.TransportError:
             pass
