@@ -6,8 +6,9 @@ import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.preview.compare.renames import Rename
-from holdfast.preview.generate import difference, renamed_by_nobody
+from holdfast.preview.generate import Place, difference
 from holdfast.preview.generate import generate as write_revision
+from holdfast.preview.model_comparison import renamed_by_nobody
 from holdfast.scratch.template import scratch_server
 
 AGREE = "nothing to write: models and migrations agree"
@@ -22,10 +23,17 @@ AGREE = "nothing to write: models and migrations agree"
     metavar="TABLE.OLD:NEW",
     help="A column was renamed, not dropped and added (a table: OLD:NEW).",
 )
+@click.option("--head", default="head", help="The branch to go on with: REV or LABEL@head.")
+@click.option("--version-path", metavar="FOLDER", help="Which of several version_locations.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if there is something.")
 @click.pass_obj
 def generate(
-    options: ProjectOptions, name: str | None, renames: tuple[str, ...], check: bool
+    options: ProjectOptions,
+    name: str | None,
+    renames: tuple[str, ...],
+    head: str,
+    version_path: str | None,
+    check: bool,
 ) -> None:
     """Write the revision NAME: what the models have and the migrations have not.
 
@@ -47,12 +55,17 @@ def generate(
         )
 
     with translated_errors():
-        found = write_revision(options.config(), name, renames=renames, ask=ask)
+        place = Place(head=head, version_path=version_path)
+        found = write_revision(options.config(), name, renames=renames, ask=ask, place=place)
     for rename in asked:
         click.echo(
             f"note: {rename.old} is dropped and {rename.new} added; "
             f"if it was renamed: --rename {rename}",
             err=True,
+        )
+    for table in found.left_alone:
+        click.echo(
+            f"note: {table} is neither in the models nor made by a revision: it stays", err=True
         )
     for rename in found.renames:
         click.echo(

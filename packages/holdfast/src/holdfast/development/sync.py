@@ -20,6 +20,7 @@ from holdfast.errors.database import NoModels
 from holdfast.execute.progress import Report, silent
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
 from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.observe.other_tools import is_of_another_tool
 from holdfast.observe.schema_constants import SCHEMA
 
 ALLOWED = (Profile.DEVELOPMENT,)
@@ -93,9 +94,11 @@ def _differing(connection: Connection, project: MigrationContext) -> Iterator[op
         return kind != "schema" or (name in schemas and name != SCHEMA)
 
     def is_not_the_version_table(
-        _item: SchemaItem, name: str | None, kind: str, _reflected: bool, _compared_to: object
+        _item: SchemaItem, name: str | None, kind: str, reflected: bool, _compared_to: object
     ) -> bool:
-        return kind != "table" or name != project.version_table
+        if kind != "table":
+            return True
+        return name != project.version_table and not (reflected and is_of_another_tool(str(name)))
 
     options = {
         "include_schemas": schemas != {None},

@@ -21,6 +21,17 @@ class UnknownConfiguration(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NothingMigrated(HoldfastError):
+    """The project's env.py came to its end without migrating anything."""
+
+    env: str
+    exit_status = 2
+    what = "{env} has not called context.run_migrations() for any database."
+    why = "The database of a project is the one that its env.py connects to when it migrates."
+    remedy = "Look for what env.py asks before that: a variable, -x, or `databases =` without a name in alembic.ini."
+
+
+@dataclass(kw_only=True, eq=False)
 class NoFlaskApplication(HoldfastError):
     """The env.py of Flask-Migrate asks for the application, and Flask does not find it."""
 
@@ -215,6 +226,19 @@ class DataInTheWay(HoldfastError):
     )
     why = "The rows were there before; new ones of that kind may already be refused. Nothing was lost."
     remedy = "Find them: {query}; mend or remove them; then go on where it stopped: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class CopyDisturbed(HoldfastError):
+    """Somebody has changed the triggers that keep the copy of a column equal."""
+
+    revision: str
+    what = "Revision {revision} stopped before the copy of a column takes its place."
+    why = (
+        "The triggers that keep the copy equal to the column were changed or switched off meanwhile, or a"
+        " trigger that fires after them was created: rows written since may differ."
+    )
+    remedy = "Give the copy up, which leaves the table as it was: holdfast abandon. Then run again: holdfast run"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -169,6 +169,21 @@ class NotTheScratchDatabase(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class ScratchRefused(HoldfastError):
+    """A statement failed on the scratch server, which the database of the application never saw."""
+
+    said: str
+    sqlstate: str
+    statement: str
+    what = "The scratch server refused a statement: {said} ({sqlstate})"
+    why = "Models and revisions are tried there; no database of the project was changed. It was: {statement}"
+    remedy = (
+        "Mend the model or the revision that the statement comes from. What only a server of your own has (an"
+        " extension, a role): HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres names it."
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class HistoryNotReplayed(HoldfastError):
     """The history does not begin with an empty database, or fails in one."""
 

@@ -18,6 +18,7 @@ from holdfast.execute import leader
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate.databases import Database, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.version_table import identify
 from holdfast.observe.pooler import is_behind_pooler
@@ -30,6 +31,7 @@ class LockedConnection:
     """What the work has at hand."""
 
     script: ScriptDirectory
+    database: Database
     context: MigrationContext
     session: MigrationSession
 
@@ -41,10 +43,21 @@ def on_locked_connection(
 
     Gives what the first call gave.
     """
+    return on_every_locked_pass(config, work, report=report)[0]
+
+
+def on_every_locked_pass(
+    config: Config, work: Callable[[LockedConnection], Result], *, report: Report
+) -> tuple[Result, ...]:
+    """Call `work` as `on_locked_connection` does; gives what each call gave."""
     script = open_history(config)
     results: list[Result] = []
+    passes = passes_of(config)
 
     def call(_: tuple[str, ...], context: MigrationContext) -> tuple[()]:
+        database = passes.next(context)
+        if database is None:
+            return ()
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         with closing(MigrationSession(context.connection)) as session:
             session.keep_local_settings()
@@ -59,11 +72,15 @@ def on_locked_connection(
                 Journal(session).claim_first_layout(revisions)
                 session.commit()
                 results.append(
-                    work(LockedConnection(script=script, context=context, session=session))
+                    work(
+                        LockedConnection(
+                            script=script, database=database, context=context, session=session
+                        )
+                    )
                 )
                 session.commit()
         return ()
 
     with EnvironmentContext(config, script, fn=call, dont_mutate=True):
         script.run_env()
-    return results[0]
+    return tuple(results)

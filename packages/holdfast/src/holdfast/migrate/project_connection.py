@@ -10,6 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from holdfast.errors.migration import NothingMigrated
+from holdfast.migrate.databases import Database, passes_of
 from holdfast.migrate.history_files import open_history
 
 Seen = TypeVar("Seen")
@@ -20,6 +22,7 @@ class ProjectConnection:
     """What a look has at hand."""
 
     script: ScriptDirectory
+    database: Database
     heads: tuple[str, ...]  # the revisions that the database is at
     context: MigrationContext
     connection: Connection
@@ -31,18 +34,35 @@ def on_project_connection(config: Config, look: Callable[[ProjectConnection], Se
 
 
 def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> tuple[Seen, ...]:
-    """Call `look` for each call of run_migrations in env.py: one a tenant, as the case may be."""
+    """Call `look` for each call of run_migrations in env.py: one a database or a tenant, as the case may be."""
     script = open_history(config)
     seen: list[Seen] = []
+    passes = passes_of(config)
 
     def call(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
+        database = passes.next(context)
+        if database is None:
+            return ()
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         project = ProjectConnection(
-            script=script, heads=heads, context=context, connection=context.connection
+            script=script,
+            database=database,
+            heads=heads,
+            context=context,
+            connection=context.connection,
         )
         seen.append(look(project))
         return ()
 
     with EnvironmentContext(config, script, fn=call, dont_mutate=True):
         script.run_env()
+    if not seen:
+        raise NothingMigrated(env=str(script.env_py_location))
     return tuple(seen)
+
+
+def databases_of(config: Config) -> tuple[Database, ...]:
+    """The databases that env.py goes through; one with several passes is named once."""
+    found = on_every_pass(config, lambda project: project.database)
+    first = {each.number: each for each in reversed(found)}
+    return tuple(first[number] for number in sorted(first))

@@ -33,6 +33,7 @@ from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.settings_of_env import noting_settings
 from holdfast.migrate import refusals
+from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
@@ -153,7 +154,7 @@ def _migrate(
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     while True:
         with noting_settings() as settings_seen:
-            run = _Run(script, find, options, settings_seen)
+            run = _Run(script, find, options, settings_seen, passes_of(config))
             environment = EnvironmentContext(
                 config,
                 script,
@@ -182,8 +183,10 @@ class _Run:
         find: FindSteps,
         options: RunOptions,
         settings_seen: Collection[str],
+        databases: Passes,
     ) -> None:
         self.script = script
+        self.databases = databases
         self.known = {revision.revision for revision in script.walk_revisions()}
         self.settings_seen = settings_seen  # by env.py; grows while it runs
         self.find = find
@@ -198,6 +201,8 @@ class _Run:
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic's run_migrations executes, one by one, committed one by one."""
+        if self.databases.next(context) is None:
+            return
         self.passes.append(is_by_settings(context))
         self._refuse_unknown(heads)
         pending = self.find(heads)

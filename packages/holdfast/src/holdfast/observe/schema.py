@@ -4,7 +4,8 @@ Expressions are in the server's own spelling, so the same expression is the same
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,6 +181,33 @@ FROM pg_sequence JOIN pg_class c ON c.oid = seqrelid JOIN pg_namespace n ON n.oi
 WHERE NOT EXISTS (
   SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype IN ('a', 'i', 'e'))
 """)
+
+
+# One row per table that no extension brought.
+NAMES = text("""
+SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
+  AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+""")
+SEARCH_PATH = text("SELECT current_setting('search_path')")
+SET_SEARCH_PATH = text("SELECT set_config('search_path', :path, false)")
+
+
+def table_names(connection: Connection) -> frozenset[QualifiedName]:
+    """Read the names of all tables that people have made; extensions have brought none of them."""
+    return frozenset(
+        QualifiedName(schema=row.schema, name=row.name) for row in connection.execute(NAMES)
+    )
+
+
+@contextmanager
+def names_from(connection: Connection, default_schema: str) -> Iterator[None]:
+    """Let the catalog write names in `default_schema` without it, and every other one in full."""
+    before = connection.execute(SEARCH_PATH).scalar_one()
+    connection.execute(SET_SEARCH_PATH, {"path": quote(default_schema)})
+    yield
+    connection.execute(SET_SEARCH_PATH, {"path": before})  # after an error the session is not used
 
 
 def schema_of(connection: Connection, tables: Iterable[QualifiedName]) -> SchemaForm:

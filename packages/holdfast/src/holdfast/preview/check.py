@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors import HoldfastError
 from holdfast.errors.database import NoModels
 from holdfast.errors.migration import EditedRevision
-from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated
+from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.history_files import open_history
@@ -122,9 +122,9 @@ def _through(
             try:
                 with redirected_to(url, config) as redirected:
                     command.upgrade(redirected, revision)
-            except (CommandError, DBAPIError):  # what came before in it is committed
+            except (CommandError, ScratchRefused):  # what came before in it is committed
                 return revision, ""
-        except (HoldfastError, CommandError, DBAPIError) as error:
+        except (HoldfastError, CommandError) as error:
             if not listener.started:
                 raise
             revision = listener.started[-1].revision
@@ -256,4 +256,6 @@ def _finding(
 def _words(error: Exception) -> str:
     if isinstance(error, DBAPIError):
         return str(error.orig).strip()
+    if isinstance(error, ScratchRefused):
+        return error.said
     return str(error) or type(error).__name__

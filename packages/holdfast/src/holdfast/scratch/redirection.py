@@ -7,6 +7,7 @@ outlives a run of env.py (a global of the project) keeps connections: none is us
 """
 
 import copy
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,10 +15,12 @@ from contextvars import ContextVar
 from typing import Any
 
 from alembic.config import Config
-from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from holdfast.errors.scratch import NotTheScratchDatabase
+from holdfast.errors.scratch import NotTheScratchDatabase, ScratchRefused
+from holdfast.errors.sqlstate import sqlstate
+from holdfast.rewrite.statement import shortened
 
 # What env.py says about its sessions is kept; where to and as whom is ours to say.
 KEPT = frozenset(
@@ -37,23 +40,40 @@ KEPT = frozenset(
         "statement_cache_size",
     }
 )
+# Of the drivers' parameters, those that say which database.
+PLACE = ("host", "port", "dbname", "database")
+# Loggers of env.py's own that the templates of Alembic and Flask-Migrate have; Alembic's are known once it is loaded.
+LOGGERS_OF_ENV = ("alembic.env", "flask_migrate")
 URL_OPTION = "sqlalchemy.url"
 URL_VARIABLE = "DATABASE_URL"
 
 
 @contextmanager
-def redirected_to(url: str, config: Config) -> Iterator[Config]:
-    """A copy of `config` with which env.py runs on the database at `url` (libpq's) while this is open."""
+def redirected_to(url: str, config: Config, *others: str) -> Iterator[Config]:
+    """A copy of `config` with which env.py runs on the database at `url` (libpq's) while this is open.
+
+    Where env.py goes to several databases, the second one that it connects to leads to the first of `others`, and so
+    on; those for which nothing is left lead to the last. Nothing of Alembic's progress is logged. An error of the
+    driver that leaves the block is a ScratchRefused: nobody takes it for one of the project's own database.
+    """
     redirected = copy.copy(config)
     redirected.file_config = copy.deepcopy(config.file_config)
     redirected.attributes = dict(config.attributes)
     redirected.set_main_option(URL_OPTION, _with_driver_of(config.get_main_option(URL_OPTION), url))
     with (
         _variable(URL_VARIABLE, _with_driver_of(os.environ.get(URL_VARIABLE), url)),
-        _connections_redirected_to(url),
+        _connections_redirected_to((url, *others)),
         _attribute(redirected, url),
+        _without_progress(),
     ):
-        yield redirected
+        try:
+            yield redirected
+        except DBAPIError as error:
+            raise ScratchRefused(
+                said=str(error.orig).strip(),
+                sqlstate=sqlstate(error) or "no SQLSTATE",
+                statement=shortened(error.statement or "nothing: there was no connection"),
+            ) from error
 
 
 def _with_driver_of(said: str | None, url: str) -> str:
@@ -98,9 +118,29 @@ def _attribute(config: Config, url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _connections_redirected_to(url: str) -> Iterator[None]:
-    """Redirect connections in this context of execution only: other threads keep theirs."""
-    guard = _Guard(url)
+def _without_progress() -> Iterator[None]:
+    """Silence what Alembic logs of a try: it looks as if the project's own database had been migrated."""
+    names = [
+        name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "alembic"
+    ]
+    loggers = [logging.getLogger(name) for name in (*names, *LOGGERS_OF_ENV)]
+    for logger in loggers:
+        logger.addFilter(_is_said)  # a filter stays when env.py configures logging
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_said)
+
+
+def _is_said(record: logging.LogRecord) -> bool:
+    return GUARD.get() is None or record.levelno >= logging.WARNING
+
+
+@contextmanager
+def _connections_redirected_to(urls: tuple[str, ...]) -> Iterator[None]:
+    """Redirect connections in this context of execution only: other threads of a program keep theirs."""
+    guard = _Guard(urls)
     token = GUARD.set(guard)
     with ExitStack() as closing:
         closing.callback(GUARD.reset, token)
@@ -113,8 +153,9 @@ def _connections_redirected_to(url: str) -> Iterator[None]:
 
 
 class _Guard:
-    def __init__(self, url: str) -> None:
-        self.url = make_url(url)
+    def __init__(self, urls: tuple[str, ...]) -> None:
+        self.urls = [make_url(url) for url in urls]
+        self.places: list[object] = []  # where env.py wanted to, in the order in which it connected
         # Driver connections, kept alive: an id of one must not be reused.
         self.made: list[Any] = []
         self.proved: list[Any] = []
@@ -127,10 +168,16 @@ class _Guard:
     ) -> Any:
         if GUARD.get() is not self or dialect.name != "postgresql":
             return None
-        positional, named = dialect.create_connect_args(self.url)
+        positional, named = dialect.create_connect_args(self._url_for(args, parameters))
         kept = {name: value for name, value in parameters.items() if name in KEPT}
         self.made.append(dialect.connect(*positional, **(dict(named) | kept)))
         return self.made[-1]
+
+    def _url_for(self, args: list[Any], parameters: dict[str, Any]) -> URL:
+        place = (*map(str, args), *(parameters.get(name) for name in PLACE))
+        if place not in self.places:
+            self.places.append(place)
+        return self.urls[min(self.places.index(place), len(self.urls) - 1)]
 
     def engine_connect(self, connection: Connection) -> None:
         if GUARD.get() is not self or connection.dialect.name != "postgresql":
@@ -153,7 +200,7 @@ class _Guard:
             [found] = cursor.fetchone()
         finally:
             cursor.close()
-        if found != self.url.database:
+        if found not in [url.database for url in self.urls]:
             raise NotTheScratchDatabase(found=found)
         self.proved.append(connection)
 

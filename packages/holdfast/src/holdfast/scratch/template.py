@@ -20,6 +20,7 @@ from holdfast.engine.settings import ScratchSettings
 from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.baseline import baseline
+from holdfast.migrate.databases import ONLY
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.abandoned import PREFIX, drop_abandoned, owned_prefix
 from holdfast.scratch.databases import Postgres, libpq_url, postgres_at
@@ -54,7 +55,7 @@ def scratch_database(
 
     To run the project's env.py on it: `holdfast.scratch.redirection.redirected_to(url, config)`.
     """
-    key = (fingerprint(config), revision)
+    key = (fingerprint(config), revision, config.attributes.get(ONLY))
     template = server.template(key, lambda url: _replay(config, url, revision))
     with server.database(template=template) as url:
         yield url
@@ -90,6 +91,11 @@ def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
                 failed = started[-1].revision if started else each
                 said = str(error.orig).strip()
                 raise HistoryNotReplayed(revision=failed, said=said) from error
+
+
+def has_start(config: Config) -> bool:
+    """Whether there is something before the first revision."""
+    return bool(_start(config))
 
 
 def _start(config: Config) -> list[Path]:

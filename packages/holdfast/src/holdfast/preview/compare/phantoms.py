@@ -25,6 +25,11 @@ def without_phantoms(
                 schema=operation.schema or default_schema, name=operation.table_name
             )
             tables = found.tables.get(name), wanted.tables.get(name)
+            for part in operation.ops:
+                if isinstance(part, ops.AlterColumnOp):
+                    part.kw.pop(
+                        "autoincrement", None
+                    )  # for MySQL: Alembic warns when it is executed
             operation.ops = [part for part in operation.ops if not _is_phantom(part, *tables)]
             if not operation.ops:
                 continue

@@ -64,3 +64,8 @@ def execute(sql: str) -> str:
 def short_name(name: QualifiedName, default_schema: str) -> str:
     """In SQL; without the schema where that is understood."""
     return quote(name.name) if name.schema == default_schema else str(name)
+
+
+def sql_literal(text: str) -> str:
+    """A string in SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -4,7 +4,9 @@ Pure: takes two schemas as their catalogs write them, gives Python source. Names
 alone are no difference: PostgreSQL chose one of them.
 """
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from holdfast.observe.schema import ColumnForm, ConstraintForm, IndexForm, SchemaForm, TableForm
 from holdfast.preview.compare.revision_source import (
@@ -14,10 +16,13 @@ from holdfast.preview.compare.revision_source import (
     execute,
     final_name,
     literal,
+    short_name,
+    sql_literal,
     sql_text,
 )
 from holdfast.rewrite.names import quote
 
+COUNTS = re.compile(r"nextval\('(.+)'::regclass\)")
 KINDS = {"p": "primary", "u": "unique", "c": "check", "f": "foreignkey"}
 
 
@@ -25,15 +30,23 @@ def table_changes(
     before: SchemaForm, after: SchemaForm, *, default_schema: str
 ) -> Iterator[Change]:
     """What differs in the tables that both have."""
+    names = {*before.sequences, *after.sequences}
+    sequences = frozenset(short_name(name, default_schema) for name in names)
     for name, wanted in after.tables.items():
         found = before.tables.get(name)
         if found is not None:
-            yield from _Table(found, wanted, default_schema).changes()
+            yield from _Table(found, wanted, default_schema, sequences).changes()
 
 
 class _Table:
-    def __init__(self, found: TableForm, wanted: TableForm, default_schema: str) -> None:
-        self.found, self.wanted = found, wanted
+    def __init__(
+        self,
+        found: TableForm,
+        wanted: TableForm,
+        default_schema: str,
+        sequences: frozenset[str],  # that no column owns
+    ) -> None:
+        self.found, self.wanted, self.sequences = found, wanted, sequences
         self.table = found.name.name
         is_default = found.name.schema == default_schema
         self.schema = None if is_default else found.name.schema
@@ -62,14 +75,17 @@ class _Table:
         if (found.computed, found.is_stored) != (wanted.computed, wanted.is_stored):
             yield Change(up=self._recomputed(wanted), down=self._recomputed(found))
             return
-        if (found.type, found.collation) != (wanted.type, wanted.collation):
-            yield Change(up=(self._type(wanted),), down=(self._type(found),))
+        is_retyped = (found.type, found.collation) != (wanted.type, wanted.collation)
+        if is_retyped:
+            yield Change(up=self._retyped(found, wanted), down=self._retyped(wanted, found))
         if found.is_not_null != wanted.is_not_null:
             yield self._altered(
                 found.name, "nullable", not found.is_not_null, not wanted.is_not_null
             )
-        if _default(found) != _default(wanted):
-            yield Change(up=(self._default(wanted),), down=(self._default(found),))
+        if _default(found) != _default(wanted) and not (
+            is_retyped and self._is_cast(found, wanted)
+        ):
+            yield Change(up=self._redefaulted(found, wanted), down=self._redefaulted(wanted, found))
         if found.comment != wanted.comment:
             yield self._altered(found.name, "comment", found.comment, wanted.comment)
 
@@ -87,6 +103,41 @@ class _Table:
             f"ALTER TABLE {self.sql_name} ALTER COLUMN {name} TYPE {column.type}{collation}"
             f" USING {name}::{column.type}"
         )
+
+    def _retyped(self, old: ColumnForm, new: ColumnForm) -> tuple[str, ...]:
+        """A default has the type of its column, and PostgreSQL casts it only where nobody has to ask."""
+        if not self._is_cast(old, new):
+            return (self._type(new),)
+        off = (self._default(replace(new, default=None)),) if old.default else ()
+        on = (self._default(new),) if new.default else ()
+        return (*off, self._type(new), *on)
+
+    def _is_cast(self, *columns: ColumnForm) -> bool:
+        return not any(map(self._own_sequence, columns)) and any(each.default for each in columns)
+
+    def _redefaulted(self, old: ColumnForm, new: ColumnForm) -> tuple[str, ...]:
+        """With the sequence of a column that counts by itself (serial)."""
+        before, after = self._own_sequence(old), self._own_sequence(new)
+        made: tuple[str, ...] = ()
+        gone: tuple[str, ...] = ()
+        if after:
+            column = quote(new.name)
+            made = (
+                execute(f"CREATE SEQUENCE {after} AS {new.type} OWNED BY {self.sql_name}.{column}"),
+                execute(
+                    f"SELECT setval({sql_literal(after)}, coalesce(max({column}), 0) + 1, false)"  # noqa: S608  # source
+                    f" FROM {self.sql_name}"
+                ),
+            )
+        if before:
+            gone = (execute(f"DROP SEQUENCE {before}"),)
+        return (*made, self._default(new), *gone)
+
+    def _own_sequence(self, column: ColumnForm) -> str | None:
+        """The sequence that the default counts by, unless it stands for itself."""
+        found = COUNTS.fullmatch(column.default or "")
+        name = found[1].replace("''", "'") if found else None
+        return None if name in self.sequences else name
 
     def _default(self, column: ColumnForm) -> str:
         source = (

@@ -6,7 +6,7 @@ Pure: takes two schemas as their catalogs write them, gives Python source.
 from collections.abc import Iterator
 
 from holdfast.observe.schema import EnumForm, SchemaForm
-from holdfast.preview.compare.revision_source import Change, execute, short_name
+from holdfast.preview.compare.revision_source import Change, execute, short_name, sql_literal
 from holdfast.rewrite.names import QualifiedName, quote
 
 
@@ -64,10 +64,12 @@ def _to_labels(
         return
     for place, label in enumerate(wanted):
         if label not in found.labels:
-            where = f" AFTER {_quoted(wanted[place - 1])}" if place else ""
-            where = where or f" BEFORE {_quoted(found.labels[0])}"
+            where = f" AFTER {sql_literal(wanted[place - 1])}" if place else ""
+            where = where or f" BEFORE {sql_literal(found.labels[0])}"
             is_last = place + 1 == len(wanted) and place > 0
-            yield execute(f"ALTER TYPE {name} ADD VALUE {_quoted(label)}{'' if is_last else where}")
+            yield execute(
+                f"ALTER TYPE {name} ADD VALUE {sql_literal(label)}{'' if is_last else where}"
+            )
 
 
 def _remade(
@@ -93,8 +95,4 @@ def _remade(
 
 
 def _labels(labels: tuple[str, ...]) -> str:
-    return ", ".join(map(_quoted, labels))
-
-
-def _quoted(label: str) -> str:
-    return "'" + label.replace("'", "''") + "'"
+    return ", ".join(map(sql_literal, labels))

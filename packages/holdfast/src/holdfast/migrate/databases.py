@@ -1,0 +1,68 @@
+"""Tells the databases of a project apart, where its env.py goes through several, as that of `-t multidb` does.
+
+env.py calls run_migrations once for each: a pass. Passes to one database belong together, and what is tried on a
+scratch server is tried for one database at a time, or for each on a scratch database of its own.
+"""
+
+import copy
+from dataclasses import dataclass, field
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import URL
+
+ONLY = (
+    "holdfast_only_database"  # in Config.attributes: the number of the database whose passes count
+)
+USUAL_TABLE = ("alembic_version", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """One database of a project, in the order in which env.py comes to them."""
+
+    number: int
+    name: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Passes:
+    """Counts the passes of one run of env.py."""
+
+    only: int | None
+    _urls: list[URL] = field(default_factory=list)
+
+    def next(self, context: MigrationContext) -> Database | None:
+        """The database of the pass that begins; None where another one is wanted."""
+        assert context.connection is not None  # noqa: S101  # only None in offline mode
+        url = context.connection.engine.url
+        place = URL.create(
+            "postgresql", host=url.host, port=url.port, database=url.database, query=url.query
+        )
+        if place not in self._urls:
+            self._urls.append(place)
+        number = self._urls.index(place)
+        if self.only is not None and number != self.only:
+            return None
+        return Database(number=number, name=_name(url, context))
+
+
+def passes_of(config: Config) -> Passes:
+    """For one run of env.py with this configuration."""
+    return Passes(only=config.attributes.get(ONLY))
+
+
+def only(config: Config, database: Database) -> Config:
+    """The project as if it had this database alone."""
+    restricted = copy.copy(config)
+    restricted.attributes = {**config.attributes, ONLY: database.number}
+    return restricted
+
+
+def _name(url: URL, context: MigrationContext) -> str:
+    """As its URL calls it; with the version table, where that is not the usual one."""
+    found = url.database or "unnamed"
+    table = (context.version_table, context.version_table_schema)
+    if table == USUAL_TABLE:
+        return found
+    return f"{found} ({'.'.join(part for part in reversed(table) if part)})"

@@ -1,0 +1,358 @@
+"""One database's models against its history: the operations that Alembic finds, made right and completed.
+
+Each line is executed on the scratch database as the revision will have it, so that what cannot be executed is not
+written, and what is left to do afterwards is seen in the catalogs.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import render_op_text, renderers
+from alembic.config import Config
+from alembic.operations import Operations, ops
+from alembic.operations.ops import MigrateOperation, MigrationScript
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.database import NoModels
+from holdfast.errors.scratch import ModelsNotCreated
+from holdfast.execute.session import MigrationSession
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+from holdfast.observe.other_tools import is_of_another_tool
+from holdfast.observe.schema import SchemaForm, names_from, schema_of, table_names
+from holdfast.observe.schema_constants import SCHEMA
+from holdfast.preview.compare.constraint_names import name_constraints
+from holdfast.preview.compare.models import create_models, tables_of, types_of
+from holdfast.preview.compare.phantoms import without_phantoms
+from holdfast.preview.compare.renames import Rename, candidates, follow_up, parse_rename
+from holdfast.preview.compare.revision_source import Change
+from holdfast.preview.compare.schema_changes import table_changes
+from holdfast.preview.compare.settled import settled
+from holdfast.preview.compare.type_changes import enum_changes, new_sequences, new_types
+from holdfast.preview.compare.type_source import write_types_of_their_own
+from holdfast.rewrite.names import QualifiedName, quote
+from holdfast.rewrite.statement import shortened
+
+ROUNDS = 3  # a column that is made anew takes its indexes along: they are found in the next round
+IMPORT = re.compile(r"^(?:import|from)\s[^$\n]+$", re.MULTILINE)
+TRY, UNDO = "SAVEPOINT holdfast_tries", "ROLLBACK TO SAVEPOINT holdfast_tries"
+TRY_BACK, UNDO_BACK = "SAVEPOINT holdfast_goes_back", "ROLLBACK TO SAVEPOINT holdfast_goes_back"
+
+Ask = Callable[[Rename], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The target_metadata that env.py gives to Alembic for one database, and what it makes there."""
+
+    metadata: tuple[sa.MetaData, ...]
+    default_schema: str  # that names without one mean
+    wanted: SchemaForm
+
+
+class WrittenOp(MigrateOperation):
+    """A line of a revision that exists as source only."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+
+@renderers.dispatch_for(WrittenOp)
+def _render(_: AutogenContext, operation: WrittenOp) -> str:
+    return operation.source
+
+
+def renamed_by_nobody(_: Rename) -> bool:
+    """Nobody is there to be asked: dropped and added."""
+    return False
+
+
+def models_of(config: Config) -> tuple[Models, ...]:
+    """Create the models of each database where env.py leads to, in the session that it makes. Raises NoModels."""
+
+    def look(project: ProjectConnection) -> tuple[int, Models]:
+        given = project.context.opts["target_metadata"]
+        if given is None:
+            raise NoModels(file=str(project.script.env_py_location))
+        metadata = (given,) if isinstance(given, sa.MetaData) else tuple(given)
+        default_schema = project.connection.dialect.default_schema_name or "public"
+        with closing(MigrationSession(project.connection)) as session:
+            wanted = _created(session, metadata, default_schema)
+            session.commit()
+        models = Models(metadata=metadata, default_schema=default_schema, wanted=wanted)
+        return project.database.number, models
+
+    found = on_every_pass(config, look)
+    return tuple(dict(reversed(found))[number] for number in sorted(dict(found)))
+
+
+def _created(
+    session: MigrationSession, metadata: tuple[sa.MetaData, ...], default_schema: str
+) -> SchemaForm:
+    try:
+        create_models(session.connection, metadata)
+    except DBAPIError as error:
+        said, statement = str(error.orig).strip(), shortened(error.statement or "")
+        raise ModelsNotCreated(said=said, statement=statement) from error
+    return _read(session.connection, tables_of(metadata, default_schema), default_schema)
+
+
+def _read(connection: sa.Connection, tables: set[QualifiedName], default_schema: str) -> SchemaForm:
+    with names_from(connection, default_schema):
+        return schema_of(connection, tables)
+
+
+@dataclass(kw_only=True)
+class ModelComparison:
+    """The comparison of one database; `lines` are those of the revision, once it is complete."""
+
+    models: Models
+    foreign: frozenset[QualifiedName]  # tables that were there before the first revision
+    renamed: list[Change] = field(default_factory=list)
+    renames: list[Rename] = field(default_factory=list)
+    lines: tuple[str, ...] = ()
+    left_alone: set[QualifiedName] = field(default_factory=set)
+
+    def rename(self, url: str, asked: tuple[str, ...], ask: Ask) -> set[str]:
+        """Rename on the scratch database what is asked for and what `ask` agrees to; gives what could be renamed."""
+        default_schema = self.models.default_schema
+        parsed = {text: parse_rename(text, default_schema=default_schema) for text in asked}
+        engine = sa.create_engine(
+            sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
+        )
+        with engine.begin() as connection, names_from(connection, default_schema):
+            names = self._names(connection)
+            possible = candidates(schema_of(connection, names), self.models.wanted)
+            for rename in possible:
+                if rename in parsed.values() or ask(rename):
+                    change = rename.change(default_schema=default_schema)
+                    self._rename(change, connection)
+                    self.renames.append(rename)
+            if self.renamed:
+                now = schema_of(connection, names | set(self.models.wanted.tables))
+                for change in follow_up(now, self.models.wanted, default_schema=default_schema):
+                    self._rename(change, connection)
+        return {text for text, rename in parsed.items() if rename in possible}
+
+    def _rename(self, change: Change, connection: sa.Connection) -> None:
+        context = MigrationContext.configure(connection)
+        _execute("\n".join(change.up), {"op": Operations(context), "sa": sa})
+        self.renamed.append(change)
+
+    def _names(self, connection: sa.Connection) -> set[QualifiedName]:
+        schemas = {name.schema for name in self.models.wanted.tables}
+        return {
+            name
+            for name in table_names(connection)
+            if name.schema in schemas and name not in self.foreign
+            if not is_of_another_tool(name.name)
+        }
+
+    def complete(self, context: MigrationContext, script: MigrationScript) -> None:
+        """Of a script that Alembic has filled by its comparison of this database, make what leads to the models."""
+        assert context.connection is not None  # noqa: S101  # autogenerate is never offline
+        write_types_of_their_own(context.opts)
+        upgrade, downgrade = script.upgrade_ops_list[-1], script.downgrade_ops_list[-1]
+        with closing(MigrationSession(context.connection)) as session, session.transactional():
+            self._complete(_Tried(context=context, session=session), upgrade, downgrade)
+        autogen = AutogenContext(context)
+        self.lines = tuple(
+            line for op in upgrade.ops for line in render_op_text(autogen, op).splitlines()
+        )
+
+    def _complete(
+        self, tried: "_Tried", upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
+    ) -> None:
+        found, brought = self._found(tried.session), self._brought(upgrade)
+        operations = without_phantoms(
+            list(self._of_ours(upgrade.ops)),
+            found,
+            self.models.wanted,
+            default_schema=self.models.default_schema,
+        )
+        name_constraints(operations, self.models.wanted, default_schema=self.models.default_schema)
+        first = [*self._schemas(tried.session), *self._types_and_sequences(found, brought)]
+        for change in first:
+            tried.make(change)
+        tried.session.commit()
+        parts = [part for operation in operations for part in tried.parts(operation)]
+        kept = [part for part, works in parts if works]
+        tried.session.commit()
+        # Types that CREATE TABLE has brought: DROP TABLE leaves them.
+        left = brought - {*found.enums, *found.domains}
+        default_schema = self.models.default_schema
+        dropped = new_types(self._found(tried.session), left, default_schema=default_schema)
+        then = self._what_alembic_left(tried)
+        later = [part for part, works in parts if not works and not _changes_a_column(part)]
+        for part in later:  # it may need a key that was not there before
+            tried.do(part)
+        last = self._what_alembic_left(tried)
+        before = [*self.renamed, *first]
+        upgrade.ops = [*_ups(before), *kept, *_ups(then), *later, *_ups(last)]
+        downgrade.ops = [
+            *_downs(last),
+            *_back(later),
+            *_downs(then),
+            *_back(kept),
+            *_downs([*before, *dropped]),
+        ]
+
+    def _of_ours(self, operations: Sequence[MigrateOperation]) -> Iterator[MigrateOperation]:
+        """Without holdfast's own schema, and without tables that another tool has made."""
+        for operation in operations:
+            schema = getattr(operation, "schema", None)
+            table = getattr(operation, "table_name", None)
+            name = QualifiedName(schema=schema or self.models.default_schema, name=str(table))
+            is_foreign = name in self.foreign or is_of_another_tool(name.name)
+            if schema == SCHEMA:
+                continue
+            if is_foreign and name not in self.models.wanted.tables:
+                self.left_alone.add(name)
+                continue
+            yield operation
+
+    def _found(self, session: MigrationSession) -> SchemaForm:
+        models = self.models
+        tables = tables_of(models.metadata, models.default_schema)
+        with names_from(session.connection, models.default_schema):
+            found = settled(
+                session.connection, schema_of(session.connection, tables), models.wanted
+            )
+        session.commit()
+        return found
+
+    def _schemas(self, session: MigrationSession) -> list[Change]:
+        known = set(session.connection.scalars(sa.text("SELECT nspname FROM pg_namespace")))
+        session.commit()
+        return [
+            Change(
+                up=(f"op.execute({f'CREATE SCHEMA {quote(name)}'!r})",),
+                down=(f"op.execute({f'DROP SCHEMA {quote(name)}'!r})",),
+            )
+            for name in sorted({name.schema for name in self.models.wanted.tables} - known)
+        ]
+
+    def _types_and_sequences(self, found: SchemaForm, brought: set[QualifiedName]) -> list[Change]:
+        wanted, default_schema = self.models.wanted, self.models.default_schema
+        known = {*found.enums, *found.domains, *brought}
+        missing = {*wanted.enums, *wanted.domains} - known
+        return [
+            *new_sequences(found, wanted, default_schema=default_schema),
+            *new_types(wanted, missing, default_schema=default_schema),
+            *enum_changes(found, wanted, default_schema=default_schema),
+        ]
+
+    def _brought(self, upgrade: ops.UpgradeOps) -> set[QualifiedName]:
+        """Types that a CREATE TABLE of the revision brings along."""
+        return {
+            name
+            for operation in upgrade.ops
+            if isinstance(operation, ops.CreateTableOp)
+            for name in types_of(operation.to_table(), self.models.default_schema)
+        }
+
+    def _what_alembic_left(self, tried: "_Tried") -> list[Change]:
+        made: list[Change] = []
+        for _ in range(ROUNDS):
+            changes = table_changes(
+                self._found(tried.session),
+                self.models.wanted,
+                default_schema=self.models.default_schema,
+            )
+            left = [change for change in changes if change not in made]
+            if not left:
+                break
+            for change in left:
+                tried.make(change)
+            tried.session.commit()
+            made += left
+        return made
+
+
+@dataclass(kw_only=True)
+class _Tried:
+    """Executes lines of the revision in the session of env.py, as they are written."""
+
+    context: MigrationContext
+    session: MigrationSession
+
+    def make(self, change: Change) -> None:
+        """Execute lines that must work."""
+        self._execute("\n".join(change.up), ())
+
+    def parts(self, operation: MigrateOperation) -> Iterator[tuple[MigrateOperation, bool]]:
+        """Execute an operation of Alembic's, or each part for itself; gives each, and whether it works."""
+        works = self._works(operation)
+        if works or not isinstance(operation, ops.ModifyTableOps) or len(operation.ops) == 1:
+            yield operation, works
+            return
+        for part in operation.ops:
+            table, schema = operation.table_name, operation.schema
+            yield from self.parts(ops.ModifyTableOps(table, [part], schema=schema))
+
+    def _works(self, operation: MigrateOperation) -> bool:
+        """A change of a column must work in both directions: Alembic knows of no USING."""
+        connection = self.session.connection
+        connection.exec_driver_sql(TRY)
+        try:
+            self.do(operation)
+            if _changes_a_column(operation):
+                connection.exec_driver_sql(TRY_BACK)
+                self.do(operation.reverse())
+                connection.exec_driver_sql(UNDO_BACK)
+        except DBAPIError:
+            connection.exec_driver_sql(UNDO)
+            return False
+        return True
+
+    def do(self, operation: MigrateOperation) -> None:
+        """Execute an operation as it will be written."""
+        autogen = AutogenContext(self.context)
+        source = render_op_text(autogen, operation)
+        self._execute(source, autogen.imports)
+
+    def _execute(self, source: str, imports: Sequence[str] | set[str]) -> None:
+        names: dict[str, object] = {"op": Operations(self.context), "sa": sa}
+        for line in (*self._imports_of_template(), *imports):
+            exec(line, names)  # noqa: S102  # as the revision's own head
+        _execute(source, names | {"op": Operations(self.context), "sa": sa})
+
+    def _imports_of_template(self) -> Iterator[str]:
+        config = self.context.config
+        if config is None:
+            return
+        template = Path(ScriptDirectory.from_config(config).dir) / "script.py.mako"
+        if template.is_file():
+            yield from IMPORT.findall(template.read_text(encoding="utf-8"))
+
+
+def _changes_a_column(operation: MigrateOperation) -> bool:
+    parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else [operation]
+    return any(isinstance(part, ops.AlterColumnOp) for part in parts)
+
+
+def _execute(source: str, names: dict[str, object]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # what Alembic says of its own lines, it says again when they run
+        exec(source, names)  # noqa: S102  # source that we wrote a moment ago
+
+
+def _back(operations: Sequence[MigrateOperation]) -> list[MigrateOperation]:
+    return [operation.reverse() for operation in reversed(operations)]
+
+
+def _ups(changes: list[Change]) -> list[MigrateOperation]:
+    return [WrittenOp(line) for change in changes for line in change.up]
+
+
+def _downs(changes: list[Change]) -> list[MigrateOperation]:
+    return [WrittenOp(line) for change in reversed(changes) for line in change.down]
