@@ -19,8 +19,10 @@ from holdfast.execute.progress import (
     StepDone,
     StepStarted,
     StepWatched,
+    UsersWaited,
     WaitingForLeader,
 )
+from holdfast.execute.verdict import Reason, Verdict
 from holdfast.observe.watched_step import Watched
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class Printer:
                 if tries & (tries - 1) == 0:  # 1, 2, 4, 8, ..: a log must not fill up
                     self._line(f"     lock not free, try {tries}: {what}: {who}")
                 self._now(what, f"lock not free, try {tries}: {who}")
+            case UsersWaited(what=what, tries=tries, verdict=verdict):
+                self._line(f"     ended, {reason(verdict)}; try {tries}: {what}")
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
                 self._line(
                     f"     an autovacuum is in the way: waiting up to {seconds(lock_timeout)} once, "
@@ -134,6 +138,15 @@ def _terminal() -> "Terminal":
     from holdfast.cli.terminal import Terminal  # loads rich, which a log does not need
 
     return Terminal()
+
+
+def reason(verdict: Verdict) -> str:
+    """Why the guard has ended a transaction."""
+    if verdict.reason is Reason.USERS:
+        return f"because {verdict.who} waited {seconds(verdict.waited)} for it"
+    return (
+        "because nobody watched it" if verdict.reason is Reason.SILENCE else "its lock was not free"
+    )
 
 
 def in_words(seen: Watched) -> str:

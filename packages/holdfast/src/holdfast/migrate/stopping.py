@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import StoppedWhileWaiting
-from holdfast.execute.progress import Event, LockBusy, Report, WaitingForLeader
+from holdfast.execute.progress import Event, LockBusy, Report, UsersWaited, WaitingForLeader
 from holdfast.execute.session import MigrationSession, second_session
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,14 @@ def stopping_while_waiting(report: Report, should_stop: Callable[[], bool]) -> R
 
     def tell(event: Event) -> None:
         report(event)
-        if isinstance(event, LockBusy | WaitingForLeader) and should_stop():
-            what = (
-                event.what if isinstance(event, LockBusy) else f"another migrator, {event.holder}"
-            )
+        match event:
+            case WaitingForLeader(holder=holder):
+                what = f"another migrator, {holder}"
+            case LockBusy(what=what) | UsersWaited(what=what):
+                pass
+            case _:
+                return
+        if should_stop():
             raise StoppedWhileWaiting(what_for=what)
 
     return tell
