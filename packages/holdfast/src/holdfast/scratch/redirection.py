@@ -72,6 +72,16 @@ def redirected_to(url: str, config: Config, *others: str) -> Iterator[Config]:
             raise refused_by_scratch(error) from error
 
 
+@contextmanager
+def not_redirected() -> Iterator[None]:
+    """Inside a redirection, a block in which connections go where their URL says: to a scratch database by its own."""
+    token = GUARD.set(None)
+    try:
+        yield
+    finally:
+        GUARD.reset(token)
+
+
 def refused_by_scratch(error: DBAPIError) -> ScratchRefused:
     """What a driver says of a scratch database, as an error that nobody takes for one of the project's own."""
     return ScratchRefused(
