@@ -15,7 +15,7 @@ from pathlib import Path
 
 from operations import operation_pages, rows
 from pages import copy_pages
-from reference import all_errors, public_names, settings, verbs
+from reference import error_pages, errors_index, public_names, settings, verbs
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "docs"
@@ -52,7 +52,7 @@ def main() -> None:
     write_pages()
     configuration = CACHE / "mkdocs.yml"
     configuration.write_text(
-        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {PAGES}\nsite_dir: {SITE}\nnav:\n{nav()}"
+        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {PAGES}\nnot_in_nav: /errors/*.md\nsite_dir: {SITE}\nnav:\n{nav()}"
     )
     uv = ROOT / ".venv" / "bin" / "uv"
     requirements = ROOT / "tools" / "site" / "requirements.txt"
@@ -79,11 +79,12 @@ def write_pages() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir(parents=True)
     copy_pages(PAGES)
-    (PAGES / "operations").mkdir()
-    for name, text in operation_pages().items():
-        (PAGES / "operations" / f"{name}.md").write_text(text)
+    for folder, pages in (("operations", operation_pages()), ("errors", error_pages())):
+        (PAGES / folder).mkdir()
+        for name, text in pages.items():
+            (PAGES / folder / f"{name}.md").write_text(text)
     link_operations()
-    generated = {"verbs": verbs, "settings": settings, "errors": all_errors, "api": public_names}
+    generated = {"verbs": verbs, "settings": settings, "errors": errors_index, "api": public_names}
     for name, write in generated.items():
         (PAGES / f"{name}.md").write_text(write())
 
@@ -104,7 +105,8 @@ def nav() -> str:
     """The pages that are there, by section; their titles are their own."""
     patterns = [pattern for _, found in SECTIONS for pattern in found or ()]
     named = {file for pattern in patterns for file in PAGES.glob(pattern)}
-    left = sorted(set(PAGES.rglob("*.md")) - named - {PAGES / "index.md"})
+    reached = {PAGES / "index.md", *PAGES.glob("errors/*.md")}  # those from the table of errors
+    left = sorted(set(PAGES.rglob("*.md")) - named - reached)
     lines = ["  - index.md"]
     for title, found in SECTIONS:
         files = left if found is None else [file for pattern in found for file in in_order(pattern)]

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 import holdfast
 from holdfast import cli, errors
 from holdfast.engine.profiles import Profile, defaults_of
-from holdfast.engine.settings import ScratchSettings, Settings
+from holdfast.engine.settings import DocumentationSettings, ScratchSettings, Settings
+from holdfast.errors.statement import RefusedStatement
 
 WIDTH = 100
 
@@ -48,6 +49,10 @@ def settings() -> str:
         *(
             f"| `{name}` | | | | the scratch server of your own |"
             for name in ScratchSettings.variables()
+        ),
+        *(
+            f"| `{name}` | | | | where this site is served: an error names its page there |"
+            for name in DocumentationSettings.variables()
         ),
         "",
     ]
@@ -101,26 +106,49 @@ def comment(owner: type, field: str) -> str:
     return found[1] if found else ""
 
 
-def all_errors() -> str:
-    """Every error with its three parts, as its class has them: a name in braces is filled in."""
+def error_pages() -> dict[str, str]:
+    """A page for each error by its name, which is its address: `errors/LongStatement`."""
+    return {error.__name__: "\n".join(of_error(error)) for error in all_errors()}
+
+
+def all_errors() -> Iterator[type[errors.HoldfastError]]:
+    """Those that are raised, area by area; what several have in common is left out."""
+    for area in pkgutil.iter_modules(errors.__path__, "holdfast.errors."):
+        for error in vars(importlib.import_module(area.name)).values():
+            is_error = isinstance(error, type) and issubclass(error, errors.HoldfastError)
+            if is_error and hasattr(error, "what") and error.__module__ == area.name:
+                yield error
+
+
+def errors_index() -> str:
+    """All of them in one table."""
     lines = [
         "# Every error\n",
-        "Each says what happened, why, and what to do now; a name in braces is filled in where it happens.",
-        "[Exit statuses](exit-statuses.md) are those of the command line.\n",
+        "Each says what happened, why, and what to do now. [Exit statuses](exit-statuses.md) are those of the",
+        "command line. With `HOLDFAST_DOCS_URL`, where you serve this site, an error ends with the address of its",
+        "page.\n",
+        "| error | when | exit status |",
+        "|--|--|--|",
     ]
-    for area in pkgutil.iter_modules(errors.__path__, "holdfast.errors."):
-        module = importlib.import_module(area.name)
-        for error in vars(module).values():
-            is_error = isinstance(error, type) and issubclass(error, errors.HoldfastError)
-            if is_error and "what" in vars(error) and error.__module__ == area.name:
-                lines += list(of_error(error))
-    return "\n".join(lines)
+    for error in all_errors():
+        name = error.__name__
+        lines.append(f"| [{name}](errors/{name}.md) | {first_line(error)} | {error.exit_status} |")
+    return "\n".join(lines) + "\n"
+
+
+def first_line(error: type[errors.HoldfastError]) -> str:
+    return (inspect.getdoc(error) or "").splitlines()[0].replace("|", "\\|")
 
 
 def of_error(error: type[errors.HoldfastError]) -> Iterator[str]:
-    yield f"## {error.__name__}\n"
-    yield f"{inspect.getdoc(error)} Exit status {error.exit_status}.\n"
-    yield f"```text\n{error.what}\n{error.why}\n{error.remedy}\n```\n"
+    yield f"# {error.__name__}\n"
+    yield f"{inspect.getdoc(error)}\n"
+    yield f"Exit status {error.exit_status}. A name in braces is filled in where it happens.\n"
+    parts = (("What happened", error.what), ("Why", error.why), ("What to do", error.remedy))
+    for title, text in parts:
+        yield f"## {title}\n\n```text\n{text}\n```\n"
+    if issubclass(error, RefusedStatement):
+        yield "[Every operation](../operations.md) says what is refused, and what is written instead.\n"
 
 
 def public_names() -> str:

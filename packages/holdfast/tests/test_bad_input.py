@@ -112,7 +112,7 @@ def test_a_revision_of_another_project(project: Project) -> None:
         upgrade(project.config, "head")
 
 
-LONG = "op.execute('ALTER TABLE a ALTER COLUMN n TYPE bigint')"
+LONG = "op.execute('ALTER TABLE a ALTER COLUMN n TYPE bigint, ADD CHECK (n > -1)')"
 
 
 def in_use(project: Project) -> None:

@@ -21,6 +21,13 @@ def execute(engine: Engine, statement: str) -> None:
         connection.execute(text(statement))
 
 
+def test_the_address_leads_somewhere(api: httpx.Client) -> None:
+    """Who opens it in a browser comes to a page."""
+    answer = api.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert api.get("/docs").status_code == 200
+
+
 def test_ready(api: httpx.Client) -> None:
     """The database answers and is at head."""
     answer = api.get("/readyz")

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 
@@ -66,6 +67,31 @@ def test_lines_are_json(log: io.StringIO) -> None:
     assert (first["event"], first["password"], first["status"]) == (f"seen {REDACTED}", REDACTED, 7)
     assert (first["level"], first["logger"]) == ("info", "somebody")
     assert second["exception"].endswith(f"ValueError: bad {REDACTED}")
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_on_a_terminal(log: io.StringIO, monkeypatch: pytest.MonkeyPatch, level: int) -> None:
+    """Time, level and event for a person; whatever asked for SQL statements, they are shown at the level debug."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    configure_logs(level=level)
+    statements = logging.getLogger("sqlalchemy.engine.Engine.of_this_test")
+    statements.setLevel(logging.INFO)  # as holdfast does where a setting asks for them
+    statements.info("SELECT 1")
+    logging.getLogger("somebody").warning("seen %s", REFRESH)
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line).split() for line in screen.getvalue().splitlines()]
+    assert log.getvalue() == ""
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", lines[-1][0])
+    assert lines[-1][1:] == ["[warning", "]", "seen", REDACTED, "[somebody]"]
+    assert [line[3:5] for line in lines[:-1]] == [["SELECT", "1"]] * (level == logging.DEBUG)
+    assert "\x1b[" in screen.getvalue()
 
 
 def test_a_request_is_one_line(log: io.StringIO, api: httpx.Client) -> None:

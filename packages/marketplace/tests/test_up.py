@@ -181,6 +181,38 @@ def test_up_killed_and_up_again(data_dir: Path) -> None:
         assert has_ended(server)
 
 
+def test_first_screen(data_dir: Path) -> None:
+    """On a terminal a first start fits on one screen, and the addresses are what it ends with."""
+    terminal, inside = os.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "up", "--port", str(free_port()), "--data-dir", str(data_dir)],
+        env=environment(HOLDFAST_PROFILE="development"),
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    os.close(inside)
+    guard = Timer(LIMIT, process.kill)
+    guard.start()
+    shown: list[str] = []
+    try:
+        with open(terminal, encoding="utf-8", errors="replace") as screen:  # noqa: PTH123  # a descriptor
+            for line in screen:
+                shown.append(line.rstrip())
+                if " vendor@example.com" in line:
+                    break
+        process.terminate()
+        process.wait(LIMIT)
+    finally:
+        guard.cancel()
+        process.kill()
+        process.wait(LIMIT)
+    begins = shown.index("The marketplace is up. Ctrl-C stops it.")
+    assert begins < 24, shown
+    assert [line for line in shown if "SELECT" in line or "sqlalchemy" in line] == []
+    assert all(line.startswith("\x1b[2m") for line in shown[:begins] if line), shown[:begins]
+
+
 def test_a_taken_port(data_dir: Path) -> None:
     """Said before anything is made."""
     with socket.create_server(("127.0.0.1", 0)) as other:

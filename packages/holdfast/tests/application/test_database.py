@@ -11,7 +11,8 @@ from alembic_project import Project
 from backends import backends, wait_for_backends, wait_until
 from sqlalchemy import Column, Integer, MetaData, NullPool, Table, text
 
-from holdfast.application.database import AsyncDatabase, Database, Health
+from holdfast.application.database import AsyncDatabase, Database
+from holdfast.application.health import Health
 from holdfast.engine.create_engine import create_engine
 from holdfast.engine.environment import stamp
 from holdfast.engine.pool.places import Figures

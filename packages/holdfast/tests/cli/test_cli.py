@@ -122,6 +122,19 @@ def test_no_project_is_an_error_with_a_way_out(project: Project, tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize("served", ["https://docs.shop.example/holdfast", "http://127.0.0.1:8001/"])
+def test_the_page_of_an_error(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: str
+) -> None:
+    """Where the documentation is served, every error ends with the address of its page; otherwise with what to do."""
+    ended = holdfast(project, "status", cwd=tmp_path)
+    assert ended.stderr.splitlines()[-1].startswith("Run in the folder of the project")
+    monkeypatch.setenv("HOLDFAST_DOCS_URL", served)
+    ended = holdfast(project, "status", cwd=tmp_path)
+    page = f"more: {served.rstrip('/')}/errors/UnknownConfiguration/"
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (2, page)
+
+
 def test_two_heads(project: Project) -> None:
     """Refused by default, with the two ways out; --to heads applies both."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")

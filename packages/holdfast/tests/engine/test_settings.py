@@ -117,7 +117,9 @@ def test_a_misspelt_variable_in_the_file_is_an_error(tmp_path: Path) -> None:
         Settings()
 
 
-@pytest.mark.parametrize("known", ["HOLDFAST_TEST_URL", "HOLDFAST_SCRATCH_URL"])
+@pytest.mark.parametrize(
+    "known", ["HOLDFAST_TEST_URL", "HOLDFAST_SCRATCH_URL", "HOLDFAST_DOCS_URL"]
+)
 def test_variables_of_other_parts_are_known(setenv: Set, known: str) -> None:
     """They have our prefix and are read elsewhere."""
     setenv(known, "postgresql://db/x")

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event as Signal
+from threading import Thread
 
 import psycopg
 from alembic.config import Config
 from alembic_project import Project
 from psycopg import sql
 
+from holdfast.execute.progress import Event, StatementPlanned
 from holdfast.migrate.run import upgrade
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.statement import parse
@@ -34,7 +36,7 @@ IMPORTED = ["alembic.command", "holdfast.migrate.run", "sqlalchemy.dialects.post
 
 OBSERVER = """
     CREATE TABLE holdfast.in_use AS
-        SELECT c.oid, n.nspname || '.' || relname AS name, relname
+        SELECT c.oid, format('%I.%I', n.nspname, relname) AS name, relname
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relkind IN ('r', 'p', 'm')
           AND nspname NOT IN ('holdfast', 'pg_catalog', 'information_schema')
@@ -82,7 +84,10 @@ def project_of(example: Path, *, folder: Path, url: str) -> Project:
     """A history whose first revision makes the tables, and whose second is the change."""
     project = Project(folder=folder, database=url)
     project.revision(f"op.execute(sa.text({_escaped((example / 'before.sql').read_text())!r}))")
-    project.revision(statements(example / "change.sql"), statements(example / "revert.sql"))
+    revert = example / "revert.sql"
+    project.revision(
+        statements(example / "change.sql"), statements(revert) if revert.exists() else "pass"
+    )
     return project
 
 
@@ -109,6 +114,17 @@ def locks_seen(project: Project) -> set[str]:
         held[entry, name] = max(known, modes[str(mode)], key=lambda mode: mode.strength)
     weak = (LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE)
     return {f"{mode.value} on {name}" for (_, name), mode in held.items() if mode not in weak}
+
+
+def locks_planned(events: list[Event]) -> set[str]:
+    """Those of the plan that the run reported: for an example without `online.txt`."""
+    planned = (event.steps for event in events if isinstance(event, StatementPlanned))
+    return {
+        f"{lock.mode.value} on {lock.relation}"
+        for steps in planned
+        for step in steps
+        for lock in step.locks
+    }
 
 
 def locks_announced(example: Path, *, major: int) -> set[str]:
@@ -142,7 +158,7 @@ def columns_of(project: Project) -> dict[str, set[str]]:
 @contextmanager
 def users_of(url: str, tables: dict[str, set[str]]) -> Iterator[Users]:
     """For the block somebody reads and somebody writes, on each of these tables."""
-    users, ended = Users(requests=[], errors=[]), Event()
+    users, ended = Users(requests=[], errors=[]), Signal()
     commands = [command for table in tables for command in _requests(table, tables[table])]
     threads = [
         Thread(target=_use, args=(url, command, users, ended), daemon=True) for command in commands
@@ -166,7 +182,7 @@ def _requests(table: str, columns: set[str]) -> Iterator[sql.Composed]:
     )
 
 
-def _use(url: str, command: sql.Composed, users: Users, ended: Event) -> None:
+def _use(url: str, command: sql.Composed, users: Users, ended: Signal) -> None:
     try:
         with psycopg.connect(url, autocommit=True) as connection:
             while not ended.wait(0.005):

@@ -34,7 +34,7 @@ op.alter_column('t', 'a', nullable=False)
 REFUSED = {
     "20": "op.execute('ALTER TABLE t ADD COLUMN c int GENERATED ALWAYS AS (a * 2) STORED')",
     "21": "op.execute('ALTER TABLE t ADD COLUMN c positive')",
-    "24": "op.alter_column('t', 'a', type_=sa.BigInteger)",
+    "24": "op.execute('ALTER TABLE t ALTER a TYPE bigint, ADD CHECK (a > -1)')",
     "27": "op.alter_column('t', 'b', new_column_name='c')",
     "28": "op.rename_table('t', 'renamed')",
     "32": "op.execute('ALTER TABLE t ADD EXCLUDE USING btree (a WITH =)')",
@@ -85,8 +85,8 @@ LATE = {
     "under another name": f"op.rename_table('u', 'v'){ALLOW}\n",
 }
 LATE_REFUSED = {
-    "after a read": "op.alter_column('t', 'a', type_=sa.BigInteger)",
-    "under another name": "op.alter_column('v', 'id', type_=sa.BigInteger)",
+    "after a read": "op.execute('ALTER TABLE t ALTER a TYPE bigint, ADD CHECK (a > -1)')",
+    "under another name": "op.execute('ALTER TABLE v ALTER id TYPE bigint, ADD CHECK (id > -1)')",
 }
 
 
@@ -165,7 +165,7 @@ def test_a_statement_that_has_begun_cannot_be_edited(both: SideBySide) -> None:
 
 def test_the_same_on_the_way_down(both: SideBySide) -> None:
     """A downgrade that was refused half-way goes on with an exemption too."""
-    refused = "op.alter_column('t', 'a', type_=sa.BigInteger)"
+    refused = "op.execute('ALTER TABLE t ALTER a TYPE bigint, ADD CHECK (a > -1)')"
     both.revision("pass", f"op.create_index('i', 't', ['a'])\n{LATE['after a read']}{refused}")
     both.upgrade()
     with pytest.raises(RefusedStatement):

@@ -91,7 +91,7 @@ def test_who_is_in_the_way_right_now(pending: Project) -> None:
 def test_refused(pending: Project) -> None:
     """The reason and the way out, where the run would stop."""
     pending.revision("op.add_column('t', sa.Column('b', sa.Integer))")
-    pending.revision("op.execute('ALTER TABLE t ALTER a TYPE bigint')")
+    pending.revision("op.execute('ALTER TABLE t SET UNLOGGED')")
     found = forecast(pending.config)
     assert [bool(revision.refusal) for revision in found.revisions] == [False, True]
     assert found.is_refused

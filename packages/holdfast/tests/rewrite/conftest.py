@@ -12,7 +12,14 @@ from holdfast.rewrite.names import quote
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.online import rewrite
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.steps import BackfillStep, Step, TransactionStep, ValidateStep
+from holdfast.rewrite.steps import (
+    BackfillStep,
+    BatchStep,
+    LookStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+)
 from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.server import temporary_server
 
@@ -59,6 +66,7 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
     with engine.connect() as connection:
         session = connection.connection.dbapi_connection
         assert isinstance(session, psycopg.Connection)
+        session.execute("CREATE SCHEMA IF NOT EXISTS holdfast")
         for statement in parse(script):
             facts = facts_for(connection, statement, new=new)
             existing = [relation.name for relation in facts.relations.values()]
@@ -81,6 +89,11 @@ def _perform(session: psycopg.Connection, steps: tuple[Step, ...]) -> None:
                 if step.captures_constraint_on:
                     cursor = session.execute(CAPTURED, [str(step.captures_constraint_on)])
                     ((captured,),) = cursor.fetchall()
+        elif isinstance(step, BatchStep):
+            session.execute(step.block().encode())
+        elif isinstance(step, LookStep):
+            cursor = session.execute(step.quick.encode())
+            assert cursor.description is None or cursor.fetchone() is None
         elif isinstance(step, ValidateStep):
             name = quote(step.constraint or captured)
             session.execute(f"ALTER TABLE {step.table} VALIDATE CONSTRAINT {name}".encode())

@@ -43,3 +43,20 @@ def test_survives_the_journal() -> None:
     """What is stored is what comes back."""
     relations = NewRelations(names=frozenset([name("public.t"), name("s.u")]))
     assert NewRelations.from_json(relations.to_json()) == relations
+
+
+def test_a_column_that_the_revision_has_added() -> None:
+    """Followed through its names, those of its table, and the journal; IF NOT EXISTS makes nothing new."""
+    orders = QualifiedName(schema="public", name="orders")
+    new = NewRelations()
+    for sql, of in (
+        ("ALTER TABLE orders ADD COLUMN a int, ADD COLUMN b int", orders),
+        ("ALTER TABLE public.orders ADD COLUMN IF NOT EXISTS c int", orders),
+        ("ALTER TABLE orders DROP COLUMN b", orders),
+        ("ALTER TABLE orders RENAME a TO x", orders),
+        ("ALTER TABLE orders RENAME TO sales", orders),
+    ):
+        (statement,) = parse(sql)
+        new = NewRelations.from_json(new.to_json())
+        new = new.after(statement, current_schema="public", existing=[of])
+    assert new.columns == {(QualifiedName(schema="public", name="sales"), "x")}

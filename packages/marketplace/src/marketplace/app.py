@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.database_url is None:
         raise NoDatabase
     if is_on_its_own:
-        configure_logs()
+        configure_logs(level=settings.log_level.number)
     measured = metrics.Metrics()
     app = Api(
         title="marketplace",

@@ -68,7 +68,7 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
     Each statement is a transaction of its own, and one way to the server and back. A connection on
     which something failed is not given back: a request that is cancelled leaves it in any state.
     """
-    async with _pool_of(engine).lend() as driver:
+    async with _pool_of(engine).lend_as_it_is() as driver:
         await driver.set_autocommit(True)
         yield driver
         await driver.set_autocommit(False)
@@ -83,7 +83,7 @@ class DriverTransactions:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
         """A transaction that is committed, or rolled back; a connection that could do neither is not given back."""
-        async with _pool_of(self.engine).lend() as driver:
+        async with _pool_of(self.engine).lend_as_it_is() as driver:
             try:
                 yield driver
             except Exception:

@@ -1,8 +1,9 @@
-"""Whether this process runs, and whether it can serve."""
+"""Whether this process runs, whether it can serve, and where its address leads."""
 
 from typing import Literal
 
 from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
@@ -25,6 +26,13 @@ class Readiness(BaseModel):
 
     status: Literal["ready"] = "ready"
     revision: str
+
+
+@router.get("/", include_in_schema=False)
+async def root(request: Request) -> RedirectResponse:
+    """The way in, for a person who opens the address: the documentation, or the products where it is not shown."""
+    paths = {getattr(route, "path", None) for route in request.app.routes}
+    return RedirectResponse("/docs" if "/docs" in paths else "/products")
 
 
 @router.get("/healthz")

@@ -1,4 +1,5 @@
-"""The log: one line an event on stderr, JSON unless a person reads along, and no secret in it.
+"""The log: one line an event on stderr, and no secret in it. JSON; on a terminal, where a person reads along, time,
+level and event in colours, and SQL statements only at the level debug: they would bury everything else.
 
 Whoever logs by the standard library, we ourselves, uvicorn, SQLAlchemy, passes the same processors; the
 last but one replaces what may not be there.
@@ -35,19 +36,22 @@ logger = logging.getLogger(__name__)
 def configure_logs(*, level: int = logging.INFO) -> None:
     """For the process: what is logged by any library goes through here."""
     handler = logging.StreamHandler(sys.stderr)
+    is_terminal = sys.stderr.isatty()
+    if is_terminal and level > logging.DEBUG:
+        handler.addFilter(_is_no_statement)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(fmt="iso"),
+                _time_stamper(is_terminal=is_terminal),
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,  # before `redact`: a traceback quotes values
                 redact,
-                _renderer(is_terminal=sys.stderr.isatty()),
+                _renderer(is_terminal=is_terminal),
             ],
         )
     )
@@ -108,6 +112,17 @@ def _clean(value: Any, *, name: str) -> Any:
     if isinstance(value, bool | int | float) or value is None:
         return value
     return SECRET_TEXTS.sub(REDACTED, str(value))
+
+
+def _is_no_statement(record: logging.LogRecord) -> bool:
+    """SQLAlchemy logs each statement as info, whatever the setting that asked for it."""
+    return not record.name.startswith("sqlalchemy.engine") or record.levelno > logging.INFO
+
+
+def _time_stamper(*, is_terminal: bool) -> Processor:
+    if is_terminal:
+        return structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    return structlog.processors.TimeStamper(fmt="iso")
 
 
 def _renderer(*, is_terminal: bool) -> Processor:

@@ -3,6 +3,7 @@
 `MARKETPLACE_SESSION_IDLE=7d` is `session.idle`; a duration is written as in `30 s`, `5min`, `14d`.
 """
 
+import logging
 import secrets
 from datetime import timedelta
 from enum import StrEnum
@@ -45,6 +46,20 @@ class StoredAddress(StrEnum):
     FULL = "full"
     NETWORK = "network"  # /24 of IPv4, /48 of IPv6
     NONE = "none"
+
+
+class LogLevel(StrEnum):
+    """The least important events that are logged."""
+
+    DEBUG = "debug"  # on a terminal: SQL statements, too
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def number(self) -> int:
+        """As `logging` has it."""
+        return logging.getLevelNamesMapping()[self.name]
 
 
 class _Group(BaseModel):
@@ -167,6 +182,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".data/postgres")
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    log_level: LogLevel = LogLevel.INFO
     # Signs the cursors of pages. One made up here ends with the process, and its cursors with it.
     cursor_key: SecretStr = Field(default_factory=_made_up, min_length=32)
     # Every token is made with it: another key ends every session. As above, except that

@@ -38,7 +38,7 @@ def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
 
     Whatever it started ends with it. Raises `HoldfastError`.
     """
-    configure_logs()
+    configure_logs(level=settings.log_level.number)
     with (
         bound_socket(host=settings.host, port=settings.port) as listener,
         owned_database(settings) as url,

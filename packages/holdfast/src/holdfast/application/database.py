@@ -5,35 +5,19 @@ What they do is said once, elsewhere (`start_up`, `engine`, the pool); the two d
 """
 
 import asyncio
-from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeoutError
+from sqlalchemy import Engine, MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import sessionmaker
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from holdfast.application.health import Health, look, look_async
 from holdfast.application.start_up import prepare
 from holdfast.engine.create_engine import create_async_engine, create_engine
-from holdfast.engine.pool.places import Figures
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.settings import Settings
-from holdfast.observe.migration_progress import migration_progress
-
-ONE = text("SELECT 1")
-UNHEALTHY = (DBAPIError, SQLAlchemyTimeoutError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """For /readyz: whether a request would get an answer now, and how the pool stands."""
-
-    is_ready: bool
-    problem: str | None
-    pool: Figures
 
 
 class Database:
@@ -53,17 +37,23 @@ class Database:
         _sized(self.engine).prewarm()
         self.has_started = True
 
-    def stop(self) -> None:
-        """After the last request."""
-        self.engine.dispose()
+    def stop(self, *, close: bool = True) -> None:
+        """After the last request; what is still being opened is closed when it arrives.
+
+        `close=False` leaves the connections to another process, as in SQLAlchemy's dispose. Not needed after os.fork: a
+        child leaves its parent's connections alone by itself.
+        """
+        if not close:
+            _sized(self.engine).leave()
+        self.engine.dispose(close=close)
 
     def health(self) -> Health:
-        """Asks the server, over the pool; while `start` still waits in another thread, says for what."""
-        try:
-            with self.engine.connect() as connection:
-                problem = _problem(connection, has_started=self.has_started)
-        except UNHEALTHY as error:
-            problem = _in_words(error)
+        """Asks the server, over the pool; while `start` still waits in another thread, says for what.
+
+        Answers within the pool's timeout and 250 ms, and never raises: what is wrong is its `problem`.
+        """
+        limit = self.settings.pool.timeout
+        problem = look(self.engine, has_started=self.has_started, within=limit)
         return _health(self.engine, problem)
 
 
@@ -89,17 +79,16 @@ class AsyncDatabase:
         await greenlet_spawn(_sized(self.engine.sync_engine).prewarm)
         self.has_started = True
 
-    async def stop(self) -> None:
-        """After the last request."""
-        await self.engine.dispose()
+    async def stop(self, *, close: bool = True) -> None:
+        """As `Database.stop`."""
+        if not close:
+            _sized(self.engine.sync_engine).leave()
+        await self.engine.dispose(close=close)
 
     async def health(self) -> Health:
         """As `Database.health`; `start` may wait in a task of its own."""
-        try:
-            async with self.engine.connect() as connection:
-                problem = await connection.run_sync(_problem, has_started=self.has_started)
-        except UNHEALTHY as error:
-            problem = _in_words(error)
+        limit = self.settings.pool.timeout
+        problem = await look_async(self.engine, has_started=self.has_started, within=limit)
         return _health(self.engine.sync_engine, problem)
 
 
@@ -107,19 +96,6 @@ def _sized(engine: Engine) -> SizedPool | AsyncSizedPool:
     pool = engine.pool
     assert isinstance(pool, SizedPool | AsyncSizedPool)  # noqa: S101  # made by our engine
     return pool
-
-
-def _problem(connection: Connection, *, has_started: bool) -> str | None:
-    if has_started:
-        connection.execute(ONE)
-        return None
-    progress = migration_progress(connection)
-    return f"starting: {progress or 'nobody migrates now'}"
-
-
-def _in_words(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return str(cause).strip()
 
 
 def _health(engine: Engine, problem: str | None) -> Health:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from holdfast.cli.failure import show_error
 from holdfast.cli.project import ProjectOptions
 from holdfast.cli.traceback import not_installed, of_the_project
 from holdfast.errors import HoldfastError
@@ -83,13 +84,13 @@ def main() -> None:
     try:
         holdfast(prog_name="holdfast")
     except HoldfastError as error:
-        click.echo(f"error: {error}", err=True)
+        show_error(error)
         sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
         missing = not_installed(error)
         if missing is None:
             raise
-        click.echo(f"error: {missing}", err=True)
+        show_error(missing)
         sys.exit(missing.exit_status)
     except Exception as error:
         shown = of_the_project(error)

@@ -13,7 +13,10 @@ from holdfast.migrate.abandon import abandon as give_up
 @click.command()
 @click.pass_obj
 def abandon(options: ProjectOptions) -> None:
-    """Forget what is left of the revision that is half-way. The schema stays as it is now."""
+    """Forget what is left of the revision that is half-way.
+
+    A change of a type that is half-way is taken back; otherwise the schema stays as it is now.
+    """
     with translated_errors():
         found = give_up(options.config(), report=Printer())
     click.echo("\n".join(_lines(found)))
@@ -23,6 +26,8 @@ def _lines(found: Abandoned) -> Iterator[str]:
     yield f"abandoned: revision {found.revision} ({found.direction}); its version row was not written"
     for words in found.stays:
         yield f"stays     {words}"
+    for words in found.given_back:
+        yield f"as before {words}"
     for words in found.not_done:
         yield f"not done  {words}"
     yield "To go back to where it began, undo what stays"

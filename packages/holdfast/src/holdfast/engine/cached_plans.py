@@ -1,38 +1,77 @@
 """Heals "cached plan must not change result type" (0A000), which a change of columns or types brings to an application.
 
-psycopg prepares a statement after five uses; when the table's columns change, PostgreSQL refuses the prepared one. The
-first statement of a transaction can be repeated without harm: forget what is prepared, then once more.
-See psycopg's "Prepared statements".
+psycopg prepares a statement after five uses; when the table's columns change, PostgreSQL refuses the prepared one
+before it begins (RevalidateCachedQuery in its source, which its errors name). Only that, as the first statement of a
+transaction, is repeated: forget what is prepared, then once more. See psycopg's "Prepared statements".
 """
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+from sqlalchemy.pool import PoolProxiedConnection
 
 from holdfast.errors.sqlstate import FEATURE_NOT_SUPPORTED, sqlstate
 
+REFUSES_CHANGED_PLAN = "RevalidateCachedQuery"
+# What psycopg prepares by itself and what can be refused so. Not EXECUTE: that statement is the application's.
+IS_PREPARED = re.compile(
+    r"(\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+Execute = Callable[..., None]
+
 
 def heal_cached_plans(engine: Engine) -> None:
-    """Repeat a statement that a stale plan made fail, on every connection of the engine. psycopg 3 only."""
-    event.listen(engine, "do_execute", _execute)
+    """On every connection of the engine, sync or async. Only psycopg 3 is looked after.
+
+    Not by SQLAlchemy's event `do_execute`, of which only the first listener would be called: that is the application's.
+    """
+    dialect: Any = engine.dialect
+    dialect.do_execute = _healing(dialect.do_execute)
+    dialect.do_execute_no_params = _healing(dialect.do_execute_no_params)
 
 
-def _execute(
-    cursor: DBAPICursor, sql: str, parameters: Any, context: ExecutionContext
-) -> bool | None:
-    """Answer SQLAlchemy's do_execute: True says that the statement has been executed here."""
-    pooled = context.root_connection.connection
+def is_changed_plan(error: Exception, sql: str) -> bool:
+    """Whether the statement itself, which psycopg has prepared, was refused before it had begun."""
+    diagnostic: Any = getattr(error, "diag", None)
+    return (
+        sqlstate(error) == FEATURE_NOT_SUPPORTED
+        and diagnostic is not None
+        and diagnostic.source_function == REFUSES_CHANGED_PLAN
+        and diagnostic.context is None  # not one inside a function, which may have done something
+        and IS_PREPARED.match(sql) is not None
+    )
+
+
+def _healing(execute: Execute) -> Execute:
+    def execute_or_heal(cursor: DBAPICursor, sql: str, *rest: Any) -> None:
+        context: ExecutionContext | None = rest[-1]
+        if context is None or not _begins(pooled := context.root_connection.connection):
+            return execute(cursor, sql, *rest)
+        try:
+            execute(cursor, sql, *rest)
+        except Exception as error:
+            if not is_changed_plan(error, sql):
+                raise
+            _forget_what_is_prepared(pooled)
+            execute(cursor, sql, *rest)
+
+    return execute_or_heal
+
+
+def _begins(pooled: PoolProxiedConnection) -> bool:
     driver: Any = pooled.driver_connection
-    begins = driver.info.transaction_status == TransactionStatus.IDLE
-    try:
-        cursor.execute(sql, parameters)
-    except Exception as error:
-        if not begins or sqlstate(error) != FEATURE_NOT_SUPPORTED:
-            raise
-        pooled.rollback()  # nothing was done in it but the statement that failed
-        # In psycopg this also empties its own memory of what it has prepared.
-        cursor.execute("DEALLOCATE ALL")
-        cursor.execute(sql, parameters)
-    return True
+    return bool(driver.info.transaction_status == TransactionStatus.IDLE)
+
+
+def _forget_what_is_prepared(pooled: PoolProxiedConnection) -> None:
+    pooled.rollback()  # nothing was done in it but the statement that failed
+    cursor = pooled.cursor()
+    # In psycopg this also empties its own memory of what it has prepared.
+    cursor.execute("DEALLOCATE ALL")
+    cursor.close()

@@ -21,6 +21,8 @@ from holdfast.engine.connection.connection_parameters import connection_paramete
 from holdfast.engine.connection.database_url import pool_name
 from holdfast.engine.connection.system_ca import ca_file
 from holdfast.engine.pool.eviction import evict_when_server_leaves
+from holdfast.engine.pool.limits import OnReturn
+from holdfast.engine.pool.session_state import discard_all_on_return
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.profiles import SqlLog
 from holdfast.engine.settings import Settings, url_variable
@@ -115,6 +117,8 @@ def _options(
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
     heal_cached_plans(engine)
+    if settings.pool.on_return is OnReturn.DISCARD_ALL:
+        discard_all_on_return(engine)
     _explain_failed_connections(engine, settings)
     _log_statements(engine, settings)
     _supply_password(engine, settings)

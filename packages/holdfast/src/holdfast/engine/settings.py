@@ -151,7 +151,7 @@ class Settings(EnvironmentSettings):
     """What an application and the command line know about the database; see `profiles`."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", arbitrary_types_allowed=True)
-    other_variables = ("HOLDFAST_SCRATCH_URL", "HOLDFAST_TEST_URL")
+    other_variables = ("HOLDFAST_DOCS_URL", "HOLDFAST_SCRATCH_URL", "HOLDFAST_TEST_URL")
 
     profile: Profile = Profile.PRODUCTION
     url: DatabaseUrl | None = Field(None, validation_alias=AliasChoices(*URL_VARIABLES))
@@ -238,6 +238,14 @@ class ScratchSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
 
     url: SecretStr | None = None
+
+
+class DocumentationSettings(EnvironmentSettings):
+    """Settings of messages: where the site of `./dev docs` is served, so that an error can name its page there."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_DOCS_")
+
+    url: str | None = None
 
 
 class _FromUrl(PydanticBaseSettingsSource):

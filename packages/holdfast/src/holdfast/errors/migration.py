@@ -229,6 +229,19 @@ class DataInTheWay(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class CopyDisturbed(HoldfastError):
+    """Somebody has changed the triggers that keep the copy of a column equal."""
+
+    revision: str
+    what = "Revision {revision} stopped before the copy of a column takes its place."
+    why = (
+        "The triggers that keep the copy equal to the column were changed or switched off meanwhile, or a"
+        " trigger that fires after them was created: rows written since may differ."
+    )
+    remedy = "Give the copy up, which leaves the table as it was: holdfast abandon. Then run again: holdfast run"
+
+
+@dataclass(kw_only=True, eq=False)
 class LeftUnfinished(HoldfastError):
     """A step reported success and left something invalid behind."""
 

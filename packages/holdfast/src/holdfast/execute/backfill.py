@@ -1,30 +1,20 @@
-"""Writes all rows of a table in batches along its key: sized by time, slowed by replicas, vacuumed on the way.
-
-A request that wants a row of the batch under way waits until it is committed: so a batch takes as long as a migration
-may hold a lock that blocks users. Measured (`./dev bench backfill`): pauses between batches only cost time.
-"""
+"""Writes all rows of a table in batches along its key, sized by time; `backfill_pace` says what happens between two."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from time import monotonic, sleep
+from time import monotonic
 
+from holdfast.execute.backfill_pace import BATCH, ROW_LOCK, Pace
 from holdfast.execute.dollar_parameters import with_values
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, set_local
-from holdfast.execute.progress import BackfillMoved, BackfillPaused, Report
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.replicas import estimated_rows, replay_lag
 from holdfast.rewrite.steps import BackfillStep
 
 Key = tuple[str, ...]
 
 FIRST_SIZE = 1_000  # rows
 SMALLEST, LARGEST = 100, 100_000
-BATCH = timedelta(milliseconds=50)  # what a batch should take
-ROW_LOCK = timedelta(milliseconds=20)  # a batch that waits holds the rows it has written so far
-VACUUM_AFTER = 200_000  # rows
-LOOK_AT_REPLICAS_AFTER = timedelta(seconds=2)
-LAG_TO_PAUSE, LAG_TO_GO_ON = timedelta(seconds=10), timedelta(seconds=2)
 
 
 @dataclass(kw_only=True)
@@ -33,19 +23,14 @@ class Batches:
 
     session: MigrationSession
     patience: LockPatience
-    report: Report
+    pace: Pace
     step: BackfillStep
     size: int = FIRST_SIZE
-    rows: int = 0
-    not_vacuumed: int = 0
-    estimate: int | None = None
-    started: float = field(default_factory=monotonic)
-    looked_at_replicas: float = field(default_factory=monotonic)
 
     def write(self, reached: Key | None, *, record: Callable[[Key], None]) -> Key | None:
         """Write the next batch behind the key `reached` and commit it; None when there is none."""
-        self._wait_for_replicas()
-        self._vacuum()
+        self.pace.wait_for_replicas()
+        self.pace.vacuum()
 
         def unit(_: LockTimeouts) -> Key | None:
             since = monotonic()
@@ -63,7 +48,7 @@ class Batches:
 
         last = self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)
         if last is not None:
-            self._tell()
+            self.pace.tell()
         return last
 
     def _last_of_batch(self, reached: Key | None) -> Key | None:
@@ -76,42 +61,7 @@ class Batches:
     def _write(self, reached: Key | None, last: Key) -> None:
         sql = self.step.first_batch if reached is None else self.step.batch
         written = self.session.execute_sql(with_values(sql, (*(reached or ()), *last))).rowcount
-        self.rows += written
-        self.not_vacuumed += written
-
-    def _vacuum(self) -> None:
-        """Lets the next batches use the space of the rows that these have replaced."""
-        if self.not_vacuumed < VACUUM_AFTER:
-            return
-        self.not_vacuumed = 0
-        with self.session.autocommit():
-            self.session.execute_sql(f"VACUUM (SKIP_LOCKED) {self.step.table}")
-
-    def _wait_for_replicas(self) -> None:
-        """Pause at one lag, go on at a smaller one: otherwise every batch would stop and go."""
-        if monotonic() - self.looked_at_replicas < LOOK_AT_REPLICAS_AFTER.total_seconds():
-            return
-        limit = LAG_TO_PAUSE
-        while (lag := replay_lag(self.session.connection)) > limit:
-            self.session.commit()
-            limit = LAG_TO_GO_ON
-            self.report(BackfillPaused(step=self.step.describe(), lag=lag))
-            sleep(LOOK_AT_REPLICAS_AFTER.total_seconds())
-        self.session.commit()
-        self.looked_at_replicas = monotonic()
-
-    def _tell(self) -> None:
-        if self.estimate is None:
-            self.estimate = estimated_rows(self.session.connection, str(self.step.table))
-            self.session.commit()
-        self.report(
-            BackfillMoved(
-                step=self.step.describe(),
-                rows=self.rows,
-                of=self.estimate,
-                took=timedelta(seconds=monotonic() - self.started),
-            )
-        )
+        self.pace.count(written)
 
 
 def _adapted(size: int, *, took: timedelta) -> int:

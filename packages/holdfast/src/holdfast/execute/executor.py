@@ -12,33 +12,47 @@ from typing import Protocol
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import DataInTheWay, LeftUnfinished, StoppedBetweenSteps
+from holdfast.errors.migration import (
+    CopyDisturbed,
+    DataInTheWay,
+    LeftUnfinished,
+    StoppedBetweenSteps,
+)
 from holdfast.errors.sqlstate import (
     CHECK_VIOLATION,
     DEADLOCK_DETECTED,
     DUPLICATE_TABLE,
     FOREIGN_KEY_VIOLATION,
+    INSUFFICIENT_PRIVILEGE,
     NOT_NULL_VIOLATION,
     UNIQUE_VIOLATION,
     sqlstate,
 )
 from holdfast.execute.backfill import Batches
+from holdfast.execute.backfill_pace import Pace
+from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
 from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockPatience, LockTimeouts, set_local
+from holdfast.execute.look import look
 from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
+from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
+from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
+    BatchStep,
     BuildIndexStep,
+    CopyRowsStep,
     DropIndexStep,
+    LookStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -57,11 +71,20 @@ UNHURRIED = {
     "client_connection_check_interval": "2s",
 }
 
-IS_TABLE = text("SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = to_regclass(:name)")
+# Whether it can be locked before the statement itself: that one may need fewer rights (REFERENCES for a foreign key).
+CAN_BE_LOCKED = text("""
+SELECT relkind IN ('r', 'p') AND (has_table_privilege(oid, 'UPDATE')
+  OR has_table_privilege(oid, 'DELETE') OR has_table_privilege(oid, 'TRUNCATE'))
+FROM pg_class WHERE oid = to_regclass(:name)
+""")
 
 
 class StepJournal(Protocol):
     """Where the executor records what it does: the journal, or nothing for what runs at once."""
+
+    def every(self) -> tuple[Queued, ...]:
+        """The whole queue, what is done included, in order."""
+        ...
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
         """Keep the steps of a statement whose turn has come."""
@@ -89,6 +112,10 @@ class NullJournal:
 
     def __init__(self, *, tried_before: bool) -> None:
         self.tried_before = tried_before
+
+    def every(self) -> tuple[Queued, ...]:
+        """No other statement waits."""
+        return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
         """Keep the steps."""
@@ -133,7 +160,7 @@ class Executor:
 
     def run(self, statement: Queued) -> None:
         """Run what is left of a unit. Nothing is uncommitted before, and nothing after."""
-        with self.session.more_local_settings(statement.settings):
+        with self.session.more_local_settings(statement.settings), self.session.read_committed():
             if statement.steps is None:
                 statement = self._planned(statement)
             steps = statement.steps or ()
@@ -146,6 +173,8 @@ class Executor:
         facts = facts_for(self.session.connection, *parsed, new=statement.new)
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
+        queue = [each for unit in self.journal.every() for each in parse(unit.sql)]
+        steps = gap_closed(steps, unit=parsed, queue=queue, facts=facts)
         self.report(
             StatementPlanned(
                 revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True
@@ -182,6 +211,12 @@ class Executor:
                 return self._backfill(statement, step)
             case AutocommitStep():
                 return self._outside_transaction(statement, step)
+            case BatchStep():
+                return self._in_one_batch(statement, step)
+            case LookStep():
+                return self._look_at_rows(statement, step)
+            case CopyRowsStep():
+                return self._copy_rows(statement, step)
 
     # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
 
@@ -189,7 +224,7 @@ class Executor:
         def unit(timeouts: LockTimeouts) -> Queued:
             if step.locks:
                 timeouts.apply(self.session)
-                self._take(step.locks)
+                self._take(step.locks, is_explicit=len(step.locks) > 1 or len(step.sql) > 1)
             for sql in step.sql:
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
@@ -199,12 +234,29 @@ class Executor:
         with self.session.transactional():
             return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
 
-    def _take(self, locks: tuple[Lock, ...]) -> None:
-        """Where a step locks several tables: all of them first, the later ones with a shorter wait."""
-        if len(locks) < 2:  # one lock is what the statement itself waits for
+    def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
+        def unit(timeouts: LockTimeouts) -> Queued:
+            timeouts.apply(self.session)
+            self._take(step.locks, is_explicit=True)
+            self.session.execute_sql(step.block())
+            advanced = self.journal.advance(statement)
+            self.session.commit()
+            return advanced
+
+        with self.session.transactional():
+            try:
+                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            except DBAPIError as error:
+                if sqlstate(error) == DISTURBED:
+                    raise CopyDisturbed(revision=self.revision) from error
+                raise
+
+    def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
+        """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
+        if not is_explicit:  # one lock is what the statement itself waits for
             return
         for lock in locks:
-            if self.session.execute(IS_TABLE, {"name": str(lock.relation)}).scalar():
+            if self.session.execute(CAN_BE_LOCKED, {"name": str(lock.relation)}).scalar():
                 self.session.execute_sql(
                     f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
                 )
@@ -246,17 +298,35 @@ class Executor:
                     NOT_NULL_VIOLATION,
                 ):
                     raise
-                found = rows_against(
-                    self.session.connection, table=step.table, constraint=constraint
-                )
-                self.session.commit()
-                raise self._data_in_the_way(step, found) from error
+                raise self._rows_in_the_way(step, constraint) or error from error
+
+    def _rows_in_the_way(self, step: ValidateStep, constraint: str) -> DataInTheWay | None:
+        """None where the migration's role may not look at both tables."""
+        try:
+            found = rows_against(self.session.connection, table=step.table, constraint=constraint)
+        except DBAPIError as error:
+            self.session.rollback()
+            if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+                raise
+            return None
+        self.session.commit()
+        return self._data_in_the_way(step, found)
 
     def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
         """Batch after batch, each committed with the key that it has reached."""
         batches = Batches(
-            session=self.session, patience=self.patience, report=self.report, step=step
+            session=self.session, patience=self.patience, pace=self._pace(step), step=step
         )
+        return self._write_all(statement, batches)
+
+    def _copy_rows(self, statement: Queued, step: CopyRowsStep) -> Queued:
+        """The same along the blocks of the table."""
+        batches = BlockBatches(
+            session=self.session, patience=self.patience, pace=self._pace(step), step=step
+        )
+        return self._write_all(statement, batches)
+
+    def _write_all(self, statement: Queued, batches: Batches | BlockBatches) -> Queued:
         with self.session.transactional():
             while True:
                 self._stop_if_asked()
@@ -264,6 +334,18 @@ class Executor:
                 if reached is None:
                     return self._recorded(statement)
                 statement = replace(statement, reached=reached)
+
+    def _pace(self, step: BackfillStep | CopyRowsStep) -> Pace:
+        return Pace(
+            session=self.session, report=self.report, table=str(step.table), step=step.describe()
+        )
+
+    def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
+        with self.session.transactional(), self._watching(step.describe()):
+            found = look(self.session, step)
+            if found is not None:
+                raise self._data_in_the_way(step, found)
+            return self._recorded(statement)
 
     def _reached(self, statement: Queued, key: tuple[str, ...]) -> None:
         self.journal.reach(statement, key)

@@ -17,7 +17,7 @@ from holdfast.execute.result_json import Call
 from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.execute.tables import calls, of_version_table, queue, unfinished
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.steps import Step, from_json, to_json
+from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_json
 
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
 TEXTS = TypeAdapter(tuple[str, ...])
@@ -57,7 +57,22 @@ class Queued:
     @property
     def has_begun(self) -> bool:
         """Whether a part of it may be done."""
-        return self.steps_done > 0 or self.is_started or self.reached is not None
+        done = (self.steps or ())[: self.steps_done]
+        has_done = any(not isinstance(step, LookStep) for step in done)
+        return has_done or self.is_started or self.reached is not None
+
+    @property
+    def is_half_copied(self) -> bool:
+        """Whether it is a column copy that has begun and has not ended; all of it can be given back."""
+        steps = self.steps or ()
+        is_copy = any(isinstance(step, CopyRowsStep) for step in steps)
+        return is_copy and self.has_begun and self.steps_done < len(steps)
+
+    @property
+    def is_whole_copy(self) -> bool:
+        """Whether it is a column copy that has ended: what its steps made has taken its place."""
+        steps = self.steps or ()
+        return self.steps_done == len(steps) and any(isinstance(s, CopyRowsStep) for s in steps)
 
 
 class Journal:
@@ -214,6 +229,12 @@ class Journal:
             sent = mine.order_by(calls.c.id).offset(left[0].call - 1)
             self.session.execute(delete(calls).where(calls.c.id.in_(sent)))
             self.session.execute(delete(queue).where(~queue.c.done, self._mine(queue)))
+        self.session.execute(update(unfinished).where(self._mine(unfinished)).values(**changed))
+
+    def begin_to_abandon(self) -> None:
+        """Record that no run may go on with the revision: what it has built is being taken away."""
+        reason = "it was being abandoned"
+        changed = {"function_ended": False, "unrepeatable": reason}
         self.session.execute(update(unfinished).where(self._mine(unfinished)).values(**changed))
 
     def close(self) -> None:

@@ -269,6 +269,27 @@ class MigrationSession:
             self.dialect.set_isolation_level(self.dbapi_connection, level)
 
     @contextmanager
+    def read_committed(self) -> Iterator[None]:
+        """Transactions of ours see what users have committed, whatever the default of the author's is.
+
+        In REPEATABLE READ a batch would fail at each row that a user has just written.
+        """
+        if self.in_autocommit():
+            yield
+            return
+        level = self.dialect.get_isolation_level(self.dbapi_connection)
+        self.rollback()  # asking for it has opened a transaction
+        if level == "READ COMMITTED":
+            yield
+            return
+        self.dialect.set_isolation_level(self.dbapi_connection, "READ COMMITTED")
+        try:
+            yield
+        finally:
+            self.rollback()
+            self.dialect.set_isolation_level(self.dbapi_connection, level)
+
+    @contextmanager
     def transactional(self) -> Iterator[None]:
         """In transactions, also where the author has switched to autocommit."""
         if not self.in_autocommit():

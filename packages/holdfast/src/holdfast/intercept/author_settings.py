@@ -35,10 +35,26 @@ class AuthorSettings:
         self.session.local_settings = (*others, *settings)
 
 
+UNREADABLE = {"seed"}  # it can be set, but nobody can ask for it
+# SET TRANSACTION and SET SESSION CHARACTERISTICS name no setting, but set these. The isolation level of a transaction
+# can be set only before its first statement: each of ours has its own.
+MODES = {
+    "TRANSACTION": {"transaction_read_only": "transaction_read_only"},
+    "SESSION CHARACTERISTICS": {
+        "transaction_deferrable": "default_transaction_deferrable",
+        "transaction_isolation": "default_transaction_isolation",
+        "transaction_read_only": "default_transaction_read_only",
+    },
+}
+
+
 def _names_set(statement: Statement) -> set[str]:
     node = statement.node
     if isinstance(node, pb.VariableSetStmt):
-        return {node.name} if node.name else set()
+        if node.kind == pb.VAR_SET_MULTI:
+            modes = MODES.get(node.name, {})
+            return {modes[o.def_elem.defname] for o in node.args if o.def_elem.defname in modes}
+        return {node.name} - UNREADABLE if node.name else set()
     # SELECT set_config('search_path', ..): its first argument
     values = [
         call.args[0].a_const.sval.sval

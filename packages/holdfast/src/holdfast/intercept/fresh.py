@@ -44,6 +44,9 @@ class FreshInterceptor:
     def ends_savepoint(self, *, rolled_back: bool) -> None:
         """Nothing to do."""
 
+    def asks_for_driver(self) -> None:
+        """Nothing to do."""
+
     def fails(self, error: BaseException) -> None:
         """Nothing to do."""
 

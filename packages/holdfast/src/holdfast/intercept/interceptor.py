@@ -2,9 +2,10 @@
 
 Listens on the engine of the connection that env.py gave to Alembic, and only while the revision's own
 function runs. Statements of other connections of that engine are told apart by their DBAPI connection. What
-is taken from the raw driver connection, and COPY through it, does not pass.
+is sent through the driver's own connection, such as COPY, does not pass; but it is noticed who asks for that.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+from sqlalchemy.pool import PoolProxiedConnection
 
 from holdfast.execute.result_json import Result
 from holdfast.execute.session import MigrationSession, OwnEngine
@@ -102,6 +104,10 @@ class Interceptor(Protocol):
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
         """A savepoint is released, or what was done since is undone."""
+        ...
+
+    def asks_for_driver(self) -> None:
+        """The author is about to take the driver's own connection."""
         ...
 
     def fails(self, error: BaseException) -> None:
@@ -198,6 +204,18 @@ class _ConnectionListener:
         return connection.connection.dbapi_connection is self.session.dbapi_connection
 
 
+class ObservedConnection(Connection):
+    """The migration's connection while a function runs: it tells when the driver's own is asked for."""
+
+    @property
+    def connection(self) -> PoolProxiedConnection:
+        """As SQLAlchemy gives it."""
+        caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001  # documented; SQLAlchemy asks too
+        if caller.partition(".")[0] not in ("alembic", "holdfast", "sqlalchemy"):
+            self.__dict__["observer"].asks_for_driver()
+        return super().connection
+
+
 EVENTS = (
     "do_execute",
     "do_executemany",
@@ -216,7 +234,8 @@ def intercepting(
     session: MigrationSession, interceptor: Interceptor, impl: DefaultImpl
 ) -> Iterator[None]:
     """Show `interceptor` everything that passes while this context is open; `impl` is Alembic's."""
-    engine = session.migration.engine
+    migration = session.migration
+    engine = migration.engine
     listener = _ConnectionListener(session, interceptor)
     with ExitStack() as closing:
         for name in EVENTS:
@@ -226,6 +245,9 @@ def intercepting(
         for name in ("execute", "bulk_insert"):
             setattr(impl, name, _wrapped(getattr(impl, name), listener))
             closing.callback(delattr, impl, name)  # the class's own method shows again
+        closing.callback(setattr, migration, "__class__", type(migration))
+        migration.__dict__["observer"] = interceptor
+        migration.__class__ = ObservedConnection
         yield
 
 

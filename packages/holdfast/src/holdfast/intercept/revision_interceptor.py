@@ -247,6 +247,8 @@ class RevisionInterceptor:
             return True
         if way.then is Then.NOW and entry is not None:
             return self._now(texts, entry)
+        if self.state.is_single and entry is not None:
+            self._is_kept_open(entry)
         if way.then is Then.CHECKED and entry is not None:
             facts = _facts(entry)
             refuse_undivided(entry.statement, facts=facts, today=self.work.today)
@@ -268,7 +270,8 @@ class RevisionInterceptor:
 
     def _writes_wait(self) -> bool:
         """Some revisions write row by row: nothing is asked for each of these where it does not matter."""
-        return self.state.waiting >= Waiting.LOCKS or self.state.has_run or self.state.holds
+        state = self.state
+        return state.waiting >= Waiting.LOCKS or state.has_run or state.holds or state.is_single
 
     def _waits(self, texts: tuple[str, ...], entry: QueueEntry) -> None:
         """Raises what is known to be impossible, before anything is committed."""
@@ -287,6 +290,9 @@ class RevisionInterceptor:
         """In its online form, committed and recorded; in a transaction a moment is executed as it is written."""
         statement, facts = entry.statement, _facts(entry)
         in_autocommit = self.session.in_autocommit()
+        if not in_autocommit and self._is_kept_open(entry):
+            self._before_data(statement, entry)
+            return False
         if in_autocommit or _is_long(entry):
             rewrite(statement, facts=facts, today=self.work.today)
             self.queue.add(texts, entry, locks=(), is_long=True)
@@ -296,6 +302,12 @@ class RevisionInterceptor:
             return True
         self._before_driver(entry, locks_of(statement, facts=facts))
         return False
+
+    def _is_kept_open(self, entry: QueueEntry) -> bool:
+        """Whether users must not see what the open transaction has taken; raises where `entry` would last under it."""
+        done = [*self.queue.open, entry]
+        look = entry.statement.sql
+        return bool(divided_by_a_look((), done=done, look=look, today=self.work.today)[1])
 
     def _before_driver(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
         """DDL that the driver executes in the author's transaction."""

@@ -1,12 +1,18 @@
-"""Gives up what is left of a revision that can never finish, and says what stays in the schema."""
+"""Gives up what is left of a revision that can never finish, and says what stays in the schema.
+
+A column copy that is half-way is taken away, so that its table is as it was.
+"""
 
 from dataclasses import dataclass
+from functools import partial
 
 from alembic.config import Config
 
 from holdfast.errors.migration import NothingToAbandon
 from holdfast.execute.journal import Journal, Queued
+from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, Report, silent
+from holdfast.execute.session import MigrationSession
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
 
 
@@ -19,38 +25,71 @@ class Abandoned:
     stays: tuple[str, ...]  # statements and steps that were committed, in their order
     undo: tuple[str, ...]  # SQL that takes back the steps that know how, last one first
     not_done: tuple[str, ...]
+    given_back: tuple[
+        str, ...
+    ] = ()  # type changes that were half-way: their tables are as they were
 
 
 def abandon(config: Config, *, report: Report = silent) -> Abandoned:
     """Forget the queue of the revision that is half-way; the schema stays as it is now.
 
-    The version row stays at the revision before. Only what this project has begun is given up; where it has
-    several version tables (env.py loops over schemas), the first that is half-way. Raises NothingToAbandon.
+    Half a column copy is taken away. The version row stays at the revision before. Only what this project has begun
+    is given up; where it has several version tables (env.py loops over schemas), the first that is half-way. Raises
+    NothingToAbandon.
     """
     given_up: list[Abandoned] = []
 
     def forget(locked: LockedConnection) -> None:
-        journal = Journal(locked.session)
-        found = None if given_up else journal.unfinished()
-        if found is None:
-            return
-        statements = journal.every()
-        journal.close()
-        steps = [step for s in statements for step in (s.steps or ())[: s.steps_done]]
-        given_up.append(
-            Abandoned(
-                revision=found.revision,
-                direction=found.direction,
-                stays=(*found.committed, *(step.describe() for step in steps)),
-                undo=tuple(sql for step in reversed(steps) for sql in step.undo),
-                not_done=tuple(line for s in statements for line in _left(s)),
-            )
-        )
+        if not given_up and (found := _forgotten(locked.session, report=report)) is not None:
+            given_up.append(found)
 
     on_locked_connection(config, forget, report=report)
     if not given_up:
         raise NothingToAbandon
     return given_up[0]
+
+
+def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None:
+    journal = Journal(session)
+    found = journal.unfinished()
+    if found is None:
+        return None
+    statements = journal.every()
+    copies = [statement for statement in statements if statement.is_half_copied]
+    if copies:
+        journal.begin_to_abandon()
+        session.commit()
+    for statement in copies:
+        _give_back(session, statement, report=report)
+    journal.close()
+    left = [statement for statement in statements if statement not in copies]
+    steps = [step for s in left for step in (s.steps or ())[: s.steps_done]]
+    undoing = [
+        step for s in left if not s.is_whole_copy for step in (s.steps or ())[: s.steps_done]
+    ]
+    return Abandoned(
+        revision=found.revision,
+        direction=found.direction,
+        stays=(*found.committed, *(step.describe() for step in steps)),
+        undo=tuple(sql for step in reversed(undoing) for sql in step.undo),
+        not_done=tuple(line for s in left for line in _left(s)) + tuple(s.sql for s in copies),
+        given_back=tuple(statement.sql for statement in copies),
+    )
+
+
+def _give_back(session: MigrationSession, statement: Queued, *, report: Report) -> None:
+    """Undo what is done of a column copy, last step first; each statement may be repeated after a kill."""
+    patience = LockPatience(session=session, report=report)
+    for step in reversed((statement.steps or ())[: statement.steps_done]):
+        for sql in step.undo:
+
+            def unit(timeouts: LockTimeouts, sql: str = sql) -> None:
+                timeouts.apply(session)
+                session.execute_sql(sql)
+                session.commit()
+
+            locks = step.locks
+            patience.run(unit, what=f"undo: {step.describe()}", locks=partial(tuple, locks))
 
 
 def _left(statement: Queued) -> list[str]:

@@ -13,7 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
+from holdfast.observe.changed_table import changed_table
 from holdfast.rewrite.chosen_names import names_to_choose_from
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_values import columns_without_values
 from holdfast.rewrite.facts import (
     Column,
@@ -41,9 +43,9 @@ from holdfast.rewrite.tree import strings
 
 SESSION = sa.text("""
 SELECT current_setting('server_version_num')::int AS server_version,
-  coalesce(current_schema(), '') AS current_schema, current_setting('TimeZone') AS time_zone
+  coalesce(current_schema(), '') AS current_schema, current_setting('TimeZone') AS time_zone,
+  now()::text AS now
 """)
-NOW = sa.text("SELECT now()::text")
 
 # One row: of these functions, operators and types those that need a second look.
 # Steady: the same result within a statement. Even: the same result in each of several transactions, but for now().
@@ -277,7 +279,8 @@ class KnownCatalog:
             constrained_domains=of["constrained_domains"],
             defaulting_domains=of["defaulting_domains"],
             with_rows=_with_rows(connection, statements, by_name.values()),
-            now=_now(connection, statements),
+            type_changes=_type_changes(connection, statements, by_name, found),
+            now=self.session.now,
         )
 
     def _look_up(
@@ -381,11 +384,20 @@ def _index_named(table: Relation, name: str) -> Index:
     return next(found, Index(name=own, table=table.name, columns=(), definition=""))
 
 
-def _now(connection: sa.Connection, statements: Iterable[Statement]) -> str:
-    """The transaction's own time, where a write of all rows might want it."""
-    if not any(each.whole_table_write for each in statements):
-        return ""
-    return str(connection.execute(NOW).scalar_one())
+def _type_changes(
+    connection: sa.Connection,
+    statements: Iterable[Statement],
+    by_name: Mapping[tuple[str, str], Relation],
+    written: Mapping[WrittenName, _Found],
+) -> tuple[ChangedTable, ...]:
+    found = []
+    for statement in statements:
+        if isinstance(statement.node, pb.AlterTableStmt):
+            relation = statement.node.relation
+            name = (relation.schemaname, relation.relname)
+            table = written[name].relation if name in written else by_name.get(name)
+            found.append(changed_table(connection, statement, table))
+    return tuple(each for each in found if each is not None)
 
 
 def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[tuple[str, str]]:
@@ -425,7 +437,10 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         is_new=name in new or name.schema.startswith("pg_temp"),
         rows=document["rows"],
         bytes=document["bytes"],
-        columns=tuple(Column(**column) for column in document["columns"]),
+        columns=tuple(
+            Column(**column, is_new=(name, column["name"]) in new.columns)
+            for column in document["columns"]
+        ),
         constraints=tuple(_constraint(found) for found in document["constraints"]),
         indexes=tuple(_index(index, table=name) for index in document["indexes"]),
         referenced_by=tuple(_reference(found) for found in document["referenced_by"]),

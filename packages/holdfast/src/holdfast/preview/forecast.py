@@ -37,10 +37,10 @@ from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_qu
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.steps import (
-    AutocommitStep,
     BackfillStep,
+    BatchStep,
     BuildIndexStep,
-    DropIndexStep,
+    CopyRowsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -305,7 +305,9 @@ def _statements(step: Step) -> tuple[str, ...]:
             return step.sql
         case ValidateStep():
             return (f"ALTER TABLE {step.table} VALIDATE CONSTRAINT ",)
-        case BackfillStep() | BuildIndexStep() | DropIndexStep() | AutocommitStep():
+        case BatchStep():
+            return (step.block(),)
+        case _:
             return ()
 
 
@@ -324,7 +326,7 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
-    if isinstance(step, BackfillStep):
+    if isinstance(step, BackfillStep | CopyRowsStep):
         return timedelta(seconds=size.rows / BACKFILLED_ROWS)
     rate = REWRITE if is_rewrite else BUILD if isinstance(step, BuildIndexStep) else READ
     return timedelta(seconds=size.bytes / rate)

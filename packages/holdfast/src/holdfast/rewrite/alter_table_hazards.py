@@ -1,6 +1,7 @@
 """Actions of ALTER TABLE that read or write every row under a lock; what to write instead."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
@@ -11,7 +12,12 @@ from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import Action, dropped_constraints
 from holdfast.rewrite.tree import column_of, constraint_of, definition, strings
-from holdfast.rewrite.type_change import keeps_rows
+from holdfast.rewrite.type_change import (
+    TANGLED,
+    changed_table_of,
+    reasons_against_copy,
+    rewrites_rows,
+)
 
 VOLATILE_DEFAULT = LongWork(
     rows=(18,),
@@ -47,8 +53,7 @@ KEY_COLUMN = LongWork(
 TYPE_CHANGE = LongWork(
     rows=(24,),
     work="rewrites every row and builds every index of the table anew",
-    instead="Add a column of the new type, keep it equal to the old one by a trigger, fill it with"
-    " an UPDATE, build its indexes, and exchange the names of the two columns in a later revision.",
+    instead="It is executed by a copy of the column, but not here.",
     lifted_by=frozenset([QueuedChange.LESS]),
 )
 TYPE_CHANGE_UNDER_CHECK = LongWork(
@@ -146,17 +151,21 @@ def _is_stored(column: pb.ColumnDef) -> bool:
 
 
 def _of_type_change(action: Action) -> Iterator[Hazard]:
-    table, name = action.table, action.command.name
-    column = table.column(name)
-    if column is None:
+    table, found = action.table, changed_table_of(action)
+    conversion = found.conversion(action.command.name) if found else None
+    if found is None or conversion is None:
         return
-    if not keeps_rows(column, column_of(action.command), facts=action.facts):
-        yield from hazard(table, TYPE_CHANGE)
+    if rewrites_rows(found):
+        # None is left here where another action of the statement was the reason.
+        reasons = " ".join(reasons_against_copy(action, found)) or TANGLED
+        instead = f"It is executed by a copy of the column, but not here. {reasons}"
+        yield from hazard(table, replace(TYPE_CHANGE, instead=instead))
         return
-    if checks_on(table, column=name) - dropped_constraints(action.statement):
+    if checks_on(table, column=action.command.name) - dropped_constraints(action.statement):
         yield from hazard(table, TYPE_CHANGE_UNDER_CHECK)
-    if any(index.has_expressions and name in index.columns for index in table.indexes):
-        yield from hazard(table, TYPE_CHANGE_UNDER_INDEX)
+    if conversion.rebuilt_indexes:
+        built = f"builds {', '.join(conversion.rebuilt_indexes)} anew, though no row is written,"
+        yield from hazard(table, replace(TYPE_CHANGE_UNDER_INDEX, work=built))
 
 
 def _of_constraint(action: Action) -> Iterator[Hazard]:

@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import (
     Column,
     Constraint,
@@ -25,7 +26,7 @@ from holdfast.rewrite.filled_column import SERIAL, is_serial
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import created_relation
 from holdfast.rewrite.tree import column_of, constraint_of, expression_sql, find, strings
-from holdfast.rewrite.type_change import type_of_tree
+from holdfast.rewrite.type_names import type_of_tree
 from holdfast.rewrite.units import QueueEntry
 
 KINDS: dict[int, ConstraintKind] = {
@@ -36,6 +37,11 @@ KINDS: dict[int, ConstraintKind] = {
     pb.CONSTR_PRIMARY: ConstraintKind.PRIMARY_KEY,
     pb.CONSTR_UNIQUE: ConstraintKind.UNIQUE,
 }
+# They change nothing but the relations that they name.
+OF_ONE_TABLE = (pb.AlterTableStmt, pb.CommentStmt, pb.CreateStmt, pb.GrantStmt, pb.IndexStmt)
+CHANGING_COLUMNS = frozenset(
+    [pb.AT_AddColumn, pb.AT_AlterColumnType, pb.AT_ColumnDefault, pb.AT_DropColumn]
+)
 KEYS = frozenset([ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE])
 
 
@@ -45,6 +51,7 @@ def expected(facts: Facts, waiting: Iterable[QueueEntry]) -> Facts:
 
 
 def _after(facts: Facts, entry: QueueEntry) -> Facts:
+    facts = _to_be_tried_again(facts, entry)
     statement = entry.statement
     node = statement.node
     created = created_relation(statement)
@@ -66,6 +73,22 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
     if isinstance(node, pb.DropStmt):
         return _dropped(facts, node, entry)
     return facts
+
+
+def _to_be_tried_again(facts: Facts, entry: QueueEntry) -> Facts:
+    """What PostgreSQL said of a type change, as long as nothing that waits may make it say something else."""
+    node = entry.statement.node
+    changes = isinstance(node, pb.AlterTableStmt) and any(
+        item.alter_table_cmd.subtype in CHANGING_COLUMNS for item in node.cmds
+    )
+
+    def after(change: ChangedTable) -> ChangedTable:
+        is_about = change.table in entry.tables or not isinstance(node, OF_ONE_TABLE)
+        rewrites = any(each.rewrites or each.error for each in change.changes)
+        is_stale = is_about and (rewrites or changes or not isinstance(node, OF_ONE_TABLE))
+        return replace(change, is_stale=True) if is_stale else change
+
+    return replace(facts, type_changes=tuple(map(after, facts.type_changes)))
 
 
 def _name(written: pb.RangeVar, entry: QueueEntry) -> QualifiedName:

@@ -9,6 +9,7 @@ from enum import Enum
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.referenced_objects import written_name
@@ -207,6 +208,7 @@ class Facts:
     constrained_domains: frozenset[str] = frozenset()
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked
+    type_changes: tuple[ChangedTable, ...] = ()  # one for each ALTER COLUMN TYPE of a table in use
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names."""

@@ -166,6 +166,9 @@ def _of_rename(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
     relation = facts.in_use(node.relation) if node.HasField("relation") else None
     if relation is None:
         return
+    column = relation.column(node.subname)
+    if node.rename_type == pb.OBJECT_COLUMN and column is not None and column.is_new:
+        return  # no query can name what the revision itself has added
     if node.rename_type == pb.OBJECT_COLUMN and node.relation_type == pb.OBJECT_TABLE:
         yield BreakingChange(
             relation=str(relation.name),

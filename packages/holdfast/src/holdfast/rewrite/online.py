@@ -26,6 +26,7 @@ from holdfast.rewrite.rewriting import Action, Split, alter_table, as_written, t
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.tree import find
+from holdfast.rewrite.type_change import without_copies
 from holdfast.rewrite.units import QueueEntry, tables_of
 
 
@@ -67,8 +68,9 @@ def rewrite(
     `ahead` of it in a queue may take away.
     """
     refuse_column_without_values(statement, facts=facts)
-    draft = draft_of(statement, facts=facts)
-    unless = is_excused(statement, today=today) or (ahead and is_conditional(statement))
+    excused = is_excused(statement, today=today)
+    draft = draft_of(statement, facts=without_copies(facts) if excused else facts)
+    unless = excused or (ahead and is_conditional(statement))
     if draft.refusals and not unless:
         changes = changes_ahead(ahead, to=tables_of(facts))
         for refusal in draft.refusals:

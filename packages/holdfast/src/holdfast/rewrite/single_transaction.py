@@ -12,7 +12,7 @@ from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.online import Draft, draft_of, is_excused
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.statement_locks import locks_of
-from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, ValidateStep
+from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, ValidateStep
 
 # Read in about 50 ms, which is what users may have to wait for a lock. Both are estimates of the server.
 LARGEST_BYTES = 10_000_000
@@ -49,7 +49,7 @@ def _holds(statement: Statement, draft: Draft, *, facts: Facts) -> Iterator[Haza
 
 def _worked_on(draft: Draft) -> Iterator[QualifiedName]:
     for step in draft.steps:
-        if isinstance(step, BackfillStep | BuildIndexStep | ValidateStep):
+        if isinstance(step, BackfillStep | BuildIndexStep | CopyRowsStep | ValidateStep):
             yield step.table
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.statement import shortened
@@ -140,10 +141,91 @@ class AutocommitStep:
         return shortened(self.sql)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStep:
+    """Statements sent at once, as the body of one DO, under locks that are all taken first.
+
+    While a lock blocks users, round trips are most of the time that it is held.
+    """
+
+    kind: Literal["batch"] = "batch"
+    what: str
+    sql: tuple[str, ...]
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return self.what
+
+    def block(self) -> str:
+        """The statement that is sent."""
+        return do_block(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookStep:
+    """A look at all rows of a table for those in the way; nothing is written.
+
+    `quick` fails, or gives a row, when there are some; then `rows` gives each with its key and the
+    reason, with the help of what `prepare` creates: both are rolled back. `settings` hold for all.
+    """
+
+    kind: Literal["look"] = "look"
+    table: QualifiedName
+    what: str  # rows that have no value of type integer in c
+    quick: str
+    rows: str
+    prepare: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"look for {self.what} in {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyRowsStep:
+    """An UPDATE of all rows of a table in batches of blocks, which need no key.
+
+    `sql` ends in its condition. The blocks reached count as long as the rows stay in the same file.
+    """
+
+    kind: Literal["copy rows"] = "copy rows"
+    table: QualifiedName
+    sql: str
+    settings: tuple[tuple[str, str], ...] = ()
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
 Step = Annotated[
-    TransactionStep | ValidateStep | BuildIndexStep | DropIndexStep | BackfillStep | AutocommitStep,
+    TransactionStep
+    | ValidateStep
+    | BuildIndexStep
+    | DropIndexStep
+    | BackfillStep
+    | AutocommitStep
+    | BatchStep
+    | LookStep
+    | CopyRowsStep,
     Field(discriminator="kind"),
 ]
+
+
+def do_block(statements: tuple[str, ...]) -> str:
+    """One DO with these statements of plpgsql as its body."""
+    body = "".join(f"{statement};\n" for statement in statements)
+    return "DO " + literal(f"BEGIN\n{body}END")
 
 
 def to_json(steps: tuple[Step, ...]) -> str:
@@ -172,7 +254,9 @@ def _lines_of(step: Step, *, number: int) -> str:
 def _texts(step: Step) -> tuple[str, ...]:
     if isinstance(step, ValidateStep):
         return (f"{step.constraint or 'the new constraint'} of {step.table}",)
-    statements = step.sql if isinstance(step, TransactionStep) else (step.sql,)
+    if isinstance(step, LookStep):
+        return (f"{step.what} in {step.table}",)
+    statements = step.sql if isinstance(step, TransactionStep | BatchStep) else (step.sql,)
     return tuple(" ".join(statement.split()) for statement in statements)
 
 

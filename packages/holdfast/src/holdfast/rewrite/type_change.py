@@ -1,111 +1,112 @@
-"""Whether ALTER COLUMN TYPE leaves the rows as they are.
+"""What becomes of ALTER COLUMN TYPE: over in a moment, a copy of the column, or refused.
 
-https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES; which length and
-precision changes are free is decided by the support functions of varchar, numeric, time and varbit.
+From what PostgreSQL said of it (`observe.changed_table`): which conversions are free is not a list of names, but
+decided by casts without a function, domains, lengths that grow and time zones.
 """
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import Column, Facts
-from holdfast.rewrite.tree import strings
+from holdfast.rewrite.column_copy.facts import ChangedTable
+from holdfast.rewrite.column_copy.refusals import refusals
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.rewriting import Action
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.tree import column_of
 
-# What the parser calls a type, and what format_type() calls it.
-FORMATTED = {
-    "bool": "boolean",
-    "bpchar": "character",
-    "float4": "real",
-    "float8": "double precision",
-    "int2": "smallint",
-    "int4": "integer",
-    "int8": "bigint",
-    "time": "time without time zone",
-    "timestamp": "timestamp without time zone",
-    "timestamptz": "timestamp with time zone",
-    "timetz": "time with time zone",
-    "varbit": "bit varying",
-    "varchar": "character varying",
-}
-WRITTEN = re.compile(r"(?P<start>[^(]+)(?:\((?P<modifiers>[\d,]+)\))?(?P<end>.*)")
-LONGER_IS_FREE = frozenset(
-    ["bit varying", "character varying"]
-    + [f"{kind} {zone} time zone" for kind in ("time", "timestamp") for zone in ("with", "without")]
+# What the same ALTER TABLE may do to other columns, before the copy.
+BESIDE = frozenset([pb.AT_ColumnDefault, pb.AT_DropNotNull, pb.AT_SetNotNull])
+TANGLED = (
+    "Write the change of the type as a statement of its own: this one also changes other things."
 )
-RELABELLED = frozenset(
-    [("character varying", "text"), ("text", "character varying"), ("cidr", "inet")]
-)
-TIMESTAMPS = frozenset(["timestamp without time zone", "timestamp with time zone"])
-UTC = frozenset(["Etc/UCT", "Etc/UTC", "GMT", "UCT", "UTC", "Zulu"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Type:
-    """A type and its length, precision or scale."""
+def is_untried(action: Action) -> bool:
+    """Whether the type of a column in use changes that PostgreSQL could not be asked about: it does not exist yet."""
+    return (
+        action.command.subtype == pb.AT_AlterColumnType
+        and not action.table.is_new
+        and action.table.column(action.command.name) is not None
+        and changed_table_of(action) is None
+    )
 
-    name: str
-    modifiers: tuple[int, ...] = ()
+
+def changed_table_of(action: Action) -> ChangedTable | None:
+    """What PostgreSQL said of the type of this action's column, where it was asked: of a table in use."""
+    return next(
+        (
+            found
+            for found in action.facts.type_changes
+            if found.table == action.table.name and found.conversion(action.command.name)
+        ),
+        None,
+    )
 
 
-def keeps_rows(column: Column, change: pb.ColumnDef, *, facts: Facts) -> bool:
-    """Whether PostgreSQL neither rewrites nor reads the rows of the column for its own sake."""
-    old, new = _of_text(column.type), _of_tree(change.type_name)
-    if change.HasField("coll_clause") or not _is_plain(change, column=column.name, new=new):
+def is_refused_by_postgresql(table: ChangedTable) -> bool:
+    """Whether the statement fails as it is written, before it does anything; or will be tried anew."""
+    fails = any(change.is_postgresqls for change in table.changes) or bool(table.dependents)
+    return fails or table.is_stale
+
+
+def rewrites_rows(table: ChangedTable) -> bool:
+    """Whether PostgreSQL would write every row anew, or nobody knows."""
+    return table.is_stale or any(change.rewrites or change.error for change in table.changes)
+
+
+def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]:
+    """Why the columns cannot be copied; none where they can."""
+    return (*(refusals(table)), *((TANGLED,) if any(_tangled(action, table)) else ()))
+
+
+def belongs_to_copy(action: Action, table: ChangedTable) -> bool:
+    """Whether the copy does what this action says: a new type, and the default of such a column."""
+    changing = {change.column for change in table.changes}
+    kinds = (pb.AT_AlterColumnType, pb.AT_ColumnDefault)
+    return action.command.subtype in kinds and action.command.name in changing
+
+
+def without_copies(facts: Facts) -> Facts:
+    """For a statement whose author allows it as it is written: as if it were over in a moment."""
+    allowed = (
+        replace(
+            found,
+            is_stale=False,
+            changes=tuple(
+                replace(change, rewrites=False, error=None, rebuilt_indexes=())
+                for change in found.changes
+            ),
+        )
+        for found in facts.type_changes
+    )
+    return replace(facts, type_changes=tuple(allowed))
+
+
+def may_write_rows(statement: Statement, *, facts: Facts) -> bool:
+    """Whether it changes a type and PostgreSQL would write every row for that, or nobody knows yet."""
+    node = statement.node
+    table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    if table is None or not isinstance(node, pb.AlterTableStmt):
         return False
-    if old == new:
-        return True
-    if old.name == new.name:
-        return _grows(old, new)
-    if {old.name, new.name} == TIMESTAMPS:
-        return facts.time_zone in UTC and old.modifiers == new.modifiers
-    return (old.name, new.name) in RELABELLED and not new.modifiers
+    for item in node.cmds:
+        action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
+        found = changed_table_of(action)
+        if is_untried(action) or (found is not None and rewrites_rows(found)):
+            return True
+    return False
 
 
-def type_of_tree(written: pb.TypeName) -> str:
-    """The type as format_type() writes it."""
-    kind = _of_tree(written) if written.names else Type(name="")
-    modifiers = f"({','.join(map(str, kind.modifiers))})" if kind.modifiers else ""
-    first, _, rest = kind.name.partition(" ")
-    is_between = modifiers and first in ("time", "timestamp")
-    return f"{first}{modifiers} {rest}" if is_between else f"{kind.name}{modifiers}"
-
-
-def _is_plain(change: pb.ColumnDef, *, column: str, new: Type) -> bool:
-    """No USING, or one that says what PostgreSQL would do anyway."""
-    if not change.HasField("raw_default"):
-        return True
-    using = change.raw_default
-    if using.HasField("type_cast"):
-        if _of_tree(using.type_cast.type_name) != new:
-            return False
-        using = using.type_cast.arg
-    return using.HasField("column_ref") and strings(using.column_ref.fields) == (column,)
-
-
-def _grows(old: Type, new: Type) -> bool:
-    if not new.modifiers:
-        return old.name in LONGER_IS_FREE or old.name == "numeric"
-    if not old.modifiers:
-        return False
-    if old.name == "numeric":
-        # The scale is part of how each value is stored.
-        return old.modifiers[1:] == new.modifiers[1:] and old.modifiers[0] <= new.modifiers[0]
-    return old.name in LONGER_IS_FREE and old.modifiers <= new.modifiers
-
-
-def _of_text(text: str) -> Type:
-    found = WRITTEN.fullmatch(text)
-    if found is None:
-        return Type(name=text)
-    modifiers = tuple(int(number) for number in (found["modifiers"] or "").split(",") if number)
-    return Type(name=found["start"] + found["end"], modifiers=modifiers)
-
-
-def _of_tree(written: pb.TypeName) -> Type:
-    name = strings(written.names)[-1]
-    array = "[]" if written.array_bounds else ""
-    modifiers = tuple(item.a_const.ival.ival for item in written.typmods)
-    if name == "numeric" and len(modifiers) == 1:
-        modifiers = (*modifiers, 0)
-    return Type(name=FORMATTED.get(name, name) + array, modifiers=modifiers)
+def _tangled(action: Action, table: ChangedTable) -> Iterator[pb.AlterTableCmd]:
+    """Actions that change what the copy is made from."""
+    changing = {change.column for change in table.changes}
+    for item in action.statement.cmds:
+        command = item.alter_table_cmd
+        kinds = (pb.AT_AlterColumnType, pb.AT_ColumnDefault)
+        if command.subtype in kinds and command.name in changing:
+            continue
+        is_plain_column = command.subtype == pb.AT_AddColumn and not column_of(command).constraints
+        if is_plain_column or (command.subtype in BESIDE and command.name not in changing):
+            continue
+        yield command

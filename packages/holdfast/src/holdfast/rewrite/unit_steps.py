@@ -15,16 +15,19 @@ from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName, object_name, quote
 from holdfast.rewrite.online import draft_of, needs_no_transaction_of_its_own, rewrite
 from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BuildIndexStep,
+    CopyRowsStep,
     DropIndexStep,
     Step,
     TransactionStep,
     ValidateStep,
 )
 from holdfast.rewrite.tree import constraint_of, copy, sql
+from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry
 
 
@@ -65,6 +68,8 @@ def steps_of_unit(
 
 def is_momentary(statement: Statement, *, facts: Facts) -> bool:
     """Whether nothing of it lasts but what can be done before the unit's transaction, or behind it."""
+    if may_write_rows(statement, facts=facts):
+        return False
     steps = draft_of(statement, facts=facts).steps
     if _split(steps) is not None:
         return needs_no_transaction_of_its_own(statement, facts=facts)
@@ -74,6 +79,8 @@ def is_momentary(statement: Statement, *, facts: Facts) -> bool:
 def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
     """As written, where its online form is neither a build nor a validation nor a moment."""
     steps = rewrite(statement, facts=facts, today=today)
+    if any(isinstance(step, CopyRowsStep) for step in steps):
+        refuse_undivided(statement, facts=facts, today=today)
     return _split(steps) or _Parts(moment=(as_written(statement, facts=facts),))
 
 

@@ -1,14 +1,18 @@
 """What a pool tells OpenTelemetry, by the names of the semantic conventions."""
 
+import gc
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
-from pools import pool_of, use_at_once
+from pools import PID, pool_of, use_at_once
 from sqlalchemy import Engine
 
 from holdfast.engine.pool.metrics import PoolMetrics
+from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.errors.pool import PoolExhausted
 
 PREFIX = "db.client.connection"
@@ -86,3 +90,45 @@ def test_points_carry_the_name_of_the_pool(
     ]
     assert len(points) == 6
     assert {(point.attributes or {})[f"{PREFIX}.pool.name"] for point in points} == {name}
+
+
+def test_nothing_happens_in_a_garbage_collection(
+    engine: Callable[..., Engine], reader: InMemoryMetricReader
+) -> None:
+    """Whatever lock a thread holds: a connection that is collected there is returned later, by another thread.
+
+    Here the lock is that of every instrument: the SDK records and collects under it.
+    """
+    meter = MeterProvider([reader]).get_meter("test")
+    measured = engine(max=1, min=0, options={"metrics": PoolMetrics(meter)})
+    pool = pool_of(measured)
+    instrument = HeldWhileItRecords(pool)
+    pool._metrics.use_time = instrument  # type: ignore[assignment]  # all that is asked of it
+    lost = {"connection": measured.connect()}
+    lost["itself"] = lost  # type: ignore[assignment]  # only a garbage collection finds it
+    del lost
+    with instrument.lock:
+        gc.collect()
+        assert pool.figures().used == 1  # noted, not returned
+        assert not instrument.is_recorded.is_set()
+    assert instrument.is_recorded.wait(10)
+    with measured.connect() as connection:
+        assert connection.scalar(PID)
+
+
+class HeldWhileItRecords:
+    """A histogram with the lock of the SDK's, which is not reentrant."""
+
+    def __init__(self, pool: SizedPool | AsyncSizedPool) -> None:
+        self.lock, self.is_recorded, self._pool = threading.Lock(), threading.Event(), pool
+
+    def record(self, *_: object) -> None:
+        with self.lock:
+            self.is_recorded.set()
+
+
+def test_figures_take_no_lock(engine: Callable[..., Engine]) -> None:
+    """The SDK asks for them under its own lock, and a thread in the pool may wait for that one."""
+    pool = pool_of(engine())
+    with pool.places.lock, ThreadPoolExecutor(1) as another:
+        assert another.submit(pool.figures).result(10).used == 0

@@ -16,6 +16,7 @@ from sqlalchemy.util.concurrency import await_only
 
 from holdfast.engine.create_engine import create_async_engine, create_engine
 from holdfast.engine.pool.places import Figures
+from holdfast.engine.pool.sized import AsyncSizedPool
 from holdfast.engine.settings import Settings
 from holdfast.errors.pool import ConnectionNotOpened
 
@@ -134,6 +135,84 @@ def test_a_connection_that_comes_late_in_the_event_loop(
         await engine.dispose()
 
     asyncio.run(requests())
+
+
+def test_what_arrives_after_the_stop_is_closed(engine: Callable[..., Engine]) -> None:
+    """Nobody attends it and nobody will: a database can be dropped after the stop. So with what warms up."""
+    for begin in (Engine.connect, lambda stopped: pool_of(stopped).prewarm()):
+        stopped = engine(timeout="50ms")
+        may_connect = threading.Event()
+
+        @event.listens_for(stopped, "do_connect")
+        def wait(*_: object, may_connect: threading.Event = may_connect) -> None:
+            may_connect.wait(10)
+
+        pool = pool_of(stopped)
+        with ThreadPoolExecutor(1) as requests:
+            request = requests.submit(begin, stopped)
+            wait_until(lambda: pool.figures().connecting > 0, what="the attempt")  # noqa: B023
+            if begin is Engine.connect:
+                assert isinstance(request.exception(10), ConnectionNotOpened)
+            stopped.dispose()
+            may_connect.set()
+        wait_until(lambda: pool.places.taken == 0, what="the end of the attempt")  # noqa: B023
+
+
+def test_a_closed_loop_takes_no_place_along(async_engine: Callable[..., AsyncEngine]) -> None:
+    """Whatever went on in it: opening, waiting in the queue, resetting; the next loop has all of them."""
+    engine = async_engine(max=2, min=0, timeout="1s")
+    is_slow = True
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def wait(*_: object) -> None:
+        if is_slow:
+            await_only(asyncio.sleep(3600))
+
+    async def begin(number: int) -> None:
+        for _ in range(number):
+            asyncio.get_running_loop().create_task(use(engine))
+        pool = pool_of(engine.sync_engine)
+        await asyncio.to_thread(
+            wait_until, lambda: pool.figures().connecting == 2, what="the attempts"
+        )
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin(4))  # two of them wait in the queue
+    loop.close()
+    is_slow = False
+
+    async def both() -> set[int]:
+        async with engine.connect() as one, engine.connect() as other:
+            pids = {int(await it.scalar(PID) or 0) for it in (one, other)}
+        await engine.dispose()
+        return pids
+
+    assert len(asyncio.run(both())) == 2
+
+
+def test_a_closed_loop_takes_no_lent_connection_along(
+    async_engine: Callable[..., AsyncEngine],
+) -> None:
+    """One that was being reset as the loop was closed."""
+    engine = async_engine(max=1, min=0, timeout="1s")
+    pool = engine.sync_engine.pool
+    assert isinstance(pool, AsyncSizedPool)
+
+    async def borrow() -> None:
+        async with pool.lend() as driver:
+            await driver.execute("SELECT 1")
+            await driver.rollback()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(borrow())
+    loop.close()
+
+    async def again() -> int:
+        pid = await use(engine)
+        await engine.dispose()
+        return pid
+
+    assert asyncio.run(again()) > 0
 
 
 async def use(engine: AsyncEngine) -> int:

@@ -1,4 +1,4 @@
-"""A server thup to datearts, or is away: on a server of these tests' own."""
+"""A server that restarts, or is away: on a server of these tests' own."""
 
 import asyncio
 from collections.abc import Callable, Iterator

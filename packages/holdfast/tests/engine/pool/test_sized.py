@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -324,5 +325,35 @@ def test_lifetimes_differ(engine: Engines) -> None:
     """Connections opened together are not replaced together: ± 10 %."""
     pool = pool_of(engine(max=4, min=4, max_lifetime="100s"))
     pool.prewarm()
-    births = [record.info["holdfast.pool.birth"] for _, record in pool.places.idle]
-    assert len({birth.expires - birth.at for birth in births}) == 4
+    records = [record for _, record in pool.places.idle]
+    assert len({record.expires - record.opened for record in records}) == 4
+
+
+def test_a_full_reset_at_return(engine: Engines) -> None:
+    """Chosen by a setting: whatever a session remembers is forgotten, and what `connect` listeners have set is kept."""
+    shared = engine(max=1, min=0, on_return="discard_all")
+
+    @event.listens_for(shared, "connect")
+    def set_path(connection: Any, _: Any) -> None:
+        connection.execute("SET search_path TO shop, public")
+        connection.commit()
+
+    with shared.connect() as connection:
+        first = connection.scalar(PID)
+        for statement in (
+            "SET search_path TO nowhere",
+            "SET ROLE pg_monitor",
+            "LISTEN news",
+            "CREATE TEMPORARY TABLE mine ()",
+            "SELECT pg_advisory_lock(1)",
+        ):
+            connection.execute(text(statement))
+        connection.commit()
+    state = """
+        SELECT pg_backend_pid(), current_user::text, current_setting('search_path'), to_regclass('mine'),
+               ARRAY(SELECT pg_listening_channels()),
+               (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
+    """
+    with shared.connect() as connection:
+        found = connection.execute(text(state)).one()
+    assert found == (first, "postgres", "shop, public", None, [], 0)

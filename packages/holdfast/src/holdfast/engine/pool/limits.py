@@ -1,11 +1,19 @@
 """How large a pool is, how long it waits and how old its connections grow."""
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.engine.duration_setting import Duration
+
+
+class OnReturn(StrEnum):
+    """What happens to a connection that SQLAlchemy returns."""
+
+    ROLLBACK = "rollback"
+    DISCARD_ALL = "discard_all"
 
 
 class PoolLimits(BaseModel):
@@ -23,6 +31,10 @@ class PoolLimits(BaseModel):
     )
     max_lifetime: Duration = Field(
         timedelta(minutes=30), gt=timedelta(), description="of a connection, ± 10 %"
+    )
+    on_return: OnReturn = Field(
+        OnReturn.ROLLBACK,
+        description="discard_all: the session forgets all that was set in it; a round trip more",
     )
 
     @model_validator(mode="after")

@@ -1,102 +1,129 @@
 """Opens connections in the background, so that a request can stop waiting; what comes late is not lost."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy.pool import ConnectionPoolEntry
+from greenlet import GreenletExit  # type: ignore[import-untyped]  # has none
 
-from holdfast.engine.pool.places import Places
-from holdfast.engine.pool.waiting import Wait, Waiting, Wake
+from holdfast.engine.pool.places import Place, Places, Request
+from holdfast.engine.pool.record import Record
+from holdfast.engine.pool.waiting import Waiter, Waiting
 
 NO_FAILURE = "No attempt to connect has failed."
+# A task that is thrown away: whatever runs now may run in a garbage collection. Its place becomes free by itself.
+THROWN_AWAY = (GreenletExit, GeneratorExit)
 
 
 @dataclass(slots=True, eq=False)
 class Attempt:
     """A connection that is being opened; when nobody attends any more, it goes into the pool."""
 
-    wait: Wait
+    place: Place
+    waiter: Waiter
     attended: bool
-    record: ConnectionPoolEntry | None = None
+    has_begun: bool = False
+    is_called_off: bool = False
+    record: Record | None = None
     error: BaseException | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Checkout(Request[Record]):
+    """A request that may also have a connection opened."""
+
+    attempt: Attempt | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
     """Opens on places that were taken; a place is released when its attempt fails."""
 
-    create: Callable[[], ConnectionPoolEntry]
-    places: Places
+    create: Callable[[Place], Record]
+    places: Places[Record]
     waiting: Waiting
     after_giving: Callable[[], None]
+    close: Callable[[Record], None]
     last_failure: str = NO_FAILURE
 
-    def before(self, seconds: float) -> ConnectionPoolEntry | None:
-        """A connection, or None when it took longer. Raises what the driver raised."""
-        attempt = self._begin(attended=True)
-        try:
-            attempt.wait(seconds)
-            record = self._result(attempt)
-        except BaseException:  # cancelled
-            self._leave(attempt)
-            raise
+    def before(self, request: Checkout, place: Place, seconds: float) -> Record | None:
+        """A connection, or None when it took longer. Raises what the driver raised.
+
+        Whatever else is raised: what the request has is for its caller to give back.
+        """
+        request.attempt = attempt = Attempt(place, self.waiting.signal(), attended=True)
+        self._begin(attempt)
+        attempt.waiter.wait(seconds)
+        record = self._result(attempt)
         if attempt.error is None:
+            request.grant = record
+            request.attempt = None
             return record
+        request.attempt = request.grant = None
         try:
             raise attempt.error
         finally:
             del attempt  # or the error, its traceback and this frame would keep each other alive
 
-    def unattended(self, number: int) -> None:
-        """Opens so many at once for the pool. Raises the error of one that failed, after all have ended."""
-        attempts = [self._begin(attended=False) for _ in range(number)]
+    def unattended(self, places: Iterable[Place]) -> None:
+        """Opens them all at once for the pool. Raises the error of one that failed, after all have ended."""
+        attempts = [Attempt(place, self.waiting.signal(), attended=False) for place in places]
         for attempt in attempts:
-            attempt.wait(None)
+            self._begin(attempt)
+        for attempt in attempts:
+            attempt.waiter.wait(None)
         errors = [attempt.error for attempt in attempts if attempt.error is not None]
         if errors:
             raise errors[0]
 
-    def _begin(self, *, attended: bool) -> Attempt:
-        wake, wait = self.waiting.signal()
-        attempt = Attempt(wait, attended)
-        try:
-            self.waiting.in_background(lambda: self._open(attempt, wake))
-        except BaseException:
-            self.places.release()
-            raise
-        return attempt
+    def leave(self, attempt: Attempt) -> None:
+        """Nobody attends it any more: what it opens is for the pool, and if it has not begun, it will not."""
+        with self.places.lock:
+            attempt.attended = False
+            attempt.is_called_off = not attempt.has_begun
+            record = attempt.record
+        if attempt.is_called_off:
+            self.places.release(attempt.place)
+        elif record is not None:
+            self._give(record)
 
-    def _open(self, attempt: Attempt, wake: Wake) -> None:
+    def _begin(self, attempt: Attempt) -> None:
+        attempt.place.holder = attempt.waiter
+        self.waiting.in_background(lambda: self._open(attempt))
+
+    def _open(self, attempt: Attempt) -> None:
+        with self.places.lock:
+            attempt.has_begun = not attempt.is_called_off
+        if not attempt.has_begun:
+            return
         try:
-            record = self.create()
+            record = self.create(attempt.place)
+        except THROWN_AWAY:
+            raise
         except BaseException as error:  # noqa: BLE001  # whoever waits raises it
             self.last_failure = f"The last attempt failed: {str(error).strip()}"
             attempt.error = error
-            self.places.release()
+            self.places.release(attempt.place)
         else:
             self.last_failure = NO_FAILURE
             self._hand_over(attempt, record)
-        wake()
+        attempt.waiter.wake()
 
-    def _hand_over(self, attempt: Attempt, record: ConnectionPoolEntry) -> None:
+    def _hand_over(self, attempt: Attempt, record: Record) -> None:
         with self.places.lock:
             attempt.record = record
             is_attended = attempt.attended
         if not is_attended:
             self._give(record)
 
-    def _result(self, attempt: Attempt) -> ConnectionPoolEntry | None:
+    def _result(self, attempt: Attempt) -> Record | None:
         """What there is now; from now on nobody attends an attempt without a result."""
         with self.places.lock:
             attempt.attended = attempt.record is not None
             return attempt.record
 
-    def _leave(self, attempt: Attempt) -> None:
-        record = self._result(attempt)
-        if record is not None:
-            self._give(record)
-
-    def _give(self, record: ConnectionPoolEntry) -> None:
-        self.places.give(record, now=time.monotonic())
-        self.after_giving()
+    def _give(self, record: Record) -> None:
+        if self.places.give(record, now=time.monotonic()):
+            self.after_giving()
+        else:  # the pool was disposed of meanwhile
+            self.close(record)

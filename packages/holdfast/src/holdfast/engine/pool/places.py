@@ -1,33 +1,61 @@
 """Who has the places of a pool: idle connections, connections in use, requests that wait. Never waits itself.
 
-A place is the right to have one connection open. It is taken before connecting and released after closing, so
-there are never more connections than places. A returned connection goes to the request that waits longest.
+A place is the right to have one connection open, so there are never more connections than places. Whoever opens or
+uses a connection refers to its place, and the pool does not: a place that nobody refers to any more is free, whatever
+became of its holder. What is taken is written into its request before it is taken away, so that an exception between
+any two instructions (a signal handler's) finds it there. A returned connection goes to the request that waits longest.
+The lock is a leaf: under it nothing waits, records, logs or calls an application.
 """
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import Enum
-
-from sqlalchemy.pool import ConnectionPoolEntry
-
-
-class Place(Enum):
-    """A place without a connection: whoever gets it opens one, or releases the place."""
-
-    FREE = "free"
+from queue import SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
 
 
-Grant = ConnectionPoolEntry | Place
+class Signal(Protocol):
+    """How somebody who waits is reached."""
+
+    def wake(self) -> bool:
+        """End the wait, from any thread; False when nobody can be reached any more. Never waits."""
+
+    def is_lost(self) -> bool:
+        """Whether whoever waits is gone without a word: its event loop was closed."""
+
+
+class Place:
+    """The right to have one connection open; free again as soon as nobody refers to it."""
+
+    __slots__ = ("__weakref__", "connection", "holder", "index", "is_idle", "use", "used_since")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.is_idle = False
+        self.use = 0  # counts how often its connection was taken
+        self.used_since: float | None = None  # by `time.monotonic`
+        self.holder: Signal | None = None  # who opens a connection here, or was granted it
+        self.connection: weakref.ref[Any] | None = None  # what the holder was granted
+
+
+class Placed(Protocol):
+    """A connection that sits on a place."""
+
+    place: Place
+
+
+Connection = TypeVar("Connection", bound=Placed)
 
 
 @dataclass(slots=True, eq=False)
-class Request:
-    """A checkout that waits; `wake` is called once, after `grant` was set."""
+class Request(Generic[Connection]):
+    """A checkout, and what it has been given so far; one that waits is woken after `grant` was set."""
 
-    wake: Callable[[], None]
-    grant: Grant | None = None
+    signal: Signal | None = None
+    grant: Connection | Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,94 +70,178 @@ class Figures:
 
 
 @dataclass(slots=True, kw_only=True)
-class Places:
+class Places(Generic[Connection]):
     """The places of one pool. Times are those of `time.monotonic`."""
 
     maximum: int
-    taken: int = 0
-    idle: deque[tuple[float, ConnectionPoolEntry]] = field(
-        default_factory=deque
-    )  # longest idle first
-    used: dict[ConnectionPoolEntry, float] = field(default_factory=dict)
-    requests: deque[Request] = field(default_factory=deque)
-    # Reentrant: the garbage collector returns lost connections at any point, in any thread.
+    # What was lost is noted here: putting into this queue is all that happens in a garbage collection.
+    lost: SimpleQueue[object] = field(default_factory=SimpleQueue)
+    idle: deque[tuple[float, Connection]] = field(default_factory=deque)  # longest idle first
+    requests: deque[Request[Connection]] = field(default_factory=deque)
+    is_closed: bool = False
+    # Reentrant: a signal handler may use the pool in the middle of any of these functions.
     lock: threading.RLock = field(default_factory=threading.RLock)
+    _held: list[weakref.ref[Place] | None] = field(init=False)
 
-    def take(self) -> Grant | None:
-        """The connection used last, else a free place, else None."""
+    def __post_init__(self) -> None:
+        self._held = [None] * self.maximum
+
+    def take(self, request: Request[Connection]) -> Connection | Place | None:
+        """Grant the connection used last, else a free place, else nothing."""
         with self.lock:
             if self.idle:
-                return self.idle.pop()[1]
-            if self.taken < self.maximum:
-                self.taken += 1
-                return Place.FREE
-            return None
-
-    def take_or_wait(self, request: Request) -> Grant | None:
-        """As `take`; on None the request waits."""
-        with self.lock:
-            grant = self.take()
-            if grant is None:
-                self.requests.append(request)
-            return grant
-
-    def withdraw(self, request: Request) -> Grant | None:
-        """The request waits no longer; gives what it was granted meanwhile."""
-        with self.lock:
-            if request.grant is None:
-                self.requests.remove(request)
+                request.grant = connection = self.idle[-1][1]
+                connection.place.use += 1
+                self.idle.pop()
+                connection.place.is_idle = False
+            else:
+                self._take_free(request)
             return request.grant
 
-    def reserve(self, minimum: int) -> int:
-        """Takes free places until `minimum` are taken; gives their number."""
+    def take_or_wait(self, request: Request[Connection]) -> Connection | Place | None:
+        """As `take`; a request that gets nothing waits."""
         with self.lock:
-            missing = max(0, minimum - self.taken)
-            self.taken += missing
-            return missing
+            if self.take(request) is None:
+                self.requests.append(request)
+            return request.grant
 
-    def give(self, record: ConnectionPoolEntry, *, now: float) -> None:
-        """A connection is free."""
+    def withdraw(self, request: Request[Connection]) -> Connection | Place | None:
+        """What the request was granted, or can have now; it waits no longer."""
         with self.lock:
-            if self.requests:
-                self._grant(record)
-            else:
-                self.idle.append((now, record))
+            with suppress(ValueError):
+                self.requests.remove(request)
+            return request.grant if request.grant is not None else self.take(request)
 
-    def release(self) -> None:
-        """A place is free, its connection closed or never opened."""
+    def reserve(self, minimum: int) -> list[Place]:
+        """Takes free places until `minimum` are taken; of a closed pool none."""
         with self.lock:
+            missing = 0 if self.is_closed else minimum - self.taken
+            places = (self._take_free(Request()) for _ in range(missing))
+            return [place for place in places if place is not None]
+
+    def give(self, connection: Connection, *, now: float) -> bool:
+        """A connection is free; False when it has no place here any more and is to be closed."""
+        place = connection.place
+        with self.lock:
+            if self.is_closed or not self._is_held(place):
+                return False
+            if not place.is_idle:
+                self._put(connection, since=now)
             if self.requests:
-                self._grant(Place.FREE)
-            else:
-                self.taken -= 1
+                self.serve()
+            return True
+
+    def release(self, place: Place) -> None:
+        """A place is free, its connection closed or never opened; once, and only one of this pool."""
+        with self.lock:
+            if self._is_held(place):
+                self.idle = deque(each for each in self.idle if each[1].place is not place)
+                self._held[place.index] = None
+            if self.requests:
+                self.serve()
+
+    def serve(self) -> None:
+        """Gives what is free to those who wait, the longest wait first."""
+        with self.lock:
+            while self.requests:
+                request = self.requests[0]
+                if request.grant is None and self.take(request) is None:
+                    return
+                if not self._wake(request):
+                    self._take_back(request)
+                if self.requests and self.requests[0] is request:
+                    self.requests.popleft()
 
     def take_idle(
-        self, is_over: Callable[[float, ConnectionPoolEntry], bool]
-    ) -> list[ConnectionPoolEntry]:
-        """Idle connections for which it holds, longest idle first; their places stay taken."""
+        self, is_over: Callable[[float, Connection], bool]
+    ) -> list[tuple[float, Connection]]:
+        """Idle connections for which it holds, longest idle first, since when; their places stay taken."""
         with self.lock:
-            over = []
-            for _ in range(len(self.idle)):
-                since, record = self.idle.popleft()
-                if is_over(since, record):
-                    over.append(record)
-                else:
-                    self.idle.append((since, record))
+            over = [each for each in self.idle if is_over(*each)]
+            for each in over:
+                self.idle.remove(each)
+                each[1].place.is_idle = False
             return over
 
-    def figures(self) -> Figures:
-        """A consistent view."""
+    def take_from_the_lost(self) -> list[Connection]:
+        """Free the places of those who are gone without a word; gives the connections that are to be closed."""
         with self.lock:
-            idle, used = len(self.idle), len(self.used)
-            return Figures(
-                maximum=self.maximum,
-                idle=idle,
-                used=used,
-                connecting=max(0, self.taken - idle - used),
-                waiting=len(self.requests),
-            )
+            self.requests = deque(each for each in self.requests if not _is_lost(each.signal))
+            lost = [place for place in self._alive() if _is_lost(place.holder)]
+            for place in lost:
+                self._held[place.index] = None
+        found = (place.connection() for place in lost if place.connection is not None)
+        return [connection for connection in found if connection is not None]
 
-    def _grant(self, grant: Grant) -> None:
-        request = self.requests.popleft()
-        request.grant = grant
-        request.wake()
+    def close(self) -> list[Connection]:
+        """Nothing is kept from now on; gives what was idle, to be closed."""
+        with self.lock:
+            self.is_closed = True
+            return [each for _, each in self.take_idle(lambda _since, _connection: True)]
+
+    @property
+    def taken(self) -> int:
+        """How many places are not free."""
+        return len(self._alive())
+
+    def figures(self) -> Figures:
+        """How it stands. Takes no lock: whoever asks may hold one that a thread in here waits for."""
+        places = self._alive()
+        idle, used = len(self.idle), sum(place.used_since is not None for place in places)
+        return Figures(
+            maximum=self.maximum,
+            idle=idle,
+            used=used,
+            connecting=max(0, len(places) - idle - used),
+            waiting=len(self.requests),
+        )
+
+    def longest_use(self, *, now: float) -> float:
+        """Seconds; 0 where nothing is in use."""
+        since = (place.used_since for place in self._alive())
+        return max((now - each for each in since if each is not None), default=0.0)
+
+    def _alive(self) -> list[Place]:
+        found = (ref() for ref in tuple(self._held) if ref is not None)
+        return [place for place in found if place is not None]
+
+    def _is_held(self, place: Place) -> bool:
+        ref = self._held[place.index]
+        return ref is not None and ref() is place
+
+    def _take_free(self, request: Request[Connection]) -> Place | None:
+        for index, ref in enumerate(self._held):
+            if ref is None or ref() is None:
+                request.grant = place = Place(index)
+                self._held[index] = weakref.ref(place, self.lost.put)
+                return place
+        return None
+
+    def _put(self, connection: Connection, *, since: float) -> None:
+        place, index = connection.place, len(self.idle)
+        place.used_since = place.holder = place.connection = None
+        while index and self.idle[index - 1][0] > since:
+            index -= 1
+        self.idle.insert(index, (since, connection))
+        place.is_idle = True
+
+    def _wake(self, request: Request[Connection]) -> bool:
+        grant, signal = request.grant, request.signal
+        assert grant is not None  # noqa: S101  # this and the next: only such requests are woken
+        assert signal is not None  # noqa: S101
+        if isinstance(grant, Place):
+            grant.holder = signal
+        else:
+            grant.place.holder, grant.place.connection = signal, weakref.ref(grant)
+        return signal.wake()
+
+    def _take_back(self, request: Request[Connection]) -> None:
+        grant, request.grant = request.grant, None
+        if isinstance(grant, Place):
+            self._held[grant.index] = None
+        elif grant is not None and self._is_held(grant.place):
+            self._put(grant, since=0.0)
+
+
+def _is_lost(signal: Signal | None) -> bool:
+    return signal is not None and signal.is_lost()

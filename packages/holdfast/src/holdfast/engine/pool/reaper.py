@@ -5,10 +5,9 @@ import time
 import weakref
 from typing import Protocol
 
-from sqlalchemy.pool import ConnectionPoolEntry
-
 from holdfast.engine.pool.limits import PoolLimits
 from holdfast.engine.pool.places import Places
+from holdfast.engine.pool.record import Record
 from holdfast.engine.pool.waiting import Timer, Waiting
 
 logger = logging.getLogger(__name__)
@@ -19,12 +18,12 @@ class Reaped(Protocol):
 
     name: str
     limits: PoolLimits
-    places: Places
+    places: Places[Record]
 
-    def is_usable(self, record: ConnectionPoolEntry) -> bool:
-        """Not too old, not given up, not ended by the server."""
+    def sweep(self) -> None:
+        """Close the idle connections that are not usable."""
 
-    def discard(self, record: ConnectionPoolEntry) -> None:
+    def discard(self, record: Record) -> None:
         """Close it and release its place."""
 
     def prewarm(self) -> None:
@@ -55,29 +54,29 @@ class Reaper:
 
     def _reap_and_plan(self) -> None:
         pool = self._pool()
-        if pool is None:
+        if pool is None or pool.places.is_closed:
             return
         try:
             self.reap(pool)
             pool.prewarm()
         except Exception:
             logger.warning("%s: the minimum could not be kept", pool.name, exc_info=True)
-        self._timer = self._waiting.later(self._until_next(pool), self._reap_and_plan)
+        if not pool.places.is_closed:
+            self._timer = self._waiting.later(self._until_next(pool), self._reap_and_plan)
 
     def reap(self, pool: Reaped) -> None:
         """One look at everything that is idle."""
+        pool.sweep()
         now = time.monotonic()
         surplus = pool.places.taken - pool.limits.min
 
-        def is_over(since: float, record: ConnectionPoolEntry) -> bool:
+        def is_surplus(since: float, _: Record) -> bool:
             nonlocal surplus
-            is_surplus = surplus > 0 and now - since >= self._idle
-            if not is_surplus and pool.is_usable(record):
-                return False
-            surplus -= 1
-            return True
+            is_over = surplus > 0 and now - since >= self._idle
+            surplus -= is_over
+            return is_over
 
-        for record in pool.places.take_idle(is_over):
+        for _, record in pool.places.take_idle(is_surplus):
             pool.discard(record)
 
     def _until_next(self, pool: Reaped) -> float:

@@ -4,39 +4,35 @@ One deadline covers queueing, name resolution, all hosts, the handshake and the 
 event; there are never more than `max` connections. A connection is looked at whenever it is handed out.
 """
 
-import os
+import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self
+from weakref import WeakSet
 
-from psycopg.pq import TransactionStatus
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
+from sqlalchemy.pool.base import _ConnectionFairy
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from holdfast.engine.pool.fork import watch_forks
 from holdfast.engine.pool.limits import PoolLimits
-from holdfast.engine.pool.liveness import is_alive
+from holdfast.engine.pool.loan import Loan
+from holdfast.engine.pool.lost import LostProperty
 from holdfast.engine.pool.metrics import POOL, PoolMetrics, global_metrics
-from holdfast.engine.pool.opening import Opening
-from holdfast.engine.pool.places import Figures, Grant, Place, Places, Request
+from holdfast.engine.pool.opening import THROWN_AWAY, Checkout, Opening
+from holdfast.engine.pool.places import Figures, Place, Places
 from holdfast.engine.pool.reaper import Reaper
+from holdfast.engine.pool.record import CheckedOut, Record
 from holdfast.engine.pool.waiting import EventLoop, Threads, Waiting
 from holdfast.errors.pool import ConnectionNotOpened, PoolExhausted
 
-BIRTH = "holdfast.pool.birth"  # in ConnectionPoolEntry.info
+logger = logging.getLogger(__name__)
+
 JITTER = 0.1  # of the lifetime: connections opened together are not replaced together
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Birth:
-    """When and where a connection was opened."""
-
-    pid: int
-    at: float  # time.time(), as SQLAlchemy's own marks
-    expires: float  # time.monotonic()
+Grant = Record | Place
 
 
 class _Sized(Pool):
@@ -55,15 +51,13 @@ class _Sized(Pool):
         self.limits, self.name = limits, name
         self._metrics = metrics or global_metrics()
         self._attributes = {POOL: name}
-        self._is_disposed = False
-        self._of_parent: list[object] = []
         super().__init__(creator, **options)
-        self._begin_empty()
+        self.begin_empty()
         self._metrics.watch(self)
+        watch_forks(self)
 
     def prewarm(self) -> None:
         """Opens connections up to `min`, all at once; raises the error of one that failed."""
-        self._leave_parent()
         self._opening.unattended(self.places.reserve(self.limits.min))
 
     def figures(self) -> Figures:
@@ -74,22 +68,25 @@ class _Sized(Pool):
         """The figures, for SQLAlchemy's log."""
         return str(self.figures())
 
-    def is_usable(self, record: ConnectionPoolEntry) -> bool:
+    def is_usable(self, record: Record) -> bool:
         """Not too old, not given up with its generation, not ended by the server."""
-        birth: Birth = record.info[BIRTH]
-        return (
-            time.monotonic() < birth.expires
-            and birth.at > self._invalidate_time
-            and record.driver_connection is not None
-            and is_alive(record.driver_connection.pgconn)
-        )
+        return self._is_young(record) and record.is_alive()
 
-    def discard(self, record: ConnectionPoolEntry) -> None:
+    def discard(self, record: Record) -> None:
         """Close it and release its place."""
         try:
             record.close()
         finally:
-            self.places.release()
+            self.places.release(record.place)
+
+    def sweep(self) -> None:
+        """Close the idle connections that are not usable."""
+        for since, record in self.places.take_idle(
+            lambda _since, record: not (self._is_young(record) and record.is_quiet())
+        ):
+            # Looked at out here: handlers of notices are the application's, and may use the pool.
+            if not (self.is_usable(record) and self.places.give(record, now=since)):
+                self.discard(record)
 
     def recreate(self) -> Self:
         """The same, empty."""
@@ -108,43 +105,104 @@ class _Sized(Pool):
         )
 
     def dispose(self) -> None:
-        """Closes what is idle now, and what is in use when it comes back."""
-        self._is_disposed = True
-        self._metrics.forget(self)
-        self._reaper.stop()
-        for record in self.places.take_idle(lambda _since, _record: True):
+        """Closes what is idle now, and what is in use or being opened when it comes back."""
+        for record in self.leave():
             self.discard(record)
 
+    def leave(self) -> list[Record]:
+        """As `dispose`, but leaves open what is idle now: gives it."""
+        self._metrics.forget(self)
+        self._reaper.stop()
+        return self.places.close()
+
+    def begin_empty(self) -> None:
+        """Forget all connections and places: at the start, and in a child of this process."""
+        self.places = Places[Record](maximum=self.limits.max)
+        self._lost = LostProperty(self, self.places.lost)
+        self._driver_connections: WeakSet[Any] = WeakSet()
+        self.waiting = self._new_waiting()
+        self._reaper = Reaper(self, waiting=self.waiting)
+        self._opening = Opening(
+            create=self._create,
+            places=self.places,
+            waiting=self.waiting,
+            after_giving=self._reaper.plan,
+            close=self.discard,
+        )
+
+    def driver_connections(self) -> Iterable[Any]:
+        """All that are open, also those that were detached."""
+        return list(self._driver_connections)
+
+    def return_lost(self, found: object) -> None:
+        """Returns what the garbage collector has found; called by a thread that holds nothing."""
+        if not isinstance(found, CheckedOut):
+            self.places.serve()  # somebody has dropped a place
+        elif found.record.fairy_ref is found:
+            logger.warning("%s: a connection was not returned before it was collected", self.name)
+            self._return_collected(found.record)
+
+    def _return_collected(self, record: Record) -> None:
+        raise NotImplementedError
+
+    def _is_young(self, record: Record) -> bool:
+        return time.monotonic() < record.expires and record.opened > self._invalidate_time
+
     def _do_get(self) -> ConnectionPoolEntry:
-        self._leave_parent()
-        return self._get(self.places.take(), started=time.monotonic())
+        return self._get(Checkout(), started=time.monotonic())
 
-    def _get(self, grant: Grant | None, *, started: float) -> ConnectionPoolEntry:
-        """With what was granted at once, if anything was; may wait."""
-        record = self._place_or_connection(grant, started)
-        if isinstance(record, Place):
-            record = self._connect(started)
-        return self._hand_out(record, started=started)
+    def _get(self, checkout: Checkout, *, started: float) -> Record:
+        """With what the checkout has been given already, if anything; may wait."""
+        try:
+            grant = checkout.grant or self.places.take(checkout) or self._queue(checkout, started)
+            while isinstance(grant, Record) and not self.is_usable(grant):
+                # One has ended: the others probably too, after a restart. They must not fail a request each.
+                self.discard(grant)
+                self.sweep()
+                checkout.grant = None
+                grant = self.places.take(checkout) or self._queue(checkout, started)
+            if isinstance(grant, Place):
+                grant = self._connect(checkout, grant, started)
+            return self._hand_out(grant, started=started)
+        except THROWN_AWAY:
+            raise
+        except BaseException:  # cancelled, or raised by a signal handler anywhere in here
+            self._give_up(checkout)
+            raise
 
-    def _hand_out(self, record: ConnectionPoolEntry, *, started: float) -> ConnectionPoolEntry:
-        now = time.monotonic()
-        self.places.used[record] = now
+    def _give_up(self, checkout: Checkout) -> None:
+        """What a checkout has is for others, or closed where it is not known how far it had got."""
+        if checkout.attempt is not None:
+            self._opening.leave(checkout.attempt)
+        elif isinstance(checkout.grant, Place):
+            self.places.release(checkout.grant)
+        elif checkout.grant is not None:
+            self.discard(checkout.grant)
+
+    def _hand_out(self, record: Record, *, started: float) -> Record:
+        record.place.holder = None
+        record.place.used_since = now = time.monotonic()
         self._metrics.wait_time.record(now - started, self._attributes)
         return record
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        now = time.monotonic()
-        taken_at = self.places.used.pop(record, now)
-        self._metrics.use_time.record(now - taken_at, self._attributes)
-        if record.dbapi_connection is None:  # invalidated, detached or lost
-            self.places.release()
-        elif record.info[BIRTH].pid != os.getpid():
-            self._of_parent.append(record)
-        elif self._is_disposed:
-            self.discard(record)
-        else:
-            self.places.give(record, now=now)
-            self._reaper.plan()
+        assert isinstance(record, Record)  # noqa: S101  # what `_create` has made
+        use, since = record.place.use, record.place.used_since
+        try:
+            now = time.monotonic()
+            record.place.used_since = None
+            if record.dbapi_connection is None:  # invalidated, detached or lost
+                self.places.release(record.place)
+            elif self.places.give(record, now=now):
+                self._reaper.plan()
+            else:
+                self.discard(record)
+        except BaseException:  # raised by a signal handler
+            if record.place.use == use and not record.place.is_idle:
+                self.discard(record)
+            raise
+        if since is not None:
+            self._metrics.use_time.record(now - since, self._attributes)
 
     def _invalidate(
         self,
@@ -153,80 +211,46 @@ class _Sized(Pool):
         _checkin: bool = True,
     ) -> None:
         super()._invalidate(connection, exception, _checkin)
-        self._sweep()
+        self.sweep()
+
+    def _create(self, place: Place) -> Record:
+        self._lost.watch()
+        return Record(self, place, self.places.lost.put)
 
     def _should_wrap_creator(self, creator: Any) -> Any:
         create = super()._should_wrap_creator(creator)
 
-        def create_and_mark(record: ConnectionPoolEntry) -> Any:
-            started, at = time.monotonic(), time.time()
+        def create_and_mark(record: Record) -> Any:
+            started, opened = time.monotonic(), time.time()
             connection = create(record)
+            driver = self._dialect.get_driver_connection(connection)
+            self._driver_connections.add(driver)
             now = time.monotonic()
             lifetime = self.limits.max_lifetime.total_seconds()
             expires = now + lifetime * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # no secret
-            record.info[BIRTH] = Birth(pid=os.getpid(), at=at, expires=expires)
+            record.mark(driver.pgconn, opened=opened, expires=expires)
             self._metrics.create_time.record(now - started, self._attributes)
             return connection
 
         return create_and_mark
 
-    def _begin_empty(self) -> None:
-        self._pid = os.getpid()
-        self.places = Places(maximum=self.limits.max)
-        self._waiting = self._new_waiting()
-        self._reaper = Reaper(self, waiting=self._waiting)
-        self._opening = Opening(
-            create=self._create_connection,
-            places=self.places,
-            waiting=self._waiting,
-            after_giving=self._reaper.plan,
-        )
-
-    def _leave_parent(self) -> None:
-        """After a fork: the connections are the parent's, closing one here would end its session."""
-        if os.getpid() != self._pid:
-            self._of_parent.append(self.places)
-            self._begin_empty()
-
-    def _sweep(self) -> None:
-        for record in self.places.take_idle(lambda _since, record: not self.is_usable(record)):
+    def _queue(self, checkout: Checkout, started: float) -> Grant:
+        for record in self.places.take_from_the_lost():
             self.discard(record)
-
-    def _place_or_connection(self, grant: Grant | None, started: float) -> Grant:
-        while True:
-            grant = grant or self._queue(started)
-            if isinstance(grant, Place) or self.is_usable(grant):
-                return grant
-            # One has ended: the others probably too, after a restart. They must not fail a request each.
-            self.discard(grant)
-            self._sweep()
-            grant = self.places.take()
-
-    def _queue(self, started: float) -> Grant:
-        wake, wait = self._waiting.signal()
-        request = Request(wake)
-        grant = self.places.take_or_wait(request)
-        if grant is not None:
-            return grant
+        self.waiting.end_lost_work()
+        checkout.signal = waiter = self.waiting.signal()
         try:
-            wait(self._left(started))
-        except BaseException:  # cancelled: what was granted meanwhile is for others
-            self._give_back(self.places.withdraw(request))
-            raise
-        grant = self.places.withdraw(request)
+            if self.places.take_or_wait(checkout) is None:
+                waiter.wait(self._left(started))
+        finally:
+            grant = self.places.withdraw(checkout)
         if grant is None:
             raise self._exhausted()
         return grant
 
-    def _give_back(self, grant: Grant | None) -> None:
-        if isinstance(grant, Place):
-            self.places.release()
-        elif grant is not None:
-            self.places.give(grant, now=time.monotonic())
-
-    def _connect(self, started: float) -> ConnectionPoolEntry:
+    def _connect(self, checkout: Checkout, place: Place, started: float) -> Record:
         left = self._left(started)
-        record = self._opening.before(left)
+        record = self._opening.before(checkout, place, left)
         if record is None:
             self._metrics.timeouts.add(1, self._attributes)
             raise ConnectionNotOpened(
@@ -239,8 +263,8 @@ class _Sized(Pool):
 
     def _exhausted(self) -> PoolExhausted:
         self._metrics.timeouts.add(1, self._attributes)
-        figures, now = self.figures(), time.monotonic()
-        oldest = min(list(self.places.used.values()), default=now)
+        figures = self.figures()
+        longest_use = self.places.longest_use(now=time.monotonic())
         return PoolExhausted(
             pool=self.name,
             timeout=self.limits.timeout,
@@ -248,7 +272,7 @@ class _Sized(Pool):
             used=figures.used,
             connecting=figures.connecting,
             waiting=figures.waiting + 1,
-            longest_use=timedelta(seconds=round(now - oldest, 3)),
+            longest_use=timedelta(seconds=round(longest_use, 3)),
             last_failure=self._opening.last_failure,
         )
 
@@ -262,6 +286,16 @@ class SizedPool(_Sized):
     _is_asyncio = False
     _new_waiting = Threads
 
+    def _return_collected(self, record: Record) -> None:
+        # In a thread of its own: the ROLLBACK waits for the server.
+        self.waiting.in_background(partial(self._reset_and_return, record))
+
+    def _reset_and_return(self, record: Record) -> None:
+        if record.dbapi_connection is None:
+            record.checkin()
+        else:
+            _ConnectionFairy(self, record.dbapi_connection, record, None)._checkin()  # noqa: SLF001  # as SQLAlchemy
+
 
 class AsyncSizedPool(_Sized):
     """For `create_async_engine`."""
@@ -269,37 +303,50 @@ class AsyncSizedPool(_Sized):
     _is_asyncio = True
     _new_waiting = EventLoop
 
-    @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Any]:
-        """The driver's own connection, for statements that do without SQLAlchemy: a fraction of its checkout's cost.
+    def lend(self) -> Loan:
+        """The driver's own connection, for statements that do without SQLAlchemy: `async with pool.lend() as driver`.
 
-        There are no events of SQLAlchemy, no reset, and errors are the driver's. However the block ends: a connection
-        that it leaves as it was, out of any transaction, goes back into the pool; any other is closed.
+        There are no events of SQLAlchemy, and errors are the driver's. However the block ends, nothing that it has set
+        reaches the next borrower: in the background the session is set back to what it was before it was first lent,
+        and a connection whose driver object was changed, or that is in a transaction, is closed.
         """
-        record = await self._take()
-        connection: Any = record.driver_connection
-        was_autocommit = connection.autocommit
-        try:
-            yield connection
-        finally:
-            is_as_it_was = (
-                connection.pgconn.transaction_status == TransactionStatus.IDLE
-                and connection.autocommit == was_autocommit
-            )
-            if is_as_it_was and not self._is_disposed:
-                self._do_return_conn(record)
-            else:  # closing waits for the driver
-                await greenlet_spawn(self._close_and_return, record)
+        return Loan(self, is_trusted=False)
 
-    async def _take(self) -> ConnectionPoolEntry:
-        self._leave_parent()
-        started, grant = time.monotonic(), self.places.take()
-        if isinstance(grant, ConnectionPoolEntry) and self.is_usable(grant):
-            return self._hand_out(grant, started=started)  # nothing to wait for: no greenlet
-        return await greenlet_spawn(self._get, grant, started=started)
+    def lend_as_it_is(self) -> Loan:
+        """As `lend`, for a borrower that leaves the session's settings, locks and temporary tables alone.
 
-    def _close_and_return(self, record: ConnectionPoolEntry) -> None:
+        Only what the driver itself knows is looked at (its attributes, autocommit, the transaction); in return a
+        borrowed connection costs no round trip but the borrower's own.
+        """
+        return Loan(self, is_trusted=True)
+
+    async def take(self) -> Record:
+        """A connection, for a loan."""
+        checkout, started = Checkout(), time.monotonic()
         try:
+            grant = self.places.take(checkout)
+            if isinstance(grant, Record) and self.is_usable(grant):
+                return self._hand_out(grant, started=started)  # nothing to wait for: no greenlet
+        except BaseException:
+            self._give_up(checkout)
+            raise
+        return await greenlet_spawn(self._get, checkout, started=started)
+
+    def give_back(self, record: Record, *, is_clean: bool) -> None:
+        """The end of a loan."""
+        if not is_clean:
             record.invalidate()
-        finally:
-            self._do_return_conn(record)
+        self._do_return_conn(record)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a server may take to forget a session."""
+        return self.limits.timeout.total_seconds()
+
+    def _return_collected(self, record: Record) -> None:
+        record.invalidate()  # it cannot be reset out here: that would wait in an event loop
+        record.checkin()
+
+    def _close_connection(self, connection: Any, *, terminate: bool = False) -> None:
+        # psycopg closes without waiting, so it can be done anywhere: in a thread, in a task that is cancelled.
+        self._dialect.get_driver_connection(connection).pgconn.finish()

@@ -6,13 +6,20 @@ As everywhere in SQLAlchemy the functions look synchronous; in the event loop th
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
-Wake = Callable[[], None]
-Wait = Callable[[float | None], object]
+from holdfast.engine.pool.places import Signal
+
+
+class Waiter(Signal, Protocol):
+    """One wait, and how it is ended."""
+
+    def wait(self, seconds: float | None) -> object:
+        """Until somebody wakes, or so many seconds."""
 
 
 class Timer(Protocol):
@@ -25,8 +32,8 @@ class Timer(Protocol):
 class Waiting(Protocol):
     """What a pool needs."""
 
-    def signal(self) -> tuple[Wake, Wait]:
-        """Two functions: one wakes, once and from any thread; one waits for it, so many seconds."""
+    def signal(self) -> Waiter:
+        """For one wait of the caller."""
 
     def in_background(self, work: Callable[[], None]) -> None:
         """Starts it, does not wait for it."""
@@ -37,14 +44,37 @@ class Waiting(Protocol):
     def will_fire(self, timer: Timer | None) -> bool:
         """Whether it is still to be waited for."""
 
+    def end_lost_work(self) -> None:
+        """Ends the work that nobody will go on with."""
+
+
+class _ThreadWaiter:
+    """A lock that is released to wake: unlike that of an Event, releasing it never waits."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wake(self) -> bool:
+        with suppress(RuntimeError):  # woken before
+            self._lock.release()
+        return True
+
+    def is_lost(self) -> bool:
+        return False
+
+    def wait(self, seconds: float | None) -> object:
+        return self._lock.acquire(timeout=-1 if seconds is None else seconds)
+
 
 class Threads:
     """Waits in the thread of the request, works in threads of its own."""
 
-    def signal(self) -> tuple[Wake, Wait]:
-        """Of one event."""
-        event = threading.Event()
-        return event.set, event.wait
+    def signal(self) -> Waiter:
+        """Of one lock."""
+        return _ThreadWaiter()
 
     def in_background(self, work: Callable[[], None]) -> None:
         """In a thread, with the context variables of the caller."""
@@ -62,6 +92,34 @@ class Threads:
         """Threads outlive whoever started them."""
         return timer is not None
 
+    def end_lost_work(self) -> None:
+        """There is none: threads end by themselves."""
+
+
+class _LoopWaiter:
+    __slots__ = ("_done", "_loop")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+
+    def wake(self) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(self._finish)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
+
+    def is_lost(self) -> bool:
+        return self._loop.is_closed()
+
+    def wait(self, seconds: float | None) -> object:
+        return await_only(asyncio.wait({self._done}, timeout=seconds))
+
+    def _finish(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
 
 class EventLoop:
     """Waits and works in the running event loop."""
@@ -70,21 +128,9 @@ class EventLoop:
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
         self._timers_of: asyncio.AbstractEventLoop | None = None
 
-    def signal(self) -> tuple[Wake, Wait]:
+    def signal(self) -> Waiter:
         """Of one future."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-
-        def finish() -> None:
-            if not done.done():
-                done.set_result(None)
-
-        def wake() -> None:
-            if not loop.is_closed():
-                # Threadsafe: the garbage collector returns a lost connection from any thread.
-                loop.call_soon_threadsafe(finish)
-
-        return wake, lambda seconds: await_only(asyncio.wait({done}, timeout=seconds))
+        return _LoopWaiter()
 
     def in_background(self, work: Callable[[], None]) -> None:
         """In a task."""
@@ -102,5 +148,19 @@ class EventLoop:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return True  # called by the garbage collector, where no timer can be set: leave it to others
+            return True  # called by a thread, where no timer can be set: leave it to others
         return timer is not None and loop is self._timers_of
+
+    def end_lost_work(self) -> None:
+        """Closes the tasks of closed loops here and now, rather than in some garbage collection."""
+        lost = [task for task in tuple(self._tasks) if task.get_loop().is_closed()]
+        self._tasks.difference_update(lost)
+        if lost:
+            await_only(_close(lost))  # out there: a greenlet ends in the one that has begun it
+
+
+async def _close(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        coroutine: Any = task.get_coro()
+        with suppress(Exception):  # begun in another thread, which alone may end it
+            coroutine.close()

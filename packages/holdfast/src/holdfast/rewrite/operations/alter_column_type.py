@@ -1,11 +1,17 @@
-"""ALTER COLUMN TYPE to a wider type under a CHECK: without it, and with it NOT VALID again, in one
-transaction; then VALIDATE. As written, every row would be read for the CHECK under the lock."""
+"""ALTER COLUMN TYPE: a copy of the column where PostgreSQL would write every row anew.
+
+Where it would not, but read them all for a CHECK: without the CHECK, and with it NOT VALID again, in one transaction;
+then VALIDATE.
+"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.column_copy.facts import ChangedTable
+from holdfast.rewrite.column_copy.plan import column_copy
 from holdfast.rewrite.facts import Constraint, ConstraintKind
 from holdfast.rewrite.rewriting import (
     Action,
@@ -15,22 +21,68 @@ from holdfast.rewrite.rewriting import (
     alter_table,
     drop_constraint,
     not_valid,
+    transaction,
     validate,
 )
-from holdfast.rewrite.tree import add_strings, column_of, parsed_constraint
-from holdfast.rewrite.type_change import keeps_rows
+from holdfast.rewrite.steps import TransactionStep
+from holdfast.rewrite.tree import add_strings, parsed_constraint
+from holdfast.rewrite.type_change import (
+    belongs_to_copy,
+    changed_table_of,
+    is_refused_by_postgresql,
+    is_untried,
+    reasons_against_copy,
+    rewrites_rows,
+)
 
 TANGLED = frozenset([pb.AT_AlterColumnType, pb.AT_DropColumn, pb.AT_DropConstraint])
 
 
 def alter_column_type(action: Action) -> Split | None:
-    """Only where the rows stay as they are: any other change has no online form yet (row 24)."""
-    name = action.command.name
+    """None where it is over in a moment, and where it is refused."""
+    if is_untried(action):
+        return Split(
+            after=(transaction(alter_table(action.table.name, action.command), facts=action.facts),)
+        )
+    table = changed_table_of(action)
+    if table is None or not belongs_to_copy(action, table):
+        return None
+    if rewrites_rows(table):
+        return _copied(action, table)
     if action.command.subtype != pb.AT_AlterColumnType or action.table.descendants:
         return None
-    column = action.table.column(name)
-    if column is None or not keeps_rows(column, column_of(action.command), facts=action.facts):
+    return _under_checks(action)
+
+
+def _copied(action: Action, table: ChangedTable) -> Split | None:
+    """All columns of the statement share one copy, in the place of the first of them."""
+    if is_refused_by_postgresql(table):
+        # Perhaps not any more when its turn comes; otherwise in PostgreSQL's words, and at once.
+        return Split(after=(_alone(action, table),)) if _is_first(action, table) else Split()
+    if reasons_against_copy(action, table):
         return None
+    return Split(after=column_copy(table)) if _is_first(action, table) else Split()
+
+
+def _is_first(action: Action, table: ChangedTable) -> bool:
+    changing = {change.column for change in table.changes}
+    first = next(
+        item.alter_table_cmd
+        for item in action.statement.cmds
+        if item.alter_table_cmd.subtype == pb.AT_AlterColumnType
+        and item.alter_table_cmd.name in changing
+    )
+    return bool(action.command == first)
+
+
+def _alone(action: Action, table: ChangedTable) -> TransactionStep:
+    commands = (item.alter_table_cmd for item in action.statement.cmds)
+    of_columns = (c for c in commands if belongs_to_copy(replace(action, command=c), table))
+    return transaction(alter_table(action.table.name, *of_columns), facts=action.facts)
+
+
+def _under_checks(action: Action) -> Split | None:
+    name = action.command.name
     checks = [
         found
         for found in action.table.constraints
@@ -71,4 +123,4 @@ def _again(action: Action, check: Constraint) -> Iterator[Message]:
         yield comment
 
 
-REWRITE = ActionRewrite(name="alter_column_type", rows=(25,), apply=alter_column_type)
+REWRITE = ActionRewrite(name="alter_column_type", rows=(24, 25), apply=alter_column_type)

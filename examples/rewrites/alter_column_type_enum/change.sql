@@ -1,0 +1,1 @@
+ALTER TABLE orders ALTER COLUMN status TYPE status USING status::status, ALTER COLUMN status SET DEFAULT 'new';

@@ -1,0 +1,2 @@
+create table t(id int primary key, c jsonb);
+insert into t select i, json_build_object('a',i) from generate_series(1,500) i;

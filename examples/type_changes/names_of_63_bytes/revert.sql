@@ -1,0 +1,1 @@
+alter table "My Sch"."Tab ""le" alter "äääääääääääääääääääääääääääääää" type int;

@@ -1,0 +1,3 @@
+create schema "My Sch";
+create table "My Sch"."Tab ""le"(id int primary key, "Co L" int unique, "äääääääääääääääääääääääääääääää" int not null check ("äääääääääääääääääääääääääääääää" > 0));
+insert into "My Sch"."Tab ""le" select i, i, i from generate_series(1,500) i;

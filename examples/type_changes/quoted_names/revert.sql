@@ -1,0 +1,1 @@
+alter table "My Sch"."Tab ""le" alter "Co L" type int;

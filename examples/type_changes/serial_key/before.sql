@@ -1,0 +1,12 @@
+create table t(id serial primary key, v text);
+insert into t(v) select i::text from generate_series(1,500) i;
+create table a(id int primary key, t_id int not null references t on delete cascade);
+create table b(t_id int references t(id) on delete set null, x int);
+alter table t add parent int references t(id) on update cascade;
+insert into a select i,i from generate_series(1,500) i;
+insert into b select i,i from generate_series(1,500) i;
+update t set parent=id;
+create index on a(t_id);
+comment on column t.id is 'key';
+comment on constraint t_pkey on t is 'pk';
+comment on constraint a_t_id_fkey on a is 'fk';

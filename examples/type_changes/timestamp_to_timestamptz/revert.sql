@@ -1,0 +1,2 @@
+SET timezone = 'Europe/Paris';
+alter table t alter c type timestamp;

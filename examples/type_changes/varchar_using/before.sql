@@ -1,0 +1,2 @@
+create table t(id int primary key, c text not null default 'none');
+insert into t select i, repeat('x', i%22) from generate_series(1,500) i;

@@ -1,0 +1,44 @@
+"""Has what the garbage collector has found returned, by a thread that holds nothing.
+
+One thread for each pool that has opened a connection; it sleeps until something is lost, and ends with the pool.
+"""
+
+import itertools
+import logging
+import threading
+import weakref
+from queue import SimpleQueue
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+
+class Searched(Protocol):
+    """What is asked of a pool."""
+
+    def return_lost(self, found: object) -> None:
+        """Return what was noted."""
+
+
+class LostProperty:
+    """The queue of a pool and its thread, which does not keep the pool alive."""
+
+    def __init__(self, pool: Searched, found: SimpleQueue[object]) -> None:
+        self._pool, self._found = weakref.ref(pool), found
+        self._begun = itertools.count()
+        weakref.finalize(pool, found.put, None).atexit = False
+
+    def watch(self) -> None:
+        """Start the thread, once."""
+        if next(self._begun) == 0:
+            arguments = (self._pool, self._found)
+            threading.Thread(target=_watch, args=arguments, name="pool-lost", daemon=True).start()
+
+
+def _watch(pool: weakref.ref[Searched], lost: SimpleQueue[object]) -> None:
+    while (found := lost.get()) is not None and (searched := pool()) is not None:
+        try:
+            searched.return_lost(found)
+        except Exception:
+            logger.exception("what was lost could not be returned to its pool")
+        del found, searched  # nothing of a pool lives on here

@@ -1,0 +1,85 @@
+"""Writes all rows of a table in batches of blocks, which need no key: sized by time, as the batches along a key are.
+
+A block counts as done only in the file that was read: VACUUM FULL and CLUSTER move rows into blocks that are done
+already, and then it begins again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
+
+from sqlalchemy import text
+
+from holdfast.execute.backfill_pace import BATCH, ROW_LOCK, Pace
+from holdfast.execute.lock_patience import LockPatience, LockTimeouts, set_local
+from holdfast.execute.session import MigrationSession
+from holdfast.rewrite.steps import CopyRowsStep
+
+Reached = tuple[str, ...]  # the file, and the first block that is not done
+
+FIRST_SIZE = 16  # blocks
+SMALLEST, LARGEST = 1, 4_096
+SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
+# One row: the file that the rows are in, and how many blocks it has.
+FILE = text(
+    """
+    SELECT coalesce(pg_relation_filenode(CAST(:table AS regclass)), 0)::text AS file,
+           (pg_relation_size(CAST(:table AS regclass))
+            / current_setting('block_size')::bigint)::bigint AS blocks
+    """
+)
+
+
+@dataclass(kw_only=True)
+class BlockBatches:
+    """The batches of one step, in this run."""
+
+    session: MigrationSession
+    patience: LockPatience
+    pace: Pace
+    step: CopyRowsStep
+    size: int = FIRST_SIZE
+    _end: tuple[str, int] | None = field(default=None, init=False)  # the file, and its end at first
+
+    def write(
+        self, reached: Reached | None, *, record: Callable[[Reached], None]
+    ) -> Reached | None:
+        """Write the next batch and commit it; None when there is none."""
+        self.pace.wait_for_replicas()
+        self.pace.vacuum()
+        file, end = self._end = self._end or self._file()
+        start = int(reached[1]) if reached is not None and reached[0] == file else 0
+        if start >= end:
+            self._end = self._file()
+            return None if self._end[0] == file else (self._end[0], "0")
+
+        def unit(_: LockTimeouts) -> Reached:
+            since = monotonic()
+            set_local(self.session, "lock_timeout", ROW_LOCK)
+            for name, setting in self.step.settings:
+                self.session.execute(SET_LOCAL, {"name": name, "setting": setting})
+            size, self.size = self.size, max(SMALLEST, self.size // 2)  # should a row be locked
+            until = min(start + size, end)
+            blocks = f"ctid >= '({start},0)' AND ctid < '({until},0)'"
+            written = self.session.execute_sql(f"{self.step.sql} AND {blocks}").rowcount
+            record((file, str(until)))
+            self.session.commit()
+            self.pace.count(written)
+            self.size = _adapted(size, took=timedelta(seconds=monotonic() - since))
+            return file, str(until)
+
+        done = self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)
+        self.pace.tell()
+        return done
+
+    def _file(self) -> tuple[str, int]:
+        row = self.session.execute(FILE, {"table": str(self.step.table)}).one()
+        self.session.commit()
+        return row.file, row.blocks
+
+
+def _adapted(size: int, *, took: timedelta) -> int:
+    """In proportion, but never by more than 2: one slow batch says little about the next."""
+    factor = min(2.0, max(0.5, BATCH / took))
+    return min(LARGEST, max(SMALLEST, round(size * factor)))

@@ -1,0 +1,53 @@
+"""Looks at all rows of a table for those in the way of a change, and names a few of them with their keys."""
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.sqlstate import sqlstate
+from holdfast.execute.session import MigrationSession
+from holdfast.observe.violations import SHOWN, Violations
+from holdfast.rewrite.steps import LookStep
+
+# Of what a value can be: data exceptions, broken constraints (of a domain), what a function raises.
+ABOUT_VALUES = ("22", "23", "P0")
+SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
+LIMITS = (("lock_timeout", "0"), ("statement_timeout", "0"))
+
+
+def look(session: MigrationSession, step: LookStep) -> Violations | None:
+    """The rows in the way, None where there is none. Leaves no transaction open."""
+    _settings(session, step)
+    try:
+        found = session.execute_sql(step.quick)
+        is_clean = not found.returns_rows or found.first() is None
+    except DBAPIError as error:
+        session.rollback()
+        if not (sqlstate(error) or "").startswith(ABOUT_VALUES):
+            raise
+        violations = _rows(session, step)
+        if not violations.count:
+            raise
+        return violations
+    session.rollback()
+    return None if is_clean else _rows(session, step)
+
+
+def _rows(session: MigrationSession, step: LookStep) -> Violations:
+    _settings(session, step)
+    for sql in step.prepare:
+        session.execute_sql(sql)
+    counted = f"SELECT count(*) FROM ({step.rows}) AS found"  # noqa: S608  # a plan's own text
+    count = session.execute_sql(counted).scalar_one()
+    examples = session.execute_sql(f"{step.rows} LIMIT {SHOWN}").all()
+    session.rollback()
+    return Violations(
+        what=step.what,
+        count=count,
+        examples=tuple("(" + ", ".join(map(str, row)) + ")" for row in examples),
+        query="; ".join((*step.prepare, step.rows)),
+    )
+
+
+def _settings(session: MigrationSession, step: LookStep) -> None:
+    for name, setting in (*LIMITS, *step.settings):
+        session.execute(SET_LOCAL, {"name": name, "setting": setting})

@@ -1,0 +1,75 @@
+"""What PostgreSQL says of ALTER COLUMN .. TYPE before it runs, and all that hangs on the columns that change.
+
+The statement is tried on an empty copy of the table, in a subtransaction that is always rolled back: it answers with
+PostgreSQL's own errors, with the exact new type, and with whether the rows or an index would be written anew.
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+"""
+
+import json
+
+import sqlalchemy as sa
+from postgast import pg_query_pb2 as pb
+from pydantic import TypeAdapter
+
+from holdfast.observe.changed_table_sql import ASK
+from holdfast.rewrite.column_copy.facts import ChangedTable
+from holdfast.rewrite.facts import Relation, RelationKind
+from holdfast.rewrite.names import quote
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.tree import column_of, copy, expression_sql, sql
+
+ANSWERED = TypeAdapter(ChangedTable)
+KINDS = (RelationKind.TABLE, RelationKind.PARTITIONED_TABLE)
+
+SET = sa.text("SELECT set_config('holdfast.question', :question, false)")
+TAKE = sa.text(
+    "SELECT current_setting('holdfast.answer'), set_config('holdfast.answer', '', false),"
+    " set_config('holdfast.question', '', false)"
+)
+
+
+def changed_table(
+    connection: sa.Connection, statement: Statement, table: Relation | None
+) -> ChangedTable | None:
+    """The facts of a table in use one or more of whose columns change their type; None for any other."""
+    node = statement.node
+    if not isinstance(node, pb.AlterTableStmt) or table is None or table.is_new:
+        return None
+    columns = [
+        item.alter_table_cmd
+        for item in node.cmds
+        if item.alter_table_cmd.subtype == pb.AT_AlterColumnType
+        and table.column(item.alter_table_cmd.name)
+    ]
+    if not columns or table.kind not in KINDS:
+        return None
+    question = {
+        "table": str(table.name),
+        "schema": table.name.schema,
+        "clone": f"pg_temp.{quote(table.name.name)}",
+        "changes": [_change(node, command) for command in columns],
+    }
+    connection.execute(SET, {"question": json.dumps(question)})
+    connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
+    return ANSWERED.validate_json(connection.execute(TAKE).one()[0])
+
+
+def _change(node: pb.AlterTableStmt, command: pb.AlterTableCmd) -> dict[str, str | None]:
+    """One column: the statement that changes its type, and its default where the author does that too."""
+    tried = copy(node)
+    tried.relation.schemaname = "pg_temp"
+    tried.relation.inh, tried.missing_ok = True, False
+    of_column = [
+        item
+        for item in node.cmds
+        if item.alter_table_cmd.name == command.name
+        and item.alter_table_cmd.subtype in (pb.AT_AlterColumnType, pb.AT_ColumnDefault)
+    ]
+    del tried.cmds[:]
+    tried.cmds.extend(of_column)
+    using = column_of(command).raw_default
+    return {
+        "column": command.name,
+        "alter": sql(tried),
+        "using": expression_sql(using) if column_of(command).HasField("raw_default") else None,
+    }

@@ -1,0 +1,131 @@
+"""The middle of a column copy: statistics, indexes and foreign keys, built on the copy beside those of the column."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from holdfast.rewrite.column_copy.copied import Copied
+from holdfast.rewrite.column_copy.facts import DependentKey, DependentStatistics
+from holdfast.rewrite.column_copy.renamed import index_of_copy, key_of_copy, statistics_of_copy
+from holdfast.rewrite.facts import Relation, RelationKind
+from holdfast.rewrite.index_build import build_index
+from holdfast.rewrite.literals import literal
+from holdfast.rewrite.locks import Lock, LockMode, strongest
+from holdfast.rewrite.names import QualifiedName, quote
+from holdfast.rewrite.rewriting import add_constraint, alter_table, not_valid
+from holdfast.rewrite.steps import (
+    AutocommitStep,
+    BatchStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+    do_block,
+)
+from holdfast.rewrite.tree import parsed_constraint, sql
+
+
+def statistics(copied: Copied) -> Iterator[Step]:
+    """Extended statistics; ANALYZE fills them."""
+    for found in copied.facts.statistics:
+        yield TransactionStep(
+            sql=tuple(_statistics(copied, found)),
+            locks=(copied.lock(LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        )
+
+
+def indexes(copied: Copied) -> Iterator[Step]:
+    """CONCURRENTLY, and the unique ones last: until the swap there are two arbiters for an upsert."""
+    table = Relation(oid=copied.facts.oid, name=copied.table, kind=RelationKind.TABLE)
+    for index in sorted(copied.facts.indexes, key=lambda index: index.is_unique):
+        node = index_of_copy(index, name=copied.indexes[index.name], copies=copied.copies)
+        yield replace(build_index(node, table=table), undo=())  # it goes with the copy
+
+
+def analyze(copied: Copied) -> Step:
+    """The copies, and what is counted together with them."""
+    columns = set(copied.copies.values())
+    for found in copied.facts.statistics:
+        columns |= {copied.copies.get(column, column) for column in found.columns}
+    listed = ", ".join(map(quote, sorted(columns)))
+    is_whole = any(index.has_expressions for index in copied.facts.indexes)
+    return AutocommitStep(
+        sql=f"ANALYZE {copied.table}" + ("" if is_whole else f" ({listed})"),
+        locks=(copied.lock(LockMode.SHARE_UPDATE_EXCLUSIVE),),
+    )
+
+
+def foreign_keys(copied: Copied) -> Iterator[Step]:
+    """Each a second time, on the copy; the rows are read beside users."""
+    for key in copied.facts.foreign_keys:
+        name = copied.keys[key.table, key.name]
+        constraint = key_of_copy(key, name=name, copies=copied.copies)
+        yield BatchStep(
+            what=f"add foreign key {name} to {key.table}",
+            sql=(sql(alter_table(key.table, add_constraint(constraint))),),
+            locks=_locks(key, LockMode.SHARE_ROW_EXCLUSIVE),
+            undo=(_dropped(key.table, name=name),),
+        )
+        if key.is_validated:
+            yield _validate(key, name)
+
+
+def hand_over(copied: Copied) -> Iterator[Step]:
+    """The foreign key of the copy takes the name and place of that of the column: so the swap locks one table."""
+    for key in copied.facts.foreign_keys:
+        name = copied.keys[key.table, key.name]
+        yield BatchStep(
+            what=f"hand over foreign key {key.name} of {key.table}",
+            sql=tuple(_taking_over(key, name=name)),
+            locks=_locks(key, LockMode.ACCESS_EXCLUSIVE),
+            undo=tuple(_taken_back(key, name=name)),
+        )
+
+
+def _statistics(copied: Copied, found: DependentStatistics) -> Iterator[str]:
+    name = copied.statistics[found.name]
+    yield sql(statistics_of_copy(found, name=name, copies=copied.copies))
+    qualified = QualifiedName(schema=found.schema, name=name)
+    if found.target is not None:
+        yield f"ALTER STATISTICS {qualified} SET STATISTICS {found.target}"
+    if found.comment:
+        yield f"COMMENT ON STATISTICS {qualified} IS {literal(found.comment)}"
+
+
+def _locks(key: DependentKey, mode: LockMode) -> tuple[Lock, ...]:
+    both = (Lock(mode=mode, relation=key.table), Lock(mode=mode, relation=key.references))
+    return strongest(both)
+
+
+def _validate(key: DependentKey, name: str) -> ValidateStep:
+    return ValidateStep(
+        table=key.table,
+        constraint=name,
+        locks=(Lock(mode=LockMode.SHARE_UPDATE_EXCLUSIVE, relation=key.table),),
+        scans=(key.table,),
+    )
+
+
+def _dropped(table: QualifiedName, *, name: str) -> str:
+    return f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quote(name)}"
+
+
+def _taking_over(key: DependentKey, *, name: str) -> Iterator[str]:
+    """A key in the place of another of the same meaning."""
+    yield f"ALTER TABLE {key.table} DROP CONSTRAINT {quote(key.name)}"
+    yield f"ALTER TABLE {key.table} RENAME CONSTRAINT {quote(name)} TO {quote(key.name)}"
+    if key.comment:
+        comment = literal(key.comment)
+        yield f"COMMENT ON CONSTRAINT {quote(key.name)} ON {key.table} IS {comment}"
+
+
+def _taken_back(key: DependentKey, *, name: str) -> Iterator[str]:
+    """The key of the column again, under a name of its own until it is validated."""
+    again = not_valid(parsed_constraint(key.definition, name=name))
+    yield do_block(
+        (
+            _dropped(key.table, name=name),
+            sql(alter_table(key.table, add_constraint(again))),
+        )
+    )
+    if key.is_validated:
+        yield f"ALTER TABLE {key.table} VALIDATE CONSTRAINT {quote(name)}"
+    yield do_block(tuple(_taking_over(key, name=name)))

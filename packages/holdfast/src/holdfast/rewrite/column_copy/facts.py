@@ -1,0 +1,202 @@
+"""What is known of a table one or more of whose columns change their type: `observe.changed_table` fills it in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from holdfast.rewrite.names import QualifiedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedFunction:
+    """A function in the expression of a conversion."""
+
+    name: str
+    volatility: str  # i, s or v, as pg_proc.provolatile
+    is_built_in: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """The change of one column, as PostgreSQL did it on an empty copy of the table.
+
+    `probe` is a CHECK ((EXPRESSION) IS NULL) with every name in full. `error`: it could not.
+    """
+
+    column: str
+    error: str | None = None
+    is_postgresqls: bool = False  # the error is one of the statement, not of the trial
+    rewrites: bool = False  # the rows
+    rebuilt_indexes: tuple[str, ...] = ()
+    new_type: str = ""
+    collation: str | None = None
+    compression: str = ""
+    default: str | None = None  # after the change
+    is_constrained_domain: bool = False
+    probe: str = ""
+    has_using: bool = False
+    reads_whole_row: bool = False
+    reads_clock: bool = False
+    functions: tuple[UsedFunction, ...] = ()
+    is_steady: bool = False  # depends on the row alone, not on a setting of the session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One privilege of one role."""
+
+    privilege: str
+    grantee: str
+    is_grantable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangingColumn:
+    """A column before its change."""
+
+    name: str
+    attnum: int
+    not_null: bool
+    not_null_name: str | None = None  # of the constraint, from PostgreSQL 18 on
+    identity: str = ""  # a: ALWAYS, d: BY DEFAULT
+    is_generated: bool = False
+    statistics_target: int | None = None
+    options: tuple[str, ...] = ()
+    comment: str | None = None
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependentIndex:
+    """An index that a changing column is in, as a key, in an expression or in its condition."""
+
+    name: str
+    definition: str
+    is_unique: bool = False
+    is_primary: bool = False
+    is_clustered: bool = False
+    is_replica_identity: bool = False
+    is_valid: bool = True
+    has_expressions: bool = False
+    tablespace: str | None = None
+    constraint: str | None = None
+    is_deferrable: bool = False
+    is_exclusion: bool = False  # also WITHOUT OVERLAPS
+    comment: str | None = None
+    constraint_comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependentCheck:
+    """A CHECK that names a changing column."""
+
+    name: str
+    definition: str
+    is_validated: bool = True
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependentKey:
+    """A foreign key from a changing column, or to one."""
+
+    name: str
+    table: QualifiedName
+    references: QualifiedName
+    definition: str
+    is_own: bool  # of the table whose column changes
+    points_here: bool  # to a changing column
+    referenced: tuple[str, ...] = ()
+    of_partitioned: bool = False
+    is_validated: bool = True
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependentStatistics:
+    """Extended statistics on a changing column."""
+
+    schema: str
+    name: str
+    definition: str
+    columns: tuple[str, ...]
+    target: int | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedSequence:
+    """The sequence of a serial or identity column."""
+
+    name: QualifiedName
+    column: str
+    is_identity: bool
+    type: str
+    start: int
+    increment: int
+    least: int
+    greatest: int
+    cache: int
+    cycles: bool
+    comment: str | None = None
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserTrigger:
+    """A trigger of the table that is not PostgreSQL's own."""
+
+    name: str
+    enabled: str  # pg_trigger.tgenabled: O, D, R or A
+    fires_on_update: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotValid:
+    """A constraint that old rows may be against, and what it says."""
+
+    name: str
+    condition: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedTable:
+    """The table, its columns that change, and what hangs on them. Definitions have every name in full."""
+
+    table: QualifiedName
+    oid: int
+    server_major: int
+    changes: tuple[Conversion, ...]
+    columns: tuple[ChangingColumn, ...]
+    is_stale: bool = (
+        False  # statements that wait may change the answer: ask again when they have run
+    )
+    is_table: bool = True  # not partitioned
+    is_typed: bool = False
+    inherits: bool = False
+    bytes: int = 0
+    row_type_used_by: str | None = None
+    generated: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    dependents: tuple[str, ...] = ()  # that PostgreSQL does not change along, in its own words
+    triggers: tuple[UserTrigger, ...] = ()
+    has_update_rule: bool = False
+    may_set_replica_role: bool = True
+    hides_rows: bool = False  # row security applies to the migrator
+    published_by: str | None = None  # with all columns
+    not_valid: tuple[NotValid, ...] = ()
+    checks: tuple[DependentCheck, ...] = ()
+    indexes: tuple[DependentIndex, ...] = ()
+    foreign_keys: tuple[DependentKey, ...] = ()
+    statistics: tuple[DependentStatistics, ...] = ()
+    sequences: tuple[OwnedSequence, ...] = ()
+    taken: tuple[str, ...] = ()
+    # Those of the session on which text depends.
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def conversion(self, column: str) -> Conversion | None:
+        """The change of this column."""
+        return next((change for change in self.changes if change.column == column), None)
+
+    def column(self, name: str) -> ChangingColumn:
+        """One of those that change."""
+        return next(column for column in self.columns if column.name == name)

@@ -1,0 +1,294 @@
+"""The first half of a column copy: a look at the rows, the copy with its triggers, the rows that are there, NOT NULL.
+
+Until the rows are copied a value that the new type refuses leaves the copy empty and disturbs nobody (lenient); from
+then on it is refused, as it will be after the change (strict).
+"""
+
+from collections.abc import Iterator
+
+from holdfast.rewrite.column_copy.copied import Copied, new_value, new_value_of_table
+from holdfast.rewrite.column_copy.facts import ChangingColumn, Conversion, DependentCheck, Grant
+from holdfast.rewrite.column_copy.refusals import columns_read
+from holdfast.rewrite.column_copy.renamed import check_of_copy
+from holdfast.rewrite.literals import literal
+from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.names import quote
+from holdfast.rewrite.not_null import NATIVE
+from holdfast.rewrite.rewriting import add_constraint, alter_table
+from holdfast.rewrite.steps import (
+    BatchStep,
+    CopyRowsStep,
+    LookStep,
+    Step,
+    ValidateStep,
+    do_block,
+)
+from holdfast.rewrite.tree import sql
+
+COMPRESSIONS = {"p": "pglz", "l": "lz4"}
+
+
+def look_before(copied: Copied) -> Iterator[Step]:
+    """Rows that would stop the change, before anything has happened."""
+    table = copied.table
+    key = _key(copied)
+    for found in copied.facts.not_valid:
+        rows = f"SELECT {key} FROM ONLY {table} WHERE NOT ({found.condition})"
+        yield LookStep(
+            table=table,
+            what=f"rows against {found.name}, which is NOT VALID",
+            quick=f"{rows} LIMIT 1",
+            rows=rows,
+            scans=(table,),
+        )
+    for change in copied.facts.changes:
+        yield _look(copied, change, quick=_convert_all(copied, change), mismatch=None)
+
+
+def expand(copied: Copied) -> BatchStep:
+    """The copies, kept equal by two triggers from here on."""
+    table, (on_insert, on_update) = copied.table, copied.triggers
+    changed = " OR ".join(_changed(copied, change) for change in copied.facts.changes)
+    function = copied.function
+    create = f"CREATE TRIGGER {{}} BEFORE {{}} ON {table} FOR EACH ROW {{}}"
+    stamp = f"COMMENT ON FUNCTION {function} IS %L"
+    return BatchStep(
+        what=f"add {_listed(copied)} to {table}, kept equal by triggers",
+        sql=(
+            *(_add_column(copied, change) for change in copied.facts.changes),
+            _trigger_function(copied, is_lenient=True),
+            create.format(quote(on_insert), "INSERT", f"EXECUTE FUNCTION {function}"),
+            # An UPDATE of another column must not convert a large value again.
+            create.format(
+                quote(on_update), "UPDATE", f"WHEN ({changed}) EXECUTE FUNCTION {function}"
+            ),
+            copied.alter(
+                f"ENABLE ALWAYS TRIGGER {quote(on_insert)}, ENABLE ALWAYS TRIGGER {quote(on_update)}"
+            ),
+            *(text for column in copied.facts.columns for text in _attributes(copied, column)),
+            # Whoever touches the triggers changes their xmin: the swap looks.
+            f"EXECUTE format({literal(stamp)}, pg_current_xact_id()::xid)",
+        ),
+        locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+        undo=(_give_back(copied),),
+    )
+
+
+def copy_rows(copied: Copied) -> CopyRowsStep:
+    """The triggers fill what an UPDATE touches: so the rows that are there are touched."""
+    assigned = ", ".join(f"{quote(name)} = NULL" for name in copied.copies.values())
+    conditions = [_is_missing(copied, change) for change in copied.facts.changes]
+    condition = conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions)})"
+    return CopyRowsStep(
+        table=copied.table,
+        sql=f"UPDATE ONLY {copied.table} SET {assigned} WHERE {condition}",
+        settings=copied.copying_settings,
+        scans=(copied.table,),
+    )
+
+
+def strict(copied: Copied) -> Iterator[Step]:
+    """From here on users get PostgreSQL's own errors; then the constraints are validated."""
+    table, facts = copied.table, copied.facts
+    not_nulls = [column for column in facts.columns if column.not_null]
+    adds = [
+        *(_add_not_null(copied, column) for column in not_nulls),
+        *(_add_check(copied, check) for check in facts.checks),
+    ]
+    # At once: to go from SHARE ROW EXCLUSIVE to ACCESS EXCLUSIVE would be an upgrade.
+    mode = LockMode.ACCESS_EXCLUSIVE if adds else LockMode.SHARE_ROW_EXCLUSIVE
+    yield BatchStep(
+        what=f"refuse values that {_listed(copied)} cannot take",
+        sql=(_trigger_function(copied, is_lenient=False), *adds),
+        locks=(copied.lock(mode),),
+    )
+    unproven = {found.name for found in facts.not_valid}
+    for column in not_nulls:
+        if column.not_null_name not in unproven:
+            yield _validate(copied, copied.not_nulls[column.name])
+    for check in facts.checks:
+        if check.is_validated:
+            yield _validate(copied, copied.checks[check.name])
+    if not_nulls and facts.server_major < NATIVE:
+        yield BatchStep(
+            what=f"NOT NULL of {table}",
+            sql=tuple(
+                copied.alter(action)
+                for column in not_nulls
+                for action in (
+                    f"ALTER COLUMN {quote(copied.copies[column.name])} SET NOT NULL",
+                    f"DROP CONSTRAINT {quote(copied.not_nulls[column.name])}",
+                )
+            ),
+            locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+        )
+
+
+def prove(copied: Copied) -> Iterator[Step]:
+    """Every row of the copy against the row it was made from."""
+    for change in copied.facts.changes:
+        value = f"(({new_value_of_table(change)})::{change.new_type})"
+        copy = quote(copied.copies[change.column])
+        # IS DISTINCT FROM does not exist for json, xml and point.
+        mismatch = f"NOT pg_catalog.record_image_eq(ROW({copy}), ROW({value}))"
+        quick = f"SELECT 1 FROM ONLY {copied.table} WHERE {mismatch} LIMIT 1"
+        yield _look(copied, change, quick=quick, mismatch=mismatch)
+
+
+def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | None) -> LookStep:
+    """Row by row only after the quick look has failed: it takes five to ten times as long."""
+    table = copied.table
+    body = (
+        f"DECLARE x {change.new_type}; BEGIN x := {new_value(change, row='r')}; RETURN NULL;"
+        " EXCEPTION WHEN others THEN RETURN SQLERRM; END"
+    )
+    function = f"pg_temp.holdfast_try(r {table}) RETURNS text LANGUAGE plpgsql"
+    reason = "pg_temp.holdfast_try(t)"
+    if mismatch is not None:
+        reason = (
+            f"CASE WHEN {reason} IS NOT NULL THEN {reason}"
+            f" WHEN {mismatch} THEN 'it is not the value of the copy' END"
+        )
+    return LookStep(
+        table=table,
+        what=f"rows that have no value of type {change.new_type} for {change.column}",
+        quick=quick,
+        prepare=(f"CREATE FUNCTION {function} AS {literal(body)}",),
+        rows=f"SELECT {_key(copied)}, {reason} AS reason FROM ONLY {table} AS t"
+        f" WHERE {reason} IS NOT NULL",
+        settings=(*copied.conversion_settings, ("row_security", "off")),
+        scans=(table,),
+    )
+
+
+def _convert_all(copied: Copied, change: Conversion) -> str:
+    """Assigned as the trigger does it: an explicit cast would cut a text that is too long."""
+    body = (
+        f"DECLARE x {change.new_type}; r record; BEGIN FOR r IN SELECT"
+        f" {new_value_of_table(change)} AS v FROM ONLY {copied.table} LOOP x := r.v; END LOOP; END"
+    )
+    return f"DO {literal(body)}"
+
+
+def _key(copied: Copied) -> str:
+    return ", ".join(map(quote, copied.facts.key)) or "ctid"
+
+
+def _listed(copied: Copied) -> str:
+    return ", ".join(copied.copies.values())
+
+
+def _add_column(copied: Copied, change: Conversion) -> str:
+    collation = f" COLLATE {change.collation}" if change.collation else ""
+    name = quote(copied.copies[change.column])
+    return copied.alter(f"ADD COLUMN {name} {change.new_type}{collation}")
+
+
+def _trigger_function(copied: Copied, *, is_lenient: bool) -> str:
+    body = " ".join(
+        _assignment(copied, change, is_lenient=is_lenient) for change in copied.facts.changes
+    )
+    return (
+        f"CREATE OR REPLACE FUNCTION {copied.function} RETURNS trigger LANGUAGE plpgsql"
+        f"{_function_settings(copied)} AS {literal(f'BEGIN {body} RETURN new; END')}"
+    )
+
+
+def _assignment(copied: Copied, change: Conversion, *, is_lenient: bool) -> str:
+    copy = f"new.{quote(copied.copies[change.column])}"
+    assignment = f"{copy} := {new_value(change, row='new')};"
+    if not is_lenient:
+        return assignment
+    return f"BEGIN {assignment} EXCEPTION WHEN others THEN {copy} := NULL; END;"
+
+
+def _function_settings(copied: Copied) -> str:
+    """A user's session has other settings, and perhaps no right to a function in USING."""
+    settings = "".join(
+        f" SET {quote(name)} = {literal(value)}" for name, value in copied.conversion_settings
+    )
+    used = [function for change in copied.facts.changes for function in change.functions]
+    if any(not function.is_built_in for function in used):
+        settings += " SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
+    return settings
+
+
+def _changed(copied: Copied, change: Conversion) -> str:
+    copy = quote(copied.copies[change.column])
+    columns = [quote(column) for column in columns_read(change)]
+    return " OR ".join(
+        [
+            f"old.{copy} IS NULL",
+            *(
+                f"NOT pg_catalog.record_image_eq(row(old.{name}), row(new.{name}))"
+                for name in columns
+            ),
+        ]
+    )
+
+
+def _is_missing(copied: Copied, change: Conversion) -> str:
+    missing = f"{quote(copied.copies[change.column])} IS NULL"
+    return missing if change.has_using else f"{missing} AND {quote(change.column)} IS NOT NULL"
+
+
+def _attributes(copied: Copied, column: ChangingColumn) -> Iterator[str]:
+    """What PostgreSQL keeps of a column whose type changes."""
+    change = copied.facts.conversion(column.name)
+    name = quote(copied.copies[column.name])
+    if column.statistics_target is not None:
+        yield copied.alter(f"ALTER COLUMN {name} SET STATISTICS {column.statistics_target}")
+    if column.options:
+        yield copied.alter(f"ALTER COLUMN {name} SET ({', '.join(column.options)})")
+    if change is not None and change.compression in COMPRESSIONS:
+        method = COMPRESSIONS[change.compression]
+        yield copied.alter(f"ALTER COLUMN {name} SET COMPRESSION {method}")
+    if column.comment:
+        yield f"COMMENT ON COLUMN {copied.table}.{name} IS {literal(column.comment)}"
+    for grant in column.grants:
+        yield granted(grant, on=f"{copied.table}", column=f" ({name})")
+
+
+def granted(grant: Grant, *, on: str, column: str = "") -> str:
+    """The GRANT that gives a privilege again."""
+    option = " WITH GRANT OPTION" if grant.is_grantable else ""
+    return f"GRANT {grant.privilege}{column} ON {on} TO {grant.grantee}{option}"
+
+
+def _give_back(copied: Copied) -> str:
+    """Takes the copies away, and with them all that was built on them."""
+    return do_block(
+        (
+            f"LOCK TABLE ONLY {copied.table} IN ACCESS EXCLUSIVE MODE",
+            *(
+                f"DROP TRIGGER IF EXISTS {quote(trigger)} ON {copied.table}"
+                for trigger in copied.triggers
+            ),
+            f"DROP FUNCTION IF EXISTS {copied.function}",
+            *(
+                copied.alter(f"DROP COLUMN IF EXISTS {quote(name)}")
+                for name in copied.copies.values()
+            ),
+        )
+    )
+
+
+def _add_not_null(copied: Copied, column: ChangingColumn) -> str:
+    copy, name = quote(copied.copies[column.name]), copied.not_nulls[column.name]
+    if copied.facts.server_major >= NATIVE:
+        return copied.alter(f"ADD CONSTRAINT {quote(name)} NOT NULL {copy} NOT VALID")
+    return copied.alter(f"ADD CONSTRAINT {quote(name)} CHECK ({copy} IS NOT NULL) NOT VALID")
+
+
+def _add_check(copied: Copied, check: DependentCheck) -> str:
+    constraint = check_of_copy(check, name=copied.checks[check.name], copies=copied.copies)
+    return sql(alter_table(copied.table, add_constraint(constraint)))
+
+
+def _validate(copied: Copied, name: str) -> ValidateStep:
+    return ValidateStep(
+        table=copied.table,
+        constraint=name,
+        locks=(copied.lock(LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        scans=(copied.table,),
+    )

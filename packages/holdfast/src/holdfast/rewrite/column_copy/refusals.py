@@ -1,0 +1,115 @@
+"""Why a column cannot be copied: for each reason what stands in the way, and what to do about it."""
+
+from collections.abc import Iterator
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.column_copy.facts import ChangedTable, Conversion
+from holdfast.rewrite.tree import find, parsed_constraint, strings
+
+CLOCKS = frozenset(["now()", "transaction_timestamp()", "statement_timestamp()", "age(xid)"])
+
+
+def refusals(table: ChangedTable) -> tuple[str, ...]:
+    """Every reason, in the order in which to deal with them; none: the columns can be copied."""
+    return tuple(
+        reason
+        for of in (_of_postgresql, _of_table, _of_triggers, _of_objects)
+        for reason in of(table)
+    ) + tuple(reason for change in table.changes for reason in _of_expression(change, table))
+
+
+def columns_read(change: Conversion) -> tuple[str, ...]:
+    """The columns of the table that the new value is made from."""
+    if not change.probe:
+        return (change.column,)
+    expression = parsed_constraint(change.probe, name="probe").raw_expr
+    named = {strings(reference.fields)[-1] for reference in find(expression, pb.ColumnRef)}
+    return tuple(sorted(named | {change.column}))
+
+
+def _of_postgresql(table: ChangedTable) -> Iterator[str]:
+    """What PostgreSQL itself does not change along."""
+    for change in table.changes:
+        if change.error:
+            yield f"It could not be tried on an empty copy of the table: {change.error}."
+    for what in table.dependents:
+        yield (
+            f"The {what} depends on the column, and PostgreSQL changes no type under it: drop it"
+            " before, and create it again after, in the same revision."
+        )
+    if table.row_type_used_by:
+        yield f"{table.row_type_used_by} has a column of the row type of the table."
+
+
+def _of_table(table: ChangedTable) -> Iterator[str]:
+    if not table.is_table or table.inherits:
+        yield "The table has partitions, is one, or inherits; a column is copied of one table only."
+    if table.is_typed:
+        yield "The table was created OF a type."
+    for column in table.columns:
+        if column.is_generated:
+            yield f"{column.name} is a generated column."
+    if table.hides_rows:
+        yield (
+            "Row level security hides rows from the role that migrates, so that not all would be"
+            " copied: give it BYPASSRLS, or migrate as the owner without FORCE."
+        )
+    if table.published_by:
+        yield (
+            f"The publication {table.published_by} sends all columns of the table: its subscribers"
+            " would stop at one that they do not have. Publish it with a list of columns."
+        )
+
+
+def _of_triggers(table: ChangedTable) -> Iterator[str]:
+    """The copying is an UPDATE of every row, and no trigger of the application may hear of it."""
+    on_update = [trigger for trigger in table.triggers if trigger.fires_on_update]
+    for trigger in on_update:
+        if trigger.enabled == "A" or (trigger.enabled == "R" and needs_replica_role(table)):
+            yield f"The trigger {trigger.name} would fire for every row that is copied."
+    if needs_replica_role(table) and not table.may_set_replica_role:
+        yield (
+            "Its triggers on UPDATE would fire for every row that is copied. An administrator can"
+            " allow to keep them quiet: GRANT SET ON PARAMETER session_replication_role TO .."
+        )
+
+
+def needs_replica_role(table: ChangedTable) -> bool:
+    """Whether something would hear of the copying, unless the session says that it is a replica."""
+    fires = any(t.fires_on_update and t.enabled == "O" for t in table.triggers)
+    return fires or table.has_update_rule
+
+
+def _of_objects(table: ChangedTable) -> Iterator[str]:
+    for index in table.indexes:
+        if index.is_exclusion:
+            yield f"{index.constraint} is a constraint whose index cannot be built CONCURRENTLY."
+        elif index.is_deferrable:
+            yield f"{index.constraint} is deferrable, which the index of a copy is not."
+        elif not index.is_valid:
+            yield f"The index {index.name} is not valid: drop it or build it again before."
+    for key in table.foreign_keys:
+        if key.of_partitioned:
+            yield f"The foreign key {key.name} is between this table and a partitioned one."
+
+
+def _of_expression(change: Conversion, table: ChangedTable) -> Iterator[str]:
+    if change.error:
+        return
+    if change.is_constrained_domain:
+        yield (
+            f"{change.new_type} is a domain with a constraint: a column of it cannot be added in a"
+            " moment. Use its base type, and add its condition as a CHECK."
+        )
+    if change.reads_whole_row:
+        yield "USING reads a whole row."
+    for column in sorted(set(columns_read(change)) & set(table.generated)):
+        yield f"USING reads the generated column {column}, which a trigger sees empty."
+    if change.reads_clock:
+        yield "USING reads the clock or the session, and would give another value each time."
+    for function in change.functions:
+        if function.volatility == "v" or function.name in CLOCKS:
+            yield f"{function.name} in USING gives another value each time."
+        elif function.volatility == "s" and not function.is_built_in:
+            yield f"{function.name} in USING is STABLE only: what it reads may change meanwhile."

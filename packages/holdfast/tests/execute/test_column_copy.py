@@ -1,0 +1,184 @@
+"""A column is copied while its table is used: given up, disturbed, stopped by rows, and under traffic."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic_project import Project
+from contract import project_of
+from type_changes import TYPE_CHANGES, all_rows
+
+from holdfast.errors.migration import CopyDisturbed, DataInTheWay, StoppedBetweenSteps
+from holdfast.execute.progress import BackfillMoved, Event, StepDone, StepStarted
+from holdfast.migrate.abandon import abandon
+from holdfast.migrate.run import upgrade
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
+
+OF_NAME = {example.name: example for example in TYPE_CHANGES}
+
+
+@pytest.fixture
+def open_project(postgres: Postgres, tmp_path: Path) -> Iterator[Callable[[str], Project]]:
+    """A project whose first revision has made the tables of an example; each call another one."""
+    with ExitStack() as lifetime:
+        numbers = iter(range(1000))
+
+        def make(name: str) -> Project:
+            example = OF_NAME[name]
+
+            def build(url: str) -> None:
+                folder = tmp_path / f"template-{name}"
+                upgrade(project_of(example, folder=folder, url=url).config, "r1")
+
+            template = postgres.template(f"copied_{name}", build)
+            url = lifetime.enter_context(postgres.database(template=template))
+            return project_of(example, folder=tmp_path / f"project{next(numbers)}", url=url)
+
+        yield make
+
+
+def stop_after(steps: int) -> tuple[Callable[[Event], None], Callable[[], bool]]:
+    """A report and a question that together stop a run after so many steps."""
+    done: list[Event] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, StepDone):
+            done.append(event)
+
+    return report, lambda: len(done) >= steps
+
+
+@pytest.mark.parametrize("name", ["serial_key", "expression_index"])
+def test_abandon_gives_the_table_back(name: str, open_project: Callable[[str], Project]) -> None:
+    """Whatever step it has reached: the schema is as it was, the rows are, and the next run can begin again."""
+    before: str | None = None
+    for steps in range(1, 100):
+        project = open_project(name)
+        before = before or schema_dump(project.database)
+        rows = all_rows(project.database)
+        report, should_stop = stop_after(steps)
+        try:
+            upgrade(project.config, "head", report=report, should_stop=should_stop)
+        except StoppedBetweenSteps:
+            abandon(project.config)
+            assert schema_dump(project.database) == before, f"after {steps} steps"
+            assert all_rows(project.database) == rows
+        else:
+            assert steps > 5
+            return
+    raise AssertionError("it never ended")
+
+
+def test_a_run_after_abandon(open_project: Callable[[str], Project]) -> None:
+    """Begins at the beginning and ends as it should."""
+    project = open_project("serial_key")
+    report, should_stop = stop_after(17)
+    with pytest.raises(StoppedBetweenSteps):
+        upgrade(project.config, "head", report=report, should_stop=should_stop)
+    abandon(project.config)
+    upgrade(project.config, "head")
+    [(kind,)] = project.query(
+        "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'id'"
+    )
+    assert kind == "bigint"
+
+
+class AtStep:
+    """A report that does something when a step begins, or in the middle of the rows."""
+
+    def __init__(self, beginning: str, action: Callable[[], None]) -> None:
+        self.beginning, self.action, self.done = beginning, action, False
+
+    def __call__(self, event: Event) -> None:
+        is_it = isinstance(event, StepStarted) and event.step.startswith(self.beginning)
+        if is_it and not self.done:
+            self.done = True
+            self.action()
+
+
+LONG = "varchar_data_in_the_way"
+LATER = """
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+CREATE TRIGGER "~~~" BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()
+"""
+
+
+def test_rows_in_the_way_before(open_project: Callable[[str], Project]) -> None:
+    """Named with their keys, and nothing has happened."""
+    project = open_project(LONG)
+    before = schema_dump(project.database)
+    with pytest.raises(DataInTheWay) as raised:
+        upgrade(project.config, "head")
+    assert raised.value.count == 22
+    assert raised.value.examples[0] == "(21, value too long for type character varying(20))"
+    assert schema_dump(project.database) == before
+
+
+def test_rows_in_the_way_written_meanwhile(open_project: Callable[[str], Project]) -> None:
+    """The user wins while rows are copied; then the rows are named, mended, and the run goes on to its end."""
+    project = open_project(LONG)
+    project.query("UPDATE t SET c = left(c, 20)")
+
+    def write() -> None:
+        project.query("UPDATE t SET c = repeat('y', 25) WHERE id IN (3, 5)")
+        project.query("INSERT INTO t VALUES (9001, repeat('z', 30))")
+
+    with pytest.raises(DataInTheWay) as raised:
+        upgrade(project.config, "head", report=AtStep("UPDATE ONLY public.t", write))
+    assert raised.value.count == 3
+    assert {row.split(",")[0] for row in raised.value.examples} == {"(3", "(5", "(9001"}
+    with (
+        psycopg.connect(project.database) as user,
+        pytest.raises(psycopg.errors.StringDataRightTruncation),
+    ):
+        user.execute(
+            "INSERT INTO t VALUES (9002, repeat('z', 30))"
+        )  # PostgreSQL's own error, from now on
+    project.query("UPDATE t SET c = left(c, 20)")
+    upgrade(project.config, "head")
+    assert project.query("SELECT count(*), max(length(c)) FROM t") == [(501, 20)]
+
+
+@pytest.mark.parametrize(
+    "disturbance",
+    [
+        'ALTER TABLE t DISABLE TRIGGER "~~holdfast u"; ALTER TABLE t ENABLE ALWAYS TRIGGER "~~holdfast u"',
+        'DROP TRIGGER "~~holdfast i" ON t',
+        LATER,
+    ],
+    ids=["switched off and on", "dropped", "a later trigger"],
+)
+def test_triggers_touched_by_others(
+    disturbance: str, open_project: Callable[[str], Project]
+) -> None:
+    """Whoever switches off what keeps the copy equal, for however short: the copy never takes its place."""
+    project = open_project("varchar")
+    with pytest.raises(CopyDisturbed):
+        upgrade(
+            project.config,
+            "head",
+            report=AtStep("put the new c", lambda: project.query(disturbance) and None),
+        )
+
+
+def test_rows_moved_into_other_blocks_meanwhile(open_project: Callable[[str], Project]) -> None:
+    """VACUUM FULL puts rows into blocks that are done already: the copying begins again."""
+    project = open_project("json_to_jsonb")
+    project.query(
+        "INSERT INTO t SELECT n, json_build_object('a', n) FROM generate_series(1000, 30000) n"
+    )
+    moved = []
+
+    def move(event: Event) -> None:
+        if isinstance(event, BackfillMoved) and not moved:
+            moved.append(event)
+            with psycopg.connect(project.database, autocommit=True) as user:
+                user.execute("DELETE FROM t WHERE id < 500")
+                user.execute("VACUUM FULL t")
+
+    upgrade(project.config, "head", report=move)
+    assert moved
+    assert project.query("SELECT count(*), count(c) FROM t") == [(29002, 29002)]

@@ -1,0 +1,81 @@
+"""No statement needs more rights than its author's own does, whatever it locks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from alembic_project import Project
+from sqlalchemy import make_url
+
+from holdfast.migrate.run import upgrade
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
+
+SETUP = """
+CREATE SCHEMA auth;
+CREATE TABLE auth.users (id bigint PRIMARY KEY);
+INSERT INTO auth.users SELECT generate_series(1, 50);
+GRANT USAGE ON SCHEMA auth TO {role};
+GRANT {privileges} ON auth.users TO {role};
+GRANT CREATE ON SCHEMA public TO {role};
+SET ROLE {role};
+CREATE TABLE public.orders (id bigint PRIMARY KEY, user_id bigint, other bigint REFERENCES auth.users);
+INSERT INTO public.orders SELECT n, n, n FROM generate_series(1, 50) AS n;
+"""
+KEY = "op.create_foreign_key('orders_user', 'orders', 'users', ['user_id'], ['id'], referent_schema='auth')"
+CHANGES = {
+    "add foreign key": KEY,
+    "replace foreign key": (
+        "op.drop_constraint('orders_other_fkey', 'orders', type_='foreignkey')\n"
+        "op.create_foreign_key('orders_other_fkey', 'orders', 'users', ['other'], ['id'],"
+        " referent_schema='auth', ondelete='CASCADE')"
+    ),
+    "drop table": "op.drop_table('orders')",
+    "drop column": "op.drop_column('orders', 'other')",
+    "create table": (
+        "op.create_table('lines', sa.Column('u', sa.BigInteger, sa.ForeignKey('auth.users.id')))"
+    ),
+    "behind a queue": f"op.create_index('i', 'orders', ['user_id'])\n{KEY}",
+}
+
+
+@pytest.fixture
+def role(postgres: Postgres) -> Iterator[str]:
+    """A role that owns its own tables only."""
+    name = f"owner_{postgres.create()}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'".encode())
+        yield name
+        connection.execute(f"DROP ROLE {name}".encode())
+
+
+@pytest.mark.parametrize("privileges", ["REFERENCES", "SELECT, REFERENCES"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_table_of_somebody_else(
+    postgres: Postgres, tmp_path: Path, role: str, change: str, privileges: str
+) -> None:
+    """Referenced, no longer referenced, dropped with: as under plain Alembic."""
+
+    dumps = []
+    for name, migrate in (("plain", command.upgrade), ("online", upgrade)):
+        with postgres.database() as url:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(
+                    f"GRANT CREATE ON DATABASE {connection.info.dbname} TO {role}".encode()
+                )
+                for statement in SETUP.format(role=role, privileges=privileges).split(";"):
+                    connection.execute(statement.encode())
+            owned = (
+                make_url(url).set(username=role, password="x").render_as_string(hide_password=False)
+            )  # of a test
+            project = Project(folder=tmp_path / name, database=owned)
+            project.revision("pass")
+            command.stamp(project.config, "r1")
+            project.revision(CHANGES[change])
+            migrate(project.config, "head")
+            dumps.append(schema_dump(url))
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(f"DROP OWNED BY {role}".encode())
+    assert dumps[0] == dumps[1]

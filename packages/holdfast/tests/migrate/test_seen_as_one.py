@@ -1,0 +1,252 @@
+"""What an author puts around something to be seen as one is seen as one, whatever the object, the order, the mode."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from author_revisions import BEFORE
+from side_by_side import SideBySide, side_by_side
+from watching import looking
+
+from holdfast.errors.statement import TornApart
+from holdfast.migrate.run import upgrade
+from holdfast.scratch.databases import Postgres
+
+MORE = """
+CREATE VIEW v AS SELECT id, a FROM t;
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.b := ''noted''; RETURN NEW; END';
+CREATE TRIGGER noted BEFORE UPDATE ON w FOR EACH ROW EXECUTE FUNCTION note();
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE TABLE docs (id int PRIMARY KEY, tenant int, body text);
+INSERT INTO docs SELECT n, n % 3, 'x' FROM generate_series(1, 200) AS n;
+CREATE POLICY own ON docs USING (tenant = current_setting('app.t', true)::int);
+ALTER TABLE docs ENABLE ROW LEVEL SECURITY;
+CREATE TABLE open_docs (id int PRIMARY KEY, tenant int);
+CREATE TABLE keyed (id int PRIMARY KEY, email text CONSTRAINT email_is_unique UNIQUE, org int, total int
+  CONSTRAINT few CHECK (total < 100), t int CONSTRAINT of_t REFERENCES t);
+INSERT INTO keyed SELECT n, 'e' || n, n % 7, n % 100, n FROM generate_series(1, 300) AS n;
+CREATE INDEX keyed_org ON keyed (org);
+CREATE TABLE keyed_new (id int PRIMARY KEY, email text);
+GRANT SELECT ON docs, v TO pg_monitor;
+"""
+INDEX = "op.create_index('queued', 't', ['a'])\n"
+UNIQUE = """
+SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = 'keyed'::regclass AND indisunique AND indisvalid
+AND NOT indisprimary)
+"""
+CHECKED = """
+SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'keyed'::regclass AND contype = 'c')
+"""
+REFERENCES = """
+SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'keyed'::regclass AND contype = 'f')
+"""
+PROTECTED = "SELECT relrowsecurity FROM pg_class WHERE oid = 'docs'::regclass"
+COLUMN = """
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'keyed'::regclass AND attname = 'total')
+"""
+ALLOWED = "-- holdfast: allow nobody uses the old name until 2999-12-31"
+READ = "op.get_bind().execute(sa.text('SELECT count(*) FROM t')).scalar_one()"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A revision, one line a statement, and what every look must find true."""
+
+    statements: tuple[str, ...]
+    look: str
+
+    def source(self) -> str:
+        """Its function; what is no call is SQL."""
+        lines = (
+            line if line.startswith(("op.", "with ")) else f"op.execute({line!r})"
+            for line in self.statements
+        )
+        return INDEX + "\n".join(lines)
+
+
+def case(look: str, *statements: str) -> Case:
+    return Case(statements=statements, look=look)
+
+
+VIEW = "SELECT count(*) >= 0 FROM v"
+CASES = {
+    "view": case(VIEW, "DROP VIEW v", "CREATE VIEW v AS SELECT id, a, b FROM t"),
+    "view and its privileges": case(
+        "SELECT has_table_privilege('pg_monitor', 'v', 'SELECT')",
+        "DROP VIEW v",
+        "op.create_index('between', 'w', ['id'])",
+        "CREATE VIEW v AS SELECT id, b FROM t",
+        "GRANT SELECT ON v TO pg_monitor",
+    ),
+    "view around a build": case(
+        VIEW, "DROP VIEW v", "op.create_index('i', 't', ['b'])", "CREATE VIEW v AS SELECT id FROM t"
+    ),
+    "view around a read": case(
+        VIEW,
+        "DROP VIEW v",
+        READ,
+        "op.create_index('i', 't', ['b'])",
+        "CREATE VIEW v AS SELECT b FROM t",
+    ),
+    "view that becomes a table": case(
+        VIEW, "DROP VIEW v", "CREATE TABLE v (id int, a int)", "op.create_index('i', 't', ['b'])"
+    ),
+    "function": case(
+        "SELECT to_regprocedure('f()') IS NOT NULL",
+        "DROP FUNCTION f()",
+        "op.create_index('i', 't', ['b'])",
+        "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT 1::text'",
+    ),
+    "trigger switched off": case(
+        "SELECT tgenabled = 'O' FROM pg_trigger WHERE tgname = 'noted'",
+        "ALTER TABLE w DISABLE TRIGGER noted",
+        "UPDATE w SET b = 'y'",
+        "ALTER TABLE w ENABLE TRIGGER noted",
+    ),
+    "all triggers switched off": case(
+        "SELECT tgenabled = 'O' FROM pg_trigger WHERE tgname = 'noted'",
+        "ALTER TABLE w DISABLE TRIGGER ALL",
+        "INSERT INTO w VALUES (77, 'y')",
+        "DELETE FROM w WHERE id < 5",
+        "ALTER TABLE w ENABLE TRIGGER ALL",
+    ),
+    "trigger switched off around a read": case(
+        "SELECT tgenabled = 'O' FROM pg_trigger WHERE tgname = 'noted'",
+        "ALTER TABLE w DISABLE TRIGGER noted",
+        READ,
+        "UPDATE w SET b = 'y'",
+        "ALTER TABLE w ENABLE TRIGGER noted",
+    ),
+    "trigger replaced": case(
+        "SELECT count(*) = 1 FROM pg_trigger WHERE tgrelid = 'w'::regclass AND NOT tgisinternal",
+        "DROP TRIGGER noted ON w",
+        "UPDATE w SET b = 'z'",
+        "CREATE TRIGGER noted AFTER UPDATE ON w FOR EACH ROW EXECUTE FUNCTION note()",
+    ),
+    "row security switched off": case(
+        PROTECTED,
+        "ALTER TABLE docs DISABLE ROW LEVEL SECURITY",
+        "UPDATE docs SET body = 'y' WHERE body = 'x'",
+        "ALTER TABLE docs ENABLE ROW LEVEL SECURITY",
+    ),
+    "row security without its policy": case(
+        "SELECT NOT relrowsecurity OR EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)"
+        " FROM pg_class c WHERE oid = 'open_docs'::regclass",
+        "ALTER TABLE open_docs ENABLE ROW LEVEL SECURITY",
+        "op.create_index('i', 'open_docs', ['tenant'])",
+        "CREATE POLICY own ON open_docs USING (tenant = 1)",
+    ),
+    "policy": case(
+        "SELECT EXISTS (SELECT FROM pg_policy WHERE polrelid = 'docs'::regclass)",
+        "DROP POLICY own ON docs",
+        "op.create_index('i', 'docs', ['tenant'])",
+        "CREATE POLICY other ON docs USING (tenant = 1)",
+    ),
+    "privilege": case(
+        "SELECT has_table_privilege('pg_monitor', 'docs', 'SELECT')",
+        "REVOKE ALL ON docs FROM pg_monitor",
+        "op.create_index('i', 'docs', ['tenant'])",
+        "GRANT SELECT, INSERT ON docs TO pg_monitor",
+    ),
+    "unique constraint": case(
+        UNIQUE,
+        "op.drop_constraint('email_is_unique', 'keyed', type_='unique')",
+        "op.create_unique_constraint('org_and_email', 'keyed', ['org', 'email'])",
+    ),
+    "unique constraint of the same name": case(
+        UNIQUE,
+        "op.drop_constraint('email_is_unique', 'keyed', type_='unique')",
+        "op.create_unique_constraint('email_is_unique', 'keyed', ['email', 'org'])",
+    ),
+    "unique constraint in one statement": case(
+        UNIQUE,
+        "ALTER TABLE keyed DROP CONSTRAINT email_is_unique, ADD CONSTRAINT email_is_unique UNIQUE (org, email)",
+    ),
+    "unique constraint that becomes an index": case(
+        UNIQUE,
+        "op.drop_constraint('email_is_unique', 'keyed', type_='unique')",
+        "CREATE UNIQUE INDEX email_is_unique ON keyed (email) INCLUDE (org)",
+    ),
+    "index": case(
+        "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = 'keyed'::regclass AND indisvalid AND 3 = ANY (indkey))",
+        "op.drop_index('keyed_org')",
+        "op.create_index('keyed_org', 'keyed', ['org', 'email'])",
+    ),
+    "check": case(
+        CHECKED,
+        "op.drop_constraint('few', 'keyed', type_='check')",
+        "op.create_check_constraint('few', 'keyed', 'total < 1000')",
+    ),
+    "check around a write": case(
+        CHECKED,
+        "op.drop_constraint('few', 'keyed', type_='check')",
+        "UPDATE keyed SET total = total + 100",
+        "op.create_check_constraint('few', 'keyed', 'total >= 100')",
+    ),
+    "foreign key": case(
+        REFERENCES,
+        "op.drop_constraint('of_t', 'keyed', type_='foreignkey')",
+        "op.create_foreign_key('of_t', 'keyed', 't', ['t'], ['id'], ondelete='CASCADE')",
+    ),
+    "column by another one": case(
+        COLUMN,
+        "ALTER TABLE keyed ADD COLUMN big bigint",
+        "UPDATE keyed SET big = total",
+        "ALTER TABLE keyed DROP COLUMN total",
+        "ALTER TABLE keyed RENAME big TO total",
+    ),
+    "table by another one": case(
+        "SELECT count(*) >= 0 FROM keyed",
+        f"ALTER TABLE keyed RENAME TO keyed_old {ALLOWED}",
+        f"ALTER TABLE keyed_new RENAME TO keyed {ALLOWED}",
+    ),
+}
+
+
+@pytest.fixture
+def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
+    """Two databases in use."""
+    with ExitStack() as lifetime:
+        yield side_by_side(postgres, tmp_path, before=BEFORE + MORE, lifetime=lifetime)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_look_finds_it_missing(both: SideBySide, name: str) -> None:
+    """Neither before, nor between, nor after; the end is plain Alembic's."""
+    both.revision(CASES[name].source())
+    with looking(both.online.database, CASES[name].look) as wrong:
+        upgrade(both.online.config, "head")
+    assert wrong == []
+    both.upgrade()
+
+
+LARGE = {
+    "trigger": "INSERT INTO w SELECT n, 'x' FROM generate_series(100, 70000) AS n; ANALYZE w",
+    "row security": "INSERT INTO docs SELECT n, 1, 'x' FROM generate_series(1000, 70000) AS n; ANALYZE docs",
+}
+WRAPPED = {
+    "trigger": ("ALTER TABLE w {} TRIGGER noted", "UPDATE w SET b = b"),
+    "row security": ("ALTER TABLE docs {} ROW LEVEL SECURITY", "UPDATE docs SET body = body"),
+}
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_what_would_last_is_refused_before_anything_has_run(both: SideBySide, what: str) -> None:
+    """With the statement that lasts, and the way to write it; an exemption is enough."""
+    for project in (both.plain, both.online):
+        project.query(LARGE[what])
+    switch, write = WRAPPED[what]
+    off, on = switch.format("DISABLE"), switch.format("ENABLE")
+    source = f"{INDEX}op.execute({off!r})\nop.execute({write!r})\nop.execute({on!r})"
+    both.revision(source)
+    with pytest.raises(TornApart) as raised:
+        upgrade(both.online.config, "head")
+    assert (raised.value.statement, raised.value.between, raised.value.until) == (off, write, on)
+    assert both.online.query("SELECT to_regclass('queued')") == [(None,)]
+    assert both.online.query("SELECT * FROM holdfast.unfinished") == []
+    file = both.online.file("r2")
+    allowed = f"op.execute({off!r})  # holdfast: allow at night until 2999-12-31"
+    file.write_text(file.read_text().replace(f"op.execute({off!r})", allowed))
+    both.upgrade()
