@@ -25,10 +25,13 @@ def _migrate(config: Config, revision: str, find: str) -> None:
     def steps(heads: tuple[str, ...], context: MigrationContext) -> list[RevisionStep]:
         if passes.next(context) is None:
             return []
+        context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called, in each database
         found: list[RevisionStep] = getattr(script, find)(
             revision, heads
         )  # as alembic.command does
         return found
 
-    with EnvironmentContext(config, script, fn=steps, destination_rev=revision):
+    # On a scratch database, the connections for the other databases lead there, too: of two that create the
+    # version table, each in its open transaction, one would wait for ever.
+    with EnvironmentContext(config, script, fn=steps, destination_rev=revision, dont_mutate=True):
         script.run_env()
