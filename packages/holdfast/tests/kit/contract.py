@@ -60,6 +60,7 @@ OBSERVER = """
 STOPPED = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep'
+      AND query NOT LIKE '%guard%'  -- which sleeps between two looks
 """
 # The columns of each table.
 COLUMNS = """

@@ -18,8 +18,10 @@ from holdfast.execute.progress import (
     StepDone,
     StepStarted,
     StepWatched,
+    UsersWaited,
     WaitingForLeader,
 )
+from holdfast.execute.verdict import Reason, Verdict
 from holdfast.observe.watched_step import Watched
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class Printer:
                 if tries & (tries - 1) == 0:  # 1, 2, 4, 8, ..: a log must not fill up
                     self._line(f"     {words}")
                 self._now(words)
+            case UsersWaited(what=what, tries=tries, verdict=verdict):
+                self._line(f"     ended, {reason(verdict)}; try {tries}: {what}")
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
                 self._line(
                     f"     an autovacuum is in the way: waiting up to {seconds(lock_timeout)} once, "
@@ -118,6 +122,15 @@ def _terminal() -> "Terminal":
 def position(step: StepStarted) -> str:
     """A step with its place among the steps of its statement."""
     return f"{step.number}/{step.steps} {step.step}"
+
+
+def reason(verdict: Verdict) -> str:
+    """Why the guard has ended a transaction."""
+    if verdict.reason is Reason.USERS:
+        return f"because {verdict.who} waited {seconds(verdict.waited)} for it"
+    return (
+        "because nobody watched it" if verdict.reason is Reason.SILENCE else "its lock was not free"
+    )
 
 
 def in_words(seen: Watched) -> str:

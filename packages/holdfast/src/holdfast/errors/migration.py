@@ -196,6 +196,45 @@ class LockNotFree(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class KeepsUsersWaiting(HoldfastError):
+    """Users had to wait for a transaction of the migration, each time that it was tried."""
+
+    what_for: str
+    tries: int
+    held: str
+    who: str
+    wanted: str
+    waited: timedelta
+    exit_status = 1
+    what = "Given up after {tries} tries, because users waited for it: {what_for}"
+    why = (
+        "It held {held} while {who} wanted {wanted}, and was ended when that had waited for {waited}."
+        " Nothing of the last try is left, and nothing is held now."
+    )
+    remedy = (
+        "Write what takes long outside of the transaction that holds the lock, or in a revision of its"
+        " own. Or, if users may wait for it, allow it in a comment on its line:"
+        " -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class NoGuard(HoldfastError):
+    """The second connection that watches whether users wait could not be made."""
+
+    problem: str
+    what = "No second connection to this database, and nothing is executed without one: {problem}"
+    why = (
+        "It watches whether users wait for the migration. A run needs four connections: its own, one"
+        " that holds the migration lock, one that watches, one that looks how far a step is."
+    )
+    remedy = (
+        "Make room for four: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"
+        " what is there. Then go on: holdfast run"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class WaitedTooLong(HoldfastError):
     """A build or a validation has waited for other transactions until the budget was spent."""
 

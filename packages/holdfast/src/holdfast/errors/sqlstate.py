@@ -12,6 +12,7 @@ INSUFFICIENT_PRIVILEGE = errors.InsufficientPrivilege.sqlstate
 LOCK_NOT_AVAILABLE = errors.LockNotAvailable.sqlstate
 NOT_NULL_VIOLATION = errors.NotNullViolation.sqlstate
 QUERY_CANCELED = errors.QueryCanceled.sqlstate
+RAISE_EXCEPTION = errors.RaiseException.sqlstate
 SERIALIZATION_FAILURE = errors.SerializationFailure.sqlstate
 UNIQUE_VIOLATION = errors.UniqueViolation.sqlstate
 

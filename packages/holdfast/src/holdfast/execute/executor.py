@@ -32,7 +32,13 @@ from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
-from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockPatience, LockTimeouts, set_local
+from holdfast.execute.lock_patience import (
+    LOCK_WHILE_HOLDING,
+    LockPatience,
+    LockTimeouts,
+    set_local,
+    watch_anything,
+)
 from holdfast.execute.look import look
 from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
 from holdfast.execute.session import MigrationSession
@@ -43,8 +49,11 @@ from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
+from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -169,7 +178,7 @@ class Executor:
                 statement = self._step(statement, steps[number], number=number + 1)
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = parse(statement.sql)
+        parsed = as_one(parse(statement.sql))
         facts = facts_for(self.session.connection, *parsed, new=statement.new)
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
@@ -222,10 +231,13 @@ class Executor:
 
     def _in_transaction(self, statement: Queued, step: TransactionStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
-            if step.locks:
-                timeouts.apply(self.session)
+            users_may_wait = self._users_may_wait(statement)
+            if step.locks or self.session.has_event_triggers():
+                timeouts.apply(self.session, users_may_wait=users_may_wait)
                 self._take(step.locks, is_explicit=len(step.locks) > 1 or len(step.sql) > 1)
             for sql in step.sql:
+                if not _is_ddl(sql):
+                    watch_anything(self.session, users_may_wait=users_may_wait)
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
             self.session.commit()
@@ -233,6 +245,11 @@ class Executor:
 
         with self.session.transactional():
             return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+
+    def _users_may_wait(self, statement: Queued) -> bool:
+        """Whether the author allows it, in a comment that still holds."""
+        today = date.fromisoformat(statement.today)
+        return any(is_excused(each, today=today) for each in parse(statement.sql))
 
     def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
@@ -453,3 +470,9 @@ class Executor:
             examples=found.examples,
             query=found.query,
         )
+
+
+def _is_ddl(sql: str) -> bool:
+    """Whose locks are known; others may call functions, or meet triggers, that take any."""
+    ddl = (StatementKind.DDL, StatementKind.TEMP)
+    return all(statement.kind in ddl for statement in parse(sql))

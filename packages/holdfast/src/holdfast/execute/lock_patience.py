@@ -6,6 +6,7 @@ lock gets 1 ms. Only an autovacuum gets one longer try, since it yields to nothi
 deadlock_timeout. The manual: lock_timeout, deadlock_timeout.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,17 +16,24 @@ from typing import TypeVar
 
 from sqlalchemy import text
 
-from holdfast.errors.migration import LockNotFree
+from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
-from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report
+from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.verdict import EndedByGuard, Reason, Verdict
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
 from holdfast.rewrite.locks import Lock
 
+log = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
+
+TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
+USERS_WAIT_AT_MOST = 5  # times for one unit: then it is refused
 
 FIRST_LOCK = timedelta(milliseconds=10)
 LOCK_WHILE_HOLDING = timedelta(milliseconds=1)
+MARGIN = timedelta(milliseconds=5)  # lock_timeout comes first, where it may be set
 PAUSE = (timedelta(milliseconds=20), timedelta(milliseconds=200))
 BUDGET = timedelta(minutes=30)
 BRIEF_DEADLOCK_CHECK = timedelta(milliseconds=50)
@@ -45,8 +53,12 @@ class LockTimeouts:
     lock: timedelta = FIRST_LOCK
     deadlock: timedelta | None = None
 
-    def apply(self, session: MigrationSession) -> None:
-        """Set them for the transaction that is open or about to open."""
+    def apply(self, session: MigrationSession, *, users_may_wait: bool = False) -> None:
+        """Set them for the transaction that is open or about to open, which is watched from now on."""
+        if session.has_event_triggers():
+            watch_anything(session, users_may_wait=users_may_wait)
+            return
+        session.watch(own_wait=self.lock + MARGIN, users_may_wait=users_may_wait)
         set_local(session, "lock_timeout", self.lock)
         if self.deadlock is not None:
             set_local(session, "deadlock_timeout", self.deadlock)
@@ -74,19 +86,25 @@ class LockPatience:
         """
         limit = monotonic() + self.budget.total_seconds()
         timeouts = LockTimeouts()
-        tries = 0
+        tries = users_waited = 0
         before: tuple[Blocker, ...] = ()
         no_longer_try_until = 0.0
         while True:
             try:
                 return unit(timeouts)
             except Exception as error:
-                self.session.rollback()
-                if sqlstate(error) not in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
+                verdict = self._roll_back(error)
+                if verdict is None and sqlstate(error) not in TRY_AGAIN:
                     raise
                 tries += 1
-                blockers = self._blockers(locks())
-                self.report(LockBusy(what=what, tries=tries, blockers=blockers))
+                if verdict is not None and verdict.reason is Reason.USERS:
+                    users_waited += 1
+                    self.report(UsersWaited(what=what, tries=users_waited, verdict=verdict))
+                    refuse_to_keep_users_waiting(what, users_waited, verdict)
+                    blockers: tuple[Blocker, ...] = ()
+                else:
+                    blockers = self._blockers(_wanted(locks(), verdict))
+                    self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
                     raise LockNotFree(
                         what_for=what,
@@ -101,6 +119,22 @@ class LockPatience:
                     timeouts = self._longer(what)
                     no_longer_try_until = monotonic() + BETWEEN_LONGER_TRIES.total_seconds()
                 before = blockers
+
+    def _roll_back(self, error: Exception) -> Verdict | None:
+        """What the guard has done, if it was the guard. Raises EndedByGuard where the connection is gone with it."""
+        guard = self.session.guard
+        try:
+            self.session.rollback()
+        except Exception:
+            log.debug("the connection was lost", exc_info=True)
+            verdict = None if guard is None else guard.take_verdict()
+            if verdict is None:
+                raise error from None
+        else:
+            verdict = None if guard is None else guard.take_verdict()
+        if verdict is not None and verdict.is_terminated:
+            raise EndedByGuard(verdict) from error
+        return verdict
 
     def _blockers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
         try:
@@ -121,12 +155,40 @@ class LockPatience:
         return timeouts
 
 
+def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -> None:
+    """Before a statement that nobody can look into: a DO block, a function, DDL beside event triggers.
+
+    A lock_timeout would be an error inside its body, which may catch it and lose the change; the guard's is none.
+    """
+    session.watch(own_wait=FIRST_LOCK, users_may_wait=users_may_wait)
+    set_local(session, "lock_timeout", timedelta())
+
+
 def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
     """SET LOCAL of a setting that is a duration."""
     milliseconds = str(round(value.total_seconds() * 1000))
     session.execute(
         text("SELECT set_config(:name, :value, true)"), {"name": name, "value": milliseconds}
     )
+
+
+def _wanted(locks: tuple[Lock, ...], verdict: Verdict | None) -> tuple[Lock, ...]:
+    """Of a statement that nobody can look into, only the guard has seen it."""
+    seen = verdict.wanted if verdict is not None else None
+    return locks if seen is None else (*locks, seen)
+
+
+def refuse_to_keep_users_waiting(what: str, tries: int, verdict: Verdict) -> None:
+    """Raises KeepsUsersWaiting when it was tried often enough."""
+    if tries >= USERS_WAIT_AT_MOST:
+        raise KeepsUsersWaiting(
+            what_for=what,
+            tries=tries,
+            held=verdict.held,
+            who=verdict.who,
+            wanted="a row" if verdict.wanted is None else str(verdict.wanted.relation),
+            waited=verdict.waited,
+        )
 
 
 def _only_autovacuum_lasts(blockers: tuple[Blocker, ...], before: tuple[Blocker, ...]) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from holdfast.execute.verdict import Verdict
 from holdfast.observe.blockers import Blocker
 from holdfast.observe.watched_step import Watched
 from holdfast.rewrite.steps import Step
@@ -117,6 +118,15 @@ class AutovacuumIsCancelled:
     lock_timeout: timedelta
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsersWaited:
+    """A user has waited for a unit, which was ended for that; it is tried again after a pause."""
+
+    what: str
+    tries: int
+    verdict: Verdict
+
+
 Event = (
     RevisionStarted
     | RevisionDone
@@ -130,6 +140,7 @@ Event = (
     | BackfillPaused
     | LockBusy
     | AutovacuumIsCancelled
+    | UsersWaited
 )
 Report = Callable[[Event], None]
 

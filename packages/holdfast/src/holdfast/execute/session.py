@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, text
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,7 @@ from sqlalchemy.pool import StaticPool
 
 from holdfast.errors.migration import TakenOver
 from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
+from holdfast.execute.verdict import Verdict
 from holdfast.observe.schema_constants import STEP_KEY
 
 # SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after. The server
@@ -67,6 +68,7 @@ EPOCH = text("SELECT epoch FROM holdfast.leader")
 # Polled: whoever blocked in pg_advisory_lock() would hold a snapshot that a build waits for.
 LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
 UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
+EVENT_TRIGGERS = text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 
@@ -91,6 +93,34 @@ class OwnEngine(Engine):
     """An engine of ours over the user's dialect, which has the listeners: tells our statements apart."""
 
 
+class Guard(Protocol):
+    """Watches a transaction of the session, and ends it when users wait for it."""
+
+    def arm(self, *, own_wait: timedelta, users_may_wait: bool, ends_when_idle: bool) -> None:
+        """Watch from now on."""
+        ...
+
+    def disarm(self) -> None:
+        """Before COMMIT. Raises where it was ended."""
+        ...
+
+    def settle(self) -> None:
+        """After ROLLBACK."""
+        ...
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What was done to the last transaction."""
+
+    def take_verdict(self) -> Verdict | None:
+        """What was done to the last transaction, once."""
+        ...
+
+    def close(self) -> None:
+        """End its connection."""
+        ...
+
+
 class MigrationSession:
     """The migration's session: its statements take part in the migration's own transaction.
 
@@ -101,7 +131,9 @@ class MigrationSession:
         self.migration = migration
         self.version_table = ""  # whose journal and history this is: its schema and its name
         self.epoch: int | None = None  # of our leadership, once we have it
+        self.guard: Guard | None = None  # who keeps users from waiting for us
         self._is_fenced = False
+        self._event_triggers: bool | None = None
         self.name = "holdfast"  # of the sessions beside it
         self._called_before: str | None = None
         self.dialect = migration.dialect
@@ -141,7 +173,12 @@ class MigrationSession:
         return result
 
     def commit(self) -> None:
-        """Commit what the session has done, the user's statements included."""
+        """Commit what the session has done, the user's statements included.
+
+        Raises EndedByGuard where users have waited for it: then it must be rolled back.
+        """
+        if self.guard is not None:
+            self.guard.disarm()
         self.dbapi_connection.commit()
         self._settings_hold = self._is_fenced = False
 
@@ -168,8 +205,28 @@ class MigrationSession:
 
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
-        self.dbapi_connection.rollback()
-        self._settings_hold = self._is_fenced = False
+        try:
+            self.dbapi_connection.rollback()
+        finally:
+            self._settings_hold = self._is_fenced = False
+            if self.guard is not None:
+                self.guard.settle()
+                self._settings_hold = self._is_fenced = False
+
+    def watch(
+        self, *, own_wait: timedelta, users_may_wait: bool = False, ends_when_idle: bool = True
+    ) -> None:
+        """From here to the end of the transaction no user waits for it, unless users may. See execute/guard.py."""
+        if self.guard is not None:
+            self.guard.arm(
+                own_wait=own_wait, users_may_wait=users_may_wait, ends_when_idle=ends_when_idle
+            )
+
+    def has_event_triggers(self) -> bool:
+        """Whether functions run beside DDL: what they catch is not ours to know. Asked once."""
+        if self._event_triggers is None:
+            self._event_triggers = bool(self.execute(EVENT_TRIGGERS).scalar_one())
+        return self._event_triggers
 
     def keep_local_settings(self, names_seen: Collection[str] = ()) -> None:
         """Commit, and remember which settings ended with the transaction.

@@ -3,7 +3,13 @@
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from holdfast.execute.lock_patience import LOCK_WHILE_HOLDING, LockTimeouts, set_local
+from holdfast.execute.lock_patience import (
+    FIRST_LOCK,
+    LOCK_WHILE_HOLDING,
+    LockTimeouts,
+    set_local,
+    watch_anything,
+)
 from holdfast.execute.session import MigrationSession
 from holdfast.rewrite.locks import Lock
 
@@ -22,19 +28,26 @@ class LockWaits:
     wanted: tuple[Lock, ...] = ()
     _in_force: LockTimeouts | None = field(default=None, init=False)
 
-    def for_locks(self, locks: tuple[Lock, ...], *, holds: bool) -> None:
+    def for_locks(
+        self, locks: tuple[Lock, ...], *, holds: bool, users_may_wait: bool = False
+    ) -> None:
         """Before a statement that takes these; a short wait under a lock that blocks users."""
-        if not locks:
+        if not locks and not self.session.has_event_triggers():
             return
         self.wanted += locks
-        self._use(replace(self.timeouts, lock=LOCK_WHILE_HOLDING if holds else self.timeouts.lock))
+        timeouts = replace(self.timeouts, lock=LOCK_WHILE_HOLDING if holds else self.timeouts.lock)
+        if timeouts != self._in_force or users_may_wait:
+            timeouts.apply(self.session, users_may_wait=users_may_wait)
+            self._in_force = timeouts
 
-    def for_anything(self) -> None:
+    def for_anything(self, *, users_may_wait: bool = False) -> None:
         """Before a statement that nobody can look into."""
-        self._use(self.timeouts)
+        watch_anything(self.session, users_may_wait=users_may_wait)
+        self._in_force = LockTimeouts(lock=timedelta())
 
     def for_rows(self) -> None:
         """The session's own wait again: a short one would count for row locks too."""
+        self.session.watch(own_wait=FIRST_LOCK, ends_when_idle=False)
         if self._in_force is not None:
             set_local(self.session, "lock_timeout", self.of_rows)
             self._in_force = None
@@ -46,8 +59,3 @@ class LockWaits:
     def forget(self) -> None:
         """The transaction has ended."""
         self._in_force = None
-
-    def _use(self, timeouts: LockTimeouts) -> None:
-        if timeouts != self._in_force:
-            timeouts.apply(self.session)
-            self._in_force = timeouts

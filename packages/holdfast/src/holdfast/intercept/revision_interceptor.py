@@ -10,7 +10,7 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.migration import RollbackAfterCommit
-from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
 from holdfast.errors.statement import UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import LockTimeouts
@@ -35,7 +35,7 @@ from holdfast.intercept.route import (
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
-from holdfast.rewrite.online import Duration, duration, rewrite
+from holdfast.rewrite.online import Duration, duration, is_excused, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.rewriting import as_written
@@ -138,7 +138,7 @@ class RevisionInterceptor:
 
     def fails(self, error: BaseException) -> None:
         """A lock that was not free undoes the transaction, whatever the author catches."""
-        if sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
+        if sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED):
             self.failure = error
 
     def returns(self) -> None:
@@ -327,8 +327,14 @@ class RevisionInterceptor:
         if statement.kind in READS:
             name, sql = self.work.revision.revision, shortened(statement.sql)
             self.work.executor.report(RowsRead(revision=name, sql=sql))
-        if isinstance(statement.node, pb.DoStmt | pb.CallStmt):
-            self.lock_waits.for_anything()
+        if isinstance(statement.node, pb.LockStmt):
+            facts = self.queue.facts(statement)
+            locks = locks_of(statement, facts=facts)
+            allowed = self._users_may_wait(statement)
+            self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
+            self._becomes(holds=True, has_done_something=True)
+        elif _is_opaque(statement):
+            self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
             self.queue.catalog.forget()
             self._becomes(holds=True)
         elif statement.kind not in DDL:
@@ -431,7 +437,7 @@ class RevisionInterceptor:
 
     def _execute(self, waiting: WaitingStatement) -> None:
         if is_write(waiting.entry):
-            self.lock_waits.for_rows()
+            self._before_write(waiting.entry.statement)
             self._becomes(has_done_something=True, wrote=True)
         else:
             self._takes_locks(waiting.entry, waiting.locks)
@@ -440,8 +446,19 @@ class RevisionInterceptor:
         self.queue.executes(waiting.texts)
         self.queue.open.append(waiting.entry)
 
+    def _before_write(self, statement: Statement) -> None:
+        if _is_opaque(statement):
+            self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
+            self._becomes(holds=True)
+        else:
+            self.lock_waits.for_rows()
+
+    def _users_may_wait(self, statement: Statement) -> bool:
+        return is_excused(self.queue.exempted(statement), today=self.work.today)
+
     def _takes_locks(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
-        self.lock_waits.for_locks(locks, holds=self.state.holds)
+        allowed = is_excused(entry.statement, today=self.work.today)
+        self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
         blocks = any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
         self.work.executor.report(
@@ -519,6 +536,12 @@ class RevisionInterceptor:
 
 def _is_long(entry: QueueEntry) -> bool:
     return duration(entry.statement, facts=_facts(entry)) is Duration.LONG
+
+
+def _is_opaque(statement: Statement) -> bool:
+    """A body that may do anything: a DO block, a procedure, a function that is called for its effects."""
+    is_call = statement.kind is StatementKind.WRITE_WITH_RESULT and not relations_in(statement)
+    return is_call or isinstance(statement.node, pb.DoStmt | pb.CallStmt)
 
 
 def _facts(entry: QueueEntry) -> Facts:

@@ -30,6 +30,7 @@ from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.verdict import EndedByGuard
 from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.intercept.interceptor import intercepting
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
@@ -251,8 +252,13 @@ class RevisionRun:
         )
 
     def _record_failure(self, entry: int, error: BaseException) -> None:
+        if isinstance(error, EndedByGuard):
+            return  # no failure: it is tried again
+        guard = self.context.session.guard
         try:
             self.context.session.rollback()
+            if guard is not None and guard.verdict is not None:
+                return
             is_half_way = Journal(self.context.session).unfinished() is not None
             if isinstance(error, RefusedStatement):
                 error.is_half_way = is_half_way

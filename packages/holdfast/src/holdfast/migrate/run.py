@@ -7,7 +7,7 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
 from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
+from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
-from holdfast.execute.progress import Report, silent
+from holdfast.execute.progress import Report, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.settings_of_env import noting_settings
+from holdfast.execute.verdict import EndedByGuard, Reason, Verdict
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import open_history
@@ -142,6 +144,7 @@ def _migrate(
     options: RunOptions,
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
+    users_waited = 0
     while True:
         with noting_settings() as settings_seen:
             run = _Run(script, find, options, settings_seen, passes_of(config))
@@ -158,9 +161,18 @@ def _migrate(
             try:
                 with environment:
                     script.run_env()
+            except Exception as error:
+                run.ask_guard(error)  # Alembic's own statements may have met it too
+                if run.ended is None or "connection" in config.attributes:
+                    raise
             finally:
                 run.release()
-        if not run.heads_moved:
+        if run.ended is not None:  # with its connection: on a new one it goes on, as after a kill
+            what, verdict = run.ended
+            users_waited += verdict.reason is Reason.USERS
+            options.report(UsersWaited(what=what, tries=users_waited, verdict=verdict))
+            lock_patience.refuse_to_keep_users_waiting(what, users_waited, verdict)
+        elif not run.heads_moved:
             return run.passes
 
 
@@ -186,6 +198,9 @@ class _Run:
         # Another process has migrated while we waited: env.py runs to its end, so that it disposes
         # of its engine, and then once more. Alembic has read the heads before it called `steps`.
         self.heads_moved = False
+        # By the guard, outside of what is tried again at once: what, and why.
+        self.ended: tuple[str, Verdict] | None = None
+        self.revision = ""  # that is under way
         self.passes: list[bool] = []
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
@@ -213,14 +228,18 @@ class _Run:
             self._check_leadership()
             self._call_sessions(f"holdfast {step.revision.revision}")
             run = RevisionRun(step=step, context=run_context)
+            self.revision = run.name
             step.migration_fn = self._wrap(run, step.migration_fn)
             yield step
-            run.commit()
+            with self._ended_by_guard():
+                run.commit()
         self.release()
 
     def release(self) -> None:
         """End the leadership and let go of the connection. Idempotent."""
         session, self.session = self.session, None
+        if session is not None and session.guard is not None:
+            session.guard.close()
         leadership, self.leadership = self.leadership, None
         for held in (session, leadership):
             try:
@@ -238,6 +257,7 @@ class _Run:
         report, patience = self.options.report, self.options.patience
         self.leadership.acquire(report=report, patience=patience)
         self.leadership.take_over(session, report=report, patience=patience)
+        session.guard = Guard(session)
         # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):
             self.heads_moved = True
@@ -316,11 +336,37 @@ class _Run:
         if self.leadership is not None:
             self.leadership.verify()
 
+    @contextmanager
+    def _ended_by_guard(self) -> Iterator[None]:
+        """Note what the guard has ended, by whatever exception it is seen."""
+        try:
+            yield
+        except Exception as error:
+            self.ask_guard(error)
+            self.release()  # here, inside the event loop of an async env.py
+            raise
+
+    def ask_guard(self, error: Exception) -> None:
+        """Note in `ended` what the guard has done, if this is what came of it."""
+        session = self.session
+        verdict = error.verdict if isinstance(error, EndedByGuard) else None
+        if session is not None and session.guard is not None and verdict is None:
+            with suppress(Exception):  # the connection may be gone
+                session.rollback()
+            verdict = session.guard.take_verdict()
+        if verdict is not None:
+            self.ended = (f"revision {self.revision}", verdict)
+
     def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)  # its name is in Alembic's log
         def upgrade_or_downgrade(**arguments: Any) -> None:
             try:
-                run(function, **arguments)
+                with self._ended_by_guard():
+                    run(function, **arguments)
+                    # Left are Alembic's version row and COMMIT. Ended there, an async connection could not be closed:
+                    # Alembic's error leaves the event loop before anybody else sees it.
+                    if run.context.session.guard is not None:
+                        run.context.session.guard.disarm()
             except BaseException:
                 self.release()  # here, inside the event loop of an async env.py
                 raise

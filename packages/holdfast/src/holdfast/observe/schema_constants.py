@@ -7,3 +7,4 @@ FIRST_LAYOUT = (
 )
 KEY = int.from_bytes(b"holdfast")  # of the advisory lock that a migrator holds
 STEP_KEY = KEY + 1  # of the one that it holds while a step outside a transaction runs
+GUARD_KEY = int.from_bytes(b"hold")  # and a process id: held while the guard watches that process

@@ -1,0 +1,358 @@
+"""Keeps users from waiting for a transaction of the migration, whatever it executes: a guard on a second connection.
+
+While it is armed, a loop in a backend of its own looks every few milliseconds whether the migration's backend has
+waited too long for a lock on a relation, or a user has waited too long for it, and cancels what it runs: not even
+EXCEPTION WHEN OTHERS catches that. Cancelling does nothing to a backend that is idle in its transaction: that is
+terminated. The loop runs in the server, so it goes on while the migrator computes, is stopped or is cut off.
+
+Armed and disarmed are an advisory lock of the migration's backend. Disarming waits until the loop has ended, so that
+no late cancel hits what comes after it. The manual: Server Signaling Functions, pg_blocking_pids(), pg_locks.
+"""
+
+import asyncio
+import json
+import logging
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+
+from psycopg import sql as psycopg_sql
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.errors.migration import NoGuard
+from holdfast.errors.sqlstate import QUERY_CANCELED, RAISE_EXCEPTION, sqlstate
+from holdfast.execute.session import MigrationSession, second_session
+from holdfast.execute.verdict import EndedByGuard, Reason, Verdict
+from holdfast.observe.schema_constants import GUARD_KEY, KEY
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
+
+log = logging.getLogger(__name__)
+
+MAX_STALL = timedelta(milliseconds=50)  # what a user may have to wait
+CANCEL_AFTER = timedelta(milliseconds=40)  # so that it has an effect before that
+OWN_WAIT = timedelta(milliseconds=10)  # for a lock on a relation: whoever wants it queues behind us
+SILENCE = timedelta(milliseconds=200)  # a guard that does not answer for so long is none
+TO_CONNECT = timedelta(seconds=10)
+IDLE = timedelta(seconds=5)  # where the guard itself is gone, the server ends an idle transaction
+
+ARM = text(
+    """
+    SELECT pg_backend_pid(), pg_advisory_lock(:key, pg_backend_pid()),
+           CASE WHEN :ends_when_idle THEN set_config('idle_in_transaction_session_timeout', :idle, true) END
+    """
+)
+DISARM = text("SELECT pg_advisory_unlock(:key, pg_backend_pid())")
+CANCEL = text("SELECT pg_cancel_backend(:pid)")
+
+# Runs until the migration's backend gives its lock back, or is gone. What is cheap comes first: whether anybody waits
+# is asked of each backend (a question that does not grow with the number of locks), who and how long only then.
+LOOP = psycopg_sql.SQL(
+    """
+DO $guard$
+DECLARE
+  ours CONSTANT integer := {pid};
+  own CONSTANT integer[] := {own};
+  users_may_wait CONSTANT boolean := {users_may_wait};
+  tick timestamptz;
+  counted_from timestamptz;
+  blocked integer[];
+  waiter record;
+  waits boolean;
+  verdict jsonb;
+  fired_at timestamptz;
+  fired integer := 0;
+  backend record;
+BEGIN
+  LOOP
+    IF pg_try_advisory_lock({key}, ours) THEN
+      PERFORM pg_advisory_unlock({key}, ours);
+      EXIT;
+    END IF;
+    tick := clock_timestamp();
+    waits := false;
+    IF pg_blocking_pids(ours) <> '{{}}' THEN
+      -- One longer try, for an autovacuum: who has queued behind it is let through as soon as it has its lock.
+      IF {own_wait} > {longer_than} THEN
+        counted_from := tick;
+      END IF;
+      SELECT nspname AS schema, relname AS name, l.mode, tick - l.waitstart AS waited INTO waiter
+        FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE l.pid = ours AND NOT l.granted AND l.locktype = 'relation' AND l.waitstart < tick - {own_wait}
+         AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock');
+      IF FOUND THEN
+        waits := true;
+        verdict := coalesce(verdict, jsonb_build_object('reason', 'lock', 'schema', waiter.schema,
+          'name', waiter.name, 'mode', waiter.mode, 'waited', extract(epoch FROM waiter.waited)));
+      END IF;
+    END IF;
+    blocked := ARRAY(SELECT pid FROM (SELECT pg_stat_get_backend_pid(id) AS pid
+                                      FROM pg_stat_get_backend_idset() AS id) AS backend
+                     WHERE pid <> ours AND pid <> ALL (own) AND ours = ANY (pg_blocking_pids(pid)));
+    IF blocked <> '{{}}' AND NOT users_may_wait THEN
+      SELECT w.pid, w.mode, n.nspname AS schema, c.relname AS name, tick - w.waitstart AS waited,
+             concat_ws(', ', a.usename, nullif(a.application_name, '')) AS who,
+             (SELECT string_agg(format('%s on %I.%I', h.mode, s.nspname, r.relname), ', ')
+                FROM pg_locks h JOIN pg_class r ON r.oid = h.relation JOIN pg_namespace s ON s.oid = r.relnamespace
+               WHERE h.pid = ours AND h.granted AND h.locktype = 'relation'
+                 AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND h.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                 AND r.relkind IN ('r', 'p', 'm', 'v', 'S', 'f')) AS held
+        INTO waiter
+        FROM pg_locks w
+        JOIN pg_stat_activity a ON a.pid = w.pid AND a.usesysid IS NOT NULL  -- others are autovacuum
+        LEFT JOIN pg_class c ON w.locktype = 'relation' AND c.oid = w.relation
+        LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE NOT w.granted AND w.pid = ANY (blocked) AND greatest(w.waitstart, counted_from) < tick - {cancel_after}
+         AND w.locktype IN ('relation', 'tuple', 'transactionid')
+         AND NOT EXISTS (SELECT FROM pg_locks m  -- another migrator, who waits for us to end
+                          WHERE m.pid = w.pid AND m.locktype = 'advisory' AND m.objsubid = 1
+                            AND (m.classid::bigint << 32) + m.objid::bigint = {leader})
+       ORDER BY w.locktype = 'relation' DESC, w.waitstart LIMIT 1;
+      -- Without a lock that blocks a table's users it holds rows, and whoever waits for these waits as for any writer.
+      IF FOUND AND waiter.held IS NOT NULL THEN
+        waits := true;
+        verdict := coalesce(verdict, jsonb_build_object('reason', 'users', 'schema', waiter.schema,
+          'name', waiter.name, 'mode', waiter.mode, 'waited', extract(epoch FROM waiter.waited), 'held', waiter.held,
+          'who', format('pid %s (%s)', waiter.pid, waiter.who)));
+      END IF;
+    END IF;
+    IF waits AND (fired_at IS NULL OR tick - fired_at > interval '10 ms') THEN
+      SELECT state, state_change INTO backend FROM pg_stat_get_activity(ours);
+      IF backend.state LIKE 'idle%' AND backend.state_change > tick - interval '10 ms' THEN
+        NULL;  -- between two statements
+      ELSIF backend.state LIKE 'idle%' OR fired > 10 THEN  -- or a body has caught it ten times
+        fired := fired + 1;
+        fired_at := tick;
+        PERFORM pg_terminate_backend(ours);
+        verdict := verdict || '{{"terminated": true}}';
+      ELSE
+        fired := fired + 1;
+        fired_at := tick;
+        PERFORM pg_cancel_backend(ours);
+      END IF;
+    END IF;
+    COMMIT;  -- no snapshot of its own is left, and the next look at the backends is a new one
+    PERFORM pg_sleep(greatest(0.002, 3 * extract(epoch FROM clock_timestamp() - tick)));
+    COMMIT;
+  END LOOP;
+  IF fired > 0 THEN
+    RAISE EXCEPTION USING MESSAGE = verdict::text;
+  END IF;
+END $guard$
+"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the guard's thread is asked to watch."""
+
+    pid: int
+    own_wait: timedelta
+    users_may_wait: bool
+
+
+class Guard:
+    """The guard of one session of a migration. Its connection is made when it is armed for the first time."""
+
+    def __init__(self, session: MigrationSession) -> None:
+        self.session = session
+        self.is_armed = False
+        self._watch: _Watch | None = None
+        self._verdict: Verdict | None = None
+        self._users_may_wait = False
+
+    def arm(
+        self,
+        *,
+        own_wait: timedelta = OWN_WAIT,
+        users_may_wait: bool = False,
+        ends_when_idle: bool = True,
+    ) -> None:
+        """Watch the transaction that is open, or about to open, until `disarm`. Returns when it is watched.
+
+        `own_wait` is how long it may itself wait for a lock that blocks users, who queue behind it. Raises NoGuard
+        where no second connection can be made.
+        """
+        if self.is_armed and users_may_wait and not self._users_may_wait:
+            self.disarm()  # what comes now is allowed what came before was not
+        if self.is_armed:
+            return
+        self._verdict, self._users_may_wait = None, users_may_wait
+        idle = str(round(IDLE.total_seconds() * 1000))
+        values = {"key": GUARD_KEY, "idle": idle, "ends_when_idle": ends_when_idle}
+        row = self.session.execute(ARM, values).one()
+        self.is_armed = True
+        watch = self._watch = self._watch or _Watch(self.session)
+        watch.requests.put(Request(pid=row[0], own_wait=own_wait, users_may_wait=users_may_wait))
+        try:
+            problem = watch.ready.get(timeout=TO_CONNECT.total_seconds())
+        except Empty:
+            problem = TimeoutError("no second connection in time")
+        if problem is not None:
+            self._watch = None
+            self.session.rollback()
+            raise NoGuard(problem=str(problem).partition("\n")[0]) from problem
+
+    def disarm(self) -> None:
+        """Stop watching, right before COMMIT. Raises EndedByGuard where that must not happen."""
+        if not self.is_armed:
+            return
+        self.session.execute(DISARM, {"key": GUARD_KEY})
+        self._settle()
+        if self._verdict is not None:
+            raise EndedByGuard(self._verdict)
+
+    def settle(self) -> None:
+        """Stop watching, after ROLLBACK, whatever has become of the connection."""
+        if not self.is_armed:
+            return
+        with suppress(Exception):  # the connection may be gone, and the lock with it
+            self._give_back()
+        self._settle()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What was done to the last transaction."""
+        return self._verdict
+
+    def take_verdict(self) -> Verdict | None:
+        """What was done to the last transaction, once."""
+        verdict, self._verdict = self._verdict, None
+        return verdict
+
+    def close(self) -> None:
+        """End its connection. Idempotent."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.requests.put(None)
+            watch.thread.join(SILENCE.total_seconds())
+
+    def _give_back(self) -> None:
+        for _ in range(5):
+            try:
+                self.session.execute(DISARM, {"key": GUARD_KEY})
+            except DBAPIError as error:
+                self.session.dbapi_connection.rollback()
+                if sqlstate(error) != QUERY_CANCELED:  # a late one is what we wait for here
+                    return
+            else:
+                self.session.dbapi_connection.commit()
+                return
+
+    def _settle(self) -> None:
+        self.is_armed = False
+        if self._watch is None:
+            return
+        try:
+            self._verdict = self._watch.verdicts.get(timeout=SILENCE.total_seconds())
+        except Empty:
+            self._watch = None  # it ends when it finds that the lock is gone
+            self._verdict = Verdict(reason=Reason.SILENCE)
+
+
+class _Watch:
+    """The guard's thread, and how it is spoken to."""
+
+    def __init__(self, session: MigrationSession) -> None:
+        self.session = session
+        self.requests: SimpleQueue[Request | None] = SimpleQueue()
+        self.ready: SimpleQueue[Exception | None] = SimpleQueue()
+        self.verdicts: SimpleQueue[Verdict | None] = SimpleQueue()
+        work = self._in_event_loop if session.dialect.is_async else self._serve
+        self.thread = threading.Thread(target=work, name="holdfast guard", daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        """On one connection, as long as that is there; on a new one after that."""
+        request = self.requests.get()
+        while request is not None:
+            is_new = True
+            try:
+                with second_session(self.session.migration) as connection:
+                    while request is not None:
+                        self._watch_one(connection, request)
+                        is_new = False
+                        request = self.requests.get()
+            except _Lost as lost:
+                log.debug("the guard's connection was lost", exc_info=True)
+                self.verdicts.put(self._end(lost.pid))
+                request = self.requests.get()
+            except (DBAPIError, OSError) as error:
+                if is_new:
+                    self.ready.put(error)
+                    return
+
+    def _in_event_loop(self) -> None:
+        from sqlalchemy.util.concurrency import greenlet_spawn
+
+        async def serve() -> None:
+            await greenlet_spawn(self._serve)
+
+        asyncio.run(serve())
+
+    def _watch_one(self, connection: Connection, request: Request) -> None:
+        own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        self.ready.put(None)
+        loop = _loop(request, own=own)
+        try:
+            connection.exec_driver_sql(loop, execution_options={"no_parameters": True})
+        except DBAPIError as error:
+            if sqlstate(error) != RAISE_EXCEPTION:  # by which the loop tells what it has done
+                raise _Lost(request.pid) from error
+            self.verdicts.put(_verdict(error))
+        else:
+            self.verdicts.put(None)
+
+    def _end(self, pid: int) -> Verdict:
+        """Without a guard the unit does not go on: not even where it is in the middle of a statement."""
+        try:
+            with second_session(self.session.migration) as connection:
+                connection.execute(CANCEL, {"pid": pid})
+        except (DBAPIError, OSError):
+            log.debug("the unit without a guard could not be cancelled", exc_info=True)
+        return Verdict(reason=Reason.SILENCE)
+
+
+class _Lost(Exception):
+    def __init__(self, pid: int) -> None:
+        super().__init__(pid)
+        self.pid = pid
+
+
+def _loop(request: Request, *, own: int) -> str:
+    values = {
+        "pid": request.pid,
+        "own": [own],
+        "users_may_wait": request.users_may_wait,
+        "key": GUARD_KEY,
+        "leader": KEY,
+        "own_wait": request.own_wait,
+        "longer_than": 2 * OWN_WAIT,
+        "cancel_after": CANCEL_AFTER,
+    }
+    literals = {name: psycopg_sql.Literal(value) for name, value in values.items()}
+    return LOOP.format(**literals).as_string(None)
+
+
+def _verdict(error: DBAPIError) -> Verdict:
+    """From the message of the loop's own exception."""
+    told = str(error.orig)
+    said = json.loads(told[told.index("{") : told.rindex("}") + 1])
+    modes = {mode.in_catalog: mode for mode in LockMode}
+    wanted = None
+    if said.get("name"):
+        relation = QualifiedName(schema=said["schema"], name=said["name"])
+        wanted = Lock(mode=modes[said["mode"]], relation=relation)
+    return Verdict(
+        reason=Reason(said["reason"]),
+        is_terminated=said.get("terminated", False),
+        who=said.get("who", "nobody"),
+        waited=timedelta(seconds=said["waited"]),
+        held=said.get("held") or "no lock on a table",
+        wanted=wanted,
+    )

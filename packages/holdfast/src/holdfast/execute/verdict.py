@@ -1,0 +1,35 @@
+"""What the guard has done to a transaction of the migration, and why."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from holdfast.rewrite.locks import Lock
+
+
+class Reason(Enum):
+    """Why a transaction was ended."""
+
+    LOCK = "lock"  # it has waited for a lock on a relation
+    USERS = "users"  # a user has waited for it
+    SILENCE = "silence"  # the guard itself did not answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the guard has done to a transaction, and why."""
+
+    reason: Reason
+    is_terminated: bool = False  # it was idle: its connection is gone
+    who: str = "nobody"
+    waited: timedelta = timedelta()
+    held: str = "no lock on a table"
+    wanted: Lock | None = None  # by us, or by who; None: a row
+
+
+class EndedByGuard(Exception):  # no error of anybody: the unit is tried again
+    """The transaction must not be committed: the guard has ended it, or was not there."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(f"the guard has ended the transaction: {verdict.reason.value}")
+        self.verdict = verdict

@@ -1,0 +1,240 @@
+"""No user waits for a migration, whatever it executes: the guard ends what users wait for."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+from alembic_project import ASYNC_ENV, SYNC_ENV, Project
+from backends import terminate, wait_until
+from background import BackgroundRun
+
+from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree
+from holdfast.execute import lock_patience
+from holdfast.execute.progress import LockBusy, UsersWaited
+from holdfast.execute.verdict import Reason
+from holdfast.migrate.run import upgrade
+from holdfast.observe.schema_constants import GUARD_KEY
+from holdfast.testing.blockers import holding
+
+READ = "SELECT count(*) FROM t"
+IN_DO = "DO $$ BEGIN {} END $$"
+ADD = "ALTER TABLE t ADD COLUMN note text;"
+HAS_NOTE = (
+    "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'note'"
+    " AND NOT attisdropped"
+)
+FUNCTION = f"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {ADD} END $$"
+PROCEDURE = f"CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN {ADD} END $$"
+ON_INSERT = f"""
+    CREATE TABLE told (n int);
+    CREATE FUNCTION on_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {ADD} RETURN NULL; END $$;
+    CREATE TRIGGER on_insert AFTER INSERT ON told EXECUTE FUNCTION on_insert();
+"""
+ON_DDL = """
+    CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF tg_tag = 'CREATE TABLE' THEN
+        BEGIN ALTER TABLE t ADD COLUMN note text; EXCEPTION WHEN OTHERS THEN RAISE NOTICE '%', SQLERRM; END;
+      END IF; END $$;
+    CREATE EVENT TRIGGER on_ddl ON ddl_command_end WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION on_ddl();
+"""
+CAUGHT = IN_DO.format(f"{ADD} EXCEPTION WHEN OTHERS THEN RAISE NOTICE '%', SQLERRM;")
+# Each adds the column, in a way that nobody can look into: what is there before, and the revision.
+OPAQUE = {
+    "DO": ("SELECT 1", [IN_DO.format(ADD)]),
+    "DO with WHEN OTHERS": ("SELECT 1", [CAUGHT]),
+    "DO behind DDL": ("SELECT 1", ["ALTER TABLE t ADD COLUMN more text", CAUGHT]),
+    "DO behind a build": ("SELECT 1", ["CREATE INDEX i ON t (a)", CAUGHT]),
+    "function": (FUNCTION, ["SELECT f()"]),
+    "function behind a build": (FUNCTION, ["CREATE INDEX i ON t (a)", "SELECT f()"]),
+    "CALL": (PROCEDURE, ["CALL p()"]),
+    "trigger": (ON_INSERT, ["INSERT INTO told VALUES (1)"]),
+    "trigger behind a build": (
+        ON_INSERT,
+        ["CREATE INDEX i ON t (a)", "INSERT INTO told VALUES (1)"],
+    ),
+    "LOCK TABLE": ("SELECT 1", ["LOCK TABLE t IN ACCESS EXCLUSIVE MODE", ADD]),
+}
+
+
+@pytest.mark.parametrize("way", OPAQUE)
+def test_what_waits_for_a_lock_lets_users_through_and_loses_nothing(
+    in_use: Project, way: str
+) -> None:
+    """However a lock is asked for: users go first, and once it is free the change is made."""
+    before, statements = OPAQUE[way]
+    in_use.query(f"{before}; SELECT 1")
+    in_use.revision("\n".join(f"op.execute({statement!r})" for statement in statements))
+    with holding(in_use.database, READ):
+        run = BackgroundRun(in_use)
+        wait_until(lambda: len(run.busy) > 1, what="two tries")
+        assert in_use.query(READ) == [(50000,)]  # not behind the migration
+    run.end()
+    assert in_use.query(HAS_NOTE) == [(1,)]
+
+
+def test_a_lock_wait_that_a_body_sees_names_who_is_in_the_way(in_use: Project) -> None:
+    """Of a statement that nobody can look into, the guard has seen what it wanted."""
+    in_use.revision(f"op.execute({CAUGHT!r})")
+    with (
+        holding(in_use.database, READ) as reader,
+        pytest.raises(LockNotFree, match=f"pid {reader.info.backend_pid} "),
+    ):
+        upgrade(in_use.config, "head", lock_budget=timedelta(milliseconds=200))
+    assert in_use.query(HAS_NOTE) == [(0,)]
+
+
+def test_beside_event_triggers_no_lock_timeout_is_set(in_use: Project) -> None:
+    """Their bodies may catch it, like any other: the column is not lost."""
+    in_use.query(f"{ON_DDL}; SELECT 1")
+    in_use.revision("op.execute('CREATE TABLE other (id int)')")
+    with holding(in_use.database, READ):
+        run = BackgroundRun(in_use)
+        wait_until(lambda: bool(run.busy), what="a try")
+    run.end()
+    in_use.query("DROP EVENT TRIGGER on_ddl")
+    assert in_use.query(HAS_NOTE) == [(1,)]
+
+
+@contextmanager
+def reading(project: Project) -> Iterator[list[int]]:
+    """A user who reads the table all the time; gives the number of reads."""
+    reads, ended = [0], threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(project.database, autocommit=True) as connection:
+            while not ended.is_set():
+                connection.execute(READ)
+                reads[0] += 1
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        yield reads
+    finally:
+        ended.set()
+        thread.join()
+
+
+LONG = IN_DO.format(f"{ADD} PERFORM pg_sleep(60);")
+SWALLOWED = IN_DO.format(
+    f"BEGIN {ADD} PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(60); END;"
+)
+
+
+@pytest.mark.parametrize("env", [(SYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")],
+                         ids=["psycopg", "psycopg2", "asyncpg"])  # fmt: skip
+def test_what_works_long_under_a_lock_is_ended_and_refused(
+    in_use: Project, env: tuple[str, str]
+) -> None:
+    """Whatever the driver: users are let through each time, and after five times the reason is told."""
+    source, driver = env
+    in_use.env(source, driver=driver)
+    in_use.revision(f"op.execute({LONG!r})")
+    events: list[object] = []
+    with reading(in_use), pytest.raises(KeepsUsersWaiting) as raised:
+        upgrade(in_use.config, "head", report=events.append)
+    waited = [event for event in events if isinstance(event, UsersWaited)]
+    assert [event.tries for event in waited] == [1, 2, 3, 4, 5]
+    assert {event.verdict.reason for event in waited} == {Reason.USERS}
+    assert "AccessExclusiveLock on public.t" in raised.value.held
+    assert "-- holdfast: allow REASON until" in str(raised.value)
+    assert in_use.query(HAS_NOTE) == [(0,)]
+
+
+def test_a_cancel_that_a_body_catches_does_not_count_as_success(in_use: Project) -> None:
+    """EXCEPTION WHEN query_canceled ends well, without the change: it is tried again, then refused."""
+    caught = IN_DO.format(f"{ADD} PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL;")
+    in_use.revision(f"op.execute({caught!r})")
+    with reading(in_use), pytest.raises(KeepsUsersWaiting):
+        upgrade(in_use.config, "head")
+    assert in_use.query("SELECT version_num FROM alembic_version") == [("r1",)]
+
+
+def test_users_may_wait_where_the_author_allows_it(in_use: Project) -> None:
+    """In a comment on its line, until a day."""
+    short = IN_DO.format(f"{ADD} PERFORM pg_sleep(0.5);")
+    in_use.revision(
+        f"op.execute({short!r})  # holdfast: allow a night without users until 2999-01-01"
+    )
+    with reading(in_use):
+        upgrade(in_use.config, "head")
+    assert in_use.query(HAS_NOTE) == [(1,)]
+
+
+@pytest.mark.parametrize("env", [(SYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")],
+                         ids=["psycopg", "psycopg2", "asyncpg"])  # fmt: skip
+def test_an_idle_transaction_for_which_users_wait_is_terminated_and_run_again(
+    in_use: Project, env: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python computes between two statements, under a lock: the server's side of it is ended, and it goes on anew."""
+    monkeypatch.setattr(lock_patience, "USERS_WAIT_AT_MOST", 50)  # on a machine that is busy
+    source, driver = env
+    in_use.env(source, driver=driver)
+    flag = in_use.folder / "slept"
+    in_use.revision(
+        f"""
+        import pathlib, time
+        flag = pathlib.Path({str(flag)!r})
+        op.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        if not flag.exists():
+            flag.touch()
+            time.sleep(2)
+        op.execute({ADD!r})
+        """
+    )
+    events: list[object] = []
+    with reading(in_use):
+        upgrade(in_use.config, "head", report=events.append)
+    [waited] = [event for event in events if isinstance(event, UsersWaited)][:1]
+    assert waited.verdict.is_terminated
+    assert in_use.query(HAS_NOTE) == [(1,)]
+    assert in_use.query("SELECT count(*) FROM holdfast.history WHERE outcome = 'done'") == [(2,)]
+
+
+def test_whoever_waits_for_rows_only_ends_nothing(in_use: Project) -> None:
+    """Writes that hold rows, and no lock that blocks a table's users, are those of any writer."""
+    in_use.revision(
+        "op.execute('UPDATE u SET id = -id WHERE id = 1'); op.execute('SELECT pg_sleep(1)')"
+    )
+    events: list[object] = []
+    user = threading.Thread(target=lambda: in_use.query("UPDATE u SET id = id WHERE id IN (1, -1)"))
+
+    run = BackgroundRun(in_use)
+    wait_until(
+        lambda: in_use.query("SELECT count(*) FROM pg_locks WHERE locktype = 'relation'"
+                             " AND relation = 'u'::regclass AND mode = 'RowExclusiveLock'") == [(1,)],
+        what="the write",
+    )  # fmt: skip
+    user.start()
+    run.end()
+    user.join()
+    events = [event for event in run.events if isinstance(event, UsersWaited | LockBusy)]
+    assert events == []
+
+
+GUARDS = f"""
+    SELECT a.pid FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.query LIKE '%guard%' AND a.state = 'active'
+      AND a.pid <> pg_backend_pid()
+      AND EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = {GUARD_KEY} AND granted)
+"""
+
+
+def test_without_its_guard_a_unit_does_not_go_on(in_use: Project) -> None:
+    """The guard's connection is ended in the middle of a long statement: that is cancelled, and made again."""
+    slow = IN_DO.format(f"{ADD} PERFORM pg_sleep(1);")
+    in_use.revision(f"op.execute({slow!r})")
+    run = BackgroundRun(in_use)
+    wait_until(lambda: bool(in_use.query(GUARDS)), what="the guard")
+    [(guard,)] = in_use.query(GUARDS)
+    terminate(in_use.database, int(str(guard)))
+    run.end()
+    assert len(run.busy) >= 1
+    assert in_use.query(HAS_NOTE) == [(1,)]
+    assert in_use.query(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE locktype = 'advisory' AND datname = current_database()"
+    ) == [(0,)]
