@@ -45,7 +45,8 @@ def read_plan(file: Path) -> dict[str, tuple[str, ...]]:
 
 def _read(plan: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     steps: dict[str, tuple[str, ...]] = {}
-    for database in plan["databases"] if "databases" in plan else [plan]:
+    several = "databases" in plan  # a list, which is no plan, has no get()
+    for database in plan["databases"] if several else [plan]:
         for revision in database["revisions"]:
             name = revision["revision"]
             steps[name] = (*steps.get(name, ()), *_in_words(revision["steps"]))
