@@ -12,11 +12,13 @@ from alembic import command
 from alembic_project import Project
 from contract import project_of
 from side_by_side import side_by_side
+from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
 
 from holdfast.errors.migration import CopyDisturbed, DataInTheWay, StoppedBetweenSteps
 from holdfast.execute.progress import BackfillMoved, Event, StepDone, StepStarted
 from holdfast.migrate.abandon import abandon
+from holdfast.migrate.leave import leave
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
@@ -84,10 +86,7 @@ def test_a_run_after_abandon(open_project: Callable[[str], Project]) -> None:
         upgrade(project.config, "head", report=report, should_stop=should_stop)
     abandon(project.config)
     upgrade(project.config, "head")
-    [(kind,)] = project.query(
-        "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'id'"
-    )
-    assert kind == "bigint"
+    assert kind_of_key(project) == "bigint"
 
 
 class AtStep:
@@ -350,3 +349,47 @@ def test_under_traffic(project: Project) -> None:
         "  WHERE attrelid IN ('t'::regclass, 'child'::regclass) AND attname IN ('n', 't_id'))"
     )
     assert (orphans, types) == (0, "bigint")
+
+
+def half_way(project: Project) -> None:
+    """Stopped when the copy is filled and its index is being built."""
+    report, should_stop = stop_after(7)
+    with pytest.raises(StoppedBetweenSteps):
+        upgrade(project.config, "head", report=report, should_stop=should_stop)
+
+
+def test_plain_alembic_in_the_middle(open_project: Callable[[str], Project]) -> None:
+    """It fails at the statement and changes nothing; a stamp is no way around it; then our run goes on."""
+    project = open_project("serial_key")
+    half_way(project)
+    before = schema_dump(project.database)
+    with pytest.raises(DBAPIError):
+        command.upgrade(project.config, "head")
+    assert schema_dump(project.database) == before
+    command.stamp(project.config, "head")
+    assert schema_dump(project.database) == before
+    command.stamp(project.config, "r1")
+    upgrade(project.config, "head")
+    assert kind_of_key(project) == "bigint"
+
+
+def test_leaving_in_the_middle(open_project: Callable[[str], Project]) -> None:
+    """The table is as it was, everything of ours is gone, and plain Alembic goes on."""
+    project = open_project("serial_key")
+    before = schema_dump(project.database)
+    half_way(project)
+    left = leave(project.config)
+    assert [each.revision for each in left.given_up] == ["r2"]
+    assert schema_dump(project.database) == before
+    assert project.query("SELECT to_regnamespace('holdfast')") == [(None,)]
+    command.upgrade(project.config, "head")
+    assert kind_of_key(project) == "bigint"
+
+
+def kind_of_key(project: Project) -> object:
+    """The type of t.id."""
+    [(kind,)] = project.query(
+        "SELECT atttypid::regtype::text FROM pg_attribute"
+        " WHERE attrelid = 't'::regclass AND attname = 'id'"
+    )
+    return kind
