@@ -19,7 +19,13 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
+from holdfast.errors.migration import (
+    DatabaseAhead,
+    EditedRevision,
+    StoppedInStep,
+    UnfinishedRevision,
+)
+from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.guard import Guard
@@ -33,6 +39,7 @@ from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import count_user_relations
@@ -45,11 +52,6 @@ Heads = tuple[str, ...]
 FindSteps = Callable[[Heads], list[RevisionStep]]
 
 
-def never() -> bool:
-    """Nobody asks to stop."""
-    return False
-
-
 def upgrade(
     config: Config,
     revision: str,
@@ -60,12 +62,14 @@ def upgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
-    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps.
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps, and
+    `must_stop` inside one: its statement is cancelled then.
     An applied revision whose file was edited since is an error, unless `accept_edited`.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
@@ -84,10 +88,11 @@ def upgrade(
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
     options = RunOptions(
-        report=report,
+        report=stopping_while_waiting(report, should_stop),
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
+        must_stop=must_stop,
         looks_for_edits=True,
         accepts_edits=accept_edited,
     )
@@ -112,6 +117,7 @@ def downgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    must_stop: Callable[[], bool] = never,
 ) -> None:
     """Revert down to `revision` ("base", an id, "-1"): alembic.command.downgrade, run safely.
 
@@ -126,7 +132,11 @@ def downgrade(
         return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
     options = RunOptions(
-        report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
+        report=stopping_while_waiting(report, should_stop),
+        patience=patience,
+        lock_budget=lock_budget,
+        should_stop=should_stop,
+        must_stop=must_stop,
     )
     try:
         _migrate(config, script, revision, tag, find, options)
@@ -195,6 +205,7 @@ class _Run:
         self.options = options
         self.leadership: leader.Leadership | None = None
         self.session: MigrationSession | None = None
+        self.canceller: Canceller | None = None
         # Another process has migrated while we waited: env.py runs to its end, so that it disposes
         # of its engine, and then once more. Alembic has read the heads before it called `steps`.
         self.heads_moved = False
@@ -220,6 +231,7 @@ class _Run:
         if self.heads_moved:
             self.release()
             return
+        self.canceller = Canceller(session, self.options.must_stop)
         run_context = self._run_context(heads, context, session)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
@@ -237,6 +249,8 @@ class _Run:
 
     def release(self) -> None:
         """End the leadership and let go of the connection. Idempotent."""
+        if self.canceller is not None:
+            self.canceller.close()
         session, self.session = self.session, None
         if session is not None and session.guard is not None:
             session.guard.close()
@@ -336,6 +350,10 @@ class _Run:
         if self.leadership is not None:
             self.leadership.verify()
 
+    def _was_cancelled(self, error: BaseException) -> bool:
+        has_cancelled = self.canceller is not None and self.canceller.has_cancelled
+        return has_cancelled and sqlstate(error) == QUERY_CANCELED
+
     @contextmanager
     def _ended_by_guard(self) -> Iterator[None]:
         """Note what the guard has ended, by whatever exception it is seen."""
@@ -367,8 +385,10 @@ class _Run:
                     # Alembic's error leaves the event loop before anybody else sees it.
                     if run.context.session.guard is not None:
                         run.context.session.guard.disarm()
-            except BaseException:
+            except BaseException as error:
                 self.release()  # here, inside the event loop of an async env.py
+                if self._was_cancelled(error):
+                    raise StoppedInStep(revision=run.name) from error
                 raise
 
         return upgrade_or_downgrade

@@ -14,6 +14,7 @@ class RunOptions:
     report: Report
     patience: timedelta  # with another migrator
     lock_budget: timedelta
-    should_stop: Callable[[], bool]
+    should_stop: Callable[[], bool]  # between two steps
+    must_stop: Callable[[], bool]  # inside one
     looks_for_edits: bool = False
     accepts_edits: bool = False
