@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from alembic.config import Config
 
-from holdfast.cli.interrupt import stopping_between_steps
+from holdfast.cli.interrupt import pausing_between_steps, stopping_between_steps
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.run import upgrade
@@ -25,7 +25,11 @@ def apply(
 ) -> None:
     """Apply it, with progress on stderr and the result on stdout."""
     printer = Printer()
-    with translated_errors(), stopping_between_steps() as should_stop:
+    with (
+        translated_errors(),
+        stopping_between_steps() as should_stop,
+        pausing_between_steps() as should_pause,
+    ):
         config = options.config()
         planned = None if plan_file is None else read_plan(plan_file)
         # What an earlier run has begun is not done from its first step.
@@ -36,6 +40,7 @@ def apply(
                 revision or "head",
                 report=printer,
                 should_stop=should_stop,
+                should_pause=should_pause,
                 accept_edited=accept_edited,
             )
         finally:

@@ -14,6 +14,7 @@ from holdfast.execute.progress import (
     LockBusy,
     RevisionDone,
     RevisionStarted,
+    RunPaused,
     StatementPlanned,
     StepDone,
     StepStarted,
@@ -57,8 +58,10 @@ class Printer:
                 self._passing(f"{step}: {in_words(seen)}")
             case BackfillMoved(step=step, rows=rows, of=of, took=took):
                 self._now(f"{step}: {rows} of about {of} rows, {left(rows, of, took)}")
-            case BackfillPaused(step=step, lag=lag):
-                self._passing(f"{step}: a replica is {seconds(lag)} behind, waiting for it")
+            case BackfillPaused(step=step, why=why):
+                self._passing(f"{step}: waiting: {why}")
+            case RunPaused(asked_by=asked_by):
+                self._passing(f"paused by {asked_by}: holdfast resume, or the signal again")
             case LockBusy(what=what, tries=tries, blockers=blockers):
                 who = (
                     "; ".join(each.with_way_out for each in blockers) or "its holder is gone by now"

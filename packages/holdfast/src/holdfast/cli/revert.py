@@ -2,7 +2,7 @@
 
 import click
 
-from holdfast.cli.interrupt import stopping_between_steps
+from holdfast.cli.interrupt import pausing_between_steps, stopping_between_steps
 from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.run import downgrade
@@ -18,13 +18,18 @@ def revert(options: ProjectOptions, count: int | None, revision: str | None, for
     if count and revision:
         raise click.UsageError("-n and --to exclude each other")
     printer = Printer()
-    with translated_errors(), stopping_between_steps() as should_stop:
+    with (
+        translated_errors(),
+        stopping_between_steps() as should_stop,
+        pausing_between_steps() as should_pause,
+    ):
         try:
             downgrade(
                 options.config(),
                 revision or f"-{count or 1}",
                 report=printer,
                 should_stop=should_stop,
+                should_pause=should_pause,
             )
         finally:
             printer.close()

@@ -18,6 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.engine.settings import BackfillSettings, BuildSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
 from holdfast.errors.standing import COMMAND
@@ -32,7 +33,7 @@ from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.run_options import RunOptions, never
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import count_user_relations
@@ -45,11 +46,6 @@ Heads = tuple[str, ...]
 FindSteps = Callable[[Heads], list[RevisionStep]]
 
 
-def never() -> bool:
-    """Nobody asks to stop."""
-    return False
-
-
 def upgrade(
     config: Config,
     revision: str,
@@ -60,13 +56,14 @@ def upgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    should_pause: Callable[[], bool] = never,
     accept_edited: bool = False,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
-    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps.
-    An applied revision whose file was edited since is an error, unless `accept_edited`.
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop`, `should_pause` are asked
+    between steps and batches. An applied revision whose file was edited since is an error, unless `accept_edited`.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
@@ -88,6 +85,9 @@ def upgrade(
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
+        should_pause=should_pause,
+        rows_per_second=BackfillSettings().rows_per_second,
+        build_workers=BuildSettings().workers,
         looks_for_edits=True,
         accepts_edits=accept_edited,
     )
@@ -112,6 +112,7 @@ def downgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    should_pause: Callable[[], bool] = never,
 ) -> None:
     """Revert down to `revision` ("base", an id, "-1"): alembic.command.downgrade, run safely.
 
@@ -126,7 +127,13 @@ def downgrade(
         return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
     options = RunOptions(
-        report=report, patience=patience, lock_budget=lock_budget, should_stop=should_stop
+        report=report,
+        patience=patience,
+        lock_budget=lock_budget,
+        should_stop=should_stop,
+        should_pause=should_pause,
+        rows_per_second=BackfillSettings().rows_per_second,
+        build_workers=BuildSettings().workers,
     )
     try:
         _migrate(config, script, revision, tag, find, options)

@@ -7,6 +7,11 @@ from datetime import timedelta
 from holdfast.execute.progress import Report
 
 
+def never() -> bool:
+    """Nobody asks for it."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """The same for all revisions of a run."""
@@ -15,5 +20,8 @@ class RunOptions:
     patience: timedelta  # with another migrator
     lock_budget: timedelta
     should_stop: Callable[[], bool]
+    should_pause: Callable[[], bool] = never
+    rows_per_second: int | None = None  # of a backfill
+    build_workers: int = 0  # of the server, besides the one that builds an index
     looks_for_edits: bool = False
     accepts_edits: bool = False
