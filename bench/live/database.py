@@ -44,6 +44,14 @@ APPLIED = """
       AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = a.attrelid
                       AND c.contype = 'n' AND c.conkey = ARRAY[a.attnum] AND NOT c.convalidated)
 """
+TYPES_LEFT = """
+    SELECT attrelid::regclass || '.' || attname || ' is ' || format_type(atttypid, NULL)
+    FROM pg_attribute WHERE atttypid <> 'bigint'::regtype AND NOT attisdropped
+      AND (attrelid, attname) IN (('orders'::regclass, 'total_cents'), ('users'::regclass, 'id'))
+    UNION SELECT conname || ' is not valid' FROM pg_constraint WHERE NOT convalidated
+    UNION SELECT 'there are ' || count(*) || ' foreign keys to users' FROM pg_constraint
+    WHERE contype = 'f' AND confrelid = 'users'::regclass HAVING count(*) <> 3
+"""
 CHANGE_SET = {
     ("index", "users", "email"),
     ("index", "users", "phone_number"),
@@ -114,6 +122,17 @@ class Database:
         )
         if ended.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{ended.stderr}{ended.stdout}")
+
+    def prepare_types(self, users: int) -> None:
+        """The tables that A4 needs besides the shop."""
+        file = Path(__file__).parent / "types.sql"
+        psql = (str(binary("psql")), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
+        self.run(*psql, f"--set=users={users}", "--file", str(file), folder=file.parent)
+
+    def types_left(self) -> list[str]:
+        """The columns of A4 that are not what they were to become, and keys that are not valid."""
+        with psycopg.connect(self.url) as connection:
+            return [lacking for (lacking,) in connection.execute(TYPES_LEFT)]
 
     def missing(self) -> list[str]:
         """What of the change set is not there, or not valid."""

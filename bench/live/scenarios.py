@@ -1,4 +1,4 @@
-"""Three kinds of live traffic. 85 of 100 requests read; holders are transactions of the application that stay open.
+"""Four kinds of live traffic. 85 of 100 requests read; holders are transactions of the application that stay open.
 
 A holder keeps one row lock in each of the four tables for 5 s, on rows that no request touches, then rests.
 """
@@ -18,6 +18,7 @@ class Scenario:
     order: str  # the request that places an order
     holders: int
     rest: tuple[timedelta, timedelta]
+    changes_types: bool = False  # another change set: what `types.sql` prepares
 
     @property
     def requests(self) -> dict[str, int]:
@@ -52,6 +53,14 @@ SCENARIOS = {
             order="place_order_transaction",
             holders=2,
             rest=seconds(1, 5),
+        ),
+        Scenario(
+            name="A4",
+            title="as A2; a total and the key of the users, with three foreign keys, become bigint",
+            order="place_order_transaction",
+            holders=2,
+            rest=seconds(3, 15),
+            changes_types=True,
         ),
     )
 }

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from environments import PEERS, node_environment, python_environment
 
+TYPES = PEERS / "alembic_types"
 OURS, NONE, IDEAL, ALEMBIC = "ours", "none", "ideal", "alembic"
 
 
@@ -85,6 +86,15 @@ def _typeorm() -> Tool:
         command=("node", "node_modules/typeorm/cli.js", "migration:run", "-d", "datasource.js"),
         folder=folder,
     )
+
+
+def changing_types(tool: Tool) -> Tool | None:
+    """The tool with the changes of types in the place of the shop's; None for one that has none."""
+    if tool.name == NONE:
+        return tool
+    if tool.name == IDEAL:
+        return replace(tool, command=(sys.executable, str(PEERS / "ideal_types.py")))
+    return replace(tool, folder=TYPES) if tool.name in (OURS, ALEMBIC) else None
 
 
 TOOLS: Mapping[str, Callable[[], Tool]] = {

@@ -42,6 +42,10 @@ class Outcome:
 def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Figures:
     """The figures of one window; its latencies and what the tool printed are in the folder `out`."""
     database = fresh_copy(bench.server)
+    if scenario.changes_types:
+        database.prepare_types(bench.rows.by_table["users"])
+        if tool.adopt:
+            database.run(*tool.adopt, more=tool.environment, folder=tool.folder)
     name = f"{scenario.name}-{tool.name}-{number}"
     # In a round all tools meet the same requests and holders, in the next round others.
     chance = random.Random(f"{scenario.name} {number}")
@@ -69,8 +73,12 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
         wall=outcome.span.end - outcome.span.start,
         runs=outcome.runs,
         completed=outcome.completed,
-        missing=database.missing() if tool.command and outcome.completed else (),
+        missing=_missing(database, scenario) if tool.command and outcome.completed else (),
     )
+
+
+def _missing(database: Database, scenario: Scenario) -> list[str]:
+    return database.types_left() if scenario.changes_types else database.missing()
 
 
 def _change(bench: Bench, tool: Tool, database: Database, *, log: Path) -> Outcome:

@@ -1,1 +1,1 @@
-alter table t alter c type text;
+alter table t alter c type text using (c || '');

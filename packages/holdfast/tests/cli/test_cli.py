@@ -228,7 +228,7 @@ def test_says_where_it_differed_from_its_plan(project: Project) -> None:
     )
     project.revision("op.drop_column('t', 'b')")
     ran = holdfast(project, "run", "--plan", "plan.json", "--format", "json")
-    assert json.loads(ran.stdout)["departures"] == [
+    assert json.loads(ran.stdout.splitlines()[-1])["departures"] == [
         {"revision": "r4", "planned": None, "done": ["ALTER TABLE t DROP COLUMN b"]}
     ]
     (project.folder / "plan.json").write_text("[]")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic_project import Project
 from contract import project_of
-from type_changes import TYPE_CHANGES, all_rows
+from side_by_side import side_by_side
+from type_changes import TYPE_CHANGES, all_rows, in_any_order
 
 from holdfast.errors.migration import CopyDisturbed, DataInTheWay, StoppedBetweenSteps
 from holdfast.execute.progress import BackfillMoved, Event, StepDone, StepStarted
@@ -182,3 +184,80 @@ def test_rows_moved_into_other_blocks_meanwhile(open_project: Callable[[str], Pr
     upgrade(project.config, "head", report=move)
     assert moved
     assert project.query("SELECT count(*), count(c) FROM t") == [(29002, 29002)]
+
+
+TOGETHER = {
+    "two columns": (
+        "SELECT 1",
+        "op.alter_column('t', 'a', type_=sa.BigInteger)\nop.alter_column('t', 'b', type_=sa.String(20))",
+    ),
+    "view": (
+        "CREATE VIEW v AS SELECT a FROM t; GRANT SELECT ON v TO PUBLIC",
+        (
+            "op.execute('DROP VIEW v')\nop.alter_column('t', 'a', type_=sa.BigInteger)\n"
+            "op.execute('CREATE VIEW v AS SELECT a FROM t')\nop.execute('GRANT SELECT ON v TO PUBLIC')"
+        ),
+    ),
+    "policy": (
+        "CREATE POLICY p ON t USING (a > 0); ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        (
+            "op.execute('DROP POLICY p ON t')\nop.alter_column('t', 'a', type_=sa.BigInteger)\n"
+            "op.execute('CREATE POLICY p ON t USING (a > 0)')"
+        ),
+    ),
+    "trigger": (
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';"
+            " CREATE TRIGGER g BEFORE UPDATE OF a ON t FOR EACH ROW EXECUTE FUNCTION f()"
+        ),
+        (
+            "op.execute('DROP TRIGGER g ON t')\nop.alter_column('t', 'a', type_=sa.BigInteger)\n"
+            "op.execute('CREATE TRIGGER g BEFORE UPDATE OF a ON t FOR EACH ROW EXECUTE FUNCTION f()')"
+        ),
+    ),
+    "default": (
+        (
+            "CREATE TYPE e AS ENUM ('x', 'y'); UPDATE t SET b = 'x'; ALTER TABLE t ALTER b SET DEFAULT 'x',"
+            " ALTER b SET NOT NULL"
+        ),
+        (
+            "op.alter_column('t', 'b', server_default=None)\n"
+            "op.execute('ALTER TABLE t ALTER b TYPE e USING b::e')\n"
+            "op.alter_column('t', 'b', server_default='y')"
+        ),
+    ),
+}
+# What is there of each of these objects, and whether a row can be inserted without the column.
+THERE = """
+SELECT (SELECT count(*) FROM pg_class WHERE relname = 'v')
+  + (SELECT count(*) FROM pg_policy) + (SELECT count(*) FROM pg_trigger WHERE tgname = 'g')
+  + (SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'b' AND atthasdef)
+"""
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+def test_what_belongs_to_a_type_change(case: str, postgres: Postgres, tmp_path: Path) -> None:
+    """What its author drops before a type change and creates after it is never missing; a table is copied once."""
+    before, change = TOGETHER[case]
+    with ExitStack() as lifetime:
+        both = side_by_side(
+            postgres,
+            tmp_path,
+            before="CREATE TABLE t (id int PRIMARY KEY, a int, b text); INSERT INTO t SELECT n, n, 'b' FROM"
+            f" generate_series(1, 60000) AS n; ANALYZE t; {before}",
+            lifetime=lifetime,
+        )
+        both.revision(change)
+        command.upgrade(both.plain.config, "head")
+        expected = both.online.query(THERE)
+        copies: list[str] = []
+
+        def look(event: Event) -> None:
+            if isinstance(event, StepStarted):
+                assert both.online.query(THERE) == expected, event.step
+                copies.extend([event.step] if event.step.startswith("UPDATE ONLY") else [])
+
+        upgrade(both.online.config, "head", report=look)
+        assert len(copies) == 1
+        dumps = [in_any_order(schema_dump(each.database)) for each in (both.online, both.plain)]
+        assert dumps[0] == dumps[1]

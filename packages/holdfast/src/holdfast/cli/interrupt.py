@@ -1,33 +1,98 @@
-"""Ctrl-C stops a run between two steps, a second one stops it at once; SIGUSR1 pauses it, and lets it go on."""
+"""Ctrl-C and SIGTERM stop a run between two steps; a second one, or the end of the grace period, inside one.
+
+SIGUSR1 pauses it, and lets it go on.
+"""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from socket import socket, socketpair
+from threading import Thread
+from time import monotonic
 from types import FrameType
 
 import click
 
+from holdfast.errors.durations import in_words, parse_duration
+
+# Kubernetes kills a pod 30 s after SIGTERM.
+GRACE = timedelta(seconds=25)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str) -> timedelta:
+    found = parse_duration(value)
+    if not isinstance(found, timedelta):
+        raise click.BadParameter(f"{value!r} is no duration; write 25s, 500ms, 2min")
+    return found
+
+
+GRACE_OPTION = click.option(
+    "--grace",
+    metavar="DURATION",
+    callback=_duration,
+    default=in_words(GRACE),
+    show_default=True,
+    help="After SIGTERM: how long the step under way may take before its statement is cancelled.",
+)
+
+
+class Stop:
+    """What a run asks: whether to stop between two steps, and whether to stop inside one."""
+
+    def __init__(self, grace: timedelta) -> None:
+        self.grace = grace
+        self._asked = 0
+        self._limit: float | None = None
+
+    def should(self) -> bool:
+        """Whether to stop between two steps."""
+        return self._asked > 0
+
+    def must(self) -> bool:
+        """Whether to cancel the statement under way."""
+        return self._asked > 1 or (self._limit is not None and monotonic() > self._limit)
+
+    def ask(self, number: int) -> None:
+        """One of the two signals has arrived."""
+        self._asked += 1
+        if number == signal.SIGTERM:
+            self._limit = self._limit or monotonic() + self.grace.total_seconds()
+            words = f"stopping after this step; what lasts longer than {in_words(self.grace)} is cancelled (safe too)"
+        elif self._asked == 1:
+            words = "stopping after this step; Ctrl-C again cancels it (safe too)"
+        else:
+            words = "cancelling the statement under way"
+        click.echo(words, err=True)
+
 
 @contextmanager
-def stopping_between_steps() -> Iterator[Callable[[], bool]]:
-    """Gives the question that a run asks between its steps."""
-    asked = False
+def stopping(grace: timedelta) -> Iterator[Stop]:
+    """Gives the questions that a run asks, while both signals are ours.
 
-    def ask(_: int, __: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(signal.SIGINT, before)
-        click.echo("stopping after this step; Ctrl-C again stops at once (safe too)", err=True)
-
-    before = signal.signal(signal.SIGINT, ask)
+    A thread reads them from the descriptor that Python's own handler writes to: the main thread may wait in C.
+    """
+    stop, (reads, writes) = Stop(grace), socketpair()
+    writes.settimeout(0)  # what set_wakeup_fd asks for
+    thread = Thread(target=_listen, args=(reads, stop), daemon=True)
+    thread.start()
+    descriptor = signal.set_wakeup_fd(writes.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _third()) for number in SIGNALS}
     try:
-        yield lambda: asked
+        yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(descriptor)
+        writes.send(b"\0")
+        thread.join()
+        reads.close()
+        writes.close()
 
 
 @contextmanager
-def pausing_between_steps() -> Iterator[Callable[[], bool]]:
+def pausing() -> Iterator[Callable[[], bool]]:
     """Gives the question whether a run is to wait: after each first SIGUSR1, until the next one."""
     is_asked = False
 
@@ -40,3 +105,22 @@ def pausing_between_steps() -> Iterator[Callable[[], bool]]:
         yield lambda: is_asked
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def _listen(reads: socket, stop: Stop) -> None:
+    while number := reads.recv(1)[0]:
+        if number in SIGNALS:
+            stop.ask(number)
+
+
+def _third() -> Callable[[int, FrameType | None], None]:
+    """The handler in the main thread: the third time it is as if there were none."""
+    arrived = 0
+
+    def arrives(_: int, __: FrameType | None) -> None:
+        nonlocal arrived
+        arrived += 1
+        if arrived > 2:
+            raise KeyboardInterrupt
+
+    return arrives

@@ -9,6 +9,7 @@ from datetime import timedelta
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.errors.durations import roughly
 from holdfast.observe.blockers import Blocker
 from holdfast.preview.forecast import (
     PATIENCE_WITH_ROWS,
@@ -93,7 +94,7 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
 
 def in_words(step: PlannedStep) -> str:
     """Size and time of what is read or rewritten."""
-    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {_time(step.takes)}"
+    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}"
 
 
 def as_markdown(found: Forecast) -> Iterator[str]:
@@ -185,10 +186,3 @@ def _bytes(size: float) -> str:
             return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-def _time(duration: timedelta) -> str:
-    seconds = duration.total_seconds()
-    if seconds < 1:
-        return "under a second"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,11 +1,12 @@
 """Prints the events of a run as they come: one line per revision and step; on a terminal one more that lives."""
 
-import json
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
 from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from holdfast.errors.durations import roughly
 from holdfast.execute.progress import (
     AutovacuumIsCancelled,
     BackfillMoved,
@@ -29,19 +30,27 @@ if TYPE_CHECKING:
     from holdfast.cli.terminal import Terminal
 
 
+LOG_EVERY = timedelta(seconds=30)  # a line of a long step in a log, at most
+
+
 class Printer:
     """A report that prints to stderr and keeps what the last line on stdout says."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.done: list[RevisionDone] = []
         self.terminal = _terminal() if sys.stderr.isatty() else None
         self.steps: dict[str, list[str]] = {}  # of each revision that was started
+        self.clock = clock
+        self._last: dict[str, float] = {}  # when a line of a step was printed in a log
+        self._waits_for = ""
 
     def __call__(self, event: Event) -> None:  # noqa: C901  # one case an event, flat
         """Print one event."""
         match event:
             case WaitingForLeader(holder=holder):
-                self._line(f"waiting: another process migrates: {holder}")
+                if holder != self._waits_for:  # a replica that waits says so once
+                    self._waits_for = holder
+                    self._line(f"waiting: another process migrates: {holder}")
             case StatementPlanned(revision=revision, steps=steps):
                 self.steps[revision] += [step.describe() for step in steps]
             case RevisionStarted(direction=direction, revision=revision, description=description):
@@ -50,26 +59,27 @@ class Printer:
             case RevisionDone(took=took):
                 self.done.append(event)
                 self._line(f"     done in {seconds(took)}")
-            case StepStarted():
-                self._now(position(event))
+            case StepStarted(step=step):
+                self._last[step] = self.clock()
+                self._now(step, f"{event.number}/{event.steps}")
             case StepDone(started=started, took=took):
-                self._line(f"     {position(started)} ({seconds(took)})")
+                self._step(started, took)
             case StepWatched(step=step, seen=seen):
-                self._passing(f"{step}: {in_words(seen)}")
+                self._passing(step, in_words(seen), key=f"{step} {seen.waits_for}")
             case BackfillMoved(step=step, rows=rows, of=of, took=took):
-                self._now(f"{step}: {rows} of about {of} rows, {left(rows, of, took)}")
+                self._passing(step, moved(rows, of, took), key=step)
             case BackfillPaused(step=step, why=why):
-                self._passing(f"{step}: waiting: {why}")
+                self._passing(step, f"waiting: {why}", key=f"{step} waits")
             case RunPaused(asked_by=asked_by):
-                self._passing(f"paused by {asked_by}: holdfast resume, or the signal again")
+                words = f"by {asked_by}; go on with holdfast resume, or with the signal again"
+                self._passing("paused", words, key="paused")
             case LockBusy(what=what, tries=tries, blockers=blockers):
                 who = (
                     "; ".join(each.with_way_out for each in blockers) or "its holder is gone by now"
                 )
-                words = f"lock not free, try {tries}: {what}: {who}"
                 if tries & (tries - 1) == 0:  # 1, 2, 4, 8, ..: a log must not fill up
-                    self._line(f"     {words}")
-                self._now(words)
+                    self._line(f"     lock not free, try {tries}: {what}: {who}")
+                self._now(what, f"lock not free, try {tries}: {who}")
             case UsersWaited(what=what, tries=tries, verdict=verdict):
                 self._line(f"     ended, {reason(verdict)}; try {tries}: {what}")
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
@@ -92,39 +102,45 @@ class Printer:
         revisions = ", ".join(event.revision for event in self.done)
         return f"{verb} {len(self.done)}: {revisions} ({seconds(took)})"
 
-    def as_json(self, **more: object) -> str:
-        """The same as one JSON object, and what a verb adds."""
-        revisions = [{**asdict(event), "took": event.took.total_seconds()} for event in self.done]
-        return json.dumps({"done": revisions, **more})
-
     def _line(self, words: str) -> None:
         if self.terminal is not None:
             self.terminal.print(words)
         else:
             print(words, file=sys.stderr, flush=True)
 
-    def _now(self, words: str) -> None:
+    def _step(self, started: StepStarted, took: timedelta) -> None:
+        figures = (f"     {started.number}/{started.steps} ", f" ({seconds(took)})")
+        step = started.step
+        if self.terminal is not None:
+            step = fitted(step, figures="".join(figures), width=self.terminal.width)
+        self._line(f"{figures[0]}{step}{figures[1]}")
+
+    def _now(self, step: str, figures: str) -> None:
         """What goes on at this moment: nothing for a log."""
         if self.terminal is not None:
-            self.terminal.now(words)
+            # The sign of life takes two columns, the colon two more.
+            cut = fitted(step, figures=f"    {figures}", width=self.terminal.width)
+            self.terminal.now(f"{cut}: {figures}")
 
-    def _passing(self, words: str) -> None:
-        """A look at a long step: replaced by the next one on a terminal, a line in a log."""
+    def _passing(self, step: str, figures: str, *, key: str) -> None:
+        """A look at a long step: replaced by the next one on a terminal, now and then a line in a log."""
         if self.terminal is not None:
-            self.terminal.now(words)
-        else:
-            self._line(f"     {words}")
+            self._now(step, figures)
+        elif self._is_due(step, key):
+            self._line(f"     {step}: {figures}")
+
+    def _is_due(self, step: str, key: str) -> bool:
+        now, last = self.clock(), self._last.get(key, self._last.get(step, 0.0))
+        if now - last < LOG_EVERY.total_seconds():
+            return False
+        self._last[key] = now
+        return True
 
 
 def _terminal() -> "Terminal":
     from holdfast.cli.terminal import Terminal  # loads rich, which a log does not need
 
     return Terminal()
-
-
-def position(step: StepStarted) -> str:
-    """A step with its place among the steps of its statement."""
-    return f"{step.number}/{step.steps} {step.step}"
 
 
 def reason(verdict: Verdict) -> str:
@@ -143,11 +159,18 @@ def in_words(seen: Watched) -> str:
     return f"{seen.phase}{done}{waits}"
 
 
-def left(rows: int, of: int, took: timedelta) -> str:
-    """An estimate of the time that a backfill still needs."""
+def moved(rows: int, of: int, took: timedelta) -> str:
+    """How far a backfill is: its share, its rows, the time that it still needs."""
     if not rows or of <= rows:
-        return "nearly done"
-    return f"about {seconds(took * ((of - rows) / rows))} left"
+        return f"{rows:,} rows, nearly done"
+    left = roughly(took * ((of - rows) / rows))
+    return f"{rows / of:.0%}, {rows:,} of about {of:,} rows, about {left} left"
+
+
+def fitted(step: str, *, figures: str, width: int) -> str:
+    """The step, cut so that the figures beside it stay on the line."""
+    room = max(12, width - len(figures))
+    return step if len(step) <= room else step[: room - 3] + "..."
 
 
 def seconds(duration: timedelta) -> str:

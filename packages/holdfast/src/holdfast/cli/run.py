@@ -1,10 +1,12 @@
 """`holdfast run`: applies what is pending, online."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from holdfast.cli.interrupt import GRACE_OPTION
 from holdfast.cli.project import (
     FORMAT,
     ProjectOptions,
@@ -25,6 +27,7 @@ UP_TO_DATE = "up to date: nothing is pending"
     type=click.Path(path_type=Path),
     help="What `holdfast plan --format json` has printed: say where the run differed from it.",
 )
+@GRACE_OPTION
 @FORMAT
 @click.pass_obj
 def run(
@@ -33,15 +36,18 @@ def run(
     dry_run: bool,
     accept_edited: bool,
     plan_file: Path | None,
+    grace: timedelta,
     form: str,
 ) -> None:
     """Apply the pending revisions, each in a commit of its own.
 
-    A run that was killed or stopped goes on where it was.
+    A run that was killed or stopped goes on where it was. With --format json each event is a line of JSON on stdout;
+    the last one is the result, or the failure.
     """
     is_usual = revision is None and not dry_run and not accept_edited and plan_file is None
     if is_usual and options.head_if_up_to_date() is not None:
-        click.echo(json.dumps({"done": [], "departures": []}) if form == "json" else UP_TO_DATE)
+        nothing = {"event": "result", "done": [], "departures": []}
+        click.echo(json.dumps(nothing) if form == "json" else UP_TO_DATE)
         return
     # From here on with all of SQLAlchemy and Alembic.
     if dry_run:
@@ -62,4 +68,5 @@ def run(
         plan_file=plan_file,
         form=form,
         nothing=UP_TO_DATE,
+        grace=grace,
     )

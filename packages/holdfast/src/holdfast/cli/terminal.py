@@ -12,6 +12,11 @@ class Terminal:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.live: Status | None = None
 
+    @property
+    def width(self) -> int:
+        """In columns, as it is now."""
+        return self.console.width
+
     def print(self, words: str) -> None:
         """A line that stays."""
         self.console.print(escape(words))

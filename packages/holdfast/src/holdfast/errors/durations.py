@@ -40,3 +40,13 @@ def milliseconds(duration: timedelta) -> int:
 def whole_seconds(duration: timedelta) -> int:
     """A duration in whole seconds, rounded up."""
     return -(-duration // UNITS["s"])
+
+
+def roughly(duration: timedelta) -> str:
+    """An estimate, without decimals: `under a second`, `42 s`, `3 min`, `5 h`."""
+    seconds = duration.total_seconds()
+    if seconds < 1:
+        return "under a second"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

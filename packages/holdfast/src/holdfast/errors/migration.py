@@ -305,13 +305,37 @@ class LeftBehind(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class StoppedBetweenSteps(HoldfastError):
-    """Ctrl-C."""
+    """Ctrl-C or SIGTERM, which every step may end before."""
 
     revision: str
     exit_status = 130
     what = "Stopped between two steps of revision {revision}, as asked."
     why = "Every step so far is recorded; nothing is locked, nothing is half done."
     remedy = "Go on where it stopped: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class StoppedInStep(HoldfastError):
+    """The grace period after SIGTERM is over, or Ctrl-C came twice."""
+
+    revision: str
+    exit_status = 130
+    what = "Stopped inside a step of revision {revision}, as asked: its statement was cancelled."
+    why = (
+        "The server has undone that statement; every step before it is recorded, nothing is locked."
+    )
+    remedy = "Go on where it stopped, with that step anew: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class StoppedWhileWaiting(HoldfastError):
+    """Ctrl-C or SIGTERM, while a run waited for somebody."""
+
+    what_for: str
+    exit_status = 130
+    what = "Stopped while it waited, as asked: {what_for}."
+    why = "Nothing is locked, nothing is half done; every step before is recorded."
+    remedy = "Try again, or go on where it stopped: {again}"
 
 
 @dataclass(kw_only=True, eq=False)

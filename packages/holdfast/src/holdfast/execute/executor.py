@@ -51,6 +51,7 @@ from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
 from holdfast.rewrite.statement_kind import StatementKind
@@ -181,7 +182,7 @@ class Executor:
                 statement = self._step(statement, steps[number], number=number + 1)
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = parse(statement.sql)
+        parsed = as_one(parse(statement.sql))
         facts = facts_for(self.session.connection, *parsed, new=statement.new)
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)

@@ -11,7 +11,6 @@ from holdfast.rewrite.steps import LookStep
 # Of what a value can be: data exceptions, broken constraints (of a domain), what a function raises.
 ABOUT_VALUES = ("22", "23", "P0")
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
-LIMITS = (("lock_timeout", "0"), ("statement_timeout", "0"))
 
 
 def look(session: MigrationSession, step: LookStep) -> Violations | None:
@@ -49,5 +48,6 @@ def _rows(session: MigrationSession, step: LookStep) -> Violations:
 
 
 def _settings(session: MigrationSession, step: LookStep) -> None:
-    for name, setting in (*LIMITS, *step.settings):
+    session.lift_limits_for_transaction()
+    for name, setting in step.settings:
         session.execute(SET_LOCAL, {"name": name, "setting": setting})

@@ -20,7 +20,13 @@ from alembic.script import Script, ScriptDirectory
 
 from holdfast.engine.settings import BackfillSettings, BuildSettings
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnfinishedRevision
+from holdfast.errors.migration import (
+    DatabaseAhead,
+    EditedRevision,
+    StoppedInStep,
+    UnfinishedRevision,
+)
+from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.guard import Guard
@@ -33,7 +39,8 @@ from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import RunOptions, never
+from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import count_user_relations
@@ -57,13 +64,15 @@ def upgrade(
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
     should_pause: Callable[[], bool] = never,
+    must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
-    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop`, `should_pause` are asked
-    between steps and batches. An applied revision whose file was edited since is an error, unless `accept_edited`.
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` and `should_pause` are asked
+    between steps and batches, and `must_stop` inside one: its statement is cancelled then.
+    An applied revision whose file was edited since is an error, unless `accept_edited`.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
@@ -81,11 +90,12 @@ def upgrade(
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
     options = RunOptions(
-        report=report,
+        report=stopping_while_waiting(report, should_stop),
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
         should_pause=should_pause,
+        must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
         looks_for_edits=True,
@@ -113,6 +123,7 @@ def downgrade(
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
     should_pause: Callable[[], bool] = never,
+    must_stop: Callable[[], bool] = never,
 ) -> None:
     """Revert down to `revision` ("base", an id, "-1"): alembic.command.downgrade, run safely.
 
@@ -127,11 +138,12 @@ def downgrade(
         return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
     options = RunOptions(
-        report=report,
+        report=stopping_while_waiting(report, should_stop),
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
         should_pause=should_pause,
+        must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
     )
@@ -202,6 +214,7 @@ class _Run:
         self.options = options
         self.leadership: leader.Leadership | None = None
         self.session: MigrationSession | None = None
+        self.canceller: Canceller | None = None
         # Another process has migrated while we waited: env.py runs to its end, so that it disposes
         # of its engine, and then once more. Alembic has read the heads before it called `steps`.
         self.heads_moved = False
@@ -227,6 +240,7 @@ class _Run:
         if self.heads_moved:
             self.release()
             return
+        self.canceller = Canceller(session, self.options.must_stop)
         run_context = self._run_context(heads, context, session)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
@@ -244,6 +258,8 @@ class _Run:
 
     def release(self) -> None:
         """End the leadership and let go of the connection. Idempotent."""
+        if self.canceller is not None:
+            self.canceller.close()
         session, self.session = self.session, None
         if session is not None and session.guard is not None:
             session.guard.close()
@@ -343,6 +359,10 @@ class _Run:
         if self.leadership is not None:
             self.leadership.verify()
 
+    def _was_cancelled(self, error: BaseException) -> bool:
+        has_cancelled = self.canceller is not None and self.canceller.has_cancelled
+        return has_cancelled and sqlstate(error) == QUERY_CANCELED
+
     @contextmanager
     def _ended_by_guard(self) -> Iterator[None]:
         """Note what the guard has ended, by whatever exception it is seen."""
@@ -374,8 +394,10 @@ class _Run:
                     # Alembic's error leaves the event loop before anybody else sees it.
                     if run.context.session.guard is not None:
                         run.context.session.guard.disarm()
-            except BaseException:
+            except BaseException as error:
                 self.release()  # here, inside the event loop of an async env.py
+                if self._was_cancelled(error):
+                    raise StoppedInStep(revision=run.name) from error
                 raise
 
         return upgrade_or_downgrade

@@ -7,11 +7,6 @@ from datetime import timedelta
 from holdfast.execute.progress import Report
 
 
-def never() -> bool:
-    """Nobody asks for it."""
-    return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """The same for all revisions of a run."""
@@ -19,9 +14,10 @@ class RunOptions:
     report: Report
     patience: timedelta  # with another migrator
     lock_budget: timedelta
-    should_stop: Callable[[], bool]
-    should_pause: Callable[[], bool] = never
-    rows_per_second: int | None = None  # of a backfill
-    build_workers: int = 0  # of the server, besides the one that builds an index
+    should_stop: Callable[[], bool]  # between two steps
+    must_stop: Callable[[], bool]  # inside one
+    should_pause: Callable[[], bool]
+    rows_per_second: int | None  # of a backfill
+    build_workers: int  # of the server, besides the one that builds an index
     looks_for_edits: bool = False
     accepts_edits: bool = False

@@ -157,8 +157,10 @@ BEGIN
           unnest(x.indkey::int2[]) WITH ORDINALITY AS k (number, place), pg_catalog.pg_attribute a
         WHERE x.indrelid = t.oid AND indisprimary AND a.attrelid = t.oid AND a.attnum = k.number
           AND k.place <= indnkeyatts ORDER BY k.place),
-      'dependents', (SELECT coalesce(jsonb_agg(DISTINCT
-          pg_describe_object(d.classid, d.objid, d.objsubid)), '[]') FROM depending d
+      'dependents', (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_object(
+          'what', pg_describe_object(d.classid, d.objid, d.objsubid),
+          'identity', (SELECT identity FROM pg_identify_object(d.classid, d.objid, d.objsubid)))),
+          '[]') FROM depending d
         WHERE NOT CASE d.classid
           WHEN 'pg_catalog.pg_class'::regclass THEN (SELECT relkind = 'i'
               OR relkind = 'S' AND d.deptype IN ('a', 'i') FROM pg_catalog.pg_class r

@@ -98,7 +98,15 @@ def relations_of(entry: QueueEntry) -> frozenset[str]:
         relation_name(pb.RangeVar(schemaname=schema, relname=name), entry)
         for schema, name in relations_in(entry.statement)
     )
-    return frozenset(named) | frozenset(str(name) for name in entry.tables)
+    return frozenset(named) | frozenset(str(name) for name in entry.tables) | _views_on(entry)
+
+
+def _views_on(entry: QueueEntry) -> frozenset[str]:
+    """The views on a column that changes its type: they stand in the way of that, dropped or not."""
+    changes = entry.facts.type_changes if entry.facts is not None else ()
+    return frozenset(
+        found.identity.partition(" on ")[2] for change in changes for found in change.dependents
+    )
 
 
 def _names_made(entry: QueueEntry) -> frozenset[str]:

@@ -7,6 +7,7 @@ from holdfast.rewrite.independence import are_independent
 from holdfast.rewrite.pairs import Taken
 from holdfast.rewrite.queue_rules.backfill_first import in_best_order
 from holdfast.rewrite.queue_rules.bracket import is_bracket, refuse_what_lasts
+from holdfast.rewrite.queue_rules.copied_once import copied_once
 from holdfast.rewrite.queue_rules.one_lock import one_lock
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced, with_interim_checks
 from holdfast.rewrite.queue_rules.writes_together import writes_together
@@ -30,7 +31,7 @@ def plan_queue(
     units = [_unit(group, open_positions) for group in with_spans(ordered, spans)]
     completing = tuple(unit for unit in units if unit.joins_open and unit.entries)
     rest = tuple(unit for unit in units if not unit.joins_open)
-    return (*completing, *one_lock(writes_together(rest)))
+    return (*completing, *one_lock(copied_once(writes_together(rest))))
 
 
 def divided_by_a_look(

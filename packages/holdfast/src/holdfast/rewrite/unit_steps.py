@@ -9,6 +9,7 @@ from datetime import date
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.copy_of_unit import copy_of_unit
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock, strongest
@@ -46,6 +47,9 @@ def steps_of_unit(
     """Those of the one statement, or of all together. Raises what `rewrite` raises."""
     if len(statements) == 1:
         return rewrite(statements[0], facts=facts, today=today)
+    copied = copy_of_unit(statements, facts=facts, today=today)
+    if copied is not None:
+        return copied
     parts: list[_Parts] = []
     names = _names(facts)
     for statement in statements:

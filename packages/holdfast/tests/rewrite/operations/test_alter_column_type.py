@@ -11,6 +11,7 @@ from holdfast.rewrite.column_copy.facts import (
     ChangedTable,
     ChangingColumn,
     Conversion,
+    Dependent,
     DependentIndex,
     UsedFunction,
     UserTrigger,
@@ -194,10 +195,11 @@ def test_beside_what_changes_the_column_otherwise(facts: Facts, check_steps: Che
 
 def test_what_postgresql_refuses_stays_its_own_error(facts: Facts, check_steps: Check) -> None:
     """The statement runs by itself, and fails before it has done anything; or does not fail any more by then."""
+    view = Dependent(what="rule _RETURN on view v", identity='"_RETURN" on public.v')
     check_steps(
         "alter table orders alter id type bigint",
         "transaction: ALTER TABLE public.orders ALTER COLUMN id TYPE bigint",
-        facts=tried(facts, TO_BIGINT, dependents=("rule _RETURN on view v",)),
+        facts=tried(facts, TO_BIGINT, dependents=(view,)),
     )
 
 

@@ -142,6 +142,14 @@ class OwnedSequence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dependent:
+    """A view, policy, trigger or function that depends on a changing column."""
+
+    what: str  # in PostgreSQL's words: rule _RETURN on view v
+    identity: str  # as pg_identify_object() writes it: "_RETURN" on public.v
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserTrigger:
     """A trigger of the table that is not PostgreSQL's own."""
 
@@ -177,7 +185,7 @@ class ChangedTable:
     row_type_used_by: str | None = None
     generated: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
-    dependents: tuple[str, ...] = ()  # that PostgreSQL does not change along, in its own words
+    dependents: tuple[Dependent, ...] = ()  # that PostgreSQL does not change along
     triggers: tuple[UserTrigger, ...] = ()
     has_update_rule: bool = False
     may_set_replica_role: bool = True

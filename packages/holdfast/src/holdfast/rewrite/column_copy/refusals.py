@@ -33,9 +33,9 @@ def _of_postgresql(table: ChangedTable) -> Iterator[str]:
     for change in table.changes:
         if change.error:
             yield f"It could not be tried on an empty copy of the table: {change.error}."
-    for what in table.dependents:
+    for found in table.dependents:
         yield (
-            f"The {what} depends on the column, and PostgreSQL changes no type under it: drop it"
+            f"The {found.what} depends on the column, and PostgreSQL changes no type under it: drop it"
             " before, and create it again after, in the same revision."
         )
     if table.row_type_used_by:

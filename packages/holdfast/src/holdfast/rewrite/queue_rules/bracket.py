@@ -19,6 +19,7 @@ from holdfast.rewrite.single_transaction import is_small
 from holdfast.rewrite.spans import Span
 from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.tree import find
+from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.unit_steps import is_momentary
 from holdfast.rewrite.units import QueueEntry
 
@@ -62,6 +63,8 @@ def _large_table(entry: QueueEntry) -> Relation | None:
         return large if any(find(node, pb.FromExpr)) or _selects(node) else None
     if isinstance(node, pb.MergeStmt | pb.CopyStmt) or is_opaque(entry):
         return large
+    if may_write_rows(entry.statement, facts=facts):
+        return None  # its column is copied before; what stands around it becomes part of the swap
     return None if is_momentary(entry.statement, facts=facts) else large
 
 

@@ -1,0 +1,180 @@
+"""What a run prints: in a log few lines with all figures, on a narrow terminal the figures before the statement."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from alembic_project import Project
+
+from holdfast.cli.event_stream import EventStream
+from holdfast.cli.report import Printer, fitted, moved
+from holdfast.execute.progress import (
+    BackfillMoved,
+    BackfillPaused,
+    Event,
+    StepDone,
+    StepStarted,
+    StepWatched,
+    WaitingForLeader,
+)
+from holdfast.observe.watched_step import Watched
+
+FILL = "fill public.t in batches: UPDATE public.t SET b = a WHERE b IS NULL"
+STARTED = StepStarted(revision="r2", number=1, steps=2, step=FILL)
+
+
+def batches(seconds: int) -> list[tuple[float, Event]]:
+    """A batch a second, a thousand rows each, of a hundred thousand."""
+    return [
+        (
+            float(n),
+            BackfillMoved(step=FILL, rows=n * 1000, of=100_000, took=timedelta(seconds=n)),
+        )
+        for n in range(1, seconds + 1)
+    ]
+
+
+def printed(events: list[tuple[float, Event]], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines on stderr, without a terminal; each event at its time."""
+    now = [0.0]
+    printer = Printer(clock=lambda: now[0])
+    for time, event in events:
+        now[0] = time
+        printer(event)
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_backfill_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line every 30 seconds at most, with its share and the time that is left; none for a short one."""
+    done = (71.0, StepDone(started=STARTED, took=timedelta(seconds=71)))
+    assert printed([(0.0, STARTED), *batches(70), done], capsys) == [
+        f"     {FILL}: 30%, 30,000 of about 100,000 rows, about 70 s left",
+        f"     {FILL}: 60%, 60,000 of about 100,000 rows, about 40 s left",
+        f"     1/2 {FILL} (71.00 s)",
+    ]
+    assert printed([(0.0, STARTED), *batches(29)], capsys) == []
+
+
+def test_a_build_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """So every look at any other long step, and a pause for a replica."""
+    step = "build index i on public.t"
+    looks: list[tuple[float, Event]] = [
+        (
+            2.0 * n,
+            StepWatched(step=step, seen=Watched(phase="building index", done=n / 50, waits_for=())),
+        )
+        for n in range(40)
+    ]
+    paused = (90.0, BackfillPaused(step=step, lag=timedelta(seconds=12.4)))
+    assert printed(
+        [(0.0, StepStarted(revision="r", number=1, steps=1, step=step)), *looks, paused], capsys
+    ) == [
+        f"     {step}: building index 30%",
+        f"     {step}: building index 60%",
+        f"     {step}: a replica is 12 s behind, waiting for it",
+    ]
+
+
+def test_a_replica_that_waits_does_not_repeat_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each holder, not for each look."""
+    waits: list[tuple[float, Event]] = [
+        (float(n), WaitingForLeader(holder="pid 7 (app)" if n < 50 else "pid 8 (app)"))
+        for n in range(100)
+    ]
+    assert printed(waits, capsys) == [
+        "waiting: another process migrates: pid 7 (app)",
+        "waiting: another process migrates: pid 8 (app)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"), [(0.4, "under a second"), (61.7, "62 s"), (125, "2 min"), (20_000, "6 h")]
+)
+def test_an_estimate_has_no_decimals(left: float, words: str) -> None:
+    """It is one: 42 s, not 41.97 s."""
+    assert moved(1000, 2000, timedelta(seconds=left)) == (
+        f"50%, 1,000 of about 2,000 rows, about {words} left"
+    )
+    assert moved(2001, 2000, timedelta(seconds=left)) == "2,001 rows, nearly done"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_statement_is_cut_and_the_figures_stay(width: int) -> None:
+    """Whatever the width; at 60 columns all of them are on the line."""
+    figures = moved(17_000, 50_000, timedelta(seconds=22))
+    line = f"{fitted(FILL, figures=f'    {figures}', width=width)}: {figures}"
+    assert line.endswith(": 34%, 17,000 of about 50,000 rows, about 43 s left")
+    assert len(line) <= max(width, 12 + 2 + len(figures))
+    assert FILL.startswith(line.split(":")[0].removesuffix("..."))
+
+
+def run_as_json(project: Project, *arguments: str) -> tuple[int, list[dict[str, object]]]:
+    """The exit status, and stdout line by line."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "holdfast", *arguments, "--format", "json"],
+        cwd=project.folder,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def test_json_is_a_stream_of_events(project: Project) -> None:
+    """Each line an event with its name; the last one is the result."""
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    status, lines = run_as_json(project, "run")
+    assert (status, [line["event"] for line in lines]) == (
+        0,
+        ["revision_started", "revision_done", "result"],
+    )
+    assert lines[0] == {
+        "event": "revision_started",
+        "revision": "r1",
+        "description": "about r1",
+        "direction": "up",
+    }
+    project.query("INSERT INTO a SELECT 1 FROM generate_series(1, 2)")
+    project.revision("op.create_index('i', 'a', ['id'])")
+    status, lines = run_as_json(project, "run")
+    assert [line["event"] for line in lines] == [
+        *("revision_started", "statement_planned", "step_started", "step_done"),
+        *("revision_done", "result"),
+    ]
+    assert run_as_json(project, "run") == (0, [{"event": "result", "done": [], "departures": []}])
+
+
+def test_json_also_on_failure(project: Project) -> None:
+    """The last line is the error in its three parts, with the exit status and what was done before."""
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    project.revision("op.execute('SELECT 1/0')")
+    status, lines = run_as_json(project, "run")
+    failed = lines[-1]
+    [done] = failed.pop("done")  # type: ignore[misc]  # a list of one
+    assert (status, done["revision"]) == (3, "r1")
+    assert failed == {
+        "event": "failed",
+        "error": "DatabaseRefused",
+        "what": "The database answered with an error (22012): division by zero\nIt was sent: SELECT 1/0",
+        "why": "Revision r2 was rolled back; those before it stay.",
+        "remedy": "Mend what the message names, then run again: holdfast run. What is applied: holdfast status",
+        "exit_status": 3,
+    }
+
+
+def test_what_is_told_again_and_again_is_one_line_a_second(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A batch lasts 50 ms: a stream must not fill a disk."""
+    now = [0.0]
+    stream = EventStream(clock=lambda: now[0])
+    for n in range(1, 101):
+        now[0] = n / 20
+        stream(BackfillMoved(step=FILL, rows=n, of=100, took=timedelta(seconds=n / 20)))
+    rows = [json.loads(line)["rows"] for line in capsys.readouterr().out.splitlines()]
+    assert rows == [20, 40, 60, 80, 100]
