@@ -4,11 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
+import pytest
+import trustme
+from tls_proxy import tls_proxy
 
+from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
+from holdfast.scratch.server import EmbeddedServer, temporary_server
+
+CA = trustme.CA()
 
 SCRIPT = """
 CREATE TABLE refunds (id int PRIMARY KEY);
@@ -18,10 +27,13 @@ ALTER TABLE orders ALTER COLUMN id TYPE bigint, ADD CHECK (id > 0);
 """
 
 
-def online(file: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def online(
+    file: Path, url: str, *arguments: str, scratch: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    named = {} if scratch is None else {"HOLDFAST_SCRATCH_URL": scratch}
     return subprocess.run(
         [sys.executable, "-m", "holdfast", "online", str(file), *arguments],
-        env={**os.environ, "DATABASE_URL": url, "HOLDFAST_PROFILE": "test"},
+        env={**os.environ, **named, "DATABASE_URL": url, "HOLDFAST_PROFILE": "test"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -46,3 +58,81 @@ def test_steps_locks_and_refusals(database: str, tmp_path: Path) -> None:
     planned = json.loads(online(file, database, "--format", "json").stdout)
     assert [statement["refusal"] is None for statement in planned] == [True, True, True, False]
     assert schema_dump(database) == before
+
+
+@pytest.fixture
+def other() -> Iterator[EmbeddedServer]:
+    """A server with an extension that no other one has, and a role that gives a password."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # for the user whom PostgreSQL runs as
+        yield from _server_with_extension(Path(folder))
+
+
+def _server_with_extension(folder: Path) -> Iterator[EmbeddedServer]:
+    extensions = folder / "extension"
+    extensions.mkdir()
+    (extensions / "only_here.control").write_text("default_version = '1'\n")
+    (extensions / "only_here--1.sql").write_text("CREATE FUNCTION here() RETURNS int RETURN 1;")
+    path = {"extension_control_path": f"$system:{folder}"}
+    with temporary_server(settings=path) as server:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute("CREATE ROLE app LOGIN SUPERUSER PASSWORD 'hunter2'")
+            connection.execute("CREATE TABLE a (id int PRIMARY KEY)")
+            connection.execute("CREATE POLICY p ON a TO app")
+            connection.execute("GRANT SELECT ON a TO app")
+            connection.execute("CREATE TABLE z (id int)")
+            connection.execute(
+                "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.z'"
+            )
+        yield server
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> Path:
+    file = tmp_path / "change.sql"
+    file.write_text("CREATE INDEX a_id ON a (id);")
+    return file
+
+
+def test_any_extension(other: EmbeddedServer, change: Path, postgres: Postgres) -> None:
+    """What the scratch server lacks is said with the way out, whatever it is; a server of one's own has it."""
+    with psycopg.connect(other.url(), autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION only_here")
+    refused = online(change, other.url())
+    assert refused.returncode == 3
+    first, *_, last = refused.stderr.strip().splitlines()
+    assert first.startswith(
+        "error: The schema of the database could not be made on the scratch server:"
+    )
+    assert "HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres" in last
+    assert "Traceback" not in refused.stderr
+    shown = online(change, other.url(), scratch=other.url())
+    assert (shown.returncode, "CREATE INDEX CONCURRENTLY a_id" in shown.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+def test_over_tls(other: EmbeddedServer, change: Path, tmp_path: Path, mode: str) -> None:
+    """A database that is reached over TLS, with whatever sslmode, is read as any other, with its policies."""
+    with psycopg.connect(other.url(), autocommit=True) as connection:
+        [rules] = connection.execute("SHOW hba_file").fetchone() or [""]
+        [folder] = connection.execute("SHOW unix_socket_directories").fetchone() or [""]
+        Path(rules).write_text("local all app scram-sha-256\nlocal all all trust\n")
+        connection.execute("SELECT pg_reload_conf()")
+    CA.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with tls_proxy(f"{folder}/.s.PGSQL.5432", CA.issue_cert("localhost")) as port:
+        url = (
+            f"postgresql://app:hunter2@localhost:{port}/postgres"
+            f"?hostaddr=127.0.0.1&sslmode={mode}&sslrootcert={tmp_path}/ca.pem"
+        )
+        shown = online(change, url)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "CREATE INDEX CONCURRENTLY a_id ON public.a" in shown.stdout
+
+
+def test_a_statement_that_fails_on_the_copy(database: str, change: Path) -> None:
+    """An error of the scratch server is told as one of the scratch server."""
+    shown = online(change, database)
+    assert shown.returncode == 3
+    assert shown.stderr.startswith(
+        'error: The scratch server refused a statement: relation "a" does not exist'
+    )

@@ -9,7 +9,7 @@ import click
 from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.preview.compare.schema_differences import Difference
 from holdfast.preview.drift import Drift
-from holdfast.preview.drift import drift as compare
+from holdfast.preview.drift import drifts as compare
 
 
 @click.command()
@@ -23,8 +23,16 @@ def drift(ctx: click.Context, form: str) -> None:
     options: ProjectOptions = ctx.obj
     with translated_errors():
         found = compare(options.config())
-    click.echo(json.dumps(asdict(found)) if form == "json" else "\n".join(_lines(found)))
-    ctx.exit(1 if found.differences else 0)
+    worst = next((each for each in found if each.differences), found[0])
+    if form == "json":
+        more = {"databases": [asdict(each) for each in found]} if len(found) > 1 else {}
+        click.echo(json.dumps(asdict(worst) | more))
+    else:
+        for each in found:
+            if len(found) > 1:
+                click.echo(f"database {each.database}:")
+            click.echo("\n".join(_lines(each)))
+    ctx.exit(1 if worst.differences else 0)
 
 
 def _lines(found: Drift) -> Iterator[str]:

@@ -16,7 +16,7 @@ from holdfast.preview.forecast import (
     Forecast,
     PlannedRevision,
     PlannedStep,
-    forecast,
+    forecasts,
 )
 from holdfast.rewrite.steps import to_json
 
@@ -38,19 +38,26 @@ def plan(options: ProjectOptions, revision: str | None, without_rows: bool, form
     """
     patience = timedelta() if without_rows else PATIENCE_WITH_ROWS
     with translated_errors():
-        found = forecast(options.config(), revision or "heads", patience_with_rows=patience)
+        found = forecasts(options.config(), revision or "heads", patience_with_rows=patience)
     show(found, form)
 
 
-def show(found: Forecast, form: str) -> None:
-    """Print the plan and exit with its status."""
+def show(found: tuple[Forecast, ...], form: str) -> None:
+    """Print the plan, that of each database where there are several, and exit with the status of the worst."""
     if form == "json":
-        click.echo(json.dumps(as_json(found)))
+        more = {"databases": [as_json(each) for each in found]} if len(found) > 1 else {}
+        click.echo(json.dumps(as_json(_worst(found)) | more))
     else:
-        lines = as_markdown(found) if form == "markdown" else as_text(found)
-        click.echo("\n".join(lines))
-    if found.is_refused:
+        for each in found:
+            if len(found) > 1:
+                click.echo(f"database {each.database}:")
+            click.echo("\n".join(as_markdown(each) if form == "markdown" else as_text(each)))
+    if any(each.is_refused for each in found):
         sys.exit(1)
+
+
+def _worst(found: tuple[Forecast, ...]) -> Forecast:
+    return min(found, key=lambda each: (not each.is_refused, not each.revisions))
 
 
 def as_text(found: Forecast) -> Iterator[str]:
@@ -134,9 +141,10 @@ def _row(number: int, step: PlannedStep) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def as_json(found: Forecast) -> object:
+def as_json(found: Forecast) -> dict[str, object]:
     """The same as one object."""
     return {
+        "database": found.database,
         "at": found.at,
         "is_new": found.is_new,
         "revisions": [

@@ -52,10 +52,10 @@ def run(
     # From here on with all of SQLAlchemy and Alembic.
     if dry_run:
         from holdfast.cli.plan import show
-        from holdfast.preview.forecast import forecast
+        from holdfast.preview.forecast import forecasts
 
         with translated_errors():
-            found = forecast(options.config(), revision or "heads")
+            found = forecasts(options.config(), revision or "heads")
         show(found, form)
         return
     with without_garbage_collection():

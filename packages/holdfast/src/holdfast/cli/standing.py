@@ -17,8 +17,10 @@ def show(options: ProjectOptions, form: str) -> int:
         passes = look(options.config())
     found = worst(passes)
     if form == "json":
-        more = {} if len(passes) == 1 else {"passes": [_as_json(each) for each in passes]}
-        click.echo(json.dumps({**_as_json(found), **more}, default=str))
+        # One database goes without a name: the look that is enough for it does not ask env.py for one.
+        several = {**_as_json(found), "passes": [_as_json(each) for each in passes]}
+        one = {key: value for key, value in _as_json(found).items() if key != "database"}
+        click.echo(json.dumps(one if len(passes) == 1 else several, default=str))
     else:
         click.echo("\n".join(line for each in passes for line in _lines_of(each, passes)))
     return found.exit_status
@@ -29,9 +31,9 @@ def _as_json(found: Status) -> dict[str, object]:
 
 
 def _lines_of(found: Status, passes: tuple[Status, ...]) -> Iterator[str]:
-    """With the name of its version table, where there are several."""
+    """With the names of its database and version table, where there are several."""
     if len(passes) > 1:
-        yield f"{found.version_table}:"
+        yield f"database {found.database}, {found.version_table}:"
     yield from _lines(found)
 
 

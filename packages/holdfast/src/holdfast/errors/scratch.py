@@ -152,6 +152,19 @@ class SchemaNotDumped(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class SchemaNotCopied(HoldfastError):
+    """The scratch server does not take the schema of a database."""
+
+    said: str
+    what = "The schema of the database could not be made on the scratch server: {said}"
+    why = "A script is tried on a copy of the schema; the database itself was only read, and nothing of it was changed."
+    remedy = (
+        "What the embedded PostgreSQL lacks, an extension above all, a server of your own has: name it with"
+        " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres. Without a copy, in an empty database: --empty"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class NotTheScratchDatabase(HoldfastError):
     """What was meant for the scratch database was about to reach another one."""
 
@@ -195,9 +208,10 @@ class HistoryNotReplayed(HoldfastError):
         " has happened there; the project's own database was only read."
     )
     remedy = (
-        "Mend the revision; or, if there were tables before the first one, name a file that makes them in"
-        " alembic.ini or [tool.holdfast]: scratch_start = before.sql (from pg_dump --schema-only --no-owner"
-        " --no-privileges of such a database)"
+        "Mend the revision. An extension that is not available there: name a server that has it with"
+        " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres. If there were tables before the first revision, name a"
+        " file that makes them in alembic.ini or [tool.holdfast]: scratch_start = before.sql (from pg_dump"
+        " --schema-only --no-owner --no-privileges of such a database)"
     )
 
 

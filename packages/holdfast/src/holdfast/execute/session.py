@@ -416,6 +416,7 @@ def second_session(migration: Connection, *, name: str = "holdfast") -> Iterator
         with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(NO_LIMITS, {"names": list(TIMEOUTS), "is_local": False})
             connection.execute(CALL, {"name": name})
+            connection.commit()  # for SQLAlchemy only: whoever gets it may choose another isolation level
             yield connection
     finally:
         own.dispose()

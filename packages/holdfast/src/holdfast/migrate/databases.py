@@ -14,7 +14,6 @@ from sqlalchemy import URL
 ONLY = (
     "holdfast_only_database"  # in Config.attributes: the number of the database whose passes count
 )
-USUAL_TABLE = ("alembic_version", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Passes:
         number = self._urls.index(place)
         if self.only is not None and number != self.only:
             return None
-        return Database(number=number, name=_name(url, context))
+        return Database(number=number, name=url.database or "unnamed")
 
 
 def passes_of(config: Config) -> Passes:
@@ -57,12 +56,3 @@ def only(config: Config, database: Database) -> Config:
     restricted = copy.copy(config)
     restricted.attributes = {**config.attributes, ONLY: database.number}
     return restricted
-
-
-def _name(url: URL, context: MigrationContext) -> str:
-    """As its URL calls it; with the version table, where that is not the usual one."""
-    found = url.database or "unnamed"
-    table = (context.version_table, context.version_table_schema)
-    if table == USUAL_TABLE:
-        return found
-    return f"{found} ({'.'.join(part for part in reversed(table) if part)})"

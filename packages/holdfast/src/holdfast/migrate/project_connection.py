@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from holdfast.errors.migration import NothingMigrated
-from holdfast.migrate.databases import Database, passes_of
+from holdfast.migrate.databases import Database, only, passes_of
 from holdfast.migrate.history_files import open_history
 
 Seen = TypeVar("Seen")
@@ -66,3 +66,11 @@ def databases_of(config: Config) -> tuple[Database, ...]:
     found = on_every_pass(config, lambda project: project.database)
     first = {each.number: each for each in reversed(found)}
     return tuple(first[number] for number in sorted(first))
+
+
+def each_database(config: Config) -> tuple[tuple[Database, Config], ...]:
+    """The databases that env.py goes through, each with the project as if it had that one alone."""
+    databases = databases_of(config)
+    if len(databases) == 1:
+        return ((databases[0], config),)
+    return tuple((database, only(config, database)) for database in databases)

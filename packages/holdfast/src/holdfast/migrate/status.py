@@ -41,6 +41,7 @@ class Status:
     """What was found."""
 
     state: State
+    database: str
     version_table: str  # schema and name: whose status it is
     says: str  # the state in words
     exit_status: int  # of `holdfast status`
@@ -119,6 +120,7 @@ def _look(project: ProjectConnection, session: MigrationSession) -> Status:
     failed = {attempt.revision for attempt in failed_attempts(facts)}
     half_way = unfinished.revision if unfinished else None
     return Status(
+        database=project.database.name,
         version_table=version_table_of(session, project.context),
         state=found.state,
         says=found.says,

@@ -7,10 +7,9 @@ an exemption that still holds. With a database at hand: no applied file was edit
 import difflib
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
@@ -22,7 +21,10 @@ from holdfast.errors.migration import EditedRevision
 from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
+from holdfast.migrate.databases import only
 from holdfast.migrate.history_files import open_history
+from holdfast.migrate.plain_alembic import downgrade_plainly, upgrade_plainly
+from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.status import statuses
 from holdfast.preview.generate import difference
@@ -67,9 +69,8 @@ def check(
     found: list[CheckFinding] = []
     with scratch_server() as server:
         try:
-            found.extend(_online(config, script, server, since))
-            failed = {finding.revision for finding in found if finding.rule == "replays"}
-            found += _reversible(config, script, server, since, failed)
+            for database, each in _databases(config, server):
+                found.extend(_named(database, _of_database(each, script, server, since)))
             found += _models(config, server, env)
         except HistoryNotReplayed as error:  # and then nothing can be said about what is behind it
             is_first = error.revision == _first(script)
@@ -78,6 +79,31 @@ def check(
     if with_database:
         found += _edited(config, script)
     return tuple(found)
+
+
+def _databases(config: Config, server: Postgres) -> tuple[tuple[str | None, Config], ...]:
+    """The project for each of its databases; with a name where there are several."""
+    with server.database() as url, redirected_to(url, config) as redirected:
+        databases = databases_of(redirected)
+    if len(databases) == 1:
+        return ((None, config),)
+    return tuple((each.name, only(config, each)) for each in databases)
+
+
+def _of_database(
+    config: Config, script: ScriptDirectory, server: Postgres, since: str | None
+) -> Iterator[CheckFinding]:
+    failed: set[str | None] = set()
+    for finding in _online(config, script, server, since):
+        yield finding
+        failed |= {finding.revision} if finding.rule == "replays" else set()
+    yield from _reversible(config, script, server, since, failed)
+
+
+def _named(database: str | None, found: Iterator[CheckFinding]) -> Iterator[CheckFinding]:
+    for each in found:
+        words = each.message if database is None else f"database {database}: {each.message}"
+        yield replace(each, message=words)
 
 
 # Every statement online: the history through the engine, each table in use; a refused revision then runs plainly.
@@ -121,7 +147,7 @@ def _through(
                 return revision, ""
             try:
                 with redirected_to(url, config) as redirected:
-                    command.upgrade(redirected, revision)
+                    upgrade_plainly(redirected, revision)
             except (CommandError, ScratchRefused):  # what came before in it is committed
                 return revision, ""
         except (HoldfastError, CommandError) as error:
@@ -165,12 +191,12 @@ def _there_and_back(
         below = _below(script, revision)
         fails = "up"
         try:
-            command.upgrade(config, revision)
+            upgrade_plainly(config, revision)
             first = schema_dump(url)
             fails = "down"
-            command.downgrade(config, below[0] if len(below) == 1 else "-1")
+            downgrade_plainly(config, below[0] if len(below) == 1 else "-1")
             fails = "up again"
-            command.upgrade(config, revision)
+            upgrade_plainly(config, revision)
         except Exception as error:  # noqa: BLE001  # whatever the author raises in a downgrade
             words = f"{fails} fails: {_words(error)}"
             yield _finding(script, revision, "reversible", words, line_of="downgrade")

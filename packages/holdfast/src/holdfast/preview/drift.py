@@ -16,7 +16,11 @@ from holdfast.errors.migration import DatabaseAhead
 from holdfast.execute import tables
 from holdfast.execute.journal import Journal
 from holdfast.execute.session import MigrationSession, second_session
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.project_connection import (
+    ProjectConnection,
+    each_database,
+    on_project_connection,
+)
 from holdfast.migrate.version_table import identify
 from holdfast.observe.database import server_major
 from holdfast.observe.schema_objects import SchemaObject, read_schema
@@ -37,6 +41,7 @@ EMBEDDED_MAJORS = (16, 18)
 class Drift:
     """What was found."""
 
+    database: str
     revisions: tuple[str, ...]  # that the live database is at
     half_way: str | None  # a revision whose queue is not finished: what it has done is no drift
     differences: tuple[Difference, ...]
@@ -46,11 +51,17 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Live:
+    database: str
     heads: tuple[str, ...]
     major: int
     version_table: str
     half_way: str | None
     schema: dict[str, SchemaObject]
+
+
+def drifts(config: Config) -> tuple[Drift, ...]:
+    """What `drift` finds in each database that env.py goes through."""
+    return tuple(drift(each) for _, each in each_database(config))
 
 
 def drift(config: Config) -> Drift:
@@ -60,6 +71,7 @@ def drift(config: Config) -> Drift:
     found = differences(_replayed(config, live), live.schema)
     left = without_ignored(found, rules)
     return Drift(
+        database=live.database,
         revisions=live.heads,
         half_way=live.half_way,
         differences=left,
@@ -86,6 +98,7 @@ def _look_at_live(project: ProjectConnection) -> _Live:
         unfinished = Journal(session).unfinished() if tables.exist(session) else None
     with second_session(project.connection) as connection:
         return _Live(
+            database=project.database.name,
             heads=project.heads,
             major=server_major(project.connection),
             version_table=project.context.version_table,

@@ -24,7 +24,12 @@ from holdfast.execute.progress import (
     RowsRead,
     StatementPlanned,
 )
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.project_connection import (
+    ProjectConnection,
+    each_database,
+    on_every_pass,
+    on_project_connection,
+)
 from holdfast.migrate.run import upgrade
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
@@ -99,6 +104,7 @@ class PlannedRevision:
 class Forecast:
     """What a run would do."""
 
+    database: str
     at: tuple[str, ...]  # where the database is
     is_new: bool  # nothing is in it: the history runs as it is written
     revisions: tuple[PlannedRevision, ...]
@@ -115,10 +121,22 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
+    database: str
+    is_behind: bool
     heads: tuple[str, ...]
     is_new: bool
     major: int
     sizes: dict[QualifiedName, Size]
+
+
+def forecasts(
+    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+) -> tuple[Forecast, ...]:
+    """The plan of `holdfast run --to revision` for each database that env.py goes through."""
+    return tuple(
+        forecast(each, revision, patience_with_rows=patience_with_rows)
+        for _, each in each_database(config)
+    )
 
 
 def forecast(
@@ -128,7 +146,8 @@ def forecast(
 
     Each look for rows in the way of a step ends after `patience_with_rows`; with zero, nobody looks.
     """
-    target = on_project_connection(config, _target)
+    passes = on_every_pass(config, _target)
+    target = next((each for each in passes if each.is_behind), passes[0])
     with (
         scratch_server(major=18 if target.major > 16 else 16) as server,
         scratch_database(config, server=server, revision=target.heads or ("base",)) as url,
@@ -149,6 +168,7 @@ def forecast(
         config, lambda project: blockers_of(project.connection, locks)
     )
     return Forecast(
+        database=target.database,
         at=target.heads,
         is_new=target.is_new,
         revisions=tuple(
@@ -160,6 +180,8 @@ def forecast(
 
 def _target(project: ProjectConnection) -> _Target:
     return _Target(
+        database=project.database.name,
+        is_behind=set(project.heads) != set(project.script.get_heads()),
         heads=project.heads,
         is_new=not project.heads
         and not count_user_relations(

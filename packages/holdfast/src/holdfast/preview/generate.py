@@ -32,7 +32,7 @@ from holdfast.preview.model_comparison import (
 )
 from holdfast.rewrite.names import QualifiedName
 from holdfast.scratch.databases import Postgres
-from holdfast.scratch.redirection import redirected_to
+from holdfast.scratch.redirection import not_redirected, redirected_to
 from holdfast.scratch.template import has_start, scratch_database, scratch_server
 
 ALEMBICS = (
@@ -155,8 +155,9 @@ class _Tries:
     def rename(self, renames: tuple[str, ...], ask: Ask) -> None:
         """Before Alembic compares, so that it sees a column that was renamed, not two."""
         left = set(renames)
-        for url, comparison in zip(self.urls, self.comparisons.values(), strict=True):
-            left -= comparison.rename(url, renames, ask)
+        with not_redirected():
+            for url, comparison in zip(self.urls, self.comparisons.values(), strict=True):
+                left -= comparison.rename(url, renames, ask)
         for rename in sorted(left):
             raise UnknownRename(rename=rename)
 

@@ -3,30 +3,37 @@
 The script is tried on a scratch server, on a copy of the schema; the database itself is only read.
 """
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 
 import psycopg
-from sqlalchemy import Connection, NullPool, create_engine, make_url
+from psycopg import sql
+from sqlalchemy import Connection, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.scratch import SchemaNotCopied
 from holdfast.observe.catalog import facts_for
+from holdfast.observe.database import server_major
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.online import rewrite
 from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.steps import Step
-from holdfast.scratch.dump import schema_dump
-from holdfast.scratch.server import binary, temporary_server
+from holdfast.scratch.dump import schema_to_copy
+from holdfast.scratch.redirection import refused_by_scratch
+from holdfast.scratch.template import scratch_server
 
 # How large the tables of the database are: the copy is empty, and a forecast wants to know.
 SIZES = """
-    SELECT c.oid::regclass::text, reltuples, relpages FROM pg_class c
+    SELECT c.oid::regclass::text AS name, reltuples, relpages FROM pg_class c
     WHERE relkind IN ('r', 'm') AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
 """
+ROLES = "SELECT rolname FROM pg_roles WHERE NOT starts_with(rolname, 'pg_')"
+# What pg_dump says before its statements: bodies of functions may name what comes later.
+BEFORE_A_DUMP = "SET check_function_bodies = off; SET search_path = ''; SET xmloption = content;"
 SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_regclass(%s)"
 
 
@@ -42,7 +49,7 @@ class PlannedStatement:
 def plan_script(script: str, *, database: str | None, today: date) -> tuple[PlannedStatement, ...]:
     """Each statement with what the ones before it have left; `database` is a libpq URL, None an empty one.
 
-    Raises UnparsableStatement, and psycopg.Error where a statement fails on the copy.
+    Raises UnparsableStatement, SchemaNotCopied, and ScratchRefused where a statement fails on the copy.
     """
     with _copy_of(database) as url:
         engine = create_engine(
@@ -51,7 +58,10 @@ def plan_script(script: str, *, database: str | None, today: date) -> tuple[Plan
             isolation_level="AUTOCOMMIT",
         )
         with engine.connect() as connection:
-            return tuple(_planned(parse(script), connection, today=today))
+            try:
+                return tuple(_planned(parse(script), connection, today=today))
+            except DBAPIError as error:
+                raise refused_by_scratch(error) from error
 
 
 def _planned(
@@ -78,17 +88,48 @@ def _one(statement: Statement, facts: Facts, *, today: date) -> PlannedStatement
 @contextmanager
 def _copy_of(database: str | None) -> Iterator[str]:
     """A database on a scratch server with the same schema and, for the planner, the same sizes."""
-    with temporary_server() as server:
-        url = server.url()
-        if database is not None:
-            subprocess.run(
-                [binary("psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", url],
-                input=schema_dump(database),
-                text=True,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-            with psycopg.connect(database) as source, psycopg.connect(url) as copy:
-                for name, rows, pages in source.execute(SIZES):
-                    copy.execute(SET_SIZE, (rows, pages, name))
+    source = None if database is None else _look_at(database)
+    with (
+        scratch_server(major=source.embedded_major if source else 18) as server,
+        server.database() as url,
+    ):
+        if source is not None and database is not None:
+            _copy(source, schema_to_copy(database), url)
         yield url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    embedded_major: int
+    roles: tuple[str, ...]  # that policies may name
+    sizes: tuple[tuple[str, float, int], ...]
+
+
+def _look_at(database: str) -> _Source:
+    engine = create_engine(
+        make_url(database).set(drivername="postgresql+psycopg"), poolclass=NullPool
+    )
+    with engine.connect() as connection:
+        return _Source(
+            embedded_major=18 if server_major(connection) > 16 else 16,
+            roles=tuple(connection.scalars(text(ROLES))),
+            sizes=tuple(
+                (row.name, row.reltuples, row.relpages) for row in connection.execute(text(SIZES))
+            ),
+        )
+
+
+def _copy(source: _Source, schema: str, url: str) -> None:
+    """Make the schema. Raises SchemaNotCopied."""
+    with psycopg.connect(url, autocommit=True) as copy:
+        for role in source.roles:
+            with suppress(psycopg.errors.DuplicateObject, psycopg.errors.InsufficientPrivilege):
+                copy.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        try:
+            copy.execute(f"{BEFORE_A_DUMP}\n{schema}\n".encode())
+        except psycopg.Error as error:
+            raise SchemaNotCopied(said=str(error).strip()) from error
+        copy.execute("RESET search_path")
+        for name, rows, pages in source.sizes:
+            with suppress(psycopg.errors.InsufficientPrivilege):  # not a server of our own
+                copy.execute(SET_SIZE, (rows, pages, name))

@@ -4,9 +4,10 @@ A revision that reads data may do another thing with other data, and somebody ma
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -34,19 +35,28 @@ class Departure:
 
 
 def read_plan(file: Path) -> dict[str, tuple[str, ...]]:
-    """Raises NotAPlan."""
+    """Read the steps of each revision; of several databases, one after another. Raises NotAPlan."""
     try:
-        return {
-            revision["revision"]: tuple(
-                step.describe()
-                for planned in revision["steps"]
-                for step in from_json(json.dumps([planned["step"]]))
-            )
-            for revision in json.loads(file.read_text())["revisions"]
-        }
+        return _read(json.loads(file.read_text()))
     except (OSError, ValueError, LookupError, TypeError, ValidationError) as error:
         problem = str(error).splitlines()[0]
         raise NotAPlan(file=str(file), problem=f"{type(error).__name__}: {problem}") from error
+
+
+def _read(plan: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    steps: dict[str, tuple[str, ...]] = {}
+    several = "databases" in plan  # a list, which is no plan, has no get()
+    for database in plan["databases"] if several else [plan]:
+        for revision in database["revisions"]:
+            name = revision["revision"]
+            steps[name] = (*steps.get(name, ()), *_in_words(revision["steps"]))
+    return steps
+
+
+def _in_words(steps: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    for planned in steps:
+        for step in from_json(json.dumps([planned["step"]])):
+            yield step.describe()
 
 
 def departures(planned: Steps, *, done: Steps) -> tuple[Departure, ...]:

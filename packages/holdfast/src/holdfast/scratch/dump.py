@@ -7,14 +7,27 @@ settings, the random key of `\\restrict`, owners. The schema `holdfast` (our own
 import os
 import re
 import subprocess
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from holdfast.errors.scratch import SchemaNotDumped
 from holdfast.scratch.server import binary
+from holdfast.scratch.tls_relay import tls_relay
 
 # pg_dump reads every server up to its own major version.
 NEWEST = 18
+# What belongs to a server and its people, not to the schema.
+ONLY_THE_SCHEMA = (
+    "--no-privileges",
+    "--no-publications",
+    "--no-subscriptions",
+    "--no-security-labels",
+    "--no-tablespaces",
+)
 # Whole shapes that pg_dump writes, so that no line of a function's body is taken for one.
 NOISE = re.compile(
     r"^(--\n-- (Name|PostgreSQL database dump).*\n--"
@@ -29,7 +42,24 @@ NOISE = re.compile(
 
 def schema_dump(url: str) -> str:
     """The statements that make the schema, blank lines between them; nothing for none."""
-    target = conninfo_to_dict(url)
+    return _dumped(conninfo_to_dict(url), ())
+
+
+def schema_to_copy(url: str) -> str:
+    """The statements that make the schema on another server; read over TLS where a connection has it."""
+    with psycopg.connect(url) as connection:
+        parameters = {
+            **{name: str(value) for name, value in conninfo_to_dict(url).items()},
+            "host": connection.info.host,  # the one of several that answers
+            "port": str(connection.info.port),
+        }
+        is_tls = connection.pgconn.ssl_in_use
+    with tls_relay(parameters) if is_tls else nullcontext(parameters) as target:
+        return _dumped(target, ONLY_THE_SCHEMA)
+
+
+def _dumped(parameters: Mapping[str, Any], options: tuple[str, ...]) -> str:
+    target = dict(parameters)
     password = {"PGPASSWORD": str(target.pop("password"))} if "password" in target else {}
     dump = subprocess.run(
         [
@@ -37,6 +67,7 @@ def schema_dump(url: str) -> str:
             "--schema-only",
             "--no-owner",
             "--exclude-schema=holdfast",
+            *options,
             make_conninfo("", **target),
         ],
         check=False,

@@ -69,11 +69,26 @@ def redirected_to(url: str, config: Config, *others: str) -> Iterator[Config]:
         try:
             yield redirected
         except DBAPIError as error:
-            raise ScratchRefused(
-                said=str(error.orig).strip(),
-                sqlstate=sqlstate(error) or "no SQLSTATE",
-                statement=shortened(error.statement or "nothing: there was no connection"),
-            ) from error
+            raise refused_by_scratch(error) from error
+
+
+@contextmanager
+def not_redirected() -> Iterator[None]:
+    """Inside a redirection, a block in which connections go where their URL says: to a scratch database by its own."""
+    token = GUARD.set(None)
+    try:
+        yield
+    finally:
+        GUARD.reset(token)
+
+
+def refused_by_scratch(error: DBAPIError) -> ScratchRefused:
+    """What a driver says of a scratch database, as an error that nobody takes for one of the project's own."""
+    return ScratchRefused(
+        said=str(error.orig).strip(),
+        sqlstate=sqlstate(error) or "no SQLSTATE",
+        statement=shortened(error.statement or "nothing: there was no connection"),
+    )
 
 
 def _with_driver_of(said: str | None, url: str) -> str:

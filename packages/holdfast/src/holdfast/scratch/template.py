@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +20,7 @@ from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.databases import ONLY
+from holdfast.migrate.plain_alembic import upgrade_plainly
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.abandoned import PREFIX, drop_abandoned, owned_prefix
 from holdfast.scratch.databases import Postgres, libpq_url, postgres_at
@@ -83,7 +83,7 @@ def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
             _load(url, file)
             baseline(redirected, "base")
         # Where there were tables before, only plain Alembic takes every statement as it is written.
-        apply = command.upgrade if _start(config) else partial(upgrade, report=note)
+        apply = upgrade_plainly if _start(config) else partial(upgrade, report=note)
         for each in () if revision == ("base",) else revision:
             try:
                 apply(redirected, each)

@@ -1,0 +1,37 @@
+"""Alembic's own `upgrade` and `downgrade`, which take each statement as it is written, for one database of several."""
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import ScriptDirectory
+
+from holdfast.migrate.databases import passes_of
+
+
+def upgrade_plainly(config: Config, revision: str) -> None:
+    """As alembic.command.upgrade; only in the database to which the project is restricted."""
+    _migrate(config, revision, "_upgrade_revs")
+
+
+def downgrade_plainly(config: Config, revision: str) -> None:
+    """As alembic.command.downgrade; only in the database to which the project is restricted."""
+    _migrate(config, revision, "_downgrade_revs")
+
+
+def _migrate(config: Config, revision: str, find: str) -> None:
+    script = ScriptDirectory.from_config(config)
+    passes = passes_of(config)
+
+    def steps(heads: tuple[str, ...], context: MigrationContext) -> list[RevisionStep]:
+        if passes.next(context) is None:
+            return []
+        context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called, in each database
+        found: list[RevisionStep] = getattr(script, find)(
+            revision, heads
+        )  # as alembic.command does
+        return found
+
+    # On a scratch database, the connections for the other databases lead there, too: of two that create the
+    # version table, each in its open transaction, one would wait for ever.
+    with EnvironmentContext(config, script, fn=steps, destination_rev=revision, dont_mutate=True):
+        script.run_env()
