@@ -27,8 +27,12 @@ VERBS = (
     "status",
     "baseline",
     "abandon",
+<<<<<<< HEAD
     "pause",
     "resume",
+=======
+    "leave",
+>>>>>>> main
     "online",
     "doctor",
     "drift",
