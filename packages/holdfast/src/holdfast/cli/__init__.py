@@ -27,12 +27,9 @@ VERBS = (
     "status",
     "baseline",
     "abandon",
-<<<<<<< HEAD
     "pause",
     "resume",
-=======
     "leave",
->>>>>>> main
     "online",
     "doctor",
     "drift",
