@@ -7,7 +7,7 @@ import click
 from holdfast.cli.applying import reporting
 from holdfast.cli.confirm import confirm
 from holdfast.cli.event_stream import EventStream
-from holdfast.cli.interrupt import GRACE_OPTION, stopping
+from holdfast.cli.interrupt import GRACE_OPTION, pausing, stopping
 from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.migrate.run import downgrade
 from holdfast.migrate.taken_back import taken_back
@@ -32,13 +32,25 @@ def revert(
     if count and revision:
         raise click.UsageError("-n and --to exclude each other")
     target = revision or f"-{count or 1}"
-    with reporting(form) as report, translated_errors(), stopping(grace) as stop:
+    with (
+        reporting(form) as report,
+        translated_errors(),
+        stopping(grace) as stop,
+        pausing() as should_pause,
+    ):
         config = options.config()
         listed = [f"{name} {description}" for name, description in taken_back(config, target)]
         click.echo(f"takes back {len(listed)}: {', '.join(listed) or 'nothing'}", err=True)
         if count is not None and len(listed) > count:
             confirm(verb=f"revert -n {count}", loses=tuple(listed), yes=yes)
-        downgrade(config, target, report=report, should_stop=stop.should, must_stop=stop.must)
+        downgrade(
+            config,
+            target,
+            report=report,
+            should_stop=stop.should,
+            must_stop=stop.must,
+            should_pause=should_pause,
+        )
     if isinstance(report, EventStream):
         report.result()
     else:
