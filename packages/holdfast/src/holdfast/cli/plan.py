@@ -69,6 +69,8 @@ def as_text(found: Forecast) -> Iterator[str]:
         yield from (f"  {line}" for line in _of_revision(found, revision))
         for number, step in enumerate(revision.steps, start=1):
             yield f"  {number}. {step.step.describe()}"
+            if step.is_together:
+                yield "     committed together with the step before it"
             yield from (f"     {line}" for line in _of_step(step))
 
 
@@ -169,6 +171,7 @@ def _step_as_json(step: PlannedStep) -> object:
     return {
         "step": json.loads(to_json((step.step,)))[0],
         "is_seen": step.is_seen,
+        "is_together": step.is_together,
         "locks": [
             {"mode": lock.mode.value, "on": str(lock.relation), "blocks": lock.mode.blocks}
             for lock in step.locks

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
+import psycopg
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
@@ -64,6 +65,7 @@ SELECT n.nspname AS schema, c.relname AS name,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
 """)
+SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_regclass(%s)"
 MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
 
 
@@ -81,6 +83,7 @@ class PlannedStep:
 
     step: Step
     is_seen: bool  # otherwise locks and scans are those that the plan announces
+    is_together: bool  # committed together with the step before it; users see nothing in between
     locks: tuple[Lock, ...]
     scans: tuple[QualifiedName, ...]
     rewrites: tuple[QualifiedName, ...]
@@ -228,6 +231,7 @@ def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial"
         trial = _Trial(sizes=target.sizes)
         _run(config, revision, trial, report=trial)
         return trial
+    _set_sizes(url, target.sizes)
     with observing(url) as observer, noting_questions(url) as questions:
         trial = _Trial(sizes=target.sizes, observer=observer)
 
@@ -239,6 +243,15 @@ def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial"
         trial.seen = observer.seen()
         trial.questions = questions.asked
     return trial
+
+
+def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
+    """The sizes of the database's own tables, for what is refused on a large table only."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        block = int(connection.execute("SHOW block_size").fetchone()[0])  # type: ignore[index]  # it has a row
+        connection.cursor().executemany(
+            SET_SIZE, [(s.rows, s.bytes // block, str(name)) for name, s in sizes.items()]
+        )
 
 
 def _run(config: Config, revision: str, trial: "_Trial", *, report: Report) -> None:
@@ -292,15 +305,20 @@ class _Trial:
             yield PlannedRevision(
                 revision=name,
                 description=started.description,
-                steps=tuple(
-                    self._planned(step, seen)
-                    for event in self.planned
-                    if event.revision == name
-                    for step in event.steps
-                ),
+                steps=tuple(self._steps(name, seen)),
                 reads_rows=tuple(dict.fromkeys(e.sql for e in self.read if e.revision == name)),
                 refusal=None if name in done else self.refusal,
             )
+
+    def _steps(self, revision: str, seen: list[Seen]) -> Iterator[PlannedStep]:
+        """What is not queued is committed as a whole; of what is queued each step by itself."""
+        events = [event for event in self.planned if event.revision == revision]
+        is_open = False
+        for event in events:
+            for step in event.steps:
+                is_together = is_open and not event.is_queued
+                yield replace(self._planned(step, seen), is_together=is_together)
+                is_open = not event.is_queued
 
     def _planned(self, step: Step, seen: list[Seen]) -> PlannedStep:
         found = [look for sql in _statements(step) for look in _taken(seen, sql)]
@@ -314,6 +332,7 @@ class _Trial:
         return PlannedStep(
             step=step,
             is_seen=is_seen,
+            is_together=False,
             locks=locks if is_seen else step.locks,
             scans=scans,
             rewrites=rewrites,

@@ -42,7 +42,7 @@ from holdfast.rewrite.tree import find
 AT_MOST = 1000  # rows are counted; a plan needs to know that there are some
 LOCK_TIMEOUT = timedelta(milliseconds=100)
 WRITES = (pb.InsertStmt, pb.UpdateStmt, pb.DeleteStmt, pb.MergeStmt)
-OWN_BLOCKS = ("DO $guard$", "DO $holdfast$")
+OWN_BLOCK = "DO $holdfast$"
 OPAQUE = (pb.DoStmt, pb.CallStmt)  # may write to any table
 # The constraint that the step before has added without reading the rows.
 CAPTURED = text(
@@ -51,6 +51,7 @@ CAPTURED = text(
     ORDER BY oid DESC LIMIT 1
     """
 )
+OF_THE_GUARD = "$guard$"
 COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
 
 # What is to be asked: a question, or a statement that may have one.
@@ -121,7 +122,7 @@ class Questions:
 
     def _is_ours(self, statement: str) -> bool:
         """A DO of the guard, of a look, or of a step that writes no row of the application's."""
-        if statement.lstrip().startswith(OWN_BLOCKS):
+        if OF_THE_GUARD in statement or statement.lstrip().startswith(OWN_BLOCK):
             return True
         blocks = (step.block() for step in self.planned if isinstance(step, BatchStep))
         looks = (step.quick for step in self.planned if isinstance(step, LookStep))
