@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement
+from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     Event,
     Report,
@@ -89,6 +90,8 @@ class PlannedStep:
     rewrites: tuple[QualifiedName, ...]
     size: Size  # of all that it reads or rewrites
     takes: timedelta  # about
+    writes: tuple[QualifiedName, ...] = ()  # all rows of these, in batches
+    batches: int = 0  # about
     blockers: tuple[Blocker, ...] = ()  # right now
     rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
     notices: tuple[str, ...] = ()  # who may notice, as far as the database itself shows
@@ -327,7 +330,9 @@ class _Trial:
         rewrites = _each(name for look in found for name in look.rewrites)
         is_seen = bool(found)
         scans = scans if is_seen else step.scans
-        sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in {*scans, *rewrites}]
+        written = _written(step)
+        touched = {*scans, *rewrites, *written}
+        sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in touched]
         size = Size(rows=sum(s.rows for s in sizes), bytes=sum(s.bytes for s in sizes))
         return PlannedStep(
             step=step,
@@ -337,7 +342,9 @@ class _Trial:
             scans=scans,
             rewrites=rewrites,
             size=size,
-            takes=_time(step, size, is_rewrite=bool(rewrites)),
+            takes=(takes := _time(step, size, is_rewrite=bool(rewrites))),
+            writes=written,
+            batches=max(1, round(takes / BATCH)) if written and size.rows else 0,
         )
 
 
@@ -366,6 +373,11 @@ def _taken(seen: list[Seen], sql: str) -> Iterator[Seen]:
 
 def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
     return tuple(dict.fromkeys(names))
+
+
+def _written(step: Step) -> tuple[QualifiedName, ...]:
+    """The table of which a step writes all rows, batch by batch."""
+    return (step.table,) if isinstance(step, BackfillStep) else ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
