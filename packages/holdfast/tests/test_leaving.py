@@ -15,6 +15,7 @@ from holdfast.errors.migration import (
     UnfinishedRevision,
     UnknownDatabase,
 )
+from holdfast.execute.progress import Event, StepDone
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.database_state import State
@@ -153,9 +154,14 @@ def test_stopped_between_two_steps(project: Project) -> None:
     with_rows(project)
     project.query("UPDATE a SET n = id")
     project.revision(*UNIQUE)
-    answers = iter([False, True])
+    events: list[Event] = []
     with pytest.raises(StoppedBetweenSteps):
-        upgrade(project.config, "head", should_stop=lambda: next(answers))
+        upgrade(
+            project.config,
+            "head",
+            report=events.append,
+            should_stop=lambda: any(isinstance(event, StepDone) for event in events),
+        )
     assert status(project.config).left == ("step 1 of 1: build index a_id on public.a",)
     upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
