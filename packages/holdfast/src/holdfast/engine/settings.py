@@ -151,7 +151,12 @@ class Settings(EnvironmentSettings):
     """What an application and the command line know about the database; see `profiles`."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", arbitrary_types_allowed=True)
-    other_variables = ("HOLDFAST_DOCS_URL", "HOLDFAST_SCRATCH_URL", "HOLDFAST_TEST_URL")
+    other_variables = (
+        "HOLDFAST_DOCS_URL",
+        "HOLDFAST_SCRATCH_DIR",
+        "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_TEST_URL",
+    )
 
     profile: Profile = Profile.PRODUCTION
     url: DatabaseUrl | None = Field(None, validation_alias=AliasChoices(*URL_VARIABLES))
@@ -238,6 +243,7 @@ class ScratchSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
 
     url: SecretStr | None = None
+    dir: Path | None = None  # where the embedded one has its files
 
 
 class DocumentationSettings(EnvironmentSettings):
