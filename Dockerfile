@@ -22,8 +22,8 @@ COPY --from=build /app /app
 # [tool.holdfast] in it names the migrations, for `holdfast run`.
 COPY pyproject.toml /srv/
 WORKDIR /srv
-ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MARKETPLACE_HOST=0.0.0.0
 USER 65532:65532
 EXPOSE 8000
-CMD ["uvicorn", "--factory", "marketplace.app:create_app", "--host", "0.0.0.0", "--port", "8000", \
-    "--no-access-log", "--no-proxy-headers", "--no-server-header"]
+# With limits for clients that send or read too slowly, which uvicorn alone has not.
+CMD ["marketplace", "serve"]

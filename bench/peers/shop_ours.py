@@ -87,7 +87,7 @@ class Ours:
         cart = Cart(lines=lines)
         user, key = random.choice(USERS), str(uuid4())
         request = keyed(user, key=key, method="POST", path="/checkout", body=cart.model_dump_json())
-        await self.transactions.write_on_driver(check_out, cart, request=request)
+        await self.transactions.write_on_driver(check_out, cart, request=request, limits=None)
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -26,6 +26,7 @@ from marketplace.listener import bound_socket
 from marketplace.serving import server_config
 from marketplace.settings import (
     BackgroundSettings,
+    OrderSettings,
     PasswordSettings,
     RateSettings,
     Settings,
@@ -140,7 +141,12 @@ def settings_for(engine: Engine, **settings: object) -> Settings:
             login_per_account=often,
             refresh_per_ip=often,
             refresh_per_account=often,
+            login_failures_per_account=often,
+            letters_per_account=often,
+            letters_in_all=often,
+            checkout_per_account=often,
         ),
+        "order": OrderSettings(most_open=1000, most_unpaid_per_day=1000, most_units=50_000),
     }
     return Settings(**{**defaults, **settings})
 

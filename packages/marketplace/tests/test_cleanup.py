@@ -69,6 +69,7 @@ def test_sessions_and_addresses(migrated: Engine, user: User) -> None:
         "addresses and user agents": 2,
         "e-mail verifications": 0,
         "idempotency keys": 0,
+        "rate counts": 0,
         "audit events": 0,
     }
     assert with_address(migrated) == [True, True, False, True, False]

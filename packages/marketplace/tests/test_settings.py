@@ -112,7 +112,7 @@ def test_groups_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
             "production",
             (
                 "Value error, production needs DATABASE_URL, MARKETPLACE_SERVER_KEY, "
-                "MARKETPLACE_CURSOR_KEY, MARKETPLACE_PAYMENT_WEBHOOK_KEY, MARKETPLACE_MAIL_URL"
+                "MARKETPLACE_MAIL_URL"
             ),
         ),
     ],
@@ -128,15 +128,7 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason:
 def test_production_gives_no_verification_token_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even when it is told to; development does so by itself."""
     assert read_settings().returns_verification_token
-    for name, value in {
-        "DATABASE_URL": "postgresql://db.example/shop",
-        "HOLDFAST_PROFILE": "production",
-        "MARKETPLACE_SERVER_KEY": "s" * 32,
-        "MARKETPLACE_CURSOR_KEY": "c" * 32,
-        "MARKETPLACE_PAYMENT_WEBHOOK_KEY": "w" * 32,
-        "MARKETPLACE_MAIL_URL": "smtp://mail.example",
-    }.items():
-        monkeypatch.setenv(name, value)
+    in_production(monkeypatch)
     assert not read_settings().returns_verification_token
     monkeypatch.setenv("MARKETPLACE_RETURN_VERIFICATION_TOKEN", "true")
     with pytest.raises(UnusableSettings) as error:
@@ -144,3 +136,138 @@ def test_production_gives_no_verification_token_away(monkeypatch: pytest.MonkeyP
     assert error.value.parts()[0] == (
         "A setting cannot be used: Value error, production does not return verification tokens."
     )
+
+
+SERVER_KEY = "J4pPv0mJmC2mX1aK8e0Q3hVn7yQ5sW9t"
+
+
+def in_production(monkeypatch: pytest.MonkeyPatch, **others: str) -> None:
+    """All that production needs, and others."""
+    for name, value in {
+        "DATABASE_URL": "postgresql://db.example/shop",
+        "HOLDFAST_PROFILE": "production",
+        "MARKETPLACE_SERVER_KEY": SERVER_KEY,
+        "MARKETPLACE_MAIL_URL": "smtp://mail.example",
+        **others,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def reasons_against() -> str:
+    with pytest.raises(UnusableSettings) as error:
+        read_settings()
+    return error.value.reasons
+
+
+def test_one_secret_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other key is derived from it, each another one, and the same in every process."""
+    in_production(monkeypatch)
+    first, second = read_settings(), read_settings()
+    keys = [first.server_key, first.key_of_cursors, first.key_of_payments]
+    assert len({key.get_secret_value() for key in keys}) == 3
+    assert keys == [second.server_key, second.key_of_cursors, second.key_of_payments]
+    monkeypatch.setenv("MARKETPLACE_PAYMENT_WEBHOOK_KEY", "Wd7Rk3Tz9Bn5Xq1Lp8Gs4Hf6Jm2Vc0Ya")
+    assert read_settings().key_of_payments != first.key_of_payments
+    assert read_settings().key_of_cursors == first.key_of_cursors
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVER_KEY", "a" * 32),
+        ("SERVER_KEY", " " * 32),
+        ("SERVER_KEY", "abc" * 12),
+        ("SERVER_KEY", "0123456789abcdef" * 2),
+        ("CURSOR_KEY", "changeme" * 4),
+        ("PAYMENT_WEBHOOK_KEY", "aaaaaaaabbbbbbbbccccccccdddddddd"),
+        ("PAYMENT_WEBHOOK_KEY", SERVER_KEY),
+        ("CURSOR_KEY", SERVER_KEY),
+        ("PASSWORD_MEMORY_KIB", "8"),
+        ("PASSWORD_MEMORY_KIB", "99999999"),
+        ("PASSWORD_PASSES", "1"),
+        ("PASSWORD_AT_ONCE", "1000"),
+        ("SESSION_ACCESS", "13d"),
+        ("SESSION_FRESH", "9000d"),
+        ("SESSION_ABSOLUTE", "9000d"),
+        ("VERIFICATION_LIFETIME", "300d"),
+        ("PASSWORD_RESET_LIFETIME", "30d"),
+        ("TRUSTED_PROXIES", "50"),
+        ("RATE_LOGIN_PER_IP", "1000000000/second"),
+        ("RATE_LOGIN_PER_ACCOUNT", "1000000/minute"),
+        ("RATE_REFRESH_PER_ACCOUNT", "1000000/second"),
+        ("RETURN_VERIFICATION_TOKEN", "true"),
+    ],
+)
+def test_what_production_refuses(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Whatever weakens it, keys, costs, lifetimes, rates or proxies; by its name, without the value of a key."""
+    in_production(monkeypatch)
+    read_settings()
+    monkeypatch.setenv(f"MARKETPLACE_{name}", value)
+    reasons = reasons_against()
+    assert f"MARKETPLACE_{name}" in reasons or "verification tokens" in reasons
+    if name.endswith("_KEY"):
+        assert value not in reasons
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAIL_URL", "http://mail.example"),
+        ("MAIL_URL", "nonsense"),
+        ("MAIL_URL", "smtp://"),
+        ("MAIL_URL", "smtp://me:s3cr3t@:587"),
+        ("MAIL_URL", "smtp://me:s3cr3t@mail.example:port"),
+        ("RATE_STORAGE", "foo://:s3cr3t@x"),
+        ("RATE_STORAGE", "redis://:s3cr3t@localhost"),
+    ],
+)
+def test_what_is_no_url(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """In whatever profile, and without what stands in it."""
+    monkeypatch.setenv(f"MARKETPLACE_{name}", value)
+    reasons = reasons_against()
+    assert f"MARKETPLACE_{name}" in reasons
+    assert "s3cr3t" not in reasons
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MARKETPLACE_PROFILE", "HOLDFAST_PROFILE"),
+        ("MARKETPLACE_DATABASE_URL", "DATABASE_URL"),
+        ("MARKETPLACE_TRUSTED_PROXY", "MARKETPLACE_TRUSTED_PROXIES"),
+        ("MARKETPLACE_SERVERKEY", "MARKETPLACE_SERVER_KEY"),
+        ("MARKETPLACE_MAX_REQUEST_BYTE", "MARKETPLACE_MAX_REQUEST_BYTES"),
+        ("MARKETPLACE_RATES_LOGIN_PER_IP", "MARKETPLACE_RATE_LOGIN_PER_IP"),
+        ("MARKETPLACE_SESSION_IDLES", "MARKETPLACE_SESSION_IDLE"),
+        ("MARKETPLACE_NOTHING_LIKE_IT", ""),
+    ],
+)
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_name_that_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, meant: str, place: str
+) -> None:
+    """Whatever is misspelt, at the top or in a group, in the environment or in .env: with what was meant."""
+    monkeypatch.chdir(tmp_path)
+    if place == ".env":
+        (tmp_path / ".env").write_text(f"{name}=s3cr3t\n")
+    else:
+        monkeypatch.setenv(name, "s3cr3t")
+    reasons = reasons_against()
+    assert reasons.startswith(f"{name} is not known")
+    assert meant in reasons
+    assert "s3cr3t" not in reasons
+
+
+def test_a_file_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It says all of it or none: the profile, the database and ours alike; the environment overrules it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOLDFAST_PROFILE")
+    (tmp_path / ".env").write_text(
+        "HOLDFAST_PROFILE=test\nDATABASE_URL=postgresql://db.example/shop\nMARKETPLACE_PORT=8001\n"
+        "OTHERS=matter\n"
+    )
+    settings = read_settings()
+    assert (settings.profile, settings.port) == ("test", 8001)
+    assert settings.database_url is not None
+    monkeypatch.setenv("MARKETPLACE_PORT", "8002")
+    assert read_settings().port == 8002

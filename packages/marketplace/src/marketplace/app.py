@@ -1,4 +1,4 @@
-"""The HTTP API as one ASGI application: `uvicorn --factory marketplace.app:create_app`."""
+"""The HTTP API as one ASGI application, which `marketplace up` and `marketplace serve` serve."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from holdfast import AsyncDatabase
-from marketplace import health, metrics, problems, schema
+from holdfast import AsyncDatabase, Profile
+from marketplace import documentation, health, metrics, problems, schema
 from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
 from marketplace.accounts.session_lookup import SessionLookup
@@ -22,6 +22,7 @@ from marketplace.faults import Faults
 from marketplace.logs import RequestLog, configure_logs
 from marketplace.orders import routes as orders
 from marketplace.request_limits import BodyTimeLimit, RequestSizeLimit
+from marketplace.security_headers import HeadRequests, SecurityHeaders
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
 from marketplace.starting import started
 
@@ -39,7 +40,7 @@ class Api(FastAPI):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Needs DATABASE_URL; connects when it starts to serve.
 
-    Without `settings` an ASGI server calls it: then nobody else reads them, nor sets up the log.
+    Without `settings` a process of `marketplace serve` calls it: then nobody else reads them, nor sets up the log.
     """
     is_on_its_own = settings is None
     settings = settings or read_settings()
@@ -52,6 +53,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="marketplace",
         version=version("marketplace"),
         lifespan=_lifespan,
+        docs_url=None,  # its pages need scripts of another host; `documentation.py` has ours
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.exposes_docs else None,
+        redirect_slashes=False,  # to the host that the client names, whatever that is
         responses=problems.documented(problems.DatabaseUnreachable, problems.Overloaded),
         telemetry={"meter_provider": measured.provider, "tracing": False, "logs": False},
     )
@@ -59,6 +64,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestSizeLimit, limit=settings.max_request_bytes)
     app.add_middleware(BodyTimeLimit, limit=settings.request_body_time)
     app.add_middleware(Faults)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(SecurityHeaders, is_production=settings.profile is Profile.PRODUCTION)
     app.add_middleware(RequestLog)
     app.state.database_url = sqlalchemy_url(settings.database_url)
     app.state.settings = settings
@@ -67,7 +74,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.revisions = schema.known_revisions()
     problems.answer_with_problems(app)
     app.include_router(health.router)
-    app.include_router(metrics.router)
+    if settings.exposes_metrics:
+        app.include_router(metrics.router)
+    if settings.exposes_docs:
+        app.include_router(documentation.router)
     app.include_router(accounts.router)
     app.include_router(catalog.router)
     app.include_router(orders.router)
@@ -81,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = database
     engine = app.state.engine = database.engine
     app.state.transactions = Transactions.on(engine)
+    app.state.accounts.rates.start(app.state.transactions)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:
         async with started(database), running(jobs(database, app.state.settings)):

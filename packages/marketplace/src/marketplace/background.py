@@ -43,7 +43,12 @@ def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
     """None where they are switched off: another process, or a timer, has to do them."""
     if not settings.background.enabled:
         return ()
-    expire = partial(expire_orders, Transactions.on(database.engine))
+    expire = partial(
+        expire_orders,
+        Transactions.on(database.engine),
+        older_than=settings.order.unpaid_for,
+        scarce_older_than=settings.order.unpaid_for_low_stock,
+    )
     clean = partial(greenlet_spawn, _clean_up, database.engine.sync_engine, settings)
     every = settings.background
     return (

@@ -42,13 +42,27 @@ CLIENTS = text("""
     )
     SELECT count(*) FROM forgotten
 """)
+# With a token that nobody has used in time ends an account that nobody has verified: the address is free again.
 VERIFICATIONS = text("""
     WITH due AS (
         SELECT user_id FROM email_verifications WHERE expires_at < now() - :kept
         LIMIT :batch FOR UPDATE SKIP LOCKED
     ), gone AS (
         DELETE FROM email_verifications USING due
-        WHERE email_verifications.user_id = due.user_id RETURNING 1
+        WHERE email_verifications.user_id = due.user_id RETURNING email_verifications.user_id
+    ), unverified AS (
+        DELETE FROM users USING gone
+        WHERE users.id = gone.user_id AND NOT users.is_verified
+          AND NOT EXISTS (SELECT FROM orders WHERE ordered_by_id = users.id)
+    )
+    SELECT count(*) FROM gone
+""")
+RATE_COUNTS = text("""
+    WITH due AS (
+        SELECT key FROM rate_counts WHERE expires_at < now() - :kept
+        LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM rate_counts USING due WHERE rate_counts.key = due.key RETURNING 1
     )
     SELECT count(*) FROM gone
 """)
@@ -99,6 +113,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
         Job(name="addresses and user agents", statement=CLIENTS, kept=session.client_retention),
         Job(name="e-mail verifications", statement=VERIFICATIONS, kept=timedelta()),
         Job(name="idempotency keys", statement=IDEMPOTENCY_KEYS, kept=timedelta()),
+        Job(name="rate counts", statement=RATE_COUNTS, kept=timedelta()),
         Job(name="audit events", statement=AUDIT_EVENTS, kept=session.audit_retention),
     )
 

@@ -80,7 +80,7 @@ def cursors_of(pages: str) -> Callable[[Request], Cursors]:
     """A dependency: the cursors of that kind of page."""
 
     def cursors(request: Request) -> Cursors:
-        key = request.app.state.settings.cursor_key.get_secret_value()
+        key = request.app.state.settings.key_of_cursors.get_secret_value()
         return Cursors(key=key, pages=pages)
 
     return cursors

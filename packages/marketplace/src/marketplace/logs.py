@@ -7,12 +7,14 @@ last but one replaces what may not be there.
 
 import logging
 import re
+import secrets
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -42,6 +44,7 @@ def configure_logs(*, level: int = logging.INFO) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 structlog.stdlib.ExtraAdder(),
@@ -64,7 +67,10 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 class RequestLog:
-    """One event a request: the route and not the path, no query, no address."""
+    """One event a request: the route and not the path, no query, no address.
+
+    What is logged on the way has the same `request_id`, which the answer says in X-Request-Id.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,13 +82,16 @@ class RequestLog:
             return
         began = time.monotonic()
         status = 500
+        request_id = secrets.token_hex(8)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, watched)
         finally:
@@ -93,6 +102,7 @@ class RequestLog:
                 "milliseconds": round((time.monotonic() - began) * 1000, 1),
             }
             logger.info("request", extra=facts)
+            structlog.contextvars.unbind_contextvars("request_id")
 
 
 def _route(scope: Scope) -> str | None:

@@ -1,28 +1,130 @@
-"""How often something may be asked: counted in this process, or in a store that all of them share."""
+"""How often something may be asked: counted in this process, or in the database, which all processes share."""
 
+import hashlib
 import math
 import time
+from typing import Protocol
 
-from limits.aio.storage import Storage
+from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from limits.storage import storage_from_string
 
+from marketplace.database import Transactions
 from marketplace.problems import TooManyRequests
-from marketplace.settings import Rate, RateSettings, rate
+from marketplace.settings import Rate, RateSettings, RateStorage, rate
+
+# A row: how often it was asked in the window that is open, this time included, and the seconds that it still lasts.
+HIT = """
+    INSERT INTO rate_counts AS known (key, hits, expires_at)
+    VALUES (%(key)s, 1, now() + make_interval(secs => %(seconds)s))
+    ON CONFLICT (key) DO UPDATE SET
+        hits = CASE WHEN known.expires_at <= now() THEN 1 ELSE known.hits + 1 END,
+        expires_at = CASE WHEN known.expires_at <= now() THEN excluded.expires_at ELSE known.expires_at END
+    RETURNING hits, extract(epoch FROM expires_at - now())::float
+"""
+LOOK = "SELECT hits FROM rate_counts WHERE key = %(key)s AND expires_at > now()"
+FORGET = "DELETE FROM rate_counts WHERE key = %(key)s"
+
+
+class Counter(Protocol):
+    """Where is counted how often something was asked."""
+
+    async def hit(self, rule: Rate, *about: str) -> float | None:
+        """Count once more. None: it is within the rule; else the seconds after which it is again."""
+
+    async def has_room(self, rule: Rate, *about: str) -> bool:
+        """Whether one more would be within the rule."""
+
+    async def forget(self, rule: Rate, *about: str) -> None:
+        """Begin to count anew."""
+
+
+class InProcess:
+    """Counts in this process, in a window that moves."""
+
+    def __init__(self) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def hit(self, rule: Rate, *about: str) -> float | None:
+        """See `Counter`."""
+        item = rate(rule)
+        if await self._limiter.hit(item, *about):
+            return None
+        window = await self._limiter.get_window_stats(item, *about)
+        return window.reset_time - time.time()
+
+    async def has_room(self, rule: Rate, *about: str) -> bool:
+        """See `Counter`."""
+        return await self._limiter.test(rate(rule), *about)
+
+    async def forget(self, rule: Rate, *about: str) -> None:
+        """See `Counter`."""
+        await self._limiter.clear(rate(rule), *about)
+
+
+class InDatabase:
+    """Counts in the database, in windows that follow each other. A key is a digest: no address is stored."""
+
+    def __init__(self) -> None:
+        self.transactions: Transactions | None = None  # known once the application starts
+
+    async def hit(self, rule: Rate, *about: str) -> float | None:
+        """See `Counter`."""
+        item = rate(rule)
+        values = {"key": _key(rule, *about), "seconds": item.get_expiry()}
+        hits, left = await self._row(HIT, values) or (1, 0.0)
+        return None if hits <= item.amount else left
+
+    async def has_room(self, rule: Rate, *about: str) -> bool:
+        """See `Counter`."""
+        row = await self._row(LOOK, {"key": _key(rule, *about)})
+        return row is None or row[0] < rate(rule).amount
+
+    async def forget(self, rule: Rate, *about: str) -> None:
+        """See `Counter`."""
+        async with self._started().statements("rates") as connection:
+            await connection.execute(FORGET, {"key": _key(rule, *about)})
+
+    async def _row(self, statement: str, values: dict[str, object]) -> tuple[int, float] | None:
+        async with self._started().statements("rates") as connection:
+            cursor = await connection.execute(statement, values)
+            row: tuple[int, float] | None = await cursor.fetchone()
+            return row
+
+    def _started(self) -> Transactions:
+        assert self.transactions is not None  # noqa: S101  # set by the lifespan, before any request
+        return self.transactions
 
 
 class Rates:
     """Counts by rule and by whom it is about."""
 
     def __init__(self, settings: RateSettings) -> None:
-        storage = storage_from_string(f"async+{settings.storage.get_secret_value()}")
-        assert isinstance(storage, Storage)  # noqa: S101  # async+ names only such
-        self._limiter = MovingWindowRateLimiter(storage)
+        is_shared = settings.storage is RateStorage.DATABASE
+        self.counter: Counter = InDatabase() if is_shared else InProcess()
+
+    def start(self, transactions: Transactions) -> None:
+        """Say which database is counted in, where one is."""
+        if isinstance(self.counter, InDatabase):
+            self.counter.transactions = transactions
 
     async def count(self, rule: Rate, *about: str) -> None:
         """Raises `TooManyRequests` when this is one too many."""
-        item = rate(rule)
-        if await self._limiter.hit(item, *about):
-            return
-        window = await self._limiter.get_window_stats(item, *about)
-        raise TooManyRequests(retry_after=max(1, math.ceil(window.reset_time - time.time())))
+        left = await self.counter.hit(rule, *about)
+        if left is not None:
+            raise TooManyRequests(retry_after=max(1, math.ceil(left)))
+
+    async def is_within(self, rule: Rate, *about: str) -> bool:
+        """Count once more, and say whether that is still within the rule."""
+        return await self.counter.hit(rule, *about) is None
+
+    async def has_room(self, rule: Rate, *about: str) -> bool:
+        """Whether one more would be within the rule; counts nothing."""
+        return await self.counter.has_room(rule, *about)
+
+    async def forget(self, rule: Rate, *about: str) -> None:
+        """Begin to count anew."""
+        await self.counter.forget(rule, *about)
+
+
+def _key(rule: Rate, *about: str) -> str:
+    return hashlib.sha256("\n".join((rule, *about)).encode()).hexdigest()

@@ -3,13 +3,18 @@
 `MARKETPLACE_SESSION_IDLE=7d` is `session.idle`; a duration is written as in `30 s`, `5min`, `14d`.
 """
 
+import difflib
 import logging
+import os
 import secrets
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from limits import RateLimitItem, parse
 from pydantic import (
     AfterValidator,
@@ -28,16 +33,12 @@ from holdfast import Profile
 from holdfast.engine.duration_setting import Duration
 from holdfast.errors.durations import in_words
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
+from marketplace.production import objections
+from marketplace.secrets import derived_key
 
 PREFIX = "MARKETPLACE_"
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
-NEEDED_IN_PRODUCTION = (
-    "database_url",
-    "server_key",
-    "cursor_key",
-    "payment_webhook_key",
-    "mail_url",
-)
+MAIL_SCHEMES = ("smtp", "smtps")
 
 
 class StoredAddress(StrEnum):
@@ -115,6 +116,17 @@ def _parsed(text: str) -> str:
 Rate = Annotated[str, AfterValidator(_parsed)]
 
 
+class OrderSettings(_Group):
+    """What one customer may have of the stock without paying for it."""
+
+    most_units: int = Field(default=100, ge=1, le=50_000)  # in one order
+    most_open: int = Field(default=5, ge=1)  # orders that are not paid yet
+    most_unpaid_per_day: int = Field(default=20, ge=1)  # open ones, and ones that were never paid
+    # How long an order waits for its payment, and how long where the stock is low.
+    unpaid_for: Duration = Field(default=timedelta(minutes=15), gt=timedelta())
+    unpaid_for_low_stock: Duration = Field(default=timedelta(minutes=5), gt=timedelta())
+
+
 class BackgroundSettings(_Group):
     """What a process that serves does beside it, and how often; several processes share the work."""
 
@@ -123,13 +135,28 @@ class BackgroundSettings(_Group):
     cleanup: Duration = Field(default=timedelta(hours=1), gt=timedelta())
 
 
-class RateSettings(_Group):
-    """As in `10/minute`. `login` counts whatever checks a password, and registration."""
+class RateStorage(StrEnum):
+    """Where is counted: in each process by itself, or in the database, for all of them together."""
 
-    # Of this process; redis://... is shared by all, and may hold a password.
-    storage: SecretStr = SecretStr("memory://")
+    MEMORY = "memory"
+    DATABASE = "database"
+
+
+class RateSettings(_Group):
+    """As in `10/minute`. By IP: an address of IPv4, a /64 of IPv6."""
+
+    storage: RateStorage = RateStorage.MEMORY
+    # Whatever checks a password, registers, or asks for a letter.
     login_per_ip: Rate = "60/minute"
+    # Failures of one account from one address; and of one account from anywhere, after which only addresses that
+    # its user had before may try.
     login_per_account: Rate = "10/minute"
+    login_failures_per_account: Rate = "100/hour"
+    # Letters to one address of mail: asked for from one address, and in all.
+    letters_per_account: Rate = "5/hour"
+    letters_in_all: Rate = "20/day"
+    # Orders of one customer.
+    checkout_per_account: Rate = "30/minute"
     refresh_per_ip: Rate = "600/minute"
     refresh_per_account: Rate = "60/minute"
 
@@ -157,6 +184,17 @@ def _readable(text: SecretStr) -> SecretStr:
     return text
 
 
+def _mail_server(text: SecretStr) -> SecretStr:
+    try:
+        url = urlsplit(text.get_secret_value())
+        is_usable = url.scheme in MAIL_SCHEMES and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError("write smtp://user:password@host:587, or smtps://user:password@host")
+    return text
+
+
 def _made_up() -> SecretStr:
     return SecretStr(secrets.token_urlsafe(32))
 
@@ -169,6 +207,8 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         env_nested_delimiter="_",
         env_nested_max_split=1,
+        env_file=".env",
+        extra="ignore",  # .env holds others' names too; ours are checked by `read_settings`
         frozen=True,
         hide_input_in_errors=True,  # an error must not show a secret
         validate_by_name=True,
@@ -183,29 +223,35 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     log_level: LogLevel = LogLevel.INFO
-    # Signs the cursors of pages. One made up here ends with the process, and its cursors with it.
-    cursor_key: SecretStr = Field(default_factory=_made_up, min_length=32)
-    # Every token is made with it: another key ends every session. As above, except that
-    # `marketplace up` keeps one beside the data folder.
+    # The one secret: every token is made with it, so another one ends every session. One made up here ends with
+    # the process, except that `marketplace up` keeps one beside the data folder.
     server_key: SecretStr = Field(default_factory=_made_up, min_length=32)
-    # Signs what the payment provider tells us; as above.
-    payment_webhook_key: SecretStr = Field(default_factory=_made_up, min_length=32)
+    # Signs the cursors of pages; derived from the server key where it is not set.
+    cursor_key: SecretStr | None = Field(default=None, min_length=32)
+    # Signs what the payment provider tells us; derived as well, `marketplace webhook-key` shows it.
+    payment_webhook_key: SecretStr | None = Field(default=None, min_length=32)
     # How many proxies of ours stand before us: each appends to X-Forwarded-For. 0: nobody is believed.
     trusted_proxies: int = Field(default=0, ge=0)
     verification_lifetime: Duration = timedelta(days=1)
+    # Of the token that sets another password of an account that is verified.
+    password_reset_lifetime: Duration = timedelta(hours=1)
     max_request_bytes: int = Field(default=256 * 1024, ge=1024)
     # How long a body may take to arrive, however it trickles in.
     request_body_time: Duration = Field(default=timedelta(seconds=30), gt=timedelta())
     # smtp://user:password@host:587, or smtps://. smtp:// needs STARTTLS in production, and wherever there is a
     # password. Without a URL nothing is mailed.
-    mail_url: SecretStr | None = None
+    mail_url: Annotated[SecretStr, AfterValidator(_mail_server)] | None = None
     mail_from: str = "no-reply@example.com"
+    # Whether the pages of the API, and its metrics, are served to whoever asks. Not in production.
+    docs: bool | None = None
+    metrics: bool | None = None
     # Answers a registration with the token that production mails. Development only.
     return_verification_token: bool | None = None
     session: SessionSettings = SessionSettings()
     password: PasswordSettings = PasswordSettings()
     rate: RateSettings = RateSettings()
     background: BackgroundSettings = BackgroundSettings()
+    order: OrderSettings = OrderSettings()
 
     @property
     def returns_verification_token(self) -> bool:
@@ -214,24 +260,78 @@ class Settings(BaseSettings):
             return self.profile is Profile.DEVELOPMENT
         return self.return_verification_token
 
+    @property
+    def key_of_cursors(self) -> SecretStr:
+        """What signs the cursors of pages."""
+        return self.cursor_key or derived_key(self.server_key, purpose="cursors")
+
+    @property
+    def key_of_payments(self) -> SecretStr:
+        """What the payment provider signs with."""
+        return self.payment_webhook_key or derived_key(self.server_key, purpose="payment webhook")
+
+    @property
+    def exposes_docs(self) -> bool:
+        """Whether /docs and /openapi.json are served; not in production, unless told to."""
+        return self.profile is not Profile.PRODUCTION if self.docs is None else self.docs
+
+    @property
+    def exposes_metrics(self) -> bool:
+        """Whether /metrics is served; not in production, unless told to."""
+        return self.profile is not Profile.PRODUCTION if self.metrics is None else self.metrics
+
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
-        if self.profile is Profile.PRODUCTION:
-            missing = [name for name in NEEDED_IN_PRODUCTION if name not in self.model_fields_set]
-            if missing:
-                raise ValueError(f"production needs {', '.join(map(_variable_of, missing))}")
-            if self.return_verification_token:
-                raise ValueError("production does not return verification tokens")
+        if self.profile is Profile.PRODUCTION and (found := list(objections(self))):
+            raise ValueError("; ".join(found))
         return self
 
 
 def read_settings() -> Settings:
-    """Raises `UnusableSettings` with all that is wrong, by name and without the values."""
+    """The settings of the environment, and of a file `.env`, which it overrules.
+
+    Raises `UnusableSettings` with all that is wrong, by name and without the values; a name that begins with
+    MARKETPLACE_ and is none of ours is wrong, too.
+    """
+    if unknown := _unknown_variables():
+        raise UnusableSettings(reasons="; ".join(unknown))
     try:
         return Settings()
     except ValidationError as error:
         reasons = [_reason(fault["loc"], fault["msg"]) for fault in error.errors()]
         raise UnusableSettings(reasons="; ".join(reasons)) from None
+
+
+def _unknown_variables() -> list[str]:
+    known = set(_variables())
+    in_file = dotenv_values(".env")
+    names = sorted({name.upper() for name in (*os.environ, *in_file) if name})
+    return [
+        f"{name} is not known{_meant(name, known)}"
+        for name in names
+        if name.startswith(PREFIX) and name not in known
+    ]
+
+
+def _meant(name: str, known: set[str]) -> str:
+    """What somebody meant who wrote this; the profile goes by the name that holdfast has for it."""
+    if name in {f"{PREFIX}PROFILE", f"{PREFIX}DATABASE_URL"}:
+        instead = {f"{PREFIX}PROFILE": "HOLDFAST_PROFILE"}.get(name, "DATABASE_URL")
+        return f": the one name is {instead}"
+    similar = difflib.get_close_matches(name, known, n=1)
+    return f": {similar[0]}?" if similar else ""
+
+
+def _variables() -> Iterator[str]:
+    """Every name that is read, such as MARKETPLACE_SESSION_IDLE."""
+    for field, info in Settings.model_fields.items():
+        if info.validation_alias is not None:
+            continue
+        name = f"{PREFIX}{field.upper()}"
+        yield name
+        group = info.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            yield from (f"{name}_{part.upper()}" for part in group.model_fields)
 
 
 def _reason(place: tuple[int | str, ...], text: str) -> str:

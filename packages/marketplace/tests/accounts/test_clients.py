@@ -5,9 +5,20 @@ from collections.abc import Callable
 import httpx
 import pytest
 from devices import CUSTOMER, log_in
+from fastapi import Request
+from pydantic import SecretStr
 
-from marketplace.accounts.clients import client_address, stored_address, stored_user_agent
-from marketplace.settings import SessionSettings, StoredAddress
+from holdfast import Profile
+from marketplace.accounts.clients import (
+    UNKNOWN,
+    Client,
+    client_address,
+    client_of,
+    stored_address,
+    stored_user_agent,
+)
+from marketplace.app import create_app
+from marketplace.settings import SessionSettings, Settings, StoredAddress
 
 
 @pytest.mark.parametrize(
@@ -76,3 +87,26 @@ def test_behind_a_proxy(serve: Callable[..., httpx.Client]) -> None:
         device = log_in(api, CUSTOMER)
         session, *_ = device.get("/auth/sessions").json()["items"]
         assert session["ip_address"] == expected
+
+
+def test_a_server_that_believes_headers_for_us() -> None:
+    """Whichever server in between puts a header in the place of the peer: nobody is known by what it says."""
+    nowhere = SecretStr("postgresql://nowhere/shop")
+    app = create_app(Settings(profile=Profile.DEVELOPMENT, database_url=nowhere))
+    scope = {"type": "http", "app": app, "headers": []}
+    for peer, address in ((("203.0.113.9", 4711), "203.0.113.9"), (("203.0.113.9", 0), UNKNOWN)):
+        assert client_of(Request({**scope, "client": peer})).address == address
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2::3", "2001:db8:1:2::/64"),
+        (UNKNOWN, UNKNOWN),
+    ],
+)
+def test_by_what_requests_are_counted(address: str, counted_as: str) -> None:
+    """An address of IPv4, and of IPv6 the network that one customer has whole."""
+    client = Client(address=address, stored_address=None, user_agent=None)
+    assert client.counted_as == counted_as

@@ -18,6 +18,7 @@ def test_cleanup(migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
             "addresses and user agents: 0 rows",
             "e-mail verifications: 0 rows",
             "idempotency keys: 0 rows",
+            "rate counts: 0 rows",
             "audit events: 0 rows",
             "expired orders: 0 rows",
         ],

@@ -147,6 +147,7 @@ def settings_on(url: URL, session: SessionSettings) -> Settings:
             login_per_account=OFTEN,
             refresh_per_ip=OFTEN,
             refresh_per_account=OFTEN,
+            login_failures_per_account=OFTEN,
         ),
         session=session,
     )

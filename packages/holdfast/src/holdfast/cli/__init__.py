@@ -27,6 +27,7 @@ VERBS = (
     "status",
     "baseline",
     "abandon",
+    "leave",
     "online",
     "doctor",
     "drift",

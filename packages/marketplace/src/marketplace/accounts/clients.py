@@ -25,12 +25,23 @@ class Client:
     stored_address: str | None
     user_agent: str | None
 
+    @property
+    def counted_as(self) -> str:
+        """By what requests are counted: an address of IPv4, and the /64 of IPv6 that one customer has whole."""
+        try:
+            parsed = ip_address(self.address)
+        except ValueError:
+            return self.address
+        if parsed.version == 4:
+            return self.address
+        return str(ip_network(f"{parsed}/64", strict=False))
+
 
 def client_of(request: Request) -> Client:
     """Believes as many proxies as the settings say stand before us."""
     settings = request.app.state.accounts.settings
     address = client_address(
-        peer=request.client.host if request.client else None,
+        peer=_peer(request),
         forwarded_for=request.headers.getlist("X-Forwarded-For"),
         trusted_proxies=settings.trusted_proxies,
     )
@@ -39,6 +50,12 @@ def client_of(request: Request) -> Client:
         stored_address=stored_address(address, settings.session.address),
         user_agent=stored_user_agent(request.headers.get("User-Agent"), settings.session),
     )
+
+
+def _peer(request: Request) -> str | None:
+    """Who has opened the connection. Port 0 is nobody's: a server in between has put a header in its place."""
+    peer = request.client
+    return None if peer is None or peer.port == 0 else peer.host
 
 
 CurrentClient = Annotated[Client, Depends(client_of)]

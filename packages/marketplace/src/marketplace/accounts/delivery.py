@@ -9,7 +9,7 @@ from marketplace.accounts.schemas import Delivery, Refresh, Tokens
 from marketplace.accounts.sessions import OpenedSession
 from marketplace.accounts.tokens import issue_access_token
 
-COOKIE = "refresh_token"
+COOKIE = "__Secure-refresh_token"  # a browser takes that name over TLS only (RFC 6265bis §4.1.3.1)
 PATH = "/auth"  # of the cookie: no other route ever sees it
 
 

@@ -1,17 +1,28 @@
 """Passwords: argon2id (RFC 9106), in threads and a few at a time, so that nobody else waits for it."""
 
+import re
+from collections.abc import Sequence
+from functools import partial
+
 from anyio import CapacityLimiter, to_thread
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from pydantic import SecretStr
+from zxcvbn import zxcvbn
 
+from marketplace.accounts.problems import PasswordTooShort, PasswordTooWeak
 from marketplace.settings import PasswordSettings
+
+STRONG = 3  # of 0 to 4: more than 10^8 guesses
+JUDGED = 72  # characters: what follows makes no password weaker
+PARTS = re.compile(r"[^0-9a-z]+", re.IGNORECASE)
 
 
 class Passwords:
     """Hashes and verifies with the parameters of the settings."""
 
     def __init__(self, settings: PasswordSettings) -> None:
+        self._settings = settings
         self._hasher = PasswordHasher(
             time_cost=settings.passes,
             memory_cost=settings.memory_kib,
@@ -19,6 +30,21 @@ class Passwords:
         )
         self._turns = CapacityLimiter(settings.at_once)
         self._decoy: str | None = None
+
+    async def require_strong(self, password: SecretStr, *, about: Sequence[str]) -> None:
+        """Refuse a new password that is short, or is guessed soon: zxcvbn knows lists of common ones.
+
+        `about` is what anybody knows of its owner. Raises `PasswordTooShort`, `PasswordTooWeak`.
+        """
+        text = password.get_secret_value()
+        if len(text) < self._settings.min_length:
+            raise PasswordTooShort(min_length=self._settings.min_length)
+        words = [*about, *(part for word in about for part in PARTS.split(word))]
+        found = await to_thread.run_sync(
+            partial(zxcvbn, text[:JUDGED], user_inputs=words), limiter=self._turns
+        )
+        if found["score"] < STRONG:
+            raise PasswordTooWeak(hints=found["feedback"]["suggestions"])
 
     async def hash(self, password: SecretStr) -> str:
         """With a salt of its own."""

@@ -15,6 +15,8 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.accounts.problems import (
     FreshAuthenticationNeeded,
@@ -22,7 +24,8 @@ from marketplace.accounts.problems import (
     RoleNotAllowed,
 )
 from marketplace.accounts.tokens import read_access_token
-from marketplace.entities import Role
+from marketplace.database import RequestTransactions
+from marketplace.entities import AuditedAction, AuditEvent, Role
 
 bearer = HTTPBearer(auto_error=False, description="The access token of /auth/login.")
 
@@ -80,7 +83,48 @@ async def require_fresh(request: Request, principal: CurrentPrincipal) -> Princi
 
 
 FreshPrincipal = Annotated[Principal, Depends(require_fresh)]
-Administrator = Annotated[Principal, Depends(require_role(Role.ADMIN))]
+
+
+async def require_administrator(
+    request: Request,
+    transactions: RequestTransactions,
+    principal: Annotated[Principal, Depends(require_role(Role.ADMIN))],
+) -> Principal:
+    """The administrator; what one reads is on record, whatever the route."""
+    if request.method == "GET":
+        await transactions.write(
+            record_read,
+            principal,
+            about=request.path_params.get("user_id"),
+            what=request.scope["route"].path_format,
+        )
+    return principal
+
+
+async def record_read(
+    session: AsyncSession, principal: Principal, *, about: UUID | str | None, what: str
+) -> None:
+    """Put on record that an administrator has read something, of a user where it is about one."""
+    await session.execute(
+        insert(AuditEvent).values(
+            action=AuditedAction.ADMIN_READ,
+            user_id=_uuid(about) or principal.user_id,
+            session_id=principal.session_id,
+            actor_id=principal.user_id,
+            reason=what[:32],
+        )
+    )
+
+
+def _uuid(text: UUID | str | None) -> UUID | None:
+    """None for a path that is refused in a moment: it names no user."""
+    try:
+        return UUID(str(text)) if text is not None else None
+    except ValueError:
+        return None
+
+
+Administrator = Annotated[Principal, Depends(require_administrator)]
 Editor = Annotated[Principal, Depends(require_role(Role.VENDOR, Role.ADMIN))]
 VendorStaff = Annotated[Principal, Depends(require_role(Role.VENDOR))]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from marketplace.problems import Problem
@@ -78,15 +79,6 @@ class InvalidVerificationToken(Problem):
 
 
 @dataclass(kw_only=True, eq=False)
-class AccountExists(Problem):
-    """The e-mail address or the phone number has an account."""
-
-    status = HTTPStatus.CONFLICT
-    code = "account_exists"
-    detail = "There is an account with this e-mail address or phone number."
-
-
-@dataclass(kw_only=True, eq=False)
 class PasswordTooShort(Problem):
     """A new password has to be longer."""
 
@@ -94,6 +86,32 @@ class PasswordTooShort(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "password_too_short"
     detail = "A password has at least {min_length} characters."
+
+
+@dataclass(kw_only=True, eq=False)
+class PasswordTooWeak(Problem):
+    """A new password is one of those that are guessed first; `hints` says how to choose another."""
+
+    hints: list[str]
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "password_too_weak"
+    detail = (
+        "This password is guessed soon. Choose a longer one, of words that do not belong together."
+    )
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """How to choose another."""
+        return {"hints": self.hints}
+
+
+@dataclass(kw_only=True, eq=False)
+class LastAdministrator(Problem):
+    """The shop keeps at least one administrator who may log in."""
+
+    status = HTTPStatus.CONFLICT
+    code = "last_administrator"
+    detail = "This is the last administrator: appoint another one first."
 
 
 @dataclass(kw_only=True, eq=False)

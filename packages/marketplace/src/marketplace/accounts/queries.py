@@ -22,11 +22,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import Insert as Upsert
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.sql.dml import ReturningDelete
+from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
 
 from marketplace.accounts.clients import Client
+from marketplace.accounts.schemas import AuditFilters
 from marketplace.cursors import Position
-from marketplace.entities import EmailVerification, EndReason, Session, User
+from marketplace.entities import AuditEvent, EmailVerification, EndReason, Role, Session, User
 from marketplace.settings import SessionSettings
 
 NOW = func.now()
@@ -147,6 +148,48 @@ def ended_sessions(user_id: UUID) -> Select[Session]:
     )
 
 
+def add_user(user_id: UUID, *, email: str) -> ReturningInsert[UUID]:
+    """A row for a new user; no row where the address has an account, which is left as it is."""
+    return (
+        upsert(User)
+        .values(id=user_id, email=email)
+        .on_conflict_do_nothing(index_elements=[User.email])
+        .returning(User.id)
+    )
+
+
+def locked_user_by_email(email: str) -> Select[User]:
+    """One user, whose sessions and password nobody else changes until the commit."""
+    return user_by_email(email).with_for_update(key_share=True)
+
+
+def administrators() -> Select[UUID]:
+    """Those who may log in, locked: who takes one away does so after the other."""
+    return (
+        select(User.id)
+        .where(User.role == Role.ADMIN, User.is_verified, User.disabled_at.is_(None))
+        .order_by(User.id)
+        .with_for_update(key_share=True)
+    )
+
+
+def was_here_before(user_id: UUID, *, address: str) -> Select[UUID]:
+    """A row when the user has logged in from this address before."""
+    return (
+        select(Session.id).where(Session.user_id == user_id, Session.ip_address == address).limit(1)
+    )
+
+
+def audit_page(filters: AuditFilters, *, after: Position | None) -> Select[AuditEvent]:
+    """Records, the newest first, and one more."""
+    query = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(filters.limit + 1)
+    if filters.user_id is not None:
+        query = query.where(AuditEvent.user_id == filters.user_id)
+    if filters.action is not None:
+        query = query.where(AuditEvent.action == filters.action)
+    return query if after is None else query.where(AuditEvent.id < int(after.value))
+
+
 def put_verification(user_id: UUID, *, token_hash: bytes, lifetime: timedelta) -> Upsert:
     """In place of the one before, which thereby ends."""
     values = {"token_hash": token_hash, "created_at": NOW, "expires_at": NOW + lifetime}
@@ -154,6 +197,20 @@ def put_verification(user_id: UUID, *, token_hash: bytes, lifetime: timedelta) -
         upsert(EmailVerification)
         .values(user_id=user_id, **values)
         .on_conflict_do_update(index_elements=[EmailVerification.user_id], set_=values)
+    )
+
+
+def verification(user_id: UUID, *, token_hash: bytes) -> Select[User]:
+    """The user whom a token that is right and in time is about."""
+    return (
+        select(User)
+        .join(EmailVerification, EmailVerification.user_id == User.id)
+        .where(
+            User.id == user_id,
+            User.disabled_at.is_(None),
+            EmailVerification.token_hash == token_hash,
+            EmailVerification.expires_at > NOW,
+        )
     )
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 
 from marketplace.accounts.principal import Principal
 from marketplace.cursors import PageRequest
-from marketplace.entities import EndReason, Role, Session
+from marketplace.entities import AuditedAction, EndReason, Role, Session
 
 
 class _Request(BaseModel):
@@ -33,6 +33,14 @@ class _Answer(BaseModel):
 
 def _lower_case(email: str) -> str:
     return email.lower()
+
+
+def _unicode_text(secret: SecretStr) -> SecretStr:
+    try:
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("not Unicode text: half of a surrogate pair") from None
+    return secret
 
 
 def _e164(text: str) -> str:
@@ -52,8 +60,8 @@ PhoneNumber = Annotated[
     str, Field(max_length=40, examples=["+4930901820001"]), AfterValidator(_e164)
 ]
 # How long a new one must be is a setting. An upper limit, so that hashing has one too.
-Password = Annotated[SecretStr, Field(min_length=1, max_length=256)]
-Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=256), AfterValidator(_unicode_text)]
+Token = Annotated[SecretStr, Field(min_length=1, max_length=200), AfterValidator(_unicode_text)]
 
 
 class Delivery(StrEnum):
@@ -64,25 +72,32 @@ class Delivery(StrEnum):
 
 
 class Registration(_Request):
-    """Who registers: the form of a new customer."""
+    """Who registers: the form of a new customer.
+
+    A password is only judged here, so that a form can say early that it is too weak. It is set by whoever has
+    the letter, with the token in it.
+    """
 
     email: Email
-    password: Password
+    password: Password | None = None
     phone_number: PhoneNumber | None = None
 
 
 class Registered(_Answer):
-    """`verification_token` is null where it is mailed."""
+    """A letter is on its way, whether the address had an account or not.
 
-    user_id: UUID
+    `verification_token` is null where it is mailed.
+    """
+
     email: str
     verification_token: str | None
 
 
 class Verification(_Request):
-    """The token that was mailed to verify the address."""
+    """The token that was mailed, and the password that the account shall have."""
 
     token: Token
+    password: Password
 
 
 class VerificationRequest(_Request):
@@ -162,6 +177,33 @@ class AccountFilters(PageRequest):
     """Which users, and which page of them."""
 
     is_verified: bool | None = None
+
+
+class AuditFilters(PageRequest):
+    """Which records, and which page of them."""
+
+    user_id: UUID | None = Field(default=None, description="Whom it is about.")
+    action: AuditedAction | None = None
+
+
+class AuditRecord(_Answer):
+    """What happened: to whom, in which session, and who did it where that was somebody else."""
+
+    id: int
+    occurred_at: datetime
+    action: AuditedAction
+    user_id: UUID
+    session_id: UUID | None
+    actor_id: UUID | None
+    reason: str | None
+    token_digest: str | None
+
+
+class AuditPage(_Answer):
+    """Records, the newest first; `next_cursor` is null on the last page."""
+
+    items: list[AuditRecord]
+    next_cursor: str | None
 
 
 class RoleChange(_Request):

@@ -13,7 +13,16 @@ import click
 
 from holdfast import HoldfastError
 
-VERBS = ("up", "create-admin", "cleanup", "expire-orders", "demo", "openapi")
+VERBS = (
+    "up",
+    "serve",
+    "create-admin",
+    "cleanup",
+    "expire-orders",
+    "webhook-key",
+    "demo",
+    "openapi",
+)
 INTERRUPTED = 130
 
 

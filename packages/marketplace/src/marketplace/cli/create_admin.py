@@ -8,10 +8,10 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import URL
 
 from marketplace.accounts.context import open_accounts
-from marketplace.accounts.problems import PasswordTooShort
-from marketplace.accounts.schemas import Registration
+from marketplace.accounts.problems import PasswordTooShort, PasswordTooWeak
+from marketplace.accounts.schemas import Credentials
 from marketplace.accounts.service.administration import appoint
-from marketplace.accounts.service.registration import register
+from marketplace.accounts.service.registration import add_verified
 from marketplace.database import Transactions
 from marketplace.errors import UnusableAccount
 from marketplace.metrics import Metrics
@@ -22,9 +22,9 @@ from marketplace.settings import Settings, read_settings
 @click.command(name="create-admin")
 @click.argument("email")
 def create_admin(email: str) -> None:
-    """Make EMAIL an administrator: an account that exists keeps its password.
+    """Make EMAIL an administrator: an account whose address is verified keeps its password.
 
-    For a new account the password is asked for, or read from the first line of stdin; it is never an argument.
+    For any other one the password is asked for, or read from the first line of stdin; it is never an argument.
     """
     settings, address = read_settings(), email.lower()
     with visited_database(settings) as url:
@@ -39,9 +39,9 @@ def _password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _form(email: str, *, password: str) -> Registration:
+def _form(email: str, *, password: str) -> Credentials:
     try:
-        return Registration(email=email, password=SecretStr(password))
+        return Credentials(email=email, password=SecretStr(password))
     except ValidationError as error:
         reasons = (f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
         raise UnusableAccount(reason="; ".join(reasons).rstrip(".")) from None
@@ -52,16 +52,16 @@ async def _make(url: URL, address: str, *, settings: Settings) -> None:
         if await transactions.write(appoint, address):
             return
         form = _form(address, password=_password())
-        await _register(transactions, form, settings=settings)
+        await _add(transactions, form, settings=settings)
         await transactions.write(appoint, form.email)
 
 
-async def _register(transactions: Transactions, form: Registration, *, settings: Settings) -> None:
+async def _add(transactions: Transactions, form: Credentials, *, settings: Settings) -> None:
     metrics = Metrics()
     accounts = open_accounts(settings, metrics=metrics)
     try:
-        await register(transactions, form, accounts=accounts)
-    except PasswordTooShort as error:
+        await add_verified(transactions, form.email, password=form.password, accounts=accounts)
+    except (PasswordTooShort, PasswordTooWeak) as error:
         raise UnusableAccount(reason=str(error).rstrip(".")) from error
     finally:
         metrics.stop()

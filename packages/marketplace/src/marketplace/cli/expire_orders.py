@@ -12,7 +12,7 @@ from marketplace.settings import Settings, read_settings
 
 @click.command(name="expire-orders")
 def expire_orders() -> None:
-    """Cancel orders that were not paid in 15 minutes: for a timer; two at once do no harm."""
+    """Cancel orders that were not paid in time: for a timer; two at once do no harm."""
     settings = read_settings()
     with visited_database(settings) as url:
         click.echo(f"expired orders: {asyncio.run(expire_all(url, settings=settings))} rows")
@@ -21,4 +21,8 @@ def expire_orders() -> None:
 async def expire_all(url: URL, *, settings: Settings) -> int:
     """Cancel every order that is overdue; gives how many there were."""
     async with transactions_of_command(url, profile=settings.profile) as transactions:
-        return await expiry.expire_orders(transactions)
+        return await expiry.expire_orders(
+            transactions,
+            older_than=settings.order.unpaid_for,
+            scarce_older_than=settings.order.unpaid_for_low_stock,
+        )

@@ -158,7 +158,7 @@ async def _ours(engine: AsyncEngine, *, units: int) -> Way:
             body=cart.model_dump_json(),
         )
         try:
-            await transactions.write_on_driver(check_out, cart, request=request)
+            await transactions.write_on_driver(check_out, cart, request=request, limits=None)
         except OutOfStock:
             return False
         return True

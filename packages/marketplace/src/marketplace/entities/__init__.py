@@ -10,6 +10,7 @@ from marketplace.entities.order_event import Machine, OrderEvent
 from marketplace.entities.order_line import OrderLine
 from marketplace.entities.payment_event import PaymentEvent, PaymentEventKind
 from marketplace.entities.product import Product
+from marketplace.entities.rate_count import RateCount
 from marketplace.entities.refund import Refund
 from marketplace.entities.session import EndReason, Session
 from marketplace.entities.stock_adjustment import AdjustmentReason, StockAdjustment
@@ -36,6 +37,7 @@ __all__ = [
     "PaymentEventKind",
     "PaymentStatus",
     "Product",
+    "RateCount",
     "Refund",
     "Role",
     "Session",

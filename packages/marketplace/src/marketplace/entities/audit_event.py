@@ -30,6 +30,8 @@ class AuditedAction(enum.StrEnum):
     SESSION_REVOKED = "session.revoked"
     SESSION_EVICTED = "session.evicted"
     SESSION_EXPIRED_CLEANUP = "session.expired_cleanup"
+    SESSION_REFUSED = "session.refused"  # a log in, or another proof of the password, that failed
+    ADMIN_READ = "admin.read"  # `reason` says what: a route, or the id of an order
 
 
 class AuditEvent(Entity):

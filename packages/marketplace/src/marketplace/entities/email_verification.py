@@ -1,4 +1,4 @@
-"""The token that was mailed to a new user; gone once it is used."""
+"""The token that was mailed to a user, which verifies the address and sets a password; gone once it is used."""
 
 from datetime import datetime
 from uuid import UUID

@@ -24,14 +24,17 @@ class Role(enum.StrEnum):
 
 
 class User(Entity):
-    """Found by e-mail (as stored: lower-cased) or by phone number (E.164)."""
+    """Found by e-mail (as stored: lower-cased) or by phone number (E.164), which nobody verifies.
+
+    Without a password until whoever has the letter to that address sets one.
+    """
 
     __tablename__ = "users"
 
     id: Mapped[Key]
     email: Mapped[str]
     phone_number: Mapped[str | None]
-    password_hash: Mapped[str]
+    password_hash: Mapped[str | None]
     is_verified: Mapped[bool] = mapped_column(server_default=text("false"))
     role: Mapped[Role] = mapped_column(
         one_of(Role, name="role"), server_default=Role.CUSTOMER.value
@@ -53,7 +56,7 @@ class User(Entity):
         CheckConstraint("phone_number ~ '^\\+[1-9][0-9]{1,14}$'", name="phone_number_e164"),
         CheckConstraint("(role = 'vendor') = (vendor_id IS NOT NULL)", name="vendor_of_staff"),
         Index(None, "email", unique=True),
-        Index(None, "phone_number", unique=True),
+        Index(None, "phone_number"),
         Index(None, "email", "is_verified"),
         Index(None, "vendor_id"),
     )

@@ -67,6 +67,30 @@ class SeveralCurrencies(Problem):
 
 
 @dataclass(kw_only=True, eq=False)
+class TooManyUnits(Problem):
+    """One order has at most so many units in all."""
+
+    most: int
+    status = HTTPStatus.CONFLICT
+    code = "too_many_units"
+    detail = "One order has at most {most} units."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """How many it may have, for a program."""
+        return {"most": self.most}
+
+
+@dataclass(kw_only=True, eq=False)
+class TooManyOpenOrders(Problem):
+    """This customer has as many orders as may wait for their payment, or were not paid today."""
+
+    status = HTTPStatus.CONFLICT
+    code = "too_many_open_orders"
+    detail = "Pay or cancel the orders that are open; then order again."
+
+
+@dataclass(kw_only=True, eq=False)
 class IdempotencyKeyMissing(Problem):
     """This request is never sent without an Idempotency-Key."""
 

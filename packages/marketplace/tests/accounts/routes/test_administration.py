@@ -14,6 +14,7 @@ NOBODY = demo_id("nobody")
 ROUTES = [
     ("GET", "/admin/users"),
     ("GET", f"/admin/users/{SOMEBODY}/sessions"),
+    ("GET", "/admin/audit-events"),
     ("DELETE", f"/admin/users/{SOMEBODY}/sessions"),
     ("DELETE", f"/admin/sessions/{NOBODY}"),
     ("POST", f"/admin/users/{SOMEBODY}/disable"),
@@ -132,3 +133,22 @@ def test_an_administrator_refreshes_like_anybody(api: httpx.Client) -> None:
     admin = log_in(api, ADMIN)
     tokens = api.post("/auth/refresh", json={"refresh_token": admin.refresh_token}).json()
     assert device(api, tokens).get("/admin/users").status_code == 200
+
+
+def test_the_last_administrator_stays(api: httpx.Client) -> None:
+    """Whichever way he is taken away, and by whom; with another one he may go."""
+    admin, path = log_in(api, ADMIN), f"/admin/users/{demo_id(ADMIN)}"
+    for method, change, form in (
+        ("POST", "disable", None),
+        ("PUT", "role", {"role": "customer"}),
+        ("PUT", "role", {"role": "vendor", "vendor_id": str(demo_id("Alder & Ash"))}),
+    ):
+        answer = admin.request(method, f"{path}/{change}", form)
+        assert refusal(answer) == (409, "last_administrator")
+    assert admin.request("PUT", f"{path}/role", {"role": "admin"}).status_code == 204
+    other = f"/admin/users/{SOMEBODY}/role"
+    assert admin.request("PUT", other, {"role": "admin"}).status_code == 204
+    assert admin.post(f"{path}/disable").status_code == 204
+    second = log_in(api, CUSTOMER)
+    answer = second.request("PUT", other, {"role": "customer"})
+    assert refusal(answer) == (409, "last_administrator")

@@ -1,5 +1,7 @@
 """An order is placed once, whole, and never for more than there is."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import httpx
@@ -10,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from marketplace.demo_data import demo_id
 from marketplace.entities import IdempotencyKey, Order, OrderEvent, Product, Variant
+from marketplace.settings import OrderSettings, RateSettings
 
 LAMP, PEN, MUG = (
     demo_id(name) for name in ("Alder Lamp, desk", "Fjord Pen, fine", "Copper Mug, one")
@@ -218,3 +221,44 @@ def test_events_are_written_with_the_order(api: httpx.Client, shop: Engine) -> N
     with Session(shop) as session:
         [event] = session.scalars(select(OrderEvent).where(OrderEvent.order_id == order_id))
     assert (event.reason, event.actor_id) == ("checkout", demo_id(CUSTOMER))
+
+
+def test_nobody_hoards(serve: Callable[..., httpx.Client], shop: Engine) -> None:
+    """However one asks: so many units in an order, so many open orders, so many that were not paid in a day."""
+    limits = OrderSettings(most_units=10, most_open=2, most_unpaid_per_day=3)
+    api = serve(order=limits)
+    with Session(shop) as session:
+        session.execute(update(Variant).values(stock=1000))
+        session.commit()
+    customer, other = log_in(api, CUSTOMER), log_in(api, OTHER_CUSTOMER)
+    with Session(shop) as session:
+        session.execute(update(Order).values(status="delivered"))
+        session.commit()
+    answer = customer.buy((LAMP, 6), (MUG, 5))
+    assert refusal(answer) == (409, "too_many_units")
+    assert answer.json()["most"] == 10
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: customer.buy((LAMP, 1)), range(6)))
+    placed = [answer.json()["id"] for answer in answers if answer.status_code == 201]
+    assert len(placed) == 2
+    assert {refusal(answer) for answer in answers if answer.status_code != 201} == {
+        (409, "too_many_open_orders")
+    }
+    assert other.buy((LAMP, 1)).status_code == 201
+    for order_id in placed:
+        customer.post(f"/orders/{order_id}/transitions", {"to": "cancelled"})
+    third = customer.buy((LAMP, 1))
+    assert third.status_code == 201
+    customer.post(f"/orders/{third.json()['id']}/transitions", {"to": "cancelled"})
+    assert refusal(customer.buy((LAMP, 1))) == (409, "too_many_open_orders")
+    with Session(shop) as session:
+        assert session.get_one(Variant, LAMP).stock == 999
+
+
+def test_how_often_one_may_check_out(serve: Callable[..., httpx.Client]) -> None:
+    """By customer, whatever is in the cart."""
+    api = serve(rate=RateSettings(checkout_per_account="2/minute"))
+    customer, other = log_in(api, CUSTOMER), log_in(api, OTHER_CUSTOMER)
+    answers = [customer.buy((LAMP, 1)).status_code for _ in range(3)]
+    assert answers[2] == 429
+    assert other.buy((LAMP, 1)).status_code != 429

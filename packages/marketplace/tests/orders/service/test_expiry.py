@@ -70,3 +70,20 @@ def test_several_at_once_share_the_work(shop: Engine) -> None:
 
 async def _expire(shop: Shop) -> int:
     return await expire_orders(Transactions.on(shop.engine), older_than=NOW, batch=3)
+
+
+def test_the_last_of_something_is_held_for_less_long(shop: Engine) -> None:
+    """An order that others wait for ends earlier; one of what there is plenty of waits its time."""
+
+    async def run() -> tuple[int, int]:
+        async with open_shop(shop.url) as it:
+            transactions = Transactions.on(it.engine)
+            await expire_orders(transactions)
+            plenty, scarce = await it.variants(2, stock=100)
+            await it.order([(plenty, 1)])
+            await it.order([(scarce, 99)])
+            day = timedelta(days=1)
+            expired = await expire_orders(transactions, older_than=day, scarce_older_than=NOW)
+            return expired, await it.stock(scarce)
+
+    assert asyncio.run(run()) == (1, 100)

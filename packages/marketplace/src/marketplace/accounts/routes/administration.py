@@ -9,6 +9,7 @@ from marketplace.accounts.principal import Administrator, FreshAdministrator
 from marketplace.accounts.problems import (
     FreshAuthenticationNeeded,
     InvalidAccessToken,
+    LastAdministrator,
     RoleNotAllowed,
     SessionNotFound,
     UnknownVendor,
@@ -17,6 +18,8 @@ from marketplace.accounts.problems import (
 from marketplace.accounts.schemas import (
     AccountFilters,
     AccountPage,
+    AuditFilters,
+    AuditPage,
     RoleChange,
     SessionList,
     SessionState,
@@ -75,7 +78,9 @@ async def end_session(
 
 
 @router.post(
-    "/users/{user_id}/disable", status_code=204, responses=documented(*CHANGES, UserNotFound)
+    "/users/{user_id}/disable",
+    status_code=204,
+    responses=documented(*CHANGES, UserNotFound, LastAdministrator),
 )
 async def disable(
     transactions: RequestTransactions, principal: FreshAdministrator, user_id: UUID
@@ -97,7 +102,7 @@ async def enable(
 @router.put(
     "/users/{user_id}/role",
     status_code=204,
-    responses=documented(*CHANGES, UserNotFound, UnknownVendor),
+    responses=documented(*CHANGES, UserNotFound, UnknownVendor, LastAdministrator),
 )
 async def change_role(
     transactions: RequestTransactions,
@@ -107,3 +112,14 @@ async def change_role(
 ) -> None:
     """Make a user a customer, staff of a vendor, or an administrator."""
     await transactions.write(administration.change_role, user_id, form, actor_id=principal.user_id)
+
+
+@router.get("/audit-events", responses=documented(*READS, InvalidCursor))
+async def list_audit_events(
+    transactions: RequestTransactions,
+    _: Administrator,
+    filters: Annotated[AuditFilters, Query()],
+    cursors: Annotated[Cursors, Depends(cursors_of("audit events"))],
+) -> AuditPage:
+    """What happened to accounts and sessions, who failed to log in, and what administrators read."""
+    return await transactions.read(administration.list_audit, filters=filters, cursors=cursors)

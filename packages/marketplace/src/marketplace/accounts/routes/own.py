@@ -16,6 +16,7 @@ from marketplace.accounts.problems import (
     InvalidCredentials,
     InvalidRefreshToken,
     PasswordTooShort,
+    PasswordTooWeak,
     SessionNotFound,
 )
 from marketplace.accounts.rate_guards import CountedLogin, CountedRefresh
@@ -53,7 +54,6 @@ async def log_in(
     response: Response,
 ) -> Tokens:
     """A new session on this device."""
-    await accounts.rates.count(accounts.settings.rate.login_per_account, "login", form.email)
     opened = await own.log_in(transactions, form, accounts=accounts, client=client)
     return deliver_opened(response, opened, accounts=accounts, delivery=form.delivery)
 
@@ -106,17 +106,22 @@ async def log_out(
 async def reauthenticate(
     transactions: RequestTransactions,
     accounts: CurrentAccounts,
+    client: CurrentClient,
     principal: CurrentPrincipal,
     form: PasswordProof,
 ) -> None:
     """The password once more, for what needs it fresh."""
-    await own.reauthenticate(transactions, principal, password=form.password, accounts=accounts)
+    await own.reauthenticate(
+        transactions, principal, password=form.password, accounts=accounts, client=client
+    )
 
 
 @router.post(
     "/password",
     dependencies=[CountedLogin],
-    responses=documented(InvalidAccessToken, InvalidCredentials, PasswordTooShort, *HASHES),
+    responses=documented(
+        InvalidAccessToken, InvalidCredentials, PasswordTooShort, PasswordTooWeak, *HASHES
+    ),
 )
 async def change_password(  # each is asked for by FastAPI's name for it
     transactions: RequestTransactions,

@@ -1,12 +1,13 @@
-"""Registration and the verification of an e-mail address, over HTTP."""
+"""Registration, verification of an e-mail address, and a forgotten password, over HTTP."""
 
 from fastapi import APIRouter, BackgroundTasks
 
-from marketplace.accounts.context import CurrentAccounts
+from marketplace.accounts.clients import Client, CurrentClient
+from marketplace.accounts.context import Accounts, CurrentAccounts
 from marketplace.accounts.problems import (
-    AccountExists,
     InvalidVerificationToken,
     PasswordTooShort,
+    PasswordTooWeak,
 )
 from marketplace.accounts.rate_guards import CountedLogin
 from marketplace.accounts.schemas import (
@@ -25,36 +26,38 @@ HASHES = (TooManyRequests, InvalidRequest)
 
 @router.post(
     "/register",
-    status_code=201,
+    status_code=202,
     dependencies=[CountedLogin],
-    responses=documented(AccountExists, PasswordTooShort, *HASHES),
+    responses=documented(PasswordTooShort, PasswordTooWeak, *HASHES),
 )
 async def register(
     transactions: RequestTransactions,
     accounts: CurrentAccounts,
+    client: CurrentClient,
     form: Registration,
     afterwards: BackgroundTasks,
 ) -> Registered:
-    """A new customer, who verifies the e-mail address next."""
-    verifiable = await registration.register(transactions, form, accounts=accounts)
-    afterwards.add_task(registration.mail_token, verifiable, accounts=accounts)
+    """A letter to the address, with the token that sets the password. Known or new: the answer is the same."""
+    await _count_letter(form.email, accounts=accounts, client=client)
+    letter = await registration.register(transactions, form, accounts=accounts)
+    if letter is None:
+        return Registered(email=form.email, verification_token=None)
+    afterwards.add_task(registration.mail, letter, accounts=accounts)
     is_shown = accounts.settings.returns_verification_token
-    return Registered(
-        user_id=verifiable.user_id,
-        email=verifiable.email,
-        verification_token=verifiable.token if is_shown else None,
-    )
+    return Registered(email=form.email, verification_token=letter.token if is_shown else None)
 
 
 @router.post(
     "/verify",
     status_code=204,
     dependencies=[CountedLogin],
-    responses=documented(InvalidVerificationToken, *HASHES),
+    responses=documented(InvalidVerificationToken, PasswordTooShort, PasswordTooWeak, *HASHES),
 )
-async def verify(transactions: RequestTransactions, form: Verification) -> None:
-    """The e-mail address is the user's; a token works once."""
-    await transactions.write(registration.verify, form.token.get_secret_value())
+async def verify(
+    transactions: RequestTransactions, accounts: CurrentAccounts, form: Verification
+) -> None:
+    """The token of a letter verifies the address and sets the password; it works once."""
+    await registration.verify(transactions, form, accounts=accounts)
 
 
 @router.post(
@@ -66,13 +69,38 @@ async def verify(transactions: RequestTransactions, form: Verification) -> None:
 async def resend_verification(
     transactions: RequestTransactions,
     accounts: CurrentAccounts,
+    client: CurrentClient,
     form: VerificationRequest,
     afterwards: BackgroundTasks,
 ) -> None:
-    """Another token by mail, if there is anything to verify; the answer is always the same."""
-    await accounts.rates.count(accounts.settings.rate.login_per_account, "login", form.email)
-    verifiable = await transactions.write(
-        registration.renew_verification, form.email, accounts=accounts
-    )
-    if verifiable is not None:
-        afterwards.add_task(registration.mail_token, verifiable, accounts=accounts)
+    """Another letter, if there is anything to verify; the answer is always the same."""
+    await _count_letter(form.email, accounts=accounts, client=client)
+    letter = await registration.renew_verification(transactions, form.email, accounts=accounts)
+    if letter is not None:
+        afterwards.add_task(registration.mail, letter, accounts=accounts)
+
+
+@router.post(
+    "/password/forgotten",
+    status_code=202,
+    dependencies=[CountedLogin],
+    responses=documented(*HASHES),
+)
+async def forget_password(
+    transactions: RequestTransactions,
+    accounts: CurrentAccounts,
+    client: CurrentClient,
+    form: VerificationRequest,
+    afterwards: BackgroundTasks,
+) -> None:
+    """A letter whose token sets a new password (POST /auth/verify); the answer is always the same."""
+    await _count_letter(form.email, accounts=accounts, client=client)
+    letter = await registration.forget_password(transactions, form.email, accounts=accounts)
+    if letter is not None:
+        afterwards.add_task(registration.mail, letter, accounts=accounts)
+
+
+async def _count_letter(email: str, *, accounts: Accounts, client: Client) -> None:
+    """By address and by whom it is about: nobody uses up what somebody else may ask."""
+    rule = accounts.settings.rate.letters_per_account
+    await accounts.rates.count(rule, "letters", email, client.counted_as)

@@ -7,8 +7,21 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.accounts import queries
-from marketplace.accounts.problems import SessionNotFound, UnknownVendor, UserNotFound
-from marketplace.accounts.schemas import Account, AccountFilters, AccountPage, RoleChange
+from marketplace.accounts.problems import (
+    LastAdministrator,
+    SessionNotFound,
+    UnknownVendor,
+    UserNotFound,
+)
+from marketplace.accounts.schemas import (
+    Account,
+    AccountFilters,
+    AccountPage,
+    AuditFilters,
+    AuditPage,
+    AuditRecord,
+    RoleChange,
+)
 from marketplace.accounts.sessions import end_sessions, lock_user, record
 from marketplace.cursors import Cursors, Position
 from marketplace.entities import AuditedAction, EndReason, Role, Session
@@ -31,6 +44,20 @@ async def list_accounts(
     return AccountPage(items=items, next_cursor=next_cursor)
 
 
+async def list_audit(
+    transaction: AsyncSession, *, filters: AuditFilters, cursors: Cursors
+) -> AuditPage:
+    """One page of what happened, the newest first."""
+    query = queries.audit_page(filters, after=cursors.start(filters))
+    events, next_cursor = cursors.cut(
+        list(await transaction.scalars(query)),
+        limit=filters.limit,
+        position=lambda event: Position(value=str(event.id), key=event.user_id),
+    )
+    items = [AuditRecord.model_validate(event) for event in events]
+    return AuditPage(items=items, next_cursor=next_cursor)
+
+
 async def end_sessions_of(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
     """End all sessions of a user. Raises `UserNotFound`."""
     await _end(transaction, user_id, which=queries.of_user(user_id), actor_id=actor_id)
@@ -46,7 +73,8 @@ async def end_session(transaction: AsyncSession, session_id: UUID, *, actor_id: 
 
 
 async def disable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
-    """End all sessions of a user and allow no new ones. Raises `UserNotFound`."""
+    """End all sessions of a user and allow no new ones. Raises `UserNotFound`, `LastAdministrator`."""
+    await _require_another_administrator(transaction, user_id)
     await _end(
         transaction,
         user_id,
@@ -68,7 +96,12 @@ async def enable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) ->
 async def change_role(
     transaction: AsyncSession, user_id: UUID, form: RoleChange, *, actor_id: UUID
 ) -> None:
-    """Give a user another role, in force with the next request. Raises `UserNotFound`, `UnknownVendor`."""
+    """Give a user another role, in force with the next request.
+
+    Raises `UserNotFound`, `UnknownVendor`, `LastAdministrator`.
+    """
+    if form.role is not Role.ADMIN:
+        await _require_another_administrator(transaction, user_id)
     change = queries.change_user(user_id, role=form.role, vendor_id=form.vendor_id)
     try:
         changed = await transaction.scalar(change)
@@ -88,22 +121,27 @@ async def change_role(
 
 
 async def appoint(transaction: AsyncSession, email: str) -> bool:
-    """For the operator: this account is an administrator's, its address counts as verified.
+    """For the operator: make the owner of this account an administrator.
 
-    False: nobody has this address. Raises `AccountDisabled`.
+    False: nobody has this address, or nobody has verified it, so that its password may be anybody's. Raises
+    `AccountDisabled`.
     """
     user = await transaction.scalar(queries.user_by_email(email))
-    if user is None:
+    if user is None or not user.is_verified:
         return False
     if user.disabled_at is not None:
         raise AccountDisabled(email=email)
-    await transaction.execute(
-        queries.change_user(user.id, role=Role.ADMIN, vendor_id=None, is_verified=True)
-    )
+    await transaction.execute(queries.change_user(user.id, role=Role.ADMIN, vendor_id=None))
     await record(
         transaction, AuditedAction.USER_ROLE_CHANGED, user_id=user.id, reason=Role.ADMIN.value
     )
     return True
+
+
+async def _require_another_administrator(transaction: AsyncSession, user_id: UUID) -> None:
+    """Until the commit no other one is taken away either. Raises `LastAdministrator`."""
+    if list(await transaction.scalars(queries.administrators())) == [user_id]:
+        raise LastAdministrator
 
 
 async def _end(

@@ -4,6 +4,7 @@ No connection is held while a password is hashed, and what is found out before i
 transaction that acts on it.
 """
 
+import logging
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -29,7 +30,6 @@ from marketplace.accounts.schemas import (
     PasswordChange,
     SessionState,
 )
-from marketplace.accounts.service.registration import require_long_enough
 from marketplace.accounts.sessions import (
     OpenedSession,
     end_sessions,
@@ -40,8 +40,12 @@ from marketplace.accounts.sessions import (
 from marketplace.accounts.tokens import unseal
 from marketplace.database import Transactions
 from marketplace.entities import AuditedAction, EndReason, Session, User
+from marketplace.problems import TooManyRequests
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS = 2
+WAIT_AFTER_FAILURES = 600  # seconds: of the hour in which failures of an account are counted
 
 
 async def log_in(
@@ -49,22 +53,69 @@ async def log_in(
 ) -> OpenedSession:
     """Open a session for a user who gives the right password. Raises `InvalidCredentials`, `EmailNotVerified`.
 
-    A second attempt is for one whose hash was renewed, not whose password was changed, meanwhile.
+    A second attempt is for one whose hash was renewed, not whose password was changed, meanwhile. Failures are
+    counted by account and address together, so that nobody locks anybody else out.
     """
+    rule, about = accounts.settings.rate.login_per_account, (credentials.email, client.counted_as)
+    await accounts.rates.count(rule, "login", *about)
+    user = None
     for _ in range(ATTEMPTS):
-        user = await _authenticated(transactions, credentials, accounts=accounts)
-        if user is None:
+        user = await transactions.read(_find_by_email, credentials.email)
+        await _require_room(transactions, credentials.email, user, accounts=accounts, client=client)
+        password_hash = None if user is None else user.password_hash
+        if user is None or not await accounts.passwords.is_password(
+            credentials.password, password_hash=password_hash
+        ):
+            if user is None:  # as long as for an account
+                await accounts.passwords.is_password(credentials.password, password_hash=None)
             break
         if not user.is_verified:
+            await transactions.write(_record_refusal, user, reason="not_verified")
             raise EmailNotVerified
         opened = await transactions.write(
             _open_if_unchanged, user, accounts=accounts, client=client
         )
         if opened is not None:
+            await accounts.rates.forget(rule, "login", *about)
             await _renew_hash(transactions, user, credentials.password, accounts=accounts)
             return opened
-    accounts.metrics.count_session("login_refused")
+    await _refuse(transactions, credentials.email, user, accounts=accounts)
     raise InvalidCredentials
+
+
+async def _require_room(
+    transactions: Transactions,
+    email: str,
+    user: User | None,
+    *,
+    accounts: Accounts,
+    client: Client,
+) -> None:
+    """Where an account had many failures from anywhere, only addresses that the user had before may try."""
+    rule = accounts.settings.rate.login_failures_per_account
+    if await accounts.rates.has_room(rule, "failures", email):
+        return
+    if user is not None and client.stored_address is not None:
+        is_known = await transactions.read(_was_here, user.id, address=client.stored_address)
+        if is_known:
+            return
+    raise TooManyRequests(retry_after=WAIT_AFTER_FAILURES)
+
+
+async def _refuse(
+    transactions: Transactions, email: str, user: User | None, *, accounts: Accounts
+) -> None:
+    """Count and record a log in that failed; of an address that has no account only the log tells."""
+    await accounts.rates.is_within(
+        accounts.settings.rate.login_failures_per_account, "failures", email
+    )
+    accounts.metrics.count_session("login_refused")
+    if user is None:
+        logger.info("log in refused", extra={"account": "unknown"})
+        return
+    reason = "wrong_password" if user.disabled_at is None else "disabled"
+    logger.info("log in refused", extra={"account": user.id.hex, "reason": reason})
+    await transactions.write(_record_refusal, user, reason=reason)
 
 
 async def refresh_session(
@@ -122,10 +173,17 @@ async def list_sessions(
 
 
 async def reauthenticate(
-    transactions: Transactions, principal: Principal, *, password: SecretStr, accounts: Accounts
+    transactions: Transactions,
+    principal: Principal,
+    *,
+    password: SecretStr,
+    accounts: Accounts,
+    client: Client,
 ) -> None:
     """Take the password once more: the session counts as fresh from now on. Raises `InvalidCredentials`."""
-    user = await _proven(transactions, principal, password=password, accounts=accounts)
+    user = await _proven(
+        transactions, principal, password=password, accounts=accounts, client=client
+    )
     await transactions.write(_mark_fresh, principal, user=user)
 
 
@@ -137,11 +195,14 @@ async def change_password(
     accounts: Accounts,
     client: Client,
 ) -> OpenedSession:
-    """Replace the password and end every session of the user; the result is a new one. Raises `InvalidCredentials`."""
-    require_long_enough(
-        len(form.new_password.get_secret_value()), settings=accounts.settings.password
+    """Replace the password and end every session of the user; the result is a new one.
+
+    Raises `InvalidCredentials`, `PasswordTooShort`, `PasswordTooWeak`.
+    """
+    user = await _proven(
+        transactions, principal, password=form.current_password, accounts=accounts, client=client
     )
-    user = await _proven(transactions, principal, password=form.current_password, accounts=accounts)
+    await accounts.passwords.require_strong(form.new_password, about=(user.email,))
     password_hash = await accounts.passwords.hash(form.new_password)
     return await transactions.write(
         _replace_password, user, password_hash=password_hash, accounts=accounts, client=client
@@ -231,29 +292,37 @@ async def _open(
     return opened
 
 
-async def _authenticated(
-    transactions: Transactions, credentials: Credentials, *, accounts: Accounts
-) -> User | None:
-    user = await transactions.read(_find_by_email, credentials.email)
-    password_hash = None if user is None else user.password_hash
-    is_right = await accounts.passwords.is_password(
-        credentials.password, password_hash=password_hash
-    )
-    return user if is_right else None
-
-
 async def _find_by_email(transaction: AsyncSession, email: str) -> User | None:
     user: User | None = await transaction.scalar(queries.user_by_email(email))
     return user
 
 
+async def _was_here(transaction: AsyncSession, user_id: UUID, *, address: str) -> bool:
+    known = queries.was_here_before(user_id, address=address)
+    return await transaction.scalar(known) is not None
+
+
+async def _record_refusal(transaction: AsyncSession, user: User, *, reason: str) -> None:
+    await record(transaction, AuditedAction.SESSION_REFUSED, user_id=user.id, reason=reason)
+
+
 async def _proven(
-    transactions: Transactions, principal: Principal, *, password: SecretStr, accounts: Accounts
+    transactions: Transactions,
+    principal: Principal,
+    *,
+    password: SecretStr,
+    accounts: Accounts,
+    client: Client,
 ) -> User:
+    """The user, who has given the password once more; counted apart from log ins."""
     user = await transactions.read(find_account, principal.user_id)
-    await accounts.rates.count(accounts.settings.rate.login_per_account, "login", user.email)
+    rule = accounts.settings.rate.login_per_account
+    about = ("proof", user.id.hex, client.counted_as)
+    await accounts.rates.count(rule, *about)
     if not await accounts.passwords.is_password(password, password_hash=user.password_hash):
+        await transactions.write(_record_refusal, user, reason="reauthentication")
         raise InvalidCredentials
+    await accounts.rates.forget(rule, *about)
     return user
 
 
@@ -261,7 +330,7 @@ async def _renew_hash(
     transactions: Transactions, user: User, password: SecretStr, *, accounts: Accounts
 ) -> None:
     """With today's parameters, when it was made with others."""
-    if accounts.passwords.is_outdated(user.password_hash):
+    if user.password_hash is not None and accounts.passwords.is_outdated(user.password_hash):
         password_hash = await accounts.passwords.hash(password)
         await transactions.write(_replace_hash, user, password_hash=password_hash)
 

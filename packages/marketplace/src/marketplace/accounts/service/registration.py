@@ -1,118 +1,189 @@
-"""What leads to an account that may log in: register, verify the e-mail address, ask for another token."""
+"""What leads to an account that may log in, and back into one: a letter, whose token sets the password.
+
+Whoever has the letter has the address, so the password is theirs to set: nobody can register an address of
+somebody else with a password of their own. An answer is the same whether the address has an account or not;
+the letter says the rest.
+"""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
-from psycopg.errors import UniqueViolation
-from sqlalchemy import insert
-from sqlalchemy.exc import IntegrityError
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from marketplace.accounts import queries
 from marketplace.accounts.context import Accounts
-from marketplace.accounts.problems import (
-    AccountExists,
-    InvalidVerificationToken,
-    PasswordTooShort,
-)
-from marketplace.accounts.schemas import Registration
-from marketplace.accounts.sessions import record
+from marketplace.accounts.problems import InvalidVerificationToken
+from marketplace.accounts.schemas import Registration, Verification
+from marketplace.accounts.sessions import end_sessions, record
 from marketplace.accounts.tokens import digest, new_verification_token, verified_user
 from marketplace.database import Transactions
-from marketplace.entities import AuditedAction, User
-from marketplace.settings import PasswordSettings
+from marketplace.entities import AuditedAction, EndReason, User
 
-SUBJECT = "Verify your e-mail address"
-LETTER = """\
-Somebody, we hope you, has made an account with this address. This token verifies it:
+NEW_SUBJECT = "Verify your e-mail address"
+NEW_LETTER = """\
+Somebody, we hope you, wants to make an account with this address. This token verifies the address, and sets
+the password that you choose with it:
 
     {token}
 
-If it was not you, nothing needs to be done.
+If it was not you, nothing needs to be done: without this letter nobody can use the account.
+"""
+KNOWN_SUBJECT = "Your account"
+KNOWN_LETTER = """\
+Somebody, perhaps you, has asked for an account or a new password with this address, which has an account
+already. You can log in as before. If you have forgotten the password, this token sets another one:
+
+    {token}
+
+If it was not you, nothing needs to be done: without this letter nobody can change the password.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verifiable:
-    """An account whose address is to be verified, and the token that does it."""
+class Letter:
+    """What is to be mailed: to whom, and the token. `is_known` is the account of somebody who has logged in."""
 
-    user_id: UUID
     email: str
     token: str
+    is_known: bool
 
 
 async def register(
     transactions: Transactions, form: Registration, *, accounts: Accounts
-) -> Verifiable:
-    """Make the account; no connection is held while the password is hashed.
+) -> Letter | None:
+    """A letter to the address, whether it has an account or not. None: it got enough of them.
 
-    Raises `PasswordTooShort`, `AccountExists`.
+    Raises `PasswordTooShort`, `PasswordTooWeak`.
     """
-    require_long_enough(len(form.password.get_secret_value()), settings=accounts.settings.password)
-    user = User(
-        id=uuid7(),
-        email=form.email,
-        phone_number=form.phone_number,
-        password_hash=await accounts.passwords.hash(form.password),
-    )
-    return await transactions.write(_add, user, accounts=accounts)
-
-
-async def verify(transaction: AsyncSession, token: str) -> None:
-    """Use a token that was mailed: the address counts as verified. Raises `InvalidVerificationToken`."""
-    user_id = verified_user(token)
-    if user_id is None:
-        raise InvalidVerificationToken
-    used = queries.take_verification(user_id, token_hash=digest(token))
-    if await transaction.scalar(used) is None:
-        raise InvalidVerificationToken
-    await transaction.execute(queries.change_user(user_id, is_verified=True))
-    await record(transaction, AuditedAction.USER_VERIFIED, user_id=user_id)
+    if form.password is not None:
+        await accounts.passwords.require_strong(form.password, about=(form.email,))
+    if not await _may_write_to(form.email, accounts=accounts):
+        return None
+    return await transactions.write(_open, form, accounts=accounts)
 
 
 async def renew_verification(
-    transaction: AsyncSession, email: str, *, accounts: Accounts
-) -> Verifiable | None:
-    """A new token in place of the last; None when there is nothing to verify, which the answer must not tell."""
-    user = await transaction.scalar(queries.user_by_email(email))
-    if user is None or user.is_verified:
+    transactions: Transactions, email: str, *, accounts: Accounts
+) -> Letter | None:
+    """Another letter to an account that is not verified yet; None where there is no such account."""
+    if not await _may_write_to(email, accounts=accounts):
         return None
-    return await _new_token(transaction, user, accounts=accounts)
+    return await transactions.write(_renew, email, is_known=False, accounts=accounts)
 
 
-async def mail_token(verifiable: Verifiable, *, accounts: Accounts) -> None:
-    """Mail the token, after the answer was given: how long that takes tells nobody anything."""
-    await accounts.mail.send(
-        to=verifiable.email, subject=SUBJECT, text=LETTER.format(token=verifiable.token)
+async def forget_password(
+    transactions: Transactions, email: str, *, accounts: Accounts
+) -> Letter | None:
+    """A letter that sets a new password; None where there is no account with this address."""
+    if not await _may_write_to(email, accounts=accounts):
+        return None
+    return await transactions.write(_renew, email, is_known=True, accounts=accounts)
+
+
+async def verify(transactions: Transactions, form: Verification, *, accounts: Accounts) -> None:
+    """Use the token of a letter: the address is verified, and the password is set. A token works once.
+
+    Every session of the user ends. Raises `InvalidVerificationToken`, and `PasswordTooShort` or
+    `PasswordTooWeak`, after which the token works still.
+    """
+    token = form.token.get_secret_value()
+    user_id = verified_user(token)
+    user = None if user_id is None else await transactions.read(_find, user_id, token=token)
+    if user is None:
+        raise InvalidVerificationToken
+    await accounts.passwords.require_strong(form.password, about=(user.email,))
+    password_hash = await accounts.passwords.hash(form.password)
+    await transactions.write(_use, user.id, token=token, password_hash=password_hash)
+
+
+async def add_verified(
+    transactions: Transactions, email: str, *, password: SecretStr, accounts: Accounts
+) -> None:
+    """For the operator: an account that may log in, without a letter. An unverified one is taken over.
+
+    Raises `PasswordTooShort`, `PasswordTooWeak`.
+    """
+    await accounts.passwords.require_strong(password, about=(email,))
+    password_hash = await accounts.passwords.hash(password)
+    await transactions.write(_add_verified, email, password_hash=password_hash)
+
+
+async def mail(letter: Letter, *, accounts: Accounts) -> None:
+    """Mail the letter, after the answer was given: how long that takes tells nobody anything."""
+    subject, text = (KNOWN_SUBJECT, KNOWN_LETTER) if letter.is_known else (NEW_SUBJECT, NEW_LETTER)
+    await accounts.mail.send(to=letter.email, subject=subject, text=text.format(token=letter.token))
+
+
+async def _may_write_to(email: str, *, accounts: Accounts) -> bool:
+    """Whoever asks: nobody's mailbox is filled. That is not said, as it would tell nothing but that."""
+    return await accounts.rates.is_within(
+        accounts.settings.rate.letters_in_all, "letters in all", email
     )
 
 
-def require_long_enough(length: int, *, settings: PasswordSettings) -> None:
-    """Refuse a new password that is shorter than the settings ask. Raises `PasswordTooShort`."""
-    if length < settings.min_length:
-        raise PasswordTooShort(min_length=settings.min_length)
+async def _open(
+    transaction: AsyncSession, form: Registration, *, accounts: Accounts
+) -> Letter | None:
+    added = queries.add_user(uuid7(), email=form.email)
+    if (user_id := await transaction.scalar(added)) is not None:
+        await record(transaction, AuditedAction.USER_REGISTERED, user_id=user_id)
+    user = (await transaction.scalars(queries.locked_user_by_email(form.email))).one()
+    if not user.is_verified:  # whoever registered before had no letter either
+        user.phone_number, user.password_hash = form.phone_number, None
+    return await _letter(transaction, user, accounts=accounts)
 
 
-async def _add(transaction: AsyncSession, user: User, *, accounts: Accounts) -> Verifiable:
-    added = insert(User).values(
-        {name: getattr(user, name) for name in ("id", "email", "phone_number", "password_hash")}
-    )
-    try:
-        await transaction.execute(added)
-    except IntegrityError as error:
-        if isinstance(error.orig, UniqueViolation):
-            raise AccountExists from error
-        raise
-    await record(transaction, AuditedAction.USER_REGISTERED, user_id=user.id)
-    return await _new_token(transaction, user, accounts=accounts)
+async def _renew(
+    transaction: AsyncSession, email: str, *, is_known: bool, accounts: Accounts
+) -> Letter | None:
+    user = await transaction.scalar(queries.locked_user_by_email(email))
+    if user is None or (user.is_verified and not is_known):
+        return None
+    return await _letter(transaction, user, accounts=accounts)
 
 
-async def _new_token(transaction: AsyncSession, user: User, *, accounts: Accounts) -> Verifiable:
+async def _letter(transaction: AsyncSession, user: User, *, accounts: Accounts) -> Letter | None:
+    """With a new token, in place of the one before; None for an account that is disabled."""
+    if user.disabled_at is not None:
+        return None
     token = new_verification_token(user.id)
-    await transaction.execute(
-        queries.put_verification(
-            user.id, token_hash=digest(token), lifetime=accounts.settings.verification_lifetime
-        )
+    lifetime: timedelta = (
+        accounts.settings.password_reset_lifetime
+        if user.is_verified
+        else accounts.settings.verification_lifetime
     )
-    return Verifiable(user_id=user.id, email=user.email, token=token)
+    await transaction.execute(
+        queries.put_verification(user.id, token_hash=digest(token), lifetime=lifetime)
+    )
+    return Letter(email=user.email, token=token, is_known=user.is_verified)
+
+
+async def _find(transaction: AsyncSession, user_id: UUID, *, token: str) -> User | None:
+    user: User | None = await transaction.scalar(
+        queries.verification(user_id, token_hash=digest(token))
+    )
+    return user
+
+
+async def _use(transaction: AsyncSession, user_id: UUID, *, token: str, password_hash: str) -> None:
+    user = await transaction.get(User, user_id, with_for_update={"key_share": True})
+    used = queries.take_verification(user_id, token_hash=digest(token))
+    if user is None or user.disabled_at is not None or await transaction.scalar(used) is None:
+        raise InvalidVerificationToken
+    action = (
+        AuditedAction.USER_PASSWORD_CHANGED if user.is_verified else AuditedAction.USER_VERIFIED
+    )
+    user.is_verified, user.password_hash = True, password_hash
+    await record(transaction, action, user_id=user_id)
+    await end_sessions(transaction, queries.of_user(user_id), reason=EndReason.PASSWORD_CHANGE)
+
+
+async def _add_verified(transaction: AsyncSession, email: str, *, password_hash: str) -> None:
+    added = queries.add_user(uuid7(), email=email)
+    if (user_id := await transaction.scalar(added)) is not None:
+        await record(transaction, AuditedAction.USER_REGISTERED, user_id=user_id)
+    user = (await transaction.scalars(queries.locked_user_by_email(email))).one()
+    user.is_verified, user.password_hash = True, password_hash

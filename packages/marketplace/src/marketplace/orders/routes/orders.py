@@ -11,6 +11,7 @@ from marketplace.accounts.principal import (
     CurrentPrincipal,
     FreshAdministrator,
     VendorStaff,
+    record_read,
 )
 from marketplace.accounts.problems import (
     FreshAuthenticationNeeded,
@@ -19,6 +20,7 @@ from marketplace.accounts.problems import (
 )
 from marketplace.cursors import Cursors, PageRequest, cursors_of
 from marketplace.database import RequestTransactions
+from marketplace.entities import Role
 from marketplace.orders.idempotency import Key, keyed
 from marketplace.orders.problems import (
     IdempotencyKeyMissing,
@@ -30,6 +32,8 @@ from marketplace.orders.problems import (
     OutOfStock,
     RequestInFlight,
     SeveralCurrencies,
+    TooManyOpenOrders,
+    TooManyUnits,
 )
 from marketplace.orders.schemas import (
     AllOrdersFilters,
@@ -44,7 +48,7 @@ from marketplace.orders.schemas import (
     VendorOrderPage,
 )
 from marketplace.orders.service import checkout, orders
-from marketplace.problems import InvalidCursor, InvalidRequest, documented
+from marketplace.problems import InvalidCursor, InvalidRequest, TooManyRequests, documented
 
 router = APIRouter(tags=["orders"])
 FOR_SOME = (InvalidAccessToken, RoleNotAllowed)
@@ -71,6 +75,9 @@ REPLAYED = {
         OutOfStock,
         NotForSale,
         SeveralCurrencies,
+        TooManyUnits,
+        TooManyOpenOrders,
+        TooManyRequests,
         InvalidRequest,
     )
     | {checkout.CREATED: REPLAYED},
@@ -83,6 +90,10 @@ async def check_out(
     idempotency_key: Key = None,
 ) -> JSONResponse:
     """Order what is in the cart. Safe to repeat with the same Idempotency-Key: one order."""
+    settings = request.app.state.settings
+    await request.app.state.accounts.rates.count(
+        settings.rate.checkout_per_account, "checkout", principal.user_id.hex
+    )
     keyed_request = keyed(
         principal.user_id,
         key=idempotency_key,
@@ -90,7 +101,9 @@ async def check_out(
         path=request.url.path,
         body=cart.model_dump_json(),
     )
-    answer = await transactions.write_on_driver(checkout.check_out, cart, request=keyed_request)
+    answer = await transactions.write_on_driver(
+        checkout.check_out, cart, request=keyed_request, limits=settings.order
+    )
     headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
     return JSONResponse(answer.body, answer.status, headers)
 
@@ -113,7 +126,10 @@ async def get_order(
     transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
 ) -> OrderDetail:
     """An order with its lines and what happened to it."""
-    return await transactions.read(orders.get, principal, order_id=order_id)
+    detail = await transactions.read(orders.get, principal, order_id=order_id)
+    if principal.role is Role.ADMIN:
+        await transactions.write(record_read, principal, about=None, what=order_id.hex)
+    return detail
 
 
 @router.get(
@@ -124,7 +140,10 @@ async def list_refunds(
     transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
 ) -> RefundList:
     """The refunds of an order, whole or in parts, and what was paid of it."""
-    return await transactions.read(orders.list_refunds, principal, order_id=order_id)
+    refunds = await transactions.read(orders.list_refunds, principal, order_id=order_id)
+    if principal.role is Role.ADMIN:
+        await transactions.write(record_read, principal, about=None, what=order_id.hex)
+    return refunds
 
 
 @router.post(

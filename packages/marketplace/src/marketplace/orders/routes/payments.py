@@ -42,7 +42,7 @@ async def receive_payment_notice(
 ) -> Acknowledgement:
     """For the payment provider. The signature is of the raw body, so that is verified before it is read."""
     body = await request.body()
-    secret = request.app.state.settings.payment_webhook_key.get_secret_value()
+    secret = request.app.state.settings.key_of_payments.get_secret_value()
     payments.verify(payment_signature, body, now=time.time(), secret=secret)
     try:
         notice = PaymentNotice.model_validate_json(body)

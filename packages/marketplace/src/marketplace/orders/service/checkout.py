@@ -22,9 +22,12 @@ from marketplace.orders.problems import (
     RequestInFlight,
     SeveralCurrencies,
     ShortLine,
+    TooManyOpenOrders,
+    TooManyUnits,
 )
 from marketplace.orders.schemas import Cart, PlacedOrder
 from marketplace.problems import Problem
+from marketplace.settings import OrderSettings
 
 SHIPPING = 490
 CREATED = 201
@@ -69,12 +72,30 @@ class Answer:
     is_replay: bool
 
 
-async def check_out(connection: Connection, cart: Cart, *, request: KeyedRequest) -> Answer:
-    """Place the order, or give the answer of the first time. Raises a problem, having done nothing."""
+# One customer's orders are placed one after the other: of two at once the second sees the first.
+LOCK_CUSTOMER = "SELECT pg_advisory_xact_lock(hashtextextended('orders of ' || %s::uuid, 0))"
+
+# A row: orders that wait for their payment, and with them those of a day that nobody paid.
+UNPAID = """
+    SELECT count(*) FILTER (WHERE status = 'pending'), count(*) FROM orders
+    WHERE ordered_by_id = %s AND status IN ('pending', 'cancelled') AND paid = 0
+      AND (status = 'pending' OR created_at > now() - interval '1 day')
+"""
+
+
+async def check_out(
+    connection: Connection, cart: Cart, *, request: KeyedRequest, limits: OrderSettings | None
+) -> Answer:
+    """Place the order, or give the answer of the first time. Raises a problem, having done nothing.
+
+    `limits` keeps one customer from taking all of the stock without paying; None for a demonstration.
+    """
     claimed = await claim(connection, request)
     if isinstance(claimed, Replay):
         return _again(claimed)
     try:
+        if limits is not None:
+            await _require_modesty(connection, cart, user_id=request.user_id, limits=limits)
         return await _place(connection, cart=cart, request=request, now=claimed)
     except Problem:
         # What was in the way may be this very order, committed just before the key was claimed. This look is
@@ -84,6 +105,21 @@ async def check_out(connection: Connection, cart: Cart, *, request: KeyedRequest
             raise
         await connection.rollback()
         return _again(claimed)
+
+
+async def _require_modesty(
+    connection: Connection, cart: Cart, *, user_id: UUID, limits: OrderSettings
+) -> None:
+    if sum(cart.quantities().values()) > limits.most_units:
+        raise TooManyUnits(most=limits.most_units)
+    async with connection.pipeline():
+        await connection.execute(LOCK_CUSTOMER, [user_id])
+        cursor = await connection.execute(UNPAID, [user_id])
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101  # an aggregate
+    pending, unpaid = row
+    if pending >= limits.most_open or unpaid >= limits.most_unpaid_per_day:
+        raise TooManyOpenOrders
 
 
 async def _place(

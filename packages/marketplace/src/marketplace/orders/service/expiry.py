@@ -11,30 +11,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.catalog import stock
 from marketplace.database import Transactions, driver_of
-from marketplace.entities import Order, OrderStatus
+from marketplace.entities import Order, OrderLine, OrderStatus, Variant
 from marketplace.orders import transitions
 
-PATIENCE = timedelta(minutes=15)
 BATCH = 50
 
 
 async def expire_orders(
     transactions: Transactions,
     *,
-    older_than: timedelta = PATIENCE,
+    older_than: timedelta = timedelta(minutes=15),
+    scarce_older_than: timedelta | None = None,
     batch: int = BATCH,
 ) -> int:
-    """How many were cancelled, a batch in a transaction. Several may run at once: none waits."""
+    """How many were cancelled, a batch in a transaction. Several may run at once: none waits.
+
+    Orders of something that others find no more of (LOW_STOCK or less is left) wait `scarce_older_than` only.
+    """
+    queries = [overdue(older_than=older_than, batch=batch)]
+    if scarce_older_than is not None:
+        queries.append(overdue_and_scarce(older_than=scarce_older_than, batch=batch))
     expired = 0
-    while True:
-        cancelled = await transactions.write(_expire_batch, older_than=older_than, batch=batch)
-        expired += cancelled
-        if cancelled == 0:
-            return expired
+    for query in queries:
+        while cancelled := await transactions.write(_expire_batch, query):
+            expired += cancelled
+    return expired
 
 
-async def _expire_batch(session: AsyncSession, *, older_than: timedelta, batch: int) -> int:
-    order_ids = list(await session.scalars(overdue(older_than=older_than, batch=batch)))
+async def _expire_batch(session: AsyncSession, query: Select[UUID]) -> int:
+    order_ids = list(await session.scalars(query))
     for order_id in order_ids:
         await transitions.move(session, order_id, to=OrderStatus.CANCELLED, reason="expired")
     await stock.give_back(await driver_of(session), order_ids)
@@ -50,3 +55,14 @@ def overdue(*, older_than: timedelta, batch: int) -> Select[UUID]:
         .limit(batch)
         .with_for_update(key_share=True, skip_locked=True)
     )
+
+
+def overdue_and_scarce(*, older_than: timedelta, batch: int) -> Select[UUID]:
+    """Those among them that hold the last of something."""
+    scarce = (
+        select(OrderLine.order_id)
+        .join(Variant, Variant.id == OrderLine.variant_id)
+        .where(OrderLine.order_id == Order.id, Variant.stock <= stock.LOW_STOCK)
+        .exists()
+    )
+    return overdue(older_than=older_than, batch=batch).where(scarce)

@@ -1,0 +1,11 @@
+"""`marketplace webhook-key`: shows the key that the payment provider signs with."""
+
+import click
+
+from marketplace.settings import read_settings
+
+
+@click.command(name="webhook-key")
+def webhook_key() -> None:
+    """Show the key for the payment provider: derived from MARKETPLACE_SERVER_KEY where it has none of its own."""
+    click.echo(read_settings().key_of_payments.get_secret_value())
