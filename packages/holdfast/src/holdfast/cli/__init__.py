@@ -27,6 +27,8 @@ VERBS = (
     "status",
     "baseline",
     "abandon",
+    "pause",
+    "resume",
     "leave",
     "online",
     "doctor",

@@ -6,7 +6,7 @@ import click
 
 from holdfast.cli.applying import reporting
 from holdfast.cli.event_stream import EventStream
-from holdfast.cli.interrupt import GRACE_OPTION, stopping
+from holdfast.cli.interrupt import GRACE_OPTION, pausing, stopping
 from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.migrate.run import downgrade
 
@@ -27,13 +27,19 @@ def revert(
     """Take back the last revision, or several, each in a commit of its own."""
     if count and revision:
         raise click.UsageError("-n and --to exclude each other")
-    with reporting(form) as report, translated_errors(), stopping(grace) as stop:
+    with (
+        reporting(form) as report,
+        translated_errors(),
+        stopping(grace) as stop,
+        pausing() as should_pause,
+    ):
         downgrade(
             options.config(),
             revision or f"-{count or 1}",
             report=report,
             should_stop=stop.should,
             must_stop=stop.must,
+            should_pause=should_pause,
         )
     if isinstance(report, EventStream):
         report.result()

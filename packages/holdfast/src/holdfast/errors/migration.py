@@ -471,6 +471,16 @@ class NothingToAbandon(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NothingToPause(HoldfastError):
+    """holdfast has never run in the database."""
+
+    exit_status = 2
+    what = "There is nothing to pause: holdfast has not run in this database yet."
+    why = "The request is a row of the schema holdfast, which the first run creates."
+    remedy = "Start the run first: holdfast run"
+
+
+@dataclass(kw_only=True, eq=False)
 class EditedRevision(HoldfastError):
     """The file of an applied revision is not the one that ran."""
 

@@ -376,6 +376,7 @@ class RevisionInterceptor:
             executor = replace(
                 self.work.executor,
                 session=session,
+                pausing=None,  # the author's own transaction is open
                 journal=NullJournal(tried_before=self.work.tried_before),
                 patience=replace(self.work.executor.patience, session=session),
             )

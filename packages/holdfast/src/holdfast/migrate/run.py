@@ -18,6 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.engine.settings import BackfillSettings, BuildSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
@@ -62,14 +63,15 @@ def upgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
-    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps, and
-    `must_stop` inside one: its statement is cancelled then.
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` and `should_pause` are asked
+    between steps and batches, and `must_stop` inside one: its statement is cancelled then.
     An applied revision whose file was edited since is an error, unless `accept_edited`.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
@@ -92,7 +94,10 @@ def upgrade(
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
+        should_pause=should_pause,
         must_stop=must_stop,
+        rows_per_second=BackfillSettings().rows_per_second,
+        build_workers=BuildSettings().workers,
         looks_for_edits=True,
         accepts_edits=accept_edited,
     )
@@ -117,6 +122,7 @@ def downgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
 ) -> None:
     """Revert down to `revision` ("base", an id, "-1"): alembic.command.downgrade, run safely.
@@ -136,7 +142,10 @@ def downgrade(
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
+        should_pause=should_pause,
         must_stop=must_stop,
+        rows_per_second=BackfillSettings().rows_per_second,
+        build_workers=BuildSettings().workers,
     )
     try:
         _migrate(config, script, revision, tag, find, options)
