@@ -152,12 +152,10 @@ class Settings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", arbitrary_types_allowed=True)
     other_variables = (
-    other_variables = (
         "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
         "HOLDFAST_BUILD_WORKERS",
         "HOLDFAST_DOCS_URL",
         "HOLDFAST_SCRATCH_DIR",
-    )
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_TEST_URL",
     )
