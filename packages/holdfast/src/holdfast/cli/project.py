@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 CONFIG = "holdfast.config"  # in click's meta: the configuration in use
+LOOKED = (
+    "holdfast.looked"  # in click's meta: the quick look has found that there may be something to do
+)
 FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 
 
@@ -33,7 +36,13 @@ class ProjectOptions:
         from holdfast.migrate.flask_application import application_context
         from holdfast.migrate.project import find_config  # loads Alembic
 
-        found = find_config(file=self.file, x=self.x, directory=Path.cwd(), section=self.section)
+        found = find_config(
+            file=self.file,
+            x=self.x,
+            directory=Path.cwd(),
+            section=self.section,
+            looked=LOOKED in click.get_current_context().meta,
+        )
         click.get_current_context().with_resource(application_context(found))
         click.get_current_context().meta[CONFIG] = found
         return found
@@ -45,6 +54,7 @@ class ProjectOptions:
         with without_garbage_collection():
             from holdfast.migrate.up_to_date.look import project_at  # loads psycopg
 
+            click.get_current_context().meta[LOOKED] = True
             project = project_at(Path.cwd(), file=self.file)
             return None if project is None else project.head_if_up_to_date()
 

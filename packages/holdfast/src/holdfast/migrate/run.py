@@ -80,7 +80,8 @@ def upgrade(
         command.upgrade(config, revision, sql=True, tag=tag)
         return
     project = project_of(config) if revision in HEADS and tag is None else None
-    may_look = "connection" not in config.attributes and not accept_edited
+    has_looked = "connection" in config.attributes or getattr(config.cmd_opts, "looked", False)
+    may_look = not has_looked and not accept_edited
     if project is not None and may_look and project.head_if_up_to_date() is not None:
         return
     script = open_history(config)

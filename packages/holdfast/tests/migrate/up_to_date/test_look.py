@@ -11,10 +11,13 @@ import psycopg
 import pytest
 from alembic import command
 from alembic_project import SYNC_ENV, Project
+from click.testing import CliRunner
 from psycopg.conninfo import conninfo_to_dict
 from round_trips import RoundTrips, round_trips
 
+from holdfast.cli import holdfast as command_line
 from holdfast.migrate.run import downgrade, upgrade
+from holdfast.migrate.up_to_date.look import Project as QuickLook
 from holdfast.migrate.up_to_date.look import project_at
 from holdfast.observe.migration_progress import KEY
 
@@ -104,6 +107,23 @@ def test_two_round_trips(
     counted.number = 0
     upgrade(up_to_date.config, "head")
     assert counted.number == 2
+
+
+def test_with_something_pending_it_is_looked_once(
+    up_to_date: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a look of the command line that found something to do, no second connection looks again."""
+    looks: list[str] = []
+    look = QuickLook.head_if_up_to_date
+
+    def counting(project: QuickLook) -> str | None:
+        looks.append(project.fingerprint)
+        return look(project)
+
+    monkeypatch.setattr(QuickLook, "head_if_up_to_date", counting)
+    up_to_date.revision("op.create_table('b', sa.Column('id', sa.Integer, primary_key=True))")
+    ended = CliRunner().invoke(command_line, ["run"])
+    assert (ended.exit_code, len(looks)) == (0, 1), ended.output
 
 
 def edit(text: str) -> Callable[[Project], object]:

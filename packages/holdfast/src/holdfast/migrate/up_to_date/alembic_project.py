@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from holdfast.engine.target import OF_ENVIRONMENT, Target, target_of
 from holdfast.execute import history
-from holdfast.migrate.up_to_date.files import SECTION, folder_of
+from holdfast.migrate.project_files import SECTION
+from holdfast.migrate.up_to_date.files import folder_of
 from holdfast.migrate.up_to_date.look import Project, project_by_settings, project_in
 from holdfast.migrate.up_to_date.record import record
 

@@ -7,52 +7,28 @@ understands, which is never an error.
 import hashlib
 import json
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser, InterpolationError
 from importlib.util import find_spec
 from pathlib import Path
 
-SECTION = "alembic"
-PYPROJECT = "pyproject.toml"
+from holdfast.migrate.project_files import SECTION, escaped, find_project_files
+
 # Revisions in more places than the folder, or compiled ones.
 NOT_READ = ("version_locations", "sourceless", "recursive_version_locations")
 
 
 def options_at(directory: Path, *, file: Path | None) -> ConfigParser | None:
-    """The options of the project that `holdfast.migrate.project` would find; None: ask Alembic."""
-    if file is not None:
-        beside = file.parent if (file.parent / PYPROJECT).exists() else directory
-        return None if tools_in(beside / PYPROJECT) else _from_file(file)
-    if (directory / "alembic.ini").exists():
-        return None if tools_in(directory / PYPROJECT) else _from_file(directory / "alembic.ini")
-    for folder in (directory, *directory.parents):
-        tools = tools_in(folder / PYPROJECT)
-        is_alone = "alembic" not in tools and not (folder / "alembic.ini").exists()
-        if is_alone and "script_location" in tools.get("holdfast", {}):
-            return _from_table(tools["holdfast"])
-        if tools or (folder == directory and (folder / "migrations" / "alembic.ini").exists()):
-            return None
-    return None
-
-
-def tools_in(file: Path) -> dict[str, Mapping[str, object]]:
-    """What a pyproject.toml tells Alembic and holdfast, by the name of the table; nothing for no file."""
-    if not file.exists():
-        return {}
-    tools = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
-    return {name: tools[name] for name in ("alembic", "holdfast") if tools.get(name)}
-
-
-def escaped(value: object) -> str:
-    """A value of a pyproject.toml as one of an alembic.ini."""
-    text = json.dumps(value) if isinstance(value, list) else str(value)
-    return text.replace("%", "%%")
-
-
-def _from_file(file: Path) -> ConfigParser | None:
-    if file.suffix == ".toml" or not file.exists():
+    """The options of the project that a command in this directory acts on; None: ask Alembic."""
+    files = find_project_files(directory, file=file)
+    if files is None:
         return None
+    if files.table_alone is not None:
+        return _from_table(files.table_alone)
+    return None if files.tools or files.ini is None else _from_ini(files.ini)
+
+
+def _from_ini(file: Path) -> ConfigParser:
     options = ConfigParser({"here": str(file.absolute().parent)})
     options.read(file, encoding="utf-8")
     return options
