@@ -255,6 +255,8 @@ def child(database: Database, call: int) -> None:
 
 def all_places_serve(pool: Any, take: Callable[[], Any], report: Report, name: str) -> None:
     """Afterwards: nothing is in use, and as many as ever can be had at once."""
+    gc.collect()  # what was forgotten in circles is returned by the pool's thread
+    time.sleep(1)
     served = 0
     with suppress(Exception):
         served = take()
