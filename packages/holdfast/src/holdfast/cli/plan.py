@@ -18,7 +18,7 @@ from holdfast.preview.forecast import (
     PlannedStep,
     forecasts,
 )
-from holdfast.rewrite.steps import to_json
+from holdfast.rewrite.steps import notes_of, to_json
 
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
@@ -93,8 +93,12 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
         yield f"rewrites: {name}"
     for name in step.scans:
         yield f"reads: {name} in full"
-    if step.scans or step.rewrites:
+    for name in step.writes:
+        yield f"writes: all rows of {name}, in about {step.batches:,} batches, each committed"
+    if step.scans or step.rewrites or step.writes:
         yield f"about {in_words(step)}"
+    for note in (*notes_of(step.step), *step.notices):
+        yield f"note: {note}"
     for rows in step.rows_in_the_way:
         yield f"would fail right now: {rows}" if rows.count else str(rows)
     for blocker in step.blockers:
@@ -126,6 +130,9 @@ def as_markdown(found: Forecast) -> Iterator[str]:
             for number, step in enumerate(revision.steps, start=1):
                 yield _row(number, step)
             for number, step in enumerate(revision.steps, start=1):
+                for note in (*notes_of(step.step), *step.notices):
+                    yield ""
+                    yield f"> step {number}: {note}"
                 for rows in step.rows_in_the_way:
                     yield ""
                     yield f"> **step {number}{' would fail right now' if rows.count else ''}**: {rows}"
@@ -133,6 +140,7 @@ def as_markdown(found: Forecast) -> Iterator[str]:
 
 def _row(number: int, step: PlannedStep) -> str:
     touched = [f"rewrites {name}" for name in step.rewrites] + [f"{name}" for name in step.scans]
+    touched += [f"writes {name} in about {step.batches:,} batches" for name in step.writes]
     cells = (
         str(number),
         f"`{step.step.describe()}`",
@@ -173,6 +181,8 @@ def _step_as_json(step: PlannedStep) -> object:
         ],
         "scans": [str(name) for name in step.scans],
         "rewrites": [str(name) for name in step.rewrites],
+        "writes": [str(name) for name in step.writes],
+        "batches": step.batches,
         "rows": step.size.rows,
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),

@@ -152,8 +152,9 @@ class TwoHeads(HoldfastError):
     what = "The history has more than one head: {heads}. Nothing was migrated."
     why = "Two revisions were written on top of the same one, often in two branches of the repository."
     remedy = (
-        "Join them in one revision: alembic merge heads. Where both are meant to stay: "
-        "holdfast run --to heads"
+        "Join them in one revision: alembic merge heads. Where all are meant to stay, give each a branch label "
+        'and say so: branches = ["one", "other"] in [tool.holdfast], or branches = one other in alembic.ini. '
+        "Once: holdfast run --to heads"
     )
 
 

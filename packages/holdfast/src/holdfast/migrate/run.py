@@ -41,6 +41,7 @@ from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
+from holdfast.migrate.taken_back import steps_down
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import count_user_relations
@@ -83,8 +84,10 @@ def upgrade(
     if project is not None and may_look and project.head_if_up_to_date() is not None:
         return
     script = open_history(config)
-    if revision == "head" and (refusal := refusals.of_the_history(script)):
-        raise refusal
+    if revision == "head":
+        if refusal := refusals.of_the_history(script, config):
+            raise refusal
+        revision = "heads"  # one, or those of the branches that the project wants
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -135,7 +138,7 @@ def downgrade(
     script = open_history(config)
 
     def find(heads: Heads) -> list[RevisionStep]:
-        return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
+        return steps_down(script, revision, heads)
 
     options = RunOptions(
         report=stopping_while_waiting(report, should_stop),

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement
+from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     Event,
     Report,
@@ -35,6 +36,7 @@ from holdfast.migrate.run import upgrade
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
+from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.steps import (
@@ -88,8 +90,11 @@ class PlannedStep:
     rewrites: tuple[QualifiedName, ...]
     size: Size  # of all that it reads or rewrites
     takes: timedelta  # about
+    writes: tuple[QualifiedName, ...] = ()  # all rows of these, in batches
+    batches: int = 0  # about
     blockers: tuple[Blocker, ...] = ()  # right now
     rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
+    notices: tuple[str, ...] = ()  # who may notice, as far as the database itself shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +171,7 @@ def forecast(
             replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
             for each in revisions
         )
+    revisions = _noticed(config, revisions)
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = on_project_connection(
         config, lambda project: blockers_of(project.connection, locks)
@@ -178,6 +184,27 @@ def forecast(
             replace(each, steps=tuple(_blocked(step, in_the_way) for step in each.steps))
             for each in revisions
         ),
+    )
+
+
+def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[PlannedRevision, ...]:
+    """With those who rely on the columns of a table of which one is copied."""
+    steps = [step.step for each in revisions for step in each.steps]
+    tables = {step.table for step in steps if isinstance(step, CopyRowsStep)}
+    if not tables:
+        return revisions
+    found = on_project_connection(config, partial(notices, tables=tables))
+    return tuple(
+        replace(
+            each,
+            steps=tuple(
+                replace(step, notices=found[step.step.table])
+                if isinstance(step.step, CopyRowsStep)
+                else step
+                for step in each.steps
+            ),
+        )
+        for each in revisions
     )
 
 
@@ -303,7 +330,9 @@ class _Trial:
         rewrites = _each(name for look in found for name in look.rewrites)
         is_seen = bool(found)
         scans = scans if is_seen else step.scans
-        sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in {*scans, *rewrites}]
+        written = _written(step)
+        touched = {*scans, *rewrites, *written}
+        sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in touched]
         size = Size(rows=sum(s.rows for s in sizes), bytes=sum(s.bytes for s in sizes))
         return PlannedStep(
             step=step,
@@ -313,7 +342,9 @@ class _Trial:
             scans=scans,
             rewrites=rewrites,
             size=size,
-            takes=_time(step, size, is_rewrite=bool(rewrites)),
+            takes=(takes := _time(step, size, is_rewrite=bool(rewrites))),
+            writes=written,
+            batches=max(1, round(takes / BATCH)) if written and size.rows else 0,
         )
 
 
@@ -342,6 +373,11 @@ def _taken(seen: list[Seen], sql: str) -> Iterator[Seen]:
 
 def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
     return tuple(dict.fromkeys(names))
+
+
+def _written(step: Step) -> tuple[QualifiedName, ...]:
+    """The table of which a step writes all rows, batch by batch."""
+    return (step.table,) if isinstance(step, BackfillStep) else ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
