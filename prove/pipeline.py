@@ -39,7 +39,7 @@ MULTITOOL = "@microsoft/sarif-multitool@5.7.0"
 NO_ADDRESS = "SARIF2005"  # wants the address of the tool on the web: holdfast has none
 PYTHON = "/usr/bin/python3"  # Debian's, with python3-venv: one that every user may read
 NOBODY = 65534
-LIMIT = 300
+LIMIT = 900
 BAD = "op.execute('ALTER TABLE t ADD COLUMN b integer GENERATED ALWAYS AS (a + 1) STORED')"
 
 
@@ -216,7 +216,8 @@ def serve(place: Path, settings: dict[str, str]) -> None:
         port = str(probe.getsockname()[1])
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     [listed] = re.findall(r"^CMD (.*)$", text, re.MULTILINE)
-    words = [port if word == "8000" else word for word in json.loads(listed)]
+    words = json.loads(listed)
+    settings |= {"MARKETPLACE_PORT": port, "MARKETPLACE_HOST": "127.0.0.1"}
     process = subprocess.Popen(
         as_container(place, *words, **settings), stderr=subprocess.PIPE, text=True
     )

@@ -57,15 +57,18 @@ def main() -> None:
     uv = ROOT / ".venv" / "bin" / "uv"
     requirements = ROOT / "tools" / "site" / "requirements.txt"
     mkdocs = [uv, "run", "--no-project", "--quiet", "--with-requirements", requirements, "mkdocs"]
+    # Not --quiet: what is not logged is not counted by --strict.
     ended = subprocess.run(
-        [*map(str, mkdocs), "build", "--strict", "--quiet", "--config-file", str(configuration)],
+        [*map(str, mkdocs), "build", "--strict", "--config-file", str(configuration)],
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         check=False,
     )
     if ended.returncode:
-        sys.exit(
-            "./dev docs: mkdocs found what is above, or could not be installed (is a package index within reach?)"
-        )
+        said = [line for line in ended.stdout.splitlines() if not line.startswith("INFO")]
+        sys.exit("\n".join([*said, "./dev docs: mkdocs ended with what is above"]))
     asked = sorted(set(other_hosts()))
     if asked:
         sys.exit("./dev docs: pages would ask other hosts:\n" + "\n".join(asked))

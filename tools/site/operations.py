@@ -54,7 +54,9 @@ class Row:
 def rows() -> tuple[Row, ...]:
     """Every row of the table."""
     found = []
-    for line in TABLE.read_text().splitlines():
+    # A row may lead to a section below the table; on a page of its own that is another page.
+    text = TABLE.read_text().replace("](#", "](../operations.md#")
+    for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 5 and cells[0].isdigit():
             examples = tuple(name for name in re.split(r",\s*", cells[4]) if name)

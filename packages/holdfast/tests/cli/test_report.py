@@ -68,13 +68,13 @@ def test_a_build_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
         )
         for n in range(40)
     ]
-    paused = (90.0, BackfillPaused(step=step, lag=timedelta(seconds=12.4)))
+    paused = (90.0, BackfillPaused(step=step, why="a replica is 12 s behind"))
     assert printed(
         [(0.0, StepStarted(revision="r", number=1, steps=1, step=step)), *looks, paused], capsys
     ) == [
         f"     {step}: building index 30%",
         f"     {step}: building index 60%",
-        f"     {step}: a replica is 12 s behind, waiting for it",
+        f"     {step}: waiting: a replica is 12 s behind",
     ]
 
 

@@ -381,3 +381,28 @@ def test_the_documentation_has_every_check() -> None:
         *(check.name for check in CHECKS if check.at_start),
         "migrations-writable",
     }
+
+
+def test_keys_that_run_out(database: str) -> None:
+    """By the share that is used, whichever is narrower, column or sequence; and references narrower than their key."""
+    execute(
+        database,
+        "CREATE TABLE a (id serial PRIMARY KEY); SELECT setval('a_id_seq', 1500000000)",
+        "CREATE TABLE b (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)",
+        "CREATE TABLE c (id serial PRIMARY KEY); ALTER TABLE c ALTER id TYPE bigint",
+        "SELECT setval('c_id_seq', 2000000000)",
+        "CREATE TABLE d (c_id int REFERENCES c)",
+    )
+    assert of(examine(settings(database), None), "keys") == (
+        Severity.WARN,
+        (
+            "public.a.id has used 70% of its numbers; public.c.id has used 93% of its numbers;"
+            " public.d.c_id (integer) is narrower than c.id (bigint)"
+        ),
+    )
+    [remedy] = [
+        finding.verdict.remedy
+        for finding in examine(settings(database), None)
+        if finding.check.name == "keys"
+    ]
+    assert "ALTER SEQUENCE public.c_id_seq AS bigint;" in remedy

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event as Signal
+from threading import Thread
 
 import psycopg
 import pytest
@@ -10,11 +12,13 @@ from alembic import command
 from alembic_project import Project
 from contract import project_of
 from side_by_side import side_by_side
+from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
 
 from holdfast.errors.migration import CopyDisturbed, DataInTheWay, StoppedBetweenSteps
 from holdfast.execute.progress import BackfillMoved, Event, StepDone, StepStarted
 from holdfast.migrate.abandon import abandon
+from holdfast.migrate.leave import leave
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
@@ -82,10 +86,7 @@ def test_a_run_after_abandon(open_project: Callable[[str], Project]) -> None:
         upgrade(project.config, "head", report=report, should_stop=should_stop)
     abandon(project.config)
     upgrade(project.config, "head")
-    [(kind,)] = project.query(
-        "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'id'"
-    )
-    assert kind == "bigint"
+    assert kind_of_key(project) == "bigint"
 
 
 class AtStep:
@@ -261,3 +262,134 @@ def test_what_belongs_to_a_type_change(case: str, postgres: Postgres, tmp_path: 
         assert len(copies) == 1
         dumps = [in_any_order(schema_dump(each.database)) for each in (both.online, both.plain)]
         assert dumps[0] == dumps[1]
+
+
+SHOP = """
+CREATE TABLE t (id serial PRIMARY KEY, n int NOT NULL, note text);
+CREATE INDEX t_n ON t (n);
+CREATE TABLE child (id serial PRIMARY KEY, t_id int NOT NULL REFERENCES t ON DELETE CASCADE);
+INSERT INTO t (n) SELECT n FROM generate_series(1, 20000) AS n;
+INSERT INTO child (t_id) SELECT n FROM generate_series(1, 20000) AS n
+"""
+INSERT = "INSERT INTO t (n, note) VALUES (%s, 'new') RETURNING id"
+UPSERT = "INSERT INTO t (id, n) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET n = excluded.n"
+
+
+class Writer(Thread):
+    """One session that writes rows of its own all the time, and remembers what it has written."""
+
+    def __init__(self, url: str, *, number: int, ended: Signal) -> None:
+        super().__init__(daemon=True)
+        self.url, self.number, self.ended = url, number, ended
+        self.rows: dict[int, int] = {}
+        self.gone: set[int] = set()
+        self.errors: list[str] = []
+        self.requests = 0
+
+    def run(self) -> None:
+        try:
+            with psycopg.connect(self.url, autocommit=True, prepare_threshold=None) as connection:
+                while not self.ended.wait(0.002):
+                    self.request(connection)
+        except psycopg.Error as error:
+            self.errors.append(f"{error.sqlstate} {error}")
+
+    def request(self, connection: psycopg.Connection) -> None:
+        """An insert with a child, an update, an upsert, a delete, in turn."""
+        self.requests += 1
+        turn = self.requests
+        old = 4 * (turn % 5000) + self.number + 1  # a row that was there, and no other session's
+        match turn % 4:
+            case 0:
+                with connection.transaction():
+                    (new,) = connection.execute(INSERT, [turn]).fetchone() or (0,)
+                    connection.execute("INSERT INTO child (t_id) VALUES (%s)", [new])
+                self.rows[new] = turn
+            case 1 if old not in self.gone:
+                connection.execute("UPDATE t SET n = %s WHERE id = %s", [turn, old])
+                self.rows[old] = turn
+            case 2:
+                connection.execute(UPSERT, [old, turn])
+                self.rows[old] = turn
+                self.gone.discard(old)
+            case _:
+                connection.execute("DELETE FROM t WHERE id = %s", [old])
+                self.rows.pop(old, None)
+                self.gone.add(old)
+
+
+def test_under_traffic(project: Project) -> None:
+    """Every row that users write while a key with a foreign key and an indexed column change their types is there."""
+    project.revision(f"op.execute({SHOP!r})")
+    upgrade(project.config, "head")
+    project.revision(
+        "op.alter_column('t', 'id', type_=sa.BigInteger)\n"
+        "op.alter_column('t', 'n', type_=sa.BigInteger)\n"
+        "op.alter_column('child', 't_id', type_=sa.BigInteger)"
+    )
+    ended = Signal()
+    writers = [Writer(project.database, number=number, ended=ended) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    try:
+        upgrade(project.config, "head")
+    finally:
+        ended.set()
+        for writer in writers:
+            writer.join(60)
+    assert [error for writer in writers for error in writer.errors] == []
+    found = dict(project.query("SELECT id, n FROM t"))  # type: ignore[arg-type]  # two columns
+    for writer in writers:
+        assert writer.requests > 20
+        assert {row: found.get(row) for row in writer.rows} == writer.rows
+        assert not writer.gone & found.keys()
+    [(orphans, types)] = project.query(
+        "SELECT (SELECT count(*) FROM child WHERE t_id NOT IN (SELECT id FROM t)),"
+        " (SELECT string_agg(DISTINCT atttypid::regtype::text, ' ') FROM pg_attribute"
+        "  WHERE attrelid IN ('t'::regclass, 'child'::regclass) AND attname IN ('n', 't_id'))"
+    )
+    assert (orphans, types) == (0, "bigint")
+
+
+def half_way(project: Project) -> None:
+    """Stopped when the copy is filled and its index is being built."""
+    report, should_stop = stop_after(7)
+    with pytest.raises(StoppedBetweenSteps):
+        upgrade(project.config, "head", report=report, should_stop=should_stop)
+
+
+def test_plain_alembic_in_the_middle(open_project: Callable[[str], Project]) -> None:
+    """It fails at the statement and changes nothing; a stamp is no way around it; then our run goes on."""
+    project = open_project("serial_key")
+    half_way(project)
+    before = schema_dump(project.database)
+    with pytest.raises(DBAPIError):
+        command.upgrade(project.config, "head")
+    assert schema_dump(project.database) == before
+    command.stamp(project.config, "head")
+    assert schema_dump(project.database) == before
+    command.stamp(project.config, "r1")
+    upgrade(project.config, "head")
+    assert kind_of_key(project) == "bigint"
+
+
+def test_leaving_in_the_middle(open_project: Callable[[str], Project]) -> None:
+    """The table is as it was, everything of ours is gone, and plain Alembic goes on."""
+    project = open_project("serial_key")
+    before = schema_dump(project.database)
+    half_way(project)
+    left = leave(project.config)
+    assert [each.revision for each in left.given_up] == ["r2"]
+    assert schema_dump(project.database) == before
+    assert project.query("SELECT to_regnamespace('holdfast')") == [(None,)]
+    command.upgrade(project.config, "head")
+    assert kind_of_key(project) == "bigint"
+
+
+def kind_of_key(project: Project) -> object:
+    """The type of t.id."""
+    [(kind,)] = project.query(
+        "SELECT atttypid::regtype::text FROM pg_attribute"
+        " WHERE attrelid = 't'::regclass AND attname = 'id'"
+    )
+    return kind

@@ -250,3 +250,45 @@ def test_a_look_for_rows_ends(dirty: Project) -> None:
     [rows] = [r for s in found.revisions[0].steps for r in s.rows_in_the_way]
     assert (rows.count, found.is_refused) == (None, False)
     assert str(rows).startswith("it is not known whether there are rows against CHECK")
+
+
+def test_what_is_committed_together(pending: Project) -> None:
+    """Of what runs in the revision's transaction every statement; of what is queued what is one unit."""
+    pending.revision("op.execute('CREATE VIEW v AS SELECT a FROM t')")
+    upgrade(pending.config, "head")
+    pending.revision(
+        "op.add_column('t', sa.Column('b', sa.Integer))\n"
+        "op.add_column('t', sa.Column('c', sa.Integer))\n"
+        "op.execute('DROP VIEW v')\n"
+        "op.create_index('i', 't', ['a'])\n"
+        "op.execute('CREATE VIEW v AS SELECT a AS b FROM t')"
+    )
+    [revision] = forecast(pending.config).revisions
+    assert [(step.step.describe(), step.is_together) for step in revision.steps] == [
+        ("ALTER TABLE t ADD COLUMN b INTEGER", False),
+        ("ALTER TABLE t ADD COLUMN c INTEGER", True),
+        ("build index i on public.t", False),
+        ("DROP VIEW v; CREATE VIEW v AS SELECT a AS b FROM t", False),
+    ]
+    assert (
+        list(as_text(forecast(pending.config))).count(
+            "     committed together with the step before it"
+        )
+        == 1
+    )
+
+
+def test_what_cannot_be_one_is_refused_by_the_size_of_the_table(pending: Project) -> None:
+    """Of the database's own, although it is tried where there are no rows."""
+    pending.revision(
+        "op.execute('ALTER TABLE t DISABLE TRIGGER ALL')\n"
+        "op.execute('UPDATE t SET a = a + 1')\n"
+        "op.execute('ALTER TABLE t ENABLE TRIGGER ALL')"
+    )
+    assert not forecast(pending.config).is_refused
+    pending.query("INSERT INTO t SELECT n FROM generate_series(2000, 90000) AS n; ANALYZE t")
+    [revision] = forecast(pending.config).revisions
+    assert revision.refusal is not None
+    assert (
+        "ALTER TABLE t DISABLE TRIGGER ALL .. ALTER TABLE t ENABLE TRIGGER ALL" in revision.refusal
+    )

@@ -8,9 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from holdfast.observe.catalog import facts_for
+from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.plan_queue import plan_queue
+from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import (
     BackfillStep,
@@ -20,6 +22,8 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
 )
+from holdfast.rewrite.unit_steps import steps_of_unit
+from holdfast.rewrite.units import QueueEntry
 from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.server import temporary_server
 
@@ -57,9 +61,8 @@ def run_online() -> RunOnline:
 
 
 def _run_online(url: str, script: str) -> tuple[Step, ...]:
-    """Statement after statement, each planned from what the ones before it have left."""
+    """Planned as a whole; then unit after unit, each from what the ones before it have left."""
     done: tuple[Step, ...] = ()
-    new = NewRelations()
     engine = sa.create_engine(
         url.replace("://", "+psycopg://", 1), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
     )
@@ -67,14 +70,31 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
         session = connection.connection.dbapi_connection
         assert isinstance(session, psycopg.Connection)
         session.execute("CREATE SCHEMA IF NOT EXISTS holdfast")
-        for statement in parse(script):
-            facts = facts_for(connection, statement, new=new)
-            existing = [relation.name for relation in facts.relations.values()]
-            steps = rewrite(statement, facts=facts, today=TODAY)
+        entries, new = _entries(connection, script)
+        for unit in plan_queue(entries, today=TODAY):
+            statements = [entry.statement for entry in unit.entries]
+            facts = facts_for(connection, *statements, new=new[unit.entries[0].position])
+            steps = steps_of_unit(statements, facts=facts, today=TODAY)
+            queue = [entry.statement for entry in entries]
+            steps = gap_closed(steps, unit=statements, queue=queue, facts=facts)
             _perform(session, steps)
-            new = new.after(statement, current_schema=facts.current_schema, existing=existing)
             done += steps
     return done
+
+
+def _entries(
+    connection: sa.Connection, script: str
+) -> tuple[list[QueueEntry], dict[int, NewRelations]]:
+    """The statements of a script as they wait, and what is new before each."""
+    entries: list[QueueEntry] = []
+    new = {0: NewRelations()}
+    for position, statement in enumerate(parse(script)):
+        facts = expected(facts_for(connection, statement, new=new[position]), entries)
+        existing = [found.name for found in facts.relations.values() if not found.is_new]
+        schema = facts.current_schema
+        new[position + 1] = new[position].after(statement, current_schema=schema, existing=existing)
+        entries.append(QueueEntry(statement=statement, facts=facts, position=position))
+    return entries, new
 
 
 def _perform(session: psycopg.Connection, steps: tuple[Step, ...]) -> None:

@@ -27,6 +27,9 @@ VERBS = (
     "status",
     "baseline",
     "abandon",
+    "pause",
+    "resume",
+    "leave",
     "online",
     "doctor",
     "drift",
@@ -34,6 +37,24 @@ VERBS = (
     "reset",
     "settings",
 )
+
+
+# What Alembic and Flask-Migrate call it, and which verb it is here.
+CALLED_ELSEWHERE = {
+    "upgrade": "holdfast run (--to REVISION)",
+    "migrate": "holdfast generate NAME, which writes a revision; holdfast run applies it",
+    "downgrade": "holdfast revert (-n N, --to REVISION)",
+    "stamp": "holdfast baseline REVISION",
+    "current": "holdfast status",
+    "history": "holdfast status for what is applied and pending; alembic history for the whole chain",
+    "heads": "holdfast check, which finds more than one; alembic heads lists them",
+    "branches": "holdfast check; alembic branches lists them",
+    "show": "holdfast plan for what a run would do; alembic show REVISION for a file",
+    "revision": "holdfast generate NAME from the models; alembic revision -m NAME for an empty one",
+    "merge": "alembic merge heads, as before; then holdfast run",
+    "init": "alembic init, as before; holdfast acts on the project that it makes",
+    "edit": "alembic edit REVISION, as before",
+}
 
 
 class Verbs(click.Group):
@@ -45,6 +66,8 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the verb's module."""
+        if cmd_name in CALLED_ELSEWHERE:
+            ctx.fail(f"There is no verb '{cmd_name}'; here it is: {CALLED_ELSEWHERE[cmd_name]}")
         if cmd_name not in VERBS:
             return None
         command: click.Command = getattr(
@@ -53,7 +76,7 @@ class Verbs(click.Group):
         return command
 
 
-@click.group(cls=Verbs)
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-c",
     "--config",

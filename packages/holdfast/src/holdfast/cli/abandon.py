@@ -19,10 +19,11 @@ def abandon(options: ProjectOptions) -> None:
     """
     with translated_errors():
         found = give_up(options.config(), report=Printer())
-    click.echo("\n".join(_lines(found)))
+    click.echo("\n".join(lines_of(found)))
 
 
-def _lines(found: Abandoned) -> Iterator[str]:
+def lines_of(found: Abandoned) -> Iterator[str]:
+    """What was given up, for a person."""
     yield f"abandoned: revision {found.revision} ({found.direction}); its version row was not written"
     for words in found.stays:
         yield f"stays     {words}"

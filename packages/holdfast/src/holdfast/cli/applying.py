@@ -10,7 +10,7 @@ import click
 from alembic.config import Config
 
 from holdfast.cli.event_stream import EventStream
-from holdfast.cli.interrupt import stopping
+from holdfast.cli.interrupt import pausing, stopping
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.run import upgrade
@@ -29,7 +29,12 @@ def apply(
     grace: timedelta,
 ) -> None:
     """Apply it, with progress on stderr and the result on stdout; or all of it as a stream of JSON."""
-    with reporting(form) as report, translated_errors(), stopping(grace) as stop:
+    with (
+        reporting(form) as report,
+        translated_errors(),
+        stopping(grace) as stop,
+        pausing() as should_pause,
+    ):
         config = options.config()
         planned = None if plan_file is None else read_plan(plan_file)
         # What an earlier run has begun is not done from its first step.
@@ -40,6 +45,7 @@ def apply(
             report=report,
             should_stop=stop.should,
             must_stop=stop.must,
+            should_pause=should_pause,
             accept_edited=accept_edited,
         )
     done = {each: tuple(steps) for each, steps in report.steps.items() if each not in begun}

@@ -19,6 +19,7 @@ from holdfast.execute.progress import (
     LockBusy,
     RevisionDone,
     RevisionStarted,
+    RunPaused,
     StatementPlanned,
     StepWatched,
     WaitingForLeader,
@@ -26,7 +27,7 @@ from holdfast.execute.progress import (
 from holdfast.rewrite.steps import to_json
 
 EVERY = timedelta(seconds=1)  # of what is told again and again: each kind of event at most
-REPEATED = (BackfillMoved, BackfillPaused, LockBusy, StepWatched, WaitingForLeader)
+REPEATED = (BackfillMoved, BackfillPaused, LockBusy, RunPaused, StepWatched, WaitingForLeader)
 
 
 class EventStream:

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM stop a run between two steps; a second one, or the end of the grace period, inside one."""
+"""Ctrl-C and SIGTERM stop a run between two steps; a second one, or the end of the grace period, inside one.
+
+SIGUSR1 pauses it, and lets it go on.
+"""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -86,6 +89,22 @@ def stopping(grace: timedelta) -> Iterator[Stop]:
         thread.join()
         reads.close()
         writes.close()
+
+
+@contextmanager
+def pausing() -> Iterator[Callable[[], bool]]:
+    """Gives the question whether a run is to wait: after each first SIGUSR1, until the next one."""
+    is_asked = False
+
+    def ask(_: int, __: FrameType | None) -> None:
+        nonlocal is_asked
+        is_asked = not is_asked
+
+    before = signal.signal(signal.SIGUSR1, ask)
+    try:
+        yield lambda: is_asked
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _listen(reads: socket, stop: Stop) -> None:

@@ -69,6 +69,8 @@ def as_text(found: Forecast) -> Iterator[str]:
         yield from (f"  {line}" for line in _of_revision(found, revision))
         for number, step in enumerate(revision.steps, start=1):
             yield f"  {number}. {step.step.describe()}"
+            if step.is_together:
+                yield "     committed together with the step before it"
             yield from (f"     {line}" for line in _of_step(step))
 
 
@@ -91,7 +93,9 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
         yield f"rewrites: {name}"
     for name in step.scans:
         yield f"reads: {name} in full"
-    if step.scans or step.rewrites:
+    for name in step.writes:
+        yield f"writes: all rows of {name}, in about {step.batches:,} batches, each committed"
+    if step.scans or step.rewrites or step.writes:
         yield f"about {in_words(step)}"
     for rows in step.rows_in_the_way:
         yield f"would fail right now: {rows}" if rows.count else str(rows)
@@ -131,6 +135,7 @@ def as_markdown(found: Forecast) -> Iterator[str]:
 
 def _row(number: int, step: PlannedStep) -> str:
     touched = [f"rewrites {name}" for name in step.rewrites] + [f"{name}" for name in step.scans]
+    touched += [f"writes {name} in about {step.batches:,} batches" for name in step.writes]
     cells = (
         str(number),
         f"`{step.step.describe()}`",
@@ -164,12 +169,15 @@ def _step_as_json(step: PlannedStep) -> object:
     return {
         "step": json.loads(to_json((step.step,)))[0],
         "is_seen": step.is_seen,
+        "is_together": step.is_together,
         "locks": [
             {"mode": lock.mode.value, "on": str(lock.relation), "blocks": lock.mode.blocks}
             for lock in step.locks
         ],
         "scans": [str(name) for name in step.scans],
         "rewrites": [str(name) for name in step.rewrites],
+        "writes": [str(name) for name in step.writes],
+        "batches": step.batches,
         "rows": step.size.rows,
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),

@@ -15,6 +15,7 @@ from holdfast.execute.progress import (
     LockBusy,
     RevisionDone,
     RevisionStarted,
+    RunPaused,
     StatementPlanned,
     StepDone,
     StepStarted,
@@ -67,9 +68,11 @@ class Printer:
                 self._passing(step, in_words(seen), key=f"{step} {seen.waits_for}")
             case BackfillMoved(step=step, rows=rows, of=of, took=took):
                 self._passing(step, moved(rows, of, took), key=step)
-            case BackfillPaused(step=step, lag=lag):
-                words = f"a replica is {roughly(lag)} behind, waiting for it"
-                self._passing(step, words, key=f"{step} waits")
+            case BackfillPaused(step=step, why=why):
+                self._passing(step, f"waiting: {why}", key=f"{step} waits")
+            case RunPaused(asked_by=asked_by):
+                words = f"by {asked_by}; go on with holdfast resume, or with the signal again"
+                self._passing("paused", words, key="paused")
             case LockBusy(what=what, tries=tries, blockers=blockers):
                 who = (
                     "; ".join(each.with_way_out for each in blockers) or "its holder is gone by now"

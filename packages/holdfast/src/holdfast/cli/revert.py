@@ -5,15 +5,18 @@ from datetime import timedelta
 import click
 
 from holdfast.cli.applying import reporting
+from holdfast.cli.confirm import confirm
 from holdfast.cli.event_stream import EventStream
-from holdfast.cli.interrupt import GRACE_OPTION, stopping
+from holdfast.cli.interrupt import GRACE_OPTION, pausing, stopping
 from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.migrate.run import downgrade
+from holdfast.migrate.taken_back import taken_back
 
 
 @click.command()
 @click.option("-n", "count", type=click.IntRange(min=1), help="How many revisions. Default: one.")
 @click.option("--to", "revision", help="Down to this revision, which stays; `base` takes all back.")
+@click.option("--yes", is_flag=True, help="Do not ask, also where it is more than -n says.")
 @GRACE_OPTION
 @FORMAT
 @click.pass_obj
@@ -21,19 +24,32 @@ def revert(
     options: ProjectOptions,
     count: int | None,
     revision: str | None,
+    yes: bool,
     grace: timedelta,
     form: str,
 ) -> None:
     """Take back the last revision, or several, each in a commit of its own."""
     if count and revision:
         raise click.UsageError("-n and --to exclude each other")
-    with reporting(form) as report, translated_errors(), stopping(grace) as stop:
+    target = revision or f"-{count or 1}"
+    with (
+        reporting(form) as report,
+        translated_errors(),
+        stopping(grace) as stop,
+        pausing() as should_pause,
+    ):
+        config = options.config()
+        listed = [f"{name} {description}" for name, description in taken_back(config, target)]
+        click.echo(f"takes back {len(listed)}: {', '.join(listed) or 'nothing'}", err=True)
+        if count is not None and len(listed) > count:
+            confirm(verb=f"revert -n {count}", loses=tuple(listed), yes=yes)
         downgrade(
-            options.config(),
-            revision or f"-{count or 1}",
+            config,
+            target,
             report=report,
             should_stop=stop.should,
             must_stop=stop.must,
+            should_pause=should_pause,
         )
     if isinstance(report, EventStream):
         report.result()

@@ -1,13 +1,14 @@
 """What a check is: it judges evidence, and touches nothing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from holdfast.engine.environment import Stamp
 from holdfast.engine.profiles import Profile
 from holdfast.engine.settings import Settings
 from holdfast.migrate.status import Status
+from holdfast.observe.keys import Keys
 from holdfast.observe.leftovers import Leftover
 from holdfast.observe.server import Connected
 
@@ -39,6 +40,7 @@ class Evidence:
     stamp: Stamp | None
     history: History | None = None  # None: nobody looked, or there is no project
     leftovers: tuple[Leftover, ...] = ()
+    keys: Keys = field(default_factory=Keys)
     unknown_root_refused: bool | None = None  # None: not tried
 
     @property

@@ -1,6 +1,6 @@
 """Lists all checks, in the order of their numbers in docs/doctor.md."""
 
-from holdfast.doctor import connection, history, pool, role, server, settings
+from holdfast.doctor import connection, history, keys, pool, role, server, settings
 from holdfast.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = tuple(
@@ -12,6 +12,7 @@ CHECKS: tuple[Check, ...] = tuple(
             *server.CHECKS,
             *pool.CHECKS,
             *history.CHECKS,
+            *keys.CHECKS,
         ),
         key=lambda check: check.number,
     )

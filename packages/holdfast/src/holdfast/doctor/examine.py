@@ -17,6 +17,7 @@ from holdfast.engine.settings import Settings
 from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
 from holdfast.migrate.status import status_of
 from holdfast.observe.database import count_user_relations
+from holdfast.observe.keys import keys
 from holdfast.observe.leftovers import leftovers
 from holdfast.observe.server import look_at_connection
 
@@ -59,6 +60,7 @@ def gather(settings: Settings, connection: Connection) -> Evidence:
         application=look_at_connection(connection),
         stamp=read_stamp(connection),
         leftovers=leftovers(connection),
+        keys=keys(connection),
     )
 
 

@@ -151,7 +151,13 @@ class Settings(EnvironmentSettings):
     """What an application and the command line know about the database; see `profiles`."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", arbitrary_types_allowed=True)
-    other_variables = ("HOLDFAST_DOCS_URL", "HOLDFAST_SCRATCH_URL", "HOLDFAST_TEST_URL")
+    other_variables = (
+        "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
+        "HOLDFAST_BUILD_WORKERS",
+        "HOLDFAST_DOCS_URL",
+        "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_TEST_URL",
+    )
 
     profile: Profile = Profile.PRODUCTION
     url: DatabaseUrl | None = Field(None, validation_alias=AliasChoices(*URL_VARIABLES))
@@ -246,6 +252,22 @@ class DocumentationSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_DOCS_")
 
     url: str | None = None
+
+
+class BackfillSettings(EnvironmentSettings):
+    """How fast `holdfast run` writes all rows of a table; as fast as users allow where nothing is said."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_BACKFILL_")
+
+    rows_per_second: int | None = Field(None, ge=1)
+
+
+class BuildSettings(EnvironmentSettings):
+    """How many more processes of the server help with the build of an index: none, which leaves the cores to users."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_BUILD_")
+
+    workers: int = Field(0, ge=0)
 
 
 class _FromUrl(PydanticBaseSettingsSource):

@@ -152,8 +152,9 @@ class TwoHeads(HoldfastError):
     what = "The history has more than one head: {heads}. Nothing was migrated."
     why = "Two revisions were written on top of the same one, often in two branches of the repository."
     remedy = (
-        "Join them in one revision: alembic merge heads. Where both are meant to stay: "
-        "holdfast run --to heads"
+        "Join them in one revision: alembic merge heads. Where all are meant to stay, give each a branch label "
+        'and say so: branches = ["one", "other"] in [tool.holdfast], or branches = one other in alembic.ini. '
+        "Once: holdfast run --to heads"
     )
 
 
@@ -468,6 +469,16 @@ class NothingToAbandon(HoldfastError):
     what = "No revision of this project is half-way in this database; nothing was changed."
     why = "Only a queue that this project has started, and that did not end, can be abandoned."
     remedy = "See where the database stands: holdfast status"
+
+
+@dataclass(kw_only=True, eq=False)
+class NothingToPause(HoldfastError):
+    """holdfast has never run in the database."""
+
+    exit_status = 2
+    what = "There is nothing to pause: holdfast has not run in this database yet."
+    why = "The request is a row of the schema holdfast, which the first run creates."
+    remedy = "Start the run first: holdfast run"
 
 
 @dataclass(kw_only=True, eq=False)

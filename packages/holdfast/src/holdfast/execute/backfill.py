@@ -29,12 +29,13 @@ class Batches:
 
     def write(self, reached: Key | None, *, record: Callable[[Key], None]) -> Key | None:
         """Write the next batch behind the key `reached` and commit it; None when there is none."""
-        self.pace.wait_for_replicas()
+        self.pace.wait_for_others()
         self.pace.vacuum()
 
         def unit(_: LockTimeouts) -> Key | None:
             since = monotonic()
             set_local(self.session, "lock_timeout", ROW_LOCK)
+            self.session.commit_without_waiting()
             last = self._last_of_batch(reached)
             if last is None:
                 self.session.rollback()

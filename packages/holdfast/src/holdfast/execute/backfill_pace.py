@@ -1,4 +1,4 @@
-"""What every backfill does between two batches: waits for replicas, vacuums on the way, tells how far it is.
+"""What every backfill does between two batches: waits for others, vacuums on the way, tells how far it is.
 
 A request that wants a row of the batch under way waits until it is committed: so a batch takes as long as a migration
 may hold a lock that blocks users. Measured (`./dev bench backfill`): pauses between batches only cost time.
@@ -10,13 +10,25 @@ from time import monotonic, sleep
 
 from holdfast.execute.progress import BackfillMoved, BackfillPaused, Report
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.replicas import estimated_rows, replay_lag
+from holdfast.observe.replicas import archiver_lag, estimated_rows, replay_lag, vacuum_of
 
 BATCH = timedelta(milliseconds=50)  # what a batch should take
 ROW_LOCK = timedelta(milliseconds=20)  # a batch that waits holds the rows it has written so far
 VACUUM_AFTER = 200_000  # rows
-LOOK_AT_REPLICAS_AFTER = timedelta(seconds=2)
-LAG_TO_PAUSE, LAG_TO_GO_ON = timedelta(seconds=10), timedelta(seconds=2)
+LOOK_AT_OTHERS_AFTER = timedelta(seconds=2)
+VACUUM_AT_MOST = timedelta(minutes=10)  # one against wraparound may take a day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How far others may be behind."""
+
+    replica: timedelta
+    archiver: int  # bytes
+
+
+PAUSE = Limits(replica=timedelta(seconds=10), archiver=1_000_000_000)
+GO_ON = Limits(replica=timedelta(seconds=2), archiver=100_000_000)
 
 
 @dataclass(kw_only=True)
@@ -29,14 +41,18 @@ class Pace:
     step: str
     rows: int = 0
     not_vacuumed: int = 0
+    rows_per_second: int | None = None  # at most
     estimate: int | None = None
     started: float = field(default_factory=monotonic)
-    looked_at_replicas: float = field(default_factory=monotonic)
+    looked_at_others: float = field(default_factory=monotonic)
 
     def count(self, written: int) -> None:
-        """So many rows are committed."""
+        """So many rows are committed. Returns when the next ones may be written."""
         self.rows += written
         self.not_vacuumed += written
+        if self.rows_per_second is not None:
+            due = self.started + self.rows / self.rows_per_second
+            sleep(max(0.0, due - monotonic()))
 
     def vacuum(self) -> None:
         """Lets the next batches use the space of the rows that these have replaced."""
@@ -46,18 +62,32 @@ class Pace:
         with self.session.autocommit():
             self.session.execute_sql(f"VACUUM (SKIP_LOCKED) {self.table}")
 
-    def wait_for_replicas(self) -> None:
-        """Pause at one lag, go on at a smaller one: otherwise every batch would stop and go."""
-        if monotonic() - self.looked_at_replicas < LOOK_AT_REPLICAS_AFTER.total_seconds():
+    def wait_for_others(self) -> None:
+        """Wait for replicas, for the archiver of WAL, for a vacuum of the table.
+
+        Pauses at one lag and goes on at a smaller one: otherwise every batch would stop and go.
+        """
+        if monotonic() - self.looked_at_others < LOOK_AT_OTHERS_AFTER.total_seconds():
             return
-        limit = LAG_TO_PAUSE
-        while (lag := replay_lag(self.session.connection)) > limit:
+        limits, until = PAUSE, monotonic() + VACUUM_AT_MOST.total_seconds()
+        while (why := self._reason(limits, is_patient=monotonic() < until)) is not None:
+            limits = GO_ON
+            self.report(BackfillPaused(step=self.step, why=why))
+            sleep(LOOK_AT_OTHERS_AFTER.total_seconds())
+        self.looked_at_others = monotonic()
+
+    def _reason(self, limits: Limits, *, is_patient: bool) -> str | None:
+        connection = self.session.connection
+        try:
+            if (lag := replay_lag(connection)) > limits.replica:
+                return f"a replica is {lag.total_seconds():.0f} s behind"
+            if (behind := archiver_lag(connection)) > limits.archiver:
+                return f"the archiver of WAL is {behind // 1_000_000} MB behind"
+            if is_patient and (vacuum := vacuum_of(connection, self.table)) is not None:
+                return f"pid {vacuum} vacuums the table"
+            return None
+        finally:
             self.session.commit()
-            limit = LAG_TO_GO_ON
-            self.report(BackfillPaused(step=self.step, lag=lag))
-            sleep(LOOK_AT_REPLICAS_AFTER.total_seconds())
-        self.session.commit()
-        self.looked_at_replicas = monotonic()
 
     def tell(self) -> None:
         """Report how far it is."""

@@ -46,7 +46,7 @@ class BlockBatches:
         self, reached: Reached | None, *, record: Callable[[Reached], None]
     ) -> Reached | None:
         """Write the next batch and commit it; None when there is none."""
-        self.pace.wait_for_replicas()
+        self.pace.wait_for_others()
         self.pace.vacuum()
         file, end = self._end = self._end or self._file()
         start = int(reached[1]) if reached is not None and reached[0] == file else 0
@@ -57,6 +57,7 @@ class BlockBatches:
         def unit(_: LockTimeouts) -> Reached:
             since = monotonic()
             set_local(self.session, "lock_timeout", ROW_LOCK)
+            self.session.commit_without_waiting()
             for name, setting in self.step.settings:
                 self.session.execute(SET_LOCAL, {"name": name, "setting": setting})
             size, self.size = self.size, max(SMALLEST, self.size // 2)  # should a row be locked

@@ -40,6 +40,7 @@ from holdfast.execute.lock_patience import (
     watch_anything,
 )
 from holdfast.execute.look import look
+from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
@@ -161,6 +162,9 @@ class Executor:
     report: Report
     revision: str
     should_stop: Callable[[], bool]
+    pausing: Pausing | None = None
+    rows_per_second: int | None = None  # of a backfill
+    build_workers: int = 0
 
     def run_all(self, units: Iterable[Queued]) -> None:
         """Run what is left of each, one after the other."""
@@ -354,7 +358,11 @@ class Executor:
 
     def _pace(self, step: BackfillStep | CopyRowsStep) -> Pace:
         return Pace(
-            session=self.session, report=self.report, table=str(step.table), step=step.describe()
+            session=self.session,
+            report=self.report,
+            table=str(step.table),
+            step=step.describe(),
+            rows_per_second=self.rows_per_second,
         )
 
     def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
@@ -434,7 +442,9 @@ class Executor:
         with (
             self._watching(watched),
             self.session.autocommit(),
-            self.session.session_settings(UNHURRIED),
+            self.session.session_settings(
+                {**UNHURRIED, "max_parallel_maintenance_workers": str(self.build_workers)}
+            ),
             self.session.step_outside_transaction(),
         ):
             self.session.execute_sql(sql)
@@ -458,6 +468,8 @@ class Executor:
         return statement
 
     def _stop_if_asked(self) -> None:
+        if self.pausing is not None:
+            self.pausing.wait()
         if self.should_stop():
             raise StoppedBetweenSteps(revision=self.revision)
 

@@ -45,7 +45,15 @@ ARM = text(
            CASE WHEN :ends_when_idle THEN set_config('idle_in_transaction_session_timeout', :idle, true) END
     """
 )
-DISARM = text("SELECT pg_advisory_unlock(:key, pg_backend_pid())")
+# Its COMMIT waits for no synchronous standby: the lock would be held until that answers. See MigrationSession.
+DISARM = text(
+    """
+    SELECT pg_advisory_unlock(:key, pg_backend_pid()),
+           CASE WHEN current_setting('synchronous_standby_names') <> ''
+                 AND current_setting('synchronous_commit') NOT IN ('off', 'local')
+                THEN set_config('synchronous_commit', 'local', true) END AS is_local
+    """
+)
 CANCEL = text("SELECT pg_cancel_backend(:pid)")
 
 # Runs until the migration's backend gives its lock back, or is gone. What is cheap comes first: whether anybody waits
@@ -202,7 +210,8 @@ class Guard:
         """Stop watching, right before COMMIT. Raises EndedByGuard where that must not happen."""
         if not self.is_armed:
             return
-        self.session.execute(DISARM, {"key": GUARD_KEY})
+        row = self.session.execute(DISARM, {"key": GUARD_KEY}).one()
+        self.session.owes_durability |= row.is_local is not None
         self._settle()
         if self._verdict is not None:
             raise EndedByGuard(self._verdict)

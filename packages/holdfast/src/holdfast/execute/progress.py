@@ -95,10 +95,17 @@ class BackfillMoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillPaused:
-    """A replica is behind; the next batch waits for it."""
+    """The next batch waits: for a replica, an archiver of WAL, a vacuum of the table."""
 
     step: str
-    lag: timedelta
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """The run waits between two steps or batches, because somebody has asked for that."""
+
+    asked_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +148,7 @@ Event = (
     | LockBusy
     | AutovacuumIsCancelled
     | UsersWaited
+    | RunPaused
 )
 Report = Callable[[Event], None]
 

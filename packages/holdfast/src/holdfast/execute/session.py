@@ -68,6 +68,8 @@ EPOCH = text("SELECT epoch FROM holdfast.leader")
 # Polled: whoever blocked in pg_advisory_lock() would hold a snapshot that a build waits for.
 LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
 UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
+ASYNCHRONOUS = text("SELECT set_config('synchronous_commit', 'off', true)")
+TOUCH = text("SELECT 1 FROM holdfast.leader FOR UPDATE")
 EVENT_TRIGGERS = text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
@@ -132,6 +134,9 @@ class MigrationSession:
         self.version_table = ""  # whose journal and history this is: its schema and its name
         self.epoch: int | None = None  # of our leadership, once we have it
         self.guard: Guard | None = None  # who keeps users from waiting for us
+        self.owes_durability = (
+            False  # something is committed that a crash of the server may take back
+        )
         self._is_fenced = False
         self._event_triggers: bool | None = None
         self.name = "holdfast"  # of the sessions beside it
@@ -212,6 +217,21 @@ class MigrationSession:
             if self.guard is not None:
                 self.guard.settle()
                 self._settings_hold = self._is_fenced = False
+
+    def commit_without_waiting(self) -> None:
+        """Let the COMMIT of the transaction that is open not wait for the disk: users' commits would wait behind it.
+
+        A crash takes back all of it or nothing; `make_durable` follows before success is reported.
+        """
+        self.execute(ASYNCHRONOUS)
+        self.owes_durability = True
+
+    def make_durable(self) -> None:
+        """Commit once more, without a lock on a table, as durably as the session's own setting says."""
+        if self.owes_durability:
+            self.execute(TOUCH)  # whose transaction writes: it holds the row of the epoch
+            self.commit()
+            self.owes_durability = False
 
     def watch(
         self, *, own_wait: timedelta, users_may_wait: bool = False, ends_when_idle: bool = True

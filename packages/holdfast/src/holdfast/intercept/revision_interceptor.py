@@ -376,6 +376,7 @@ class RevisionInterceptor:
             executor = replace(
                 self.work.executor,
                 session=session,
+                pausing=None,  # the author's own transaction is open
                 journal=NullJournal(tried_before=self.work.tried_before),
                 patience=replace(self.work.executor.patience, session=session),
             )
@@ -419,21 +420,23 @@ class RevisionInterceptor:
         )
 
     def _execute_waiting(self) -> None:
-        """In the author's transaction, in the order of the function, each under its own settings."""
-        if not self.queue.waiting:
-            return
-        settings = self.queue.settings.in_force()
-        in_force = settings
-        for each in self.queue.waiting:
+        """All of it, in the author's transaction and in the order of the function."""
+        if self.queue.waiting:
+            self._execute_each(list(self.queue.waiting))
+            self.queue.catalog.forget()
+            self._becomes(waiting=Waiting.NOTHING)
+
+    def _execute_each(self, statements: list[WaitingStatement]) -> None:
+        """Each under the settings that were in force when it was sent."""
+        settings = in_force = self.queue.settings.in_force() if statements else ()
+        for each in statements:
             if each.settings != in_force:
                 self.session.set_locally(each.settings)
                 in_force = each.settings
             self._execute(each)
+            self.queue.waiting.remove(each)
         if in_force != settings:
             self.session.set_locally(settings)
-        self.queue.waiting.clear()
-        self.queue.catalog.forget()
-        self._becomes(waiting=Waiting.NOTHING)
 
     def _execute(self, waiting: WaitingStatement) -> None:
         if is_write(waiting.entry):
@@ -492,13 +495,16 @@ class RevisionInterceptor:
 
         That is what completes something which it has begun, and what stands in front of all that lasts.
         """
-        units = plan_queue(self.queue.entries, done=self.queue.open, today=self.work.today)
+        units = plan_queue(
+            self.queue.entries,
+            done=self.queue.open,
+            wrote=self.state.wrote and not self.state.holds,
+            today=self.work.today,
+        )
         waiting = {each.entry.position: each for each in self.queue.waiting}
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0], waiting)):
-            for entry in left.pop(0).entries:
-                self._execute(waiting[entry.position])
-                self.queue.waiting.remove(waiting[entry.position])
+            self._execute_each([waiting[position] for position in left.pop(0).positions])
         return tuple(left)
 
     def _is_over_soon(self, unit: Unit, waiting: dict[int, WaitingStatement]) -> bool:

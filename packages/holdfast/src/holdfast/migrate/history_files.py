@@ -1,5 +1,6 @@
 """Opens the revision files of an Alembic project as one chain, or says which file is missing."""
 
+import re
 import warnings
 
 from alembic.config import Config
@@ -18,3 +19,27 @@ def open_history(config: Config) -> ScriptDirectory:
         except KeyError as error:
             raise MissingRevision(revision=str(error.args[0]), folder=str(script.dir)) from error
     return script
+
+
+def surplus_heads(script: ScriptDirectory, config: Config | None) -> tuple[str, ...]:
+    """The heads where there is more than one, but not where each ends a branch that the project wants.
+
+    Wanted are the labels in `branches`, of [tool.holdfast] or alembic.ini, each with one head of its own.
+    """
+    heads = tuple(script.get_heads())
+    wanted = wanted_branches(config)
+    labels = [_labels(script, head) & wanted for head in heads]
+    ends = [label for each in labels for label in each]
+    is_wanted = all(labels) and len(ends) == len(set(ends))
+    return () if len(heads) < 2 or (wanted and is_wanted) else heads
+
+
+def wanted_branches(config: Config | None) -> set[str]:
+    """A list in pyproject.toml; in alembic.ini names with commas or spaces between them."""
+    written = None if config is None else config.get_main_option("branches")
+    return set(re.findall(r"[\w-]+", written or ""))
+
+
+def _labels(script: ScriptDirectory, head: str) -> set[str]:
+    revision = script.get_revision(head)
+    return set() if revision is None else set(revision.branch_labels)

@@ -6,6 +6,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import ScriptDirectory
 
 from holdfast.migrate.databases import passes_of
+from holdfast.migrate.taken_back import step_down
 
 
 def upgrade_plainly(config: Config, revision: str) -> None:
@@ -18,6 +19,11 @@ def downgrade_plainly(config: Config, revision: str) -> None:
     _migrate(config, revision, "_downgrade_revs")
 
 
+def take_back_plainly(config: Config, revision: str) -> None:
+    """This revision alone: `alembic downgrade` to the one below it takes other branches with it."""
+    _migrate(config, revision, "")
+
+
 def _migrate(config: Config, revision: str, find: str) -> None:
     script = ScriptDirectory.from_config(config)
     passes = passes_of(config)
@@ -26,6 +32,8 @@ def _migrate(config: Config, revision: str, find: str) -> None:
         if passes.next(context) is None:
             return []
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called, in each database
+        if not find:
+            return [step_down(script, revision)]
         found: list[RevisionStep] = getattr(script, find)(
             revision, heads
         )  # as alembic.command does

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
@@ -20,6 +21,7 @@ from holdfast.execute import history
 from holdfast.execute.history import Entry
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate.history_files import surplus_heads
 from holdfast.migrate.version_table import schema_of
 from holdfast.observe.database import (
     count_unexplained_relations,
@@ -29,10 +31,10 @@ from holdfast.observe.database import (
 from holdfast.observe.pooler import is_behind_pooler
 
 
-def of_the_history(script: ScriptDirectory) -> HoldfastError | None:
-    """More than one head, which `run` joins only when it is told to."""
-    heads = tuple(script.get_heads())
-    return TwoHeads(heads=heads) if len(heads) > 1 else None
+def of_the_history(script: ScriptDirectory, config: Config | None) -> HoldfastError | None:
+    """More than one head, unless the project says that it wants these branches."""
+    heads = surplus_heads(script, config)
+    return TwoHeads(heads=heads) if heads else None
 
 
 def of_the_way(session: MigrationSession) -> HoldfastError | None:

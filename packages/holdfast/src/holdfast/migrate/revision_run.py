@@ -28,6 +28,7 @@ from holdfast.execute.executor import Executor
 from holdfast.execute.final_look import left_behind
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
+from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard
@@ -113,6 +114,7 @@ class RevisionRun:
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened context all of them."""
         self.context.session.commit()
+        self.context.session.make_durable()
         self.context.options.report(
             RevisionDone(
                 revision=self.name,
@@ -242,6 +244,14 @@ class RevisionRun:
             report=self.context.options.report,
             revision=self.name,
             should_stop=self.context.options.should_stop,
+            pausing=Pausing(
+                session=self.context.session,
+                report=self.context.options.report,
+                is_asked=self.context.options.should_pause,
+                should_stop=self.context.options.should_stop,
+            ),
+            rows_per_second=self.context.options.rows_per_second,
+            build_workers=self.context.options.build_workers,
         )
 
     def _patience(self) -> LockPatience:

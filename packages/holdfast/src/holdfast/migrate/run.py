@@ -18,6 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.engine.settings import BackfillSettings, BuildSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
@@ -40,6 +41,7 @@ from holdfast.migrate.history_files import open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
+from holdfast.migrate.taken_back import steps_down
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import count_user_relations
@@ -62,14 +64,15 @@ def upgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
-    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` is asked between steps, and
-    `must_stop` inside one: its statement is cancelled then.
+    the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` and `should_pause` are asked
+    between steps and batches, and `must_stop` inside one: its statement is cancelled then.
     An applied revision whose file was edited since is an error, unless `accept_edited`.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
@@ -81,8 +84,10 @@ def upgrade(
     if project is not None and may_look and project.head_if_up_to_date() is not None:
         return
     script = open_history(config)
-    if revision == "head" and (refusal := refusals.of_the_history(script)):
-        raise refusal
+    if revision == "head":
+        if refusal := refusals.of_the_history(script, config):
+            raise refusal
+        revision = "heads"  # one, or those of the branches that the project wants
 
     def find(heads: Heads) -> list[RevisionStep]:
         return script._upgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
@@ -92,7 +97,10 @@ def upgrade(
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
+        should_pause=should_pause,
         must_stop=must_stop,
+        rows_per_second=BackfillSettings().rows_per_second,
+        build_workers=BuildSettings().workers,
         looks_for_edits=True,
         accepts_edits=accept_edited,
     )
@@ -117,6 +125,7 @@ def downgrade(
     patience: timedelta = leader.PATIENCE,
     lock_budget: timedelta = lock_patience.BUDGET,
     should_stop: Callable[[], bool] = never,
+    should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
 ) -> None:
     """Revert down to `revision` ("base", an id, "-1"): alembic.command.downgrade, run safely.
@@ -129,14 +138,17 @@ def downgrade(
     script = open_history(config)
 
     def find(heads: Heads) -> list[RevisionStep]:
-        return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
+        return steps_down(script, revision, heads)
 
     options = RunOptions(
         report=stopping_while_waiting(report, should_stop),
         patience=patience,
         lock_budget=lock_budget,
         should_stop=should_stop,
+        should_pause=should_pause,
         must_stop=must_stop,
+        rows_per_second=BackfillSettings().rows_per_second,
+        build_workers=BuildSettings().workers,
     )
     try:
         _migrate(config, script, revision, tag, find, options)

@@ -16,5 +16,8 @@ class RunOptions:
     lock_budget: timedelta
     should_stop: Callable[[], bool]  # between two steps
     must_stop: Callable[[], bool]  # inside one
+    should_pause: Callable[[], bool]
+    rows_per_second: int | None  # of a backfill
+    build_workers: int  # of the server, besides the one that builds an index
     looks_for_edits: bool = False
     accepts_edits: bool = False

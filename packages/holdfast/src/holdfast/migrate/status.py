@@ -159,7 +159,7 @@ def _refusal(
     """In the order in which `run` meets them."""
     if unknown:
         return DatabaseAhead(revisions=unknown)
-    refusal = refusals.of_the_history(project.script)
+    refusal = refusals.of_the_history(project.script, project.context.config)
     if pending:
         refusal = refusal or refusals.of_the_way(session)
         if edited:

@@ -17,13 +17,13 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.database import NoModels
-from holdfast.errors.migration import EditedRevision
+from holdfast.errors.migration import EditedRevision, TwoHeads
 from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.databases import only
-from holdfast.migrate.history_files import open_history
-from holdfast.migrate.plain_alembic import downgrade_plainly, upgrade_plainly
+from holdfast.migrate.history_files import open_history, surplus_heads
+from holdfast.migrate.plain_alembic import take_back_plainly, upgrade_plainly
 from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.status import statuses
@@ -61,12 +61,8 @@ def check(
 ) -> tuple[CheckFinding, ...]:
     """Everything that was found; of the revisions after `since` only, where the rule is about revisions."""
     script = open_history(config)
-    heads = tuple(script.get_heads())
     env = Path(script.env_py_location)
-    if len(heads) > 1:
-        words = f"the history has {len(heads)} heads: {', '.join(heads)}; alembic merge heads joins them"
-        return (CheckFinding(rule="one-head", message=words, file=_file(script, heads[-1])),)
-    found: list[CheckFinding] = []
+    found = list(_one_head(script, config))
     with scratch_server() as server:
         try:
             for database, each in _databases(config, server):
@@ -104,6 +100,13 @@ def _named(database: str | None, found: Iterator[CheckFinding]) -> Iterator[Chec
     for each in found:
         words = each.message if database is None else f"database {database}: {each.message}"
         yield replace(each, message=words)
+
+
+def _one_head(script: ScriptDirectory, config: Config) -> Iterator[CheckFinding]:
+    if heads := surplus_heads(script, config):
+        remedy = TwoHeads(heads=heads).parts()[2]
+        words = f"the history has {len(heads)} heads: {', '.join(heads)}. {remedy}"
+        yield CheckFinding(rule="one-head", message=words, file=_file(script, heads[-1]))
 
 
 # Every statement online: the history through the engine, each table in use; a refused revision then runs plainly.
@@ -188,13 +191,12 @@ def _there_and_back(
     config: Config, script: ScriptDirectory, url: str, revisions: list[str]
 ) -> Generator[CheckFinding, None, list[str]]:
     for place, revision in enumerate(revisions, start=1):
-        below = _below(script, revision)
         fails = "up"
         try:
             upgrade_plainly(config, revision)
             first = schema_dump(url)
             fails = "down"
-            downgrade_plainly(config, below[0] if len(below) == 1 else "-1")
+            take_back_plainly(config, revision)
             fails = "up again"
             upgrade_plainly(config, revision)
         except Exception as error:  # noqa: BLE001  # whatever the author raises in a downgrade

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
+import psycopg
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement
+from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     Event,
     Report,
@@ -63,6 +65,7 @@ SELECT n.nspname AS schema, c.relname AS name,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
 """)
+SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_regclass(%s)"
 MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
 
 
@@ -80,11 +83,14 @@ class PlannedStep:
 
     step: Step
     is_seen: bool  # otherwise locks and scans are those that the plan announces
+    is_together: bool  # committed together with the step before it; users see nothing in between
     locks: tuple[Lock, ...]
     scans: tuple[QualifiedName, ...]
     rewrites: tuple[QualifiedName, ...]
     size: Size  # of all that it reads or rewrites
     takes: timedelta  # about
+    writes: tuple[QualifiedName, ...] = ()  # all rows of these, in batches
+    batches: int = 0  # about
     blockers: tuple[Blocker, ...] = ()  # right now
     rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
 
@@ -204,6 +210,7 @@ def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial"
         trial = _Trial(sizes=target.sizes)
         _run(config, revision, trial, report=trial)
         return trial
+    _set_sizes(url, target.sizes)
     with observing(url) as observer, noting_questions(url) as questions:
         trial = _Trial(sizes=target.sizes, observer=observer)
 
@@ -215,6 +222,15 @@ def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial"
         trial.seen = observer.seen()
         trial.questions = questions.asked
     return trial
+
+
+def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
+    """The sizes of the database's own tables, for what is refused on a large table only."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        block = int(connection.execute("SHOW block_size").fetchone()[0])  # type: ignore[index]  # it has a row
+        connection.cursor().executemany(
+            SET_SIZE, [(s.rows, s.bytes // block, str(name)) for name, s in sizes.items()]
+        )
 
 
 def _run(config: Config, revision: str, trial: "_Trial", *, report: Report) -> None:
@@ -268,15 +284,20 @@ class _Trial:
             yield PlannedRevision(
                 revision=name,
                 description=started.description,
-                steps=tuple(
-                    self._planned(step, seen)
-                    for event in self.planned
-                    if event.revision == name
-                    for step in event.steps
-                ),
+                steps=tuple(self._steps(name, seen)),
                 reads_rows=tuple(dict.fromkeys(e.sql for e in self.read if e.revision == name)),
                 refusal=None if name in done else self.refusal,
             )
+
+    def _steps(self, revision: str, seen: list[Seen]) -> Iterator[PlannedStep]:
+        """What is not queued is committed as a whole; of what is queued each step by itself."""
+        events = [event for event in self.planned if event.revision == revision]
+        is_open = False
+        for event in events:
+            for step in event.steps:
+                is_together = is_open and not event.is_queued
+                yield replace(self._planned(step, seen), is_together=is_together)
+                is_open = not event.is_queued
 
     def _planned(self, step: Step, seen: list[Seen]) -> PlannedStep:
         found = [look for sql in _statements(step) for look in _taken(seen, sql)]
@@ -285,16 +306,21 @@ class _Trial:
         rewrites = _each(name for look in found for name in look.rewrites)
         is_seen = bool(found)
         scans = scans if is_seen else step.scans
-        sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in {*scans, *rewrites}]
+        written = _written(step)
+        touched = {*scans, *rewrites, *written}
+        sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in touched]
         size = Size(rows=sum(s.rows for s in sizes), bytes=sum(s.bytes for s in sizes))
         return PlannedStep(
             step=step,
             is_seen=is_seen,
+            is_together=False,
             locks=locks if is_seen else step.locks,
             scans=scans,
             rewrites=rewrites,
             size=size,
-            takes=_time(step, size, is_rewrite=bool(rewrites)),
+            takes=(takes := _time(step, size, is_rewrite=bool(rewrites))),
+            writes=written,
+            batches=max(1, round(takes / BATCH)) if written and size.rows else 0,
         )
 
 
@@ -323,6 +349,11 @@ def _taken(seen: list[Seen], sql: str) -> Iterator[Seen]:
 
 def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
     return tuple(dict.fromkeys(names))
+
+
+def _written(step: Step) -> tuple[QualifiedName, ...]:
+    """The table of which a step writes all rows, batch by batch."""
+    return (step.table,) if isinstance(step, BackfillStep) else ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:

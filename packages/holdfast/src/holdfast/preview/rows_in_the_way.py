@@ -42,6 +42,7 @@ CAPTURED = text(
     ORDER BY oid DESC LIMIT 1
     """
 )
+OF_THE_GUARD = "$guard$"
 COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
 
 # What is to be asked: a question, or a statement that may have one.
@@ -99,6 +100,8 @@ class Questions:
         executemany: bool,  # SQLAlchemy's signature of the event
     ) -> None:
         """Note which tables a statement writes to; SQLAlchemy's event of this name."""
+        if OF_THE_GUARD in statement:
+            return  # a DO block of ours, which writes nothing
         first = parameters[0] if executemany and parameters else parameters
         try:
             parsed = parse(rendered(connection, cursor, statement, first or None))

@@ -16,9 +16,15 @@ from holdfast.rewrite.units import QueueEntry, Unit
 
 
 def plan_queue(
-    entries: Sequence[QueueEntry], *, today: date, done: Sequence[QueueEntry] = ()
+    entries: Sequence[QueueEntry],
+    *,
+    today: date,
+    done: Sequence[QueueEntry] = (),
+    wrote: bool = False,
 ) -> tuple[Unit, ...]:
     """The units of a queue, in the order in which they run; behind `done`, which is executed and not committed yet.
+
+    `wrote`: so are writes of the function. What belongs to either joins the transaction that is open.
 
     Raises TornApart where what users must see as one can be kept neither in a moment nor on a small table.
     """
@@ -31,7 +37,7 @@ def plan_queue(
     units = [_unit(group, open_positions) for group in with_spans(ordered, spans)]
     completing = tuple(unit for unit in units if unit.joins_open and unit.entries)
     rest = tuple(unit for unit in units if not unit.joins_open)
-    return (*completing, *one_lock(copied_once(writes_together(rest))))
+    return (*completing, *one_lock(copied_once(writes_together(rest, wrote=wrote))))
 
 
 def divided_by_a_look(

@@ -62,6 +62,25 @@ def test_all_metrics_of_a_pool(engine: Callable[..., Engine], reader: InMemoryMe
     }
 
 
+def test_durations_have_buckets_for_seconds(
+    engine: Callable[..., Engine], reader: InMemoryMetricReader
+) -> None:
+    """Every histogram: a wait of 2 ms and one of 200 ms are told apart without a view of one's own."""
+    meter = MeterProvider([reader]).get_meter("test")
+    measured = engine(options={"metrics": PoolMetrics(meter)})
+    use_at_once(measured, 1)
+    data = reader.get_metrics_data()
+    assert data is not None
+    bounds = {
+        metric.name.removeprefix(f"{PREFIX}."): point.explicit_bounds
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        for point in metric.data.data_points
+        if isinstance(point, HistogramDataPoint)
+    }
+    of_seconds = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+    assert bounds == dict.fromkeys(("create_time", "wait_time", "use_time"), of_seconds)
+
+
 def test_a_timeout_is_counted(engine: Callable[..., Engine], reader: InMemoryMetricReader) -> None:
     """One request gave up."""
     meter = MeterProvider([reader]).get_meter("test")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from backends import wait_until
 from pools import PID, pool_of, use_at_once
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
 
@@ -213,6 +213,40 @@ def test_a_closed_loop_takes_no_lent_connection_along(
         return pid
 
     assert asyncio.run(again()) > 0
+
+
+def test_a_closed_loop_takes_no_used_connection_along(
+    async_engine: Callable[..., AsyncEngine],
+) -> None:
+    """In the middle of a query, lent or through SQLAlchemy: greenlets keep it alive for ever, and it is closed."""
+    engine = async_engine(max=2, min=0, timeout="1s")
+    pool = engine.sync_engine.pool
+    assert isinstance(pool, AsyncSizedPool)
+
+    async def query() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT pg_sleep(3600)"))
+
+    async def borrow() -> None:
+        async with pool.lend() as driver:
+            await driver.execute("SELECT pg_sleep(3600)")
+
+    async def begin() -> None:
+        for work in (query, borrow):
+            asyncio.get_running_loop().create_task(work())
+        await asyncio.to_thread(wait_until, lambda: pool.figures().used == 2, what="both")
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.close()
+
+    async def both() -> set[int]:
+        async with engine.connect() as one, engine.connect() as other:
+            pids = {int(await it.scalar(PID) or 0) for it in (one, other)}
+        await engine.dispose()
+        return pids
+
+    assert len(asyncio.run(both())) == 2
 
 
 async def use(engine: AsyncEngine) -> int:

@@ -23,7 +23,7 @@ def serve(port: int | None, workers: int) -> None:
     settings = read_settings()
     if settings.database_url is None:
         raise NoDatabase
-    configure_logs()
+    configure_logs(level=settings.log_level.number)
     if workers > 1:  # each reads the environment
         os.environ.setdefault("MARKETPLACE_RATE_STORAGE", RateStorage.DATABASE.value)
     with bound_socket(host=settings.host, port=port or settings.port) as listener:

@@ -8,13 +8,15 @@ from functools import cache
 from typing import Protocol
 from weakref import WeakSet
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation, get_meter
 
 from holdfast.engine.pool.limits import PoolLimits
 from holdfast.engine.pool.places import Figures
 
 POOL = "db.client.connection.pool.name"
 STATE = "db.client.connection.state"
+# The advice of the semantic conventions for durations of a database client; the default is for milliseconds.
+SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 
 
 class Measured(Protocol):
@@ -44,9 +46,9 @@ class PoolMetrics:
         ):
             meter.create_observable_up_down_counter(f"{prefix}.{name}", [observe], unit=unit)
         self.timeouts = meter.create_counter(f"{prefix}.timeouts", unit="{timeout}")
-        self.create_time = meter.create_histogram(f"{prefix}.create_time", unit="s")
-        self.wait_time = meter.create_histogram(f"{prefix}.wait_time", unit="s")
-        self.use_time = meter.create_histogram(f"{prefix}.use_time", unit="s")
+        self.create_time = _seconds(meter, f"{prefix}.create_time")
+        self.wait_time = _seconds(meter, f"{prefix}.wait_time")
+        self.use_time = _seconds(meter, f"{prefix}.use_time")
 
     def watch(self, pool: Measured) -> None:
         """Count it until it is forgotten or gone."""
@@ -68,6 +70,10 @@ class PoolMetrics:
         return lambda _: [
             Observation(figure(pool), {POOL: pool.name}) for pool in list(self._pools)
         ]
+
+
+def _seconds(meter: Meter, name: str) -> Histogram:
+    return meter.create_histogram(name, unit="s", explicit_bucket_boundaries_advisory=SECONDS)
 
 
 @cache

@@ -23,6 +23,9 @@ class Reaped(Protocol):
     def sweep(self) -> None:
         """Close the idle connections that are not usable."""
 
+    def end_lost(self) -> None:
+        """Close what event loops have left behind that were closed in the middle of something."""
+
     def discard(self, record: Record) -> None:
         """Close it and release its place."""
 
@@ -66,6 +69,7 @@ class Reaper:
 
     def reap(self, pool: Reaped) -> None:
         """One look at everything that is idle."""
+        pool.end_lost()
         pool.sweep()
         now = time.monotonic()
         surplus = pool.places.taken - pool.limits.min

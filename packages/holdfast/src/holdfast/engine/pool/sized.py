@@ -7,6 +7,7 @@ event; there are never more than `max` connections. A connection is looked at wh
 import logging
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
@@ -78,6 +79,12 @@ class _Sized(Pool):
             record.close()
         finally:
             self.places.release(record.place)
+
+    def end_lost(self) -> None:
+        """Close what event loops have left behind that were closed in the middle of something."""
+        for record in self.places.take_from_the_lost():
+            self.discard(record)
+        self.waiting.end_lost_work()
 
     def sweep(self) -> None:
         """Close the idle connections that are not usable."""
@@ -180,7 +187,8 @@ class _Sized(Pool):
             self.discard(checkout.grant)
 
     def _hand_out(self, record: Record, *, started: float) -> Record:
-        record.place.holder = None
+        record.place.holder = holder = self.waiting.here()
+        record.place.connection = None if holder is None else weakref.ref(record)
         record.place.used_since = now = time.monotonic()
         self._metrics.wait_time.record(now - started, self._attributes)
         return record
@@ -235,9 +243,7 @@ class _Sized(Pool):
         return create_and_mark
 
     def _queue(self, checkout: Checkout, started: float) -> Grant:
-        for record in self.places.take_from_the_lost():
-            self.discard(record)
-        self.waiting.end_lost_work()
+        self.end_lost()
         checkout.signal = waiter = self.waiting.signal()
         try:
             if self.places.take_or_wait(checkout) is None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
@@ -34,6 +35,9 @@ class Waiting(Protocol):
 
     def signal(self) -> Waiter:
         """For one wait of the caller."""
+
+    def here(self) -> Signal | None:
+        """Who uses a connection from now on, where that can be gone without a word."""
 
     def in_background(self, work: Callable[[], None]) -> None:
         """Starts it, does not wait for it."""
@@ -75,6 +79,10 @@ class Threads:
     def signal(self) -> Waiter:
         """Of one lock."""
         return _ThreadWaiter()
+
+    def here(self) -> Signal | None:
+        """None: a thread that ends drops what it has."""
+        return None
 
     def in_background(self, work: Callable[[], None]) -> None:
         """In a thread, with the context variables of the caller."""
@@ -121,16 +129,37 @@ class _LoopWaiter:
             self._done.set_result(None)
 
 
+@dataclass(frozen=True, slots=True)
+class _InLoop:
+    """Whatever a closed loop has left behind refers to itself through greenlets, which no collector sees."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def wake(self) -> bool:
+        return False
+
+    def is_lost(self) -> bool:
+        return self.loop.is_closed()
+
+
 class EventLoop:
     """Waits and works in the running event loop."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
         self._timers_of: asyncio.AbstractEventLoop | None = None
+        self._here: _InLoop | None = None
 
     def signal(self) -> Waiter:
         """Of one future."""
         return _LoopWaiter()
+
+    def here(self) -> Signal | None:
+        """The running loop."""
+        loop = asyncio.get_running_loop()
+        if self._here is None or self._here.loop is not loop:
+            self._here = _InLoop(loop)
+        return self._here
 
     def in_background(self, work: Callable[[], None]) -> None:
         """In a task."""

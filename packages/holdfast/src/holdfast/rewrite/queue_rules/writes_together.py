@@ -12,21 +12,24 @@ from holdfast.rewrite.independence import are_independent, is_write
 from holdfast.rewrite.units import QueueEntry, Unit
 
 
-def writes_together(units: Sequence[Unit]) -> tuple[Unit, ...]:
-    """Each write joins the unit of the writes before it, where what is between is nothing to it."""
-    joined: list[Unit] = []
+def writes_together(units: Sequence[Unit], *, wrote: bool = False) -> tuple[Unit, ...]:
+    """Each write joins the unit of the writes before it, where what is between is nothing to it.
+
+    `wrote`: the open transaction has some, which are committed before anything else; so they join these.
+    """
+    joined: list[Unit] = [Unit(entries=(), is_whole=True, joins_open=True)]
     for unit in units:
-        place = _place(unit, joined) if _is_written_whole(unit) else None
+        place = _place(unit, joined, first=0 if wrote else 1) if _is_written_whole(unit) else None
         if place is None:
             joined.append(replace(unit, is_whole=_is_written_whole(unit)))
         else:
             joined[place] = replace(joined[place], entries=(*joined[place].entries, *unit.entries))
-    return tuple(joined)
+    return tuple(unit for unit in joined if unit.entries)
 
 
-def _place(unit: Unit, before: Sequence[Unit]) -> int | None:
+def _place(unit: Unit, before: Sequence[Unit], *, first: int) -> int | None:
     """The unit that it joins."""
-    for place in reversed(range(len(before))):
+    for place in reversed(range(first, len(before))):
         if _is_written_whole(before[place]):
             return place
         if not _are_independent(before[place], unit):

@@ -1,0 +1,2 @@
+DROP INDEX orders_cents;
+ALTER TABLE orders DROP COLUMN cents;

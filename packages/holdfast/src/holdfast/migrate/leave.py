@@ -1,0 +1,49 @@
+"""Leaves a database: what is half-way is given up, then everything of ours in it is dropped.
+
+`DROP SCHEMA holdfast CASCADE` alone would take the triggers away that keep a half-copied column equal, and leave the
+copy; this takes the copy away first.
+"""
+
+from dataclasses import dataclass
+
+from alembic.config import Config
+from sqlalchemy import text
+
+from holdfast.errors.migration import NothingToAbandon
+from holdfast.execute.progress import Report, silent
+from holdfast.migrate.abandon import Abandoned, abandon
+from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.observe.schema_constants import SCHEMA
+
+IS_THERE = text("SELECT to_regnamespace(:schema) IS NOT NULL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What was given up, and whether there was anything of ours."""
+
+    given_up: tuple[Abandoned, ...]
+    had_schema: bool
+
+
+def leave(config: Config, *, report: Report = silent) -> Left:
+    """End what is under way and drop the schema `holdfast`; `alembic_version` stays as it is."""
+    had_schema = on_project_connection(config, _is_there)
+    given_up: list[Abandoned] = []
+    while had_schema:
+        try:
+            given_up.append(abandon(config, report=report))
+        except NothingToAbandon:
+            break
+    if had_schema:
+        on_project_connection(config, _drop)
+    return Left(given_up=tuple(given_up), had_schema=had_schema)
+
+
+def _is_there(project: ProjectConnection) -> bool:
+    return bool(project.connection.execute(IS_THERE, {"schema": SCHEMA}).scalar_one())
+
+
+def _drop(project: ProjectConnection) -> None:
+    project.connection.exec_driver_sql(f"DROP SCHEMA {SCHEMA} CASCADE")
+    project.connection.commit()

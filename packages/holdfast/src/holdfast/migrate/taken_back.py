@@ -1,0 +1,61 @@
+"""Which revisions a revert takes back, in their order: `-2` is two of them, on however many branches."""
+
+import re
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationStep, RevisionStep
+from alembic.script import Script, ScriptDirectory
+
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+
+COUNTED = re.compile(r"-(\d+)")
+
+
+def steps_down(
+    script: ScriptDirectory, revision: str, heads: tuple[str, ...]
+) -> list[RevisionStep]:
+    """The steps down to `revision`, as Alembic finds them; "-N" on several branches is exactly N, at the base none."""
+    counted = COUNTED.fullmatch(revision)
+    if counted and len(heads) != 1:
+        return [step_down(script, each) for each in last_ones(script, heads, int(counted[1]))]
+    return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
+
+
+def step_down(script: ScriptDirectory, revision: str) -> RevisionStep:
+    """The step that takes back this revision alone."""
+    return MigrationStep.downgrade_from_script(script.revision_map, _script(script, revision))
+
+
+def last_ones(script: ScriptDirectory, heads: tuple[str, ...], count: int) -> list[str]:
+    """One head after the other, each time the one that comes last in the history; fewer where there are no more."""
+    order = [revision.revision for revision in script.walk_revisions()]  # the last one first
+    left = {
+        node.revision
+        for node in script.revision_map._get_ancestor_nodes(  # noqa: SLF001  # depends_on included
+            script.revision_map.get_revisions(heads)
+        )
+        if isinstance(node, Script)
+    }
+    found: list[str] = []
+    while left and len(found) < count:
+        needed = {below for each in left for below in _script(script, each)._all_down_revisions}  # noqa: SLF001
+        head = min(left - needed, key=order.index)
+        found.append(head)
+        left.remove(head)
+    return found
+
+
+def taken_back(config: Config, revision: str) -> tuple[tuple[str, str], ...]:
+    """What `downgrade` to `revision` would take back now: identifier and description, in its order."""
+
+    def look(project: ProjectConnection) -> list[tuple[str, str]]:
+        steps = steps_down(project.script, revision, project.heads)
+        return [(step.revision.revision, step.revision.doc or "") for step in steps]
+
+    return tuple(dict.fromkeys(each for found in on_every_pass(config, look) for each in found))
+
+
+def _script(script: ScriptDirectory, revision: str) -> Script:
+    found = script.get_revision(revision)
+    assert found is not None  # noqa: S101  # an ancestor of a head that is known
+    return found

@@ -1,0 +1,54 @@
+"""Users' commits do not wait for ours, and success is reported when it is as durable as the server is told to be."""
+
+from contextlib import closing
+
+from alembic_project import Project
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from holdfast.execute.guard import OWN_WAIT, Guard
+from holdfast.execute.session import MigrationSession
+from holdfast.migrate.run import upgrade
+from holdfast.scratch.server import temporary_server
+
+# What each transaction of the migration is committed with, written down in it.
+SEEN = """
+    CREATE TABLE seen (id int GENERATED ALWAYS AS IDENTITY, what text, setting text, workers text);
+    CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO seen (what, setting, workers) VALUES (tg_table_name,
+        current_setting('synchronous_commit'), current_setting('max_parallel_maintenance_workers'));
+      RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER see AFTER UPDATE ON {} DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION see();
+"""
+
+
+def test_batches_do_not_wait_for_the_disk_and_their_end_does(in_use: Project) -> None:
+    """A crash loses a batch with its key, or neither; what is reported as done stays."""
+    in_use.query(SEEN.format("holdfast.queue") + "; SELECT 1")
+    in_use.query(
+        "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = on',"
+        " current_database()); END$$"
+    )
+    in_use.revision('op.execute("UPDATE t SET a = a + 1")')
+    upgrade(in_use.config, "head")
+    settings = [setting for (setting,) in in_use.query("SELECT setting FROM seen ORDER BY id")]
+    assert settings[0] == "on"  # its plan
+    assert set(settings[1:-1]) == {"off"}  # its batches
+    assert settings[-1] == "on"
+
+
+def test_a_lock_is_not_held_until_a_standby_answers() -> None:
+    """What the guard watches is committed locally where there are synchronous standbys, and owes one commit more."""
+    with temporary_server(settings={"synchronous_standby_names": "nobody"}) as server:
+        url = make_url(server.url()).set(drivername="postgresql+psycopg")
+        options = {"options": "-c synchronous_commit=on"}
+        engine = create_engine(url, poolclass=NullPool, connect_args=options)
+        with engine.connect() as connection, closing(MigrationSession(connection)) as session:
+            session.guard = Guard(session)
+            session.watch(own_wait=OWN_WAIT)
+            assert session.execute(text("SHOW synchronous_commit")).scalar() == "on"
+            session.guard.disarm()
+            assert session.execute(text("SHOW synchronous_commit")).scalar() == "local"
+            assert session.owes_durability
+            session.rollback()
+            session.guard.close()
