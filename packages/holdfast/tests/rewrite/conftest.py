@@ -12,6 +12,7 @@ from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.plan_queue import plan_queue
+from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import (
@@ -72,7 +73,7 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
         session.execute("CREATE SCHEMA IF NOT EXISTS holdfast")
         entries, new = _entries(connection, script)
         for unit in plan_queue(entries, today=TODAY):
-            statements = [entry.statement for entry in unit.entries]
+            statements = as_one([entry.statement for entry in unit.entries])
             facts = facts_for(connection, *statements, new=new[unit.entries[0].position])
             steps = steps_of_unit(statements, facts=facts, today=TODAY)
             queue = [entry.statement for entry in entries]

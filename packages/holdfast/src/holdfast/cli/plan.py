@@ -18,7 +18,7 @@ from holdfast.preview.forecast import (
     PlannedStep,
     forecasts,
 )
-from holdfast.rewrite.steps import to_json
+from holdfast.rewrite.steps import notes_of, to_json
 
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
@@ -97,6 +97,8 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
         yield f"writes: all rows of {name}, in about {step.batches:,} batches, each committed"
     if step.scans or step.rewrites or step.writes:
         yield f"about {in_words(step)}"
+    for note in (*notes_of(step.step), *step.notices):
+        yield f"note: {note}"
     for rows in step.rows_in_the_way:
         yield f"would fail right now: {rows}" if rows.count else str(rows)
     for blocker in step.blockers:
@@ -128,6 +130,9 @@ def as_markdown(found: Forecast) -> Iterator[str]:
             for number, step in enumerate(revision.steps, start=1):
                 yield _row(number, step)
             for number, step in enumerate(revision.steps, start=1):
+                for note in (*notes_of(step.step), *step.notices):
+                    yield ""
+                    yield f"> step {number}: {note}"
                 for rows in step.rows_in_the_way:
                     yield ""
                     yield f"> **step {number}{' would fail right now' if rows.count else ''}**: {rows}"

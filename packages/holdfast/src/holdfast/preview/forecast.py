@@ -36,6 +36,7 @@ from holdfast.migrate.run import upgrade
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
+from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.steps import (
@@ -93,6 +94,7 @@ class PlannedStep:
     batches: int = 0  # about
     blockers: tuple[Blocker, ...] = ()  # right now
     rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
+    notices: tuple[str, ...] = ()  # who may notice, as far as the database itself shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,7 @@ def forecast(
             replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
             for each in revisions
         )
+    revisions = _noticed(config, revisions)
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = on_project_connection(
         config, lambda project: blockers_of(project.connection, locks)
@@ -181,6 +184,27 @@ def forecast(
             replace(each, steps=tuple(_blocked(step, in_the_way) for step in each.steps))
             for each in revisions
         ),
+    )
+
+
+def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[PlannedRevision, ...]:
+    """With those who rely on the columns of a table of which one is copied."""
+    steps = [step.step for each in revisions for step in each.steps]
+    tables = {step.table for step in steps if isinstance(step, CopyRowsStep)}
+    if not tables:
+        return revisions
+    found = on_project_connection(config, partial(notices, tables=tables))
+    return tuple(
+        replace(
+            each,
+            steps=tuple(
+                replace(step, notices=found[step.step.table])
+                if isinstance(step.step, CopyRowsStep)
+                else step
+                for step in each.steps
+            ),
+        )
+        for each in revisions
     )
 
 

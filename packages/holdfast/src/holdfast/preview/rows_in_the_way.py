@@ -28,12 +28,21 @@ from holdfast.observe.violations import Question, question_of_constraint, questi
 from holdfast.rewrite.column_values import columns_without_values, refuse_column_without_values
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.statement import Statement, parse
-from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, Step, TransactionStep, ValidateStep
+from holdfast.rewrite.steps import (
+    BackfillStep,
+    BatchStep,
+    BuildIndexStep,
+    LookStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+)
 from holdfast.rewrite.tree import find
 
 AT_MOST = 1000  # rows are counted; a plan needs to know that there are some
 LOCK_TIMEOUT = timedelta(milliseconds=100)
 WRITES = (pb.InsertStmt, pb.UpdateStmt, pb.DeleteStmt, pb.MergeStmt)
+OWN_BLOCK = "DO $holdfast$"
 OPAQUE = (pb.DoStmt, pb.CallStmt)  # may write to any table
 # The constraint that the step before has added without reading the rows.
 CAPTURED = text(
@@ -100,8 +109,8 @@ class Questions:
         executemany: bool,  # SQLAlchemy's signature of the event
     ) -> None:
         """Note which tables a statement writes to; SQLAlchemy's event of this name."""
-        if OF_THE_GUARD in statement:
-            return  # a DO block of ours, which writes nothing
+        if self._is_ours(statement):
+            return
         first = parameters[0] if executemany and parameters else parameters
         try:
             parsed = parse(rendered(connection, cursor, statement, first or None))
@@ -110,6 +119,14 @@ class Questions:
         for each in parsed:
             self.may_have_written_any |= isinstance(each.node, OPAQUE)
             self.written.update(_tables_written(each))
+
+    def _is_ours(self, statement: str) -> bool:
+        """A DO of the guard, of a look, or of a step that writes no row of the application's."""
+        if OF_THE_GUARD in statement or statement.lstrip().startswith(OWN_BLOCK):
+            return True
+        blocks = (step.block() for step in self.planned if isinstance(step, BatchStep))
+        looks = (step.quick for step in self.planned if isinstance(step, LookStep))
+        return statement in (*blocks, *looks)
 
     def _is_asked_for_duplicates(self, step: BuildIndexStep) -> bool:
         return step.unique and not self._is_written(step.table.name)

@@ -154,6 +154,7 @@ class BatchStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # for whoever reviews the plan
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -202,6 +203,7 @@ class CopyRowsStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # for whoever reviews the plan
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -248,7 +250,13 @@ def _lines_of(step: Step, *, number: int) -> str:
     lines += [f"   and: {text}" for text in _texts(step)[1:]]
     lines += [f"   locks: {lock}" for lock in step.locks]
     lines += [f"   reads: {table} in full" for table in step.scans]
+    lines += [f"   note: {note}" for note in notes_of(step)]
     return "\n".join(lines)
+
+
+def notes_of(step: Step) -> tuple[str, ...]:
+    """What a reviewer should know of it."""
+    return step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
 
 
 def _texts(step: Step) -> tuple[str, ...]:

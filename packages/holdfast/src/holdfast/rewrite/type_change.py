@@ -35,11 +35,15 @@ def is_untried(action: Action) -> bool:
 
 def changed_table_of(action: Action) -> ChangedTable | None:
     """What PostgreSQL said of the type of this action's column, where it was asked: of a table in use."""
+    name = action.command.name
+    commands = (item.alter_table_cmd for item in action.statement.cmds)
+    if not any(c.subtype == pb.AT_AlterColumnType and c.name == name for c in commands):
+        return None  # of its default only; another statement of the unit changes the type
     return next(
         (
             found
             for found in action.facts.type_changes
-            if found.table == action.table.name and found.conversion(action.command.name)
+            if found.table == action.table.name and found.conversion(name)
         ),
         None,
     )

@@ -22,7 +22,7 @@ from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import as_text
 
 TODAY = date(2026, 1, 1)
-NOT_A_STEP = ("   locks", "   reads")
+NOT_A_STEP = ("   locks", "   note", "   reads")
 
 
 def name(text: str) -> QualifiedName:

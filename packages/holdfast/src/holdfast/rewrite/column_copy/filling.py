@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from holdfast.rewrite.column_copy.copied import Copied, new_value, new_value_of_table
 from holdfast.rewrite.column_copy.facts import ChangingColumn, Conversion, DependentCheck, Grant
+from holdfast.rewrite.column_copy.notes import notes_of_copying
 from holdfast.rewrite.column_copy.refusals import columns_read
 from holdfast.rewrite.column_copy.renamed import check_of_copy
 from holdfast.rewrite.literals import literal
@@ -84,6 +85,7 @@ def copy_rows(copied: Copied) -> CopyRowsStep:
         sql=f"UPDATE ONLY {copied.table} SET {assigned} WHERE {condition}",
         settings=copied.copying_settings,
         scans=(copied.table,),
+        notes=notes_of_copying(copied.facts),
     )
 
 

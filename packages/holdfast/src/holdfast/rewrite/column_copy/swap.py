@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from holdfast.rewrite.column_copy.copied import Copied
 from holdfast.rewrite.column_copy.facts import DependentIndex, OwnedSequence
 from holdfast.rewrite.column_copy.filling import granted
+from holdfast.rewrite.column_copy.notes import notes_of_swap
 from holdfast.rewrite.column_copy.renamed import index_of_copy
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import LockMode
@@ -39,6 +40,7 @@ def swap(copied: Copied) -> BatchStep:
             *_comments(copied),
         ),
         locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+        notes=notes_of_swap(facts),
     )
 
 

@@ -1,0 +1,108 @@
+"""Who relies on the columns of a table being as many as they are, in their order: what can be seen of it beforehand.
+
+Statements from pg_stat_statements, where the database has it, and functions that return or hold whole rows.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import postgast
+from postgast import pg_query_pb2 as pb
+from psycopg import sql
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.migrate.project_connection import ProjectConnection
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.statement import shortened
+from holdfast.rewrite.tree import find
+
+SHOWN = 5
+# The schema that the extension is in, where it is.
+EXTENSION = text(
+    """
+    SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE extname = 'pg_stat_statements'
+    """
+)
+STATEMENTS = sql.SQL(
+    """
+    SELECT query FROM {view} s JOIN pg_database d ON d.oid = s.dbid
+    WHERE d.datname = current_database() AND query ILIKE '%' || {table} || '%' LIMIT 1000
+    """
+)
+# One row per function that returns rows of the table, or declares a variable for one.
+FUNCTIONS = text(
+    r"""
+    SELECT p.oid::regprocedure::text FROM pg_proc p, pg_class c
+    WHERE c.oid = to_regclass(:table) AND p.pronamespace NOT IN ('pg_catalog'::regnamespace,
+      'information_schema'::regnamespace) AND p.prokind IN ('f', 'p')
+      AND (p.prorettype = c.reltype OR c.reltype = ANY (p.proargtypes::oid[])
+        OR p.prosrc ~* ('\m' || c.relname || '%rowtype'))
+    ORDER BY 1
+    """
+)
+
+
+def notices(
+    project: ProjectConnection, *, tables: Iterable[QualifiedName]
+) -> dict[QualifiedName, tuple[str, ...]]:
+    """By table; the database is only read."""
+    return {table: tuple(_of_table(project.connection, table)) for table in tables}
+
+
+def relies_on_columns(query: str, *, table: str) -> str | None:
+    """How a statement of the application relies on them; None where it names its columns, or another table."""
+    try:
+        statements = postgast.parse(query).stmts
+    except postgast.PgQueryError:
+        return None  # pg_stat_statements cuts long ones
+    for statement in statements:
+        for insert in find(statement, pb.InsertStmt):
+            if insert.relation.relname == table and not insert.cols:
+                return "INSERT without a list of columns"
+        for copied in find(statement, pb.CopyStmt):
+            if copied.is_from and copied.relation.relname == table and not copied.attlist:
+                return "COPY without a list of columns"
+        for select in find(statement, pb.SelectStmt):
+            if _selects_all(select) and any(
+                read.range_var.relname == table for read in select.from_clause
+            ):
+                return "SELECT *"
+    return None
+
+
+def _selects_all(select: pb.SelectStmt) -> bool:
+    values = (target.res_target.val for target in select.target_list)
+    return any(
+        field.HasField("a_star")
+        for value in values
+        if value.HasField("column_ref")
+        for field in value.column_ref.fields
+    )
+
+
+def _of_table(connection: Connection, table: QualifiedName) -> Iterator[str]:
+    for function in connection.scalars(FUNCTIONS, {"table": str(table)}).all()[:SHOWN]:
+        yield f"the function {function} has whole rows of {table}: look at it"
+    found = dict.fromkeys(
+        f"{how}: {shortened(query, to=100)}"
+        for query in _statements(connection, table)
+        if (how := relies_on_columns(query, table=table.name)) is not None
+    )
+    for line in list(found)[:SHOWN]:
+        yield f"seen in pg_stat_statements: {line}"
+
+
+def _statements(connection: Connection, table: QualifiedName) -> list[str]:
+    """None where it is not installed, or not to be read by the role."""
+    try:
+        schema = connection.execute(EXTENSION).scalar_one_or_none()
+        if schema is None:
+            return []
+        view = sql.Identifier(schema, "pg_stat_statements")
+        asked = STATEMENTS.format(view=view, table=sql.Literal(table.name)).as_string(None)
+        run = connection.execution_options(no_parameters=True).exec_driver_sql
+        return [query for (query,) in run(asked)]
+    except DBAPIError:
+        connection.rollback()
+        return []

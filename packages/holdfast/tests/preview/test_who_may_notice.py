@@ -1,0 +1,54 @@
+"""Statements of an application that rely on the columns of a table, as pg_stat_statements records them."""
+
+import pytest
+from alembic_project import Project
+
+from holdfast.cli.plan import as_text
+from holdfast.migrate.run import upgrade
+from holdfast.preview.forecast import forecast
+from holdfast.preview.who_may_notice import relies_on_columns
+
+
+@pytest.mark.parametrize(
+    ("query", "how"),
+    [
+        ("INSERT INTO t VALUES ($1, $2)", "INSERT without a list of columns"),
+        ("INSERT INTO public.t SELECT $1, $2", "INSERT without a list of columns"),
+        ("WITH x AS (INSERT INTO t VALUES ($1)) SELECT $2", "INSERT without a list of columns"),
+        ("COPY t FROM STDIN", "COPY without a list of columns"),
+        ("SELECT * FROM t WHERE id = $1", "SELECT *"),
+        ("SELECT t.*, u.id FROM t, u", "SELECT *"),
+        ("INSERT INTO t (a, b) VALUES ($1, $2)", None),
+        ("COPY t (a) FROM STDIN", None),
+        ("COPY t TO STDOUT", None),
+        ("SELECT a FROM t", None),
+        ("SELECT count(*) FROM t", None),
+        ("SELECT * FROM u", None),
+        ("SELECT * FROM t WHERE a IN ($1, $2, ...", None),
+    ],
+)
+def test_what_relies_on_columns(query: str, how: str | None) -> None:
+    """Whatever its form: without a list of columns it relies on their number and order."""
+    assert relies_on_columns(query, table="t") == how
+
+
+def test_said_before(project: Project) -> None:
+    """The plan of a type change says what differs afterwards and who may notice."""
+    project.revision(
+        "op.execute('CREATE TABLE t (id serial PRIMARY KEY, a text)')\n"
+        "op.execute('CREATE FUNCTION f() RETURNS SETOF t LANGUAGE sql AS $$SELECT * FROM t$$')"
+    )
+    upgrade(project.config, "head")
+    project.revision("op.alter_column('t', 'id', type_=sa.BigInteger)")
+    text = "\n".join(as_text(forecast(project.config)))
+    for expected in (
+        "note: id stands last in public.t afterwards",
+        (
+            "note: public.t_id_seq stays integer, as plain Alembic leaves it; to give it the new limit:"
+            " ALTER SEQUENCE public.t_id_seq AS bigint"
+        ),
+        "note: needs free disk for public.t once more",
+        "note: the function f() has whole rows of public.t: look at it",
+        "can get 23505",
+    ):
+        assert expected in text
