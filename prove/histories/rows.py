@@ -33,7 +33,7 @@ COLUMNS = """
 """
 # One row a foreign key: its table, columns, the table and columns that it refers to.
 FOREIGN_KEYS = """
-    SELECT conrelid::regclass::text, confrelid::regclass::text,
+    SELECT (SELECT relname FROM pg_class WHERE oid = conrelid), (SELECT relname FROM pg_class WHERE oid = confrelid),
            (SELECT array_agg(attname::text ORDER BY n) FROM unnest(conkey) WITH ORDINALITY k(num, n)
             JOIN pg_attribute ON attrelid = conrelid AND attnum = num),
            (SELECT array_agg(attname::text ORDER BY n) FROM unnest(confkey) WITH ORDINALITY k(num, n)

@@ -78,7 +78,8 @@ class Newcomer:
     def query(self, sql: str, *, number: int = 0) -> list[tuple[object, ...]]:
         """The rows of a query in one of the databases."""
         with psycopg.connect(self.databases[number]) as connection:
-            return connection.execute(sql.encode()).fetchall()
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
 
 
 def with_driver(url: str, driver: str) -> str:

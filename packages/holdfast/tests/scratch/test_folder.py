@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -15,10 +16,11 @@ from holdfast.errors.scratch import (
     DataFolderOfAnotherUser,
     FolderNotCreated,
     FolderOutOfReach,
+    NoScratchFolder,
     NotADataFolder,
     UnknownServerUser,
 )
-from holdfast.scratch.folder import server_user
+from holdfast.scratch.folder import fast_folder, server_user
 from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import EmbeddedServer
 
@@ -174,3 +176,35 @@ def test_an_unknown_user_is_an_error() -> None:
     with pytest.raises(UnknownServerUser) as refusal:
         server_user("no-such-user")
     assert fields(refusal) == {"user": "no-such-user"}
+
+
+def test_the_folder_of_a_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOLDFAST_SCRATCH_DIR says where it is, then TMPDIR, whatever room there is in memory."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it is looked for once in a process
+    assert fast_folder() == tmp_path
+    (tmp_path / "named").mkdir()
+    monkeypatch.setenv("HOLDFAST_SCRATCH_DIR", str(tmp_path / "named"))
+    assert fast_folder() == tmp_path / "named"
+
+
+def test_no_folder_for_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be written, the error names the options that there are."""
+
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(NoScratchFolder) as nowhere:
+        fast_folder()
+    assert str(nowhere.value) == (
+        "The embedded PostgreSQL has no folder that it could write to:"
+        " No usable temporary directory found in ['/tmp']\n"
+        "Changes are tried on a server of our own, whose files take about 100 MB; they are gone afterwards.\n"
+        "Name a folder that can be written: HOLDFAST_SCRATCH_DIR=DIR (or TMPDIR=DIR). Without any, name a server to try"
+        " on: HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres"
+    )
+    monkeypatch.setenv("HOLDFAST_SCRATCH_DIR", "/nowhere")
+    with pytest.raises(NoScratchFolder):
+        fast_folder()

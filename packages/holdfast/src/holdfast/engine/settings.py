@@ -155,6 +155,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
         "HOLDFAST_BUILD_WORKERS",
         "HOLDFAST_DOCS_URL",
+        "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_TEST_URL",
     )
@@ -244,6 +245,7 @@ class ScratchSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
 
     url: SecretStr | None = None
+    dir: Path | None = None  # where the embedded one has its files
 
 
 class DocumentationSettings(EnvironmentSettings):

@@ -66,7 +66,10 @@ class FolderOutOfReach(HoldfastError):
         "PostgreSQL runs as {user} (it refuses to run as root) and has to enter that folder; "
         "permissions of folders that are not its own stay as they are."
     )
-    remedy = "Choose a folder that {user} can reach: --data-dir DIR; or: chmod o+x '{folder}'"
+    remedy = (
+        "Choose a folder that {user} can reach (HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR for data that"
+        " stays), or: chmod o+x '{folder}'"
+    )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -77,7 +80,36 @@ class FolderNotCreated(HoldfastError):
     reason: str
     what = "The folder {folder} could not be created: {reason}."
     why = "The data of the embedded PostgreSQL would lie in it."
-    remedy = "Choose another one: --data-dir DIR"
+    remedy = "Choose another one: HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR for data that stays."
+
+
+@dataclass(kw_only=True, eq=False)
+class NoScratchFolder(HoldfastError):
+    """No folder for the files of the embedded server can be written."""
+
+    tried: str
+    what = "The embedded PostgreSQL has no folder that it could write to: {tried}"
+    why = "Changes are tried on a server of our own, whose files take about 100 MB; they are gone afterwards."
+    remedy = (
+        "Name a folder that can be written: HOLDFAST_SCRATCH_DIR=DIR (or TMPDIR=DIR). Without any, name a server to try"
+        " on: HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class ScratchOutOfReach(HoldfastError):
+    """The server that was named for tries cannot be used."""
+
+    said: str
+    what = "The scratch server cannot be used: {said}"
+    why = (
+        "Changes are tried there: on the server that HOLDFAST_SCRATCH_URL names, otherwise on an embedded one. No"
+        " database of the project was changed."
+    )
+    remedy = (
+        "Mend the URL or the server; its user has to create databases: ALTER ROLE USER CREATEDB. An embedded server"
+        " instead: env -u HOLDFAST_SCRATCH_URL; its files elsewhere: HOLDFAST_SCRATCH_DIR=DIR"
+    )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,7 +121,7 @@ class NotADataFolder(HoldfastError):
     exit_status = 2
     what = "{data_dir} is no data folder of an embedded server: it holds {holds}."
     why = "A new server needs a folder that is empty or does not exist; nothing was touched."
-    remedy = "Choose another one: --data-dir DIR"
+    remedy = "Choose another one: HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR for data that stays."
 
 
 @dataclass(kw_only=True, eq=False)
@@ -137,7 +169,10 @@ class ServerDidNotStart(HoldfastError):
     said: str
     what = "The embedded PostgreSQL in {data_dir} did not start: {reason}."
     why = "It said last:\n{said}"
-    remedy = "Mend that and start again; a fresh folder is another way: --data-dir DIR"
+    remedy = (
+        "Mend that and start again; another folder is another way: HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR"
+        " for data that stays."
+    )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -3,6 +3,7 @@
 The application is found by Flask's own rules: FLASK_APP, otherwise app.py or wsgi.py in the working directory.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,7 +31,8 @@ def application_context(config: Config) -> Iterator[None]:
         return
     command_line.load_dotenv()
     try:
-        application = command_line.ScriptInfo().load_app()
+        named = os.environ.get("FLASK_APP")  # which `flask` reads as an option of its own
+        application = command_line.ScriptInfo(app_import_path=named).load_app()
     except command_line.NoAppException as error:
         raise NoFlaskApplication(env=str(env), said=str(error).strip()) from error
     with application.app_context():

@@ -9,16 +9,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
-from alembic.autogenerate.render import render_op_text, renderers
+from alembic.autogenerate.render import render_op, renderers
 from alembic.config import Config
 from alembic.operations import Operations, ops
 from alembic.operations.ops import MigrateOperation, MigrationScript
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from mako.pygen import PythonPrinter  # type: ignore[import-untyped]  # has no types
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.database import NoModels
@@ -163,9 +165,7 @@ class ModelComparison:
         with closing(MigrationSession(context.connection)) as session, session.transactional():
             self._complete(_Tried(context=context, session=session), upgrade, downgrade)
         autogen = AutogenContext(context)
-        self.lines = tuple(
-            line for op in upgrade.ops for line in render_op_text(autogen, op).splitlines()
-        )
+        self.lines = tuple(line for op in upgrade.ops for line in _source(op, autogen).splitlines())
 
     def _complete(
         self, tried: "_Tried", upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
@@ -315,8 +315,7 @@ class _Tried:
     def do(self, operation: MigrateOperation) -> None:
         """Execute an operation as it will be written."""
         autogen = AutogenContext(self.context)
-        source = render_op_text(autogen, operation)
-        self._execute(source, autogen.imports)
+        self._execute(_source(operation, autogen), autogen.imports)
 
     def _execute(self, source: str, imports: Sequence[str] | set[str]) -> None:
         names: dict[str, object] = {"op": Operations(self.context), "sa": sa}
@@ -331,6 +330,16 @@ class _Tried:
         template = Path(ScriptDirectory.from_config(config).dir) / "script.py.mako"
         if template.is_file():
             yield from IMPORT.findall(template.read_text(encoding="utf-8"))
+
+
+def _source(operation: MigrateOperation, autogen: AutogenContext) -> str:
+    """As Alembic writes it into a file: the parts of a batch are indented there."""
+    written = StringIO()
+    printer = PythonPrinter(written)
+    for line in render_op(autogen, operation):
+        printer.writeline(line)
+    printer.close()
+    return written.getvalue().rstrip()
 
 
 def _changes_a_column(operation: MigrateOperation) -> bool:

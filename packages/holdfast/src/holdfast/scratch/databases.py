@@ -9,6 +9,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
+from holdfast.errors.scratch import ScratchOutOfReach
+
 # A database is copied only while nobody is connected to it; a pool of `build` may still be.
 CUT_OFF = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
 
@@ -69,8 +71,11 @@ class Postgres:
         return name
 
     def _execute(self, statement: str, *names: str) -> None:
-        with self._session() as session:
-            session.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        try:
+            with self._session() as session:
+                session.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        except psycopg.Error as error:
+            raise ScratchOutOfReach(said=str(error).strip()) from error
 
     def _session(self) -> psycopg.Connection:
         url = self._server.render_as_string(hide_password=False)

@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from holdfast.engine.settings import ScratchSettings
 from holdfast.errors.scratch import (
     DataFolderInUse,
     DataFolderOfAnotherMajor,
     DataFolderOfAnotherUser,
     FolderNotCreated,
     FolderOutOfReach,
+    NoScratchFolder,
     NotADataFolder,
     UnknownServerUser,
 )
@@ -38,6 +40,7 @@ OURS = frozenset({"owner.pid", PGDATA, "server.log", "server.log.old", "socket"}
 NEW = "initdb-"  # pgdata, while initdb works on it
 # The address of a socket holds 104 bytes on macOS, 108 on Linux, and ends with a zero byte.
 LONGEST_SOCKET = 103
+MEMORY = Path("/dev/shm")  # noqa: S108  # what we put there has a name that nobody can guess
 ROOM_IN_MEMORY = 2 * 1024**3
 # Prints the first of the folders, from / on, that cannot be entered.
 WALK = """
@@ -101,14 +104,33 @@ def server_user(name: str) -> ServerUser:
 
 
 def fast_folder() -> Path:
-    """The file system in memory where it has room, otherwise the temp folder.
+    """Where a temporary server has its folder: as HOLDFAST_SCRATCH_DIR or TMPDIR says, otherwise in memory.
 
-    A database is 300 files: a new one takes 10 ms there, and up to 200 ms on a disk.
+    A database is 300 files: a new one takes 10 ms there, and up to 200 ms on a disk. Where memory has no room, the
+    system's folder for temporary files. Raises NoScratchFolder where none can be written.
     """
-    memory = Path("/dev/shm")  # noqa: S108 - what we put there has a name that nobody can guess
-    if memory.is_dir() and shutil.disk_usage(memory).free >= ROOM_IN_MEMORY:
-        return memory
-    return Path(tempfile.gettempdir())
+    named = ScratchSettings().dir
+    if named is not None:
+        if not os.access(named, os.W_OK | os.X_OK):
+            raise NoScratchFolder(tried=str(named))
+        return named
+    if "TMPDIR" not in os.environ and memory_has_room():
+        return MEMORY
+    return temporary_folder()
+
+
+def memory_has_room() -> bool:
+    """Whether files can lie in memory; in a container it may be 64 MB, or read only."""
+    is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK)
+    return is_writable and shutil.disk_usage(MEMORY).free >= ROOM_IN_MEMORY
+
+
+def temporary_folder() -> Path:
+    """The system's folder for temporary files: TMPDIR, /tmp ... Raises NoScratchFolder."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as none:  # of a read-only container, for example
+        raise NoScratchFolder(tried=str(none.strerror or none)) from none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +264,7 @@ def remove_socket_folder(path: Path, user: ServerUser) -> None:
 
 def _short_folder() -> str:
     """Make a folder with mode 0700 and a short name that nobody can guess."""
-    temp = tempfile.gettempdir()
+    temp = temporary_folder()
     if _fits(Path(temp, "holdfast-12345678")):
         return tempfile.mkdtemp(prefix="holdfast-")
     return tempfile.mkdtemp(prefix="holdfast-", dir="/tmp")

@@ -30,6 +30,7 @@ from holdfast.scratch.folder import (
     USER_FOR_ROOT,
     DataFolder,
     fast_folder,
+    memory_has_room,
     remove_socket_folder,
     server_user,
 )
@@ -241,9 +242,16 @@ def temporary_server(
     folder = (parent or fast_folder()).resolve() / f"holdfast-{secrets.token_hex(8)}"
     with (
         guarded(folder),
-        EmbeddedServer(folder, major=major, settings={**TEMPORARY, **settings}) as server,
+        EmbeddedServer(
+            folder, major=major, settings={**TEMPORARY, **_shared_memory(), **settings}
+        ) as server,
     ):
         yield server
+
+
+def _shared_memory() -> dict[str, str]:
+    """Parallel workers share memory by a file in /dev/shm, where there is one with room."""
+    return {} if memory_has_room() else {"dynamic_shared_memory_type": "mmap"}
 
 
 def running_server_url(data_dir: Path, database: str = "postgres") -> str | None:

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.engine.settings import ScratchSettings
-from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart
+from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart, ScratchOutOfReach
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.databases import ONLY
@@ -40,8 +40,11 @@ def scratch_server(*, major: int = 18) -> Iterator[Postgres]:
             prefix = PREFIX
         else:
             url = libpq_url(named.get_secret_value())
-            drop_abandoned(url)
-            prefix = lifetime.enter_context(owned_prefix(url))
+            try:
+                drop_abandoned(url)
+                prefix = lifetime.enter_context(owned_prefix(url))
+            except psycopg.Error as error:
+                raise ScratchOutOfReach(said=str(error).strip()) from error
         server = postgres_at(url, prefix=prefix)
         lifetime.callback(server.drop_templates)
         yield server
