@@ -39,8 +39,11 @@ SECTIONS: tuple[tuple[str, tuple[str, ...] | None], ...] = (
     ),
     ("Operations", ("operations/*.md",)),
     ("Explanation", ("how-it-works.md", "architecture.md", "benchmarks.md", "decisions/*.md")),
-    ("Marketplace", ("tour.md", "sessions.md", "indexes.md")),
-    ("Project", ("changelog.md", "contributing.md", "security.md", "releasing.md", "SKILL.md")),
+    ("Marketplace", ("tour.md", "sessions.md", "security.md", "indexes.md")),
+    (
+        "Project",
+        ("changelog.md", "contributing.md", "security-policy.md", "releasing.md", "SKILL.md"),
+    ),
 )
 # A page loads these as soon as it is shown; a link that somebody follows is another thing.
 LOADED = re.compile(r"<(?:script|img|iframe|source)[^>]*\ssrc=[\"']?((?:https?:)?//[^\"'\s>]+)")

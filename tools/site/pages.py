@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 OF_ROOT = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "security-policy.md",
 }
 LINK = re.compile(r"\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
@@ -33,6 +33,8 @@ def copy_pages(place: Path) -> None:
         else:
             shutil.copy(file, copied)
     for name, page in OF_ROOT.items():
+        if (DOCS / page).exists():
+            sys.exit(f"./dev docs: {name} and docs/{page} would be one page; rename one of them")
         if (ROOT / name).exists():
             text = in_the_site(
                 (ROOT / name).read_text(), file=ROOT / name, page=place / page, place=place

@@ -1,8 +1,12 @@
 """Ways in and out: baseline, abandon, a run that is stopped and one that goes on."""
 
+import psycopg
 import pytest
 from alembic_project import Project
+from click.testing import CliRunner
 
+from holdfast.cli import holdfast
+from holdfast.errors.database import NotConfirmed
 from holdfast.errors.migration import (
     DataInTheWay,
     EditedRevision,
@@ -11,6 +15,7 @@ from holdfast.errors.migration import (
     UnfinishedRevision,
     UnknownDatabase,
 )
+from holdfast.execute.progress import Event, StepDone
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.database_state import State
@@ -106,15 +111,42 @@ def test_abandon_says_what_stays_and_frees_the_way(project: Project) -> None:
         "ALTER TABLE a ADD COLUMN m INTEGER",
         "build index a_id on public.a",
     )
-    assert given_up.undo == ("DROP INDEX CONCURRENTLY IF EXISTS public.a_id",)
+    assert given_up.undo == (
+        "DROP INDEX CONCURRENTLY IF EXISTS public.a_id",
+        "ALTER TABLE a DROP COLUMN m",
+    )
     assert given_up.not_done == ("build unique index a_n on public.a",)
     with pytest.raises(NothingToAbandon):
         abandon(project.config)
-    project.query("ALTER TABLE a DROP COLUMN m")
-    project.query("DROP INDEX a_id")
+    with psycopg.connect(project.database, autocommit=True) as connection:
+        for sql in given_up.undo:
+            connection.execute(sql.encode())
     project.query("UPDATE a SET n = id")
     upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
+
+
+def test_abandon_asks(project: Project) -> None:
+    """In a pipe it does nothing without --yes, and says what would be given up."""
+    with_rows(project)
+    project.revision(*UNIQUE)
+    with pytest.raises(DataInTheWay):
+        upgrade(project.config, "head")
+    command = ["-c", str(project.folder / "alembic.ini"), "abandon"]
+    with pytest.raises(NotConfirmed) as refused:
+        CliRunner().invoke(holdfast, command, catch_exceptions=False)
+    assert str(refused.value) == (
+        "holdfast abandon did nothing: nobody confirmed that this is lost: what is left of revision r2 (up): "
+        "step 1 of 1: build unique index a_n on public.a; CREATE INDEX a_id ON a (id).\n"
+        "It asks on a terminal; this is none, or the answer was no.\n"
+        "To do it without being asked: holdfast abandon --yes"
+    )
+    assert status(project.config).state is State.HALF_WAY
+    ended = CliRunner().invoke(holdfast, [*command, "--yes"], catch_exceptions=False)
+    assert ended.output.splitlines()[0] == (
+        "abandoned: revision r2 (up); its version row was not written"
+    )
+    assert status(project.config).state is State.FAILED
 
 
 def test_stopped_between_two_steps(project: Project) -> None:
@@ -122,9 +154,14 @@ def test_stopped_between_two_steps(project: Project) -> None:
     with_rows(project)
     project.query("UPDATE a SET n = id")
     project.revision(*UNIQUE)
-    answers = iter([False, True])
+    events: list[Event] = []
     with pytest.raises(StoppedBetweenSteps):
-        upgrade(project.config, "head", should_stop=lambda: next(answers))
+        upgrade(
+            project.config,
+            "head",
+            report=events.append,
+            should_stop=lambda: any(isinstance(event, StepDone) for event in events),
+        )
     assert status(project.config).left == ("step 1 of 1: build index a_id on public.a",)
     upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE

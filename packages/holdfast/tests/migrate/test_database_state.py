@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from alembic_project import Project
+from alembic_project import SYNC_ENV, Project
 from click.testing import CliRunner
 
 from holdfast.cli import holdfast
@@ -31,6 +31,7 @@ from holdfast.migrate.database_state import (
 )
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.observe.migration_progress import KEY
+from holdfast.scratch.databases import Postgres
 from holdfast.testing.blockers import holding
 
 DOCS = Path(__file__).parents[4] / "docs" / "exit-statuses.md"
@@ -67,19 +68,19 @@ TABLE = [
         DatabaseFacts(**PENDING, attempts=(UP_R2,)),
         State.FAILED,
         1,
-        "pending: revision r2 failed, its transaction was rolled back; holdfast run tries again",
+        "pending: revision r2 failed, nothing of it is under way; holdfast run tries again",
     ),
     (
         DatabaseFacts(**PENDING, attempts=(Tried(revision="r2", outcome="running"),)),
         State.FAILED,
         1,
-        "pending: revision r2 was killed, its transaction was rolled back; holdfast run tries again",
+        "pending: revision r2 was killed, nothing of it is under way; holdfast run tries again",
     ),
     (
         DatabaseFacts(**AT_HEAD, attempts=(DOWN_R1,)),
         State.REVERT_FAILED,
         0,
-        "up to date: the revert of r1 failed, its transaction was rolled back; holdfast revert tries again",
+        "up to date: the revert of r1 failed, nothing of it is under way; holdfast revert tries again",
     ),
     (
         DatabaseFacts(
@@ -191,7 +192,7 @@ def test_a_failed_revision(project: Project) -> None:
     assert failed.value.__notes__[:1] == ["Revision r2 was rolled back; those before it stay."]
     assert told(project) == [
         "1",
-        "pending: revision r2 failed, its transaction was rolled back; holdfast run tries again",
+        "pending: revision r2 failed, nothing of it is under way; holdfast run tries again",
         "at       r1",
         "pending  r2 about r2",
         "failed   r2 up: DataError: (psycopg.errors.DivisionByZero) division by zero",
@@ -209,7 +210,7 @@ def test_a_refusal_is_no_accident(project: Project) -> None:
         upgrade(project.config, "head")
     assert told(project) == [
         "1",
-        "pending: revision r2 failed, its transaction was rolled back; holdfast run tries again",
+        "pending: revision r2 failed, nothing of it is under way; holdfast run tries again",
         "at       r1",
         "pending  r2 about r2",
         "failed   r2 up: BreaksRunningCode: Refused, because public.a is in use: ALTER TABLE a RENAME TO b",
@@ -229,7 +230,7 @@ def test_a_failed_revert(project: Project) -> None:
     ]
     assert told(project) == [
         "0",
-        "up to date: the revert of r1 failed, its transaction was rolled back; holdfast revert tries again",
+        "up to date: the revert of r1 failed, nothing of it is under way; holdfast revert tries again",
         "at       r1",
         "failed   r1 down: DataError: (psycopg.errors.DivisionByZero) division by zero",
     ]
@@ -298,6 +299,28 @@ def test_half_way(project: Project) -> None:
     project.query("UPDATE a SET n = id")
     upgrade(project.config, "head")
     assert told(project) == ["0", "up to date", "at       r2"]
+
+
+def test_a_copy_made_in_the_middle_goes_on(project: Project, postgres: Postgres) -> None:
+    """A clone of a database that is half-way is half-way itself: the journal lies in it."""
+    with_rows(project)
+    project.revision(
+        "op.create_index('a_id', 'a', ['id']); op.create_index('a_n', 'a', ['n'], unique=True)"
+    )
+    with pytest.raises(DataInTheWay):
+        upgrade(project.config, "head")
+    name = str(project.query("SELECT current_database()")[0][0])
+    original = project.database
+    with postgres.database(template=name) as copy:
+        project.database = copy
+        project.env(SYNC_ENV)
+        assert told(project)[0] == "5"
+        project.query("UPDATE a SET n = id")
+        upgrade(project.config, "head")
+        assert told(project) == ["0", "up to date", "at       r2"]
+    project.database = original
+    project.env(SYNC_ENV)
+    assert told(project)[0] == "5"
 
 
 def test_a_migrator_at_work(project: Project) -> None:

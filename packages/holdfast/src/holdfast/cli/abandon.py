@@ -3,23 +3,36 @@
 from collections.abc import Iterator
 
 import click
+from alembic.config import Config
 
+from holdfast.cli.confirm import confirm
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.abandon import Abandoned
 from holdfast.migrate.abandon import abandon as give_up
+from holdfast.migrate.status import statuses
 
 
 @click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def abandon(options: ProjectOptions) -> None:
+def abandon(options: ProjectOptions, yes: bool) -> None:
     """Forget what is left of the revision that is half-way.
 
     A change of a type that is half-way is taken back; otherwise the schema stays as it is now.
     """
     with translated_errors():
-        found = give_up(options.config(), report=Printer())
+        config = options.config()
+        confirm(verb="abandon", loses=tuple(_left(config)), yes=yes)
+        found = give_up(config, report=Printer())
     click.echo("\n".join(lines_of(found)))
+
+
+def _left(config: Config) -> Iterator[str]:
+    for found in statuses(config):
+        for entry in found.half_way:
+            left = "; ".join(found.left) or "the rest of its function"
+            yield f"what is left of revision {entry.revision} ({entry.direction}): {left}"
 
 
 def lines_of(found: Abandoned) -> Iterator[str]:
@@ -31,7 +44,7 @@ def lines_of(found: Abandoned) -> Iterator[str]:
         yield f"as before {words}"
     for words in found.not_done:
         yield f"not done  {words}"
-    yield "To go back to where it began, undo what stays"
+    yield "The way back to where it began, in this order (it was not tried)"
     for sql in found.undo:
         yield f"undo      {sql}"
     applied = found.revision if found.direction == "up" else "the revision before it"

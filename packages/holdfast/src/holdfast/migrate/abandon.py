@@ -14,6 +14,8 @@ from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, Report, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.way_back import way_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,9 @@ class Abandoned:
     revision: str
     direction: Direction
     stays: tuple[str, ...]  # statements and steps that were committed, in their order
-    undo: tuple[str, ...]  # SQL that takes back the steps that know how, last one first
+    undo: tuple[
+        str, ...
+    ]  # the whole way back, last one first; a comment where a person has to find out
     not_done: tuple[str, ...]
     given_back: tuple[
         str, ...
@@ -71,10 +75,18 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
         revision=found.revision,
         direction=found.direction,
         stays=(*found.committed, *(step.describe() for step in steps)),
-        undo=tuple(sql for step in reversed(undoing) for sql in step.undo),
+        undo=(
+            *(sql for step in reversed(undoing) for sql in _undo(step)),
+            *(sql for done in reversed(found.committed) for sql in way_back(done)),
+        ),
         not_done=tuple(line for s in left for line in _left(s)) + tuple(s.sql for s in copies),
         given_back=tuple(statement.sql for statement in copies),
     )
+
+
+def _undo(step: Step) -> tuple[str, ...]:
+    """As the step itself says; a write, a drop and the like have to be taken back by a person."""
+    return step.undo or (f"-- by hand, take back: {step.describe()}",)
 
 
 def _give_back(session: MigrationSession, statement: Queued, *, report: Report) -> None:

@@ -40,12 +40,12 @@ class State(Enum):
     )
     FAILED = _Record(
         exit_status=1,
-        says="pending: {attempt} {ended}, its transaction was rolled back; {command} tries again",
+        says="pending: {attempt} {ended}, nothing of it is under way; {command} tries again",
     )
     PENDING = _Record(exit_status=1, says="pending: holdfast run applies the revisions below")
     REVERT_FAILED = _Record(
         exit_status=0,
-        says="up to date: {attempt} {ended}, its transaction was rolled back; {command} tries again",
+        says="up to date: {attempt} {ended}, nothing of it is under way; {command} tries again",
     )
     UP_TO_DATE = _Record(exit_status=0, says="up to date")
 

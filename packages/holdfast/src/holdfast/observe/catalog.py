@@ -256,7 +256,7 @@ class KnownCatalog:
         if self.session is None:
             self.session = connection.execute(SESSION).one()
         written = sorted(
-            {name for each in statements for name in relations_in(each)}
+            {name for each in statements for name in self._names_asked(each, new=new)}
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
         self._look_up([name for name in written if name not in self.names], connection, new=new)
@@ -275,7 +275,9 @@ class KnownCatalog:
                 if f.index is not None
             },
             new=new,
-            taken_names=self._taken(connection, statements),
+            taken_names=self._taken(
+                connection, [each for each in statements if self._names_asked(each, new=new)]
+            ),
             volatile_functions=of["volatile_functions"],
             uneven_functions=of["uneven_functions"],
             uneven_operators=of["uneven_operators"],
@@ -286,6 +288,22 @@ class KnownCatalog:
             type_changes=_type_changes(connection, statements, by_name, found),
             now=self.session.now,
         )
+
+    def _names_asked(self, statement: Statement, *, new: NewRelations) -> frozenset[WrittenName]:
+        """Of a table that it creates, or an index on one that the revision has made, only what is not new."""
+        node, names = statement.node, relations_in(statement)
+        is_new_table = isinstance(node, pb.CreateStmt) and not node.if_not_exists
+        is_new_index = isinstance(node, pb.IndexStmt) and not node.concurrent
+        if not isinstance(node, pb.CreateStmt | pb.IndexStmt) or not (is_new_table or is_new_index):
+            return names
+        left = {name for name in names if self._qualified(name) not in new}
+        own = (node.relation.schemaname, node.relation.relname)
+        if is_new_table:
+            return frozenset(left - {own})
+        return frozenset(left) if own in left else frozenset()
+
+    def _qualified(self, written: WrittenName) -> QualifiedName:
+        return QualifiedName(schema=written[0] or self.session.current_schema, name=written[1])
 
     def _look_up(
         self, written: list[WrittenName], connection: sa.Connection, *, new: NewRelations

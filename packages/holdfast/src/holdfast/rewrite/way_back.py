@@ -1,0 +1,57 @@
+"""The statement that takes another one back, where its text alone says which: for what a revision did at once."""
+
+from google.protobuf.message import Message
+from postgast import pg_query_pb2 as pb
+
+from holdfast.errors.statement import UnparsableStatement
+from holdfast.rewrite.names import quote
+from holdfast.rewrite.statement import parse, shortened
+
+
+def way_back(sql: str) -> tuple[str, ...]:
+    """Statements that undo this one, in their order; a comment that names it where a person has to find out."""
+    try:
+        [statement] = parse(sql)
+        found = _of(statement.node)
+    except (UnparsableStatement, ValueError):
+        found = ()
+    return found or (f"-- by hand, take back: {shortened(sql)}",)
+
+
+def _of(node: Message) -> tuple[str, ...]:
+    match node:
+        case pb.CreateStmt():
+            return (f"DROP TABLE {_name(node.relation)}",)
+        case pb.CreateSeqStmt():
+            return (f"DROP SEQUENCE {_name(node.sequence)}",)
+        case pb.ViewStmt() if not node.replace:
+            return (f"DROP VIEW {_name(node.view)}",)
+        case pb.IndexStmt() if node.idxname:
+            schema = f"{quote(node.relation.schemaname)}." if node.relation.schemaname else ""
+            return (f"DROP INDEX CONCURRENTLY {schema}{quote(node.idxname)}",)
+        case pb.AlterTableStmt() if node.objtype == pb.OBJECT_TABLE:
+            undone = [_of_action(node, each.alter_table_cmd) for each in node.cmds]
+            return tuple(each for each in reversed(undone) if each) if all(undone) else ()
+        case _:
+            return ()
+
+
+def _of_action(node: pb.AlterTableStmt, action: pb.AlterTableCmd) -> str:
+    table = f"ALTER TABLE {_name(node.relation)}"
+    match action.subtype:
+        case pb.AT_AddColumn if not action.missing_ok:
+            return f"{table} DROP COLUMN {quote(getattr(action, 'def').column_def.colname)}"
+        case pb.AT_AddConstraint if action.HasField("def"):
+            name = getattr(action, "def").constraint.conname
+            return f"{table} DROP CONSTRAINT {quote(name)}" if name else ""
+        case pb.AT_DropNotNull:
+            return f"{table} ALTER COLUMN {quote(action.name)} SET NOT NULL"
+        case pb.AT_SetNotNull:
+            return f"{table} ALTER COLUMN {quote(action.name)} DROP NOT NULL"
+        case _:
+            return ""
+
+
+def _name(relation: pb.RangeVar) -> str:
+    schema = f"{quote(relation.schemaname)}." if relation.schemaname else ""
+    return f"{schema}{quote(relation.relname)}"
