@@ -52,6 +52,7 @@ WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
+KEPT_OPEN = "it reads rows while something is switched off or dropped that it gives back later"
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
@@ -422,6 +423,8 @@ class RevisionInterceptor:
         kept = {entry.position for entry in tail}
         later = [each for each in self.queue.waiting if each.entry.position in kept]
         if head:
+            # The record of its calls has those of the rest in it, which a kill takes back: so it cannot be replayed.
+            self.queue.replay.unrepeatable = KEPT_OPEN
             self.queue.waiting = [e for e in self.queue.waiting if e.entry.position not in kept]
             self._run()
             self.queue.waiting = later

@@ -172,6 +172,10 @@ SELECT c.oid::int8 AS oid, json_build_object(
   'triggers', ARRAY(
     SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
     ORDER BY tgname),
+  'update_triggers', ARRAY(
+    SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
+      AND tgtype & 16 <> 0 AND array_length(tgattr::int2[], 1) IS NULL AND tgenabled IN ('O', 'A')
+    ORDER BY tgname),
   'descendants', ARRAY(
     WITH RECURSIVE below (oid) AS (
       SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = c.oid
@@ -463,6 +467,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         indexes=tuple(_index(index, table=name) for index in document["indexes"]),
         referenced_by=tuple(_reference(found) for found in document["referenced_by"]),
         triggers=tuple(document["triggers"]),
+        update_triggers=tuple(document["update_triggers"]),
         descendants=tuple(_pair(pair) for pair in document["descendants"]),
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
         is_populated=document["is_populated"],
