@@ -1,5 +1,7 @@
 """The contract of every rewrite on PostgreSQL 16 and 18, with a SIGKILL at every entry of the journal.
 
+Of type changes also with a SIGKILL of the backend, after which the server recovers.
+
 An entry is written inside each step's transaction, before each build and after it; besides, each build is killed while
 it is under way. After every kill a new process finishes, and the schema must be that of plain Alembic. One line a case;
 exit status 1 when one does not hold. Names of examples as arguments narrow it down.
@@ -25,6 +27,7 @@ from contract import (
     EXAMPLES,
     Process,
     columns_of,
+    crash_at,
     kill_at,
     locks_announced,
     locks_planned,
@@ -123,6 +126,16 @@ def killed_at(case: Case, entry: int) -> bool:
         return True
 
 
+def crashed_at(case: Case, entry: int) -> bool:
+    """The backend is killed inside the transaction of the entry, and with it the whole server's memory."""
+    with ExitStack() as lifetime:
+        project = case.project(lifetime)
+        if not crash_at(project, entry):
+            return False
+        finish(case, project)
+        return True
+
+
 def killed_in_a_build(case: Case) -> bool:
     """The process is killed, its backend goes on: the next run waits for that build instead of repeating it."""
     with ExitStack() as lifetime:
@@ -172,14 +185,18 @@ def proved(what: str, check: Callable[[], object]) -> tuple[bool, object]:
 def prove_example(case: Case) -> bool:
     name = f"PostgreSQL {case.postgres.major}  {case.example.name:28}"
     holds = [proved(f"{name} {what}", check)[0] for what, check in checks(case)]
-    entry = 0
-    happened: object = True
-    while happened is not False:
-        entry += 1
-        held, happened = proved(
-            f"{name} killed at entry {entry}", lambda entry=entry: killed_at(case, entry)
-        )
-        holds.append(held)
+    ways = [("killed", killed_at)]
+    if case.example in TYPE_CHANGES:
+        ways.append(("crashed", crashed_at))
+    for way, disturb in ways:
+        entry, happened = 0, object()
+        while happened is not False:
+            entry += 1
+            held, happened = proved(
+                f"{name} {way} at entry {entry}",
+                lambda entry=entry, disturb=disturb: disturb(case, entry),
+            )
+            holds.append(held)
     return all(holds)
 
 

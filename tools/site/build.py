@@ -32,6 +32,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...] | None], ...] = (
             "verbs.md",
             "settings.md",
             "errors.md",
+            "application.md",
             "exit-statuses.md",
             "api.md",
             "doctor.md",

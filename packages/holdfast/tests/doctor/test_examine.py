@@ -162,13 +162,13 @@ def test_parameters_of_the_server(
             {"replicas": 6},
             "pool-budget",
             Severity.REFUSE,
-            "6 pools of 20 are 120 connections, the server has 97 for us",
+            "6 pools of 20 are 120 connections, the server has 96 for us",
         ),
         (
             {},
             "pool-budget",
             Severity.OK,
-            "4 pools (HOLDFAST_REPLICAS: how many there are) of 20 fit into 97 connections",
+            "4 pools (HOLDFAST_REPLICAS: how many there are) of 20 fit into 96 connections",
         ),
         (
             {"pool": {"min": 1, "max": 1}},

@@ -11,7 +11,7 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 
-from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree
+from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting, LockNotFree
 from holdfast.execute import lock_patience
 from holdfast.execute.progress import LockBusy, UsersWaited
 from holdfast.execute.verdict import Reason
@@ -238,3 +238,43 @@ def test_without_its_guard_a_unit_does_not_go_on(in_use: Project) -> None:
         "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
         " WHERE locktype = 'advisory' AND datname = current_database()"
     ) == [(0,)]
+
+
+COMMITTING = {
+    "CALL": "CALL p()",
+    "DO": "DO $$ BEGIN INSERT INTO done VALUES (1); COMMIT; {} END $$",
+}
+PROCEDURE_THAT_COMMITS = """
+    CREATE TABLE done (n int);
+    CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO done VALUES (1); COMMIT; {} END $$;
+"""
+
+
+@pytest.mark.parametrize("way", COMMITTING)
+def test_what_may_commit_inside_is_never_repeated(in_use: Project, way: str) -> None:
+    """Ended by the guard or not: its first part is there once, and the run says that it was interrupted."""
+    body = "LOCK TABLE t IN ACCESS EXCLUSIVE MODE; PERFORM pg_sleep(60);"
+    in_use.query(PROCEDURE_THAT_COMMITS.format(body) + "; SELECT 1")
+    statement = COMMITTING[way].format(body)
+    in_use.revision(f"with op.get_context().autocommit_block():\n    op.execute({statement!r})")
+    with reading(in_use), pytest.raises(FunctionWasInterrupted, match="did not end"):
+        upgrade(in_use.config, "head")
+    with pytest.raises(FunctionWasInterrupted, match="did not end"):
+        upgrade(in_use.config, "head")
+    assert in_use.query("SELECT n FROM done") == [(1,)]
+
+
+@pytest.mark.parametrize("way", COMMITTING)
+def test_what_commits_inside_and_ends_is_done_once(in_use: Project, way: str) -> None:
+    """Also where the function is called again after it."""
+    in_use.query(PROCEDURE_THAT_COMMITS.format("NULL;") + "; SELECT 1")
+    statement = COMMITTING[way].format("NULL;")
+    in_use.revision(
+        f"with op.get_context().autocommit_block():\n    op.execute({statement!r})\nop.execute({ADD!r})"
+    )
+    with holding(in_use.database, READ):
+        run = BackgroundRun(in_use)
+        wait_until(lambda: bool(run.busy), what="a try")
+    run.end()
+    assert in_use.query("SELECT n FROM done") == [(1,)]
+    assert in_use.query(HAS_NOTE) == [(1,)]

@@ -5,6 +5,7 @@ transaction: there it writes down the locks that are held, and there it can stop
 """
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -238,6 +239,34 @@ def kill_at(project: Project, entry: int) -> bool:
         # The server finds out when it next writes to the client; here at once.
         connection.execute("SELECT pg_terminate_backend(%s, 10000)", stopped)
         return True
+
+
+def crash_at(project: Project, entry: int) -> bool:
+    """The same, but the backend is killed instead of the process: the server ends every session and recovers."""
+    with psycopg.connect(project.database, autocommit=True) as connection:
+        connection.execute("SELECT setval('holdfast.entries', 1, false)")
+        connection.execute("DELETE FROM holdfast.stop_at")
+        connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
+        process = Process(project)
+        stopped = _wait_for_stop(connection, process)
+        connection.execute("DELETE FROM holdfast.stop_at")
+        if stopped is None:
+            process.end()
+            return False
+    os.kill(int(str(stopped[0])), signal.SIGKILL)
+    process.process.join(PATIENCE)
+    assert process.process.exitcode not in (0, None)
+    limit = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with psycopg.connect(project.database) as connection:
+                # Once more: what was committed asynchronously before the crash may be lost.
+                connection.execute("DELETE FROM holdfast.stop_at")
+        except psycopg.OperationalError:
+            assert time.monotonic() < limit, "the server did not come back"
+            time.sleep(0.05)
+        else:
+            return True
 
 
 def _wait_for_stop(connection: psycopg.Connection, process: Process) -> tuple[object, ...] | None:

@@ -252,6 +252,44 @@ def test_a_look_for_rows_ends(dirty: Project) -> None:
     assert str(rows).startswith("it is not known whether there are rows against CHECK")
 
 
+BODY = """
+    IF NOT EXISTS (SELECT FROM pg_constraint WHERE conname = 'c') THEN
+      ALTER TABLE t ADD CONSTRAINT c CHECK (a >= 0);
+    END IF;
+    CREATE INDEX IF NOT EXISTS i ON t (a);
+"""
+FUNCTION = f"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {BODY} END $$"
+
+
+@pytest.mark.parametrize(
+    ("before", "statement"),
+    [("SELECT 1", f"DO $$ BEGIN {BODY} END $$"), (FUNCTION, "SELECT f()")],
+    ids=["DO", "function"],
+)
+def test_what_a_body_was_seen_to_do(pending: Project, before: str, statement: str) -> None:
+    """Whatever calls it: its locks and scans are shown, and long work under a lock on a table in use is refused."""
+    pending.query(f"{before}; SELECT 1")
+    pending.file("r1").write_text(
+        pending.file("r1")
+        .read_text()
+        .replace("def downgrade", f"    op.execute({before!r})\n\n\ndef downgrade")
+    )
+    pending.query("UPDATE holdfast.history SET checksum = '(baseline)'")
+    pending.revision(f"op.execute({statement!r})")
+    [revision] = forecast(pending.config).revisions
+    [step] = revision.steps
+    lock = Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=T)
+    assert (step.is_seen, step.locks, step.scans, revision.refusal) == (True, (lock,), (T,), None)
+    with psycopg.connect(pending.database, autocommit=True) as connection:
+        connection.execute("INSERT INTO t SELECT n, n FROM generate_series(1001, 60000) n")
+        connection.execute("VACUUM ANALYZE t")
+    found = forecast(pending.config)
+    assert found.is_refused
+    assert "It reads or writes every row (about 60000 rows) while it holds ACCESS EXCLUSIVE" in str(
+        found.revisions[0].refusal
+    )
+
+
 def test_what_is_committed_together(pending: Project) -> None:
     """Of what runs in the revision's transaction every statement; of what is queued what is one unit."""
     pending.revision("op.execute('CREATE VIEW v AS SELECT a FROM t')")

@@ -3,10 +3,9 @@
 import hashlib
 import math
 import time
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Protocol
-
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 
 from marketplace.database import Transactions
 from marketplace.problems import TooManyRequests
@@ -22,6 +21,7 @@ HIT = """
     RETURNING hits, extract(epoch FROM expires_at - now())::float
 """
 LOOK = "SELECT hits FROM rate_counts WHERE key = %(key)s AND expires_at > now()"
+SWEEP_EVERY = 60.0  # seconds
 FORGET = "DELETE FROM rate_counts WHERE key = %(key)s"
 
 
@@ -38,27 +38,57 @@ class Counter(Protocol):
         """Begin to count anew."""
 
 
+@dataclass(slots=True)
+class Window:
+    """When something was asked, the oldest first, as far back as its rule looks."""
+
+    expiry: float  # seconds
+    hits: deque[float] = field(default_factory=deque)
+
+    def forget_before(self, now: float) -> None:
+        """Leave out what the rule does not look at any more."""
+        while self.hits and self.hits[0] <= now - self.expiry:
+            self.hits.popleft()
+
+
 class InProcess:
-    """Counts in this process, in a window that moves."""
+    """Counts in this process, in a window that moves. What is past is swept out once a minute."""
 
     def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._windows: dict[str, Window] = {}
+        self._swept_at = time.monotonic()
 
     async def hit(self, rule: Rate, *about: str) -> float | None:
         """See `Counter`."""
-        item = rate(rule)
-        if await self._limiter.hit(item, *about):
-            return None
-        window = await self._limiter.get_window_stats(item, *about)
-        return window.reset_time - time.time()
+        now, item = time.monotonic(), rate(rule)
+        self._sweep(now)
+        window = self._windows.setdefault(_key(rule, *about), Window(item.get_expiry()))
+        window.forget_before(now)
+        if len(window.hits) >= item.amount:
+            return window.hits[0] + window.expiry - now
+        window.hits.append(now)
+        return None
 
     async def has_room(self, rule: Rate, *about: str) -> bool:
         """See `Counter`."""
-        return await self._limiter.test(rate(rule), *about)
+        window = self._windows.get(_key(rule, *about))
+        if window is None:
+            return True
+        window.forget_before(time.monotonic())
+        return len(window.hits) < rate(rule).amount
 
     async def forget(self, rule: Rate, *about: str) -> None:
         """See `Counter`."""
-        await self._limiter.clear(rate(rule), *about)
+        self._windows.pop(_key(rule, *about), None)
+
+    def _sweep(self, now: float) -> None:
+        if now - self._swept_at < SWEEP_EVERY:
+            return
+        self._swept_at = now
+        for key, window in list(self._windows.items()):
+            window.forget_before(now)
+            if not window.hits:
+                del self._windows[key]
 
 
 class InDatabase:

@@ -95,6 +95,13 @@ def first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0].rstrip(".")
 
 
+def with_kept_key(settings: Settings) -> Settings:
+    """The settings with the key beside the data folder, where the database is embedded and none was set."""
+    if settings.database_url is not None or "server_key" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"server_key": kept_key(settings.data_dir)})
+
+
 def kept_key(data_dir: Path) -> SecretStr:
     """The server key of an embedded database, made at the first start.
 

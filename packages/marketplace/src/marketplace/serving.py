@@ -15,6 +15,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD = timedelta(seconds=10)  # for the request line and the headers, from their first byte on
 READ = timedelta(seconds=30)  # for a client that takes nothing of an answer that waits for it
 LINGER = timedelta(seconds=5)  # for the rest of a body that nobody reads any more
+HEALTH = timedelta(
+    seconds=60
+)  # for a process among several to answer that it lives: a busy machine takes its time
 GRACE = timedelta(seconds=10)  # for requests that still run when the server is told to stop
 
 
@@ -105,6 +108,7 @@ def server_config(app: Any, **options: Any) -> uvicorn.Config:
     defaults: dict[str, Any] = {
         "http": PatientProtocol,
         "timeout_graceful_shutdown": int(GRACE.total_seconds()),
+        "timeout_worker_healthcheck": int(HEALTH.total_seconds()),
         "log_config": None,
         "access_log": False,
         "proxy_headers": False,

@@ -17,7 +17,7 @@ from marketplace.entities import Role
 from marketplace.errors import UnsupportedServer
 from marketplace.listener import bound_socket
 from marketplace.logs import configure_logs
-from marketplace.server import kept_key, owned_database, shown, told_plainly
+from marketplace.server import owned_database, shown, told_plainly, with_kept_key
 from marketplace.serving import server_config
 from marketplace.settings import Settings
 
@@ -58,10 +58,7 @@ def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
 def _complete(settings: Settings, url: URL) -> Settings:
     """With the database, and the key of its sessions."""
     secret = SecretStr(url.render_as_string(hide_password=False))
-    found: dict[str, object] = {"database_url": secret}
-    if settings.database_url is None and "server_key" not in settings.model_fields_set:
-        found["server_key"] = kept_key(settings.data_dir)
-    return settings.model_copy(update=found)
+    return with_kept_key(settings).model_copy(update={"database_url": secret})
 
 
 class _Server(uvicorn.Server):

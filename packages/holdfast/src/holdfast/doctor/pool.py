@@ -2,8 +2,8 @@
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse_in_production, warn
 
-# Of a migration: its own, the one that holds the lock, the one that watches.
-MIGRATION = 3
+# Of a migration: its own, the one that holds the lock, the guard, the one that looks how far a step is.
+MIGRATION = 4
 
 
 def _budget(evidence: Evidence) -> Verdict:

@@ -186,8 +186,9 @@ class Executor:
         facts = facts_for(self.session.connection, *parsed, new=statement.new)
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
-        queue = [each for unit in self.journal.every() for each in parse(unit.sql)]
-        steps = gap_closed(steps, unit=parsed, queue=queue, facts=facts)
+        if any(isinstance(step, ValidateStep) for step in steps):
+            queue = [each for unit in self.journal.every() for each in parse(unit.sql)]
+            steps = gap_closed(steps, unit=parsed, queue=queue, facts=facts)
         self.report(
             StatementPlanned(
                 revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True

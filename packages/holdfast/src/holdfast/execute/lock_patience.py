@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import text
 
+from holdfast.errors import HoldfastError
 from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
@@ -94,7 +95,8 @@ class LockPatience:
                 return unit(timeouts)
             except Exception as error:
                 verdict = self._roll_back(error)
-                if verdict is None and sqlstate(error) not in TRY_AGAIN:
+                is_refusal = isinstance(error, HoldfastError)  # whatever has led to it
+                if is_refusal or (verdict is None and sqlstate(error) not in TRY_AGAIN):
                     raise
                 tries += 1
                 if verdict is not None and verdict.reason is Reason.USERS:

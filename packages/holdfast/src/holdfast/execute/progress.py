@@ -47,6 +47,7 @@ class StatementPlanned:
     sql: str
     steps: tuple[Step, ...]
     is_queued: bool
+    is_allowed: bool = False  # users may wait for it, says its author in a comment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

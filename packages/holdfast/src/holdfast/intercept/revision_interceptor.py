@@ -3,6 +3,7 @@
 Keeps the record of every statement that took effect, so that the function can be called again after a kill.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
 from holdfast.errors.statement import UnparsableStatement
 from holdfast.execute.executor import NullJournal
-from holdfast.execute.lock_patience import LockTimeouts
+from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
 from holdfast.execute.progress import RowsRead, StatementPlanned
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
@@ -43,6 +44,7 @@ from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.units import QueueEntry, Unit
 
 DDL = (StatementKind.DDL, StatementKind.TEMP)
@@ -50,6 +52,8 @@ WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
+KEPT_OPEN = "it reads rows while something is switched off or dropped that it gives back later"
+STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
@@ -206,9 +210,9 @@ class RevisionInterceptor:
             replay.unrepeatable = "SQLAlchemy reads a cursor itself"
             return False
         commits_itself = self.session.in_autocommit() and statement.kind in WRITES
-        if commits_itself and not isinstance(
-            statement.node, pb.CallStmt
-        ):  # which may commit inside
+        if commits_itself and _may_commit_inside(statement):
+            self._executes_once(text, intercepted)
+        elif commits_itself:
             with self.session.transactional():
                 self._executes_and_records(text, intercepted)
                 self.queue.executes((text,))
@@ -216,6 +220,22 @@ class RevisionInterceptor:
         else:
             self._executes_and_records(text, intercepted)
         return True
+
+    def _executes_once(self, text: str, intercepted: InterceptedStatement) -> None:
+        """What may commit inside is never repeated: recorded as started, and as done where it ends well."""
+        replay = self.queue.replay
+        before, replay.unrepeatable = replay.unrepeatable, STARTED.format(sql=shortened(text))
+        with self.session.transactional():
+            self.queue.record_progress()
+        self.session.watch(own_wait=FIRST_LOCK)
+        self._executes_and_records(text, intercepted)
+        if self.session.guard is not None:
+            with self._nothing_swallowed():
+                self.session.guard.disarm()
+        replay.unrepeatable = before
+        with self.session.transactional():
+            self.queue.executes((text,))
+            self.queue.record_progress()
 
     def _executes_and_records(self, text: str, intercepted: InterceptedStatement) -> None:
         result = intercepted.fetch()
@@ -334,7 +354,7 @@ class RevisionInterceptor:
             self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
             self._becomes(holds=True, has_done_something=True)
         elif _is_opaque(statement):
-            self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
+            self._before_opaque(statement)
             self.queue.catalog.forget()
             self._becomes(holds=True)
         elif statement.kind not in DDL:
@@ -403,6 +423,8 @@ class RevisionInterceptor:
         kept = {entry.position for entry in tail}
         later = [each for each in self.queue.waiting if each.entry.position in kept]
         if head:
+            # The record of its calls has those of the rest in it, which a kill takes back: so it cannot be replayed.
+            self.queue.replay.unrepeatable = KEPT_OPEN
             self.queue.waiting = [e for e in self.queue.waiting if e.entry.position not in kept]
             self._run()
             self.queue.waiting = later
@@ -451,10 +473,22 @@ class RevisionInterceptor:
 
     def _before_write(self, statement: Statement) -> None:
         if _is_opaque(statement):
-            self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
+            self._before_opaque(statement)
             self._becomes(holds=True)
         else:
             self.lock_waits.for_rows()
+
+    def _before_opaque(self, statement: Statement) -> None:
+        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
+        self.work.executor.report(
+            StatementPlanned(
+                revision=self.work.revision.revision,
+                sql=shortened(statement.sql),
+                steps=(TransactionStep(sql=(statement.sql,)),),
+                is_queued=False,
+                is_allowed=self._users_may_wait(statement),
+            )
+        )
 
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
@@ -542,6 +576,13 @@ class RevisionInterceptor:
 
 def _is_long(entry: QueueEntry) -> bool:
     return duration(entry.statement, facts=_facts(entry)) is Duration.LONG
+
+
+def _may_commit_inside(statement: Statement) -> bool:
+    """A procedure, or a DO block with COMMIT or ROLLBACK, outside of a transaction."""
+    if isinstance(statement.node, pb.DoStmt):
+        return re.search(r"\b(commit|rollback)\b", statement.sql, re.IGNORECASE) is not None
+    return isinstance(statement.node, pb.CallStmt)
 
 
 def _is_opaque(statement: Statement) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from postgast import pg_query_pb2 as pb
+
 from holdfast.execute.journal import Queued
 from holdfast.execute.session import LocalSetting
 from holdfast.intercept.author_settings import AuthorSettings
@@ -15,6 +17,7 @@ from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
+from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -30,6 +33,7 @@ class WaitingStatement:
     settings: tuple[LocalSetting, ...]
     new: NewRelations  # before it
     call: int
+    names: frozenset[str]  # of all relations that it is about, without their schemas
 
 
 class RevisionQueue:
@@ -60,11 +64,20 @@ class RevisionQueue:
     def facts(self, statement: Statement) -> Facts:
         """What will be known when what waits has run; of rows only what that cannot change."""
         facts = self.catalog.facts_for(self.work.session.connection, statement, new=self.new)
-        facts = expected(facts, self.entries)
+        facts = expected(facts, self._about(statement, facts))
+        if not self.waiting or not facts.with_rows:
+            return facts
         uncertain = is_conditional(statement) or any(
             may_delete_rows(entry.statement) for entry in self.entries
         )
-        return replace(facts, with_rows=frozenset()) if self.waiting and uncertain else facts
+        return replace(facts, with_rows=frozenset()) if uncertain else facts
+
+    def _about(self, statement: Statement, facts: Facts) -> list[QueueEntry]:
+        """Of what waits only what has to do with the same names: a revision may make hundreds of tables."""
+        if facts.type_changes:
+            return self.entries
+        names = _names(statement, facts)
+        return [each.entry for each in self.waiting if each.names & names]
 
     def exempted(self, statement: Statement) -> Statement:
         """The statement with what its author allows in a comment of the revision's file."""
@@ -103,6 +116,7 @@ class RevisionQueue:
             settings=self.settings.in_force(),
             new=self.new,
             call=self.replay.count + 1,
+            names=_names(entry.statement, entry.facts),
         )
         self.waiting.append(waiting)
         self.replay.add(";\n".join(texts), None)
@@ -200,3 +214,11 @@ def _with_exemption(sql: str, statement: Statement) -> str:
     if exemption is None:
         return sql
     return f"{sql}\n-- holdfast: allow {exemption.reason} until {exemption.until}"
+
+
+def _names(statement: Statement, facts: Facts | None) -> frozenset[str]:
+    """What it names, the tables of its indexes, and the name that something gets."""
+    known = facts.relations.values() if facts is not None else ()
+    new_name = {statement.node.newname} if isinstance(statement.node, pb.RenameStmt) else set()
+    named = {name for _, name in relations_in(statement)}
+    return frozenset(named | {relation.name.name for relation in known} | new_name)

@@ -20,7 +20,7 @@ from holdfast.errors.migration import (
     LeftBehind,
     UnfinishedRevision,
 )
-from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history
@@ -42,7 +42,7 @@ from holdfast.rewrite.locks import Lock
 
 log = logging.getLogger(__name__)
 
-TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
+TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED)
 LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
 
 
@@ -213,13 +213,11 @@ class RevisionRun:
         return InterruptedCall(new=found.new, committed=found.committed, calls=journal.calls())
 
     def _refuse_repetition(self, interceptor: RevisionInterceptor) -> None:
-        """A lock that was not free makes the function run again: not where it cannot be replayed."""
+        """A lock that was not free, or a guard, makes the function run again: not where it cannot be replayed."""
         reason = interceptor.queue.replay.unrepeatable
-        if (
-            interceptor.queue.has_committed
-            and reason
-            and sqlstate(interceptor.failure or OSError()) in TRY_AGAIN
-        ):
+        failure = interceptor.failure or OSError()
+        is_tried_again = isinstance(failure, EndedByGuard) or sqlstate(failure) in TRY_AGAIN
+        if interceptor.queue.has_committed and reason and is_tried_again:
             raise FunctionWasInterrupted(revision=self.name, reason=reason) from interceptor.failure
 
     def _revision_context(self) -> RevisionContext:

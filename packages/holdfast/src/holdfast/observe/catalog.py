@@ -172,6 +172,10 @@ SELECT c.oid::int8 AS oid, json_build_object(
   'triggers', ARRAY(
     SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
     ORDER BY tgname),
+  'update_triggers', ARRAY(
+    SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
+      AND tgtype & 16 <> 0 AND array_length(tgattr::int2[], 1) IS NULL AND tgenabled IN ('O', 'A')
+    ORDER BY tgname),
   'descendants', ARRAY(
     WITH RECURSIVE below (oid) AS (
       SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = c.oid
@@ -252,7 +256,7 @@ class KnownCatalog:
         if self.session is None:
             self.session = connection.execute(SESSION).one()
         written = sorted(
-            {name for each in statements for name in relations_in(each)}
+            {name for each in statements for name in self._names_asked(each, new=new)}
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
         self._look_up([name for name in written if name not in self.names], connection, new=new)
@@ -271,7 +275,9 @@ class KnownCatalog:
                 if f.index is not None
             },
             new=new,
-            taken_names=self._taken(connection, statements),
+            taken_names=self._taken(
+                connection, [each for each in statements if self._names_asked(each, new=new)]
+            ),
             volatile_functions=of["volatile_functions"],
             uneven_functions=of["uneven_functions"],
             uneven_operators=of["uneven_operators"],
@@ -282,6 +288,22 @@ class KnownCatalog:
             type_changes=_type_changes(connection, statements, by_name, found),
             now=self.session.now,
         )
+
+    def _names_asked(self, statement: Statement, *, new: NewRelations) -> frozenset[WrittenName]:
+        """Of a table that it creates, or an index on one that the revision has made, only what is not new."""
+        node, names = statement.node, relations_in(statement)
+        is_new_table = isinstance(node, pb.CreateStmt) and not node.if_not_exists
+        is_new_index = isinstance(node, pb.IndexStmt) and not node.concurrent
+        if not isinstance(node, pb.CreateStmt | pb.IndexStmt) or not (is_new_table or is_new_index):
+            return names
+        left = {name for name in names if self._qualified(name) not in new}
+        own = (node.relation.schemaname, node.relation.relname)
+        if is_new_table:
+            return frozenset(left - {own})
+        return frozenset(left) if own in left else frozenset()
+
+    def _qualified(self, written: WrittenName) -> QualifiedName:
+        return QualifiedName(schema=written[0] or self.session.current_schema, name=written[1])
 
     def _look_up(
         self, written: list[WrittenName], connection: sa.Connection, *, new: NewRelations
@@ -445,6 +467,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         indexes=tuple(_index(index, table=name) for index in document["indexes"]),
         referenced_by=tuple(_reference(found) for found in document["referenced_by"]),
         triggers=tuple(document["triggers"]),
+        update_triggers=tuple(document["update_triggers"]),
         descendants=tuple(_pair(pair) for pair in document["descendants"]),
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
         is_populated=document["is_populated"],

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.statement import LongStatement
+from holdfast.errors.statement import LongStatement, UnparsableStatement
 from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     Event,
@@ -39,6 +39,9 @@ from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_qu
 from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.single_transaction import LARGEST_BYTES, LARGEST_ROWS
+from holdfast.rewrite.statement import parse
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,
@@ -51,6 +54,8 @@ from holdfast.rewrite.steps import (
 from holdfast.scratch.observer import Observer, Seen, observing
 from holdfast.scratch.redirection import redirected_to
 from holdfast.scratch.template import scratch_database, scratch_server
+
+DDL = (StatementKind.DDL, StatementKind.TEMP)
 
 # Rough on purpose: a plan tells seconds from hours. Bytes or rows a second, of a small server.
 READ = 200_000_000
@@ -305,22 +310,26 @@ class _Trial:
         done = {event.revision for event in self.done}
         for started in self.started:
             name = started.revision
+            planned = list(self._steps(name, seen))
+            long = (long_under_lock(step) for event, step in planned if not event.is_allowed)
             yield PlannedRevision(
                 revision=name,
                 description=started.description,
-                steps=tuple(self._steps(name, seen)),
+                steps=tuple(step for _, step in planned),
                 reads_rows=tuple(dict.fromkeys(e.sql for e in self.read if e.revision == name)),
-                refusal=None if name in done else self.refusal,
+                refusal=next(filter(None, long), None) if name in done else self.refusal,
             )
 
-    def _steps(self, revision: str, seen: list[Seen]) -> Iterator[PlannedStep]:
+    def _steps(
+        self, revision: str, seen: list[Seen]
+    ) -> Iterator[tuple[StatementPlanned, PlannedStep]]:
         """What is not queued is committed as a whole; of what is queued each step by itself."""
         events = [event for event in self.planned if event.revision == revision]
         is_open = False
         for event in events:
             for step in event.steps:
                 is_together = is_open and not event.is_queued
-                yield replace(self._planned(step, seen), is_together=is_together)
+                yield event, replace(self._planned(step, seen), is_together=is_together)
                 is_open = not event.is_queued
 
     def _planned(self, step: Step, seen: list[Seen]) -> PlannedStep:
@@ -368,7 +377,38 @@ def _taken(seen: list[Seen], sql: str) -> Iterator[Seen]:
         text_seen = look.sql.strip().rstrip(";")
         if text_seen == wanted or (wanted.endswith("CONSTRAINT") and text_seen.startswith(wanted)):
             yield seen.pop(place)
+            # What a body does is seen one by one, each time as the statement that has called it.
+            while _is_body(wanted) and place < len(seen) and seen[place].sql == look.sql:
+                yield seen.pop(place)
             return
+
+
+def _is_body(sql: str) -> bool:
+    try:
+        return all(statement.kind not in DDL for statement in parse(sql))
+    except UnparsableStatement:
+        return False
+
+
+def long_under_lock(step: PlannedStep) -> str | None:
+    """Why a run would give up at a body that works long under a lock on a table in use, as it was seen to do."""
+    is_body = isinstance(step.step, TransactionStep) and all(map(_is_body, step.step.sql))
+    worked_on = {*step.scans, *step.rewrites}
+    if not is_body or (step.size.bytes <= LARGEST_BYTES and step.size.rows <= LARGEST_ROWS):
+        return None
+    for lock in step.locks:
+        if lock.mode.blocks_users and lock.relation in worked_on:
+            refusal = LongStatement(
+                statement=step.step.describe(),
+                relation=str(lock.relation),
+                mode=lock.mode.value,
+                work="reads or writes every row",
+                blocks=lock.mode.blocks,
+                rows=step.size.rows,
+                instead="Write what it does as statements of the revision: these are executed online.",
+            )
+            return str(refusal)
+    return None
 
 
 def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Relation
-from holdfast.rewrite.filled_column import has_volatile_default, is_serial
+from holdfast.rewrite.filled_column import has_volatile_default, is_serial, why_not_filled
 from holdfast.rewrite.hazards import REPACK, Hazard, LongWork, hazard, hazard_of_default_partition
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.queued_changes import QueuedChange
@@ -123,15 +123,21 @@ def _of_add_column(action: Action) -> Iterator[Hazard]:
         return
     kinds = {item.constraint.contype for item in column.constraints}
     if is_serial(column) or pb.CONSTR_IDENTITY in kinds:
-        yield from hazard(action.table, NUMBERED_COLUMN)
+        yield from hazard(action.table, _with_reason(NUMBERED_COLUMN, action))
     elif _is_stored(column):
         yield from hazard(action.table, STORED_COLUMN)
     elif strings(column.type_name.names)[-1] in action.facts.constrained_domains:
         yield from hazard(action.table, DOMAIN_COLUMN)
     elif has_volatile_default(column, volatile=action.facts.volatile_functions):
-        yield from hazard(action.table, VOLATILE_DEFAULT)
+        yield from hazard(action.table, _with_reason(VOLATILE_DEFAULT, action))
     elif pb.CONSTR_PRIMARY in kinds:
         yield from hazard(action.table, KEY_COLUMN)
+
+
+def _with_reason(work: LongWork, action: Action) -> LongWork:
+    """Say why the rows are not filled in batches here, where that is what stands in the way."""
+    reason = why_not_filled(action)
+    return work if reason is None else replace(work, instead=reason)
 
 
 def checks_on(table: Relation, *, column: str) -> frozenset[str]:

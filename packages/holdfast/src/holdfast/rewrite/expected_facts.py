@@ -44,6 +44,8 @@ CHANGING_COLUMNS = frozenset(
 )
 KEYS = frozenset([ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE])
 
+ON_UPDATE = 1 << 4  # TRIGGER_TYPE_UPDATE in PostgreSQL's pg_trigger.h
+
 
 def expected(facts: Facts, waiting: Iterable[QueueEntry]) -> Facts:
     """The facts after these statements, in their order."""
@@ -69,7 +71,7 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
         return _renamed(facts, node, entry)
     if isinstance(node, pb.CreateTrigStmt):
         name = _name(node.relation, entry)
-        return _changed(facts, name, lambda t: replace(t, triggers=(*t.triggers, node.trigname)))
+        return _changed(facts, name, lambda table: _with_trigger(table, node))
     if isinstance(node, pb.DropStmt):
         return _dropped(facts, node, entry)
     return facts
@@ -351,10 +353,21 @@ def _dropped(facts: Facts, node: pb.DropStmt, entry: QueueEntry) -> Facts:
                 facts,
                 _name(table, entry),
                 lambda t, trigger=trigger: replace(  # type: ignore[misc]  # bound at once
-                    t, triggers=tuple(name for name in t.triggers if name != trigger)
+                    t,
+                    triggers=tuple(name for name in t.triggers if name != trigger),
+                    update_triggers=tuple(name for name in t.update_triggers if name != trigger),
                 ),
             )
     return facts
+
+
+def _with_trigger(table: Relation, node: pb.CreateTrigStmt) -> Relation:
+    fires = bool(node.events & ON_UPDATE) and not node.columns
+    return replace(
+        table,
+        triggers=(*table.triggers, node.trigname),
+        update_triggers=(*table.update_triggers, *((node.trigname,) if fires else ())),
+    )
 
 
 def _dropped_names(node: pb.DropStmt) -> Iterator[tuple[str, ...]]:

@@ -130,6 +130,7 @@ class Relation:
     indexes: tuple[Index, ...] = ()
     referenced_by: tuple[Reference, ...] = ()
     triggers: tuple[str, ...] = ()
+    update_triggers: tuple[str, ...] = ()  # those that fire on an UPDATE of a column that is new
     descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
     dependent_views: tuple[DependentView, ...] = ()
     partition_of: QualifiedName | None = None

@@ -36,11 +36,9 @@ SERIAL = {
 
 
 def filled_column(action: Action) -> Split | None:
-    """For volatile defaults, serial and identity; None where the table has no key to go along."""
+    """For volatile defaults, serial and identity; None where `why_not_filled` has a reason."""
     column = column_of(action.command)
-    if action.table.kind is not RelationKind.TABLE or action.table.descendants:
-        return None
-    if action.table.triggers or not _keeps_row_key(action):
+    if why_not_filled(action) is not None:
         return None
     if _first(column, pb.CONSTR_PRIMARY) or _first(column, pb.CONSTR_GENERATED):
         return None
@@ -50,6 +48,29 @@ def filled_column(action: Action) -> Split | None:
         return _identity(action, column)
     if has_volatile_default(column, volatile=action.facts.volatile_functions):
         return _defaulted(action, column)
+    return None
+
+
+def why_not_filled(action: Action) -> str | None:
+    """Why the rows of the table cannot be given their values in batches, and what makes it possible."""
+    table = action.table
+    if table.kind is not RelationKind.TABLE or table.descendants:
+        return (
+            f"{table.name} has partitions or inheriting tables. Add the column without its default, set the default in"
+            " a second statement, and fill each partition with an UPDATE of its own."
+        )
+    if table.update_triggers:
+        names = ", ".join(table.update_triggers)
+        return (
+            f"{table.name} has a trigger that each UPDATE fires ({names}), so its rows are not written in batches. Let"
+            " it fire for its own columns only, in a revision before this one: CREATE OR REPLACE TRIGGER ... UPDATE OF"
+            " its columns."
+        )
+    if not _keeps_row_key(action):
+        return (
+            f"{table.name} has no key by which its rows could be filled in batches. Give it a primary key, or a unique"
+            " constraint on columns that are NOT NULL, in a revision before this one."
+        )
     return None
 
 

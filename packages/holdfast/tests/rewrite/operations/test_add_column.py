@@ -43,6 +43,52 @@ def test_without_a_key_there_are_no_batches(facts: Facts, check_steps: Check) ->
         )
 
 
+IN_THE_WAY = {
+    "a trigger that each UPDATE fires": (
+        {"triggers": ("audit",), "update_triggers": ("audit",)},
+        (
+            "public.orders has a trigger that each UPDATE fires (audit), so its rows are not written in batches. Let it"
+            " fire for its own columns only, in a revision before this one: CREATE OR REPLACE TRIGGER ... UPDATE OF"
+            " its columns."
+        ),
+    ),
+    "no key": (
+        {"indexes": ()},
+        (
+            "public.orders has no key by which its rows could be filled in batches. Give it a primary key, or a unique"
+            " constraint on columns that are NOT NULL, in a revision before this one."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("column", ["x float default random()", "x serial"])
+@pytest.mark.parametrize(("changed", "words"), IN_THE_WAY.values(), ids=IN_THE_WAY)
+def test_what_is_in_the_way_is_named(
+    facts: Facts, check_steps: Check, column: str, changed: dict[str, object], words: str
+) -> None:
+    """Whatever keeps the rows from being filled, the refusal says it and how to make room for it."""
+    orders = replace(facts.relations["", "orders"], **changed)  # type: ignore[arg-type]  # fields of it
+    with pytest.raises(LongStatement) as refused:
+        check_steps(
+            f"alter table orders add column {column}",
+            facts=replace(facts, relations={("", "orders"): orders}),
+        )
+    assert words in str(refused.value)
+
+
+def test_a_trigger_that_the_filling_does_not_fire(facts: Facts, check_steps: Check) -> None:
+    """On INSERT, on other columns, or switched off: it is nobody's reason to refuse."""
+    orders = replace(facts.relations["", "orders"], triggers=("on_insert",))
+    check_steps(
+        "alter table orders add column x float default random()",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x double precision",
+        "and: ALTER TABLE public.orders ALTER COLUMN x SET DEFAULT random()",
+        "backfill: UPDATE public.orders SET x = DEFAULT WHERE x IS NULL",
+        facts=replace(facts, relations={("", "orders"): orders}),
+    )
+
+
 def test_the_key_goes_in_the_same_statement(check_steps: Check) -> None:
     """Refused: there would be nothing left to go along."""
     for dropped in ("constraint orders_pkey", "column id"):

@@ -2,10 +2,11 @@
 
 import click
 
+from marketplace.server import with_kept_key
 from marketplace.settings import read_settings
 
 
 @click.command(name="webhook-key")
 def webhook_key() -> None:
-    """Show the key for the payment provider: derived from MARKETPLACE_SERVER_KEY where it has none of its own."""
-    click.echo(read_settings().key_of_payments.get_secret_value())
+    """Show the key for the payment provider: derived from the server key where it has none of its own."""
+    click.echo(with_kept_key(read_settings()).key_of_payments.get_secret_value())

@@ -1,0 +1,72 @@
+"""A plan says in every format what a step costs: a write to all rows is never an instant."""
+
+import json
+from datetime import timedelta
+
+from holdfast.cli.plan import as_json, as_markdown, as_text
+from holdfast.preview.forecast import Forecast, PlannedRevision, PlannedStep, Size
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.steps import BackfillStep
+
+ORDERS = QualifiedName(schema="public", name="orders")
+FILL = BackfillStep(
+    table=ORDERS,
+    key=("id",),
+    sql="UPDATE public.orders SET b = a",
+    first="",
+    next="",
+    first_batch="",
+    batch="",
+)
+STEP = PlannedStep(
+    step=FILL,
+    is_seen=False,
+    is_together=False,
+    locks=(),
+    scans=(),
+    rewrites=(),
+    size=Size(rows=2_000_000, bytes=340_000_000),
+    takes=timedelta(seconds=40),
+    writes=(ORDERS,),
+    batches=800,
+)
+FOUND = Forecast(
+    database="shop",
+    at=("r1",),
+    is_new=False,
+    revisions=(
+        PlannedRevision(
+            revision="r2", description="fill", steps=(STEP,), reads_rows=(), refusal=None
+        ),
+    ),
+)
+
+
+def test_a_backfill_in_text() -> None:
+    """Rows, bytes, batches and the forecast."""
+    assert list(as_text(FOUND)) == [
+        "r2 fill",
+        "  1. UPDATE public.orders SET b = a",
+        "     writes: all rows of public.orders, in about 800 batches, each committed",
+        "     about 2,000,000 rows, 340 MB, 40 s",
+    ]
+
+
+def test_a_backfill_in_a_pull_request() -> None:
+    """The same in one row of the table."""
+    assert list(as_markdown(FOUND))[-1] == (
+        "| 1 | `UPDATE public.orders SET b = a` | none that users meet | writes public.orders in about 800 batches |"
+        " 2,000,000 rows, 340 MB, 40 s |"
+    )
+
+
+def test_a_backfill_in_json() -> None:
+    """The same for a program."""
+    [step] = json.loads(json.dumps(as_json(FOUND)))["revisions"][0]["steps"]
+    assert (step["writes"], step["batches"], step["rows"], step["bytes"], step["seconds"]) == (
+        ["public.orders"],
+        800,
+        2_000_000,
+        340_000_000,
+        40.0,
+    )
