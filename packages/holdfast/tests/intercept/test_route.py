@@ -5,11 +5,11 @@ import pytest
 from holdfast.intercept.route import (
     Before,
     Mode,
-    Place,
     RevisionState,
     Route,
     Sighting,
-    Waiting,
+    StatementPlace,
+    WaitingWork,
     before_what_cannot_be_divided,
     route,
 )
@@ -30,20 +30,20 @@ KINDS = {
     "transaction control": Sighting(kind=StatementKind.TRANSACTION_CONTROL),
     "never split": Sighting(kind=StatementKind.NEVER_SPLIT),
 }
-HERE = Place.TRANSACTION
-MODES: dict[str, tuple[RevisionState, Place, Mode]] = {
-    "fresh": (RevisionState(), Place.FRESH, Mode.FRESH),
+HERE = StatementPlace.TRANSACTION
+MODES: dict[str, tuple[RevisionState, StatementPlace, Mode]] = {
+    "fresh": (RevisionState(), StatementPlace.FRESH, Mode.FRESH),
     "nothing waits": (RevisionState(), HERE, Mode.COLLECTING),
-    "new tables wait": (RevisionState(waiting=Waiting.FREE), HERE, Mode.COLLECTING),
-    "locks wait": (RevisionState(waiting=Waiting.LOCKS), HERE, Mode.COLLECTING),
+    "new tables wait": (RevisionState(waiting=WaitingWork.FREE), HERE, Mode.COLLECTING),
+    "locks wait": (RevisionState(waiting=WaitingWork.LOCKS), HERE, Mode.COLLECTING),
     "holding": (RevisionState(holds=True), HERE, Mode.HOLDING),
-    "queued": (RevisionState(waiting=Waiting.LONG), HERE, Mode.QUEUED),
+    "queued": (RevisionState(waiting=WaitingWork.LONG), HERE, Mode.QUEUED),
     "queue has run": (RevisionState(has_run=True), HERE, Mode.QUEUED),
     "single transaction": (RevisionState(is_single=True), HERE, Mode.SINGLE_TRANSACTION),
     "savepoint": (RevisionState(savepoints=1), HERE, Mode.SAVEPOINT),
-    "autocommit": (RevisionState(), Place.AUTOCOMMIT, Mode.AUTOCOMMIT),
+    "autocommit": (RevisionState(), StatementPlace.AUTOCOMMIT, Mode.AUTOCOMMIT),
     "driver in hand": (RevisionState(has_driver=True), HERE, Mode.DRIVER_IN_HAND),
-    "replaying": (RevisionState(has_run=True), Place.REPLAY, Mode.REPLAYING),
+    "replaying": (RevisionState(has_run=True), StatementPlace.REPLAY, Mode.REPLAYING),
 }
 # The driver executes it, unless a line says otherwise; "x, y": x with what waits, then y with the statement.
 EXPECTED = {
@@ -98,19 +98,19 @@ def test_every_mode_and_every_kind(mode: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("waiting", "commits_itself", "kind", "expected"),
     [
-        (Waiting.LONG, False, "DDL", "run, driver"),
-        (Waiting.LONG, True, "DDL", "run, beside"),
-        (Waiting.LOCKS, True, "DDL", "beside"),
-        (Waiting.LOCKS, True, "read", "driver"),
-        (Waiting.LOCKS, False, "DDL", "driver"),
+        (WaitingWork.LONG, False, "DDL", "run, driver"),
+        (WaitingWork.LONG, True, "DDL", "run, beside"),
+        (WaitingWork.LOCKS, True, "DDL", "beside"),
+        (WaitingWork.LOCKS, True, "read", "driver"),
+        (WaitingWork.LOCKS, False, "DDL", "driver"),
     ],
 )
 def test_a_second_connection(
-    waiting: Waiting, commits_itself: bool, kind: str, expected: str
+    waiting: WaitingWork, commits_itself: bool, kind: str, expected: str
 ) -> None:
     """It is never queued; what lasts runs before it."""
     sighting = Sighting(kind=KINDS[kind].kind, commits_itself=commits_itself)
-    found = route(RevisionState(waiting=waiting), sighting, place=Place.SECOND_CONNECTION)
+    found = route(RevisionState(waiting=waiting), sighting, place=StatementPlace.SECOND_CONNECTION)
     assert words(found) == expected
 
 
@@ -124,12 +124,12 @@ def test_every_mode_has_its_row() -> None:
 @pytest.mark.parametrize(
     ("waiting", "before"),
     [
-        (Waiting.NOTHING, Before.NOTHING),
-        (Waiting.FREE, Before.EXECUTE),
-        (Waiting.LOCKS, Before.EXECUTE),
-        (Waiting.LONG, Before.RUN),
+        (WaitingWork.NOTHING, Before.NOTHING),
+        (WaitingWork.FREE, Before.EXECUTE),
+        (WaitingWork.LOCKS, Before.EXECUTE),
+        (WaitingWork.LONG, Before.RUN),
     ],
 )
-def test_before_a_savepoint(waiting: Waiting, before: Before) -> None:
+def test_before_a_savepoint(waiting: WaitingWork, before: Before) -> None:
     """Its author expects errors in place: nothing waits beyond it."""
     assert before_what_cannot_be_divided(RevisionState(waiting=waiting)) is before

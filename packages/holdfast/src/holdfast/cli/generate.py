@@ -6,7 +6,7 @@ import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.preview.compare.renames import Rename
-from holdfast.preview.generate import Place, difference
+from holdfast.preview.generate import DatabasePlace, difference
 from holdfast.preview.generate import generate as write_revision
 from holdfast.preview.model_comparison import renamed_by_nobody
 from holdfast.scratch.template import scratch_server
@@ -55,7 +55,7 @@ def generate(
         )
 
     with translated_errors():
-        place = Place(head=head, version_path=version_path)
+        place = DatabasePlace(head=head, version_path=version_path)
         found = write_revision(options.config(), name, renames=renames, ask=ask, place=place)
     for rename in asked:
         click.echo(

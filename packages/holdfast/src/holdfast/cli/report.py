@@ -23,7 +23,7 @@ from holdfast.execute.progress import (
     UsersWaited,
     WaitingForLeader,
 )
-from holdfast.execute.verdict import Reason, Verdict
+from holdfast.execute.verdict import GuardVerdict, Reason
 from holdfast.observe.watched_step import Watched
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _terminal() -> "Terminal":
     return Terminal()
 
 
-def reason(verdict: Verdict) -> str:
+def reason(verdict: GuardVerdict) -> str:
     """Why the guard has ended a transaction."""
     if verdict.reason is Reason.USERS:
         return f"because {verdict.who} waited {seconds(verdict.waited)} for it"

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors.migration import NoGuard
 from holdfast.errors.sqlstate import QUERY_CANCELED, RAISE_EXCEPTION, sqlstate
 from holdfast.execute.session import MigrationSession, second_session
-from holdfast.execute.verdict import EndedByGuard, Reason, Verdict
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.schema_constants import GUARD_KEY, KEY
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
@@ -156,7 +156,7 @@ END $guard$
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class GuardRequest:
     """What the guard's thread is asked to watch."""
 
     pid: int
@@ -170,8 +170,8 @@ class Guard:
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
         self.is_armed = False
-        self._watch: _Watch | None = None
-        self._verdict: Verdict | None = None
+        self._watch: _GuardWatch | None = None
+        self._verdict: GuardVerdict | None = None
         self._users_may_wait = False
 
     def arm(
@@ -195,8 +195,10 @@ class Guard:
         values = {"key": GUARD_KEY, "idle": idle, "ends_when_idle": ends_when_idle}
         row = self.session.execute(ARM, values).one()
         self.is_armed = True
-        watch = self._watch = self._watch or _Watch(self.session)
-        watch.requests.put(Request(pid=row[0], own_wait=own_wait, users_may_wait=users_may_wait))
+        watch = self._watch = self._watch or _GuardWatch(self.session)
+        watch.requests.put(
+            GuardRequest(pid=row[0], own_wait=own_wait, users_may_wait=users_may_wait)
+        )
         try:
             problem = watch.ready.get(timeout=TO_CONNECT.total_seconds())
         except Empty:
@@ -225,11 +227,11 @@ class Guard:
         self._settle()
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> GuardVerdict | None:
         """What was done to the last transaction."""
         return self._verdict
 
-    def take_verdict(self) -> Verdict | None:
+    def take_verdict(self) -> GuardVerdict | None:
         """What was done to the last transaction, once."""
         verdict, self._verdict = self._verdict, None
         return verdict
@@ -261,17 +263,17 @@ class Guard:
             self._verdict = self._watch.verdicts.get(timeout=SILENCE.total_seconds())
         except Empty:
             self._watch = None  # it ends when it finds that the lock is gone
-            self._verdict = Verdict(reason=Reason.SILENCE)
+            self._verdict = GuardVerdict(reason=Reason.SILENCE)
 
 
-class _Watch:
+class _GuardWatch:
     """The guard's thread, and how it is spoken to."""
 
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
-        self.requests: SimpleQueue[Request | None] = SimpleQueue()
+        self.requests: SimpleQueue[GuardRequest | None] = SimpleQueue()
         self.ready: SimpleQueue[Exception | None] = SimpleQueue()
-        self.verdicts: SimpleQueue[Verdict | None] = SimpleQueue()
+        self.verdicts: SimpleQueue[GuardVerdict | None] = SimpleQueue()
         work = self._in_event_loop if session.dialect.is_async else self._serve
         self.thread = threading.Thread(target=work, name="holdfast guard", daemon=True)
         self.thread.start()
@@ -304,7 +306,7 @@ class _Watch:
 
         asyncio.run(serve())
 
-    def _watch_one(self, connection: Connection, request: Request) -> None:
+    def _watch_one(self, connection: Connection, request: GuardRequest) -> None:
         own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         self.ready.put(None)
         loop = _loop(request, own=own)
@@ -317,14 +319,14 @@ class _Watch:
         else:
             self.verdicts.put(None)
 
-    def _end(self, pid: int) -> Verdict:
+    def _end(self, pid: int) -> GuardVerdict:
         """Without a guard the unit does not go on: not even where it is in the middle of a statement."""
         try:
             with second_session(self.session.migration) as connection:
                 connection.execute(CANCEL, {"pid": pid})
         except (DBAPIError, OSError):
             log.debug("the unit without a guard could not be cancelled", exc_info=True)
-        return Verdict(reason=Reason.SILENCE)
+        return GuardVerdict(reason=Reason.SILENCE)
 
 
 class _Lost(Exception):
@@ -333,7 +335,7 @@ class _Lost(Exception):
         self.pid = pid
 
 
-def _loop(request: Request, *, own: int) -> str:
+def _loop(request: GuardRequest, *, own: int) -> str:
     values = {
         "pid": request.pid,
         "own": [own],
@@ -348,7 +350,7 @@ def _loop(request: Request, *, own: int) -> str:
     return LOOP.format(**literals).as_string(None)
 
 
-def _verdict(error: DBAPIError) -> Verdict:
+def _verdict(error: DBAPIError) -> GuardVerdict:
     """From the message of the loop's own exception."""
     told = str(error.orig)
     said = json.loads(told[told.index("{") : told.rindex("}") + 1])
@@ -357,7 +359,7 @@ def _verdict(error: DBAPIError) -> Verdict:
     if said.get("name"):
         relation = QualifiedName(schema=said["schema"], name=said["name"])
         wanted = Lock(mode=modes[said["mode"]], relation=relation)
-    return Verdict(
+    return GuardVerdict(
         reason=Reason(said["reason"]),
         is_terminated=said.get("terminated", False),
         who=said.get("who", "nobody"),

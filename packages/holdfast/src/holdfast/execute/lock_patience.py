@@ -21,7 +21,7 @@ from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.verdict import EndedByGuard, Reason, Verdict
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
 from holdfast.rewrite.locks import Lock
 
@@ -122,7 +122,7 @@ class LockPatience:
                     no_longer_try_until = monotonic() + BETWEEN_LONGER_TRIES.total_seconds()
                 before = blockers
 
-    def _roll_back(self, error: Exception) -> Verdict | None:
+    def _roll_back(self, error: Exception) -> GuardVerdict | None:
         """What the guard has done, if it was the guard. Raises EndedByGuard where the connection is gone with it."""
         guard = self.session.guard
         try:
@@ -174,13 +174,13 @@ def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
     )
 
 
-def _wanted(locks: tuple[Lock, ...], verdict: Verdict | None) -> tuple[Lock, ...]:
+def _wanted(locks: tuple[Lock, ...], verdict: GuardVerdict | None) -> tuple[Lock, ...]:
     """Of a statement that nobody can look into, only the guard has seen it."""
     seen = verdict.wanted if verdict is not None else None
     return locks if seen is None else (*locks, seen)
 
 
-def refuse_to_keep_users_waiting(what: str, tries: int, verdict: Verdict) -> None:
+def refuse_to_keep_users_waiting(what: str, tries: int, verdict: GuardVerdict) -> None:
     """Raises KeepsUsersWaiting when it was tried often enough."""
     if tries >= USERS_WAIT_AT_MOST:
         raise KeepsUsersWaiting(

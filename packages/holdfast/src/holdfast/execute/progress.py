@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from holdfast.execute.verdict import Verdict
+from holdfast.execute.verdict import GuardVerdict
 from holdfast.observe.blockers import Blocker
 from holdfast.observe.watched_step import Watched
 from holdfast.rewrite.steps import Step
@@ -132,7 +132,7 @@ class UsersWaited:
 
     what: str
     tries: int
-    verdict: Verdict
+    verdict: GuardVerdict
 
 
 Event = (

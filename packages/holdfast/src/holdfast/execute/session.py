@@ -20,7 +20,7 @@ from sqlalchemy.pool import StaticPool
 
 from holdfast.errors.migration import TakenOver
 from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
-from holdfast.execute.verdict import Verdict
+from holdfast.execute.verdict import GuardVerdict
 from holdfast.observe.schema_constants import STEP_KEY
 
 # SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after. The server
@@ -95,7 +95,7 @@ class OwnEngine(Engine):
     """An engine of ours over the user's dialect, which has the listeners: tells our statements apart."""
 
 
-class Guard(Protocol):
+class TransactionGuard(Protocol):
     """Watches a transaction of the session, and ends it when users wait for it."""
 
     def arm(self, *, own_wait: timedelta, users_may_wait: bool, ends_when_idle: bool) -> None:
@@ -111,10 +111,10 @@ class Guard(Protocol):
         ...
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> GuardVerdict | None:
         """What was done to the last transaction."""
 
-    def take_verdict(self) -> Verdict | None:
+    def take_verdict(self) -> GuardVerdict | None:
         """What was done to the last transaction, once."""
         ...
 
@@ -133,7 +133,7 @@ class MigrationSession:
         self.migration = migration
         self.version_table = ""  # whose journal and history this is: its schema and its name
         self.epoch: int | None = None  # of our leadership, once we have it
-        self.guard: Guard | None = None  # who keeps users from waiting for us
+        self.guard: TransactionGuard | None = None  # who keeps users from waiting for us
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
         )

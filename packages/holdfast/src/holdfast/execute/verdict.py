@@ -16,7 +16,7 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class GuardVerdict:
     """What the guard has done to a transaction, and why."""
 
     reason: Reason
@@ -30,6 +30,6 @@ class Verdict:
 class EndedByGuard(Exception):  # no error of anybody: the unit is tried again
     """The transaction must not be committed: the guard has ended it, or was not there."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: GuardVerdict) -> None:
         super().__init__(f"the guard has ended the transaction: {verdict.reason.value}")
         self.verdict = verdict

@@ -23,12 +23,12 @@ from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement
 from holdfast.intercept.route import (
     Before,
-    Place,
     RevisionState,
     Route,
     Sighting,
+    StatementPlace,
     Then,
-    Waiting,
+    WaitingWork,
     before_a_look,
     before_what_cannot_be_divided,
     route,
@@ -252,10 +252,14 @@ class RevisionInterceptor:
             is_result_seen=intercepted.is_result_seen,
             lasts=statement.kind is StatementKind.WRITE and entry is not None and _is_long(entry),
         )
-        place = Place.AUTOCOMMIT if self.session.in_autocommit() else Place.TRANSACTION
+        place = (
+            StatementPlace.AUTOCOMMIT
+            if self.session.in_autocommit()
+            else StatementPlace.TRANSACTION
+        )
         way = route(self.state, sighting, place=place)
         self._do_before(way.before, because_of=statement)
-        if place is Place.AUTOCOMMIT and way.then is Then.DRIVER:
+        if place is StatementPlace.AUTOCOMMIT and way.then is Then.DRIVER:
             return False
         return self._obey(way, statement, texts, entry)
 
@@ -291,7 +295,7 @@ class RevisionInterceptor:
     def _writes_wait(self) -> bool:
         """Some revisions write row by row: nothing is asked for each of these where it does not matter."""
         state = self.state
-        return state.waiting >= Waiting.LOCKS or state.has_run or state.holds or state.is_single
+        return state.waiting >= WaitingWork.LOCKS or state.has_run or state.holds or state.is_single
 
     def _waits(self, texts: tuple[str, ...], entry: QueueEntry) -> None:
         """Raises what is known to be impossible, before anything is committed."""
@@ -303,7 +307,7 @@ class RevisionInterceptor:
             rewrite(statement, facts=facts, today=self.work.today, ahead=self.queue.entries)
         self.queue.add(texts, entry, locks=locks, is_long=is_long)
         self.queue.note(statement, facts)
-        weight = Waiting.LONG if is_long else _weight(locks)
+        weight = WaitingWork.LONG if is_long else _weight(locks)
         self._becomes(waiting=max(self.state.waiting, weight))
 
     def _now(self, texts: tuple[str, ...], entry: QueueEntry) -> bool:
@@ -317,7 +321,7 @@ class RevisionInterceptor:
             rewrite(statement, facts=facts, today=self.work.today)
             self.queue.add(texts, entry, locks=(), is_long=True)
             self.queue.note(statement, facts)
-            self._becomes(waiting=Waiting.LONG)
+            self._becomes(waiting=WaitingWork.LONG)
             self._run()
             return True
         self._before_driver(entry, locks_of(statement, facts=facts))
@@ -386,7 +390,7 @@ class RevisionInterceptor:
         statements = parse(intercepted.texts()[0])
         kind = statements[0].kind if len(statements) == 1 else StatementKind.WRITE
         sighting = Sighting(kind=kind, commits_itself=commits_itself)
-        way = route(self.state, sighting, place=Place.SECOND_CONNECTION)
+        way = route(self.state, sighting, place=StatementPlace.SECOND_CONNECTION)
         self._do_before(way.before)
         self.queue.catalog.forget()
         if way.then is not Then.BESIDE:
@@ -436,7 +440,7 @@ class RevisionInterceptor:
         locks = tuple(lock for each in self.queue.waiting for lock in each.locks)
         blocks = self.state.holds or any(lock.mode.blocks_users for lock in locks)
         return (
-            self.state.waiting is Waiting.LONG
+            self.state.waiting is WaitingWork.LONG
             or (blocks and self.state.wrote and bool(self.queue.waiting))
             or self.lock_waits.is_in_vain(locks)
         )
@@ -446,7 +450,7 @@ class RevisionInterceptor:
         if self.queue.waiting:
             self._execute_each(list(self.queue.waiting))
             self.queue.catalog.forget()
-            self._becomes(waiting=Waiting.NOTHING)
+            self._becomes(waiting=WaitingWork.NOTHING)
 
     def _execute_each(self, statements: list[WaitingStatement]) -> None:
         """Each under the settings that were in force when it was sent."""
@@ -596,5 +600,5 @@ def _facts(entry: QueueEntry) -> Facts:
     return entry.facts
 
 
-def _weight(locks: tuple[Lock, ...]) -> Waiting:
-    return Waiting.LOCKS if any(lock.mode.blocks_users for lock in locks) else Waiting.FREE
+def _weight(locks: tuple[Lock, ...]) -> WaitingWork:
+    return WaitingWork.LOCKS if any(lock.mode.blocks_users for lock in locks) else WaitingWork.FREE

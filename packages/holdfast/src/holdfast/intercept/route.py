@@ -24,7 +24,7 @@ class Mode(Enum):
     REPLAYING = "an interrupted function is called again: it gets what it got before"
 
 
-class Waiting(IntEnum):
+class WaitingWork(IntEnum):
     """The weightiest of what waits."""
 
     NOTHING = 0
@@ -65,7 +65,7 @@ class Route:
 class RevisionState:
     """What one call of a revision's function has come to."""
 
-    waiting: Waiting = Waiting.NOTHING
+    waiting: WaitingWork = WaitingWork.NOTHING
     holds: bool = False  # the open transaction has a lock that blocks users
     wrote: bool = False  # the open transaction has rows of a table in use
     has_done_something: bool = False  # in the open transaction
@@ -75,7 +75,7 @@ class RevisionState:
     savepoints: int = 0
     has_driver: bool = False
 
-    def mode(self, place: "Place") -> Mode:
+    def mode(self, place: "StatementPlace") -> Mode:
         """The mode for a statement that arrives at this place."""
         by_place = MODES_OF_PLACES.get(place)
         if by_place is not None:
@@ -86,12 +86,12 @@ class RevisionState:
             return Mode.SINGLE_TRANSACTION
         if self.has_driver:
             return Mode.DRIVER_IN_HAND
-        if self.has_run or self.waiting is Waiting.LONG:
+        if self.has_run or self.waiting is WaitingWork.LONG:
             return Mode.QUEUED
         return Mode.HOLDING if self.holds else Mode.COLLECTING
 
 
-class Place(Enum):
+class StatementPlace(Enum):
     """Where a statement arrives."""
 
     TRANSACTION = "in the revision's transaction"
@@ -102,10 +102,10 @@ class Place(Enum):
 
 
 MODES_OF_PLACES = {
-    Place.AUTOCOMMIT: Mode.AUTOCOMMIT,
-    Place.FRESH: Mode.FRESH,
-    Place.REPLAY: Mode.REPLAYING,
-    Place.SECOND_CONNECTION: Mode.SECOND_CONNECTION,
+    StatementPlace.AUTOCOMMIT: Mode.AUTOCOMMIT,
+    StatementPlace.FRESH: Mode.FRESH,
+    StatementPlace.REPLAY: Mode.REPLAYING,
+    StatementPlace.SECOND_CONNECTION: Mode.SECOND_CONNECTION,
 }
 
 
@@ -124,7 +124,9 @@ SETTINGS = (StatementKind.SET, StatementKind.SET_LOCAL)
 DRIVER = Route(then=Then.DRIVER)
 
 
-def route(state: RevisionState, statement: Sighting, *, place: Place = Place.TRANSACTION) -> Route:
+def route(
+    state: RevisionState, statement: Sighting, *, place: StatementPlace = StatementPlace.TRANSACTION
+) -> Route:
     """What happens to the statement."""
     mode = state.mode(place)
     if mode is Mode.FRESH:
@@ -153,14 +155,14 @@ def route(state: RevisionState, statement: Sighting, *, place: Place = Place.TRA
 
 def before_a_look(state: RevisionState) -> Before:
     """Before the function learns anything of rows: users do not wait for what it makes of them."""
-    if state.waiting >= Waiting.LOCKS or state.holds:
+    if state.waiting >= WaitingWork.LOCKS or state.holds:
         return Before.RUN
     return Before.EXECUTE if state.waiting else Before.NOTHING
 
 
 def before_what_cannot_be_divided(state: RevisionState) -> Before:
     """Before a look at the catalog, a savepoint, a LOCK TABLE: in one transaction where that is over soon."""
-    if state.waiting is Waiting.LONG:
+    if state.waiting is WaitingWork.LONG:
         return Before.RUN
     return Before.EXECUTE if state.waiting else Before.NOTHING
 
@@ -173,13 +175,13 @@ def _data(state: RevisionState, statement: Sighting, *, mode: Mode) -> Route:
         return Route(then=Then.DRIVER, before=before_a_look(state))
     if mode is Mode.DRIVER_IN_HAND:
         return Route(then=Then.NOW) if statement.lasts else DRIVER
-    if statement.lasts or mode is not Mode.COLLECTING or state.waiting is Waiting.LOCKS:
+    if statement.lasts or mode is not Mode.COLLECTING or state.waiting is WaitingWork.LOCKS:
         return Route(then=Then.WAIT)
     return Route(then=Then.DRIVER, before=before_a_look(state))
 
 
 def _on_second_connection(state: RevisionState, statement: Sighting) -> Route:
     """Never queued: it was not behind what is queued for its author, but it may need it."""
-    before = Before.RUN if state.waiting is Waiting.LONG else Before.NOTHING
+    before = Before.RUN if state.waiting is WaitingWork.LONG else Before.NOTHING
     is_ddl = statement.kind is StatementKind.DDL and statement.commits_itself
     return Route(then=Then.BESIDE if is_ddl else Then.DRIVER, before=before)

@@ -50,7 +50,7 @@ class State(Enum):
     UP_TO_DATE = _Record(exit_status=0, says="up to date")
 
 
-class Attempt(Protocol):
+class RecordedAttempt(Protocol):
     """The last thing that happened to a revision, as the history has it."""
 
     @property
@@ -87,7 +87,7 @@ class DatabaseFacts:
     unknown: tuple[str, ...] = ()  # the database is at them, the project has no file
     edited: tuple[str, ...] = ()
     half_way: HalfWay | None = None
-    attempts: tuple[Attempt, ...] = ()  # the last one of each revision
+    attempts: tuple[RecordedAttempt, ...] = ()  # the last one of each revision
     is_migrating: bool = False  # somebody holds the lock of migrators
     refusal: HoldfastError | None = None  # with which `run` would stop before it begins
 
@@ -122,7 +122,7 @@ def database_state(facts: DatabaseFacts) -> DatabaseState:
     )
 
 
-def failed_attempts(facts: DatabaseFacts) -> tuple[Attempt, ...]:
+def failed_attempts(facts: DatabaseFacts) -> tuple[RecordedAttempt, ...]:
     """Attempts that ended without success and left nothing: of a pending revision, or the newest of all, a revert."""
     newest = max(facts.attempts, key=lambda attempt: attempt.started_at, default=None)
     return tuple(
@@ -137,7 +137,7 @@ def failed_attempts(facts: DatabaseFacts) -> tuple[Attempt, ...]:
     )
 
 
-def _state(facts: DatabaseFacts, failed: tuple[Attempt, ...]) -> State:
+def _state(facts: DatabaseFacts, failed: tuple[RecordedAttempt, ...]) -> State:
     if facts.is_migrating:
         return State.MIGRATING
     if facts.unknown:
@@ -157,5 +157,5 @@ def _attempt(revision: str, direction: Direction) -> str:
     return f"revision {revision}" if direction == "up" else f"the revert of {revision}"
 
 
-def _ended(attempt: Attempt) -> str:
+def _ended(attempt: RecordedAttempt) -> str:
     return "failed" if attempt.outcome == "failed" else "was killed"

@@ -17,7 +17,7 @@ ONLY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Database:
+class ConfiguredDatabase:
     """One database of a project, in the order in which env.py comes to them."""
 
     number: int
@@ -31,7 +31,7 @@ class Passes:
     only: int | None
     _urls: list[URL] = field(default_factory=list)
 
-    def next(self, context: MigrationContext) -> Database | None:
+    def next(self, context: MigrationContext) -> ConfiguredDatabase | None:
         """The database of the pass that begins; None where another one is wanted."""
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         url = context.connection.engine.url
@@ -43,7 +43,7 @@ class Passes:
         number = self._urls.index(place)
         if self.only is not None and number != self.only:
             return None
-        return Database(number=number, name=url.database or "unnamed")
+        return ConfiguredDatabase(number=number, name=url.database or "unnamed")
 
 
 def passes_of(config: Config) -> Passes:
@@ -51,7 +51,7 @@ def passes_of(config: Config) -> Passes:
     return Passes(only=config.attributes.get(ONLY))
 
 
-def only(config: Config, database: Database) -> Config:
+def only(config: Config, database: ConfiguredDatabase) -> Config:
     """The project as if it had this database alone."""
     restricted = copy.copy(config)
     restricted.attributes = {**config.attributes, ONLY: database.number}

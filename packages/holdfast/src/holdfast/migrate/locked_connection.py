@@ -18,7 +18,7 @@ from holdfast.execute import leader
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
-from holdfast.migrate.databases import Database, passes_of
+from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.version_table import identify
 from holdfast.observe.pooler import is_behind_pooler
@@ -31,7 +31,7 @@ class LockedConnection:
     """What the work has at hand."""
 
     script: ScriptDirectory
-    database: Database
+    database: ConfiguredDatabase
     context: MigrationContext
     session: MigrationSession
 

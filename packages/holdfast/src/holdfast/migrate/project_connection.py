@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from holdfast.errors.migration import NothingMigrated
-from holdfast.migrate.databases import Database, only, passes_of
+from holdfast.migrate.databases import ConfiguredDatabase, only, passes_of
 from holdfast.migrate.history_files import open_history
 
 Seen = TypeVar("Seen")
@@ -22,7 +22,7 @@ class ProjectConnection:
     """What a look has at hand."""
 
     script: ScriptDirectory
-    database: Database
+    database: ConfiguredDatabase
     heads: tuple[str, ...]  # the revisions that the database is at
     context: MigrationContext
     connection: Connection
@@ -61,14 +61,14 @@ def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> 
     return tuple(seen)
 
 
-def databases_of(config: Config) -> tuple[Database, ...]:
+def databases_of(config: Config) -> tuple[ConfiguredDatabase, ...]:
     """The databases that env.py goes through; one with several passes is named once."""
     found = on_every_pass(config, lambda project: project.database)
     first = {each.number: each for each in reversed(found)}
     return tuple(first[number] for number in sorted(first))
 
 
-def each_database(config: Config) -> tuple[tuple[Database, Config], ...]:
+def each_database(config: Config) -> tuple[tuple[ConfiguredDatabase, Config], ...]:
     """The databases that env.py goes through, each with the project as if it had that one alone."""
     databases = databases_of(config)
     if len(databases) == 1:

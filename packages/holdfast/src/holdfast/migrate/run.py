@@ -34,7 +34,7 @@ from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.settings_of_env import noting_settings
-from holdfast.execute.verdict import EndedByGuard, Reason, Verdict
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import open_history
@@ -223,7 +223,7 @@ class _Run:
         # of its engine, and then once more. Alembic has read the heads before it called `steps`.
         self.heads_moved = False
         # By the guard, outside of what is tried again at once: what, and why.
-        self.ended: tuple[str, Verdict] | None = None
+        self.ended: tuple[str, GuardVerdict] | None = None
         self.revision = ""  # that is under way
         self.passes: list[bool] = []
 

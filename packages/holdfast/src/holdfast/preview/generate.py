@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, make_url
 
 from holdfast.errors.scratch import UnknownRename
-from holdfast.migrate.databases import Database, only
+from holdfast.migrate.databases import ConfiguredDatabase, only
 from holdfast.migrate.project_connection import databases_of
 from holdfast.observe.database import database_name
 from holdfast.observe.schema import table_names
@@ -52,14 +52,14 @@ class ModelDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DatabasePlace:
     """Where a new revision goes in a history with branches or several folders, in Alembic's words."""
 
     head: str = "head"
     version_path: str | None = None
 
 
-AT_THE_HEAD = Place()
+AT_THE_HEAD = DatabasePlace()
 
 
 def generate(
@@ -68,7 +68,7 @@ def generate(
     *,
     renames: Iterable[str] = (),
     ask: Ask = renamed_by_nobody,
-    place: Place = AT_THE_HEAD,
+    place: DatabasePlace = AT_THE_HEAD,
 ) -> ModelDifference:
     """Write a revision called `name`, unless there is nothing to write."""
     with scratch_server() as server, _at_the_heads(config, server) as tries:
@@ -121,7 +121,7 @@ def _at_the_heads(config: Config, server: Postgres) -> "Iterator[_Tries]":
 
 @contextmanager
 def _copies(
-    config: Config, server: Postgres, databases: tuple[Database, ...]
+    config: Config, server: Postgres, databases: tuple[ConfiguredDatabase, ...]
 ) -> Iterator[tuple[str, ...]]:
     """At the heads: each has what the revisions do in its database alone."""
     restricted = [only(config, each) for each in databases] if len(databases) > 1 else [config]
@@ -148,7 +148,7 @@ class _Tries:
     """A project whose env.py leads to scratch databases, and the comparison that belongs to each, by its name."""
 
     config: Config
-    databases: tuple[Database, ...]
+    databases: tuple[ConfiguredDatabase, ...]
     comparisons: dict[str, ModelComparison]
     urls: tuple[str, ...]
 
@@ -161,7 +161,7 @@ class _Tries:
         for rename in sorted(left):
             raise UnknownRename(rename=rename)
 
-    def compare(self, message: str, place: Place) -> RevisionContext:
+    def compare(self, message: str, place: DatabasePlace) -> RevisionContext:
         """Let Alembic compare each database, as its command `revision --autogenerate` does, and go on from there."""
         script = ScriptDirectory.from_config(self.config)
         arguments = {
@@ -212,7 +212,7 @@ class _Tries:
             left_alone=tuple(sorted({name for part in parts for name in part.left_alone})),
         )
 
-    def _headed(self, database: Database, lines: tuple[str, ...]) -> Iterator[str]:
+    def _headed(self, database: ConfiguredDatabase, lines: tuple[str, ...]) -> Iterator[str]:
         if lines and len(self.databases) > 1:
             yield f"# database {database.name}"
         yield from lines
