@@ -136,6 +136,10 @@ ALEMBIC_SEES = {
             " sa.Column('c', sa.Integer, unique=True), sa.Column('d', sa.Integer, index=True, unique=True))"
         ),
     ),
+    "table that takes the name of another one's constraint": (
+        "op.create_table('t', sa.Column('a', sa.Integer), sa.UniqueConstraint('a', name='k'))",
+        "sa.Table('u', metadata, sa.Column('b', sa.Text), sa.UniqueConstraint('b', name='k'))",
+    ),
     "type that needs a USING": (
         "op.create_table('t', sa.Column('a', sa.Text, server_default='1'))",
         "sa.Table('t', metadata, sa.Column('a', sa.Integer, server_default='1'))",

@@ -31,7 +31,7 @@ from holdfast.observe.other_tools import is_of_another_tool
 from holdfast.observe.schema import SchemaForm, names_from, schema_of, table_names
 from holdfast.observe.schema_constants import SCHEMA
 from holdfast.preview.compare.constraint_names import name_constraints
-from holdfast.preview.compare.models import create_models, tables_of, types_of
+from holdfast.preview.compare.models import create_models, put_aside, tables_of, types_of
 from holdfast.preview.compare.phantoms import without_phantoms
 from holdfast.preview.compare.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.preview.compare.revision_source import Change
@@ -98,12 +98,15 @@ def models_of(config: Config) -> tuple[Models, ...]:
 def _created(
     session: MigrationSession, metadata: tuple[sa.MetaData, ...], default_schema: str
 ) -> SchemaForm:
+    names = tables_of(metadata, default_schema)
+    left = {name for name in table_names(session.connection) if not is_of_another_tool(name.name)}
     try:
+        put_aside(session.connection, left - names)
         create_models(session.connection, metadata)
     except DBAPIError as error:
         said, statement = str(error.orig).strip(), shortened(error.statement or "")
         raise ModelsNotCreated(said=said, statement=statement) from error
-    return _read(session.connection, tables_of(metadata, default_schema), default_schema)
+    return _read(session.connection, names, default_schema)
 
 
 def _read(connection: sa.Connection, tables: set[QualifiedName], default_schema: str) -> SchemaForm:

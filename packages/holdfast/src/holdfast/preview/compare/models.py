@@ -28,6 +28,14 @@ def types_of(table: Table, default_schema: str) -> set[QualifiedName]:
     }
 
 
+def put_aside(connection: Connection, tables: Iterable[QualifiedName]) -> None:
+    """Move tables that the models no longer have out of the way: a model may use the names of their indexes."""
+    for table in sorted(tables):
+        aside = f"holdfast_aside_{table.schema}"
+        connection.execute(CreateSchema(aside, if_not_exists=True))
+        connection.execute(text(f"ALTER TABLE {table} SET SCHEMA {quote(aside)}"))
+
+
 def create_models(connection: Connection, metadata: tuple[MetaData, ...]) -> None:
     """Drop what the models have, and create it as they have it: extensions, functions, other types stay."""
     for each in metadata:
