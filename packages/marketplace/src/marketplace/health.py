@@ -31,8 +31,7 @@ class Readiness(BaseModel):
 @router.get("/", include_in_schema=False)
 async def root(request: Request) -> RedirectResponse:
     """The way in, for a person who opens the address: the documentation, or the products where it is not shown."""
-    paths = {getattr(route, "path", None) for route in request.app.routes}
-    return RedirectResponse("/docs" if "/docs" in paths else "/products")
+    return RedirectResponse("/docs" if request.app.openapi_url else "/products")
 
 
 @router.get("/healthz")

@@ -65,6 +65,11 @@ def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]
     return (*(refusals(table)), *((TANGLED,) if any(_tangled(action, table)) else ()))
 
 
+def is_tangled_copy(action: Action, table: ChangedTable) -> bool:
+    """Whether rows would be written and the statement does more than a copy can: known whatever comes before it."""
+    return any(change.rewrites for change in table.changes) and any(_tangled(action, table))
+
+
 def belongs_to_copy(action: Action, table: ChangedTable) -> bool:
     """Whether the copy does what this action says: a new type, and the default of such a column."""
     changing = {change.column for change in table.changes}

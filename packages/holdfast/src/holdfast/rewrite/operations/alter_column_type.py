@@ -30,6 +30,7 @@ from holdfast.rewrite.type_change import (
     belongs_to_copy,
     changed_table_of,
     is_refused_by_postgresql,
+    is_tangled_copy,
     is_untried,
     reasons_against_copy,
     rewrites_rows,
@@ -56,6 +57,10 @@ def alter_column_type(action: Action) -> Split | None:
 
 def _copied(action: Action, table: ChangedTable) -> Split | None:
     """All columns of the statement share one copy, in the place of the first of them."""
+    if is_tangled_copy(action, table):
+        return (
+            None  # refused at once, also where PostgreSQL is to be asked anew when its turn comes
+        )
     if is_refused_by_postgresql(table):
         # Perhaps not any more when its turn comes; otherwise in PostgreSQL's words, and at once.
         return Split(after=(_alone(action, table),)) if _is_first(action, table) else Split()
