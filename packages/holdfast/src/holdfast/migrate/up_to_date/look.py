@@ -1,7 +1,7 @@
 """Asks a database whether it is up to date: at the head of these very files, nothing half-way, nobody at work.
 
 Two round trips: the connection and one query. A full run leaves the record that the query finds, and whatever has
-happened since makes it find nothing: then, and after any error, the full way is gone.
+happened since makes it find nothing: then, and after any error, env.py and Alembic are asked in full.
 """
 
 import logging
