@@ -41,7 +41,8 @@ class Replay:
     def given_back(self, sql: str) -> Call | None:
         """The call that this statement was the last time; None where it has to take effect now.
 
-        So it has from the point of the crash on, and before where its effect was not committed. Raises ReplayMismatch where the function sends something else than it did before.
+        So it has from the point of the crash on, and before where its effect was not committed.
+        Raises ReplayMismatch where the function sends something else than it did before.
         """
         self.seen[sql] += 1
         call = self.known.pop((sql, self.seen[sql]), None)
