@@ -26,6 +26,7 @@ from pydantic import SecretStr
 
 PREFIX = "hfr_"
 VERIFICATION_PREFIX = "hfv_"
+EMAIL_PREFIX = "hfe_"
 BODY = struct.Struct(">B16sI32s")
 VERSION = 1
 TAG_LENGTH = 16
@@ -134,18 +135,18 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def new_verification_token(user_id: UUID) -> str:
-    """256 random bits behind the key of the row that has their digest."""
+def new_mailed_token(user_id: UUID, *, prefix: str) -> str:
+    """256 random bits behind the key of the row that has their digest; the prefix says what it is for."""
     raw = user_id.bytes + secrets.token_bytes(SECRET_LENGTH)
-    return VERIFICATION_PREFIX + urlsafe_b64encode(raw).decode()
+    return prefix + urlsafe_b64encode(raw).decode()
 
 
-def verified_user(token: str) -> UUID | None:
-    """Whom a verification token is about; whether it is right, its digest decides."""
-    if not token.startswith(VERIFICATION_PREFIX) or not token.isascii():
+def user_of_mailed_token(token: str, *, prefix: str) -> UUID | None:
+    """Whom a token of a letter is about; whether it is right, its digest decides."""
+    if not token.startswith(prefix) or not token.isascii():
         return None
     try:
-        raw = urlsafe_b64decode(token.removeprefix(VERIFICATION_PREFIX))
+        raw = urlsafe_b64decode(token.removeprefix(prefix))
     except NotBase64:
         return None
     return UUID(bytes=raw[:16]) if len(raw) == 16 + SECRET_LENGTH else None
