@@ -113,14 +113,15 @@ def test_an_access_token_without_a_session(session_id: object) -> None:
     assert tokens.read_access_token(access_token(sid=session_id), keys=KEYS) is None
 
 
-def test_a_verification_token_names_its_user() -> None:
+def test_a_mailed_token_names_its_user() -> None:
     """With 256 random bits behind the name."""
-    token = tokens.new_verification_token(USER)
-    assert tokens.verified_user(token) == USER
+    token = tokens.new_mailed_token(USER, prefix="hfv_")
+    assert tokens.user_of_mailed_token(token, prefix="hfv_") == USER
     assert len(urlsafe_b64decode(token.removeprefix("hfv_"))) == 48
-    assert tokens.verified_user(token) != tokens.new_verification_token(USER)
-    for text in ("", "hfv_", token[:-4], token[4:], "hfv_é"):
-        assert tokens.verified_user(text) is None
+    assert token != tokens.new_mailed_token(USER, prefix="hfv_")
+    of_another_kind = tokens.new_mailed_token(USER, prefix="hfe_")
+    for text in ("", "hfv_", token[:-4], token[4:], "hfv_é", of_another_kind):
+        assert tokens.user_of_mailed_token(text, prefix="hfv_") is None
 
 
 def test_two_keys_are_valid_at_a_time() -> None:

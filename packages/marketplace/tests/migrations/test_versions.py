@@ -33,11 +33,20 @@ VERSION_COLUMNS = text("""
     FROM information_schema.columns WHERE column_name = 'version' AND table_schema = 'public'
 """)
 
+NEWER_ACTIONS = {
+    AuditedAction.USER_EMAIL_CHANGED,
+    AuditedAction.USER_SECOND_FACTOR_ADDED,
+    AuditedAction.USER_SECOND_FACTOR_REMOVED,
+    AuditedAction.USER_RECOVERY_CODE_USED,
+    AuditedAction.USER_EXPORTED,
+    AuditedAction.USER_DELETED,
+}
 # Those of the revision that brought the table; later ones add to them.
 FIRST_ACTIONS = [
     action
     for action in AuditedAction
     if action not in {AuditedAction.SESSION_REFUSED, AuditedAction.ADMIN_READ}
+    and action not in NEWER_ACTIONS
 ]
 
 BASELINE_INDEXES = {
