@@ -183,7 +183,11 @@ class Executor:
 
     def _planned(self, statement: Queued) -> Queued:
         parsed = as_one(parse(statement.sql))
-        facts = facts_for(self.session.connection, *parsed, new=statement.new)
+        facts = self.patience.run(
+            lambda _: facts_for(self.session.connection, *parsed, new=statement.new),
+            what=f"a look at the tables of {shortened(statement.sql)}",
+            locks=lambda: (),
+        )
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
         if any(isinstance(step, ValidateStep) for step in steps):
@@ -413,7 +417,8 @@ class Executor:
                 raise
             self._drop_leftover(step)
             self._forgotten(statement)
-            found = duplicate_keys(self.session.connection, step)
+            with self._watching(step.describe()):
+                found = duplicate_keys(self.session.connection, step)
             self.session.commit()
             raise self._data_in_the_way(step, found) from error
 

@@ -17,13 +17,14 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree
+from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, TableIsLocked
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class LockPatience:
                 return unit(timeouts)
             except Exception as error:
                 verdict = self._roll_back(error)
-                is_refusal = isinstance(error, HoldfastError)  # whatever has led to it
+                is_refusal = _is_refusal(error)  # whatever has led to it
                 if is_refusal or (verdict is None and sqlstate(error) not in TRY_AGAIN):
                     raise
                 tries += 1
@@ -105,7 +106,7 @@ class LockPatience:
                     refuse_to_keep_users_waiting(what, users_waited, verdict)
                     blockers: tuple[Blocker, ...] = ()
                 else:
-                    blockers = self._blockers(_wanted(locks(), verdict))
+                    blockers = self._blockers(_wanted(locks(), verdict, error))
                     self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
                     raise LockNotFree(
@@ -174,9 +175,18 @@ def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
     )
 
 
-def _wanted(locks: tuple[Lock, ...], verdict: GuardVerdict | None) -> tuple[Lock, ...]:
-    """Of a statement that nobody can look into, only the guard has seen it."""
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, HoldfastError) and not isinstance(error, TableIsLocked)
+
+
+def _wanted(
+    locks: tuple[Lock, ...], verdict: GuardVerdict | None, error: Exception
+) -> tuple[Lock, ...]:
+    """Of a statement that nobody can look into, only the guard has seen it; of a question, the error tells."""
     seen = verdict.wanted if verdict is not None else None
+    if isinstance(error, TableIsLocked):
+        tables = [QualifiedName(schema=schema, name=name) for schema, name in error.names]
+        return tuple(Lock(mode=LockMode.ACCESS_SHARE, relation=table) for table in tables)
     return locks if seen is None else (*locks, seen)
 
 
