@@ -241,7 +241,8 @@ class TableIsLocked(HoldfastError):
     """A table could not be looked at: somebody has it locked. A run tries again, within its budget for locks."""
 
     tables: tuple[str, ...]  # one of these, as SQL writes them
-    names: tuple[tuple[str, str], ...]  # their schemas and names
+    schemas: tuple[str, ...]
+    names: tuple[str, ...]
     sqlstate = LOCK_NOT_AVAILABLE
     what = "Somebody has a table locked, so that nothing can be asked about it: {tables}."
     why = "What is to be done depends on what is in the table. Nothing was changed."

@@ -45,6 +45,8 @@ BETWEEN_LONGER_TRIES = timedelta(seconds=10)
 CURRENT_DEADLOCK_TIMEOUT = text(
     "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
 )
+LOCK_TIMEOUT = text("SELECT current_setting('lock_timeout')")
+SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :setting, true)")
 MAY_SET_DEADLOCK_TIMEOUT = text("SELECT has_parameter_privilege('deadlock_timeout', 'SET')")
 
 
@@ -158,6 +160,18 @@ class LockPatience:
         return timeouts
 
 
+def lock_version_rows(session: MigrationSession, table: QualifiedName) -> None:
+    """Under locks that block users, the version row must wait for nobody: it is locked while that can be repeated.
+
+    Afterwards the lock_timeout is as before: a deferred trigger may run at COMMIT, and catch one.
+    """
+    before = session.execute(LOCK_TIMEOUT).scalar_one()
+    set_local(session, "lock_timeout", FIRST_LOCK)
+    session.execute_sql(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
+    session.execute_sql(f"SELECT 1 FROM {table} FOR UPDATE")  # noqa: S608  # quoted
+    session.execute(SET_LOCK_TIMEOUT, {"setting": before})
+
+
 def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -> None:
     """Before a statement that nobody can look into: a DO block, a function, DDL beside event triggers.
 
@@ -185,22 +199,29 @@ def _wanted(
     """Of a statement that nobody can look into, only the guard has seen it; of a question, the error tells."""
     seen = verdict.wanted if verdict is not None else None
     if isinstance(error, TableIsLocked):
-        tables = [QualifiedName(schema=schema, name=name) for schema, name in error.names]
-        return tuple(Lock(mode=LockMode.ACCESS_SHARE, relation=table) for table in tables)
+        return tuple(
+            Lock(mode=LockMode.ACCESS_SHARE, relation=QualifiedName(schema=schema, name=name))
+            for schema, name in zip(error.schemas, error.names, strict=True)
+        )
     return locks if seen is None else (*locks, seen)
 
 
 def refuse_to_keep_users_waiting(what: str, tries: int, verdict: GuardVerdict) -> None:
     """Raises KeepsUsersWaiting when it was tried often enough."""
     if tries >= USERS_WAIT_AT_MOST:
-        raise KeepsUsersWaiting(
-            what_for=what,
-            tries=tries,
-            held=verdict.held,
-            who=verdict.who,
-            wanted="a row" if verdict.wanted is None else str(verdict.wanted.relation),
-            waited=verdict.waited,
-        )
+        raise kept_users_waiting(what, tries=tries, verdict=verdict)
+
+
+def kept_users_waiting(what: str, *, tries: int, verdict: GuardVerdict) -> KeepsUsersWaiting:
+    """The error that says what was held, for whom and how long."""
+    return KeepsUsersWaiting(
+        what_for=what,
+        tries=tries,
+        held=verdict.held,
+        who=verdict.who,
+        wanted="a row" if verdict.wanted is None else str(verdict.wanted.relation),
+        waited=verdict.waited,
+    )
 
 
 def _only_autovacuum_lasts(blockers: tuple[Blocker, ...], before: tuple[Blocker, ...]) -> bool:

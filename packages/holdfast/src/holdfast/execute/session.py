@@ -110,8 +110,16 @@ class TransactionGuard(Protocol):
         """Watch from now on."""
         ...
 
+    def before_commit(self) -> None:
+        """Watch until COMMIT. Raises, after ROLLBACK, where it was ended."""
+        ...
+
+    def committed(self) -> None:
+        """After COMMIT."""
+        ...
+
     def disarm(self) -> None:
-        """Before COMMIT. Raises where it was ended."""
+        """Stop in the middle of a transaction. Raises where it was ended."""
         ...
 
     def settle(self) -> None:
@@ -188,12 +196,14 @@ class MigrationSession:
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included.
 
-        Raises EndedByGuard where users have waited for it: then it must be rolled back.
+        Raises EndedByGuard where users have waited for it: then it is rolled back.
         """
         if self.guard is not None:
-            self.guard.disarm()
+            self.guard.before_commit()
         self.dbapi_connection.commit()
         self._settings_hold = self._is_fenced = False
+        if self.guard is not None:
+            self.guard.committed()
 
     def close(self) -> None:
         """Let go of our handle, and undo what is not committed. The user's own handle stays.

@@ -40,6 +40,9 @@ def waiting_briefly(connection: Connection, tables: tuple[QualifiedName, ...]) -
             connection.execute(SET, {**values, "setting": before})
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
-        names = tuple((table.schema, table.name) for table in tables)
-        raise TableIsLocked(tables=tuple(map(str, tables)), names=names) from error
+        raise TableIsLocked(
+            tables=tuple(map(str, tables)),
+            schemas=tuple(table.schema for table in tables),
+            names=tuple(table.name for table in tables),
+        ) from error
     connection.execute(SET, {**values, "setting": before})
