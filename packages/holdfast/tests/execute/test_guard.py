@@ -53,6 +53,11 @@ OPAQUE = {
     "function": (FUNCTION, ["SELECT f()"]),
     "function behind a build": (FUNCTION, ["CREATE INDEX i ON t (a)", "SELECT f()"]),
     "CALL": (PROCEDURE, ["CALL p()"]),
+    "CREATE TABLE AS": (FUNCTION, ["CREATE TABLE other AS SELECT f()"]),
+    "CREATE TABLE AS behind a build": (
+        FUNCTION,
+        ["CREATE INDEX i ON t (a)", "CREATE TABLE other AS SELECT f()"],
+    ),
     "trigger": (ON_INSERT, ["INSERT INTO told VALUES (1)"]),
     "trigger behind a build": (
         ON_INSERT,

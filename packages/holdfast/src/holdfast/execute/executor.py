@@ -54,7 +54,7 @@ from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -493,4 +493,6 @@ class Executor:
 def _is_ddl(sql: str) -> bool:
     """Whose locks are known; others may call functions, or meet triggers, that take any."""
     ddl = (StatementKind.DDL, StatementKind.TEMP)
-    return all(statement.kind in ddl for statement in parse(sql))
+    return all(
+        statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)
+    )

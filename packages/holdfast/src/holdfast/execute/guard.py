@@ -50,16 +50,18 @@ ARM = text(
            CASE WHEN :ends_when_idle THEN set_config('idle_in_transaction_session_timeout', :idle, true) END
     """
 )
-DISARM = text("SELECT pg_advisory_unlock(:key, pg_backend_pid())")
+# A COMMIT waits for no synchronous standby: the lock would be held until that answers. See MigrationSession.
+IS_LOCAL = """
+    CASE WHEN current_setting('synchronous_standby_names') <> ''
+          AND current_setting('synchronous_commit') NOT IN ('off', 'local')
+         THEN set_config('synchronous_commit', 'local', true) END AS is_local
+"""
+DISARM = text(f"SELECT pg_advisory_unlock(:key, pg_backend_pid()), {IS_LOCAL}")
 # From the session to the transaction, so that COMMIT gives the lock back. A guard that has fired holds the other.
-# COMMIT waits for no synchronous standby: the lock would be held until that answers. See MigrationSession.
 BEFORE_COMMIT = text(
-    """
+    f"""
     SELECT pg_advisory_xact_lock(:key, pg_backend_pid()), pg_advisory_unlock(:key, pg_backend_pid()),
-           pg_try_advisory_xact_lock(:fired, pg_backend_pid()) AS is_unharmed,
-           CASE WHEN current_setting('synchronous_standby_names') <> ''
-                 AND current_setting('synchronous_commit') NOT IN ('off', 'local')
-                THEN set_config('synchronous_commit', 'local', true) END AS is_local
+           pg_try_advisory_xact_lock(:fired, pg_backend_pid()) AS is_unharmed, {IS_LOCAL}
     """
 )
 CANCEL = text("SELECT pg_cancel_backend(:pid)")
@@ -240,7 +242,8 @@ class Guard:
         """Stop watching in the middle of a transaction. Raises EndedByGuard where it must not be committed."""
         if not self.is_armed:
             return
-        self.session.execute(DISARM, {"key": GUARD_KEY})
+        row = self.session.execute(DISARM, {"key": GUARD_KEY}).one()
+        self.session.owes_durability |= row.is_local is not None
         self._settle()
         if self._verdict is not None:
             raise EndedByGuard(self._verdict)

@@ -45,8 +45,15 @@ BETWEEN_LONGER_TRIES = timedelta(seconds=10)
 CURRENT_DEADLOCK_TIMEOUT = text(
     "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
 )
-LOCK_TIMEOUT = text("SELECT current_setting('lock_timeout')")
-SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :setting, true)")
+# In one round trip, because users wait meanwhile.
+LOCK_VERSION_ROWS = """
+DO $holdfast$ DECLARE before CONSTANT text := current_setting('lock_timeout'); BEGIN
+  PERFORM set_config('lock_timeout', '10ms', true);
+  LOCK TABLE {table} IN ROW EXCLUSIVE MODE;
+  PERFORM 1 FROM {table} FOR UPDATE;
+  PERFORM set_config('lock_timeout', before, true);
+END $holdfast$
+"""
 MAY_SET_DEADLOCK_TIMEOUT = text("SELECT has_parameter_privilege('deadlock_timeout', 'SET')")
 
 
@@ -165,11 +172,7 @@ def lock_version_rows(session: MigrationSession, table: QualifiedName) -> None:
 
     Afterwards the lock_timeout is as before: a deferred trigger may run at COMMIT, and catch one.
     """
-    before = session.execute(LOCK_TIMEOUT).scalar_one()
-    set_local(session, "lock_timeout", FIRST_LOCK)
-    session.execute_sql(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
-    session.execute_sql(f"SELECT 1 FROM {table} FOR UPDATE")  # noqa: S608  # quoted
-    session.execute(SET_LOCK_TIMEOUT, {"setting": before})
+    session.execute_sql(LOCK_VERSION_ROWS.format(table=table))
 
 
 def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -> None:
