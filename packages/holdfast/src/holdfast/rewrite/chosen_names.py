@@ -3,18 +3,20 @@
 The catalog is asked which of them are taken, and about no other name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.filled_column import is_serial
 from holdfast.rewrite.index_names import column_names, joined
 from holdfast.rewrite.names import candidates, object_name
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.tree import column_of, constraint_of, strings
+from holdfast.rewrite.tree import column_of, constraint_of, copy, strings
 
 
-def names_to_choose_from(statement: Statement) -> Iterator[str]:
+def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = ()) -> Iterator[str]:
     """Each name that could be chosen, and the first ones with a number behind it."""
     node = statement.node
     if isinstance(node, pb.IndexStmt):
@@ -26,6 +28,31 @@ def names_to_choose_from(statement: Statement) -> Iterator[str]:
     elif isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         for item in node.cmds:
             yield from _of_action(node.relation.relname, item.alter_table_cmd)
+
+    for table in tables:
+        if table.is_partitioned:
+            for partition in table.partitions:
+                yield from _on_partition(node, partition.name.name)
+
+
+def _on_partition(node: Message, partition: str) -> Iterator[str]:
+    """Of what an index or a key of the whole table adds to each of its partitions."""
+    if isinstance(node, pb.IndexStmt):
+        yield from candidates(partition, second=joined(column_names(node)), label="idx")
+    elif isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
+        for item in node.cmds:
+            yield from _of_keys(partition, item.alter_table_cmd)
+
+
+def _of_keys(table: str, command: pb.AlterTableCmd) -> Iterator[str]:
+    if command.subtype == pb.AT_AddConstraint:
+        constraint = copy(constraint_of(command))
+        constraint.conname = ""
+        yield from _of_constraint(table, constraint)
+    elif command.subtype == pb.AT_AddColumn:
+        column = column_of(command)
+        for label in ("key", "fkey"):
+            yield from candidates(table, second=column.colname, label=label)
 
 
 def _of_action(table: str, command: pb.AlterTableCmd) -> Iterator[str]:
@@ -46,6 +73,9 @@ def _of_constraint(table: str, constraint: pb.Constraint) -> Iterator[str]:
     if constraint.contype == pb.CONSTR_UNIQUE and not constraint.conname:
         second = joined([*columns, *strings(constraint.including)])
         yield from candidates(table, second=second, label="key")
+    if constraint.contype == pb.CONSTR_FOREIGN and not constraint.conname:
+        second = joined(strings(constraint.fk_attrs))
+        yield from candidates(table, second=second, label="fkey")
     if constraint.contype == pb.CONSTR_PRIMARY and not constraint.conname:
         yield from candidates(table, label="pkey")
     if constraint.contype in (pb.CONSTR_PRIMARY, pb.CONSTR_NOTNULL):
@@ -58,6 +88,8 @@ def _labels(column: pb.ColumnDef) -> Iterator[str]:
     kinds = {item.constraint.contype for item in column.constraints}
     if pb.CONSTR_UNIQUE in kinds:
         yield "key"
+    if pb.CONSTR_FOREIGN in kinds:
+        yield "fkey"
     if is_serial(column):
         yield "seq"
     if pb.CONSTR_IDENTITY in kinds:
