@@ -7,7 +7,6 @@ from PostgreSQL. https://www.postgresql.org/docs/current/ddl-partitioning.html#D
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation, RelationKind
@@ -44,7 +43,7 @@ class WantedIndex:
         """The end of the names that PostgreSQL chooses for the indexes of the partitions."""
         return KINDS[self.constraint.contype][1] if self.constraint is not None else "idx"
 
-    def statement(self, table: QualifiedName) -> Message:
+    def statement(self, table: QualifiedName) -> pb.AlterTableStmt | pb.IndexStmt:
         """The statement that makes it on this table and all its partitions."""
         if self.constraint is not None:
             return alter_table(table, add_constraint(self.constraint))
@@ -144,7 +143,6 @@ class _Plan:
     def _only(self, table: Relation, *, name: QualifiedName) -> TransactionStep:
         """On the table itself, which has no rows."""
         node = self.wanted.statement(table.name)
-        assert isinstance(node, pb.AlterTableStmt | pb.IndexStmt)  # noqa: S101  # made by statement()
         node.relation.inh = False
         if isinstance(node, pb.IndexStmt):
             node.idxname = name.name
