@@ -53,10 +53,10 @@ OPAQUE = {
     "function": (FUNCTION, ["SELECT f()"]),
     "function behind a build": (FUNCTION, ["CREATE INDEX i ON t (a)", "SELECT f()"]),
     "CALL": (PROCEDURE, ["CALL p()"]),
-    "CREATE TABLE AS": (FUNCTION, ["CREATE TABLE other AS SELECT f()"]),
+    "CREATE TABLE AS": (FUNCTION, ["CREATE TABLE other AS SELECT 1 AS n FROM f()"]),
     "CREATE TABLE AS behind a build": (
         FUNCTION,
-        ["CREATE INDEX i ON t (a)", "CREATE TABLE other AS SELECT f()"],
+        ["CREATE INDEX i ON t (a)", "CREATE TABLE other AS SELECT 1 AS n FROM f()"],
     ),
     "trigger": (ON_INSERT, ["INSERT INTO told VALUES (1)"]),
     "trigger behind a build": (
@@ -238,7 +238,8 @@ def test_work_at_commit_is_watched_too(in_use: Project, monkeypatch: pytest.Monk
     """A deferred trigger works long when the transaction is committed, under its locks: users are let through."""
     monkeypatch.setattr(lock_patience, "USERS_WAIT_AT_MOST", 50)  # on a machine that is busy
     in_use.query(f"{AT_COMMIT}; SELECT 1")
-    in_use.revision(f"op.execute({IN_DO.format(ADD)!r})\nop.execute('INSERT INTO told VALUES (1)')")
+    both = IN_DO.format(f"{ADD} INSERT INTO told VALUES (1);")
+    in_use.revision(f"op.execute({both!r})")
     with reading(in_use):
         run = BackgroundRun(in_use)
         wait_until(

@@ -218,7 +218,9 @@ WITH RECURSIVE below (root, oid) AS (
   WHERE inhparent = ANY (CAST(CAST(:oids AS text[]) AS oid[])) AND NOT inhdetachpending
   UNION SELECT root, inhrelid FROM pg_catalog.pg_inherits JOIN below ON inhparent = below.oid
   WHERE NOT inhdetachpending)
-SELECT root::int8, oid::int8 FROM below ORDER BY oid
+SELECT root::int8, below.oid::int8, nspname AS schema, relname AS name FROM below
+JOIN pg_catalog.pg_class c ON c.oid = below.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY below.oid
 """)
 
 # A row per table with a column of the domain, or of one that is based on it.
@@ -367,12 +369,14 @@ class KnownCatalog:
         if not roots:
             return
         parameters = {"oids": [str(oid) for oid in roots]}
-        rows = [(row.root, row.oid) for row in connection.execute(PARTITIONS, parameters)]
-        self._read(sorted({oid for _, oid in rows} - self.relations.keys()), connection, new=new)
+        below = connection.execute(PARTITIONS, parameters).all()
+        names = {row.oid: QualifiedName(schema=row.schema, name=row.name) for row in below}
+        unknown = {oid: name for oid, name in names.items() if oid not in self.relations}
+        self._read(unknown, connection, new=new)
         for root, relation in roots.items():
-            below = [self.relations[oid] for of, oid in rows if of == root]
+            parts = [self.relations[row.oid] for row in below if row.root == root]
             self.relations[root] = replace(
-                relation, partitions=tuple(_depth_first(below, top=relation.name))
+                relation, partitions=tuple(_depth_first(parts, top=relation.name))
             )
         for name, found in self.names.items():
             if found is not None and found.relation.oid in roots:

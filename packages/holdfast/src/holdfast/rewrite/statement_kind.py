@@ -104,9 +104,9 @@ def is_opaque_ddl(node: Message) -> bool:
     """DDL that executes what nobody can look into, or reaches objects that it does not name."""
     if isinstance(node, pb.DropStmt):
         is_extension = node.remove_type == pb.OBJECT_EXTENSION
-        return is_extension or node.behavior == pb.DROP_CASCADE
+        return bool(is_extension or node.behavior == pb.DROP_CASCADE)
     if isinstance(node, pb.SelectStmt):
-        return node.HasField("into_clause")
+        return bool(node.HasField("into_clause"))
     return isinstance(node, OPAQUE_DDL)
 
 
