@@ -21,3 +21,4 @@ class RunOptions:
     build_workers: int  # of the server, besides the one that builds an index
     looks_for_edits: bool = False
     accepts_edits: bool = False
+    expand: bool = False  # two releases run on it: what the old one needs waits for `finish`
