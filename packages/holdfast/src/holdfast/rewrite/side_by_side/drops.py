@@ -42,7 +42,7 @@ OBJECTS = {
     pb.OBJECT_TYPE: "type",
     pb.OBJECT_VIEW: "view",
 }
-VALUE = "until then the value is called '{name}', for the new release, too: it has to write that name, and may read either"
+VALUE = "until then the value is '{name}' for both releases: the new one has to write that, and may read either"
 KEYS = (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
 UNCHECKED_OPERATORS = frozenset(["=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~", "!~", "~*"])
 
