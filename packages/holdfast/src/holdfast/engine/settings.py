@@ -17,6 +17,7 @@ from pydantic import (
     AliasChoices,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -156,6 +157,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
         "HOLDFAST_BUILD_WORKERS",
         "HOLDFAST_DOCS_URL",
+        "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_TEST_URL",
@@ -283,6 +285,14 @@ class ReleaseSettings(EnvironmentSettings):
     @classmethod
     def _refuse_unknown_variables(cls) -> None:
         """`Settings` reads the other ones."""
+
+
+class DiskSettings(EnvironmentSettings):
+    """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    free_disk: ByteSize | None = None
 
 
 class _FromUrl(PydanticBaseSettingsSource):

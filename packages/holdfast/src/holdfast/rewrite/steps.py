@@ -17,6 +17,14 @@ from holdfast.rewrite.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionOf:
+    """A partition below a table; the step that has it is left out once it is not one any more."""
+
+    partition: QualifiedName
+    table: QualifiedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionStep:
     """Short statements in one transaction, under lock patience, journaled in that transaction.
 
@@ -32,6 +40,7 @@ class TransactionStep:
     undo: tuple[str, ...] = ()
     waits: tuple[Waiting, ...] = ()  # see BatchStep
     ends: tuple[int, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -51,6 +60,7 @@ class ValidateStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -77,6 +87,7 @@ class BuildIndexStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -142,6 +153,25 @@ class AutocommitStep:
     def describe(self) -> str:
         """For a line of progress."""
         return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsStep:
+    """A look at the partitions of a table: what of `sql` one of them still lacks is planned in the place of this step.
+
+    Others create, attach and drop partitions while the steps run. The last of such steps finds nothing to do.
+    """
+
+    kind: Literal["partitions"] = "partitions"
+    table: QualifiedName
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"look at the partitions of {self.table}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +253,7 @@ Step = Annotated[
     | DropIndexStep
     | BackfillStep
     | AutocommitStep
+    | PartitionsStep
     | BatchStep
     | LookStep
     | CopyRowsStep,
@@ -279,6 +310,8 @@ def _texts(step: Step) -> tuple[str, ...]:
         return (f"{step.what} in {step.table}",)
     if isinstance(step, BatchStep) and not step.sql:
         return (step.what,)
+    if isinstance(step, PartitionsStep):
+        return (f"what is still lacking on one of {step.table}",)
     statements = step.sql if isinstance(step, TransactionStep | BatchStep) else (step.sql,)
     return tuple(" ".join(statement.split()) for statement in statements)
 

@@ -27,6 +27,7 @@ from holdfast.rewrite.steps import (
     BuildIndexStep,
     CopyRowsStep,
     DropIndexStep,
+    PartitionsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -123,7 +124,7 @@ def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
         if not all(isinstance(step, BatchStep) for step in steps):
             raise CannotWaitHere(statement=shortened(statement.sql), waiting=str(waiting[0]))
         return _Parts(moment=tuple(_as_transaction(s) for s in steps if isinstance(s, BatchStep)))
-    if any(isinstance(step, CopyRowsStep) for step in steps):
+    if any(isinstance(step, CopyRowsStep | PartitionsStep) for step in steps):
         refuse_undivided(statement, facts=facts, today=today)
     return _split(steps) or _Parts(moment=(as_written(statement, facts=facts),))
 
@@ -141,9 +142,9 @@ def _split(steps: Sequence[Step]) -> _Parts | None:
     after: list[ValidateStep | AutocommitStep] = []
     for step in steps:
         match step:
-            case BuildIndexStep() if not moment:
+            case BuildIndexStep() if not moment and step.only_for is None:
                 before.append(step)
-            case TransactionStep() if not after:
+            case TransactionStep() if not after and step.only_for is None:
                 moment.append(step)
             case ValidateStep() | AutocommitStep() if moment or before:
                 after.append(step)
