@@ -12,10 +12,13 @@ from holdfast.execute.progress import (
     BackfillMoved,
     BackfillPaused,
     Event,
+    LagUnseen,
     LockBusy,
     RevisionDone,
     RevisionStarted,
     RunPaused,
+    StandbyNotAsked,
+    StandbyReadersUnseen,
     StatementPlanned,
     StepDone,
     StepStarted,
@@ -82,6 +85,8 @@ class Printer:
                 self._now(what, f"lock not free, try {tries}: {who}")
             case UsersWaited(what=what, tries=tries, verdict=verdict):
                 self._line(f"     ended, {reason(verdict)}; try {tries}: {what}")
+            case StandbyReadersUnseen() | StandbyNotAsked() | LagUnseen():
+                self._line(f"     {about_standbys(event)}")
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
                 self._line(
                     f"     an autovacuum is in the way: waiting up to {seconds(lock_timeout)} once, "
@@ -141,6 +146,23 @@ def _terminal() -> "Terminal":
     from holdfast.cli.terminal import Terminal  # loads rich, which a log does not need
 
     return Terminal()
+
+
+def about_standbys(event: StandbyReadersUnseen | StandbyNotAsked | LagUnseen) -> str:
+    """What is not seen of standbys, what that means, and what changes it."""
+    match event:
+        case StandbyReadersUnseen(standbys=standbys):
+            return (
+                f"{standbys} standby(s) follow this server, and who reads there is not seen: they may wait for a"
+                " lock of this run as long as somebody reads the table there. HOLDFAST_STANDBYS=URL,URL names them"
+            )
+        case StandbyNotAsked(standby=standby, problem=problem):
+            return f"standby {standby} cannot be asked, the run goes on without: {problem}"
+        case LagUnseen(standbys=standbys, role=role):
+            return (
+                f"{role} does not see how far {standbys} standby(s) are behind, so no backfill waits for them:"
+                f" GRANT pg_monitor TO {role}"
+            )
 
 
 def reason(verdict: GuardVerdict) -> str:

@@ -146,6 +146,7 @@ def _split_at_commas(value: object) -> object:
 
 
 # NoDecode: not JSON.
+StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
 AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
@@ -160,6 +161,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_STANDBYS",
         "HOLDFAST_TEST_URL",
     )
 
@@ -287,12 +289,32 @@ class ReleaseSettings(EnvironmentSettings):
         """`Settings` reads the other ones."""
 
 
+class StandbySettings(EnvironmentSettings):
+    """The standbys that a run asks before it locks a table: URLs with commas between them, one for each."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    standbys: StandbyUrls = ()
+
+    def urls(self) -> tuple[str, ...]:
+        """With their passwords."""
+        return tuple(url.get_secret_value() for url in self.standbys)
+
+    @classmethod
+    def _refuse_unknown_variables(cls) -> None:
+        """`Settings` reads the other ones."""
+
+
 class DiskSettings(EnvironmentSettings):
     """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
 
     free_disk: ByteSize | None = None
+
+    @classmethod
+    def _refuse_unknown_variables(cls) -> None:
+        """`Settings` reads the other ones."""
 
 
 class _FromUrl(PydanticBaseSettingsSource):
