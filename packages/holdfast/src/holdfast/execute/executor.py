@@ -46,6 +46,7 @@ from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index
+from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
@@ -182,7 +183,7 @@ class Executor:
                 statement = self._step(statement, steps[number], number=number + 1)
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = as_one(parse(statement.sql))
+        parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
         facts = facts_for(self.session.connection, *parsed, new=statement.new)
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)

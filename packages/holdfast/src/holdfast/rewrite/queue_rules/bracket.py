@@ -24,7 +24,7 @@ from holdfast.rewrite.unit_steps import is_momentary
 from holdfast.rewrite.units import QueueEntry
 
 
-def is_bracket(taken: Taken, between: Sequence[QueueEntry]) -> bool:
+def is_bracket(taken: Taken) -> bool:
     """Whatever stands in between."""
     return taken.is_switched_off or taken.what == "policy"
 
