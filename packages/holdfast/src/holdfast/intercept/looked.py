@@ -1,4 +1,4 @@
-"""What was executed only because the function looked at the catalog: it can wait again, as long as nothing else was done.
+"""What was executed only because the function looked at the catalog: it can wait again if nothing else was done.
 
 A function that asks whether a type is there must find it renamed; what it was renamed for is planned as a whole.
 """

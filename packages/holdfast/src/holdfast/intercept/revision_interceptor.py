@@ -4,7 +4,7 @@ Keeps the record of every statement that took effect, so that the function can b
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -55,7 +55,6 @@ WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
-KEPT_OPEN = "it reads rows while something is switched off or dropped that it gives back later"
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 LOOKS = (Mode.COLLECTING, Mode.HOLDING)  # before anything is committed
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
@@ -433,6 +432,7 @@ class RevisionInterceptor:
         executed = (*self.looked.statements, *self.queue.waiting)
         self._execute_waiting()
         self.looked = replace(self.looked, statements=executed)
+        return None
 
     def _go_back_to_look(self) -> None:
         """A change of a type is planned with all that the function has sent for it, whatever it has looked at."""
@@ -459,11 +459,7 @@ class RevisionInterceptor:
         kept = {entry.position for entry in tail}
         later = [each for each in self.queue.waiting if each.entry.position in kept]
         if head:
-            # The record of its calls has those of the rest in it, which a kill takes back: so it cannot be replayed.
-            self.queue.replay.unrepeatable = KEPT_OPEN
-            self.queue.waiting = [e for e in self.queue.waiting if e.entry.position not in kept]
-            self._run()
-            self.queue.waiting = later
+            self._run(keeping=later)
         self._execute_for_a_look()
         self._becomes(is_single=self.state.is_single or is_single)
 
@@ -543,14 +539,17 @@ class RevisionInterceptor:
             )
         )
 
-    def _run(self, *, function_ended: bool = False) -> None:
-        """Commit what was done, run what waits; in one transaction with what was done where it can be."""
+    def _run(
+        self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()
+    ) -> None:
+        """Commit what was done, run what waits but `keeping`; in one transaction with what was done where it can be."""
+        self.queue.waiting = [each for each in self.queue.waiting if each not in keeping]
         self._go_back_to_look()
         if self.queue.waiting and not self._must_be_divided():
             self._execute_waiting()
         units = self._planned()
         is_divided = self.state.is_divided or not self.session.in_autocommit()
-        self.queue.run(units, function_ended=function_ended)
+        self.queue.run(units, function_ended=function_ended, keeping=keeping)
         self.lock_waits.forget()
         if not function_ended:
             self.session.restore_local_settings()

@@ -4,14 +4,17 @@ The catalog is asked which of them are taken, and about no other name.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.filled_column import is_serial
 from holdfast.rewrite.index_names import column_names, joined
-from holdfast.rewrite.names import candidates, object_name
+from holdfast.rewrite.names import candidates
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, constraint_of, strings
+
+STAND_INS = 5  # that are asked for, of each name that may be chosen
 
 
 def names_to_choose_from(statement: Statement) -> Iterator[str]:
@@ -20,7 +23,7 @@ def names_to_choose_from(statement: Statement) -> Iterator[str]:
     if isinstance(node, pb.IndexStmt):
         table = node.relation.relname
         if node.idxname:
-            yield object_name(node.idxname, label="new")
+            yield from candidates(node.idxname, label="new")
         else:
             yield from candidates(table, second=joined(column_names(node)), label="idx")
     elif isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
@@ -40,17 +43,23 @@ def _of_action(table: str, command: pb.AlterTableCmd) -> Iterator[str]:
 
 
 def _of_constraint(table: str, constraint: pb.Constraint) -> Iterator[str]:
-    if constraint.conname:
-        yield object_name(constraint.conname, label="new")
     columns = strings(constraint.keys)
-    if constraint.contype == pb.CONSTR_UNIQUE and not constraint.conname:
+    if constraint.conname:
+        yield from candidates(constraint.conname, label="new")
+    elif constraint.contype == pb.CONSTR_UNIQUE:
         second = joined([*columns, *strings(constraint.including)])
-        yield from candidates(table, second=second, label="key")
-    if constraint.contype == pb.CONSTR_PRIMARY and not constraint.conname:
-        yield from candidates(table, label="pkey")
+        yield from _with_stand_ins(candidates(table, second=second, label="key"))
+    elif constraint.contype == pb.CONSTR_PRIMARY:
+        yield from _with_stand_ins(candidates(table, label="pkey"))
     if constraint.contype in (pb.CONSTR_PRIMARY, pb.CONSTR_NOTNULL):
         for column in columns:
             yield from candidates(table, second=column, label="not_null")
+
+
+def _with_stand_ins(names: Iterator[str]) -> Iterator[str]:
+    """While what it replaces still has the name, an index is built under another one."""
+    for name in names:
+        yield from (name, *islice(candidates(name, label="new"), STAND_INS))
 
 
 def _labels(column: pb.ColumnDef) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import Constraint, ConstraintKind, Index
+from holdfast.rewrite.facts import Constraint, ConstraintKind, Index, Relation
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.tree import column_of, constraint_of, find, strings
 from holdfast.rewrite.type_names import bare_type, created_type, renamed_type, types_dropped
@@ -201,28 +201,32 @@ def _taken_by_actions(node: pb.AlterTableStmt, entry: QueueEntry) -> Iterator[Ta
     table = relation_name(node.relation, entry)
     relation = entry.facts.relation(node.relation) if entry.facts is not None else None
     for item in node.cmds:
-        command = item.alter_table_cmd
-        if command.subtype in SWITCHED_OFF:
-            yield Taken(
-                what=SWITCHED_OFF[command.subtype],
-                of=table,
-                name=command.name,
-                is_switched_off=True,
-            )
-        elif command.subtype == pb.AT_EnableRowSecurity:
-            yield Taken(what="policy", of=table)  # without a policy nobody sees a row
-        elif command.subtype == pb.AT_DropColumn:
-            yield Taken(what="column", of=table, name=command.name)
-        elif command.subtype == pb.AT_DropConstraint and relation is not None:
-            constraint = relation.constraint(command.name)
-            if constraint is not None:
-                yield _constraint_taken(constraint, table)
-        elif command.subtype == pb.AT_AlterColumnType and relation is not None:
-            column = relation.column(command.name)
-            if column is not None:  # users compare it with values of the type that it has
-                yield Taken(what="type", of="", name=bare_type(column.type))
-        elif command.subtype == pb.AT_ColumnDefault and not command.HasField("def"):
-            yield Taken(what="default", of=table, name=command.name)
+        yield from _taken_by_action(item.alter_table_cmd, table)
+        if relation is not None:
+            yield from _taken_of_known(item.alter_table_cmd, relation, table)
+
+
+def _taken_by_action(command: pb.AlterTableCmd, table: str) -> Iterator[Taken]:
+    if command.subtype in SWITCHED_OFF:
+        what = SWITCHED_OFF[command.subtype]
+        yield Taken(what=what, of=table, name=command.name, is_switched_off=True)
+    elif command.subtype == pb.AT_EnableRowSecurity:
+        yield Taken(what="policy", of=table)  # without a policy nobody sees a row
+    elif command.subtype == pb.AT_DropColumn:
+        yield Taken(what="column", of=table, name=command.name)
+    elif command.subtype == pb.AT_ColumnDefault and not command.HasField("def"):
+        yield Taken(what="default", of=table, name=command.name)
+
+
+def _taken_of_known(command: pb.AlterTableCmd, relation: Relation, table: str) -> Iterator[Taken]:
+    """What only the catalog tells of it."""
+    constraint = relation.constraint(command.name)
+    column = relation.column(command.name)
+    if command.subtype == pb.AT_DropConstraint and constraint is not None:
+        yield _constraint_taken(constraint, table)
+    elif command.subtype == pb.AT_AlterColumnType and column is not None:
+        # Users compare it with values of the type that it has.
+        yield Taken(what="type", of="", name=bare_type(column.type))
 
 
 def _constraint_taken(constraint: Constraint, table: str) -> Taken:

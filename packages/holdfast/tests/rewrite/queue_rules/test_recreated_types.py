@@ -8,8 +8,10 @@ from holdfast.rewrite.statement import parse
 CREATE = "CREATE TYPE e AS ENUM ('x')"
 ORDERS = {
     "renamed away": (
-        "ALTER TYPE e RENAME TO old; CREATE TYPE e AS ENUM ('x');"
-        " ALTER TABLE t ALTER c TYPE e[] USING c::text[]::e[]; DROP TYPE old",
+        (
+            "ALTER TYPE e RENAME TO old; CREATE TYPE e AS ENUM ('x');"
+            " ALTER TABLE t ALTER c TYPE e[] USING c::text[]::e[]; DROP TYPE old"
+        ),
         [
             "CREATE TYPE e_holdfast AS ENUM ('x')",
             "ALTER TABLE t ALTER COLUMN c TYPE e_holdfast[] USING c::text[]::e_holdfast[]",
@@ -19,8 +21,10 @@ ORDERS = {
         ],
     ),
     "what is dropped before names the type as it is then": (
-        "ALTER TYPE s.e RENAME TO old; CREATE TYPE s.e AS ENUM ('x'); DROP FUNCTION f(s.old);"
-        " ALTER TABLE t ALTER c TYPE s.e USING 'x'; COMMENT ON TYPE s.e IS 'new'",
+        (
+            "ALTER TYPE s.e RENAME TO old; CREATE TYPE s.e AS ENUM ('x'); DROP FUNCTION f(s.old);"
+            " ALTER TABLE t ALTER c TYPE s.e USING 'x'; COMMENT ON TYPE s.e IS 'new'"
+        ),
         [
             "CREATE TYPE s.e_holdfast AS ENUM ('x')",
             "DROP FUNCTION f(s.e)",
@@ -31,19 +35,25 @@ ORDERS = {
         ],
     ),
     "a value changes twice": (
-        "ALTER TABLE t ALTER c DROP DEFAULT, ALTER c TYPE varchar(9); DROP TYPE e; CREATE TYPE e AS"
-        " ENUM ('x'); ALTER TABLE t ALTER c TYPE e USING lower(c)::e, ALTER c SET DEFAULT 'x'",
+        (
+            "ALTER TABLE t ALTER c DROP DEFAULT, ALTER c TYPE varchar(9); DROP TYPE e; CREATE TYPE e AS"
+            " ENUM ('x'); ALTER TABLE t ALTER c TYPE e USING lower(c)::e, ALTER c SET DEFAULT 'x'"
+        ),
         [
             "CREATE TYPE e_holdfast AS ENUM ('x')",
-            "ALTER TABLE t ALTER COLUMN c DROP DEFAULT, ALTER COLUMN c TYPE e_holdfast"
-            " USING lower(c::varchar)::e_holdfast, ALTER COLUMN c SET DEFAULT 'x'",
+            (
+                "ALTER TABLE t ALTER COLUMN c DROP DEFAULT, ALTER COLUMN c TYPE e_holdfast"
+                " USING lower(c::varchar)::e_holdfast, ALTER COLUMN c SET DEFAULT 'x'"
+            ),
             "DROP TYPE e",
             "ALTER TYPE e_holdfast RENAME TO e",
         ],
     ),
     "a name that is free": (
-        "CREATE TYPE n AS ENUM ('x'); ALTER TABLE t ALTER c TYPE n USING c::text::n; DROP TYPE e;"
-        " ALTER TYPE n RENAME TO e",
+        (
+            "CREATE TYPE n AS ENUM ('x'); ALTER TABLE t ALTER c TYPE n USING c::text::n; DROP TYPE e;"
+            " ALTER TYPE n RENAME TO e"
+        ),
         [
             "CREATE TYPE n AS ENUM ('x')",
             "ALTER TABLE t ALTER COLUMN c TYPE n USING c::text::n",

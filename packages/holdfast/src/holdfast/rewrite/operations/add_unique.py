@@ -7,7 +7,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.index_build import build_index, index_of_constraint
 from holdfast.rewrite.index_names import joined
-from holdfast.rewrite.names import free_name, object_name
+from holdfast.rewrite.names import free_name
 from holdfast.rewrite.rewriting import (
     Action,
     ActionRewrite,
@@ -51,7 +51,8 @@ def unique(action: Action, constraint: pb.Constraint) -> Split | None:
 
 def _in_its_place(action: Action, constraint: pb.Constraint, *, name: str, is_taken: bool) -> Split:
     """It may take the place of one that the same statement drops: so its index is built before."""
-    built = object_name(name, label="new") if is_taken else name
+    taken = names_taken(action)
+    built = free_name(name, label="new", taken=taken) if is_taken else name
     index = index_of_constraint(action, constraint, name=built)
     command = add_constraint(over_index(constraint, name=name, index=built))
     return Split(

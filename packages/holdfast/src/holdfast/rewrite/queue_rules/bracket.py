@@ -4,7 +4,6 @@ So is what stands in between. Where that lasts, on a table that is not small, it
 there is no moment at which users could be let in.
 """
 
-from collections.abc import Sequence
 from datetime import date
 
 from postgast import pg_query_pb2 as pb

@@ -1,4 +1,4 @@
-"""Rule: a type that is renamed, dropped or created for a change of columns changes its name in the moment of their swap.
+"""Rule: a type that is renamed, dropped or created for a change of columns changes its name in their swap.
 
 So what users cast to the name of the type works all the time: until the swap it is the old type, as the columns are.
 The new type is made under a free name, the columns are copied into it, and the names follow the columns.
@@ -54,7 +54,7 @@ def with_types_beside(
     return (*beside.in_order(), *statements[places[-1] + 1 :])
 
 
-class _CannotBeBeside(Exception):  # noqa: N818  # never leaves this file
+class _CannotBeBeside(Exception):  # never leaves this file
     """The statements mean something else in another order."""
 
 
