@@ -61,13 +61,13 @@ def is_about_types(node: Message) -> bool:
     """Whether the statement is about types alone: their names, values, owners, comments, privileges."""
     match node:
         case pb.RenameStmt():
-            return node.rename_type == pb.OBJECT_TYPE
+            return bool(node.rename_type == pb.OBJECT_TYPE)
         case pb.DropStmt():
-            return node.remove_type == pb.OBJECT_TYPE
+            return bool(node.remove_type == pb.OBJECT_TYPE)
         case pb.CommentStmt() | pb.GrantStmt():
-            return node.objtype == pb.OBJECT_TYPE
+            return bool(node.objtype == pb.OBJECT_TYPE)
         case pb.AlterOwnerStmt() | pb.AlterObjectSchemaStmt():
-            return node.object_type == pb.OBJECT_TYPE
+            return bool(node.object_type == pb.OBJECT_TYPE)
         case _:
             return isinstance(node, pb.AlterEnumStmt)
 
