@@ -49,7 +49,7 @@ from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.queue_rules.copied_once import as_one
@@ -250,7 +250,9 @@ class Executor:
             return advanced
 
         with self.session.transactional():
-            return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+        self._tell_applications(step)
+        return done
 
     def _users_may_wait(self, statement: Queued) -> bool:
         """Whether the author allows it, in a comment that still holds."""
@@ -268,11 +270,18 @@ class Executor:
 
         with self.session.transactional():
             try:
-                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+                done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
             except DBAPIError as error:
                 if sqlstate(error) == DISTURBED:
                     raise CopyDisturbed(revision=self.revision) from error
                 raise
+        self._tell_applications(step)
+        return done
+
+    def _tell_applications(self, step: BatchStep | TransactionStep) -> None:
+        """Of what may have changed the rows that a prepared statement returns."""
+        if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
+            self.session.tell_applications()
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
