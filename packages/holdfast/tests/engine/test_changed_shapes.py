@@ -1,4 +1,4 @@
-"""A table changes its shape: no statement that was prepared before is refused, wherever in its transaction it stands."""
+"""A table changes its shape: nothing that was prepared before is refused, wherever in its transaction it stands."""
 
 import asyncio
 

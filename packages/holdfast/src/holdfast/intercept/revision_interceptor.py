@@ -35,6 +35,8 @@ from holdfast.intercept.route import (
     before_what_cannot_be_divided,
     route,
 )
+from holdfast.observe.free_disk import free_disk
+from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
@@ -571,11 +573,19 @@ class RevisionInterceptor:
             wrote=self.state.wrote and not self.state.holds,
             today=self.work.today,
         )
+        self._refuse_what_does_not_fit()
         waiting = {each.entry.position: each for each in self.queue.waiting}
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0], waiting)):
             self._execute_each([waiting[position] for position in left.pop(0).positions])
         return tuple(left)
+
+    def _refuse_what_does_not_fit(self) -> None:
+        """Before the first unit: a build that finds the disk full would stop the server."""
+        needs = disk_needs(self.queue.entries, today=self.work.today)
+        if needs:
+            free = free_disk(self.session.connection, told=self.work.free_disk)
+            refuse_more_than_fits(needs, free=free)
 
     def _is_over_soon(self, unit: Unit, waiting: dict[int, WaitingStatement]) -> bool:
         """Whether it may be committed together with what is done, and with the record of the rest."""
