@@ -29,6 +29,7 @@ from holdfast.errors.sqlstate import (
     UNIQUE_VIOLATION,
     sqlstate,
 )
+from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
@@ -50,6 +51,7 @@ from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
+from holdfast.rewrite.facts import Releases, SideBySide
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
@@ -200,7 +202,12 @@ class Executor:
 
     def _planned(self, statement: Queued) -> Queued:
         parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
-        facts = facts_for(self.session.connection, *parsed, new=statement.new)
+        facts = facts_for(
+            self.session.connection,
+            *parsed,
+            new=statement.new,
+            side_by_side=self._side_by_side(statement),
+        )
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
         if any(isinstance(step, ValidateStep) for step in steps):
@@ -214,6 +221,12 @@ class Executor:
         statement = self.journal.plan(statement, steps)
         self.session.commit()
         return statement
+
+    def _side_by_side(self, statement: Queued) -> SideBySide:
+        if statement.releases is Releases.ONE:
+            return SideBySide()
+        recorded = waiting.recorded(self.session)
+        return SideBySide(releases=statement.releases, recorded=recorded)
 
     def _step(self, statement: Queued, step: Step, *, number: int) -> Queued:
         started = StepStarted(
@@ -284,6 +297,7 @@ class Executor:
                     watch_anything(self.session, users_may_wait=users_may_wait)
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
+            self._note_what_waits(statement, step)
             self.session.commit()
             return advanced
 
@@ -301,8 +315,10 @@ class Executor:
         def unit(timeouts: LockTimeouts) -> Queued:
             timeouts.apply(self.session)
             self._take(step.locks, is_explicit=True)
-            self.session.execute_sql(step.block())
+            if step.sql:
+                self.session.execute_sql(step.block())
             advanced = self.journal.advance(statement)
+            self._note_what_waits(statement, step)
             self.session.commit()
             return advanced
 
@@ -320,6 +336,11 @@ class Executor:
         """Of what may have changed the rows that a prepared statement returns."""
         if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
             self.session.tell_applications()
+
+    def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
+        """In the transaction of the step: what waits for `finish` from now on, and what no longer does."""
+        waiting.forget(self.session, step.ends)
+        waiting.add(self.session, step.waits, revision=self.revision, settings=statement.settings)
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
