@@ -3,9 +3,12 @@
 import datetime
 import decimal
 import uuid
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
+from side_by_side import side_by_side
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import FunctionWasInterrupted, ReplayMismatch
@@ -14,6 +17,7 @@ from holdfast.migrate.abandon import abandon
 from holdfast.migrate.database_state import State
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.status import status
+from holdfast.scratch.databases import Postgres
 
 DRIVERS = [
     pytest.param(SYNC_ENV, "psycopg", id="psycopg"),
@@ -136,3 +140,68 @@ def test_a_value_of_an_unknown_type_is_not_recorded() -> None:
     """Rather no replay than a wrong one."""
     with pytest.raises(CannotBeRecorded, match="object"):
         to_json(Result(columns=(("c", 1),), rows=((object(),),)))
+
+
+BRACKETS = {
+    "trigger": ("ALTER TABLE w DISABLE TRIGGER noted", "ALTER TABLE w ENABLE TRIGGER noted"),
+    "row security": (
+        "ALTER TABLE w DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE w ENABLE ROW LEVEL SECURITY",
+    ),
+    "trigger dropped": (
+        "DROP TRIGGER noted ON w",
+        "CREATE TRIGGER noted BEFORE UPDATE ON w FOR EACH ROW EXECUTE FUNCTION note()",
+    ),
+    "view that becomes a table": ("DROP VIEW v", "CREATE TABLE v (id int)"),
+    "policy": ("DROP POLICY own ON w", "CREATE POLICY own ON w USING (id > 0)"),
+}
+AROUND = """
+CREATE TABLE w (id int PRIMARY KEY, b text);
+INSERT INTO w SELECT n, 'x' FROM generate_series(1, 100) AS n;
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.b := ''noted''; RETURN NEW; END';
+CREATE TRIGGER noted BEFORE UPDATE ON w FOR EACH ROW EXECUTE FUNCTION note();
+CREATE POLICY own ON w USING (true);
+ALTER TABLE w ENABLE ROW LEVEL SECURITY;
+CREATE VIEW v AS SELECT id, b FROM w;
+"""
+
+
+@pytest.mark.parametrize("bracket", BRACKETS.values(), ids=BRACKETS)
+def test_what_is_kept_open_over_a_read_is_replayed(
+    postgres: Postgres, tmp_path: Path, bracket: tuple[str, str]
+) -> None:
+    """Whatever is switched off or dropped before a read, and given back behind it: a kill between the two, or behind
+    them, leaves something in force, and the next run ends as plain Alembic does."""
+    with ExitStack() as lifetime:
+        both = side_by_side(
+            postgres,
+            tmp_path,
+            before=f"CREATE TABLE a (id int, n int); CREATE TABLE told (); {AROUND}",
+            lifetime=lifetime,
+        )
+        taken, given = bracket
+        both.revision(
+            "op.create_index('a_n', 'a', ['n'])\n"
+            f"op.execute({taken!r})\n"
+            "op.create_index('a_id', 'a', ['id'])\n"
+            "op.execute(\"UPDATE w SET b = 'y' WHERE id <= 10\")\n"
+            "op.get_bind().execute(sa.text('SELECT count(*) FROM a'))\n"
+            "op.get_bind().execute(sa.text('SELECT 1 / (1 - count(*)) FROM told'))\n"
+            f"op.execute({given!r})\n"
+            "op.create_index('a_both', 'a', ['id', 'n'])\n"
+            "op.get_bind().execute(sa.text('SELECT 1 / (2 - count(*)) FROM told'))"
+        )
+        online = both.online
+        for _ in range(2):
+            online.query("INSERT INTO told DEFAULT VALUES")
+            with pytest.raises(DBAPIError, match="division"):
+                upgrade(online.config, "head")
+            assert status(online.config).state is State.HALF_WAY
+            assert online.query("SELECT tgenabled FROM pg_trigger WHERE tgname = 'noted'") == [
+                ("O",)
+            ]
+            assert online.query("SELECT count(*) FROM pg_policy") == [(1,)]
+            assert online.query("SELECT count(*) FROM v") is not None
+        for project in (both.plain, both.online):
+            project.query("DELETE FROM told")
+        both.upgrade()

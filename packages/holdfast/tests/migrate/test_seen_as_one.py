@@ -250,3 +250,31 @@ def test_what_would_last_is_refused_before_anything_has_run(both: SideBySide, wh
     allowed = f"op.execute({off!r})  # holdfast: allow at night until 2999-12-31"
     file.write_text(file.read_text().replace(f"op.execute({off!r})", allowed))
     both.upgrade()
+
+
+TAKEN = """
+CREATE TABLE keyed_org_new (id int);
+CREATE SEQUENCE email_is_unique_new;
+CREATE VIEW email_is_unique_new1 AS SELECT 1;
+CREATE TABLE ids (id int, CONSTRAINT few_interim CHECK (id < 5), other int UNIQUE);
+CREATE INDEX ids_other_key_new ON ids (id);
+ALTER TABLE keyed ADD CONSTRAINT few_interim CHECK (org < 100);
+"""
+
+
+def test_what_stands_in_for_a_moment_has_a_name_that_is_free(both: SideBySide) -> None:
+    """Whatever has the name already that an index has until it takes its place, or a CHECK until the next one."""
+    for project in (both.plain, both.online):
+        project.query(TAKEN)
+    both.revision(
+        "op.drop_index('keyed_org')\n"
+        "op.create_index('keyed_org', 'keyed', ['org', 'email'])\n"
+        "op.drop_constraint('email_is_unique', 'keyed', type_='unique')\n"
+        "op.create_unique_constraint('email_is_unique', 'keyed', ['email', 'org'])\n"
+        "op.drop_constraint('ids_other_key', 'ids', type_='unique')\n"
+        "op.create_unique_constraint(None, 'ids', ['other'])\n"
+        "op.drop_constraint('few', 'keyed', type_='check')\n"
+        "op.execute('UPDATE keyed SET total = total + 100')\n"
+        "op.create_check_constraint('few', 'keyed', 'total >= 100')"
+    )
+    both.upgrade()

@@ -17,6 +17,7 @@ from pydantic import (
     AliasChoices,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -155,6 +156,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
         "HOLDFAST_BUILD_WORKERS",
         "HOLDFAST_DOCS_URL",
+        "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_TEST_URL",
@@ -270,6 +272,14 @@ class BuildSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_BUILD_")
 
     workers: int = Field(0, ge=0)
+
+
+class DiskSettings(EnvironmentSettings):
+    """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    free_disk: ByteSize | None = None
 
 
 class _FromUrl(PydanticBaseSettingsSource):

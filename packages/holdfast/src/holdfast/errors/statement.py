@@ -94,6 +94,25 @@ class ColumnWithoutValues(RefusedStatement):
 
 
 @dataclass(kw_only=True, eq=False)
+class NotEnoughDisk(RefusedStatement):
+    """What a revision builds and writes anew is larger than the disk that is free."""
+
+    size: str  # that this statement needs
+    needed: str  # by all of the revision
+    free: str
+    what = "The disk would be full: the revision needs about {needed} more, and {free} are free."
+    why = (
+        "Most of it, about {size}, is for this statement: {statement}. A full disk stops the server,"
+        " for everybody."
+    )
+    remedy = (
+        "Give it more disk, or free some, then run again: {again}. Where there is more than was seen,"
+        " say so with HOLDFAST_FREE_DISK (200GB, say), or allow the statement in a comment on its line:"
+        " -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class TornApart(RefusedStatement):
     """What users must not see in between lasts too long for one transaction."""
 

@@ -21,6 +21,7 @@ from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_j
 
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
 TEXTS = TypeAdapter(tuple[str, ...])
+PENDING = '"pending"'  # in the place of the result of such a call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +194,16 @@ class Journal:
                     version_table=self.session.version_table,
                     sql=call.sql,
                     occurrence=call.occurrence,
-                    result=result,
+                    result=PENDING if call.is_pending else result,
                 )
             )
+
+    def settle_calls(self, pending: Iterable[Call]) -> None:
+        """Record that the transaction which commits this has the effect of these calls in it."""
+        for call in pending:
+            is_it = (calls.c.sql == call.sql) & (calls.c.occurrence == call.occurrence)
+            settled = update(calls).where(is_it, self._mine(calls)).values(result=None)
+            self.session.execute(settled)
 
     def calls(self) -> tuple[Call, ...]:
         """All of that, in order."""
@@ -203,7 +211,8 @@ class Journal:
             Call(
                 sql=row.sql,
                 occurrence=row.occurrence,
-                result=None if row.result is None else recorded.from_json(row.result),
+                result=None if row.result in (None, PENDING) else recorded.from_json(row.result),
+                is_pending=row.result == PENDING,
             )
             for row in self.session.execute(self._select(calls).order_by(calls.c.id))
         )
@@ -212,6 +221,8 @@ class Journal:
         """Whether all that the function has sent is done up to one call, and nothing from there on."""
         revision, left = self.unfinished(), self.queued()
         if revision is None or revision.unrepeatable is not None:
+            return False
+        if any(call.is_pending for call in self.calls()):
             return False
         if not left:
             return not revision.function_ended

@@ -43,6 +43,7 @@ class Call:
     sql: str
     occurrence: int  # of this text in the function, from 1
     result: Result | None  # None where Python saw none
+    is_pending: bool = False  # its effect is not committed: sent again, it is executed again
 
 
 TYPES: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {

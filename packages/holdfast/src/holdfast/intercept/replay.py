@@ -5,8 +5,11 @@ run: a journal by position or by text alone was measured to lose foreign keys an
 """
 
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 
 from holdfast.errors.migration import ReplayMismatch
+from holdfast.execute.journal import Journal
 from holdfast.execute.result_json import Call, CannotBeRecorded, Result, to_json
 from holdfast.rewrite.statement import shortened
 
@@ -21,22 +24,33 @@ class Replay:
         self.new: list[Call] = []  # not in the journal yet
         self.count = len(known)  # of the calls that are recorded or will be
         self.unrepeatable: str | None = None  # why there will be no replay
+        # Recorded calls whose effect is not committed, by their number: they are executed again.
+        self.pending = {n: call for n, call in enumerate(known, start=1) if call.is_pending}
+        self._number_sent_again: int | None = None
 
     @property
     def is_going_on(self) -> bool:
         """Whether the function has not yet come to where it was interrupted."""
         return bool(self.known)
 
-    def given_back(self, sql: str) -> Call | None:
-        """The call that this statement was the last time; None from the point of the crash on.
+    @property
+    def number(self) -> int:
+        """Which call of the function the statement under way is, from 1."""
+        return self._number_sent_again or self.count + 1
 
+    def given_back(self, sql: str) -> Call | None:
+        """The call that this statement was the last time; None where it has to take effect now.
+
+        So it has from the point of the crash on, and before where its effect was not committed.
         Raises ReplayMismatch where the function sends something else than it did before.
         """
         self.seen[sql] += 1
         call = self.known.pop((sql, self.seen[sql]), None)
         if call is None and self.known:
             raise self._mismatch(sent=shortened(sql))
-        return call
+        again = [number for number, pending in self.pending.items() if pending == call]
+        self._number_sent_again = again[0] if again else None
+        return None if again else call
 
     def require_end(self) -> None:
         """The function has returned: raise ReplayMismatch if it has left something recorded out."""
@@ -54,6 +68,8 @@ class Replay:
 
     def add(self, sql: str, result: Result | None) -> None:
         """A statement that has just been seen was executed or queued."""
+        if self._number_sent_again is not None:
+            return  # it is in the record
         call = Call(sql=sql, occurrence=self.seen[sql], result=result)
         try:
             if result is not None:
@@ -63,3 +79,13 @@ class Replay:
         else:
             self.new.append(call)
             self.count += 1
+
+    def record(self, journal: Journal, *, pending: Collection[int]) -> None:
+        """Write down what is new, in the transaction that commits all but the effect of the calls `pending`."""
+        numbered = enumerate(self.new, start=self.count - len(self.new) + 1)
+        new = [(n, replace(call, is_pending=n in pending)) for n, call in numbered]
+        journal.add_calls(call for _, call in new)
+        journal.settle_calls(call for n, call in self.pending.items() if n not in pending)
+        left = {n: call for n, call in self.pending.items() if n in pending}
+        self.pending = left | {n: call for n, call in new if call.is_pending}
+        self.new.clear()

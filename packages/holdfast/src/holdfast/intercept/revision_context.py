@@ -22,6 +22,7 @@ class RevisionContext:
     file: Path
     today: date
     tried_before: bool  # an earlier run of this revision was killed
+    free_disk: int | None  # in bytes, as somebody has said
     lock_timeout_of_rows: timedelta  # the session's own, for statements that only wait for rows
 
 

@@ -4,7 +4,7 @@ Keeps the record of every statement that took effect, so that the function can b
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -33,6 +33,8 @@ from holdfast.intercept.route import (
     before_what_cannot_be_divided,
     route,
 )
+from holdfast.observe.free_disk import free_disk
+from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
@@ -52,7 +54,6 @@ WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
-KEPT_OPEN = "it reads rows while something is switched off or dropped that it gives back later"
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
@@ -427,11 +428,7 @@ class RevisionInterceptor:
         kept = {entry.position for entry in tail}
         later = [each for each in self.queue.waiting if each.entry.position in kept]
         if head:
-            # The record of its calls has those of the rest in it, which a kill takes back: so it cannot be replayed.
-            self.queue.replay.unrepeatable = KEPT_OPEN
-            self.queue.waiting = [e for e in self.queue.waiting if e.entry.position not in kept]
-            self._run()
-            self.queue.waiting = later
+            self._run(keeping=later)
         self._execute_waiting()
         self._becomes(is_single=self.state.is_single or is_single)
 
@@ -511,13 +508,16 @@ class RevisionInterceptor:
             )
         )
 
-    def _run(self, *, function_ended: bool = False) -> None:
-        """Commit what was done, run what waits; in one transaction with what was done where it can be."""
+    def _run(
+        self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()
+    ) -> None:
+        """Commit what was done, run what waits but `keeping`; in one transaction with what was done where it can be."""
+        self.queue.waiting = [each for each in self.queue.waiting if each not in keeping]
         if self.queue.waiting and not self._must_be_divided():
             self._execute_waiting()
         units = self._planned()
         is_divided = self.state.is_divided or not self.session.in_autocommit()
-        self.queue.run(units, function_ended=function_ended)
+        self.queue.run(units, function_ended=function_ended, keeping=keeping)
         self.lock_waits.forget()
         if not function_ended:
             self.session.restore_local_settings()
@@ -539,11 +539,19 @@ class RevisionInterceptor:
             wrote=self.state.wrote and not self.state.holds,
             today=self.work.today,
         )
+        self._refuse_what_does_not_fit()
         waiting = {each.entry.position: each for each in self.queue.waiting}
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0], waiting)):
             self._execute_each([waiting[position] for position in left.pop(0).positions])
         return tuple(left)
+
+    def _refuse_what_does_not_fit(self) -> None:
+        """Before the first unit: a build that finds the disk full would stop the server."""
+        needs = disk_needs(self.queue.entries, today=self.work.today)
+        if needs:
+            free = free_disk(self.session.connection, told=self.work.free_disk)
+            refuse_more_than_fits(needs, free=free)
 
     def _is_over_soon(self, unit: Unit, waiting: dict[int, WaitingStatement]) -> bool:
         """Whether it may be committed together with what is done, and with the record of the rest."""

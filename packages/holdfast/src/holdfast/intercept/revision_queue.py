@@ -1,6 +1,6 @@
 """What a revision's function has sent so far: what waits, what is executed, and the record of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from postgast import pg_query_pb2 as pb
@@ -87,8 +87,7 @@ class RevisionQueue:
 
     def note(self, statement: Statement, facts: Facts) -> None:
         """It is executed or waits: follow what is new."""
-        existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
-        self.new = self.new.after(statement, current_schema=facts.current_schema, existing=existing)
+        self.new = _after(self.new, statement, facts)
 
     def executes(self, texts: tuple[str, ...]) -> None:
         """It is done in the author's transaction."""
@@ -115,7 +114,7 @@ class RevisionQueue:
             locks=locks,
             settings=self.settings.in_force(),
             new=self.new,
-            call=self.replay.count + 1,
+            call=self.replay.number,
             names=_names(entry.statement, entry.facts),
         )
         self.waiting.append(waiting)
@@ -128,7 +127,7 @@ class RevisionQueue:
             new=self.new,
             settings=self.settings.in_force(),
             today=self.work.today.isoformat(),
-            call=self.replay.count + 1,
+            call=self.replay.number,
         )
 
     def forget(self) -> None:
@@ -143,15 +142,22 @@ class RevisionQueue:
         self.open.clear()
         self.catalog.forget()
 
-    def run(self, units: tuple[Unit, ...], *, function_ended: bool) -> None:
-        """Commit what was done, with the record of these units; then run them."""
+    def run(
+        self,
+        units: tuple[Unit, ...],
+        *,
+        function_ended: bool,
+        keeping: Sequence[WaitingStatement] = (),
+    ) -> None:
+        """Commit what was done, with the record of these units; then run them. `keeping` goes on waiting."""
         settings = self.settings.in_force()
         with self.work.session.transactional():
-            self._record(units, function_ended=function_ended)
+            self._record(units, function_ended=function_ended, keeping=keeping)
             self.work.session.commit()
         self.has_committed = True
         self.clear()
         self.work.executor.run_all(self.work.journal.queued())
+        self.waiting.extend(keeping)
         self.settings.keep(settings)
 
     def record_progress(self) -> None:
@@ -159,19 +165,34 @@ class RevisionQueue:
         self._record((), function_ended=False)
         self.has_committed = True
 
-    def _record(self, units: tuple[Unit, ...], *, function_ended: bool) -> None:
+    def _record(
+        self,
+        units: tuple[Unit, ...],
+        *,
+        function_ended: bool,
+        keeping: Sequence[WaitingStatement] = (),
+    ) -> None:
+        new = self._new_without(keeping)
         revision = replace(
             self.work.revision,
             function_ended=function_ended,
             committed=tuple(self.executed),
-            new=self.new,
+            new=new,
             unrepeatable=self.replay.unrepeatable,
         )
         queued = self._in_order([each for unit in units for each in self._queued(unit)], units)
         self.work.journal.open(revision, queued)
-        self.work.journal.add_calls(self.replay.new)
-        self.replay.new.clear()
-        self._recorded = (self.new, tuple(self.executed))
+        self.replay.record(self.work.journal, pending=[each.call for each in keeping])
+        self._recorded = (new, tuple(self.executed))
+
+    def _new_without(self, keeping: Sequence[WaitingStatement]) -> NewRelations:
+        """What is new but for what these make, which will not be there after a kill."""
+        names, columns = self.new.names, self.new.columns
+        for each in keeping:
+            after = _after(each.new, each.entry.statement, _known(each.entry))
+            names -= after.names - each.new.names
+            columns -= after.columns - each.new.columns
+        return NewRelations(names=names, columns=columns)
 
     def _in_order(self, queued: list[Queued], units: tuple[Unit, ...]) -> list[Queued]:
         """Where units have changed places with calls, none can be taken back without the others."""
@@ -201,6 +222,16 @@ class RevisionQueue:
             yield from (replace(queued, sql=text) for text in texts[0])
         else:
             yield replace(queued, sql="\n;\n".join(text for each in texts for text in each))
+
+
+def _after(new: NewRelations, statement: Statement, facts: Facts) -> NewRelations:
+    existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
+    return new.after(statement, current_schema=facts.current_schema, existing=existing)
+
+
+def _known(entry: QueueEntry) -> Facts:
+    assert entry.facts is not None  # noqa: S101  # entry_of() was given them
+    return entry.facts
 
 
 def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:

@@ -233,6 +233,7 @@ class RevisionRun:
             file=Path(self.step.revision.path),
             today=date.today(),  # noqa: DTZ011  # an exemption ends with the day of whoever runs it
             tried_before=last is not None and last.outcome in ("interrupted", "failed"),
+            free_disk=self.context.options.free_disk,
             lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
         )
 

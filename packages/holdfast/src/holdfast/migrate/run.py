@@ -18,7 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.engine.settings import BackfillSettings, BuildSettings
+from holdfast.engine.settings import BackfillSettings, BuildSettings, DiskSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
@@ -102,6 +102,7 @@ def upgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
+        free_disk=DiskSettings().free_disk,
         looks_for_edits=True,
         accepts_edits=accept_edited,
     )
@@ -150,6 +151,7 @@ def downgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
+        free_disk=DiskSettings().free_disk,
     )
     try:
         _migrate(config, script, revision, tag, find, options)

@@ -49,7 +49,35 @@ ON_UPDATE = 1 << 4  # TRIGGER_TYPE_UPDATE in PostgreSQL's pg_trigger.h
 
 def expected(facts: Facts, waiting: Iterable[QueueEntry]) -> Facts:
     """The facts after these statements, in their order."""
-    return reduce(lambda known, entry: _after(known, entry), waiting, facts)
+    return reduce(_after_with_names, waiting, facts)
+
+
+def _after_with_names(facts: Facts, entry: QueueEntry) -> Facts:
+    """What it drops gives its name back, to what chooses one behind it."""
+    later = _after(facts, entry)
+    if not facts.taken_names:
+        return later
+    before, after = _names_in(facts), _names_in(later)
+    taken = {
+        schema: (names - {n.name for n in before - after if n.schema == schema})
+        | {n.name for n in after - before if n.schema == schema}
+        for schema, names in later.taken_names.items()
+    }
+    return replace(later, taken_names=taken)
+
+
+def _names_in(facts: Facts) -> frozenset[QualifiedName]:
+    """Of the relations that are known, of their indexes and of their constraints."""
+    relations = {relation.name: relation for relation in facts.relations.values()}.values()
+    return frozenset(
+        QualifiedName(schema=relation.name.schema, name=name)
+        for relation in relations
+        for name in (
+            relation.name.name,
+            *(index.name.name for index in relation.indexes),
+            *(constraint.name for constraint in relation.constraints),
+        )
+    )
 
 
 def _after(facts: Facts, entry: QueueEntry) -> Facts:

@@ -13,7 +13,7 @@ from holdfast.rewrite.copy_of_unit import copy_of_unit
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock, strongest
-from holdfast.rewrite.names import QualifiedName, object_name, quote
+from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.online import draft_of, needs_no_transaction_of_its_own, rewrite
 from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.single_transaction import refuse_undivided
@@ -23,6 +23,7 @@ from holdfast.rewrite.steps import (
     BuildIndexStep,
     CopyRowsStep,
     DropIndexStep,
+    PartitionsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -51,10 +52,11 @@ def steps_of_unit(
     if copied is not None:
         return copied
     parts: list[_Parts] = []
-    names = _names(facts)
+    before = facts
     for statement in statements:
         found = _parts(statement, facts=facts, today=today)
-        parts.append(_under_another_name(found, taken=names))
+        built = [build.index for part in parts for build in part.before]
+        parts.append(_under_another_name(found, facts=before, built=built))
         facts = expected(facts, [QueueEntry(statement=statement, facts=facts)])
     moment = [step for part in parts for step in part.moment]
     captures = [step.captures_constraint_on for step in moment if step.captures_constraint_on]
@@ -83,7 +85,7 @@ def is_momentary(statement: Statement, *, facts: Facts) -> bool:
 def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
     """As written, where its online form is neither a build nor a validation nor a moment."""
     steps = rewrite(statement, facts=facts, today=today)
-    if any(isinstance(step, CopyRowsStep) for step in steps):
+    if any(isinstance(step, CopyRowsStep | PartitionsStep) for step in steps):
         refuse_undivided(statement, facts=facts, today=today)
     return _split(steps) or _Parts(moment=(as_written(statement, facts=facts),))
 
@@ -95,9 +97,9 @@ def _split(steps: Sequence[Step]) -> _Parts | None:
     after: list[ValidateStep | AutocommitStep] = []
     for step in steps:
         match step:
-            case BuildIndexStep() if not moment:
+            case BuildIndexStep() if not moment and step.only_for is None:
                 before.append(step)
-            case TransactionStep() if not after:
+            case TransactionStep() if not after and step.only_for is None:
                 moment.append(step)
             case ValidateStep() | AutocommitStep() if moment or before:
                 after.append(step)
@@ -106,12 +108,15 @@ def _split(steps: Sequence[Step]) -> _Parts | None:
     return _Parts(before=tuple(before), moment=tuple(moment), after=tuple(after))
 
 
-def _under_another_name(parts: _Parts, *, taken: frozenset[QualifiedName]) -> _Parts:
-    """A build whose name its forerunner still has gets one of its own until the transaction."""
+def _under_another_name(parts: _Parts, *, facts: Facts, built: Sequence[str]) -> _Parts:
+    """A build whose name its forerunner still has gets one that is free, until the transaction."""
+    indexes = _names(facts)
     for build in parts.before:
         name = QualifiedName(schema=build.schema, name=build.index)
-        if name in taken:
-            other = object_name(build.index, label="new")
+        if name in indexes:
+            of_indexes = {each.name for each in indexes if each.schema == build.schema}
+            taken = facts.taken_in(build.schema) | of_indexes | set(built)
+            other = free_name(build.index, label="new", taken=taken)
             parts = replace(
                 parts,
                 before=tuple(_renamed(b, to=other) if b == build else b for b in parts.before),

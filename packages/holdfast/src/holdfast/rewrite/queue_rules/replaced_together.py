@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import ConstraintKind, Facts
+from holdfast.rewrite.facts import ConstraintKind, Relation
 from holdfast.rewrite.independence import is_opaque, is_write
-from holdfast.rewrite.names import object_name
+from holdfast.rewrite.names import free_name
 from holdfast.rewrite.pairs import Taken, is_given_back, taken_by
 from holdfast.rewrite.rewriting import add_constraint, drop_constraint, not_valid
 from holdfast.rewrite.tree import constraint_of, copy, parsed_constraint, sql
@@ -54,16 +54,19 @@ def _with_interim(
 ) -> tuple[QueueEntry, QueueEntry] | None:
     """Both statements with the interim CHECK, where each is an ALTER TABLE with this one action."""
     first, last = _only_action(drops), _only_action(adds)
-    old = _definition(drops.facts, drops, name=name)
-    if first is None or last is None or old is None:
+    table = _table(drops)
+    found = table.constraint(name) if table is not None else None
+    if first is None or last is None or table is None or found is None:
         return None
     new = constraint_of(last)
     if new.skip_validation or not new.is_enforced:
         return None
     interim = not_valid(new)
-    interim.conname = object_name(name, label="interim")
+    taken = {each.name for each in table.constraints}
+    interim.conname = free_name(name, label="interim", taken=taken)
     either = pb.BoolExpr(
-        boolop=pb.OR_EXPR, args=[parsed_constraint(old, name=name).raw_expr, new.raw_expr]
+        boolop=pb.OR_EXPR,
+        args=[parsed_constraint(found.definition, name=name).raw_expr, new.raw_expr],
     )
     interim.raw_expr.CopyFrom(pb.Node(bool_expr=either))
     return (
@@ -79,13 +82,11 @@ def _only_action(entry: QueueEntry) -> pb.AlterTableCmd | None:
     return node.cmds[0].alter_table_cmd
 
 
-def _definition(facts: Facts | None, entry: QueueEntry, *, name: str) -> str | None:
-    node = entry.statement.node
+def _table(entry: QueueEntry) -> Relation | None:
+    node, facts = entry.statement.node, entry.facts
     if facts is None or not isinstance(node, pb.AlterTableStmt):
         return None
-    table = facts.in_use(node.relation)
-    constraint = table.constraint(name) if table is not None else None
-    return constraint.definition if constraint is not None else None
+    return facts.in_use(node.relation)
 
 
 def _with_actions(entry: QueueEntry, *commands: pb.AlterTableCmd) -> QueueEntry:
