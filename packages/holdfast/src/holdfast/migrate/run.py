@@ -102,7 +102,7 @@ def upgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
         looks_for_edits=True,
         accepts_edits=accept_edited,
     )
@@ -151,7 +151,7 @@ def downgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
     )
     try:
         _migrate(config, script, revision, tag, find, options)
