@@ -25,6 +25,7 @@ VERBS = (
     "check",
     "plan",
     "run",
+    "finish",
     "apply",
     "revert",
     "status",

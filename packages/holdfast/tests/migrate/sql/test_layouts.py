@@ -16,7 +16,7 @@ from holdfast.errors.sql import (
 )
 from holdfast.migrate.sql import dbmate, drizzle, flyway, numbered, prisma
 from holdfast.migrate.sql.find_layout import LAYOUTS, find_layout
-from holdfast.migrate.sql.layout import Recorded
+from holdfast.migrate.sql.layout import RecordedFiles
 
 UP_AND_DOWN = "-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n"
 
@@ -145,8 +145,8 @@ def test_dbmate_rows(tmp_path: Path) -> None:
     files = dbmate.Dbmate().files(
         folder(tmp_path, {"2_b.sql": UP_AND_DOWN, "3_c.sql": UP_AND_DOWN})
     )
-    assert dbmate.standing(frozenset({"1", "2"}), files) == Recorded(applied=frozenset({"2"}))
-    assert dbmate.standing(frozenset({"2", "4"}), files) == Recorded(
+    assert dbmate.standing(frozenset({"1", "2"}), files) == RecordedFiles(applied=frozenset({"2"}))
+    assert dbmate.standing(frozenset({"2", "4"}), files) == RecordedFiles(
         applied=frozenset({"2"}), unknown=("4",)
     )
 
@@ -178,35 +178,35 @@ def row(
 @pytest.mark.parametrize(
     ("rows", "recorded"),
     [
-        ([], Recorded()),
-        ([row(None, "SCHEMA", '"shop"', None)], Recorded()),
-        ([row("1", "SQL", "V1__a.sql", 0)], Recorded(applied=frozenset({"1"}))),
-        ([row("1.0", "SQL", "V1__a.sql", 0)], Recorded(applied=frozenset({"1"}))),
+        ([], RecordedFiles()),
+        ([row(None, "SCHEMA", '"shop"', None)], RecordedFiles()),
+        ([row("1", "SQL", "V1__a.sql", 0)], RecordedFiles(applied=frozenset({"1"}))),
+        ([row("1.0", "SQL", "V1__a.sql", 0)], RecordedFiles(applied=frozenset({"1"}))),
         (
             [row("1", "SQL", "V1__a.sql", 5)],
-            Recorded(applied=frozenset({"1"}), edited=("1",)),
+            RecordedFiles(applied=frozenset({"1"}), edited=("1",)),
         ),
-        ([row("2", "BASELINE", "<<>>", None)], Recorded(applied=frozenset({"1", "2"}))),
+        ([row("2", "BASELINE", "<<>>", None)], RecordedFiles(applied=frozenset({"1", "2"}))),
         (
             [row("1", "SQL", "V1__a.sql", 0), row("9", "SQL", "V9__x.sql", 1)],
-            Recorded(applied=frozenset({"1"}), unknown=("9",)),
+            RecordedFiles(applied=frozenset({"1"}), unknown=("9",)),
         ),
         (
             [row("9", "SQL", "V9__x.sql", 1), row("9", "DELETE", "V9__x.sql", 1)],
-            Recorded(),
+            RecordedFiles(),
         ),
         (
             [row("1", "SQL", "V1__a.sql", 0), row("1", "UNDO_SQL", "U1__a.sql", 0)],
-            Recorded(),
+            RecordedFiles(),
         ),
-        ([row(None, "SQL", "R__v.sql", 0)], Recorded(applied=frozenset({"R__v"}))),
+        ([row(None, "SQL", "R__v.sql", 0)], RecordedFiles(applied=frozenset({"R__v"}))),
         (
             [row(None, "SQL", "R__v.sql", 0), row(None, "SQL", "R__v.sql", 8)],
-            Recorded(),
+            RecordedFiles(),
         ),
     ],
 )
-def test_flyway_rows(rows: list[Any], recorded: Recorded, tmp_path: Path) -> None:
+def test_flyway_rows(rows: list[Any], recorded: RecordedFiles, tmp_path: Path) -> None:
     """In the order of their ranks; a repeatable one is applied while its last row has its checksum."""
     files = flyway.Flyway().files(
         folder(tmp_path, {"V1__a.sql": "", "V2__b.sql": "", "R__v.sql": ""})
@@ -239,15 +239,15 @@ def test_prisma_checksums(tmp_path: Path) -> None:
             migration_name="1_a", finished_at="2024-01-01", checksum=checksum
         )
         found = prisma.standing([found_row], files)
-        assert found == Recorded(applied=frozenset({"1_a"}), edited=edited)
+        assert found == RecordedFiles(applied=frozenset({"1_a"}), edited=edited)
 
 
 def test_drizzle_goes_by_the_newest_row(tmp_path: Path) -> None:
     """What was generated before the newest applied one counts as applied, as for Drizzle itself."""
     files = drizzle.Drizzle().files(folder(tmp_path, PROJECTS["drizzle"]))
-    assert drizzle.standing(None, files) == Recorded()
-    assert drizzle.standing(1000, files) == Recorded(applied=frozenset({"0000_a"}))
-    assert drizzle.standing(1001, files) == Recorded(applied=frozenset({"0000_a", "0001_b"}))
+    assert drizzle.standing(None, files) == RecordedFiles()
+    assert drizzle.standing(1000, files) == RecordedFiles(applied=frozenset({"0000_a"}))
+    assert drizzle.standing(1001, files) == RecordedFiles(applied=frozenset({"0000_a", "0001_b"}))
     assert drizzle.standing(2000, files).unknown == ("created_at 2000",)
 
 
@@ -259,7 +259,9 @@ def test_numbered_rows(tmp_path: Path) -> None:
 
     files = numbered.Numbered().files(folder(tmp_path, {"1_a.sql": "", "2_b.sql": ""}))
     same = hashlib.sha256(b"").hexdigest()
-    assert numbered.standing([recorded("1_a", same)], files) == Recorded(applied=frozenset({"1_a"}))
-    assert numbered.standing([recorded("1_a", "x"), recorded("3_c", same)], files) == Recorded(
+    assert numbered.standing([recorded("1_a", same)], files) == RecordedFiles(
+        applied=frozenset({"1_a"})
+    )
+    assert numbered.standing([recorded("1_a", "x"), recorded("3_c", same)], files) == RecordedFiles(
         applied=frozenset({"1_a"}), unknown=("3_c",), edited=("1_a",)
     )

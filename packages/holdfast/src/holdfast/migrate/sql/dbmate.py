@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 
 from holdfast.errors.sql import WrongMigrationFile
 from holdfast.migrate.sql.layout import (
-    Recorded,
+    RecordedFiles,
     ScriptFile,
     ScriptText,
     VersionTable,
@@ -42,7 +42,7 @@ class Dbmate:
 
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
-    ) -> Recorded:
+    ) -> RecordedFiles:
         """Versions without a file are old ones, unless they are later than every file."""
         table = _table(schema)
         versions = frozenset(connection.scalars(select(table.c.version)))
@@ -64,14 +64,14 @@ class Dbmate:
         connection.execute(delete(table).where(table.c.version == file.version))
 
 
-def standing(versions: frozenset[str], files: Sequence[ScriptFile]) -> Recorded:
+def standing(versions: frozenset[str], files: Sequence[ScriptFile]) -> RecordedFiles:
     """What the recorded versions say of the files."""
     known = {file.version for file in files}
     last = max(known, key=_as_number, default="")
     unknown = [
         each for each in versions - known if last == "" or _as_number(each) > _as_number(last)
     ]
-    return Recorded(applied=versions & known, unknown=tuple(sorted(unknown)))
+    return RecordedFiles(applied=versions & known, unknown=tuple(sorted(unknown)))
 
 
 def _as_number(version: str) -> tuple[int, str]:

@@ -26,7 +26,7 @@ from sqlalchemy.schema import CreateSchema, CreateTable
 
 from holdfast.errors.sql import NoWayBack, WrongMigrationFile
 from holdfast.migrate.sql.layout import (
-    Recorded,
+    RecordedFiles,
     ScriptFile,
     ScriptText,
     VersionTable,
@@ -56,7 +56,7 @@ class Drizzle:
 
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
-    ) -> Recorded:
+    ) -> RecordedFiles:
         """By the newest row alone, as Drizzle itself."""
         newest = connection.scalar(select(func.max(_table(schema).c.created_at)))
         return standing(newest, files)
@@ -78,13 +78,13 @@ class Drizzle:
         raise NoWayBack(revision=file.version, layout=self.name)
 
 
-def standing(newest: int | None, files: Sequence[ScriptFile]) -> Recorded:
+def standing(newest: int | None, files: Sequence[ScriptFile]) -> RecordedFiles:
     """What the newest row says of the files."""
     if newest is None:
-        return Recorded()
+        return RecordedFiles()
     last = max((file.created for file in files), default=0)
     unknown = (f"created_at {newest}",) if newest > last else ()
-    return Recorded(
+    return RecordedFiles(
         applied=frozenset(file.version for file in files if file.created <= newest),
         unknown=unknown,
     )

@@ -36,7 +36,7 @@ from holdfast.errors.sql import (
     WrongMigrationFile,
 )
 from holdfast.migrate.sql.layout import (
-    Recorded,
+    RecordedFiles,
     ScriptFile,
     ScriptText,
     VersionTable,
@@ -79,7 +79,7 @@ class Flyway:
 
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
-    ) -> Recorded:
+    ) -> RecordedFiles:
         """In the order in which they were installed."""
         table = _table(schema)
         rows = connection.execute(select(table).order_by(table.c.installed_rank)).all()
@@ -131,7 +131,7 @@ def checksum_of(content: str) -> int:
     return found - 2**32 if found >= 2**31 else found
 
 
-def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> Recorded:
+def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> RecordedFiles:
     """What the rows say of the files. Raises FailedInTool."""
     known = by_version(files)
     versions = {ordering(file.version): file for file in files if not _is_repeatable(file)}
@@ -161,7 +161,7 @@ def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile
             applied.add(file.version)
             is_same = row.checksum is None or row.checksum == int(file.checksum)
             edited = edited - {file.version} if is_same else edited | {file.version}
-    return Recorded(
+    return RecordedFiles(
         applied=frozenset(applied),
         unknown=tuple(sorted(unknown, key=ordering)),
         edited=tuple(sorted(edited & applied)),

@@ -22,7 +22,7 @@ from holdfast.engine.create_engine import create_migration_engine
 from holdfast.engine.settings import Settings
 from holdfast.errors.sql import NoWayBack, OutOfOrder
 from holdfast.migrate.sql.function import ScriptFunction, function_of
-from holdfast.migrate.sql.layout import Layout, Recorded, ScriptFile
+from holdfast.migrate.sql.layout import Layout, RecordedFiles, ScriptFile
 from holdfast.migrate.sql.recorded_context import RecordedContext
 from holdfast.migrate.sql.single_script import SingleScript
 
@@ -78,7 +78,7 @@ class SqlHistory(ScriptDirectory):
         """The file of a revision."""
         return next(file for file in self.files if file.version == version)
 
-    def heads_for(self, recorded: Recorded) -> tuple[str, ...]:
+    def heads_for(self, recorded: RecordedFiles) -> tuple[str, ...]:
         """Where a database is: the last applied one, and what it has that this folder has not.
 
         Puts what is pending behind it. Raises OutOfOrder.

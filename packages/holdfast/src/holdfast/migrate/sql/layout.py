@@ -35,7 +35,7 @@ class ScriptFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedFiles:
     """What the version table says of the files of a folder."""
 
     applied: frozenset[str] = frozenset()
@@ -72,7 +72,7 @@ class Layout(Protocol):
 
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
-    ) -> Recorded:
+    ) -> RecordedFiles:
         """What the table says, which exists. Raises FailedInTool."""
         ...
 

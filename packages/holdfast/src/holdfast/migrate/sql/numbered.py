@@ -24,7 +24,7 @@ from sqlalchemy.schema import CreateTable
 
 from holdfast.errors.sql import NoWayBack, WrongMigrationFile
 from holdfast.migrate.sql.layout import (
-    Recorded,
+    RecordedFiles,
     ScriptFile,
     ScriptText,
     VersionTable,
@@ -62,7 +62,7 @@ class Numbered:
 
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
-    ) -> Recorded:
+    ) -> RecordedFiles:
         """By the name of the file."""
         return standing(connection.execute(select(_table(schema))).all(), files)
 
@@ -87,7 +87,7 @@ class Numbered:
         raise NoWayBack(revision=file.version, layout=self.name)
 
 
-def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> Recorded:
+def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> RecordedFiles:
     """What the rows say of the files."""
     known = by_version(files)
     names = frozenset(row.version for row in rows)
@@ -96,7 +96,7 @@ def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile
         for row in rows
         if row.version in known and row.checksum != known[row.version].checksum
     }
-    return Recorded(
+    return RecordedFiles(
         applied=names & known.keys(),
         unknown=tuple(sorted(names - known.keys())),
         edited=tuple(sorted(edited)),

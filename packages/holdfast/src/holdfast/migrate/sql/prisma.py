@@ -29,7 +29,7 @@ from sqlalchemy.schema import CreateTable
 
 from holdfast.errors.sql import FailedInTool, NoWayBack
 from holdfast.migrate.sql.layout import (
-    Recorded,
+    RecordedFiles,
     ScriptFile,
     ScriptText,
     VersionTable,
@@ -59,7 +59,7 @@ class Prisma:
 
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
-    ) -> Recorded:
+    ) -> RecordedFiles:
         """A row that was rolled back does not count."""
         table = _table(schema)
         rows = connection.execute(select(table).where(table.c.rolled_back_at.is_(None))).all()
@@ -89,7 +89,7 @@ class Prisma:
         raise NoWayBack(revision=file.version, layout=self.name)
 
 
-def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> Recorded:
+def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> RecordedFiles:
     """What the rows say of the files. Raises FailedInTool."""
     known = by_version(files)
     for row in rows:
@@ -106,7 +106,7 @@ def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile
         for row in rows
         if row.migration_name in known and not _is_same(known[row.migration_name], row.checksum)
     }
-    return Recorded(
+    return RecordedFiles(
         applied=names & known.keys(),
         unknown=tuple(sorted(names - known.keys())),
         edited=tuple(sorted(edited)),

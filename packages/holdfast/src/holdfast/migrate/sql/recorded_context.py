@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from holdfast.migrate.sql.layout import Layout, Recorded, ScriptFile
+from holdfast.migrate.sql.layout import Layout, RecordedFiles, ScriptFile
 
 # The schema in which the session finds the table, or would create it.
 SCHEMA = text(
@@ -33,7 +33,7 @@ class FileHistory(Protocol):
     files: tuple[ScriptFile, ...]
     source: LayoutOwner
 
-    def heads_for(self, recorded: Recorded) -> tuple[str, ...]:
+    def heads_for(self, recorded: RecordedFiles) -> tuple[str, ...]:
         """Where a database is of which this is recorded."""
         ...
 
@@ -93,9 +93,9 @@ class RecordedContext(MigrationContext):
         else:
             self._layout.forget(self._database, self._schema(), file)
 
-    def _recorded(self) -> Recorded:
+    def _recorded(self) -> RecordedFiles:
         if not self._has_version_table():
-            return Recorded()
+            return RecordedFiles()
         return self._layout.recorded(self._database, self._schema(), self._history.files)
 
     def _schema(self) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.schema import CreateSchema, CreateTable
 
 from holdfast.errors.sql import NoWayBack
 from holdfast.migrate.sql.layout import (
-    Recorded,
+    RecordedFiles,
     ScriptFile,
     ScriptText,
     VersionTable,
@@ -43,12 +43,12 @@ class SingleScript:
 
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
-    ) -> Recorded:
+    ) -> RecordedFiles:
         """Whether this very text was applied, under whatever name."""
         table = _table(schema)
         known = {file.checksum: file.version for file in files}
         rows = select(table.c.checksum).where(table.c.checksum.in_(known))
-        return Recorded(applied=frozenset(known[each] for each in connection.scalars(rows)))
+        return RecordedFiles(applied=frozenset(known[each] for each in connection.scalars(rows)))
 
     def create(self, connection: Connection, schema: str) -> None:
         """In the schema of ours, which a migrator has made."""
