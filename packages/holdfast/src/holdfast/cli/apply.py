@@ -23,6 +23,12 @@ UP_TO_DATE = "up to date: nothing is pending"
 @click.option("--to", "revision", help="Stop after this one. Default: the last.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; the database is only read.")
 @click.option("--accept-edited", is_flag=True, help="Applied files may have been edited since.")
+@click.option(
+    "--expand/--no-expand",
+    "expand",
+    default=None,
+    help="Only what two releases can live with; the rest waits for holdfast finish.",
+)
 @GRACE_OPTION
 @FORMAT
 @click.pass_context
@@ -33,6 +39,7 @@ def apply(
     revision: str | None,
     dry_run: bool,
     accept_edited: bool,
+    expand: bool | None,
     grace: timedelta,
     form: str,
 ) -> None:
@@ -46,13 +53,14 @@ def apply(
     ctx.obj = options
     if dry_run:
         with translated_errors():
-            found = forecasts(options.config(), revision or "heads")
+            found = forecasts(options.config(), revision or "heads", expand=expand)
         show(found, form)
         return
     apply_pending(
         options,
         revision,
         accept_edited=accept_edited,
+        expand=expand,
         plan_file=None,
         form=form,
         nothing=APPLIED_BEFORE if path.is_file() else UP_TO_DATE,
