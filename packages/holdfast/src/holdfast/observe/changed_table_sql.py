@@ -28,7 +28,6 @@ BEGIN
     probe := coalesce(change ->> 'using', quote_ident(change ->> 'column'));
     is_authors := false;
     BEGIN
-      PERFORM set_config('lock_timeout', '2s', true);
       FOR new_type IN SELECT jsonb_array_elements_text(asked -> 'types') LOOP
         EXECUTE new_type;
       END LOOP;
@@ -99,6 +98,7 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = 'HF000';
     EXCEPTION
       WHEN SQLSTATE 'HF000' THEN NULL;
+      WHEN lock_not_available THEN RAISE;
       WHEN OTHERS THEN one := one || jsonb_build_object('error', SQLERRM,
         'is_postgresqls', is_authors);
     END;
@@ -106,7 +106,6 @@ BEGIN
     is_immutable := false;
     IF NOT one ? 'error' AND (one ->> 'rewrites')::boolean THEN
       BEGIN
-        PERFORM set_config('lock_timeout', '2s', true);
         FOR new_type IN SELECT jsonb_array_elements_text(asked -> 'types') LOOP
           EXECUTE new_type;
         END LOOP;
@@ -116,6 +115,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'HF000';
       EXCEPTION
         WHEN SQLSTATE 'HF000' THEN is_immutable := true;
+        WHEN lock_not_available THEN RAISE;
         WHEN OTHERS THEN NULL;
       END;
     END IF;
