@@ -161,6 +161,8 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_SQL",
+        "HOLDFAST_SQL_LAYOUT",
         "HOLDFAST_STANDBYS",
         "HOLDFAST_TEST_URL",
     )
@@ -308,13 +310,9 @@ class StandbySettings(EnvironmentSettings):
 class DiskSettings(EnvironmentSettings):
     """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
 
-    free_disk: ByteSize | None = None
-
-    @classmethod
-    def _refuse_unknown_variables(cls) -> None:
-        """`Settings` reads the other ones."""
+    disk: ByteSize | None = None
 
 
 class _FromUrl(PydanticBaseSettingsSource):

@@ -120,6 +120,7 @@ class RevisionRun:
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened context all of them."""
         self.context.session.commit()
+        self.context.session.tell_applications()
         self.context.session.make_durable()
         self.context.options.report(
             RevisionDone(
@@ -183,6 +184,8 @@ class RevisionRun:
 
     def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         """Call the function until its locks are free; then run what it has queued."""
+        # A script knows two ways: as its tool would, and this one.
+        function = getattr(function, "in_steps", function)
         context = self._revision_context()
         memo = dict(self.context.impl.memo)  # Alembic keeps there what the function has created
         wanted: list[Lock] = []

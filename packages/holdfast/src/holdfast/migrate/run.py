@@ -44,7 +44,7 @@ from holdfast.execute.standbys import StandbyWatch
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
-from holdfast.migrate.history_files import open_history
+from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
@@ -112,7 +112,7 @@ def upgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
         standbys=StandbySettings().urls(),
         looks_for_edits=True,
         accepts_edits=accept_edited,
@@ -168,7 +168,7 @@ def downgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
         standbys=StandbySettings().urls(),
     )
     try:
@@ -369,8 +369,11 @@ class _Run:
             node.revision: checksum
             for node in known._get_ancestor_nodes(known.get_revisions(heads))  # noqa: SLF001  # see status
             if isinstance(node, Script)
-            and history.is_edited(
-                entries.get(node.revision), checksum := history.checksum_of(Path(node.path))
+            and (
+                history.is_edited(
+                    entries.get(node.revision), checksum := history.checksum_of(Path(node.path))
+                )
+                or node.revision in edited_by_record(self.script)
             )
         }
         if edited and not self.options.accepts_edits:
