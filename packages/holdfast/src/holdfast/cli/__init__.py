@@ -23,6 +23,7 @@ VERBS = (
     "check",
     "plan",
     "run",
+    "finish",
     "revert",
     "status",
     "baseline",

@@ -56,6 +56,7 @@ from holdfast.errors.settings import (
 
 logger = logging.getLogger(__name__)
 
+RELEASE = r"^[^\s]{1,30}$"
 URL_VARIABLES = ("HOLDFAST_URL", "DATABASE_URL")  # the first one that is set counts
 
 
@@ -175,6 +176,7 @@ class Settings(EnvironmentSettings):
     tls: Tls
     tls_ca: str | None = None  # a file, or `system`
     pooler: bool = False  # PgBouncer or the like is in between
+    release: str | None = Field(None, pattern=RELEASE)  # of the application: in application_name
     replicas: int | None = Field(None, ge=1)  # how many instances run at once, each with a pool
     allow: AllowedChecks = ()  # checks of `holdfast doctor` that may fail here, by name
     pool: PoolLimits
@@ -272,6 +274,17 @@ class BuildSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_BUILD_")
 
     workers: int = Field(0, ge=0)
+
+
+class ReleaseSettings(EnvironmentSettings):
+    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+    release: str | None = Field(None, pattern=RELEASE)
+
+    @classmethod
+    def _refuse_unknown_variables(cls) -> None:
+        """`Settings` reads the other ones."""
 
 
 class DiskSettings(EnvironmentSettings):

@@ -67,13 +67,15 @@ def upgrade(
     should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
+    expand: bool | None = None,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
     the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` and `should_pause` are asked
     between steps and batches, and `must_stop` inside one: its statement is cancelled then.
-    An applied revision whose file was edited since is an error, unless `accept_edited`.
+    An applied revision whose file was edited since is an error, unless `accept_edited`. With `expand`, what a
+    release that is still running uses waits for `holdfast finish`; None: as the project says.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
@@ -105,10 +107,16 @@ def upgrade(
         free_disk=DiskSettings().free_disk,
         looks_for_edits=True,
         accepts_edits=accept_edited,
+        expand=wants_expand(config) if expand is None else expand,
     )
     passes = _migrate(config, script, revision, tag, find, options)
     if project is not None and passes == [True]:
         record_rest(project, script)
+
+
+def wants_expand(config: Config) -> bool:
+    """Whether the project says `expand = true`, in [tool.holdfast] or alembic.ini."""
+    return (config.get_main_option("expand") or "").strip().lower() in ("1", "on", "true", "yes")
 
 
 def is_up_to_date(config: Config) -> bool:

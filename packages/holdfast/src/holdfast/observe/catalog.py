@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.observe.changed_table import changed_table
+from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
 from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_values import columns_without_values
@@ -28,6 +28,8 @@ from holdfast.rewrite.facts import (
     Reference,
     Relation,
     RelationKind,
+    Releases,
+    SideBySide,
 )
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.new_relations import NewRelations
@@ -166,6 +168,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
     WHERE indrelid = c.oid ORDER BY i.relname),
   'referenced_by', ARRAY(
     SELECT json_build_object('schema', s.nspname, 'name', r.relname, 'constraint', conname,
+      'definition', pg_get_constraintdef(pg_constraint.oid),
       'columns', ARRAY(SELECT attname FROM pg_catalog.pg_attribute
         WHERE attrelid = c.oid AND attnum = ANY (confkey) ORDER BY attnum))
     FROM pg_catalog.pg_constraint JOIN pg_catalog.pg_class r ON r.oid = conrelid
@@ -173,6 +176,12 @@ SELECT c.oid::int8 AS oid, json_build_object(
     WHERE contype = 'f' AND confrelid = c.oid AND pg_constraint.oid IN (
       SELECT objid FROM pg_catalog.pg_depend WHERE classid = 'pg_constraint'::regclass
         AND refclassid = 'pg_class'::regclass AND refobjid = c.oid) ORDER BY s.nspname, r.relname, conname),
+  'published_by', (SELECT pubname FROM pg_catalog.pg_publication p
+    WHERE puballtables
+      OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel x WHERE x.prpubid = p.oid AND x.prrelid = c.oid)
+      OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace x
+        WHERE x.pnpubid = p.oid AND x.pnnspid = c.relnamespace)
+    ORDER BY pubname LIMIT 1),
   'triggers', ARRAY(
     SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
     ORDER BY tgname),
@@ -234,9 +243,15 @@ WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
 """)
 
 
-def facts_for(connection: sa.Connection, *statements: Statement, new: NewRelations) -> Facts:
+def facts_for(
+    connection: sa.Connection,
+    *statements: Statement,
+    new: NewRelations,
+    side_by_side: SideBySide | None = None,
+) -> Facts:
     """The facts of one statement or several, as the session that will run them sees them."""
-    return KnownCatalog().facts_for(connection, *statements, new=new)
+    known = KnownCatalog(side_by_side=side_by_side or SideBySide())
+    return known.facts_for(connection, *statements, new=new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +266,7 @@ class _Found:
 class KnownCatalog:
     """What was asked so far, so that nothing is asked twice; to be forgotten with each change of the catalog."""
 
+    side_by_side: SideBySide = field(default_factory=SideBySide)
     session: Any = None
     names: dict[WrittenName, _Found | None] = field(default_factory=dict)
     relations: dict[int, Relation] = field(default_factory=dict)
@@ -309,7 +325,27 @@ class KnownCatalog:
             with_rows=_with_rows(connection, statements, by_name.values()),
             type_changes=_type_changes(connection, statements, by_name, found),
             now=self.session.now,
+            side_by_side=replace(
+                self.side_by_side, tables=self._two_releases(connection, statements, found)
+            ),
         )
+
+    def _two_releases(
+        self,
+        connection: sa.Connection,
+        statements: Iterable[Statement],
+        found: Mapping[WrittenName, _Found],
+    ) -> tuple[ChangedTable, ...]:
+        """Tables of whose columns one is dropped or renamed, with all that hangs on it."""
+        if self.side_by_side.releases is not Releases.TWO:
+            return ()
+        tables = []
+        for statement in statements:
+            written, columns = columns_that_go(statement)
+            known = found.get(written) if written is not None else None
+            if known is not None:
+                tables.append(table_of_columns(connection, known.relation, columns))
+        return tuple(each for each in tables if each is not None)
 
     def _names_asked(self, statement: Statement, *, new: NewRelations) -> frozenset[WrittenName]:
         """Of a table that it creates, or an index on one that the revision has made, only what is not new."""
@@ -522,6 +558,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
         is_populated=document["is_populated"],
         has_uneven_checks=document["has_uneven_checks"],
+        published_by=document["published_by"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
         default_partition=_default(document["default_partition"]),
     )
@@ -561,6 +598,7 @@ def _reference(document: Mapping[str, Any]) -> Reference:
         table=QualifiedName(schema=document["schema"], name=document["name"]),
         constraint=document["constraint"],
         columns=tuple(document["columns"]),
+        definition=document["definition"],
     )
 
 

@@ -171,8 +171,15 @@ BEGIN
             FROM pg_catalog.pg_attrdef f WHERE f.oid = d.objid)
           ELSE d.classid = 'pg_catalog.pg_statistic_ext'::regclass END),
       'triggers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', tgname,
-          'enabled', tgenabled, 'fires_on_update', tgtype & 16 <> 0)), '[]')
-        FROM pg_catalog.pg_trigger WHERE tgrelid = t.oid AND NOT tgisinternal),
+          'enabled', tgenabled, 'fires_on_update', tgtype & 16 <> 0,
+          'is_ours', p.pronamespace IS NOT DISTINCT FROM to_regnamespace('holdfast')::oid)), '[]')
+        FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = tgfoid
+        WHERE tgrelid = t.oid AND NOT tgisinternal),
+      'column_triggers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', tgname,
+          'definition', pg_get_triggerdef(g.oid), 'enabled', tgenabled,
+          'is_constraint', tgconstraint <> 0) ORDER BY tgname), '[]')
+        FROM pg_catalog.pg_trigger g, numbers WHERE tgrelid = t.oid AND NOT tgisinternal
+          AND tgattr::int2[] && numbers.those),
       'has_update_rule', EXISTS (SELECT FROM pg_catalog.pg_rewrite
         WHERE ev_class = t.oid AND ev_type = '2'),
       'may_set_replica_role', has_parameter_privilege('session_replication_role', 'SET'),
