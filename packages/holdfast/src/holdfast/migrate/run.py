@@ -104,7 +104,7 @@ def upgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
         looks_for_edits=True,
         accepts_edits=accept_edited,
         expand=wants_expand(config) if expand is None else expand,
@@ -159,7 +159,7 @@ def downgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
     )
     try:
         _migrate(config, script, revision, tag, find, options)
