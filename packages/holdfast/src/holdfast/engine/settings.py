@@ -176,6 +176,8 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_SQL",
+        "HOLDFAST_SQL_LAYOUT",
         "HOLDFAST_TEST_URL",
     )
 

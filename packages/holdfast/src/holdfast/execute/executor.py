@@ -58,7 +58,7 @@ from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -201,11 +201,15 @@ class Executor:
 
     def _planned(self, statement: Queued) -> Queued:
         parsed = as_one(parse(statement.sql))
-        facts = facts_for(
-            self.session.connection,
-            *parsed,
-            new=statement.new,
-            side_by_side=self._side_by_side(statement),
+        facts = self.patience.run(
+            lambda _: facts_for(
+                self.session.connection,
+                *parsed,
+                new=statement.new,
+                side_by_side=self._side_by_side(statement),
+            ),
+            what=f"a look at the tables of {shortened(statement.sql)}",
+            locks=lambda: (),
         )
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
@@ -484,7 +488,8 @@ class Executor:
                 raise
             self._drop_leftover(step)
             self._forgotten(statement)
-            found = duplicate_keys(self.session.connection, step)
+            with self._watching(step.describe()):
+                found = duplicate_keys(self.session.connection, step)
             self.session.commit()
             raise self._data_in_the_way(step, found) from error
 
@@ -559,4 +564,6 @@ class Executor:
 def _is_ddl(sql: str) -> bool:
     """Whose locks are known; others may call functions, or meet triggers, that take any."""
     ddl = (StatementKind.DDL, StatementKind.TEMP)
-    return all(statement.kind in ddl for statement in parse(sql))
+    return all(
+        statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)
+    )

@@ -45,7 +45,7 @@ from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.units import QueueEntry, Unit
@@ -509,8 +509,12 @@ class RevisionInterceptor:
 
     def _takes_locks(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
         allowed = is_excused(entry.statement, today=self.work.today)
-        self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
-        blocks = any(lock.mode.blocks_users for lock in locks)
+        is_opaque = is_opaque_ddl(entry.statement.node)
+        if is_opaque:
+            self.lock_waits.for_anything(users_may_wait=allowed)
+        else:
+            self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
+        blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
         self.work.executor.report(
             StatementPlanned(

@@ -24,7 +24,7 @@ from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.side_by_side.later import needs
-from holdfast.rewrite.statement import Statement, shortened
+from holdfast.rewrite.statement import Statement, excuse_in, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import Recorded, Waiting
 
@@ -297,7 +297,7 @@ def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:
 def _with_exemption(sql: str, statement: Statement) -> str:
     """An exemption from a Python comment becomes one of SQL."""
     exemption = statement.exemption
-    if exemption is None:
+    if exemption is None or excuse_in(sql) == exemption:
         return sql
     return f"{sql}\n-- holdfast: allow {exemption.reason} until {exemption.until}"
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 from pydantic import TypeAdapter
 
+from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table_sql import ASK
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import Relation, RelationKind
@@ -50,7 +51,7 @@ def changed_table(
         "clone": f"pg_temp.{quote(table.name.name)}",
         "changes": [_change(node, command) for command in columns],
     }
-    return _asked(connection, question)
+    return _asked(connection, table, question)
 
 
 def columns_that_go(statement: Statement) -> tuple[tuple[str, str] | None, tuple[str, ...]]:
@@ -87,13 +88,16 @@ def table_of_columns(
             for name in known
         ],
     }
-    return _asked(connection, question)
+    return _asked(connection, table, question)
 
 
-def _asked(connection: sa.Connection, question: Mapping[str, object]) -> ChangedTable:
-    connection.execute(SET, {"question": json.dumps(question)})
-    connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
-    return ANSWERED.validate_json(connection.execute(TAKE).one()[0])
+def _asked(
+    connection: sa.Connection, table: Relation, question: Mapping[str, object]
+) -> ChangedTable:
+    with waiting_briefly(connection, (table.name,)):
+        connection.execute(SET, {"question": json.dumps(question)})
+        connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
+        return ANSWERED.validate_json(connection.execute(TAKE).one()[0])
 
 
 def _change(node: pb.AlterTableStmt, command: pb.AlterTableCmd) -> dict[str, str | None]:

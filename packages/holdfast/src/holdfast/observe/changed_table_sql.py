@@ -27,7 +27,6 @@ BEGIN
     probe := coalesce(change ->> 'using', quote_ident(change ->> 'column'));
     is_authors := false;
     BEGIN
-      PERFORM set_config('lock_timeout', '2s', true);
       EXECUTE format('CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL)',
         substr(clone, 9), asked ->> 'table');
       -- What the expression is made of, with every name in full.
@@ -95,6 +94,7 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = 'HF000';
     EXCEPTION
       WHEN SQLSTATE 'HF000' THEN NULL;
+      WHEN lock_not_available THEN RAISE;
       WHEN OTHERS THEN one := one || jsonb_build_object('error', SQLERRM,
         'is_postgresqls', is_authors);
     END;
@@ -102,13 +102,13 @@ BEGIN
     is_immutable := false;
     IF NOT one ? 'error' AND (one ->> 'rewrites')::boolean THEN
       BEGIN
-        PERFORM set_config('lock_timeout', '2s', true);
-        EXECUTE format('CREATE TEMP TABLE %s (LIKE %s)', substr(clone, 9), asked ->> 'table');
+          EXECUTE format('CREATE TEMP TABLE %s (LIKE %s)', substr(clone, 9), asked ->> 'table');
         EXECUTE format('ALTER TABLE %s ADD "~generated" %s GENERATED ALWAYS AS (%s) STORED',
           clone, one ->> 'new_type', probe);
         RAISE EXCEPTION USING ERRCODE = 'HF000';
       EXCEPTION
         WHEN SQLSTATE 'HF000' THEN is_immutable := true;
+        WHEN lock_not_available THEN RAISE;
         WHEN OTHERS THEN NULL;
       END;
     END IF;
