@@ -160,6 +160,8 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_SQL",
+        "HOLDFAST_SQL_LAYOUT",
         "HOLDFAST_TEST_URL",
     )
 
@@ -295,9 +297,9 @@ class ReleaseSettings(_OneVariable):
 class DiskSettings(_OneVariable):
     """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
 
-    free_disk: ByteSize | None = None
+    disk: ByteSize | None = None
 
 
 class _FromUrl(PydanticBaseSettingsSource):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE
 
 
 @dataclass(kw_only=True, eq=False)
@@ -232,6 +233,22 @@ class NoGuard(HoldfastError):
     remedy = (
         "Make room for four: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"
         " what is there. Then go on: holdfast run"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class TableIsLocked(HoldfastError):
+    """A table could not be looked at: somebody has it locked. A run tries again, within its budget for locks."""
+
+    tables: tuple[str, ...]  # one of these, as SQL writes them
+    schemas: tuple[str, ...]
+    names: tuple[str, ...]
+    sqlstate = LOCK_NOT_AVAILABLE
+    what = "Somebody has a table locked, so that nothing can be asked about it: {tables}."
+    why = "What is to be done depends on what is in the table. Nothing was changed."
+    remedy = (
+        "See who it is: SELECT pid, usename, query FROM pg_stat_activity JOIN pg_locks USING (pid)"
+        " WHERE mode = 'AccessExclusiveLock'; wait until it has ended, or end it. Then again: {again}"
     )
 
 

@@ -48,17 +48,18 @@ from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index
+from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.facts import Releases, SideBySide
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -200,12 +201,16 @@ class Executor:
                 steps = statement.steps or ()  # a look at partitions may have found more to do
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = as_one(parse(statement.sql))
-        facts = facts_for(
-            self.session.connection,
-            *parsed,
-            new=statement.new,
-            side_by_side=self._side_by_side(statement),
+        parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
+        facts = self.patience.run(
+            lambda _: facts_for(
+                self.session.connection,
+                *parsed,
+                new=statement.new,
+                side_by_side=self._side_by_side(statement),
+            ),
+            what=f"a look at the tables of {shortened(statement.sql)}",
+            locks=lambda: (),
         )
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
@@ -301,7 +306,9 @@ class Executor:
             return advanced
 
         with self.session.transactional():
-            return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+        self._tell_applications(step)
+        return done
 
     def _users_may_wait(self, statement: Queued) -> bool:
         """Whether the author allows it, in a comment that still holds."""
@@ -321,11 +328,18 @@ class Executor:
 
         with self.session.transactional():
             try:
-                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+                done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
             except DBAPIError as error:
                 if sqlstate(error) == DISTURBED:
                     raise CopyDisturbed(revision=self.revision) from error
                 raise
+        self._tell_applications(step)
+        return done
+
+    def _tell_applications(self, step: BatchStep | TransactionStep) -> None:
+        """Of what may have changed the rows that a prepared statement returns."""
+        if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
+            self.session.tell_applications()
 
     def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
         """In the transaction of the step: what waits for `finish` from now on, and what no longer does."""
@@ -484,7 +498,8 @@ class Executor:
                 raise
             self._drop_leftover(step)
             self._forgotten(statement)
-            found = duplicate_keys(self.session.connection, step)
+            with self._watching(step.describe()):
+                found = duplicate_keys(self.session.connection, step)
             self.session.commit()
             raise self._data_in_the_way(step, found) from error
 
@@ -559,4 +574,6 @@ class Executor:
 def _is_ddl(sql: str) -> bool:
     """Whose locks are known; others may call functions, or meet triggers, that take any."""
     ddl = (StatementKind.DDL, StatementKind.TEMP)
-    return all(statement.kind in ddl for statement in parse(sql))
+    return all(
+        statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)
+    )

@@ -24,7 +24,7 @@ from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.side_by_side.later import needs
-from holdfast.rewrite.statement import Statement, shortened
+from holdfast.rewrite.statement import Statement, excuse_in, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import Recorded, Waiting
 
@@ -168,6 +168,21 @@ class RevisionQueue:
             self.will_wait += [(entry.position, each) for each in waiting_in(steps)]
         self.replay.add(";\n".join(texts), None)
 
+    def wait_again(self, executed: Sequence[WaitingStatement]) -> None:
+        """What was executed and is undone, in front of what waits; all of it as the catalog is now."""
+        later, self.waiting = self.waiting, []
+        undone = {each.entry.position for each in executed}
+        self.open = [entry for entry in self.open if entry.position not in undone]
+        del self.executed[len(self.executed) - sum(len(each.texts) for each in executed) :]
+        self.catalog.forget()
+        connection = self.work.session.connection
+        for each in (*executed, *later):
+            statement = each.entry.statement
+            facts = self.catalog.facts_for(connection, statement, new=each.new)
+            facts = expected(facts, self._about(statement, facts))
+            entry = replace(each.entry, facts=facts)
+            self.waiting.append(replace(each, entry=entry, names=_names(statement, facts)))
+
     def queued(self, sql: str, statement: Statement) -> Queued:
         """For the journal, which keeps text."""
         return Queued(
@@ -297,7 +312,7 @@ def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:
 def _with_exemption(sql: str, statement: Statement) -> str:
     """An exemption from a Python comment becomes one of SQL."""
     exemption = statement.exemption
-    if exemption is None:
+    if exemption is None or excuse_in(sql) == exemption:
         return sql
     return f"{sql}\n-- holdfast: allow {exemption.reason} until {exemption.until}"
 

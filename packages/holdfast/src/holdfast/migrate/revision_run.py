@@ -28,7 +28,7 @@ from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
 from holdfast.execute.final_look import left_behind
 from holdfast.execute.journal import Journal, Unfinished
-from holdfast.execute.lock_patience import LockPatience, LockTimeouts
+from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
@@ -40,7 +40,8 @@ from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
 from holdfast.migrate.run_options import RunOptions
 from holdfast.rewrite.facts import Releases
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class RunContext:
     options: RunOptions
     is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
     entries: dict[str, history.Entry]  # how each revision ended the last time
+    version_table: QualifiedName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,7 @@ class RevisionRun:
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened context all of them."""
         self.context.session.commit()
+        self.context.session.tell_applications()
         self.context.session.make_durable()
         self.context.options.report(
             RevisionDone(
@@ -181,6 +184,8 @@ class RevisionRun:
 
     def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         """Call the function until its locks are free; then run what it has queued."""
+        # A script knows two ways: as its tool would, and this one.
+        function = getattr(function, "in_steps", function)
         context = self._revision_context()
         memo = dict(self.context.impl.memo)  # Alembic keeps there what the function has created
         wanted: list[Lock] = []
@@ -202,6 +207,10 @@ class RevisionRun:
                 if interceptor.failure is not None:
                     raise interceptor.failure  # noqa: TRY301  # joins the errors below
                 interceptor.returns()
+                if interceptor.state.holds:
+                    wanted_last = Lock(mode=LockMode.EXCLUSIVE, relation=self.context.version_table)
+                    interceptor.lock_waits.wanted += (wanted_last,)
+                    lock_version_rows(self.context.session, self.context.version_table)
             except BaseException as error:
                 wanted[:] = interceptor.lock_waits.wanted
                 self._refuse_repetition(interceptor)

@@ -1,8 +1,7 @@
 """What the catalog knows of the relations that statements name: the facts of a plan.
 
-Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. They lock no user
-relation, so they cannot wait behind a schema change; but a table is asked whether it has rows where a new column
-needs a value for each. Transactions are the caller's.
+Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. Where they
+open a table, they wait for whoever has it locked, but only briefly (TableIsLocked). Transactions are the caller's.
 """
 
 import json
@@ -13,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
+from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
 from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
@@ -227,7 +227,9 @@ WITH RECURSIVE below (root, oid) AS (
   WHERE inhparent = ANY (CAST(CAST(:oids AS text[]) AS oid[])) AND NOT inhdetachpending
   UNION SELECT root, inhrelid FROM pg_catalog.pg_inherits JOIN below ON inhparent = below.oid
   WHERE NOT inhdetachpending)
-SELECT root::int8, oid::int8 FROM below ORDER BY oid
+SELECT root::int8, below.oid::int8, nspname AS schema, relname AS name FROM below
+JOIN pg_catalog.pg_class c ON c.oid = below.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY below.oid
 """)
 
 # A row per table with a column of the domain, or of one that is based on it.
@@ -370,18 +372,28 @@ class KnownCatalog:
             return
         names = [".".join(quote(part) for part in name if part) for name in written]
         rows = connection.execute(NAMES, {"names": names}).all()
-        in_full = {row.oid for row in rows if not _is_only_named(row, new=new)}
-        self._read(sorted(in_full - self.relations.keys()), connection, new=new)
+        in_full = {
+            row.oid: QualifiedName(schema=row.schema, name=row.name)
+            for row in rows
+            if not _is_only_named(row, new=new)
+        }
+        unknown = {oid: name for oid, name in in_full.items() if oid not in self.relations}
+        self._read(unknown, connection, new=new)
         self.names.update(dict.fromkeys(written))
         for row in rows:
             relation = self.relations[row.oid] if row.oid in in_full else _only_named(row)
             self.names[written[row.place - 1]] = _Found(relation=relation, index=row.index_name)
 
-    def _read(self, oids: list[int], connection: sa.Connection, *, new: NewRelations) -> None:
-        if oids:
-            parameters = {"oids": [str(oid) for oid in oids]}
-            for oid, document in connection.execute(RELATIONS, parameters).all():
-                self.relations[oid] = _relation(json.loads(document), new=new)
+    def _read(
+        self, names: Mapping[int, QualifiedName], connection: sa.Connection, *, new: NewRelations
+    ) -> None:
+        if not names:
+            return
+        parameters = {"oids": [str(oid) for oid in sorted(names)]}
+        with waiting_briefly(connection, tuple(names.values())):
+            rows = connection.execute(RELATIONS, parameters).all()
+        for oid, document in rows:
+            self.relations[oid] = _relation(json.loads(document), new=new)
 
     def _look_at_partitions(self, connection: sa.Connection, *, new: NewRelations) -> None:
         """Read those of every partitioned table that is known, and was not looked at yet."""
@@ -393,12 +405,14 @@ class KnownCatalog:
         if not roots:
             return
         parameters = {"oids": [str(oid) for oid in roots]}
-        rows = [(row.root, row.oid) for row in connection.execute(PARTITIONS, parameters)]
-        self._read(sorted({oid for _, oid in rows} - self.relations.keys()), connection, new=new)
+        below = connection.execute(PARTITIONS, parameters).all()
+        names = {row.oid: QualifiedName(schema=row.schema, name=row.name) for row in below}
+        unknown = {oid: name for oid, name in names.items() if oid not in self.relations}
+        self._read(unknown, connection, new=new)
         for root, relation in roots.items():
-            below = [self.relations[oid] for of, oid in rows if of == root]
+            parts = [self.relations[row.oid] for row in below if row.root == root]
             self.relations[root] = replace(
-                relation, partitions=tuple(_depth_first(below, top=relation.name))
+                relation, partitions=tuple(_depth_first(parts, top=relation.name))
             )
         for name, found in self.names.items():
             if found is not None and found.relation.oid in roots:
@@ -499,12 +513,15 @@ def _type_changes(
     written: Mapping[WrittenName, _Found],
 ) -> tuple[ChangedTable, ...]:
     found = []
+    new_types: list[str] = []
     for statement in statements:
+        if isinstance(statement.node, pb.CreateEnumStmt):
+            new_types.append(statement.sql)
         if isinstance(statement.node, pb.AlterTableStmt):
             relation = statement.node.relation
             name = (relation.schemaname, relation.relname)
             table = written[name].relation if name in written else by_name.get(name)
-            found.append(changed_table(connection, statement, table))
+            found.append(changed_table(connection, statement, table, new_types=new_types))
     return tuple(each for each in found if each is not None)
 
 
@@ -532,7 +549,8 @@ def _with_rows(
 
 def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
     table = sa.table(name.name, schema=name.schema)
-    return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
+    with waiting_briefly(connection, (name,)):
+        return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
 
 
 def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:

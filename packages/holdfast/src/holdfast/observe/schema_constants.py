@@ -7,3 +7,6 @@ FIRST_LAYOUT, SECOND_LAYOUT = "holdfast layout 1", "holdfast layout 2"
 KEY = int.from_bytes(b"holdfast")  # of the advisory lock that a migrator holds
 STEP_KEY = KEY + 1  # of the one that it holds while a step outside a transaction runs
 GUARD_KEY = int.from_bytes(b"hold")  # and a process id: held while the guard watches that process
+FIRED_KEY = (
+    GUARD_KEY + 1
+)  # and a process id: held by the guard once it has cancelled what that process executes

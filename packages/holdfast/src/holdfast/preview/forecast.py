@@ -64,10 +64,15 @@ BUILD = 40_000_000
 BACKFILLED_ROWS = 50_000
 PATIENCE_WITH_ROWS = timedelta(seconds=5)
 
+# A table that somebody has locked, or waits to lock, is not measured: that would wait behind it.
 SIZES = text("""
+WITH locked AS MATERIALIZED (
+  SELECT DISTINCT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
 SELECT n.nspname AS schema, c.relname AS name,
   CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 ELSE pg_stat_get_live_tuples(c.oid) END AS rows,
-  pg_relation_size(c.oid) AS bytes
+  CASE WHEN c.oid IN (SELECT relation FROM locked)
+    THEN c.relpages::int8 * current_setting('block_size')::int8
+    ELSE pg_relation_size(c.oid) END AS bytes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
 """)
