@@ -297,18 +297,23 @@ class BuildSettings(EnvironmentSettings):
     workers: int = Field(0, ge=0)
 
 
-class ReleaseSettings(EnvironmentSettings):
-    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
-
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
-    release: str | None = Field(None, pattern=RELEASE)
+class _OneVariable(EnvironmentSettings):
+    """A setting that is read where the other ones are not: these are `Settings`' to know."""
 
     @classmethod
     def _refuse_unknown_variables(cls) -> None:
-        """`Settings` reads the other ones."""
+        """Of the same prefix there are many more."""
 
 
-class DiskSettings(EnvironmentSettings):
+class ReleaseSettings(_OneVariable):
+    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    release: str | None = Field(None, pattern=RELEASE)
+
+
+class DiskSettings(_OneVariable):
     """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
