@@ -46,6 +46,7 @@ class Printer:
         self.clock = clock
         self._last: dict[str, float] = {}  # when a line of a step was printed in a log
         self._waits_for = ""
+        self._database: str | None = None  # of the revision that was started last
 
     def __call__(self, event: Event) -> None:  # noqa: C901  # one case an event, flat
         """Print one event."""
@@ -57,6 +58,9 @@ class Printer:
             case StatementPlanned(revision=revision, steps=steps):
                 self.steps[revision] += [step.describe() for step in steps]
             case RevisionStarted(direction=direction, revision=revision, description=description):
+                if event.database != (self._database or event.database):
+                    self._line(f"database {event.database}:")
+                self._database = event.database
                 self.steps[revision] = []
                 self._line(f"{direction:<4} {revision} {description} ...")
             case RevisionDone(took=took):
@@ -104,7 +108,11 @@ class Printer:
             return nothing
         verb = "applied" if self.done[0].direction == "up" else "reverted"
         took = sum((event.took for event in self.done), timedelta())
-        revisions = ", ".join(event.revision for event in self.done)
+        is_one = len({event.database for event in self.done}) == 1
+        revisions = ", ".join(
+            event.revision if is_one else f"{event.revision} in {event.database}"
+            for event in self.done
+        )
         return f"{verb} {len(self.done)}: {revisions} ({seconds(took)})"
 
     def _line(self, words: str) -> None:

@@ -20,6 +20,7 @@ class RevisionStarted:
     revision: str
     description: str
     direction: Direction
+    database: str = ""  # its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class RevisionDone:
     description: str
     direction: Direction
     took: timedelta
+    database: str = ""  # its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
