@@ -15,7 +15,7 @@ from holdfast.errors.durations import in_words
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One setting in force."""
+    """One setting that is in force, and where it comes from."""
 
     variable: str
     value: str | int | bool | None

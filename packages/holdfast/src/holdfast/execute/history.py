@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A revision whose turn it is."""
+    """A revision that begins, as the history records it."""
 
     revision: str
     description: str

@@ -77,7 +77,7 @@ class RevisionRun:
 
     @property
     def name(self) -> str:
-        """The revision's identifier."""
+        """The identifier of the revision that is on its way."""
         return self.step.revision.revision
 
     @property

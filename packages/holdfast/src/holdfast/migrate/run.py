@@ -234,7 +234,7 @@ def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
 
 
 class _Run:
-    """One pass through env.py."""
+    """A run as one pass through env.py: it takes the lead, executes what is pending, lets go."""
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What was found."""
+    """What `holdfast status` has found out about one database."""
 
     state: State
     database: str

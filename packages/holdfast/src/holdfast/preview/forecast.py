@@ -111,7 +111,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRevision:
-    """One pending revision."""
+    """One pending revision with the steps that a run would take for it."""
 
     revision: str
     description: str
@@ -122,7 +122,7 @@ class PlannedRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run would do."""
+    """What `holdfast run` would do to one database."""
 
     database: str
     at: tuple[str, ...]  # where the database is
@@ -324,7 +324,7 @@ class _Trial:
                 self.done.append(event)
 
     def revisions(self) -> Iterator[PlannedRevision]:
-        """What was tried, with what was seen."""
+        """The revisions that were tried, with what was seen of each step."""
         seen = list(self.seen)
         done = {event.revision for event in self.done}
         for started in self.started:
@@ -378,7 +378,7 @@ class _Trial:
 
 
 def _statements(step: Step) -> tuple[str, ...]:
-    """As the executor sends them."""
+    """The statements of a step as the executor sends them."""
     match step:
         case TransactionStep():
             return step.sql
