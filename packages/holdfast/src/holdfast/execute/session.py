@@ -18,6 +18,7 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from holdfast.engine.changed_shapes import CHANNEL
 from holdfast.errors.migration import TakenOver
 from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
 from holdfast.execute.verdict import GuardVerdict
@@ -78,6 +79,7 @@ LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
 UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
 ASYNCHRONOUS = text("SELECT set_config('synchronous_commit', 'off', true)")
 TOUCH = text("SELECT 1 FROM holdfast.leader FOR UPDATE")
+TELL = text("SELECT pg_notify(:channel, '')")
 EVENT_TRIGGERS = text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
@@ -225,6 +227,12 @@ class MigrationSession:
         self.name = name
         self._connection.execute(CALL, {"name": name})
         self.commit()
+
+    def tell_applications(self) -> None:
+        """Say that a table has changed its shape, for the pools that listen. What was told is committed."""
+        with self.transactional():
+            self.execute(TELL, {"channel": CHANNEL})
+            self.commit()
 
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
