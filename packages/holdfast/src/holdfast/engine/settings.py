@@ -162,6 +162,7 @@ def _split_at_commas(value: object) -> object:
 
 
 # NoDecode: not JSON.
+StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
 AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
@@ -178,6 +179,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_SQL",
         "HOLDFAST_SQL_LAYOUT",
+        "HOLDFAST_STANDBYS",
         "HOLDFAST_TEST_URL",
     )
 
@@ -297,18 +299,35 @@ class BuildSettings(EnvironmentSettings):
     workers: int = Field(0, ge=0)
 
 
-class ReleaseSettings(EnvironmentSettings):
-    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
-
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
-    release: str | None = Field(None, pattern=RELEASE)
+class _OneVariable(EnvironmentSettings):
+    """A setting that is read where the other ones are not: these are `Settings`' to know."""
 
     @classmethod
     def _refuse_unknown_variables(cls) -> None:
-        """`Settings` reads the other ones."""
+        """Of the same prefix there are many more."""
 
 
-class DiskSettings(EnvironmentSettings):
+class StandbySettings(_OneVariable):
+    """The standbys that a run asks before it locks a table: URLs with commas between them, one for each."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    standbys: StandbyUrls = ()
+
+    def urls(self) -> tuple[str, ...]:
+        """With their passwords."""
+        return tuple(url.get_secret_value() for url in self.standbys)
+
+
+class ReleaseSettings(_OneVariable):
+    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    release: str | None = Field(None, pattern=RELEASE)
+
+
+class DiskSettings(_OneVariable):
     """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
