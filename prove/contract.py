@@ -1,6 +1,6 @@
 """The contract of every rewrite on PostgreSQL 16 and 18, with a SIGKILL at every entry of the journal.
 
-Of type changes also with a SIGKILL of the backend, after which the server recovers.
+Of type changes also with a SIGKILL of the backend, after which the server recovers, and of their way back.
 
 Where an example has a `meanwhile.sql`, another connection executes it before each step in turn.
 
