@@ -71,9 +71,9 @@ STOPPED = """
     WHERE datname = current_database() AND wait_event = 'PgSleep'
       AND query NOT LIKE '%guard%'  -- which sleeps between two looks
 """
-# The columns of each table.
+# The columns of each table with their types, by number: a type that is made again keeps its name.
 COLUMNS = """
-    SELECT c.oid::regclass::text, array_agg(attname::text || ' ' || atttypid::regtype ORDER BY attname)
+    SELECT c.oid::regclass::text, array_agg(attname::text || ' ' || atttypid::text ORDER BY attname)
     FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
     WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
       AND relname NOT IN ('alembic_version', 'schema_migrations') GROUP BY c.oid
