@@ -20,7 +20,7 @@ from holdfast.execute.progress import Report, StandbyNotAsked, StandbyReadersUns
 from holdfast.execute.session import MigrationSession
 from holdfast.observe.blockers import Blocker, BlockerKind, shown_query
 from holdfast.observe.standbys import (
-    Replay,
+    ReplayState,
     StandbyReader,
     position,
     readers,
@@ -161,7 +161,7 @@ class Standby:
         if connection is not None:
             connection.close()
 
-    def _is_behind(self, state: Replay) -> bool:
+    def _is_behind(self, state: ReplayState) -> bool:
         return not state.has_passed or (state.lag is not None and state.lag > LAG)
 
     def _connected(self) -> psycopg.Connection:

@@ -58,7 +58,7 @@ class RunContext:
     impl: DefaultImpl
     options: RunOptions
     is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
-    entries: dict[str, history.Entry]  # how each revision ended the last time
+    entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
     version_table: QualifiedName
 
 
