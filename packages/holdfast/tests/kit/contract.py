@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,10 +261,10 @@ def run(place: Path) -> None:
 class Process:
     """A run in a process of its own, forked from one that has imported everything."""
 
-    def __init__(self, project: AnyProject) -> None:
+    def __init__(self, project: AnyProject, *, does: Callable[[Path], None] = run) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(IMPORTED)
-        self.process = context.Process(target=run, args=(project.place,))
+        self.process = context.Process(target=does, args=(project.place,))
         self.process.start()
 
     def end(self) -> None:
@@ -279,13 +279,13 @@ class Process:
         assert self.process.exitcode == -signal.SIGKILL
 
 
-def kill_at(project: AnyProject, entry: int) -> bool:
+def kill_at(project: AnyProject, entry: int, *, does: Callable[[Path], None] = run) -> bool:
     """Start a run, kill it inside the transaction of this entry of the journal; False where there is none."""
     with psycopg.connect(project.database, autocommit=True) as connection:
         connection.execute("SELECT setval('holdfast.entries', 1, false)")
         connection.execute("DELETE FROM holdfast.stop_at")
         connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
-        process = Process(project)
+        process = Process(project, does=does)
         stopped = _wait_for_stop(connection, process)
         connection.execute("DELETE FROM holdfast.stop_at")
         if stopped is None:
