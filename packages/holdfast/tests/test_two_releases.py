@@ -97,8 +97,8 @@ def test_two_releases(example: Path, postgres: Postgres, tmp_path: Path) -> None
             waiting = len(waits(project))
         with releases(url, new):
             entry = random.Random(f"{SEED} out {example.name}").randint(1, 2 * waiting)  # noqa: S311  # as above
-            kill_at(project, entry, does=let_go)
-            Process(project, does=let_go).end()
+            kill_at(project, entry, let_go)
+            Process(project, let_go).end()
         assert waits(project) == []
         assert project.query("SELECT * FROM holdfast.queue") == []
         assert schema_dump(url) == plain_dump(project, postgres, tmp_path)

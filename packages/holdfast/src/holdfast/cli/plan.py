@@ -130,7 +130,9 @@ def _notes(step: PlannedStep) -> tuple[str, ...]:
 
 def in_words(step: PlannedStep) -> str:
     """Size and time of what is read or rewritten."""
-    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}"
+    rate = step.rows_per_second
+    assumed = "" if rate is None else f" at {rate:,} rows a second"
+    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}{assumed}"
 
 
 def as_markdown(found: Forecast) -> Iterator[str]:
@@ -211,6 +213,7 @@ def _step_as_json(step: PlannedStep) -> object:
         "rows": step.size.rows,
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),
+        "assumed_rows_per_second": step.rows_per_second,
         "rows_in_the_way": [asdict(rows) for rows in step.rows_in_the_way],
         "blockers": [_blocker_as_json(blocker) for blocker in step.blockers],
     }

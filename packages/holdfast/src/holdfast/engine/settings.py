@@ -162,6 +162,7 @@ def _split_at_commas(value: object) -> object:
 
 
 # NoDecode: not JSON.
+StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
 AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
@@ -178,6 +179,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_SQL",
         "HOLDFAST_SQL_LAYOUT",
+        "HOLDFAST_STANDBYS",
         "HOLDFAST_TEST_URL",
     )
 
@@ -303,6 +305,18 @@ class _OneVariable(EnvironmentSettings):
     @classmethod
     def _refuse_unknown_variables(cls) -> None:
         """Of the same prefix there are many more."""
+
+
+class StandbySettings(_OneVariable):
+    """The standbys that a run asks before it locks a table: URLs with commas between them, one for each."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    standbys: StandbyUrls = ()
+
+    def urls(self) -> tuple[str, ...]:
+        """With their passwords."""
+        return tuple(url.get_secret_value() for url in self.standbys)
 
 
 class ReleaseSettings(_OneVariable):
