@@ -97,7 +97,7 @@ def test_two_releases(example: Path, postgres: Postgres, tmp_path: Path) -> None
             waiting = len(waits(project))
         with releases(url, new):
             entry = random.Random(f"{SEED} out {example.name}").randint(1, 2 * waiting)  # noqa: S311  # as above
-            kill_at(project, entry, let_go)
+            kill_at(project, entry, does=let_go)
             Process(project, let_go).end()
         assert waits(project) == []
         assert project.query("SELECT * FROM holdfast.queue") == []
