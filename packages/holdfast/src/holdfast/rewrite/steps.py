@@ -172,6 +172,40 @@ class PartitionsStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetachStep:
+    """DETACH PARTITION CONCURRENTLY, outside a transaction: what it was killed in is finalized, in a moment."""
+
+    kind: Literal["detach"] = "detach"
+    table: QualifiedName
+    partition: QualifiedName
+    sql: str
+    finalize: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"detach {self.partition} from {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReindexStep:
+    """REINDEX CONCURRENTLY, outside a transaction; the invalid indexes of a try that was killed are dropped."""
+
+    kind: Literal["reindex"] = "reindex"
+    tables: tuple[QualifiedName, ...]
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStep:
     """Statements sent at once, as the body of one DO, under locks that are all taken first.
 
@@ -247,6 +281,8 @@ Step = Annotated[
     | DropIndexStep
     | BackfillStep
     | AutocommitStep
+    | DetachStep
+    | ReindexStep
     | PartitionsStep
     | BatchStep
     | LookStep
