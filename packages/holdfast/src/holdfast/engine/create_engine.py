@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
 
 from holdfast.engine.cached_plans import heal_cached_plans
+from holdfast.engine.changed_shapes import listen_for_changed_shapes
 from holdfast.engine.connection.connection_parameters import connection_parameters, server_timeouts
 from holdfast.engine.connection.database_url import pool_name
 from holdfast.engine.connection.system_ca import ca_file
@@ -117,6 +118,8 @@ def _options(
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
     heal_cached_plans(engine)
+    if not settings.pooler and settings.pool.on_return is not OnReturn.DISCARD_ALL:
+        listen_for_changed_shapes(engine)
     if settings.pool.on_return is OnReturn.DISCARD_ALL:
         discard_all_on_return(engine)
     _explain_failed_connections(engine, settings)

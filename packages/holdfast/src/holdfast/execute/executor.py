@@ -29,6 +29,7 @@ from holdfast.errors.sqlstate import (
     UNIQUE_VIOLATION,
     sqlstate,
 )
+from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
@@ -47,16 +48,18 @@ from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index, leftovers_of_reindex
+from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.facts import Releases, SideBySide
+from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -206,8 +209,17 @@ class Executor:
                 steps = statement.steps or ()  # a look at partitions may have found more to do
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = as_one(parse(statement.sql))
-        facts = facts_for(self.session.connection, *parsed, new=statement.new)
+        parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
+        facts = self.patience.run(
+            lambda _: facts_for(
+                self.session.connection,
+                *parsed,
+                new=statement.new,
+                side_by_side=self._side_by_side(statement),
+            ),
+            what=f"a look at the tables of {shortened(statement.sql)}",
+            locks=lambda: (),
+        )
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
         if any(isinstance(step, ValidateStep) for step in steps):
@@ -221,6 +233,12 @@ class Executor:
         statement = self.journal.plan(statement, steps)
         self.session.commit()
         return statement
+
+    def _side_by_side(self, statement: Queued) -> SideBySide:
+        if statement.releases is Releases.ONE:
+            return SideBySide()
+        recorded = waiting.recorded(self.session)
+        return SideBySide(releases=statement.releases, recorded=recorded)
 
     def _step(self, statement: Queued, step: Step, *, number: int) -> Queued:
         started = StepStarted(
@@ -291,11 +309,14 @@ class Executor:
                     watch_anything(self.session, users_may_wait=users_may_wait)
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
+            self._note_what_waits(statement, step)
             self.session.commit()
             return advanced
 
         with self.session.transactional():
-            return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+        self._tell_applications(step)
+        return done
 
     def _users_may_wait(self, statement: Queued) -> bool:
         """Whether the author allows it, in a comment that still holds."""
@@ -306,18 +327,32 @@ class Executor:
         def unit(timeouts: LockTimeouts) -> Queued:
             timeouts.apply(self.session)
             self._take(step.locks, is_explicit=True)
-            self.session.execute_sql(step.block())
+            if step.sql:
+                self.session.execute_sql(step.block())
             advanced = self.journal.advance(statement)
+            self._note_what_waits(statement, step)
             self.session.commit()
             return advanced
 
         with self.session.transactional():
             try:
-                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+                done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
             except DBAPIError as error:
                 if sqlstate(error) == DISTURBED:
                     raise CopyDisturbed(revision=self.revision) from error
                 raise
+        self._tell_applications(step)
+        return done
+
+    def _tell_applications(self, step: BatchStep | TransactionStep) -> None:
+        """Of what may have changed the rows that a prepared statement returns."""
+        if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
+            self.session.tell_applications()
+
+    def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
+        """In the transaction of the step: what waits for `finish` from now on, and what no longer does."""
+        waiting.forget(self.session, step.ends)
+        waiting.add(self.session, step.waits, revision=self.revision, settings=statement.settings)
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
@@ -489,7 +524,8 @@ class Executor:
                 raise
             self._drop_leftover(step)
             self._forgotten(statement)
-            found = duplicate_keys(self.session.connection, step)
+            with self._watching(step.describe()):
+                found = duplicate_keys(self.session.connection, step)
             self.session.commit()
             raise self._data_in_the_way(step, found) from error
 
@@ -582,4 +618,6 @@ class Executor:
 def _is_ddl(sql: str) -> bool:
     """Whose locks are known; others may call functions, or meet triggers, that take any."""
     ddl = (StatementKind.DDL, StatementKind.TEMP)
-    return all(statement.kind in ddl for statement in parse(sql))
+    return all(
+        statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)
+    )

@@ -8,6 +8,7 @@ import json
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
+from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.rewrite.facts import PartitionBound, Relation
 from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.statement import Statement
@@ -23,7 +24,6 @@ DECLARE
   answer text := '';
 BEGIN
   BEGIN
-    PERFORM set_config('lock_timeout', '2s', true);
     EXECUTE format('CREATE TEMP TABLE holdfast_parent (LIKE %s) PARTITION BY %s', asked ->> 'table',
       pg_catalog.pg_get_partkeydef((asked ->> 'oid')::oid));
     EXECUTE asked ->> 'create';
@@ -34,6 +34,7 @@ BEGIN
       pg_catalog.pg_get_partition_constraintdef((asked ->> 'oid')::oid));
     RAISE EXCEPTION USING ERRCODE = 'HF001';
   EXCEPTION WHEN OTHERS THEN
+    IF SQLSTATE = '55P03' THEN RAISE; END IF;
     IF SQLSTATE <> 'HF001' THEN answer := ''; END IF;
   END;
   PERFORM set_config('holdfast.answer', coalesce(answer, ''), false);
@@ -61,7 +62,8 @@ def partition_bound(
     create.partbound.CopyFrom(added[2])
     question = {"table": str(parent.name), "oid": parent.oid, "create": sql(create)}
     connection.execute(SET, {"question": json.dumps(question)})
-    connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
+    with waiting_briefly(connection, (parent.name,)):
+        connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
     answer = connection.execute(TAKE).one()[0]
     if not answer:
         return None
