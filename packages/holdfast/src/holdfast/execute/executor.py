@@ -68,6 +68,7 @@ from holdfast.rewrite.steps import (
     CopyRowsStep,
     DetachStep,
     DropIndexStep,
+    FillRowsStep,
     LookStep,
     PartitionOf,
     PartitionsStep,
@@ -285,7 +286,7 @@ class Executor:
                 return self._build(statement, step)
             case DropIndexStep():
                 return self._drop(statement, step)
-            case BackfillStep() | CopyRowsStep():
+            case BackfillStep() | CopyRowsStep() | FillRowsStep():
                 return self._write_rows(statement, step)
             case AutocommitStep() | ReindexStep():
                 return self._outside_transaction(statement, step)
@@ -419,10 +420,12 @@ class Executor:
         self.session.commit()
         return self._data_in_the_way(step, found)
 
-    def _write_rows(self, statement: Queued, step: BackfillStep | CopyRowsStep) -> Queued:
+    def _write_rows(
+        self, statement: Queued, step: BackfillStep | CopyRowsStep | FillRowsStep
+    ) -> Queued:
         """Batch after batch, each committed with the key, or the block of the table, that it has reached."""
         session, patience, pace = self.session, self.patience, self._pace(step)
-        if isinstance(step, CopyRowsStep):
+        if not isinstance(step, BackfillStep):
             along = BlockBatches(session=session, patience=patience, pace=pace, step=step)
             return self._write_all(statement, along)
         return self._write_all(
@@ -438,7 +441,7 @@ class Executor:
                     return self._recorded(statement)
                 statement = replace(statement, reached=reached)
 
-    def _pace(self, step: BackfillStep | CopyRowsStep) -> Pace:
+    def _pace(self, step: BackfillStep | CopyRowsStep | FillRowsStep) -> Pace:
         return Pace(
             session=self.session,
             report=self.report,

@@ -47,6 +47,7 @@ from holdfast.rewrite.steps import (
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    FillRowsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -438,7 +439,7 @@ def _written(step: Step) -> tuple[QualifiedName, ...]:
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
-    if isinstance(step, BackfillStep | CopyRowsStep):
+    if isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
         return timedelta(seconds=size.rows / BACKFILLED_ROWS)
     rate = REWRITE if is_rewrite else BUILD if isinstance(step, BuildIndexStep) else READ
     return timedelta(seconds=size.bytes / rate)

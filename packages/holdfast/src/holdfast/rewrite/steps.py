@@ -260,6 +260,26 @@ class LookStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FillRowsStep:
+    """An UPDATE of the rows that have no value yet, in batches of blocks: for a table without a key.
+
+    `sql` ends in its condition, by which a row that is done is left out.
+    """
+
+    kind: Literal["fill rows"] = "fill rows"
+    table: QualifiedName
+    sql: str
+    settings: tuple[tuple[str, str], ...] = ()
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRowsStep:
     """An UPDATE of all rows of a table in batches of blocks, which need no key.
 
@@ -290,6 +310,7 @@ Step = Annotated[
     | DetachStep
     | ReindexStep
     | PartitionsStep
+    | FillRowsStep
     | BatchStep
     | LookStep
     | CopyRowsStep,
