@@ -26,7 +26,7 @@ from holdfast.engine.pool.limits import OnReturn
 from holdfast.engine.pool.session_state import discard_all_on_return
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.profiles import SqlLog
-from holdfast.engine.settings import Settings, url_variable
+from holdfast.engine.settings import Settings, variable_of_url
 from holdfast.engine.target import OF_ENVIRONMENT
 from holdfast.errors.connection import CannotConnect, Profiled, cannot_connect, tried
 from holdfast.errors.settings import NoDatabaseUrl
@@ -97,7 +97,7 @@ def explained(error: BaseException, settings: Settings) -> CannotConnect:
     return cannot_connect(
         str(error.orig if isinstance(error, DBAPIError) else error),
         to=tried(arguments),
-        setting=url_variable(),
+        setting=variable_of_url(),
         ours=Profiled(profile=settings.profile, tls=settings.tls),
     )
 

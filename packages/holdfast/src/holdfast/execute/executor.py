@@ -302,6 +302,7 @@ class Executor:
     def _in_transaction(self, statement: Queued, step: TransactionStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
             users_may_wait = self._users_may_wait(statement)
+            self.session.require_free_on_standbys(step.locks)
             if step.locks or self.session.has_event_triggers():
                 timeouts.apply(self.session, users_may_wait=users_may_wait)
                 self._take(step.locks, is_explicit=len(step.locks) > 1 or len(step.sql) > 1)
@@ -326,6 +327,7 @@ class Executor:
 
     def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
+            self.session.require_free_on_standbys(step.locks)
             timeouts.apply(self.session)
             self._take(step.locks, is_explicit=True)
             if step.sql:

@@ -151,8 +151,9 @@ def breaking_changes_of_statement(
             BreakingChange(
                 relation=f"the type {strings(node.type_name)[-1]}",
                 breaks=f"every query that names the value '{node.old_val}'",
-                instead="Add the new value, write it from then on, change the rows that have the"
-                " old one, and leave the old value where it is.",
+                instead="Let it wait until the old release is gone: holdfast run --expand, and then holdfast"
+                " finish. Or add the new value, write it from then on, change the rows that have the old one,"
+                " and leave the old value where it is.",
             ),
         )
     return ()
@@ -169,15 +170,15 @@ def _of_rename(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
         yield BreakingChange(
             relation=str(relation.name),
             breaks=f"every query that names the column {node.subname}",
-            instead=f"Add a column {node.newname}, keep both equal by a trigger, fill it with an"
-            f" UPDATE, let the application use it, and drop {node.subname} in a later revision.",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
         )
     elif node.rename_type == pb.OBJECT_TABLE:
         yield BreakingChange(
             relation=str(relation.name),
             breaks=f"every query that names the table {node.relation.relname}",
-            instead="Allow it, and in the same revision create a view with the old name; drop the"
-            " view once nothing uses it.",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
         )
 
 
