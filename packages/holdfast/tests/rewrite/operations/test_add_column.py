@@ -45,7 +45,7 @@ def test_without_a_key(facts: Facts, check_steps: Check) -> None:
     )
     check_steps(
         "alter table orders add column x float default random(), drop column id",
-        "transaction: ALTER TABLE public.orders ADD COLUMN x double precision, DROP COLUMN id",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x double precision, DROP id",
         "and: ALTER TABLE public.orders ALTER COLUMN x SET DEFAULT random()",
         "fill rows: UPDATE ONLY public.orders SET x = DEFAULT WHERE x IS NULL",
     )
