@@ -50,7 +50,7 @@ SERVER = text(
              2147483647) AS connection_limit,
       ARRAY(SELECT name FROM pg_settings
             WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
-              AND setting = '0' ORDER BY name) AS unlimited,
+              AND reset_val = '0' ORDER BY name) AS unlimited,  -- not what a stranger has SET
       (SELECT setting::bigint FROM pg_settings WHERE name = 'idle_session_timeout')
         AS idle_session_timeout,
       (SELECT setting = 'all' OR setting = 'mod' FROM pg_settings WHERE name = 'log_statement')
