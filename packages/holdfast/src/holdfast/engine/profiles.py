@@ -31,6 +31,14 @@ class SqlLog(StrEnum):
     PARAMETERS = "parameters"
 
 
+class Pooler(StrEnum):
+    """What stands between this process and the server, and how much of a session it keeps."""
+
+    OFF = "off"
+    TRANSACTION = "transaction"  # PgBouncer and its like: nothing of a session lasts
+    PREPARED = "prepared"  # the same, but it keeps prepared statements: PgBouncer from 1.21 on
+
+
 class MigrateOnStart(StrEnum):
     """Who migrates when a process starts: it, another one, or nobody."""
 

@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.engine.connection.direct_url import direct_url
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     BehindPooler,
@@ -40,10 +41,16 @@ def of_the_history(script: ScriptDirectory, config: Config | None) -> HoldfastEr
 def of_the_way(session: MigrationSession) -> HoldfastError | None:
     """A connection over which nothing can be migrated."""
     if is_behind_pooler(session.connection):
-        return BehindPooler()
+        return behind_pooler(session)
     if is_read_only(session.connection):
         return ReadOnlyServer(database=database_name(session.connection))
     return None
+
+
+def behind_pooler(session: MigrationSession) -> BehindPooler:
+    """With the address of the server itself, where that of the pooler tells it."""
+    direct = direct_url(session.migration.engine.url)
+    return BehindPooler() if direct is None else BehindPooler(direct=direct)
 
 
 def of_a_database_without_revision(

@@ -48,6 +48,7 @@ from holdfast.rewrite.steps import (
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    FillRowsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -438,7 +439,7 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 def _written(step: Step) -> tuple[QualifiedName, ...]:
     """The table of which a step writes all rows, batch by batch."""
-    return (step.table,) if isinstance(step, BackfillStep) else ()
+    return (step.table,) if isinstance(step, BackfillStep | FillRowsStep) else ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
@@ -450,7 +451,7 @@ def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
 
 def _rows_per_second(step: Step) -> int | None:
     """How fast all rows are written: as a small server does, or as slowly as somebody has asked for."""
-    if not isinstance(step, BackfillStep | CopyRowsStep):
+    if not isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
         return None
     return min(BACKFILLED_ROWS, BackfillSettings().rows_per_second or BACKFILLED_ROWS)
 
