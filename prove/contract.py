@@ -1,10 +1,13 @@
 """The contract of every rewrite on PostgreSQL 16 and 18, with a SIGKILL at every entry of the journal.
 
-Of type changes also with a SIGKILL of the backend, after which the server recovers.
+Of type changes also with a SIGKILL of the backend, after which the server recovers, and of their way back.
+
+Where an example has a `meanwhile.sql`, another connection executes it before each step in turn.
 
 An entry is written inside each step's transaction, before each build and after it; besides, each build is killed while
 it is under way. After every kill a new process finishes, and the schema must be that of plain Alembic. One line a case;
-exit status 1 when one does not hold. Names of examples as arguments narrow it down.
+exit status 1 when one does not hold. Names of examples as arguments narrow it down. With --scripts the online side is
+a folder of SQL files, as `holdfast apply` takes it.
 """
 
 import sys
@@ -22,9 +25,10 @@ from alembic import command
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "tests" / "kit"))
 
-from alembic_project import Project
 from contract import (
     EXAMPLES,
+    AnyProject,
+    MakeProject,
     Process,
     columns_of,
     crash_at,
@@ -32,9 +36,13 @@ from contract import (
     locks_announced,
     locks_planned,
     locks_seen,
+    meanwhile,
     project_of,
+    revert,
+    scripts_of,
     template_of,
     users_of,
+    without_version_tables,
 )
 from type_changes import TYPE_CHANGES, in_any_order
 
@@ -54,6 +62,7 @@ EVERY = [
     *EXAMPLES,
     *(example for example in TYPE_CHANGES if not (example / "stops.txt").exists()),
 ]
+CHANGES_OF_TYPES = ("alter_column_type_key", "recreate_type")
 NAMES = click.Choice([example.name for example in EVERY])
 
 
@@ -65,23 +74,28 @@ class Case:
     postgres: Postgres
     folder: Path
     template: str
+    make: MakeProject
     schema: str
     reverted: str
     kept: dict[str, set[str]]
 
-    def project(self, lifetime: ExitStack) -> Project:
+    def project(self, lifetime: ExitStack) -> AnyProject:
         """A history on a fresh copy of the database."""
         url = lifetime.enter_context(self.postgres.database(template=self.template))
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        return project_of(self.example, folder=folder / "project", url=url)
+        return self.make(self.example, folder=folder / "project", url=url)
 
 
 def dump(url: str) -> str:
-    return in_any_order(schema_dump(url))
+    return in_any_order(without_version_tables(schema_dump(url)))
 
 
-def case_of(example: Path, *, postgres: Postgres, folder: Path) -> Case:
+def case_of(example: Path, *, postgres: Postgres, folder: Path, make: MakeProject) -> Case:
     template = template_of(example, folder=folder / example.name, postgres=postgres)
+    online = template
+    if make is not project_of:
+        scripts = folder / f"{example.name}-scripts"
+        online = template_of(example, folder=scripts, postgres=postgres, make=make)
     with postgres.database(template=template) as url:
         plain = project_of(example, folder=folder / f"{example.name}-plain", url=url)
         before = columns_of(plain)
@@ -92,7 +106,8 @@ def case_of(example: Path, *, postgres: Postgres, folder: Path) -> Case:
             example=example,
             postgres=postgres,
             folder=folder,
-            template=template,
+            template=online,
+            make=make,
             schema=schema,
             reverted=dump(url),
             kept={table: before[table] & after[table] for table in before if table in after},
@@ -113,7 +128,7 @@ def undisturbed(case: Case) -> None:
             else locks_planned(events)
         )
         assert dump(project.database) == case.schema
-        downgrade(project.config, "r1")
+        downgrade(project.config, project.revisions[0])
         assert dump(project.database) == case.reverted
 
 
@@ -123,6 +138,36 @@ def killed_at(case: Case, entry: int) -> bool:
         if not kill_at(project, entry):
             return False
         finish(case, project)
+        return True
+
+
+def changed_before(case: Case, step: int) -> bool:
+    """Another connection creates partitions right before the step."""
+    if not (case.example / "meanwhile.sql").exists():
+        return False
+    with ExitStack() as lifetime:
+        plain, online = case.project(lifetime), case.project(lifetime)
+        command.upgrade(plain.config, "head")
+        with psycopg.connect(plain.database) as connection:
+            connection.execute((case.example / "meanwhile.sql").read_bytes())
+        report, begun = meanwhile(case.example, url=online.database, before=step)
+        upgrade(online.config, "head", report=report)
+        if len(begun) < step:
+            return False
+        assert dump(online.database) == dump(plain.database)
+        return True
+
+
+def reverted_at(case: Case, entry: int) -> bool:
+    """The way back is killed, and gone on with."""
+    with ExitStack() as lifetime:
+        project = case.project(lifetime)
+        upgrade(project.config, "head")
+        if not kill_at(project, entry, does=revert):
+            return False
+        Process(project, revert).end()
+        assert dump(project.database) == case.reverted
+        assert project.query("SELECT * FROM holdfast.queue") == []
         return True
 
 
@@ -158,7 +203,7 @@ def killed_in_a_build(case: Case) -> bool:
         return True
 
 
-def finish(case: Case, project: Project) -> None:
+def finish(case: Case, project: AnyProject) -> None:
     Process(project).end()
     assert dump(project.database) == case.schema
     assert project.query("SELECT * FROM holdfast.queue") == []
@@ -185,9 +230,9 @@ def proved(what: str, check: Callable[[], object]) -> tuple[bool, object]:
 def prove_example(case: Case) -> bool:
     name = f"PostgreSQL {case.postgres.major}  {case.example.name:28}"
     holds = [proved(f"{name} {what}", check)[0] for what, check in checks(case)]
-    ways = [("killed", killed_at)]
-    if case.example in TYPE_CHANGES:
-        ways.append(("crashed", crashed_at))
+    ways = [("killed", killed_at), ("partitions created", changed_before)]
+    if case.example in TYPE_CHANGES or case.example.name in CHANGES_OF_TYPES:
+        ways += [("crashed", crashed_at), ("reverted, killed", reverted_at)]
     for way, disturb in ways:
         entry, happened = 0, object()
         while happened is not False:
@@ -202,14 +247,16 @@ def prove_example(case: Case) -> bool:
 
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1, metavar="[EXAMPLE]...", type=NAMES)
-def main(names: tuple[str, ...]) -> None:
+@click.option("--scripts", is_flag=True, help="Scripts, by holdfast apply, instead of Alembic.")
+def main(names: tuple[str, ...], scripts: bool) -> None:
+    make: MakeProject = scripts_of if scripts else project_of
     examples = [example for example in EVERY if not names or example.name in names]
     holds = True
     for major in (16, 18):
         with temporary_server(major=major) as server, tempfile.TemporaryDirectory() as folder:
             postgres = postgres_at(server.url())
             for example in examples:
-                case = case_of(example, postgres=postgres, folder=Path(folder))
+                case = case_of(example, postgres=postgres, folder=Path(folder), make=make)
                 holds = prove_example(case) and holds
     print("every case holds" if holds else "some cases do not hold")
     sys.exit(0 if holds else 1)

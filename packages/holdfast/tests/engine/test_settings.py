@@ -30,6 +30,19 @@ def setenv(monkeypatch: pytest.MonkeyPatch) -> Set:
     return monkeypatch.setenv
 
 
+@pytest.mark.parametrize("settings", EnvironmentSettings.__subclasses__())
+def test_no_class_of_settings_takes_the_variables_of_another_for_misspelt(
+    settings: type[EnvironmentSettings], setenv: Set
+) -> None:
+    """Whatever else is set for holdfast, each class reads its own."""
+    if not settings.__module__.startswith("holdfast."):
+        return
+    for name in (*Settings.other_variables, *Settings.variables()):
+        setenv(name, "")
+    setenv("HOLDFAST_PROFILE", "development")
+    settings()
+
+
 def test_variables_are_read(setenv: Set) -> None:
     """With our prefix; groups by their name."""
     setenv("HOLDFAST_PROFILE", "development")
@@ -124,6 +137,15 @@ def test_variables_of_other_parts_are_known(setenv: Set, known: str) -> None:
     """They have our prefix and are read elsewhere."""
     setenv(known, "postgresql://db/x")
     assert Settings().profile is Profile.PRODUCTION
+
+
+def test_no_part_refuses_the_variables_of_another(setenv: Set) -> None:
+    """Whatever of holdfast's own is set, each class of settings can be made."""
+    parts = EnvironmentSettings.__subclasses__()
+    ours = [part for part in parts if part.__module__ == Settings.__module__]
+    for name in {name for part in ours for name in part.variables()} - {"HOLDFAST_POOLER"}:
+        setenv(name, "")
+    assert [type(part()) for part in ours] == ours
 
 
 def test_an_application_embeds_the_settings(setenv: Set) -> None:

@@ -30,7 +30,7 @@ ALTER TABLE t ADD CONSTRAINT t_one UNIQUE (id, a);
 CREATE VIEW v AS SELECT id, a FROM t;
 CREATE TABLE noted (id int PRIMARY KEY, what text);
 INSERT INTO noted SELECT n, 'x' FROM generate_series(1, 200) AS n;
-CREATE TABLE notes (id int GENERATED ALWAYS AS IDENTITY, noted int);
+CREATE TABLE notes (noted int);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
   'BEGIN INSERT INTO notes (noted) VALUES (NEW.id); RETURN NEW; END';
 CREATE TRIGGER noting AFTER UPDATE ON noted FOR EACH ROW EXECUTE FUNCTION note();

@@ -11,7 +11,7 @@ from time import monotonic
 
 import click
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, with_options
 from holdfast.execute.progress import (
     BackfillMoved,
     BackfillPaused,
@@ -41,7 +41,7 @@ class EventStream:
         self._last: dict[type[Event], float] = {}
 
     def __call__(self, event: Event) -> None:
-        """Write one event."""
+        """Write one event as a line, unless one of its kind was written a moment ago."""
         match event:
             case RevisionStarted(revision=revision):
                 self.steps[revision] = []
@@ -53,7 +53,7 @@ class EventStream:
             self._write(as_event(event))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: a stream of lines holds nothing open."""
 
     def result(self, **more: object) -> None:
         """The last line of a run that has ended well."""
@@ -65,7 +65,7 @@ class EventStream:
         try:
             yield
         except HoldfastError as error:
-            what, why, remedy = error.parts()
+            what, why, remedy = (with_options(part, error.options) for part in error.parts())
             self._failed(type(error).__name__, what, why, remedy, error.exit_status)
             raise
         except BaseException as error:

@@ -7,12 +7,14 @@ from dataclasses import asdict
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.errors import with_options
+from holdfast.migrate.finish import WaitingLine
 from holdfast.migrate.status import Status, worst
 from holdfast.migrate.status import statuses as look
 
 
 def show(options: ProjectOptions, form: str) -> int:
-    """Print it; gives the exit status."""
+    """Print where the database stands, and give the exit status."""
     with translated_errors():
         passes = look(options.config())
     found = worst(passes)
@@ -22,7 +24,8 @@ def show(options: ProjectOptions, form: str) -> int:
         one = {key: value for key, value in _as_json(found).items() if key != "database"}
         click.echo(json.dumps(one if len(passes) == 1 else several, default=str))
     else:
-        click.echo("\n".join(line for each in passes for line in _lines_of(each, passes)))
+        lines = "\n".join(line for each in passes for line in _lines_of(each, passes))
+        click.echo(with_options(lines, options.options_of_sql()))
     return found.exit_status
 
 
@@ -35,6 +38,10 @@ def _lines_of(found: Status, passes: tuple[Status, ...]) -> Iterator[str]:
     if len(passes) > 1:
         yield f"database {found.database}, {found.version_table}:"
     yield from _lines(found)
+
+
+def _waiting(line: WaitingLine) -> str:
+    return f"{line.what}  (revision {line.revision}, since {line.since:%F %R}): holdfast finish"
 
 
 def _lines(found: Status) -> Iterator[str]:
@@ -52,6 +59,7 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
     for entry in found.failed:
         yield f"failed   {entry.revision} {entry.direction}: {entry.error or 'killed'} ({entry.client})"
+    yield from (f"waits    {_waiting(line)}" for line in found.waits)
     for words in found.left:
         yield f"to do    {words}"
     if found.progress:

@@ -7,16 +7,17 @@ file `.env` may hold the same names. An unset profile is production. Nothing her
 import difflib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from dotenv import dotenv_values
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -27,6 +28,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -41,10 +43,18 @@ from holdfast.engine.profiles import (
     REFUSALS,
     WEAKNESSES,
     MigrateOnStart,
+    Pooler,
     Profile,
     SqlLog,
     Tls,
     defaults_of,
+)
+from holdfast.engine.variables import (
+    DOTENV,
+    URL_VARIABLES,
+    first_line,
+    read_variables,
+    url_variable,
 )
 from holdfast.errors.settings import (
     InvalidSettings,
@@ -55,14 +65,14 @@ from holdfast.errors.settings import (
 
 logger = logging.getLogger(__name__)
 
-URL_VARIABLES = ("HOLDFAST_URL", "DATABASE_URL")  # the first one that is set counts
+RELEASE = r"^[^\s]{1,30}$"
 
 
 class EnvironmentSettings(BaseSettings):
     """Settings of one prefix: a misspelt variable is an error, and no error holds a value."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=DOTENV,
         env_ignore_empty=True,
         env_nested_delimiter="_",
         env_nested_max_split=1,
@@ -104,12 +114,22 @@ class EnvironmentSettings(BaseSettings):
         )
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources; the first that has a value wins: code, then the variables."""
+        return (init_settings, _FromVariables(settings_cls))
+
+    @classmethod
     def _refuse_unknown_variables(cls) -> None:
         prefix = cls.model_config["env_prefix"]
         known = (*cls.variables(), *cls.other_variables)
-        file = cls.model_config.get("env_file")
-        in_file = dotenv_values(file) if isinstance(file, str) else {}
-        for name in sorted({name.upper() for name in (*os.environ, *in_file)}):
+        for name in sorted(_variables_of(cls)):
             if prefix and name.startswith(prefix) and name not in known:
                 raise UnknownVariable(variable=name, advice=_advice(name, known, prefix))
 
@@ -143,7 +163,28 @@ def _split_at_commas(value: object) -> object:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _as_pooler(value: object) -> object:
+    """`true` was the only kind of pooler before there were two."""
+    text = str(value).lower()
+    if text in ("true", "1", "yes", "on"):
+        return Pooler.TRANSACTION
+    return Pooler.OFF if text in ("false", "0", "no") else value
+
+
+PoolerSetting = Annotated[Pooler, BeforeValidator(_as_pooler)]
+
+
+def _readable_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None:
+        split_url(url.get_secret_value())
+    return url
+
+
+OtherUrl = Annotated[SecretStr | None, AfterValidator(_readable_url)]
+
+
 # NoDecode: not JSON.
+StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
 AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
@@ -155,8 +196,12 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
         "HOLDFAST_BUILD_WORKERS",
         "HOLDFAST_DOCS_URL",
+        "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_SQL",
+        "HOLDFAST_SQL_LAYOUT",
+        "HOLDFAST_STANDBYS",
         "HOLDFAST_TEST_URL",
     )
 
@@ -172,7 +217,9 @@ class Settings(EnvironmentSettings):
     migrate_wait: Duration = timedelta(minutes=10)
     tls: Tls
     tls_ca: str | None = None  # a file, or `system`
-    pooler: bool = False  # PgBouncer or the like is in between
+    pooler: PoolerSetting = Pooler.OFF  # PgBouncer or the like is in between
+    migration_url: OtherUrl = None  # of the server itself, where `url` is a pooler's
+    release: str | None = Field(None, pattern=RELEASE)  # of the application: in application_name
     replicas: int | None = Field(None, ge=1)  # how many instances run at once, each with a pool
     allow: AllowedChecks = ()  # checks of `holdfast doctor` that may fail here, by name
     pool: PoolLimits
@@ -187,14 +234,35 @@ class Settings(EnvironmentSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources; the first that has a value wins: code, environment, .env, the URL, the profile."""
-        said = (init_settings, env_settings, dotenv_settings)
+        """Order the sources; the first that has a value wins: code, the variables, the URL, the profile."""
+        said = (init_settings, _FromVariables(settings_cls))
         return (*said, _FromUrl(settings_cls), _FromProfile(settings_cls))
 
     @property
     def is_of_environment(self) -> bool:
         """Whether the environment alone says all of it: another process there reads the same."""
         return type(self) is Settings and not self._is_said_in_code
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler stands between, which keeps no settings of a session."""
+        return self.pooler is not Pooler.OFF
+
+    def for_migrations(self) -> "Settings":
+        """The same with HOLDFAST_MIGRATION_URL for the address, straight to the server, where that is set."""
+        if self.migration_url is None:
+            return self
+        parts = split_url(self.migration_url.get_secret_value())
+        found = self.model_copy(
+            update={
+                "url": parts.address,
+                "pooler": Pooler.OFF,
+                **({} if parts.password is None else {"password_file": None}),
+                **dict(_settings_in(parts)),
+            }
+        )
+        found._refuse_unsafe()  # noqa: SLF001  # of its own class
+        return found
 
     @property
     def has_password(self) -> bool:
@@ -204,7 +272,10 @@ class Settings(EnvironmentSettings):
     def read_password(self) -> str | None:
         """The current password: a file and a callable are asked again for every connection."""
         if self.password_file is not None:
-            return _first_line(self.password_file)
+            try:
+                return first_line(self.password_file)
+            except OSError as error:
+                raise PasswordFileUnreadable(file=self.password_file) from error
         if isinstance(self.password, SecretStr):
             return self.password.get_secret_value()
         return None if self.password is None else self.password()
@@ -229,11 +300,11 @@ class Settings(EnvironmentSettings):
     def _refuse_pooler_without_ca(self) -> None:
         is_far = self.url is not None and reach(self.url) is Reach.NETWORK
         is_verified = self.tls in (Tls.REQUIRED, Tls.REMOTE)
-        if self.pooler and is_verified and is_far and self.tls_ca is None:
+        if self.is_pooled and is_verified and is_far and self.tls_ca is None:
             raise RefusedSetting(
                 profile=self.profile,
                 variable="HOLDFAST_POOLER",
-                value="true",
+                value=self.pooler,
                 danger="A pooler ends TLS: channel binding cannot prove whom we talk to.",
                 instead="Name the CA of the pooler: HOLDFAST_TLS_CA=/path/to/ca.pem, or system.",
             )
@@ -272,6 +343,56 @@ class BuildSettings(EnvironmentSettings):
     workers: int = Field(0, ge=0)
 
 
+class _OneVariable(EnvironmentSettings):
+    """A setting that is read where the other ones are not: these are `Settings`' to know."""
+
+    @classmethod
+    def _refuse_unknown_variables(cls) -> None:
+        """Of the same prefix there are many more."""
+
+
+class StandbySettings(_OneVariable):
+    """The standbys that a run asks before it locks a table: URLs with commas between them, one for each."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    standbys: StandbyUrls = ()
+
+    def urls(self) -> tuple[str, ...]:
+        """With their passwords."""
+        return tuple(url.get_secret_value() for url in self.standbys)
+
+
+class ReleaseSettings(_OneVariable):
+    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    release: str | None = Field(None, pattern=RELEASE)
+
+
+class DiskSettings(_OneVariable):
+    """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
+
+    disk: ByteSize | None = None
+
+
+def _variables_of(settings: type[BaseSettings]) -> dict[str, str]:
+    file = settings.model_config.get("env_file")
+    return read_variables(os.environ, file=Path(file) if isinstance(file, str | Path) else None)
+
+
+class _FromVariables(EnvSettingsSource):
+    """The source of settings that the environment and a file .env are, read as the quick look reads them."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        """Give them in pydantic's form, which calls names in small letters."""
+        said = _variables_of(self.settings_cls)
+        return {name.lower(): value for name, value in said.items() if value}
+
+
 class _FromUrl(PydanticBaseSettingsSource):
     """A source of settings: the password, and how TLS is done, where the URL says so."""
 
@@ -301,10 +422,9 @@ class _FromProfile(PydanticBaseSettingsSource):
             return defaults_of(Profile.PRODUCTION)  # the field itself says what is wrong
 
 
-def url_variable() -> str:
-    """Name the variable that the address of the database comes from."""
-    said = {**dotenv_values(".env"), **os.environ}
-    return next((name for name in URL_VARIABLES if said.get(name)), URL_VARIABLES[-1])
+def variable_of_url() -> str:
+    """Name the variable that the address of the database comes from, or should come from."""
+    return url_variable(read_variables(os.environ, file=DOTENV)) or URL_VARIABLES[-1]
 
 
 def _settings_in(parts: UrlParts) -> Iterator[tuple[str, Any]]:
@@ -345,10 +465,3 @@ def _problems(error: ValidationError) -> str:
 def _name(location: tuple[int | str, ...]) -> str:
     # In a union pydantic adds the schema of the member, in brackets.
     return ".".join(str(part) for part in location if "[" not in str(part))
-
-
-def _first_line(file: Path) -> str:
-    try:
-        return file.read_text().partition("\n")[0]
-    except OSError as error:
-        raise PasswordFileUnreadable(file=file) from error

@@ -94,6 +94,25 @@ class ColumnWithoutValues(RefusedStatement):
 
 
 @dataclass(kw_only=True, eq=False)
+class NotEnoughDisk(RefusedStatement):
+    """What a revision builds and writes anew is larger than the disk that is free."""
+
+    size: str  # that this statement needs
+    needed: str  # by all of the revision
+    free: str
+    what = "The disk would be full: the revision needs about {needed} more, and {free} are free."
+    why = (
+        "Most of it, about {size}, is for this statement: {statement}. A full disk stops the server,"
+        " for everybody."
+    )
+    remedy = (
+        "Give it more disk, or free some, then run again: {again}. Where there is more than was seen,"
+        " say so with HOLDFAST_FREE_DISK (200GB, say), or allow the statement in a comment on its line:"
+        " -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class TornApart(RefusedStatement):
     """What users must not see in between lasts too long for one transaction."""
 
@@ -117,3 +136,62 @@ class TornApart(RefusedStatement):
         """Without a number where there is none: on a scratch database, in CI."""
         what, why, remedy = super().parts()
         return what, why.replace(" (about 0 rows)", ""), remedy
+
+
+@dataclass(kw_only=True, eq=False)
+class NotForTwoReleases(RefusedStatement):
+    """A change cannot be made in a way that two releases can live with."""
+
+    relation: str
+    change: str
+    reasons: str
+    what = "Refused, because {relation} is in use by two releases: {statement}"
+    why = "With --expand both releases run on: but the {change} cannot wait. {reasons}"
+    remedy = (
+        "Deal with the reason; or run without --expand once the old release is gone, with a comment on the"
+        " statement's line: -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class NeedsFinish(RefusedStatement):
+    """A statement needs a name that still waits for `holdfast finish`, or changes what waits."""
+
+    waiting: str
+    revision: str  # that has left it; empty: the same
+    what = "Refused, because it has to do with {waiting}, which still waits: {statement}"
+    why = (
+        "The old release still uses that (revision {revision}); PostgreSQL would fail, or what the statement"
+        " makes would be lost when it goes."
+    )
+    remedy = "When the old release is gone: holdfast finish. Then run again: {again}"
+
+    def parts(self) -> tuple[str, str, str]:
+        """In the same revision there is nothing to finish yet."""
+        what, why, remedy = super().parts()
+        if self.revision:
+            return what, why, remedy
+        why = why.replace(" (revision )", "")
+        return (
+            what,
+            why,
+            (
+                "Move the statement into a revision of its own, to be run after holdfast finish; or run without"
+                " --expand when only one release is there."
+            ),
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class CannotWaitHere(RefusedStatement):
+    """With --expand something would have to wait that stands where nothing can."""
+
+    waiting: str
+    what = "Refused, because it cannot be put off here, and {waiting} is in use: {statement}"
+    why = (
+        "With --expand it would wait for holdfast finish; but in a savepoint, or together with statements"
+        " that are one with it, it would be done at once."
+    )
+    remedy = (
+        "Write it as a statement of its own, outside of the savepoint; or run without --expand."
+    )

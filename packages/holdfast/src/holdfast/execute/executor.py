@@ -28,15 +28,14 @@ from holdfast.errors.sqlstate import (
     UNIQUE_VIOLATION,
     sqlstate,
 )
+from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
 from holdfast.execute.lock_patience import (
-    LOCK_WHILE_HOLDING,
     LockPatience,
     LockTimeouts,
-    set_local,
     watch_anything,
 )
 from holdfast.execute.look import look
@@ -45,24 +44,32 @@ from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepSt
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
-from holdfast.observe.indexes import FoundIndex, find_index
+from holdfast.observe.indexes import FoundIndex, find_index, leftovers_of_reindex
+from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.facts import Releases, SideBySide
+from holdfast.rewrite.locks import Lock, LockMode, locking
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    DetachStep,
     DropIndexStep,
+    FillRowsStep,
     LookStep,
+    PartitionOf,
+    PartitionsStep,
+    ReindexStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -81,11 +88,27 @@ UNHURRIED = {
     "client_connection_check_interval": "2s",
 }
 
-# Whether it can be locked before the statement itself: that one may need fewer rights (REFERENCES for a foreign key).
+# The places of those that can be locked before the statement itself, which may need fewer rights (REFERENCES for a
+# foreign key).
 CAN_BE_LOCKED = text("""
-SELECT relkind IN ('r', 'p') AND (has_table_privilege(oid, 'UPDATE')
+SELECT place FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS asked (name, place)
+JOIN pg_class ON oid = to_regclass(name)
+WHERE relkind IN ('r', 'p') AND (has_table_privilege(oid, 'UPDATE')
   OR has_table_privilege(oid, 'DELETE') OR has_table_privilege(oid, 'TRUNCATE'))
-FROM pg_class WHERE oid = to_regclass(:name)
+""")
+
+
+# Whether the detaching of a partition has begun and not ended; no row where it is none.
+DETACH_IS_PENDING = text("""
+SELECT inhdetachpending FROM pg_inherits
+WHERE inhrelid = to_regclass(:partition) AND inhparent = to_regclass(:table)
+""")
+
+# Whether a table is a partition below another one, at any depth.
+IS_PARTITION = text("""
+SELECT coalesce(to_regclass(:table) = ANY (ARRAY(
+  SELECT relid FROM pg_partition_ancestors(to_regclass(:partition)))), false)
+  AND to_regclass(:table) <> to_regclass(:partition)
 """)
 
 
@@ -124,26 +147,26 @@ class NullJournal:
         self.tried_before = tried_before
 
     def every(self) -> tuple[Queued, ...]:
-        """No other statement waits."""
+        """Give no statement: none but the one under way is known here."""
         return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
-        """Keep the steps."""
+        """Keep the steps of a statement in memory."""
         return replace(statement, steps=steps, is_started=self.tried_before)
 
     def start(self, statement: Queued) -> Queued:
-        """Nothing to write down."""
+        """Write nothing down: after a crash nobody goes on with this statement."""
         return statement
 
     def forget(self, statement: Queued) -> None:
-        """Nothing was written down."""
+        """Do nothing: nothing was written down that could be forgotten."""
 
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
-        """Go on from there."""
+        """Keep in memory how far a backfill is, for its next batch."""
         return replace(statement, reached=key)
 
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
-        """Count the step."""
+        """Count the step under way as done, in memory."""
         return replace(
             statement,
             steps_done=statement.steps_done + 1,
@@ -177,13 +200,24 @@ class Executor:
             if statement.steps is None:
                 statement = self._planned(statement)
             steps = statement.steps or ()
-            for number in range(statement.steps_done, len(steps)):
+            while statement.steps_done < len(steps):
                 self._stop_if_asked()
+                number = statement.steps_done
                 statement = self._step(statement, steps[number], number=number + 1)
+                steps = statement.steps or ()  # a look at partitions may have found more to do
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = as_one(parse(statement.sql))
-        facts = facts_for(self.session.connection, *parsed, new=statement.new)
+        parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
+        facts = self.patience.run(
+            lambda _: facts_for(
+                self.session.connection,
+                *parsed,
+                new=statement.new,
+                side_by_side=self._side_by_side(statement),
+            ),
+            what=f"a look at the tables of {shortened(statement.sql)}",
+            locks=lambda: (),
+        )
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
         if any(isinstance(step, ValidateStep) for step in steps):
@@ -197,6 +231,12 @@ class Executor:
         statement = self.journal.plan(statement, steps)
         self.session.commit()
         return statement
+
+    def _side_by_side(self, statement: Queued) -> SideBySide:
+        if statement.releases is Releases.ONE:
+            return SideBySide()
+        recorded = waiting.recorded(self.session)
+        return SideBySide(releases=statement.releases, recorded=recorded)
 
     def _step(self, statement: Queued, step: Step, *, number: int) -> Queued:
         started = StepStarted(
@@ -212,6 +252,28 @@ class Executor:
         return statement
 
     def _dispatch(self, statement: Queued, step: Step) -> Queued:
+        """A step for one partition is left out when that is none any more."""
+        if not isinstance(step, TransactionStep | ValidateStep | BuildIndexStep):
+            return self._perform(statement, step)
+        only_for = step.only_for
+        if only_for is None:
+            return self._perform(statement, step)
+        if not self._is_partition(only_for):
+            return self._recorded(statement)
+        try:
+            return self._perform(statement, step)
+        except DBAPIError:
+            if self._is_partition(only_for):
+                raise
+            return self._recorded(statement)
+
+    def _is_partition(self, of: PartitionOf) -> bool:
+        names = {"partition": str(of.partition), "table": str(of.table)}
+        found = self.session.execute(IS_PARTITION, names).scalar_one()
+        self.session.commit()
+        return bool(found)
+
+    def _perform(self, statement: Queued, step: Step) -> Queued:
         match step:
             case TransactionStep():
                 return self._in_transaction(statement, step)
@@ -221,22 +283,23 @@ class Executor:
                 return self._build(statement, step)
             case DropIndexStep():
                 return self._drop(statement, step)
-            case BackfillStep():
-                return self._backfill(statement, step)
-            case AutocommitStep():
+            case BackfillStep() | CopyRowsStep() | FillRowsStep():
+                return self._write_rows(statement, step)
+            case AutocommitStep() | ReindexStep():
                 return self._outside_transaction(statement, step)
             case BatchStep():
                 return self._in_one_batch(statement, step)
             case LookStep():
                 return self._look_at_rows(statement, step)
-            case CopyRowsStep():
-                return self._copy_rows(statement, step)
+            case PartitionsStep() | DetachStep():
+                return self._with_partitions(statement, step)
 
     # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
 
     def _in_transaction(self, statement: Queued, step: TransactionStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
             users_may_wait = self._users_may_wait(statement)
+            self.session.require_free_on_standbys(step.locks)
             if step.locks or self.session.has_event_triggers():
                 timeouts.apply(self.session, users_may_wait=users_may_wait)
                 self._take(step.locks, is_explicit=len(step.locks) > 1 or len(step.sql) > 1)
@@ -245,11 +308,14 @@ class Executor:
                     watch_anything(self.session, users_may_wait=users_may_wait)
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
+            self._note_what_waits(statement, step)
             self.session.commit()
             return advanced
 
         with self.session.transactional():
-            return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+        self._tell_applications(step)
+        return done
 
     def _users_may_wait(self, statement: Queued) -> bool:
         """Whether the author allows it, in a comment that still holds."""
@@ -258,31 +324,49 @@ class Executor:
 
     def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
+            self.session.require_free_on_standbys(step.locks)
             timeouts.apply(self.session)
-            self._take(step.locks, is_explicit=True)
-            self.session.execute_sql(step.block())
+            # Before the locks: while they are held, round trips are most of what users wait for.
             advanced = self.journal.advance(statement)
+            self._note_what_waits(statement, step)
+            if (block := step.block(locks=self._lockable(step.locks))) is not None:
+                self.session.execute_sql(block)
             self.session.commit()
             return advanced
 
         with self.session.transactional():
             try:
-                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+                done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
             except DBAPIError as error:
                 if sqlstate(error) == DISTURBED:
                     raise CopyDisturbed(revision=self.revision) from error
                 raise
+        self._tell_applications(step)
+        return done
+
+    def _tell_applications(self, step: BatchStep | TransactionStep) -> None:
+        """Of what may have changed the rows that a prepared statement returns."""
+        if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
+            self.session.tell_applications()
+
+    def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
+        """In the transaction of the step: what waits for `finish` from now on, and what no longer does."""
+        waiting.forget(self.session, step.ends)
+        waiting.add(self.session, step.waits, revision=self.revision, settings=statement.settings)
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
         if not is_explicit:  # one lock is what the statement itself waits for
             return
-        for lock in locks:
-            if self.session.execute(CAN_BE_LOCKED, {"name": str(lock.relation)}).scalar():
-                self.session.execute_sql(
-                    f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
-                )
-                set_local(self.session, "lock_timeout", LOCK_WHILE_HOLDING)
+        for sql in locking(self._lockable(locks)):
+            self.session.execute_sql(sql)
+
+    def _lockable(self, locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
+        if not locks:
+            return ()
+        parameters = {"names": [str(lock.relation) for lock in locks]}
+        places = set(self.session.execute(CAN_BE_LOCKED, parameters).scalars())
+        return tuple(lock for place, lock in enumerate(locks, start=1) if place in places)
 
     def _captured(self, step: TransactionStep) -> str | None:
         """The name of the constraint that was just added, to be validated by the next step."""
@@ -334,19 +418,17 @@ class Executor:
         self.session.commit()
         return self._data_in_the_way(step, found)
 
-    def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
-        """Batch after batch, each committed with the key that it has reached."""
-        batches = Batches(
-            session=self.session, patience=self.patience, pace=self._pace(step), step=step
+    def _write_rows(
+        self, statement: Queued, step: BackfillStep | CopyRowsStep | FillRowsStep
+    ) -> Queued:
+        """Batch after batch, each committed with the key, or the block of the table, that it has reached."""
+        session, patience, pace = self.session, self.patience, self._pace(step)
+        if not isinstance(step, BackfillStep):
+            along = BlockBatches(session=session, patience=patience, pace=pace, step=step)
+            return self._write_all(statement, along)
+        return self._write_all(
+            statement, Batches(session=session, patience=patience, pace=pace, step=step)
         )
-        return self._write_all(statement, batches)
-
-    def _copy_rows(self, statement: Queued, step: CopyRowsStep) -> Queued:
-        """The same along the blocks of the table."""
-        batches = BlockBatches(
-            session=self.session, patience=self.patience, pace=self._pace(step), step=step
-        )
-        return self._write_all(statement, batches)
 
     def _write_all(self, statement: Queued, batches: Batches | BlockBatches) -> Queued:
         with self.session.transactional():
@@ -357,7 +439,7 @@ class Executor:
                     return self._recorded(statement)
                 statement = replace(statement, reached=reached)
 
-    def _pace(self, step: BackfillStep | CopyRowsStep) -> Pace:
+    def _pace(self, step: BackfillStep | CopyRowsStep | FillRowsStep) -> Pace:
         return Pace(
             session=self.session,
             report=self.report,
@@ -365,6 +447,36 @@ class Executor:
             step=step.describe(),
             rows_per_second=self.rows_per_second,
         )
+
+    def _with_partitions(self, statement: Queued, step: PartitionsStep | DetachStep) -> Queued:
+        if isinstance(step, PartitionsStep):
+            return self._look_at_partitions(statement, step)
+        return self._detach(statement, step)
+
+    def _detach(self, statement: Queued, step: DetachStep) -> Queued:
+        """What was begun and killed stays pending until it is finalized; nobody can begin it again."""
+        names = {"partition": str(step.partition), "table": str(step.table)}
+        is_pending = self.session.execute(DETACH_IS_PENDING, names).scalar()
+        self.session.commit()
+        if is_pending:
+            finalize = TransactionStep(sql=(step.finalize,), locks=step.locks)
+            return self._in_transaction(statement, finalize)
+        if is_pending is not None or not statement.is_started:
+            statement = self._started(statement)
+            self._unhurried(step.sql, watched=step.describe())
+        return self._recorded(statement)
+
+    def _look_at_partitions(self, statement: Queued, step: PartitionsStep) -> Queued:
+        """Plan what is lacking now in the place of what was planned; nothing is lacking in the end."""
+        facts = facts_for(self.session.connection, *parse(step.sql), new=statement.new)
+        left = lacking(step, facts=facts)
+        steps, place = statement.steps or (), statement.steps_done
+        if not left and step not in steps[place + 1 :] and not is_there(step, facts=facts):
+            raise LeftUnfinished(what_is=f"index of {step.table}", step=step.describe())
+        anew = planned_anew(steps, at=place, left=left)
+        if anew != steps:
+            statement = self.journal.plan(statement, anew)
+        return self._recorded(statement)
 
     def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
         with self.session.transactional(), self._watching(step.describe()):
@@ -413,7 +525,8 @@ class Executor:
                 raise
             self._drop_leftover(step)
             self._forgotten(statement)
-            found = duplicate_keys(self.session.connection, step)
+            with self._watching(step.describe()):
+                found = duplicate_keys(self.session.connection, step)
             self.session.commit()
             raise self._data_in_the_way(step, found) from error
 
@@ -435,9 +548,27 @@ class Executor:
             self._unhurried(step.sql, watched=step.describe())
         return self._recorded(statement)
 
-    def _outside_transaction(self, statement: Queued, step: AutocommitStep) -> Queued:
+    def _outside_transaction(self, statement: Queued, step: AutocommitStep | ReindexStep) -> Queued:
+        if isinstance(step, ReindexStep):
+            statement = self._after_a_reindex(statement, step)
         self._unhurried(step.sql, watched=step.describe())
         return self._recorded(statement)
+
+    def _after_a_reindex(self, statement: Queued, step: ReindexStep) -> Queued:
+        """Wait for one that outlives its killed migrator, and drop what it has left."""
+        while statement.is_started:
+            found = leftovers_of_reindex(self.session.connection, step.tables)
+            self.session.commit()
+            if not found:
+                break
+            if any(each.builder is not None for each in found):
+                self._stop_if_asked()
+                sleep(POLL.total_seconds())
+                continue
+            for each in found:
+                sql = f"DROP INDEX CONCURRENTLY IF EXISTS {each.name}"
+                self._unhurried(sql, watched=f"clean up index {each.name}")
+        return self._started(statement)
 
     def _unhurried(self, sql: str, *, watched: str) -> None:
         with (
@@ -488,4 +619,6 @@ class Executor:
 def _is_ddl(sql: str) -> bool:
     """Whose locks are known; others may call functions, or meet triggers, that take any."""
     ddl = (StatementKind.DDL, StatementKind.TEMP)
-    return all(statement.kind in ddl for statement in parse(sql))
+    return all(
+        statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)
+    )

@@ -18,10 +18,12 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from holdfast.engine.changed_shapes import CHANNEL
 from holdfast.errors.migration import TakenOver
 from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
 from holdfast.execute.verdict import GuardVerdict
 from holdfast.observe.schema_constants import STEP_KEY
+from holdfast.rewrite.locks import Lock
 
 # SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after. The server
 # does not list settings of the user's own (app.scope), so these are asked for by their names.
@@ -38,11 +40,19 @@ OWN_SETTINGS = text(
     WITH source (body) AS (
       SELECT prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
       WHERE nspname NOT IN ('pg_catalog', 'information_schema')
-      UNION ALL SELECT pg_get_expr(polqual, polrelid) FROM pg_policy
-      UNION ALL SELECT pg_get_expr(polwithcheck, polrelid) FROM pg_policy)
-    SELECT DISTINCT lower(coalesce(found[2], found[4])) AS name FROM source, regexp_matches(body,
-      '(set_config|current_setting)\s*\(\s*''(\w+\.[\w.]+)''|\mSET\s+(LOCAL\s+|SESSION\s+)?(\w+\.[\w.]+)', 'gi')
-      AS found
+    ), named (name) AS (
+      SELECT coalesce(found[2], found[4]) FROM source, regexp_matches(body,
+        '(set_config|current_setting)\s*\(\s*''(\w+\.[\w.]+)''|\mSET\s+(LOCAL\s+|SESSION\s+)?(\w+\.[\w.]+)', 'gi')
+        AS found
+      UNION ALL
+      -- The texts in the expression of a policy, byte by byte behind their length: pg_get_expr() would wait for
+      -- whoever has the table locked.
+      SELECT (SELECT string_agg(chr(byte::int), '' ORDER BY place)
+              FROM unnest(string_to_array(found[1], ' ')) WITH ORDINALITY AS bytes (byte, place)
+              WHERE place > 4 AND byte::int BETWEEN 33 AND 126)
+      FROM pg_policy, unnest(ARRAY[polqual::text, polwithcheck::text]) AS tree,
+           regexp_matches(tree, '\:consttype 25 [^}]*\:constvalue \d+ \[ ([\d ]+) \]', 'g') AS found)
+    SELECT DISTINCT lower(name) AS name FROM named WHERE name ~ '^\w+\.[\w.]+$'
     """
 )
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
@@ -70,13 +80,14 @@ LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
 UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
 ASYNCHRONOUS = text("SELECT set_config('synchronous_commit', 'off', true)")
 TOUCH = text("SELECT 1 FROM holdfast.leader FOR UPDATE")
+TELL = text("SELECT pg_notify(:channel, '')")
 EVENT_TRIGGERS = text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSetting:
-    """What env.py set for its transaction."""
+    """One setting that env.py has made for its transaction (SET LOCAL)."""
 
     name: str
     setting: str
@@ -99,15 +110,23 @@ class TransactionGuard(Protocol):
     """Watches a transaction of the session, and ends it when users wait for it."""
 
     def arm(self, *, own_wait: timedelta, users_may_wait: bool, ends_when_idle: bool) -> None:
-        """Watch from now on."""
+        """Let the guard watch the transaction from now on."""
+        ...
+
+    def before_commit(self) -> None:
+        """Watch until COMMIT. Raises, after ROLLBACK, where it was ended."""
+        ...
+
+    def committed(self) -> None:
+        """Tell the guard that the transaction was committed."""
         ...
 
     def disarm(self) -> None:
-        """Before COMMIT. Raises where it was ended."""
+        """Stop in the middle of a transaction. Raises where it was ended."""
         ...
 
     def settle(self) -> None:
-        """After ROLLBACK."""
+        """Tell the guard that the transaction was rolled back."""
         ...
 
     @property
@@ -119,8 +138,18 @@ class TransactionGuard(Protocol):
         ...
 
     def close(self) -> None:
-        """End its connection."""
+        """End the connection that the guard watches on."""
         ...
+
+
+class Standbys(Protocol):
+    """Knows what a lock would do on standbys."""
+
+    def require_free(self, session: "MigrationSession", locks: tuple[Lock, ...]) -> None:
+        """Raise where one of these had better not be taken now."""
+
+    def close(self) -> None:
+        """End its connections."""
 
 
 class MigrationSession:
@@ -134,6 +163,8 @@ class MigrationSession:
         self.version_table = ""  # whose journal and history this is: its schema and its name
         self.epoch: int | None = None  # of our leadership, once we have it
         self.guard: TransactionGuard | None = None  # who keeps users from waiting for us
+        self.standbys: Standbys | None = None  # who looks at them before a lock
+        self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
         )
@@ -180,12 +211,14 @@ class MigrationSession:
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included.
 
-        Raises EndedByGuard where users have waited for it: then it must be rolled back.
+        Raises EndedByGuard where users have waited for it: then it is rolled back.
         """
         if self.guard is not None:
-            self.guard.disarm()
+            self.guard.before_commit()
         self.dbapi_connection.commit()
         self._settings_hold = self._is_fenced = False
+        if self.guard is not None:
+            self.guard.committed()
 
     def close(self) -> None:
         """Let go of our handle, and undo what is not committed. The user's own handle stays.
@@ -207,6 +240,12 @@ class MigrationSession:
         self.name = name
         self._connection.execute(CALL, {"name": name})
         self.commit()
+
+    def tell_applications(self) -> None:
+        """Say that a table has changed its shape, for the pools that listen. What was told is committed."""
+        with self.transactional():
+            self.execute(TELL, {"channel": CHANNEL})
+            self.commit()
 
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
@@ -241,6 +280,11 @@ class MigrationSession:
             self.guard.arm(
                 own_wait=own_wait, users_may_wait=users_may_wait, ends_when_idle=ends_when_idle
             )
+
+    def require_free_on_standbys(self, locks: tuple[Lock, ...]) -> None:
+        """Before these are asked for. Raises StandbyInTheWay, see execute/standbys.py."""
+        if self.standbys is not None and locks:
+            self.standbys.require_free(self, locks)
 
     def has_event_triggers(self) -> bool:
         """Whether functions run beside DDL: what they catch is not ours to know. Asked once."""

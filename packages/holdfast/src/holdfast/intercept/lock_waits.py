@@ -5,13 +5,12 @@ from datetime import timedelta
 
 from holdfast.execute.lock_patience import (
     FIRST_LOCK,
-    LOCK_WHILE_HOLDING,
     LockTimeouts,
     set_local,
     watch_anything,
 )
 from holdfast.execute.session import MigrationSession
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import LOCK_WHILE_HOLDING, Lock
 
 # So often a revision without long statements is tried in one transaction; then it takes one table after the other.
 TRIES_AS_ONE = 10
@@ -35,6 +34,7 @@ class LockWaits:
         if not locks and not self.session.has_event_triggers():
             return
         self.wanted += locks
+        self.session.require_free_on_standbys(locks)
         timeouts = replace(self.timeouts, lock=LOCK_WHILE_HOLDING if holds else self.timeouts.lock)
         if timeouts != self._in_force or users_may_wait:
             timeouts.apply(self.session, users_may_wait=users_may_wait)
@@ -57,5 +57,5 @@ class LockWaits:
         return self.tries >= TRIES_AS_ONE and len({lock.relation for lock in locks}) > 1
 
     def forget(self) -> None:
-        """The transaction has ended."""
+        """Forget what was set: it has ended with its transaction."""
         self._in_force = None

@@ -19,10 +19,12 @@ from holdfast.execute.progress import RowsRead, StatementPlanned
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
+from holdfast.intercept.looked import Looked, before_look, go_back
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement
 from holdfast.intercept.route import (
     Before,
+    Mode,
     RevisionState,
     Route,
     Sighting,
@@ -33,18 +35,22 @@ from holdfast.intercept.route import (
     before_what_cannot_be_divided,
     route,
 )
-from holdfast.rewrite.facts import Facts
+from holdfast.observe.free_disk import free_disk
+from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
+from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.online import Duration, duration, is_excused, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import TransactionStep
+from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
 DDL = (StatementKind.DDL, StatementKind.TEMP)
@@ -53,6 +59,7 @@ READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
+LOOKS = (Mode.COLLECTING, Mode.HOLDING)  # before anything is committed
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
@@ -79,6 +86,7 @@ class RevisionInterceptor:
         has_run = self.queue.has_committed
         self.state = RevisionState(has_run=has_run, is_divided=has_run)
         self.failure: BaseException | None = None
+        self.looked: Looked | None = None
 
     # Called by the listener on the connection.
 
@@ -103,6 +111,7 @@ class RevisionInterceptor:
         if self.queue.waiting or is_open:
             with self._nothing_swallowed():
                 self._run()
+        self.looked = None
         self._becomes(is_divided=False)
 
     def rolls_back(self) -> None:
@@ -111,6 +120,7 @@ class RevisionInterceptor:
             self.failure = RollbackAfterCommit(revision=self.work.revision.revision)
             raise self.failure
         self.queue.forget()
+        self.looked = None
         self.lock_waits.forget()
         self.state = RevisionState(has_driver=self.state.has_driver)
 
@@ -148,6 +158,7 @@ class RevisionInterceptor:
         """The function has returned: execute what has waited, unless it has to be divided."""
         with self._nothing_swallowed():
             if self._must_be_divided() or self.queue.has_committed:
+                self._go_back_to_look()
                 self._planned()
             else:
                 self._execute_waiting()
@@ -246,6 +257,8 @@ class RevisionInterceptor:
     ) -> bool:
         """Do what the route says; True where the driver has nothing to do with it any more."""
         entry = self._entry_of(statement, intercepted)
+        if entry is not None and self._has_to_do_with_what_waits(entry, texts):
+            return True
         sighting = Sighting(
             kind=statement.kind,
             is_result_seen=intercepted.is_result_seen,
@@ -261,6 +274,16 @@ class RevisionInterceptor:
         if place is StatementPlace.AUTOCOMMIT and way.then is Then.DRIVER:
             return False
         return self._obey(way, statement, texts, entry)
+
+    def _has_to_do_with_what_waits(self, entry: QueueEntry, texts: tuple[str, ...]) -> bool:
+        """True where a revert would make what was kept; raises what has to be finished first."""
+        if self.work.releases is Releases.ONE and not self.work.recorded:
+            return False
+        if is_there_already(entry.statement, facts=_facts(entry)):
+            self.queue.replay.add(";\n".join(texts), None)
+            return True
+        self.queue.refuse_what_waits(entry)
+        return False
 
     def _obey(
         self, way: Route, statement: Statement, texts: tuple[str, ...], entry: QueueEntry | None
@@ -410,9 +433,34 @@ class RevisionInterceptor:
 
     def _do_before(self, before: Before, *, because_of: Statement | None = None) -> None:
         if before is Before.EXECUTE:
-            self._execute_waiting()
+            self._execute_for_a_look()
         elif before is Before.RUN:
             self._run_up_to_a_look(because_of)
+
+    def _execute_for_a_look(self) -> None:
+        """In the author's transaction, but so that it can wait again when something long follows."""
+        can_go_back = self.state.mode(StatementPlace.TRANSACTION) in LOOKS
+        if not self.queue.waiting or not can_go_back or self.session.in_autocommit():
+            return self._execute_waiting()
+        if self.looked is None or not self.looked.can_wait_again(self.state, self.queue):
+            self.looked = before_look(self.session, self.state, self.queue)
+        executed = (*self.looked.statements, *self.queue.waiting)
+        self._execute_waiting()
+        self.looked = replace(self.looked, statements=executed)
+        return None
+
+    def _go_back_to_look(self) -> None:
+        """A change of a type is planned with all that the function has sent for it, whatever it has looked at."""
+        looked, self.looked = self.looked, None
+        if looked is None or not looked.can_wait_again(self.state, self.queue):
+            return
+        if not any(
+            may_write_rows(e.statement, facts=_facts(e)) for e in self.queue.entries if e.facts
+        ):
+            return
+        go_back(self.session, looked, self.queue)
+        self.lock_waits.forget()
+        self._becomes(holds=looked.state.holds, has_done_something=looked.state.has_done_something)
 
     def _run_up_to_a_look(self, because_of: Statement | None) -> None:
         """All that waits, but for what must not be seen without what may come behind the look."""
@@ -427,7 +475,7 @@ class RevisionInterceptor:
         later = [each for each in self.queue.waiting if each.entry.position in kept]
         if head:
             self._run(keeping=later)
-        self._execute_waiting()
+        self._execute_for_a_look()
         self._becomes(is_single=self.state.is_single or is_single)
 
     def _must_be_divided(self) -> bool:
@@ -494,8 +542,12 @@ class RevisionInterceptor:
 
     def _takes_locks(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
         allowed = is_excused(entry.statement, today=self.work.today)
-        self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
-        blocks = any(lock.mode.blocks_users for lock in locks)
+        is_opaque = is_opaque_ddl(entry.statement.node)
+        if is_opaque:
+            self.lock_waits.for_anything(users_may_wait=allowed)
+        else:
+            self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
+        blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
         self.work.executor.report(
             StatementPlanned(
@@ -511,6 +563,7 @@ class RevisionInterceptor:
     ) -> None:
         """Commit what was done, run what waits but `keeping`; in one transaction with what was done where it can be."""
         self.queue.waiting = [each for each in self.queue.waiting if each not in keeping]
+        self._go_back_to_look()
         if self.queue.waiting and not self._must_be_divided():
             self._execute_waiting()
         units = self._planned()
@@ -537,11 +590,19 @@ class RevisionInterceptor:
             wrote=self.state.wrote and not self.state.holds,
             today=self.work.today,
         )
+        self._refuse_what_does_not_fit()
         waiting = {each.entry.position: each for each in self.queue.waiting}
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0], waiting)):
             self._execute_each([waiting[position] for position in left.pop(0).positions])
         return tuple(left)
+
+    def _refuse_what_does_not_fit(self) -> None:
+        """Before the first unit: a build that finds the disk full would stop the server."""
+        needs = disk_needs(self.queue.entries, today=self.work.today)
+        if needs:
+            free = free_disk(self.session.connection, told=self.work.free_disk)
+            refuse_more_than_fits(needs, free=free)
 
     def _is_over_soon(self, unit: Unit, waiting: dict[int, WaitingStatement]) -> bool:
         """Whether it may be committed together with what is done, and with the record of the rest."""

@@ -18,16 +18,17 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     FunctionWasInterrupted,
     LeftBehind,
+    NotTakenBack,
     UnfinishedRevision,
 )
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
-from holdfast.execute import history
+from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
 from holdfast.execute.final_look import left_behind
 from holdfast.execute.journal import Journal, Unfinished
-from holdfast.execute.lock_patience import LockPatience, LockTimeouts
+from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
@@ -38,7 +39,10 @@ from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
 from holdfast.migrate.run_options import RunOptions
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.facts import Releases
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +58,8 @@ class RunContext:
     impl: DefaultImpl
     options: RunOptions
     is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
-    entries: dict[str, history.Entry]  # how each revision ended the last time
+    entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
+    version_table: QualifiedName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +77,13 @@ class RevisionRun:
 
     @property
     def name(self) -> str:
-        """The revision's identifier."""
+        """The identifier of the revision that is on its way."""
         return self.step.revision.revision
+
+    @property
+    def database(self) -> str:
+        """The name of the database that is changed: env.py may go through several."""
+        return self.context.session.connection.engine.url.database or ""
 
     def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
         """Do what the revision does, all but the version row; `commit` follows when that is written."""
@@ -83,6 +93,7 @@ class RevisionRun:
                 revision=self.name,
                 description=self.step.revision.doc or "",
                 direction=self.direction,
+                database=self.database,
             )
         )
         begun = history.Begun(
@@ -105,6 +116,7 @@ class RevisionRun:
                 if not unfinished.function_ended:
                     self._run_online(function, arguments)
             self._look_behind()
+            self._require_all_taken_back()
             Journal(session).close()
             history.finish(session, entry)
         except BaseException as error:
@@ -114,6 +126,7 @@ class RevisionRun:
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened context all of them."""
         self.context.session.commit()
+        self.context.session.tell_applications()
         self.context.session.make_durable()
         self.context.options.report(
             RevisionDone(
@@ -121,6 +134,7 @@ class RevisionRun:
                 description=self.step.revision.doc or "",
                 direction=self.direction,
                 took=timedelta(seconds=monotonic() - self.started),
+                database=self.database,
             )
         )
 
@@ -165,8 +179,20 @@ class RevisionRun:
                 ways_out=tuple(each.way_out for each in found),
             )
 
+    def _require_all_taken_back(self) -> None:
+        """A revision that is reverted leaves nothing of its own to wait for."""
+        if self.direction == "up":
+            return
+        left = [r for r in waiting.recorded(self.context.session) if r.revision == self.name]
+        if left:
+            raise NotTakenBack(
+                revision=self.name, waiting=tuple(str(each.waiting) for each in left)
+            )
+
     def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         """Call the function until its locks are free; then run what it has queued."""
+        # A script knows two ways: as its tool would, and this one.
+        function = getattr(function, "in_steps", function)
         context = self._revision_context()
         memo = dict(self.context.impl.memo)  # Alembic keeps there what the function has created
         wanted: list[Lock] = []
@@ -188,6 +214,10 @@ class RevisionRun:
                 if interceptor.failure is not None:
                     raise interceptor.failure  # noqa: TRY301  # joins the errors below
                 interceptor.returns()
+                if interceptor.state.holds:
+                    wanted_last = Lock(mode=LockMode.EXCLUSIVE, relation=self.context.version_table)
+                    interceptor.lock_waits.wanted += (wanted_last,)
+                    lock_version_rows(self.context.session, self.context.version_table)
             except BaseException as error:
                 wanted[:] = interceptor.lock_waits.wanted
                 self._refuse_repetition(interceptor)
@@ -223,6 +253,7 @@ class RevisionRun:
     def _revision_context(self) -> RevisionContext:
         session = self.context.session
         last = self.context.entries.get(self.name)
+        recorded = waiting.recorded(session)
         return RevisionContext(
             session=session,
             journal=Journal(session),
@@ -231,8 +262,17 @@ class RevisionRun:
             file=Path(self.step.revision.path),
             today=date.today(),  # noqa: DTZ011  # an exemption ends with the day of whoever runs it
             tried_before=last is not None and last.outcome in ("interrupted", "failed"),
+            free_disk=self.context.options.free_disk,
             lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
+            releases=self._releases(recorded),
+            recorded=recorded,
         )
+
+    def _releases(self, recorded: tuple[Recorded, ...]) -> Releases:
+        if self.direction == "up":
+            return Releases.TWO if self.context.options.expand else Releases.ONE
+        waits = any(each.revision == self.name for each in recorded)
+        return Releases.BACK if waits else Releases.ONE
 
     def _executor(self) -> Executor:
         return Executor(

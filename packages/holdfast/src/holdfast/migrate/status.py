@@ -11,7 +11,7 @@ from alembic.script import Script, ScriptDirectory
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import DatabaseAhead, EditedRevision
 from holdfast.execute import history, tables
-from holdfast.execute.history import Entry
+from holdfast.execute.history import HistoryEntry
 from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate import refusals
@@ -22,6 +22,8 @@ from holdfast.migrate.database_state import (
     database_state,
     failed_attempts,
 )
+from holdfast.migrate.finish import WaitingLine, waiting_in
+from holdfast.migrate.history_files import edited_by_record, refusal_of_files
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
@@ -38,7 +40,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What was found."""
+    """What `holdfast status` has found out about one database."""
 
     state: State
     database: str
@@ -50,8 +52,9 @@ class Status:
     pending: tuple[Revision, ...]  # in the order in which `run` would apply them
     unknown: tuple[str, ...]  # the database has them, the project has no file
     edited: tuple[Revision, ...]  # the file is not the one that ran
-    half_way: tuple[Entry, ...]  # a part of this one is done and recorded: at most one
-    failed: tuple[Entry, ...]  # the last run of these failed or was killed, and left nothing
+    half_way: tuple[HistoryEntry, ...]  # a part of this one is done and recorded: at most one
+    failed: tuple[HistoryEntry, ...]  # the last run of these failed or was killed, and left nothing
+    waits: tuple[WaitingLine, ...]  # for `holdfast finish`: no error
     left: tuple[str, ...]  # of the queue of the one that is half-way: what is still to do
     migrator: str | None  # who migrates right now
     progress: MigrationProgress | None  # and how far that is
@@ -97,6 +100,7 @@ def _look(project: ProjectConnection, session: MigrationSession) -> Status:
         _described(r)
         for r in applied.values()
         if history.is_edited(entries.get(r.revision), history.checksum_of(Path(r.path)))
+        or r.revision in edited_by_record(script)
     )
     facts = DatabaseFacts(
         pending=tuple(revision.revision for revision in pending),
@@ -132,6 +136,7 @@ def _look(project: ProjectConnection, session: MigrationSession) -> Status:
         edited=edited,
         half_way=tuple(entry for entry in entries.values() if entry.revision == half_way),
         failed=tuple(entry for entry in entries.values() if entry.revision in failed),
+        waits=waiting_in(session),
         left=tuple(_in_words(statement) for statement in Journal(session).queued())
         if known
         else (),
@@ -149,7 +154,7 @@ def _half_way(unfinished: Unfinished | None) -> HalfWay | None:
 def _refusal(
     project: ProjectConnection,
     session: MigrationSession,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, HistoryEntry],
     unfinished: Unfinished | None,
     *,
     pending: tuple[Script, ...],
@@ -161,6 +166,7 @@ def _refusal(
         return DatabaseAhead(revisions=unknown)
     refusal = refusals.of_the_history(project.script, project.context.config)
     if pending:
+        refusal = refusal or refusal_of_files(project.script, (r.revision for r in pending))
         refusal = refusal or refusals.of_the_way(session)
         if edited:
             refusal = refusal or EditedRevision(revisions=edited)

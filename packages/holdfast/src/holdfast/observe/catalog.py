@@ -1,19 +1,20 @@
 """What the catalog knows of the relations that statements name: the facts of a plan.
 
-Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. They lock no user
-relation, so they cannot wait behind a schema change; but a table is asked whether it has rows where a new column
-needs a value for each. Transactions are the caller's.
+Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. Where they
+open a table, they wait for whoever has it locked, but only briefly (TableIsLocked). Transactions are the caller's.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.observe.changed_table import changed_table
+from holdfast.observe.brief_wait import waiting_briefly
+from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
+from holdfast.observe.partition_bounds import partition_bound
 from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_values import columns_without_values
@@ -25,12 +26,17 @@ from holdfast.rewrite.facts import (
     DependentView,
     Facts,
     Index,
+    PartitionBound,
     Reference,
     Relation,
     RelationKind,
+    Releases,
+    SideBySide,
 )
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.partitions.bounds import added_partition
+from holdfast.rewrite.partitions.lacking import looks_at_partitions
 from holdfast.rewrite.referenced_objects import (
     WrittenName,
     functions_in,
@@ -131,7 +137,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
   'constraints', ARRAY(
     SELECT json_build_object('name', conname, 'kind', contype, 'is_validated', convalidated,
       'definition', pg_get_constraintdef(k.oid),
-      'comment', obj_description(k.oid, 'pg_constraint'),
+      'comment', obj_description(k.oid, 'pg_constraint'), 'is_of_parent', conparentid <> 0,
       'columns', ARRAY(SELECT attname FROM unnest(conkey) WITH ORDINALITY AS key (attnum, place)
         JOIN pg_catalog.pg_attribute USING (attnum) WHERE attrelid = c.oid ORDER BY key.place),
       'references', (SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_class r
@@ -156,12 +162,16 @@ SELECT c.oid::int8 AS oid, json_build_object(
         JOIN pg_catalog.pg_attribute USING (attnum)
         WHERE attrelid = c.oid AND k.place <= indnkeyatts ORDER BY k.place),
       'constraint', (SELECT conname FROM pg_catalog.pg_constraint
-        WHERE conrelid = c.oid AND conindid = indexrelid AND contype IN ('p', 'u', 'x')))
+        WHERE conrelid = c.oid AND conindid = indexrelid AND contype IN ('p', 'u', 'x')),
+      'parent', (SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_inherits
+        JOIN pg_catalog.pg_class r ON r.oid = inhparent
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE inhrelid = indexrelid))
     FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid
     JOIN pg_catalog.pg_namespace s ON s.oid = i.relnamespace
     WHERE indrelid = c.oid ORDER BY i.relname),
   'referenced_by', ARRAY(
     SELECT json_build_object('schema', s.nspname, 'name', r.relname, 'constraint', conname,
+      'definition', pg_get_constraintdef(pg_constraint.oid),
       'columns', ARRAY(SELECT attname FROM pg_catalog.pg_attribute
         WHERE attrelid = c.oid AND attnum = ANY (confkey) ORDER BY attnum))
     FROM pg_catalog.pg_constraint JOIN pg_catalog.pg_class r ON r.oid = conrelid
@@ -169,6 +179,12 @@ SELECT c.oid::int8 AS oid, json_build_object(
     WHERE contype = 'f' AND confrelid = c.oid AND pg_constraint.oid IN (
       SELECT objid FROM pg_catalog.pg_depend WHERE classid = 'pg_constraint'::regclass
         AND refclassid = 'pg_class'::regclass AND refobjid = c.oid) ORDER BY s.nspname, r.relname, conname),
+  'published_by', (SELECT pubname FROM pg_catalog.pg_publication p
+    WHERE puballtables
+      OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel x WHERE x.prpubid = p.oid AND x.prrelid = c.oid)
+      OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace x
+        WHERE x.pnpubid = p.oid AND x.pnnspid = c.relnamespace)
+    ORDER BY pubname LIMIT 1),
   'triggers', ARRAY(
     SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
     ORDER BY tgname),
@@ -207,6 +223,18 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.oid = ANY (CAST(CAST(:oids AS text[]) AS oid[]))
 """)
 
+# A row per partition, at any depth; not for one that is being detached.
+PARTITIONS = sa.text("""
+WITH RECURSIVE below (root, oid) AS (
+  SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits
+  WHERE inhparent = ANY (CAST(CAST(:oids AS text[]) AS oid[])) AND NOT inhdetachpending
+  UNION SELECT root, inhrelid FROM pg_catalog.pg_inherits JOIN below ON inhparent = below.oid
+  WHERE NOT inhdetachpending)
+SELECT root::int8, below.oid::int8, nspname AS schema, relname AS name FROM below
+JOIN pg_catalog.pg_class c ON c.oid = below.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY below.oid
+""")
+
 # A row per table with a column of the domain, or of one that is based on it.
 TABLES_OF_DOMAINS = sa.text("""
 WITH RECURSIVE domains (oid) AS (
@@ -220,9 +248,15 @@ WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
 """)
 
 
-def facts_for(connection: sa.Connection, *statements: Statement, new: NewRelations) -> Facts:
+def facts_for(
+    connection: sa.Connection,
+    *statements: Statement,
+    new: NewRelations,
+    side_by_side: SideBySide | None = None,
+) -> Facts:
     """The facts of one statement or several, as the session that will run them sees them."""
-    return KnownCatalog().facts_for(connection, *statements, new=new)
+    known = KnownCatalog(side_by_side=side_by_side or SideBySide())
+    return known.facts_for(connection, *statements, new=new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +271,7 @@ class _Found:
 class KnownCatalog:
     """What was asked so far, so that nothing is asked twice; to be forgotten with each change of the catalog."""
 
+    side_by_side: SideBySide = field(default_factory=SideBySide)
     session: Any = None
     names: dict[WrittenName, _Found | None] = field(default_factory=dict)
     relations: dict[int, Relation] = field(default_factory=dict)
@@ -260,6 +295,8 @@ class KnownCatalog:
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
         self._look_up([name for name in written if name not in self.names], connection, new=new)
+        if any(looks_at_partitions(each) for each in statements):
+            self._look_at_partitions(connection, new=new)
         found = {name: known for name in written if (known := self.names[name]) is not None}
         # A table is also found by its own name: an index or a constraint leads there.
         by_name = {(r.name.schema, r.name.name): r for r in (f.relation for f in found.values())}
@@ -276,7 +313,13 @@ class KnownCatalog:
             },
             new=new,
             taken_names=self._taken(
-                connection, [each for each in statements if self._names_asked(each, new=new)]
+                connection,
+                [
+                    name
+                    for each in statements
+                    if self._names_asked(each, new=new)
+                    for name in names_to_choose_from(each, tables=by_name.values())
+                ],
             ),
             volatile_functions=of["volatile_functions"],
             uneven_functions=of["uneven_functions"],
@@ -286,8 +329,29 @@ class KnownCatalog:
             defaulting_domains=of["defaulting_domains"],
             with_rows=_with_rows(connection, statements, by_name.values()),
             type_changes=_type_changes(connection, statements, by_name, found),
+            bounds=_bounds(connection, statements, found),
             now=self.session.now,
+            side_by_side=replace(
+                self.side_by_side, tables=self._two_releases(connection, statements, found)
+            ),
         )
+
+    def _two_releases(
+        self,
+        connection: sa.Connection,
+        statements: Iterable[Statement],
+        found: Mapping[WrittenName, _Found],
+    ) -> tuple[ChangedTable, ...]:
+        """Tables of whose columns one is dropped or renamed, with all that hangs on it."""
+        if self.side_by_side.releases is not Releases.TWO:
+            return ()
+        tables = []
+        for statement in statements:
+            written, columns = columns_that_go(statement)
+            known = found.get(written) if written is not None else None
+            if known is not None:
+                tables.append(table_of_columns(connection, known.relation, columns))
+        return tuple(each for each in tables if each is not None)
 
     def _names_asked(self, statement: Statement, *, new: NewRelations) -> frozenset[WrittenName]:
         """Of a table that it creates, or an index on one that the revision has made, only what is not new."""
@@ -312,23 +376,55 @@ class KnownCatalog:
             return
         names = [".".join(quote(part) for part in name if part) for name in written]
         rows = connection.execute(NAMES, {"names": names}).all()
-        in_full = {row.oid for row in rows if not _is_only_named(row, new=new)}
-        self._read(sorted(in_full - self.relations.keys()), connection, new=new)
+        in_full = {
+            row.oid: QualifiedName(schema=row.schema, name=row.name)
+            for row in rows
+            if not _is_only_named(row, new=new)
+        }
+        unknown = {oid: name for oid, name in in_full.items() if oid not in self.relations}
+        self._read(unknown, connection, new=new)
         self.names.update(dict.fromkeys(written))
         for row in rows:
             relation = self.relations[row.oid] if row.oid in in_full else _only_named(row)
             self.names[written[row.place - 1]] = _Found(relation=relation, index=row.index_name)
 
-    def _read(self, oids: list[int], connection: sa.Connection, *, new: NewRelations) -> None:
-        if oids:
-            parameters = {"oids": [str(oid) for oid in oids]}
-            for oid, document in connection.execute(RELATIONS, parameters).all():
-                self.relations[oid] = _relation(json.loads(document), new=new)
+    def _read(
+        self, names: Mapping[int, QualifiedName], connection: sa.Connection, *, new: NewRelations
+    ) -> None:
+        if not names:
+            return
+        parameters = {"oids": [str(oid) for oid in sorted(names)]}
+        with waiting_briefly(connection, tuple(names.values())):
+            rows = connection.execute(RELATIONS, parameters).all()
+        for oid, document in rows:
+            self.relations[oid] = _relation(json.loads(document), new=new)
 
-    def _taken(
-        self, connection: sa.Connection, statements: Iterable[Statement]
-    ) -> dict[str, frozenset[str]]:
-        wanted = {name for each in statements for name in names_to_choose_from(each)}
+    def _look_at_partitions(self, connection: sa.Connection, *, new: NewRelations) -> None:
+        """Read those of every partitioned table that is known, and was not looked at yet."""
+        roots = {
+            found.relation.oid: found.relation
+            for found in self.names.values()
+            if found is not None and found.relation.is_partitioned and not found.relation.partitions
+        }
+        if not roots:
+            return
+        parameters = {"oids": [str(oid) for oid in roots]}
+        below = connection.execute(PARTITIONS, parameters).all()
+        names = {row.oid: QualifiedName(schema=row.schema, name=row.name) for row in below}
+        unknown = {oid: name for oid, name in names.items() if oid not in self.relations}
+        self._read(unknown, connection, new=new)
+        for root, relation in roots.items():
+            parts = [self.relations[row.oid] for row in below if row.root == root]
+            self.relations[root] = replace(
+                relation, partitions=tuple(_depth_first(parts, top=relation.name))
+            )
+        for name, found in self.names.items():
+            if found is not None and found.relation.oid in roots:
+                relation = self.relations[found.relation.oid]
+                self.names[name] = _Found(relation=relation, index=found.index)
+
+    def _taken(self, connection: sa.Connection, names: Iterable[str]) -> dict[str, frozenset[str]]:
+        wanted = set(names)
         if unknown := sorted(wanted - self.taken.keys()):
             schemas: dict[str, set[str]] = {name: set() for name in unknown}
             for row in connection.execute(TAKEN, {"names": unknown}):
@@ -389,6 +485,14 @@ def _properties(document: Mapping[str, Any], kind: str, name: str) -> Iterable[s
                 yield each
 
 
+def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relation]:
+    """Each partition, and behind it those that it has itself."""
+    for relation in below:
+        if relation.partition_of == top:
+            yield relation
+            yield from _depth_first(below, top=relation.name)
+
+
 def _is_only_named(row: Any, *, new: NewRelations) -> bool:
     """A table that the revision has made, and that has no partitions: no plan looks further."""
     name = QualifiedName(schema=row.schema, name=row.name)
@@ -413,12 +517,30 @@ def _type_changes(
     written: Mapping[WrittenName, _Found],
 ) -> tuple[ChangedTable, ...]:
     found = []
+    new_types: list[str] = []
     for statement in statements:
+        if isinstance(statement.node, pb.CreateEnumStmt):
+            new_types.append(statement.sql)
         if isinstance(statement.node, pb.AlterTableStmt):
             relation = statement.node.relation
             name = (relation.schemaname, relation.relname)
             table = written[name].relation if name in written else by_name.get(name)
-            found.append(changed_table(connection, statement, table))
+            found.append(changed_table(connection, statement, table, new_types=new_types))
+    return tuple(each for each in found if each is not None)
+
+
+def _bounds(
+    connection: sa.Connection,
+    statements: Iterable[Statement],
+    written: Mapping[WrittenName, _Found],
+) -> tuple[PartitionBound, ...]:
+    found = []
+    for statement in statements:
+        added = added_partition(statement.node)
+        if added is not None:
+            table = written.get((added[0].schemaname, added[0].relname))
+            parent = table.relation if table is not None and not table.relation.is_new else None
+            found.append(partition_bound(connection, statement, parent))
     return tuple(each for each in found if each is not None)
 
 
@@ -446,7 +568,8 @@ def _with_rows(
 
 def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
     table = sa.table(name.name, schema=name.schema)
-    return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
+    with waiting_briefly(connection, (name,)):
+        return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
 
 
 def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
@@ -472,6 +595,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
         is_populated=document["is_populated"],
         has_uneven_checks=document["has_uneven_checks"],
+        published_by=document["published_by"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
         default_partition=_default(document["default_partition"]),
     )
@@ -485,6 +609,7 @@ def _constraint(document: Mapping[str, Any]) -> Constraint:
         definition=document["definition"],
         comment=document["comment"],
         is_validated=document["is_validated"],
+        is_of_parent=document["is_of_parent"],
         references=_pair(document["references"]) if document["references"] else None,
     )
 
@@ -501,6 +626,7 @@ def _index(document: Mapping[str, Any], *, table: QualifiedName) -> Index:
         has_expressions=document["has_expressions"],
         constraint=document["constraint"],
         keys=tuple(document["keys"]),
+        parent=_pair(document["parent"]) if document["parent"] else None,
     )
 
 
@@ -509,6 +635,7 @@ def _reference(document: Mapping[str, Any]) -> Reference:
         table=QualifiedName(schema=document["schema"], name=document["name"]),
         constraint=document["constraint"],
         columns=tuple(document["columns"]),
+        definition=document["definition"],
     )
 
 

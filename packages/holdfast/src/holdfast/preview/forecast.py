@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from holdfast.engine.settings import BackfillSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, UnparsableStatement
 from holdfast.execute.backfill_pace import BATCH
@@ -47,6 +48,7 @@ from holdfast.rewrite.steps import (
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    FillRowsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -64,10 +66,15 @@ BUILD = 40_000_000
 BACKFILLED_ROWS = 50_000
 PATIENCE_WITH_ROWS = timedelta(seconds=5)
 
+# A table that somebody has locked, or waits to lock, is not measured: that would wait behind it.
 SIZES = text("""
+WITH locked AS MATERIALIZED (
+  SELECT DISTINCT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
 SELECT n.nspname AS schema, c.relname AS name,
   CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 ELSE pg_stat_get_live_tuples(c.oid) END AS rows,
-  pg_relation_size(c.oid) AS bytes
+  CASE WHEN c.oid IN (SELECT relation FROM locked)
+    THEN c.relpages::int8 * current_setting('block_size')::int8
+    ELSE pg_relation_size(c.oid) END AS bytes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
 """)
@@ -97,6 +104,7 @@ class PlannedStep:
     takes: timedelta  # about
     writes: tuple[QualifiedName, ...] = ()  # all rows of these, in batches
     batches: int = 0  # about
+    rows_per_second: int | None = None  # that `takes` assumes, where all rows are written
     blockers: tuple[Blocker, ...] = ()  # right now
     rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
     notices: tuple[str, ...] = ()  # who may notice, as far as the database itself shows
@@ -104,7 +112,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRevision:
-    """One pending revision."""
+    """One pending revision with the steps that a run would take for it."""
 
     revision: str
     description: str
@@ -115,7 +123,7 @@ class PlannedRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run would do."""
+    """What `holdfast run` would do to one database."""
 
     database: str
     at: tuple[str, ...]  # where the database is
@@ -143,17 +151,25 @@ class _Target:
 
 
 def forecasts(
-    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+    config: Config,
+    revision: str = "heads",
+    *,
+    patience_with_rows: timedelta = PATIENCE_WITH_ROWS,
+    expand: bool | None = None,
 ) -> tuple[Forecast, ...]:
     """The plan of `holdfast run --to revision` for each database that env.py goes through."""
     return tuple(
-        forecast(each, revision, patience_with_rows=patience_with_rows)
+        forecast(each, revision, patience_with_rows=patience_with_rows, expand=expand)
         for _, each in each_database(config)
     )
 
 
 def forecast(
-    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+    config: Config,
+    revision: str = "heads",
+    *,
+    patience_with_rows: timedelta = PATIENCE_WITH_ROWS,
+    expand: bool | None = None,
 ) -> Forecast:
     """The plan of `holdfast run --to revision`.
 
@@ -166,7 +182,7 @@ def forecast(
         scratch_database(config, server=server, revision=target.heads or ("base",)) as url,
         redirected_to(url, config) as redirected,
     ):
-        trial = _tried(redirected, url, revision, target)
+        trial = _tried(redirected, url, revision, target, expand=expand)
         revisions = tuple(trial.revisions())
     if trial.questions and patience_with_rows:
         found = on_project_connection(
@@ -234,10 +250,12 @@ def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
     }
 
 
-def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial":
+def _tried(
+    config: Config, url: str, revision: str, target: _Target, *, expand: bool | None
+) -> "_Trial":
     if target.is_new:
         trial = _Trial(sizes=target.sizes)
-        _run(config, revision, trial, report=trial)
+        _run(config, revision, trial, report=trial, expand=expand)
         return trial
     _set_sizes(url, target.sizes)
     with observing(url) as observer, noting_questions(url) as questions:
@@ -247,7 +265,7 @@ def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial"
             trial(told)
             questions(told)
 
-        _run(config, revision, trial, report=report)
+        _run(config, revision, trial, report=report, expand=expand)
         trial.seen = observer.seen()
         trial.questions = questions.asked
     return trial
@@ -262,9 +280,11 @@ def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
         )
 
 
-def _run(config: Config, revision: str, trial: "_Trial", *, report: Report) -> None:
+def _run(
+    config: Config, revision: str, trial: "_Trial", *, report: Report, expand: bool | None
+) -> None:
     try:
-        upgrade(config, revision, report=report)
+        upgrade(config, revision, report=report, expand=expand)
     except HoldfastError as refusal:
         if not trial.started:  # nothing was tried: not a matter of a revision
             raise
@@ -305,7 +325,7 @@ class _Trial:
                 self.done.append(event)
 
     def revisions(self) -> Iterator[PlannedRevision]:
-        """What was tried, with what was seen."""
+        """The revisions that were tried, with what was seen of each step."""
         seen = list(self.seen)
         done = {event.revision for event in self.done}
         for started in self.started:
@@ -352,20 +372,22 @@ class _Trial:
             rewrites=rewrites,
             size=size,
             takes=(takes := _time(step, size, is_rewrite=bool(rewrites))),
+            rows_per_second=_rows_per_second(step),
             writes=written,
             batches=max(1, round(takes / BATCH)) if written and size.rows else 0,
         )
 
 
 def _statements(step: Step) -> tuple[str, ...]:
-    """As the executor sends them."""
+    """The statements of a step as the executor sends them."""
     match step:
         case TransactionStep():
             return step.sql
         case ValidateStep():
             return (f"ALTER TABLE {step.table} VALIDATE CONSTRAINT ",)
         case BatchStep():
-            return (step.block(),)
+            block = step.block()
+            return (block,) if block is not None else ()
         case _:
             return ()
 
@@ -417,14 +439,21 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 def _written(step: Step) -> tuple[QualifiedName, ...]:
     """The table of which a step writes all rows, batch by batch."""
-    return (step.table,) if isinstance(step, BackfillStep) else ()
+    return (step.table,) if isinstance(step, BackfillStep | FillRowsStep) else ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
-    if isinstance(step, BackfillStep | CopyRowsStep):
-        return timedelta(seconds=size.rows / BACKFILLED_ROWS)
+    if (rows_per_second := _rows_per_second(step)) is not None:
+        return timedelta(seconds=size.rows / rows_per_second)
     rate = REWRITE if is_rewrite else BUILD if isinstance(step, BuildIndexStep) else READ
     return timedelta(seconds=size.bytes / rate)
+
+
+def _rows_per_second(step: Step) -> int | None:
+    """How fast all rows are written: as a small server does, or as slowly as somebody has asked for."""
+    if not isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
+        return None
+    return min(BACKFILLED_ROWS, BackfillSettings().rows_per_second or BACKFILLED_ROWS)
 
 
 def _with_rows(step: PlannedStep, found: list[tuple[Step, RowsInTheWay]]) -> PlannedStep:

@@ -13,10 +13,11 @@ from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.referenced_objects import written_name
+from holdfast.rewrite.waiting import Recorded, Waiting
 
 
 class RelationKind(Enum):
-    """pg_class.relkind."""
+    """The kind of a relation: pg_class.relkind."""
 
     TABLE = "r"
     PARTITIONED_TABLE = "p"
@@ -31,7 +32,7 @@ class RelationKind(Enum):
 
 
 class ConstraintKind(Enum):
-    """pg_constraint.contype."""
+    """The kind of a constraint: pg_constraint.contype."""
 
     CHECK = "c"
     FOREIGN_KEY = "f"
@@ -67,6 +68,7 @@ class Constraint:
     comment: str | None = None
     is_validated: bool = True
     references: QualifiedName | None = None
+    is_of_parent: bool = False  # of a partition: it is a part of the constraint of the table above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ class Index:
     has_expressions: bool = False
     constraint: str | None = None
     keys: tuple[str, ...] = ()  # its columns without those it only includes, in its order
+    parent: QualifiedName | None = None  # the index of the partitioned table that it belongs to
 
     @property
     def tells_rows_apart(self) -> bool:
@@ -97,6 +100,7 @@ class Reference:
     table: QualifiedName
     constraint: str
     columns: tuple[str, ...]
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,26 @@ class DefaultPartition:
 
     name: QualifiedName
     rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionBound:
+    """The condition that the rows of a partition satisfy, which a statement adds to a table; in its words."""
+
+    parent: QualifiedName
+    partition: str  # without its schema
+    condition: str
+    above: str | None = None  # the condition of the parent, where that is a partition itself
+
+    @property
+    def excluded(self) -> str:
+        """The condition of the rows that the default partition keeps."""
+        return f"NOT {self.condition}"
+
+    @property
+    def whole(self) -> str:
+        """All that the rows of the partition satisfy."""
+        return self.condition if self.above is None else f"({self.above} AND {self.condition})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +158,13 @@ class Relation:
     descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
     dependent_views: tuple[DependentView, ...] = ()
     partition_of: QualifiedName | None = None
+    partitions: tuple[
+        "Relation", ...
+    ] = ()  # at any depth, each behind its parent; where they were asked for
     default_partition: DefaultPartition | None = None
     is_populated: bool = True  # false for a materialized view that was never refreshed
     has_uneven_checks: bool = False  # a CHECK calls a function that may read tables
+    published_by: str | None = None
 
     @property
     def is_partitioned(self) -> bool:
@@ -179,12 +207,39 @@ class Relation:
         return next((found.name for found in keys), None)
 
     def foreign_keys(self) -> tuple[Constraint, ...]:
-        """Its own foreign keys."""
+        """The foreign keys of the table itself, not those that refer to it."""
         return tuple(
             constraint
             for constraint in self.constraints
             if constraint.kind is ConstraintKind.FOREIGN_KEY
         )
+
+
+class Releases(Enum):
+    """How many releases of the application a revision has to do with."""
+
+    ONE = "everything is done at once"
+    TWO = "what only the old release uses waits for `holdfast finish`"
+    BACK = "the revision is reverted: what waits of it is taken back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideBySide:
+    """What two releases on one schema have to do with a statement."""
+
+    releases: Releases = Releases.ONE
+    recorded: tuple[Recorded, ...] = ()  # what waits since an earlier transaction
+    ahead: tuple[Waiting, ...] = ()  # what will wait once the queue ahead of the statement has run
+    tables: tuple[ChangedTable, ...] = ()  # of whose columns one is dropped or renamed
+
+    def table(self, name: QualifiedName) -> ChangedTable | None:
+        """What is known of a table of whose columns one is dropped or renamed."""
+        return next((found for found in self.tables if found.table == name), None)
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """All that waits."""
+        return (*(found.waiting for found in self.recorded), *self.ahead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +264,11 @@ class Facts:
     constrained_domains: frozenset[str] = frozenset()
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked
+    bounds: tuple[
+        PartitionBound, ...
+    ] = ()  # one for each partition that is added to a table in use
     type_changes: tuple[ChangedTable, ...] = ()  # one for each ALTER COLUMN TYPE of a table in use
+    side_by_side: SideBySide = field(default_factory=SideBySide)
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names."""
@@ -233,6 +292,16 @@ class Facts:
         left = {key: found.without_indexes(dropped) for key, found in self.relations.items()}
         indexes = {key: index for key, index in self.indexes.items() if index.name not in dropped}
         return replace(self, relations=left, indexes=indexes)
+
+    def bound_of(self, parent: Relation, *, partition: str) -> PartitionBound | None:
+        """The condition of a partition that a statement adds; None where PostgreSQL has not said it."""
+        found = (b for b in self.bounds if (b.parent, b.partition) == (parent.name, partition))
+        return next(found, None)
+
+    def with_partitions_of(self, table: Relation) -> "Facts":
+        """The facts with each partition of the table among the relations that have a name."""
+        found = {(part.name.schema, part.name.name): part for part in table.partitions}
+        return replace(self, relations={**self.relations, **found})
 
     def in_use(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names, if it exists and other sessions may be using it."""

@@ -51,7 +51,7 @@ class Hazard:
         return self.doing.lifted_by
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return LongStatement(
             statement=shortened(statement.sql),
             relation=str(self.relation),
@@ -73,7 +73,7 @@ class BreakingChange:
     lifted_by: frozenset[QueuedChange] = frozenset()
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return BreaksRunningCode(
             statement=shortened(statement.sql),
             relation=self.relation,
@@ -90,16 +90,11 @@ def hazard(
         yield Hazard(relation=relation.name, rows=relation.rows, mode=mode, doing=doing)
 
 
-INDEX_ON_PARTITIONED = LongWork(
-    rows=(34,),
-    work="builds an index on every partition",
-    instead="Write CREATE INDEX ON ONLY for the parent, CREATE INDEX CONCURRENTLY on every"
-    " partition and ALTER INDEX .. ATTACH PARTITION for each of them.",
-)
 REINDEX = LongWork(
     rows=(6,),
     work="builds the index anew",
-    instead="Write REINDEX .. CONCURRENTLY, in an autocommit_block().",
+    instead="PostgreSQL builds the index of an exclusion constraint only under this lock. Name the other indexes one by"
+    " one, and allow this one in a quiet hour.",
 )
 REPACK = LongWork(
     rows=(44,),
@@ -125,7 +120,8 @@ DEFAULT_PARTITION = LongWork(
     rows=(36, 37),
     work="reads every row of the default partition, some of which may belong to the new one,",
     instead="Add a CHECK that excludes the bounds of the new partition to the default partition"
-    " before: then nothing is read, and you can allow it.",
+    " before: then nothing is read, and you can allow it. Where the role may make temporary tables (GRANT TEMPORARY ON"
+    " DATABASE) that is done for you.",
 )
 
 
@@ -155,8 +151,9 @@ def breaking_changes_of_statement(
             BreakingChange(
                 relation=f"the type {strings(node.type_name)[-1]}",
                 breaks=f"every query that names the value '{node.old_val}'",
-                instead="Add the new value, write it from then on, change the rows that have the"
-                " old one, and leave the old value where it is.",
+                instead="Let it wait until the old release is gone: holdfast run --expand, and then holdfast"
+                " finish. Or add the new value, write it from then on, change the rows that have the old one,"
+                " and leave the old value where it is.",
             ),
         )
     return ()
@@ -173,15 +170,15 @@ def _of_rename(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
         yield BreakingChange(
             relation=str(relation.name),
             breaks=f"every query that names the column {node.subname}",
-            instead=f"Add a column {node.newname}, keep both equal by a trigger, fill it with an"
-            f" UPDATE, let the application use it, and drop {node.subname} in a later revision.",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
         )
     elif node.rename_type == pb.OBJECT_TABLE:
         yield BreakingChange(
             relation=str(relation.name),
             breaks=f"every query that names the table {node.relation.relname}",
-            instead="Allow it, and in the same revision create a view with the old name; drop the"
-            " view once nothing uses it.",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
         )
 
 
@@ -190,13 +187,6 @@ def _of_domain(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Hazard]:
     if reads_tables_of_domain(node):
         for table in {relation.oid: relation for relation in facts.relations.values()}.values():
             yield from hazard(table, DOMAIN_CHECK, mode=LockMode.SHARE)
-
-
-def _of_create_index(node: pb.IndexStmt, facts: Facts) -> Iterator[Hazard]:
-    """The others are built CONCURRENTLY; ON ONLY the parent there is nothing to build."""
-    table = facts.relation(node.relation)
-    if table is not None and table.is_partitioned and node.relation.inh:
-        yield from hazard(table, INDEX_ON_PARTITIONED, mode=LockMode.SHARE)
 
 
 def _of_reindex(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
@@ -228,14 +218,15 @@ def _of_create_table(node: pb.CreateStmt, facts: Facts) -> Iterator[Hazard]:
     in tests/plan/test_duration.py, no row is read without a default partition (row 37)."""
     if node.HasField("partbound") and not node.partbound.is_default:
         parent = facts.relation(node.inh_relations[0].range_var)
-        yield from hazard_of_default_partition(parent, facts=facts)
+        name = node.relation.relname
+        if parent is None or facts.bound_of(parent, partition=name) is None:
+            yield from hazard_of_default_partition(parent, facts=facts)
 
 
 HAZARDS_OF: dict[type[Message], Callable[[Any, Facts], Iterator[Hazard]]] = {
     pb.AlterDomainStmt: _of_domain,
     pb.ClusterStmt: _of_cluster,
     pb.CreateStmt: _of_create_table,
-    pb.IndexStmt: _of_create_index,
     pb.RefreshMatViewStmt: _of_refresh,
     pb.ReindexStmt: _of_reindex,
     pb.VacuumStmt: _of_vacuum,

@@ -3,10 +3,17 @@
 https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
+from itertools import groupby
 
 from holdfast.rewrite.names import QualifiedName
+
+LOCK_WHILE_HOLDING = timedelta(
+    milliseconds=1
+)  # how long to wait for another, where users wait for the first
 
 
 class LockMode(Enum):
@@ -91,3 +98,13 @@ def strongest(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
         held = modes.get(lock.relation, lock.mode)
         modes[lock.relation] = max(held, lock.mode, key=lambda mode: mode.strength)
     return tuple(Lock(mode=mode, relation=relation) for relation, mode in modes.items())
+
+
+def locking(locks: Sequence[Lock]) -> Iterator[str]:
+    """The statements that take them, the later ones with a shorter wait; those of one mode at once."""
+    for lock in locks[:1]:
+        yield f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
+        yield f"SET LOCAL lock_timeout = {round(LOCK_WHILE_HOLDING.total_seconds() * 1000)}"
+    for mode, group in groupby(locks[1:], key=lambda lock: lock.mode):
+        tables = ", ".join(f"ONLY {lock.relation}" for lock in group)
+        yield f"LOCK TABLE {tables} IN {mode.value} MODE"

@@ -15,14 +15,22 @@ from holdfast.rewrite.alter_table_hazards import hazards_of_action
 from holdfast.rewrite.column_values import refuse_column_without_values
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import (
-    BreakingChange,
     Hazard,
     breaking_changes_of_statement,
     hazards_of_statement,
 )
 from holdfast.rewrite.operations import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
 from holdfast.rewrite.queued_changes import changes_ahead, is_conditional
-from holdfast.rewrite.rewriting import Action, Split, alter_table, as_written, transaction
+from holdfast.rewrite.rewriting import (
+    Action,
+    Refusal,
+    Split,
+    alter_table,
+    as_written,
+    transaction,
+)
+from holdfast.rewrite.side_by_side.expand import expanded, expanded_action
+from holdfast.rewrite.side_by_side.taken_back import taken_back, taken_back_action
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.tree import find
@@ -42,7 +50,7 @@ class Draft:
     """The steps of a statement, and why it is refused in spite of them."""
 
     steps: tuple[Step, ...]
-    refusals: tuple[Hazard | BreakingChange, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 def duration(statement: Statement, *, facts: Facts) -> Duration:
@@ -86,6 +94,13 @@ def is_excused(statement: Statement, *, today: date) -> bool:
 
 def draft_of(statement: Statement, *, facts: Facts) -> Draft:
     """The steps of a statement, refused or not."""
+    for_two = expanded(statement, facts=facts) or taken_back(statement, facts=facts)
+    if for_two is not None:
+        of_two, refusal = for_two
+        return Draft(
+            steps=of_two or (as_written(statement, facts=facts),),
+            refusals=(refusal,) if refusal is not None else (),
+        )
     for rewrite_of in STATEMENT_REWRITES:
         steps = rewrite_of.apply(statement, facts)
         if steps is not None:
@@ -113,14 +128,17 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
     table = facts.relation(node.relation)
     if table is None or (table.descendants and not node.relation.inh):
         # ONLY, and there are tables below: what it means for them is PostgreSQL's to say.
-        holds = _holds(node, table=table, facts=facts) if table else ()
-        return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
+        hazards = _holds(node, table=table, facts=facts) if table else ()
+        return Draft(steps=(as_written(statement, facts=facts),), refusals=hazards)
     splits, facts_then = _splits(node, facts=facts)
     before = tuple(step for split in splits for step in split.before)
     after = tuple(step for split in splits for step in split.after)
     rest = alter_table(table.name, *(command for split in splits for command in split.stays))
     rest.relation.inh, rest.missing_ok = node.relation.inh, node.missing_ok
-    holds = _holds(rest, table=table, facts=facts)
+    holds: tuple[Refusal, ...] = (
+        *_holds(rest, table=table, facts=facts),
+        *(refusal for split in splits for refusal in split.refusals),
+    )
     if not before and not after:
         return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
     also = [node for split in splits for node in split.also]
@@ -153,6 +171,9 @@ def _holds(rest: pb.AlterTableStmt, *, table: Relation, facts: Facts) -> tuple[H
 
 
 def _split(action: Action) -> Split | None:
+    for_two = expanded_action(action) or taken_back_action(action)
+    if for_two is not None:
+        return for_two
     rewrites = NEW_TABLE_REWRITES if action.table.is_new else ACTION_REWRITES
     splits = (rewrite_of.apply(action) for rewrite_of in rewrites)
     return next((split for split in splits if split is not None), None)

@@ -6,13 +6,21 @@ The author expects its error in place, or holds what lives as long as the transa
 from collections.abc import Iterator
 from datetime import date
 
+from holdfast.errors.statement import CannotWaitHere
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.hazards import BreakingChange, Hazard, LongWork
+from holdfast.rewrite.hazards import Hazard, LongWork
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.online import Draft, draft_of, is_excused
-from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.side_by_side.expand import waiting_in
+from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.statement_locks import locks_of
-from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, ValidateStep
+from holdfast.rewrite.steps import (
+    BackfillStep,
+    BuildIndexStep,
+    CopyRowsStep,
+    FillRowsStep,
+    ValidateStep,
+)
 
 # Read in about 50 ms, which is what users may have to wait for a lock. Both are estimates of the server.
 LARGEST_BYTES = 10_000_000
@@ -32,8 +40,10 @@ def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None
         return
     relations = {relation.name: relation for relation in facts.relations.values()}
     draft = draft_of(statement, facts=facts)
+    if waiting := waiting_in(draft.steps):
+        raise CannotWaitHere(statement=shortened(statement.sql), waiting=str(waiting[0]))
     for refusal in (*draft.refusals, *_holds(statement, draft, facts=facts)):
-        if isinstance(refusal, BreakingChange) or not is_small(relations.get(refusal.relation)):
+        if not isinstance(refusal, Hazard) or not is_small(relations.get(refusal.relation)):
             raise refusal.error(statement)
 
 
@@ -47,9 +57,12 @@ def _holds(statement: Statement, draft: Draft, *, facts: Facts) -> Iterator[Haza
             yield Hazard(relation=table, rows=rows.get(table, 0), mode=lock.mode, doing=UNDIVIDED)
 
 
+WORKING = BackfillStep | BuildIndexStep | CopyRowsStep | FillRowsStep | ValidateStep
+
+
 def _worked_on(draft: Draft) -> Iterator[QualifiedName]:
     for step in draft.steps:
-        if isinstance(step, BackfillStep | BuildIndexStep | CopyRowsStep | ValidateStep):
+        if isinstance(step, WORKING):
             yield step.table
 
 

@@ -20,7 +20,7 @@ class Span:
 
     @property
     def first(self) -> QueueEntry:
-        """What takes."""
+        """The entry that takes away what a later one gives back."""
         return self.entries[0]
 
     @property
@@ -33,7 +33,7 @@ Wanted = Callable[[Taken, Sequence[QueueEntry]], bool]
 
 
 def spans_in(entries: Sequence[QueueEntry], *, wanted: Wanted) -> tuple[Span, ...]:
-    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what is between."""
+    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what follows."""
     found: list[Span] = []
     for place, entry in enumerate(entries):
         for taken in dict.fromkeys(taken_by(entry)):
@@ -41,8 +41,7 @@ def spans_in(entries: Sequence[QueueEntry], *, wanted: Wanted) -> tuple[Span, ..
             if not ends:
                 continue
             last = place + 1 + ends[-1]
-            between = [e for e in entries[place + 1 : last] if not is_given_back(taken, e)]
-            if not wanted(taken, between):
+            if not wanted(taken, entries[place + 1 : last + 1]):
                 continue
             members = {place, *(place + 1 + end for end in ends)}
             found.append(_closed(entries, members, taken))

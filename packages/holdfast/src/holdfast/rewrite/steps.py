@@ -10,9 +10,18 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from holdfast.rewrite.literals import literal
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, locking
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.statement import shortened
+from holdfast.rewrite.waiting import Waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionOf:
+    """A partition below a table; the step that has it is left out once it is not one any more."""
+
+    partition: QualifiedName
+    table: QualifiedName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,9 @@ class TransactionStep:
     captures_constraint_on: QualifiedName | None = None
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    waits: tuple[Waiting, ...] = ()  # see BatchStep
+    ends: tuple[int, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -48,6 +60,7 @@ class ValidateStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -74,6 +87,7 @@ class BuildIndexStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -142,6 +156,59 @@ class AutocommitStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsStep:
+    """A look at the partitions of a table: what of `sql` one of them still lacks is planned in the place of this step.
+
+    Others create, attach and drop partitions while the steps run. The last of such steps finds nothing to do.
+    """
+
+    kind: Literal["partitions"] = "partitions"
+    table: QualifiedName
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"look at the partitions of {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetachStep:
+    """DETACH PARTITION CONCURRENTLY, outside a transaction: what it was killed in is finalized, in a moment."""
+
+    kind: Literal["detach"] = "detach"
+    table: QualifiedName
+    partition: QualifiedName
+    sql: str
+    finalize: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"detach {self.partition} from {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReindexStep:
+    """REINDEX CONCURRENTLY, outside a transaction; the invalid indexes of a try that was killed are dropped."""
+
+    kind: Literal["reindex"] = "reindex"
+    tables: tuple[QualifiedName, ...]
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStep:
     """Statements sent at once, as the body of one DO, under locks that are all taken first.
 
@@ -155,14 +222,18 @@ class BatchStep:
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # for whoever reviews the plan
+    # Recorded, or forgotten by number, in the same transaction: what waits for `holdfast finish`.
+    waits: tuple[Waiting, ...] = ()
+    ends: tuple[int, ...] = ()
 
     def describe(self) -> str:
         """For a line of progress."""
         return self.what
 
-    def block(self) -> str:
-        """The statement that is sent."""
-        return do_block(self.sql)
+    def block(self, *, locks: tuple[Lock, ...] | None = None) -> str | None:
+        """The statement that is sent, with the locks in it: all, or those that the role may take; None: nothing."""
+        body = (*locking(self.locks if locks is None else locks), *self.sql)
+        return do_block(body) if body else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +258,26 @@ class LookStep:
     def describe(self) -> str:
         """For a line of progress."""
         return f"look for {self.what} in {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillRowsStep:
+    """An UPDATE of the rows that have no value yet, in batches of blocks: for a table without a key.
+
+    `sql` ends in its condition, by which a row that is done is left out.
+    """
+
+    kind: Literal["fill rows"] = "fill rows"
+    table: QualifiedName
+    sql: str
+    settings: tuple[tuple[str, str], ...] = ()
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +308,10 @@ Step = Annotated[
     | DropIndexStep
     | BackfillStep
     | AutocommitStep
+    | DetachStep
+    | ReindexStep
+    | PartitionsStep
+    | FillRowsStep
     | BatchStep
     | LookStep
     | CopyRowsStep,
@@ -231,12 +326,12 @@ def do_block(statements: tuple[str, ...]) -> str:
 
 
 def to_json(steps: tuple[Step, ...]) -> str:
-    """For the journal."""
+    """Write steps as the text that the journal keeps."""
     return _adapter().dump_json(steps).decode()
 
 
 def from_json(text: str) -> tuple[Step, ...]:
-    """From the journal."""
+    """Read steps from the text that the journal keeps."""
     return _adapter().validate_json(text)
 
 
@@ -250,13 +345,20 @@ def _lines_of(step: Step, *, number: int) -> str:
     lines += [f"   and: {text}" for text in _texts(step)[1:]]
     lines += [f"   locks: {lock}" for lock in step.locks]
     lines += [f"   reads: {table} in full" for table in step.scans]
+    lines += [f"   waits: {waiting}, for holdfast finish" for waiting in waits_of(step)]
     lines += [f"   note: {note}" for note in notes_of(step)]
     return "\n".join(lines)
 
 
 def notes_of(step: Step) -> tuple[str, ...]:
     """What a reviewer should know of it."""
-    return step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
+    own = step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
+    return (*own, *(note for waiting in waits_of(step) for note in waiting.notes))
+
+
+def waits_of(step: Step) -> tuple[Waiting, ...]:
+    """What waits for `holdfast finish` once the step is done."""
+    return step.waits if isinstance(step, BatchStep | TransactionStep) else ()
 
 
 def _texts(step: Step) -> tuple[str, ...]:
@@ -264,6 +366,10 @@ def _texts(step: Step) -> tuple[str, ...]:
         return (f"{step.constraint or 'the new constraint'} of {step.table}",)
     if isinstance(step, LookStep):
         return (f"{step.what} in {step.table}",)
+    if isinstance(step, BatchStep) and not step.sql:
+        return (step.what,)
+    if isinstance(step, PartitionsStep):
+        return (f"what is still lacking on one of {step.table}",)
     statements = step.sql if isinstance(step, TransactionStep | BatchStep) else (step.sql,)
     return tuple(" ".join(statement.split()) for statement in statements)
 

@@ -1,0 +1,29 @@
+"""How much disk is free where the server keeps its tables: as somebody has said, or as this machine sees it.
+
+PostgreSQL itself does not tell. Where it is reached through a socket of this machine, its data directory is looked at.
+"""
+
+import os
+import shutil
+
+from sqlalchemy import Connection, text
+
+# No row where the role may not see it.
+DATA_DIRECTORY = text(
+    """
+    SELECT setting FROM pg_settings WHERE name = 'data_directory' AND inet_server_addr() IS NULL
+    """
+)
+
+
+def free_disk(connection: Connection, *, told: int | None) -> int | None:
+    """The bytes that are free: `told`, or what is seen; None where nobody knows."""
+    if told is not None:
+        return told
+    directory = connection.execute(DATA_DIRECTORY).scalar_one_or_none()
+    if not directory or not os.path.isdir(directory):  # noqa: PTH112  # it may not be readable
+        return None
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return None

@@ -1,0 +1,207 @@
+"""`run --expand`, `finish`, and `revert` before it: two releases on one schema."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from alembic_project import Project
+from sqlalchemy.exc import DBAPIError
+from two_releases import executes, plain_dump, waits
+
+from holdfast.errors.migration import CannotTellUse, NotTakenBack, StillInUse
+from holdfast.errors.statement import CannotWaitHere
+from holdfast.migrate.finish import finish, prospects
+from holdfast.migrate.leave import leave
+from holdfast.migrate.run import downgrade, upgrade
+from holdfast.migrate.status import status
+from holdfast.preview.drift import drift
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
+
+TABLES = """
+    CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL);
+    INSERT INTO customers SELECT n, 'c' || n FROM generate_series(1, 3) AS n;
+    CREATE TABLE orders (
+        id integer PRIMARY KEY,
+        customer integer NOT NULL CONSTRAINT orders_customer REFERENCES customers (id),
+        code text NOT NULL CONSTRAINT orders_code UNIQUE CONSTRAINT orders_code_check CHECK (code <> ''),
+        note text DEFAULT 'none',
+        total integer NOT NULL CONSTRAINT orders_total CHECK (total IS NOT NULL AND total > 0)
+    );
+    CREATE INDEX orders_by_total ON orders (total);
+    INSERT INTO orders SELECT n, 1 + n % 3, 'o' || n, 'n' || n, n FROM generate_series(1, 50) AS n;
+    CREATE VIEW paid AS SELECT id FROM orders;
+    CREATE FUNCTION twice(n integer) RETURNS integer LANGUAGE sql AS 'SELECT 2 * n';
+    CREATE TYPE mood AS ENUM ('sad', 'ok');
+    CREATE TABLE moods (id integer, how mood);
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, database: str) -> Project:
+    """Tables in use, at the first revision."""
+    project = Project(folder=tmp_path / "project", database=database)
+    project.revision(f"op.execute({TABLES!r})")
+    upgrade(project.config, "head")
+    return project
+
+
+DROPS = (
+    "ALTER TABLE orders DROP COLUMN customer",
+    "ALTER TABLE orders DROP COLUMN total",
+    "ALTER TABLE orders DROP CONSTRAINT orders_code",
+    "ALTER TABLE orders ALTER COLUMN note DROP DEFAULT",
+    "DROP VIEW paid",
+    "DROP FUNCTION twice(integer)",
+    "DROP TABLE customers",
+    "ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'",
+)
+
+
+def test_drops_wait_and_end_as_plain(shop: Project, postgres: Postgres, tmp_path: Path) -> None:
+    """Whatever is dropped: both releases write and read until `finish`; then the schema is plain Alembic's."""
+    shop.revision(executes(*DROPS))
+    upgrade(shop.config, "head", expand=True)
+    assert shop.query("SELECT version_num FROM alembic_version") == [("r2",)]
+    assert waits(shop) == [
+        ("column", "customer"),
+        ("column", "total"),
+        ("unique key", "orders_code"),
+        ("default", "note"),
+        ("object", "paid"),
+        ("object", "twice(integer)"),
+        ("table", "customers"),
+        ("value", "ok"),
+    ]
+    # The old release:
+    shop.query(
+        "INSERT INTO orders VALUES (100, 1, 'old', DEFAULT, 7) ON CONFLICT (code) DO NOTHING"
+    )
+    shop.query("SELECT id, twice(id) FROM paid")
+    # The new one:
+    shop.query("INSERT INTO orders (id, code) VALUES (101, 'new')")
+    shop.query("DELETE FROM customers")
+    finish(shop.config, yes=True)
+    assert waits(shop) == []
+    assert shop.query("SELECT count(*) FROM orders") == [(52,)]
+    assert schema_dump(shop.database) == plain_dump(shop, postgres, tmp_path)
+
+
+INVERSE = (
+    "ALTER TYPE mood RENAME VALUE 'fine' TO 'ok'",
+    "CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL)",
+    "CREATE FUNCTION twice(n integer) RETURNS integer LANGUAGE sql AS 'SELECT 2 * n'",
+    "CREATE VIEW paid AS SELECT id FROM orders",
+    "ALTER TABLE orders ALTER COLUMN note SET DEFAULT 'none'",
+    "ALTER TABLE orders ADD CONSTRAINT orders_code UNIQUE (code)",
+    "ALTER TABLE orders ADD COLUMN total integer NOT NULL DEFAULT 1",
+    "CREATE INDEX orders_by_total ON orders (total)",
+    "ALTER TABLE orders ADD COLUMN customer integer NOT NULL DEFAULT 1",
+    "ALTER TABLE orders ADD CONSTRAINT orders_customer FOREIGN KEY (customer) REFERENCES customers (id)",
+)
+
+
+def test_a_revert_before_finish_loses_nothing(shop: Project) -> None:
+    """Whatever waits: the inverse statements of downgrade() keep it, with what both releases have written."""
+    before = schema_dump(shop.database)
+    shop.revision(executes(*DROPS), executes(*INVERSE))
+    upgrade(shop.config, "head", expand=True)
+    shop.query("INSERT INTO orders VALUES (100, 2, 'old', 'x', 7)")
+    shop.query("INSERT INTO orders (id, code) VALUES (101, 'new')")
+    downgrade(shop.config, "-1")
+    assert waits(shop) == []
+    assert schema_dump(shop.database) == before
+    assert shop.query("SELECT id, customer, total FROM orders WHERE id > 49 ORDER BY id") == [
+        (50, 3, 50),
+        (100, 2, 7),
+        (101, 1, 1),
+    ]
+    assert shop.query("SELECT count(*) FROM customers") == [(3,)]
+
+
+def test_signs_of_use(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever still uses what waits is named and refused; absence of signs is no proof without the release."""
+    shop.revision(executes("ALTER TABLE orders RENAME code TO sign", "DROP VIEW paid"))
+    upgrade(shop.config, "head", expand=True)
+    with pytest.raises(CannotTellUse, match="HOLDFAST_RELEASE names no release"):
+        finish(shop.config)
+    monkeypatch.setenv("HOLDFAST_RELEASE", "2")
+    monkeypatch.setenv("HOLDFAST_PROFILE", "test")  # other variables of the prefix are no matter
+    with pytest.raises(CannotTellUse, match="no session of release 2"):
+        finish(shop.config)
+    with called(shop, "shop release=2"):
+        shop.query("UPDATE orders SET code = 'by the old name' WHERE id = 1")
+        with pytest.raises(StillInUse, match="1 writes to the old name code"):
+            finish(shop.config, yes=True)
+        with called(shop, "shop release=1"), pytest.raises(StillInUse, match="shop release=1"):
+            finish(shop.config, yes=True)
+        with called(shop, "psql"), pytest.raises(CannotTellUse, match="psql"):
+            finish(shop.config)
+        [prospect] = prospects(shop.config)
+        assert (prospect.in_use, prospect.unproven) == ((), ())
+        assert [line.what for line in prospect.waiting] == [
+            "the old name code of column sign of public.orders",
+            "view paid",
+        ]
+        finish(shop.config)  # every session says the new release
+    assert waits(shop) == []
+
+
+@contextmanager
+def called(shop: Project, name: str) -> Iterator[None]:
+    """A session of this name, as the engine of an application names it."""
+    with psycopg.connect(shop.database, application_name=name):
+        yield
+
+
+def test_whatever_looks_knows_what_waits(shop: Project) -> None:
+    """Status, drift, doctor and leave: what waits is no error and no difference, and leave lets it go."""
+    shop.revision(executes("ALTER TABLE moods RENAME how TO feeling", *DROPS[:2], "DROP VIEW paid"))
+    upgrade(shop.config, "head", expand=True)
+    found = status(shop.config)
+    assert (found.state.name, found.exit_status, len(found.waits)) == ("UP_TO_DATE", 0, 4)
+    assert drift(shop.config).differences == ()
+    left = leave(shop.config)
+    assert len(left.gone) == 4
+    assert shop.query("SELECT to_regnamespace('holdfast')") == [(None,)]
+    assert shop.query("SELECT to_regclass('paid'), (SELECT count(feeling) FROM moods)") == [
+        (None, 0)
+    ]
+
+
+def test_plain_alembic_meanwhile(shop: Project) -> None:
+    """Plain `upgrade`, `stamp` and `downgrade` while something waits: PostgreSQL says no, and nothing is lost."""
+    shop.revision(
+        executes("ALTER TABLE moods RENAME how TO feeling"),
+        executes("ALTER TABLE moods RENAME feeling TO how"),
+    )
+    upgrade(shop.config, "head", expand=True)
+    shop.revision(executes("CREATE TABLE other (id int)"), executes("DROP TABLE other"))
+    command.upgrade(shop.config, "head")
+    with pytest.raises(DBAPIError, match="already exists"):
+        command.downgrade(shop.config, "r1")
+    command.downgrade(shop.config, "r2")
+    command.stamp(shop.config, "r1")
+    assert waits(shop) == [("column name", "how")]
+    command.stamp(shop.config, "r2")
+    finish(shop.config, yes=True)
+    assert shop.query("SELECT count(feeling) FROM moods") == [(0,)]
+
+
+def test_a_drop_that_cannot_wait_is_refused(shop: Project) -> None:
+    """In a savepoint nothing can be put off; what is dropped and made again in one revision never waits."""
+    name = shop.revision("with op.get_bind().begin_nested(): op.execute('DROP TABLE moods')")
+    with pytest.raises(CannotWaitHere):
+        upgrade(shop.config, "head", expand=True)
+    shop.file(name).unlink()
+    shop.revisions.pop()
+    shop.revision(executes("DROP VIEW paid", "CREATE VIEW paid AS SELECT id, code FROM orders"))
+    upgrade(shop.config, "head", expand=True)
+    assert waits(shop) == []
+    shop.revision(executes("DROP VIEW paid"), executes("SELECT 1"))
+    upgrade(shop.config, "head", expand=True)
+    with pytest.raises(NotTakenBack, match="view paid"):
+        downgrade(shop.config, "-1")
