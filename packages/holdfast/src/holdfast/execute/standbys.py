@@ -20,10 +20,12 @@ from holdfast.execute.progress import Report, StandbyNotAsked, StandbyReadersUns
 from holdfast.execute.session import MigrationSession
 from holdfast.observe.blockers import Blocker, BlockerKind, shown_query
 from holdfast.observe.standbys import (
-    Replay,
+    ReadingOnStandby,
+    ReplayState,
     StandbyReader,
     position,
     readers,
+    reading,
     replay,
     replication,
 )
@@ -155,13 +157,17 @@ class Standby:
             return ()
         return tuple(self._blocker(each) for each in found)
 
+    def look(self) -> ReadingOnStandby:
+        """What it does to its readers. Raises psycopg.Error."""
+        return reading(self._connected())
+
     def close(self) -> None:
         """End its connection. Idempotent."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def _is_behind(self, state: Replay) -> bool:
+    def _is_behind(self, state: ReplayState) -> bool:
         return not state.has_passed or (state.lag is not None and state.lag > LAG)
 
     def _connected(self) -> psycopg.Connection:

@@ -34,6 +34,13 @@ REPLAYED: LiteralString = """
            CASE WHEN pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
                 THEN clock_timestamp() - pg_last_xact_replay_timestamp() END AS lag
 """
+# One row, on a standby: what becomes of its readers when a lock is replayed. The delay in milliseconds; -1: no end.
+READING: LiteralString = """
+    SELECT pg_is_in_recovery() AS is_standby, current_setting('hot_standby_feedback') = 'on' AS has_feedback,
+           (SELECT setting::bigint FROM pg_settings WHERE name = 'max_standby_streaming_delay') AS delay,
+           CASE WHEN pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
+                THEN clock_timestamp() - pg_last_xact_replay_timestamp() END AS lag
+"""
 # A row per transaction on a standby that has locked one of these tables. ACCESS EXCLUSIVE is replay itself.
 READERS: LiteralString = """
     SELECT DISTINCT ON (l.virtualtransaction, c.oid) l.virtualtransaction AS transaction, l.pid, l.mode,
@@ -60,12 +67,22 @@ class Replication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class ReplayState:
     """How far one standby is."""
 
     is_standby: bool
     has_passed: bool
     lag: timedelta | None  # None: nothing is left to replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOnStandby:
+    """What a standby does to its readers."""
+
+    is_standby: bool
+    has_feedback: bool  # then a lock that is replayed waits for readers, and later ones wait for it
+    delay: int  # for so many milliseconds; -1: as long as it takes
+    lag: timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +112,18 @@ def position(connection: Connection) -> str:
     return end
 
 
-def replay(connection: psycopg.Connection, *, target: str | None) -> Replay:
+def replay(connection: psycopg.Connection, *, target: str | None) -> ReplayState:
     """How far a standby is, asked on it."""
-    with connection.cursor(row_factory=class_row(Replay)) as cursor:
+    with connection.cursor(row_factory=class_row(ReplayState)) as cursor:
         found = cursor.execute(REPLAYED, {"target": target}).fetchone()
+    assert found is not None  # noqa: S101  # it has no FROM
+    return found
+
+
+def reading(connection: psycopg.Connection) -> ReadingOnStandby:
+    """What becomes of readers, asked on the standby."""
+    with connection.cursor(row_factory=class_row(ReadingOnStandby)) as cursor:
+        found = cursor.execute(READING).fetchone()
     assert found is not None  # noqa: S101  # it has no FROM
     return found
 
