@@ -265,4 +265,9 @@ def test_the_files_are_in_order() -> None:
         "2026_02_23_add_refunds.py",
         "2026_03_02_open_accounts_by_letter.py",
         "2026_03_09_add_rate_counts.py",
+        "2026_03_16_add_letters.py",
+        "2026_03_23_add_second_factors.py",
+        "2026_03_30_add_email_changes.py",
+        "2026_04_06_add_delivery_addresses.py",
+        "2026_04_13_add_refund_requests.py",
     ]
