@@ -90,7 +90,9 @@ def test_rename_a_column(
         "op.drop_table('orders')",
     )
     holdfast(project, "run")
-    project.query("INSERT INTO orders (customer) SELECT 'c' || n FROM generate_series(1, 1000) AS n")
+    project.query(
+        "INSERT INTO orders (customer) SELECT 'c' || n FROM generate_series(1, 1000) AS n"
+    )
     [source] = blocks("rename-a-column.md", "python")
     up, down = source.split("def downgrade() -> None:\n")
     project.revision(up.partition("\n")[2], down)
@@ -113,4 +115,7 @@ def test_rename_a_column(
     assert stopped.returncode == 1
     assert "1 writes to the old name customer" in stopped.stderr
     assert "finished: 1 waited" in holdfast(project, *commands[-1])
-    assert project.query("SELECT buyer FROM orders WHERE id < 3 ORDER BY id") == [("old",), ("new",)]
+    assert project.query("SELECT buyer FROM orders WHERE id < 3 ORDER BY id") == [
+        ("old",),
+        ("new",),
+    ]
