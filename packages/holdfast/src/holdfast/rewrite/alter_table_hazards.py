@@ -5,10 +5,12 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import ConstraintKind, Relation
 from holdfast.rewrite.filled_column import has_volatile_default, is_serial, why_not_filled
 from holdfast.rewrite.hazards import REPACK, Hazard, LongWork, hazard, hazard_of_default_partition
 from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.partitions.bounds import is_refused
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import Action, dropped_constraints
 from holdfast.rewrite.tree import column_of, constraint_of, definition, strings
@@ -62,12 +64,6 @@ TYPE_CHANGE_UNDER_CHECK = LongWork(
     instead="Drop those constraints before the change and add them again after it.",
     lifted_by=frozenset([QueuedChange.LESS]),
 )
-TYPE_CHANGE_UNDER_INDEX = LongWork(
-    rows=(25,),
-    work="builds the indexes with an expression or a condition on the column anew",
-    instead="Drop those indexes before the change and create them again after it.",
-    lifted_by=frozenset([QueuedChange.LESS]),
-)
 EXCLUSION = LongWork(
     rows=(32,),
     work="reads every row to build the index of the constraint",
@@ -90,8 +86,10 @@ FOREIGN_KEY_ON_PARTITIONED = LongWork(
 ATTACH_PARTITION = LongWork(
     rows=(36,),
     work="reads every row of the new partition",
-    instead="Add a CHECK equal to the bounds of the partition to the table before: then nothing is"
-    " read, and you can allow it.",
+    instead="Add a CHECK equal to the bounds of the partition to the table before (for the default partition: that"
+    " excludes those of all others), and the table's indexes and foreign keys: then nothing is read, and you can allow"
+    " it. Other than for the default partition that is done for you, where the role may make temporary tables (GRANT"
+    " TEMPORARY ON DATABASE).",
 )
 CONSTRAINT_ENFORCED = LongWork(
     rows=(47,),
@@ -165,13 +163,17 @@ def _of_type_change(action: Action) -> Iterator[Hazard]:
         # None is left here where another action of the statement was the reason.
         reasons = " ".join(reasons_against_copy(action, found)) or TANGLED
         instead = f"It is executed by a copy of the column, but not here. {reasons}"
-        yield from hazard(table, replace(TYPE_CHANGE, instead=instead))
+        yield from hazard(table, replace(_work_of(found), instead=instead))
         return
     if checks_on(table, column=action.command.name) - dropped_constraints(action.statement):
         yield from hazard(table, TYPE_CHANGE_UNDER_CHECK)
-    if conversion.rebuilt_indexes:
-        built = f"builds {', '.join(conversion.rebuilt_indexes)} anew, though no row is written,"
-        yield from hazard(table, replace(TYPE_CHANGE_UNDER_INDEX, work=built))
+
+
+def _work_of(found: ChangedTable) -> LongWork:
+    built = [index for change in found.changes for index in change.rebuilt_indexes]
+    if not built or found.is_stale or any(c.rewrites or c.error for c in found.changes):
+        return TYPE_CHANGE
+    return replace(TYPE_CHANGE, work=f"builds {', '.join(built)} anew, though no row is written,")
 
 
 def _of_constraint(action: Action) -> Iterator[Hazard]:
@@ -193,8 +195,12 @@ def _of_constraint_on_partitioned(action: Action, constraint: pb.Constraint) -> 
 
 
 def _of_attach_partition(action: Action) -> Iterator[Hazard]:
+    """What attach_partition has left: a default partition, and where PostgreSQL has not said the bound."""
     command = definition(action.command).partition_cmd
-    yield from hazard(action.facts.relation(command.name), ATTACH_PARTITION)
+    partition = action.facts.relation(command.name)
+    if partition is not None and is_refused(action.table, partition):
+        return
+    yield from hazard(partition, ATTACH_PARTITION)
     if not command.bound.is_default:
         yield from hazard_of_default_partition(action.table, facts=action.facts)
 
