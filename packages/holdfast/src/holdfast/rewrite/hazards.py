@@ -51,7 +51,7 @@ class Hazard:
         return self.doing.lifted_by
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return LongStatement(
             statement=shortened(statement.sql),
             relation=str(self.relation),
@@ -73,7 +73,7 @@ class BreakingChange:
     lifted_by: frozenset[QueuedChange] = frozenset()
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return BreaksRunningCode(
             statement=shortened(statement.sql),
             relation=self.relation,
