@@ -105,6 +105,7 @@ class RevisionInterceptor:
         if self.queue.waiting or is_open:
             with self._nothing_swallowed():
                 self._run()
+        self.queue.now = ""  # what follows is another transaction of its author's
         self._becomes(is_divided=False)
 
     def rolls_back(self) -> None:

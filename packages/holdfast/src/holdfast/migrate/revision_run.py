@@ -25,7 +25,6 @@ from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history
 from holdfast.execute.executor import Executor
-from holdfast.execute.final_look import left_behind
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.pausing import Pausing
@@ -37,6 +36,7 @@ from holdfast.intercept.interceptor import intercepting
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
+from holdfast.migrate.final_look import left_behind
 from holdfast.migrate.run_options import RunOptions
 from holdfast.rewrite.locks import Lock
 
@@ -210,7 +210,9 @@ class RevisionRun:
             found = journal.unfinished()
         if found is None:
             return None
-        return InterruptedCall(new=found.new, committed=found.committed, calls=journal.calls())
+        return InterruptedCall(
+            new=found.new, now=journal.now(), committed=found.committed, calls=journal.calls()
+        )
 
     def _refuse_repetition(self, interceptor: RevisionInterceptor) -> None:
         """A lock that was not free, or a guard, makes the function run again: not where it cannot be replayed."""

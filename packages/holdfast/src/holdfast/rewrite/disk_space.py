@@ -95,7 +95,7 @@ def _need(statement: Statement, facts: Facts | None) -> DiskNeed | None:
     if facts is None:
         return None
     tables = {table.name: table for table in facts.relations.values() if not table.is_new}
-    if may_write_rows(statement, facts=facts):
+    if isinstance(statement.node, pb.AlterTableStmt) and may_write_rows(statement, facts=facts):
         size = sum(
             table.bytes for table in tables.values()
         )  # a copy of the column, whatever its steps

@@ -12,6 +12,7 @@ from holdfast.rewrite.queue_rules.one_lock import one_lock
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced, with_interim_checks
 from holdfast.rewrite.queue_rules.writes_together import writes_together
 from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.units import QueueEntry, Unit
 
 
@@ -28,6 +29,8 @@ def plan_queue(
 
     Raises TornApart where what users must see as one can be kept neither in a moment nor on a small table.
     """
+    if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
+        return (Unit(entries=tuple(entries)),)  # no rule is about one alone
     ordered = [entries[place] for place in in_best_order(entries)]
     ordered = [*done, *with_interim_checks(ordered)]
     spans = spans_of(ordered)

@@ -10,6 +10,7 @@ from datetime import date
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.copy_of_unit import copy_of_unit
+from holdfast.rewrite.even_values import written_at
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock, strongest
@@ -18,6 +19,7 @@ from holdfast.rewrite.online import draft_of, needs_no_transaction_of_its_own, r
 from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, parse
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BuildIndexStep,
@@ -45,6 +47,10 @@ def steps_of_unit(
     statements: Sequence[Statement], *, facts: Facts, today: date
 ) -> tuple[Step, ...]:
     """Those of the one statement, or of all together. Raises what `rewrite` raises."""
+    statements = [
+        written_at(statement, now=facts.now) if statement.kind is StatementKind.WRITE else statement
+        for statement in statements
+    ]
     if len(statements) == 1:
         return rewrite(statements[0], facts=facts, today=today)
     copied = copy_of_unit(statements, facts=facts, today=today)
