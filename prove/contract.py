@@ -2,6 +2,8 @@
 
 Of type changes also with a SIGKILL of the backend, after which the server recovers.
 
+Where an example has a `meanwhile.sql`, another connection executes it before each step in turn.
+
 An entry is written inside each step's transaction, before each build and after it; besides, each build is killed while
 it is under way. After every kill a new process finishes, and the schema must be that of plain Alembic. One line a case;
 exit status 1 when one does not hold. Names of examples as arguments narrow it down.
@@ -32,6 +34,7 @@ from contract import (
     locks_announced,
     locks_planned,
     locks_seen,
+    meanwhile,
     project_of,
     template_of,
     users_of,
@@ -126,6 +129,23 @@ def killed_at(case: Case, entry: int) -> bool:
         return True
 
 
+def changed_before(case: Case, step: int) -> bool:
+    """Another connection creates partitions right before the step."""
+    if not (case.example / "meanwhile.sql").exists():
+        return False
+    with ExitStack() as lifetime:
+        plain, online = case.project(lifetime), case.project(lifetime)
+        command.upgrade(plain.config, "head")
+        with psycopg.connect(plain.database) as connection:
+            connection.execute((case.example / "meanwhile.sql").read_bytes())
+        report, begun = meanwhile(case.example, url=online.database, before=step)
+        upgrade(online.config, "head", report=report)
+        if len(begun) < step:
+            return False
+        assert dump(online.database) == dump(plain.database)
+        return True
+
+
 def crashed_at(case: Case, entry: int) -> bool:
     """The backend is killed inside the transaction of the entry, and with it the whole server's memory."""
     with ExitStack() as lifetime:
@@ -185,7 +205,7 @@ def proved(what: str, check: Callable[[], object]) -> tuple[bool, object]:
 def prove_example(case: Case) -> bool:
     name = f"PostgreSQL {case.postgres.major}  {case.example.name:28}"
     holds = [proved(f"{name} {what}", check)[0] for what, check in checks(case)]
-    ways = [("killed", killed_at)]
+    ways = [("killed", killed_at), ("partitions created", changed_before)]
     if case.example in TYPE_CHANGES:
         ways.append(("crashed", crashed_at))
     for way, disturb in ways:

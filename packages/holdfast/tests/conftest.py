@@ -1,9 +1,16 @@
 """Fixtures that several test files share."""
 
+import gc
 from pathlib import Path
 
 import pytest
 from alembic_project import Project
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end: the garbage collector looks at the tests' own objects only."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

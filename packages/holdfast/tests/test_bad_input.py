@@ -1,8 +1,6 @@
 """What cannot be migrated is refused in words, and nothing is changed."""
 
-import subprocess
-import sys
-
+import forked
 import psycopg
 import pytest
 from alembic_project import SYNC_ENV, Project
@@ -92,14 +90,7 @@ def test_a_file_that_is_missing(project: Project) -> None:
     project.revision("pass")
     project.revision("pass")
     project.file("r2").unlink()
-    ended = subprocess.run(
-        [sys.executable, "-m", "holdfast", "run"],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = forked.holdfast("run", cwd=project.folder)
     assert (ended.returncode, "r2" in ended.stderr, "Traceback" in ended.stderr) == (3, True, False)
 
 

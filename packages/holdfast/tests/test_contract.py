@@ -7,6 +7,7 @@ import os
 import random
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic import command
 from contract import (
@@ -17,6 +18,7 @@ from contract import (
     kill_at,
     locks_announced,
     locks_seen,
+    meanwhile,
     project_of,
     template_of,
     users_of,
@@ -69,3 +71,30 @@ def test_contract(example: Path, postgres: Postgres, tmp_path: Path) -> None:
         assert dump(online_url, example) == dump(plain_url, example)
         assert online.query("SELECT * FROM holdfast.queue") == []
         assert online.query("SELECT * FROM holdfast.unfinished") == []
+
+
+# Of all of them, before every step: see `./dev prove contract`.
+CHANGING = [
+    each for each in EXAMPLES if each.name in ("foreign_key_on_partitioned", "index_on_partitioned")
+]
+
+
+@pytest.mark.parametrize("example", CHANGING, ids=lambda path: path.name)
+def test_partitions_change_meanwhile(example: Path, postgres: Postgres, tmp_path: Path) -> None:
+    """Whatever partitions others create between two steps: the schema is that of plain Alembic beside the same ones."""
+    template = template_of(example, folder=tmp_path / "template", postgres=postgres)
+    with (
+        postgres.database(template=template) as plain_url,
+        postgres.database(template=template) as online_url,
+    ):
+        plain = project_of(example, folder=tmp_path / "plain", url=plain_url)
+        online = project_of(example, folder=tmp_path / "online", url=online_url)
+        command.upgrade(plain.config, "head")
+        with psycopg.connect(plain_url) as connection:
+            connection.execute((example / "meanwhile.sql").read_bytes())
+
+        step = random.Random(f"{SEED} {example.name}").randint(1, 4)  # noqa: S311  # repeatable is what it must be
+        report, begun = meanwhile(example, url=online_url, before=step)
+        upgrade(online.config, "head", report=report)
+        print(f"HOLDFAST_TEST_SEED={SEED}: before step {step} of {begun}")  # noqa: T201  # shown where the test fails
+        assert dump(online_url, example) == dump(plain_url, example)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import psycopg
 import pytest
 from alembic import command
@@ -76,6 +77,9 @@ def conversation(asked: tuple[str, Path]) -> str:
     """A command as one types it, and all that it prints."""
     command, folder = asked
     words = [word.strip('"') for word in re.findall(r'"[^"]+"|\S+', command)]
+    if sys.executable == PYTHON:
+        ended = forked.run(*words, cwd=folder)
+        return f"$ {command}\n{ended.stderr}{ended.stdout}"
     ended = subprocess.run(
         [PYTHON, "-m", *words],
         cwd=folder,

@@ -1,10 +1,9 @@
 """The tutorials do what they say: their revisions and commands are run."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import psycopg
 import pytest
 from alembic_project import Project
@@ -32,14 +31,7 @@ WHERE sequence_name = 'orders_id_seq'
 
 def holdfast(project: Project, verb: str) -> str:
     """Standard output of a verb that ends well."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "holdfast", verb],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = forked.holdfast(verb, cwd=project.folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

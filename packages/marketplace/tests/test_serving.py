@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from itertools import cycle
 from typing import Any
@@ -74,6 +75,16 @@ def test_half_a_request_is_cut_off(api: httpx.Client, impatient: None) -> None:
     assert api.get("/products").status_code == 200
 
 
+def test_a_head_has_a_limit(api: httpx.Client) -> None:
+    """However it is split, and whether it is one header or many: it is refused before it is complete."""
+    for line in (b"X-Long: " + 200_000 * b"x", 20_000 * b"X-Many: x\r\n"):
+        with connected(api) as client:
+            send_all_that_is_taken(client, b"GET /healthz HTTP/1.1\r\nHost: shop\r\n" + line)
+            said = until_closed(client)
+            assert said == b"" or said.startswith(b"HTTP/1.1 400")
+    assert api.get("/healthz").status_code == 200
+
+
 def test_half_a_body_is_cut_off(serve: Callable[..., httpx.Client], impatient: None) -> None:
     """Whatever is missing of it: the client is told 408, and nothing else that it sends is read."""
     api = serve(request_body_time=SOON)
@@ -120,6 +131,12 @@ def until(is_so: Callable[[], bool], otherwise: str) -> None:
     while not is_so():
         assert time.monotonic() < end, otherwise
         time.sleep(0.01)
+
+
+def send_all_that_is_taken(client: socket.socket, text: bytes) -> None:
+    """The server may close before it has read all of it."""
+    with suppress(ConnectionError):
+        client.sendall(text)
 
 
 def trickle(send: Callable[[bytes], object], text: bytes) -> None:

@@ -1,9 +1,9 @@
 """The command line in a container: no HOME, nothing to write to, hardly a variable."""
 
 import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from alembic_project import Project
 
@@ -12,14 +12,8 @@ NOWHERE = "/nonexistent"
 
 def contained(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As a container with a read-only file system runs it: temporary files and caches have no place either."""
-    return subprocess.run(
-        [sys.executable, "-m", "holdfast", *arguments],
-        cwd=project.folder,
-        env={"PATH": "/usr/bin:/bin", "TMPDIR": NOWHERE, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return forked.holdfast(
+        *arguments, cwd=project.folder, env={"PATH": "/usr/bin:/bin", "TMPDIR": NOWHERE}
     )
 
 

@@ -1,10 +1,9 @@
 """Every verb, every driver: no connection is told by what was tried, and a lost one by what stays."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from tls_proxy import tls_proxy
@@ -25,15 +24,7 @@ with create_migration_engine(Settings()).connect() as connection:
 
 def ended(project: Project, *verb: str, **variables: str) -> list[str]:
     """The last three lines of stderr, after the exit status."""
-    process = subprocess.run(
-        [sys.executable, "-m", "holdfast", *verb],
-        cwd=project.folder,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    process = forked.holdfast(*verb, cwd=project.folder, env={**os.environ, **variables})
     return [str(process.returncode), *process.stderr.splitlines()[-3:]]
 
 

@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import forked
 import psycopg
 import pytest
 import trustme
@@ -31,14 +31,8 @@ def online(
     file: Path, url: str, *arguments: str, scratch: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     named = {} if scratch is None else {"HOLDFAST_SCRATCH_URL": scratch}
-    return subprocess.run(
-        [sys.executable, "-m", "holdfast", "online", str(file), *arguments],
-        env={**os.environ, **named, "DATABASE_URL": url, "HOLDFAST_PROFILE": "test"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {**os.environ, **named, "DATABASE_URL": url, "HOLDFAST_PROFILE": "test"}
+    return forked.holdfast("online", str(file), *arguments, cwd=file.parent, env=env)
 
 
 def test_steps_locks_and_refusals(database: str, tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """What a run prints: in a log few lines with all figures, on a narrow terminal the figures before the statement."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 
+import forked
 import pytest
 from alembic_project import Project
 
@@ -113,15 +111,7 @@ def test_the_statement_is_cut_and_the_figures_stay(width: int) -> None:
 
 def run_as_json(project: Project, *arguments: str) -> tuple[int, list[dict[str, object]]]:
     """The exit status, and stdout line by line."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "holdfast", *arguments, "--format", "json"],
-        cwd=project.folder,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = forked.holdfast(*arguments, "--format", "json", cwd=project.folder)
     return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()]
 
 

@@ -1,11 +1,10 @@
 """SIGTERM and Ctrl-C end a run in the same way, whatever it is doing and whatever the driver; the next run goes on."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import forked
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import wait_until
@@ -34,27 +33,17 @@ def in_use(project: Project) -> Project:
 
 
 @contextmanager
-def running(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "holdfast", "run", *arguments],
-        cwd=project.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
+def running(project: Project, *arguments: str) -> Iterator[forked.Forked]:
+    process = forked.begin("holdfast", "run", *arguments, cwd=project.folder)
     try:
         assert process.stderr.readline() == "up   r2 about r2 ...\n"
         yield process
     finally:
         process.kill()
         process.wait(10)
-        assert process.stdout
-        process.stdout.close()
-        process.stderr.close()
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+def ended(process: forked.Forked) -> tuple[int, list[str]]:
     """The exit status and the error."""
     _, said = process.communicate(timeout=60)
     return process.returncode, said.splitlines()[-3:]
@@ -80,7 +69,6 @@ def test_a_build_is_cancelled(in_use: Project, env: str, driver: str, stop: str)
             process.send_signal(signal.SIGTERM)
         else:
             process.send_signal(signal.SIGINT)
-            assert process.stderr
             said = process.stderr.readline()
             assert said == "stopping after this step; Ctrl-C again cancels it (safe too)\n"
             process.send_signal(signal.SIGINT)
@@ -108,7 +96,6 @@ def test_within_the_grace_period_a_step_ends_by_itself(in_use: Project) -> None:
         with holding(in_use.database, "INSERT INTO a VALUES (11)"):
             wait_until(lambda: in_use.query(BUILDING) == [(1,)], what="the build")
             process.send_signal(signal.SIGTERM)
-            assert process.stderr
             assert process.stderr.readline() == (
                 "stopping after this step; what lasts longer than 25 s is cancelled (safe too)\n"
             )

@@ -20,7 +20,7 @@ from alembic.config import Config
 from alembic_project import Project
 from psycopg import sql
 
-from holdfast.execute.progress import Event, StatementPlanned
+from holdfast.execute.progress import Event, Report, StatementPlanned, StepStarted
 from holdfast.migrate.run import upgrade
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.statement import parse
@@ -279,6 +279,20 @@ def _wait_for_stop(connection: psycopg.Connection, process: Process) -> tuple[ob
             return None
         time.sleep(0.01)
     raise TimeoutError(f"waited {PATIENCE} s for the run to end or to be stopped")
+
+
+def meanwhile(example: Path, *, url: str, before: int) -> tuple[Report, list[str]]:
+    """Another connection changes the partitions right before this step; with it, the steps that were begun."""
+    begun: list[str] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            begun.append(event.step)
+            if len(begun) == before:
+                with psycopg.connect(url) as connection:
+                    connection.execute((example / "meanwhile.sql").read_bytes())
+
+    return report, begun
 
 
 def entries(project: Project) -> int:

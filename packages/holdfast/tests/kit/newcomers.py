@@ -5,11 +5,11 @@ A project has two versions of its models. What its env.py imports is in its own 
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import forked
 import psycopg
 from sqlalchemy import make_url
 
@@ -45,26 +45,24 @@ class Newcomer:
     models: Path
     more: str  # what the second version has in place of `# more`
     environment: dict[str, str]
-    plainly: tuple[str, ...]  # the command that applies everything without holdfast
+    plainly: tuple[str, ...]  # the module and arguments that apply everything without holdfast
     address: Callable[["Newcomer", tuple[str, ...]], None]  # lets the project use other databases
 
     def holdfast(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a verb."""
-        return self.run(sys.executable, "-m", "holdfast", *arguments)
+        return self.run("holdfast", *arguments)
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder."""
-        return subprocess.run(command, **self._how, timeout=120, check=False)
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a module with its arguments in the project's folder."""
+        return forked.run(*words, cwd=self.folder, env=self._environment)
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str) -> forked.Forked:
         """Begin a verb, to be killed."""
-        return subprocess.Popen([sys.executable, "-m", "holdfast", *arguments], **self._how)
+        return forked.begin("holdfast", *arguments, cwd=self.folder, env=self._environment)
 
     @property
-    def _how(self) -> dict[str, object]:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        environment = {**os.environ, **self.environment, "PYTHONWARNINGS": ""}
-        return {"cwd": self.folder, "env": environment, **pipes}
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment}
 
     def grow(self) -> None:
         """The second version of the models."""
@@ -87,9 +85,7 @@ def with_driver(url: str, driver: str) -> str:
 
 
 def generator(folder: Path, *command: str) -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False
-    )
+    made = forked.run(*command, cwd=folder)
     assert made.returncode == 0, made.stderr
 
 
@@ -142,7 +138,7 @@ def with_alembic(
             models=folder / "models.py",
             more=MORE,
             environment={},
-            plainly=(sys.executable, "-m", "alembic", "upgrade", "heads"),
+            plainly=("alembic", "upgrade", "heads"),
             address=in_ini(driver),
         )
     )
@@ -225,11 +221,11 @@ def flask_migrate(folder: Path, databases: tuple[str, ...]) -> Newcomer:
                 "    city = db.Column(db.String(40), index=True)"
             ),
             environment={},
-            plainly=(sys.executable, "-m", "flask", "db", "upgrade"),
+            plainly=("flask", "db", "upgrade"),
             address=address,
         )
     )
-    init = project.run(sys.executable, "-m", "flask", "db", "init")
+    init = project.run("flask", "db", "init")
     assert init.returncode == 0, init.stderr
     return project
 

@@ -1,8 +1,6 @@
 """A revert takes back as many revisions as it was told, on however many branches, and says which."""
 
-import subprocess
-import sys
-
+import forked
 import pytest
 from alembic_project import Project
 
@@ -40,14 +38,7 @@ def test_exactly_as_many(branches: Project, count: int) -> None:
 
 
 def revert(project: Project, *arguments: str) -> tuple[int, list[str], str]:
-    ended = subprocess.run(
-        [sys.executable, "-m", "holdfast", "revert", *arguments],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = forked.holdfast("revert", *arguments, cwd=project.folder)
     return ended.returncode, ended.stderr.splitlines(), ended.stdout
 
 

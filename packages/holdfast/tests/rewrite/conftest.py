@@ -11,6 +11,7 @@ from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.partitions.lacking import lacking, planned_anew
 from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
@@ -19,6 +20,7 @@ from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,
     LookStep,
+    PartitionsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -78,7 +80,7 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
             steps = steps_of_unit(statements, facts=facts, today=TODAY)
             queue = [entry.statement for entry in entries]
             steps = gap_closed(steps, unit=statements, queue=queue, facts=facts)
-            _perform(session, steps)
+            _perform_all(connection, session, steps)
             done += steps
     return done
 
@@ -96,6 +98,20 @@ def _entries(
         new[position + 1] = new[position].after(statement, current_schema=schema, existing=existing)
         entries.append(QueueEntry(statement=statement, facts=facts, position=position))
     return entries, new
+
+
+def _perform_all(
+    connection: sa.Connection, session: psycopg.Connection, steps: tuple[Step, ...]
+) -> None:
+    """Where there is another look at partitions, what was planned from there on is planned anew."""
+    for place, step in enumerate(steps):
+        if isinstance(step, PartitionsStep):
+            _perform(session, steps[:place])
+            facts = facts_for(connection, *parse(step.sql), new=NewRelations())
+            anew = planned_anew(steps, at=place, left=lacking(step, facts=facts))
+            return _perform_all(connection, session, anew[place + 1 :])
+    _perform(session, steps)
+    return None
 
 
 def _perform(session: psycopg.Connection, steps: tuple[Step, ...]) -> None:

@@ -78,9 +78,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(metrics.router)
     if settings.exposes_docs:
         app.include_router(documentation.router)
-    app.include_router(accounts.router)
+    # What is asked for most comes first: routes are tried one after the other.
     app.include_router(catalog.router)
     app.include_router(orders.router)
+    app.include_router(accounts.router)
     return app
 
 

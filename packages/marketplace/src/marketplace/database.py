@@ -133,6 +133,16 @@ class Transactions:
         async with self.sessions() as session:
             return await work(session, *args, **kwargs)
 
+    async def read_on_driver(
+        self,
+        work: Callable[Concatenate[Connection, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `work(connection, ...)` in the same way, without what an ORM session costs: one statement."""
+        async with driver_connection(self.engine) as connection:
+            return await work(connection, *args, **kwargs)
+
     async def write(
         self,
         work: Callable[Concatenate[AsyncSession, P], Awaitable[T]],
@@ -185,7 +195,7 @@ def _refusing_to_wait_again() -> Iterator[None]:
         raise
 
 
-def transactions_of(request: Request) -> Transactions:
+async def transactions_of(request: Request) -> Transactions:
     """The transactions of the application that answers the request."""
     transactions: Transactions = request.app.state.transactions
     return transactions

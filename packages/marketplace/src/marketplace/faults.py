@@ -5,6 +5,7 @@ The connection of the client stays usable after each of them, as after any other
 
 import logging
 
+import psycopg
 from sqlalchemy.exc import DBAPIError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,6 +53,10 @@ def _problem_of(error: Exception, scope: Scope) -> Problem:
 def _not_started(error: Exception, scope: Scope) -> Problem | None:
     """While migrations are awaited, tables and columns may be missing."""
     database = getattr(scope["app"].state, "database", None)
-    if isinstance(error, DBAPIError) and database is not None and not database.has_started:
+    if (
+        isinstance(error, DBAPIError | psycopg.Error)
+        and database is not None
+        and not database.has_started
+    ):
         return NotStarted(problem="migrations are awaited")
     return None

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from marketplace.settings import Settings
 
 NEEDED = ("database_url", "server_key", "mail_url")
-KEYS = ("server_key", "cursor_key", "payment_webhook_key")
+KEYS = (
+    "server_key",
+    "server_key_also",
+    "cursor_key",
+    "payment_webhook_key",
+    "payment_webhook_key_also",
+)
 DAY = timedelta(days=1)
 
 

@@ -2,12 +2,14 @@
 
 import hmac
 from base64 import urlsafe_b64encode
+from functools import cache
 
 from pydantic import SecretStr
 
 DISTINCT = 10  # characters that a key has at least: 32 random ones of any alphabet have more
 
 
+@cache
 def derived_key(secret: SecretStr, *, purpose: str) -> SecretStr:
     """The key for a purpose: the same in every process that has the secret, and it tells nothing of others."""
     extracted = hmac.digest(bytes(32), secret.get_secret_value().encode(), "sha256")

@@ -8,9 +8,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD = timedelta(seconds=10)  # for the request line and the headers, from their first byte on
 READ = timedelta(seconds=30)  # for a client that takes nothing of an answer that waits for it
@@ -19,14 +18,18 @@ HEALTH = timedelta(
     seconds=60
 )  # for a process among several to answer that it lives: a busy machine takes its time
 GRACE = timedelta(seconds=10)  # for requests that still run when the server is told to stop
+LARGEST_HEAD = 64 * 1024  # bytes of a request line and headers that are not complete
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(HttpToolsProtocol):
     """One connection of a client, which is cut off when the client is too slow."""
 
     head, read, linger = HEAD, READ, LINGER
     _head_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
+    _head_size = 0  # bytes that have come of a head that is not complete
+    _is_head_due = True
+    _is_body_due = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """A client that connects has to send a request."""
@@ -41,10 +44,24 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes that begin a request start its time; more of them do not prolong it."""
         super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._is_head_due:
+            self._limit_head(len(data))
         if self._is_answering():
             self._head_timer = _end(self._head_timer)
-        elif not self.transport.is_closing():
+        else:
             self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The request is known; its body, if there is one, is still to come."""
+        self._is_head_due, self._is_body_due, self._head_size = False, True, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is complete; what comes now is another one."""
+        self._is_head_due, self._is_body_due = True, False
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """A body that was not read to its end is not waited for; an answer has to be taken."""
@@ -87,9 +104,15 @@ class PatientProtocol(H11Protocol):
         if self._read_timer is None:
             self._read_timer = self.loop.call_later(patience.total_seconds(), self._cut_off)
 
+    def _limit_head(self, received: int) -> None:
+        """The parser keeps a head until it is complete, however large it becomes."""
+        self._head_size += received
+        if self._head_size > LARGEST_HEAD:
+            self.send_400_response("The head of the request is too large.")
+
     def _cut_off_unread(self) -> None:
         """Unless the rest of the body has come meanwhile, and perhaps another request."""
-        if self.conn.their_state is h11.SEND_BODY and not self._is_answering():
+        if self._is_body_due and not self._is_answering():
             self._cut_off()
 
     def _cut_off(self) -> None:

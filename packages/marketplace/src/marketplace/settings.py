@@ -195,6 +195,10 @@ def _mail_server(text: SecretStr) -> SecretStr:
     return text
 
 
+def _known(*keys: SecretStr | None) -> tuple[SecretStr, ...]:
+    return tuple(key for key in keys if key is not None)
+
+
 def _made_up() -> SecretStr:
     return SecretStr(secrets.token_urlsafe(32))
 
@@ -226,10 +230,13 @@ class Settings(BaseSettings):
     # The one secret: every token is made with it, so another one ends every session. One made up here ends with
     # the process, except that `marketplace up` keeps one beside the data folder.
     server_key: SecretStr = Field(default_factory=_made_up, min_length=32)
+    # Another one whose tokens are accepted, too: the next one, then the one before. Two are valid at a time.
+    server_key_also: SecretStr | None = Field(default=None, min_length=32)
     # Signs the cursors of pages; derived from the server key where it is not set.
     cursor_key: SecretStr | None = Field(default=None, min_length=32)
     # Signs what the payment provider tells us; derived as well, `marketplace webhook-key` shows it.
     payment_webhook_key: SecretStr | None = Field(default=None, min_length=32)
+    payment_webhook_key_also: SecretStr | None = Field(default=None, min_length=32)
     # How many proxies of ours stand before us: each appends to X-Forwarded-For. 0: nobody is believed.
     trusted_proxies: int = Field(default=0, ge=0)
     verification_lifetime: Duration = timedelta(days=1)
@@ -261,14 +268,25 @@ class Settings(BaseSettings):
         return self.return_verification_token
 
     @property
-    def key_of_cursors(self) -> SecretStr:
-        """What signs the cursors of pages."""
-        return self.cursor_key or derived_key(self.server_key, purpose="cursors")
+    def server_keys(self) -> tuple[SecretStr, ...]:
+        """The key that everything is made with, and the other one that is accepted while keys are changed."""
+        return _known(self.server_key, self.server_key_also)
 
     @property
-    def key_of_payments(self) -> SecretStr:
-        """What the payment provider signs with."""
-        return self.payment_webhook_key or derived_key(self.server_key, purpose="payment webhook")
+    def keys_of_cursors(self) -> tuple[SecretStr, ...]:
+        """What signs the cursors of pages, and the other key whose cursors are accepted."""
+        return _known(self.cursor_key) or self._derived("cursors")
+
+    @property
+    def keys_of_payments(self) -> tuple[SecretStr, ...]:
+        """What the payment provider signs with, and the other key that is accepted from it."""
+        derived = self._derived("payment webhook")
+        if self.payment_webhook_key is None:
+            return (*derived, *_known(self.payment_webhook_key_also))[:2]
+        return _known(self.payment_webhook_key, self.payment_webhook_key_also)
+
+    def _derived(self, purpose: str) -> tuple[SecretStr, ...]:
+        return tuple(derived_key(key, purpose=purpose) for key in self.server_keys)
 
     @property
     def exposes_docs(self) -> bool:

@@ -9,9 +9,19 @@ import pytest
 from pydantic import SecretStr
 
 from marketplace.accounts import tokens
-from marketplace.accounts.tokens import TokenKeys, first_token, new_nonce, seal, successor, unseal
+from marketplace.accounts.tokens import (
+    TokenKeys,
+    first_token,
+    issue_access_token,
+    new_nonce,
+    read_access_token,
+    seal,
+    successor,
+    unseal,
+)
 
-KEYS = TokenKeys.of(SecretStr("a key of the tests, long enough to be one"))
+FIRST = SecretStr("a key of the tests, long enough to be one")
+KEYS = TokenKeys.of(FIRST)
 OTHER = TokenKeys.of(SecretStr("another key of the tests, long enough too"))
 SESSION = UUID("018f0000-0000-7000-8000-000000000001")
 USER = UUID("018f0000-0000-7000-8000-000000000002")
@@ -111,3 +121,17 @@ def test_a_verification_token_names_its_user() -> None:
     assert tokens.verified_user(token) != tokens.new_verification_token(USER)
     for text in ("", "hfv_", token[:-4], token[4:], "hfv_é"):
         assert tokens.verified_user(text) is None
+
+
+def test_two_keys_are_valid_at_a_time() -> None:
+    """Whichever of the two a token was made with, refresh or access; a third is not."""
+    both = TokenKeys.of(SecretStr("another key of the tests, long enough too"), FIRST)
+    made_before = seal(TOKEN, keys=KEYS)
+    assert unseal(made_before, keys=both) == TOKEN
+    assert unseal(seal(TOKEN, keys=both), keys=OTHER) == TOKEN
+    assert unseal(made_before, keys=OTHER) is None
+    ticket = issue_access_token(
+        TOKEN.session_id, user_id=TOKEN.session_id, now=1, lifetime=timedelta(1), keys=KEYS
+    )
+    assert read_access_token(ticket, keys=both) is not None
+    assert read_access_token(ticket, keys=OTHER) is None

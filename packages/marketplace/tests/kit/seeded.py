@@ -3,6 +3,7 @@
 Used by the tests with some thousand products, and by `./dev prove indexes` with 200,000.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, Executable, NullPool, create_engine, select, text
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.elements import ClauseElement, TextClause
 
 from marketplace import cleanup, schema
 from marketplace.accounts import queries as accounts
@@ -174,6 +175,11 @@ class Earned:
     statement: Any
 
 
+def on_driver(statement: str, values: dict[str, Any]) -> TextClause:
+    """A statement for psycopg's own connection, as SQLAlchemy takes it."""
+    return text(re.sub(r"%\((\w+)\)s", r":\1", statement)).bindparams(**values)
+
+
 def earned() -> tuple[Earned, ...]:
     """Every index that is there for a query, with that query."""
     middle = Position(value="8", key=PRODUCT)
@@ -199,12 +205,12 @@ def earned() -> tuple[Earned, ...]:
         Earned(
             index="ix_products_name",
             by="a page of products, from the middle on",
-            statement=catalog.product_page(ProductFilters(), after=middle),
+            statement=on_driver(*catalog.product_page(ProductFilters(), after=middle)),
         ),
         Earned(
             index="ix_products_name",
             by="products whose name begins with",
-            statement=catalog.product_page(ProductFilters(q="8f"), after=None),
+            statement=on_driver(*catalog.product_page(ProductFilters(q="8f"), after=None)),
         ),
         Earned(
             index="ix_products_stock",
@@ -214,8 +220,10 @@ def earned() -> tuple[Earned, ...]:
         Earned(
             index="ix_products_vendor_id_subcategory_id",
             by="a shelf of a vendor",
-            statement=catalog.product_page(
-                ProductFilters(vendor=VENDOR, subcategory=SUBCATEGORY), after=None
+            statement=on_driver(
+                *catalog.product_page(
+                    ProductFilters(vendor=VENDOR, subcategory=SUBCATEGORY), after=None
+                )
             ),
         ),
         Earned(

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
+from itertools import groupby
 from time import monotonic, sleep
 from typing import Protocol
 
@@ -51,6 +52,7 @@ from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
@@ -63,6 +65,8 @@ from holdfast.rewrite.steps import (
     CopyRowsStep,
     DropIndexStep,
     LookStep,
+    PartitionOf,
+    PartitionsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -81,11 +85,21 @@ UNHURRIED = {
     "client_connection_check_interval": "2s",
 }
 
-# Whether it can be locked before the statement itself: that one may need fewer rights (REFERENCES for a foreign key).
+# The places of those that can be locked before the statement itself, which may need fewer rights (REFERENCES for a
+# foreign key).
 CAN_BE_LOCKED = text("""
-SELECT relkind IN ('r', 'p') AND (has_table_privilege(oid, 'UPDATE')
+SELECT place FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS asked (name, place)
+JOIN pg_class ON oid = to_regclass(name)
+WHERE relkind IN ('r', 'p') AND (has_table_privilege(oid, 'UPDATE')
   OR has_table_privilege(oid, 'DELETE') OR has_table_privilege(oid, 'TRUNCATE'))
-FROM pg_class WHERE oid = to_regclass(:name)
+""")
+
+
+# Whether a table is a partition below another one, at any depth.
+IS_PARTITION = text("""
+SELECT coalesce(to_regclass(:table) = ANY (ARRAY(
+  SELECT relid FROM pg_partition_ancestors(to_regclass(:partition)))), false)
+  AND to_regclass(:table) <> to_regclass(:partition)
 """)
 
 
@@ -177,9 +191,11 @@ class Executor:
             if statement.steps is None:
                 statement = self._planned(statement)
             steps = statement.steps or ()
-            for number in range(statement.steps_done, len(steps)):
+            while statement.steps_done < len(steps):
                 self._stop_if_asked()
+                number = statement.steps_done
                 statement = self._step(statement, steps[number], number=number + 1)
+                steps = statement.steps or ()  # a look at partitions may have found more to do
 
     def _planned(self, statement: Queued) -> Queued:
         parsed = as_one(parse(statement.sql))
@@ -212,6 +228,28 @@ class Executor:
         return statement
 
     def _dispatch(self, statement: Queued, step: Step) -> Queued:
+        """A step for one partition is left out when that is none any more."""
+        if not isinstance(step, TransactionStep | ValidateStep | BuildIndexStep):
+            return self._perform(statement, step)
+        only_for = step.only_for
+        if only_for is None:
+            return self._perform(statement, step)
+        if not self._is_partition(only_for):
+            return self._recorded(statement)
+        try:
+            return self._perform(statement, step)
+        except DBAPIError:
+            if self._is_partition(only_for):
+                raise
+            return self._recorded(statement)
+
+    def _is_partition(self, of: PartitionOf) -> bool:
+        names = {"partition": str(of.partition), "table": str(of.table)}
+        found = self.session.execute(IS_PARTITION, names).scalar_one()
+        self.session.commit()
+        return bool(found)
+
+    def _perform(self, statement: Queued, step: Step) -> Queued:
         match step:
             case TransactionStep():
                 return self._in_transaction(statement, step)
@@ -221,16 +259,16 @@ class Executor:
                 return self._build(statement, step)
             case DropIndexStep():
                 return self._drop(statement, step)
-            case BackfillStep():
-                return self._backfill(statement, step)
+            case BackfillStep() | CopyRowsStep():
+                return self._write_rows(statement, step)
             case AutocommitStep():
                 return self._outside_transaction(statement, step)
             case BatchStep():
                 return self._in_one_batch(statement, step)
             case LookStep():
                 return self._look_at_rows(statement, step)
-            case CopyRowsStep():
-                return self._copy_rows(statement, step)
+            case PartitionsStep():
+                return self._look_at_partitions(statement, step)
 
     # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
 
@@ -277,12 +315,16 @@ class Executor:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
         if not is_explicit:  # one lock is what the statement itself waits for
             return
-        for lock in locks:
-            if self.session.execute(CAN_BE_LOCKED, {"name": str(lock.relation)}).scalar():
-                self.session.execute_sql(
-                    f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
-                )
-                set_local(self.session, "lock_timeout", LOCK_WHILE_HOLDING)
+        parameters = {"names": [str(lock.relation) for lock in locks]}
+        places = set(self.session.execute(CAN_BE_LOCKED, parameters).scalars())
+        taken = [lock for place, lock in enumerate(locks, start=1) if place in places]
+        for lock in taken[:1]:
+            self.session.execute_sql(f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE")
+            set_local(self.session, "lock_timeout", LOCK_WHILE_HOLDING)
+        for mode, group in groupby(taken[1:], key=lambda lock: lock.mode):
+            # At once: users wait through each round trip.
+            tables = ", ".join(f"ONLY {lock.relation}" for lock in group)
+            self.session.execute_sql(f"LOCK TABLE {tables} IN {mode.value} MODE")
 
     def _captured(self, step: TransactionStep) -> str | None:
         """The name of the constraint that was just added, to be validated by the next step."""
@@ -334,19 +376,15 @@ class Executor:
         self.session.commit()
         return self._data_in_the_way(step, found)
 
-    def _backfill(self, statement: Queued, step: BackfillStep) -> Queued:
-        """Batch after batch, each committed with the key that it has reached."""
-        batches = Batches(
-            session=self.session, patience=self.patience, pace=self._pace(step), step=step
+    def _write_rows(self, statement: Queued, step: BackfillStep | CopyRowsStep) -> Queued:
+        """Batch after batch, each committed with the key, or the block of the table, that it has reached."""
+        session, patience, pace = self.session, self.patience, self._pace(step)
+        if isinstance(step, CopyRowsStep):
+            along = BlockBatches(session=session, patience=patience, pace=pace, step=step)
+            return self._write_all(statement, along)
+        return self._write_all(
+            statement, Batches(session=session, patience=patience, pace=pace, step=step)
         )
-        return self._write_all(statement, batches)
-
-    def _copy_rows(self, statement: Queued, step: CopyRowsStep) -> Queued:
-        """The same along the blocks of the table."""
-        batches = BlockBatches(
-            session=self.session, patience=self.patience, pace=self._pace(step), step=step
-        )
-        return self._write_all(statement, batches)
 
     def _write_all(self, statement: Queued, batches: Batches | BlockBatches) -> Queued:
         with self.session.transactional():
@@ -365,6 +403,18 @@ class Executor:
             step=step.describe(),
             rows_per_second=self.rows_per_second,
         )
+
+    def _look_at_partitions(self, statement: Queued, step: PartitionsStep) -> Queued:
+        """Plan what is lacking now in the place of what was planned; nothing is lacking in the end."""
+        facts = facts_for(self.session.connection, *parse(step.sql), new=statement.new)
+        left = lacking(step, facts=facts)
+        steps, place = statement.steps or (), statement.steps_done
+        if not left and step not in steps[place + 1 :] and not is_there(step, facts=facts):
+            raise LeftUnfinished(what_is=f"index of {step.table}", step=step.describe())
+        anew = planned_anew(steps, at=place, left=left)
+        if anew != steps:
+            statement = self.journal.plan(statement, anew)
+        return self._recorded(statement)
 
     def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
         with self.session.transactional(), self._watching(step.describe()):

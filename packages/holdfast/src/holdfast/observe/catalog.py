@@ -6,8 +6,8 @@ needs a value for each. Transactions are the caller's.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +31,7 @@ from holdfast.rewrite.facts import (
 )
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.partitions.lacking import looks_at_partitions
 from holdfast.rewrite.referenced_objects import (
     WrittenName,
     functions_in,
@@ -131,7 +132,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
   'constraints', ARRAY(
     SELECT json_build_object('name', conname, 'kind', contype, 'is_validated', convalidated,
       'definition', pg_get_constraintdef(k.oid),
-      'comment', obj_description(k.oid, 'pg_constraint'),
+      'comment', obj_description(k.oid, 'pg_constraint'), 'is_of_parent', conparentid <> 0,
       'columns', ARRAY(SELECT attname FROM unnest(conkey) WITH ORDINALITY AS key (attnum, place)
         JOIN pg_catalog.pg_attribute USING (attnum) WHERE attrelid = c.oid ORDER BY key.place),
       'references', (SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_class r
@@ -156,7 +157,10 @@ SELECT c.oid::int8 AS oid, json_build_object(
         JOIN pg_catalog.pg_attribute USING (attnum)
         WHERE attrelid = c.oid AND k.place <= indnkeyatts ORDER BY k.place),
       'constraint', (SELECT conname FROM pg_catalog.pg_constraint
-        WHERE conrelid = c.oid AND conindid = indexrelid AND contype IN ('p', 'u', 'x')))
+        WHERE conrelid = c.oid AND conindid = indexrelid AND contype IN ('p', 'u', 'x')),
+      'parent', (SELECT json_build_array(s.nspname, r.relname) FROM pg_catalog.pg_inherits
+        JOIN pg_catalog.pg_class r ON r.oid = inhparent
+        JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE inhrelid = indexrelid))
     FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid
     JOIN pg_catalog.pg_namespace s ON s.oid = i.relnamespace
     WHERE indrelid = c.oid ORDER BY i.relname),
@@ -205,6 +209,16 @@ SELECT c.oid::int8 AS oid, json_build_object(
 )::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY (CAST(CAST(:oids AS text[]) AS oid[]))
+""")
+
+# A row per partition, at any depth; not for one that is being detached.
+PARTITIONS = sa.text("""
+WITH RECURSIVE below (root, oid) AS (
+  SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits
+  WHERE inhparent = ANY (CAST(CAST(:oids AS text[]) AS oid[])) AND NOT inhdetachpending
+  UNION SELECT root, inhrelid FROM pg_catalog.pg_inherits JOIN below ON inhparent = below.oid
+  WHERE NOT inhdetachpending)
+SELECT root::int8, oid::int8 FROM below ORDER BY oid
 """)
 
 # A row per table with a column of the domain, or of one that is based on it.
@@ -260,6 +274,8 @@ class KnownCatalog:
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
         self._look_up([name for name in written if name not in self.names], connection, new=new)
+        if any(looks_at_partitions(each) for each in statements):
+            self._look_at_partitions(connection, new=new)
         found = {name: known for name in written if (known := self.names[name]) is not None}
         # A table is also found by its own name: an index or a constraint leads there.
         by_name = {(r.name.schema, r.name.name): r for r in (f.relation for f in found.values())}
@@ -276,7 +292,13 @@ class KnownCatalog:
             },
             new=new,
             taken_names=self._taken(
-                connection, [each for each in statements if self._names_asked(each, new=new)]
+                connection,
+                [
+                    name
+                    for each in statements
+                    if self._names_asked(each, new=new)
+                    for name in names_to_choose_from(each, tables=by_name.values())
+                ],
             ),
             volatile_functions=of["volatile_functions"],
             uneven_functions=of["uneven_functions"],
@@ -325,10 +347,30 @@ class KnownCatalog:
             for oid, document in connection.execute(RELATIONS, parameters).all():
                 self.relations[oid] = _relation(json.loads(document), new=new)
 
-    def _taken(
-        self, connection: sa.Connection, statements: Iterable[Statement]
-    ) -> dict[str, frozenset[str]]:
-        wanted = {name for each in statements for name in names_to_choose_from(each)}
+    def _look_at_partitions(self, connection: sa.Connection, *, new: NewRelations) -> None:
+        """Read those of every partitioned table that is known, and was not looked at yet."""
+        roots = {
+            found.relation.oid: found.relation
+            for found in self.names.values()
+            if found is not None and found.relation.is_partitioned and not found.relation.partitions
+        }
+        if not roots:
+            return
+        parameters = {"oids": [str(oid) for oid in roots]}
+        rows = [(row.root, row.oid) for row in connection.execute(PARTITIONS, parameters)]
+        self._read(sorted({oid for _, oid in rows} - self.relations.keys()), connection, new=new)
+        for root, relation in roots.items():
+            below = [self.relations[oid] for of, oid in rows if of == root]
+            self.relations[root] = replace(
+                relation, partitions=tuple(_depth_first(below, top=relation.name))
+            )
+        for name, found in self.names.items():
+            if found is not None and found.relation.oid in roots:
+                relation = self.relations[found.relation.oid]
+                self.names[name] = _Found(relation=relation, index=found.index)
+
+    def _taken(self, connection: sa.Connection, names: Iterable[str]) -> dict[str, frozenset[str]]:
+        wanted = set(names)
         if unknown := sorted(wanted - self.taken.keys()):
             schemas: dict[str, set[str]] = {name: set() for name in unknown}
             for row in connection.execute(TAKEN, {"names": unknown}):
@@ -387,6 +429,14 @@ def _properties(document: Mapping[str, Any], kind: str, name: str) -> Iterable[s
         for each in ("uneven_casts", "constrained_domains", "defaulting_domains"):
             if name in document[each]:
                 yield each
+
+
+def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relation]:
+    """Each partition, and behind it those that it has itself."""
+    for relation in below:
+        if relation.partition_of == top:
+            yield relation
+            yield from _depth_first(below, top=relation.name)
 
 
 def _is_only_named(row: Any, *, new: NewRelations) -> bool:
@@ -485,6 +535,7 @@ def _constraint(document: Mapping[str, Any]) -> Constraint:
         definition=document["definition"],
         comment=document["comment"],
         is_validated=document["is_validated"],
+        is_of_parent=document["is_of_parent"],
         references=_pair(document["references"]) if document["references"] else None,
     )
 
@@ -501,6 +552,7 @@ def _index(document: Mapping[str, Any], *, table: QualifiedName) -> Index:
         has_expressions=document["has_expressions"],
         constraint=document["constraint"],
         keys=tuple(document["keys"]),
+        parent=_pair(document["parent"]) if document["parent"] else None,
     )
 
 

@@ -88,7 +88,7 @@ def _on_other_tables(
     command: pb.AlterTableCmd, *, relation: Relation | None, facts: Facts
 ) -> Iterator[Lock]:
     if command.subtype in (pb.AT_AddConstraint, pb.AT_AddColumn):
-        yield from _of_new_foreign_keys(command, facts=facts)
+        yield from _of_new_foreign_keys(command, relation=relation, facts=facts)
     elif command.subtype in (pb.AT_AttachPartition, pb.AT_DetachPartition):
         partition = definition(command).partition_cmd.name
         yield from lock(facts.in_use(partition), mode=LockMode.ACCESS_EXCLUSIVE)
@@ -104,7 +104,10 @@ def _on_other_tables(
         yield from lock_each(touched, mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
 
 
-def _of_new_foreign_keys(command: pb.AlterTableCmd, *, facts: Facts) -> Iterator[Lock]:
+def _of_new_foreign_keys(
+    command: pb.AlterTableCmd, *, relation: Relation | None, facts: Facts
+) -> Iterator[Lock]:
+    """Where one of a partition is taken over, its triggers are taken off the referenced table."""
     adds_column = command.subtype == pb.AT_AddColumn
     constraints = (
         [item.constraint for item in column_of(command).constraints]
@@ -113,7 +116,18 @@ def _of_new_foreign_keys(command: pb.AlterTableCmd, *, facts: Facts) -> Iterator
     )
     for constraint in constraints:
         if constraint.contype == pb.CONSTR_FOREIGN:
-            yield from lock(facts.in_use(constraint.pktable), mode=LockMode.SHARE_ROW_EXCLUSIVE)
+            referenced = facts.in_use(constraint.pktable)
+            is_taken_over = (
+                relation is not None
+                and referenced is not None
+                and any(
+                    key.references == referenced.name and not key.is_of_parent
+                    for partition in relation.partitions
+                    for key in partition.foreign_keys()
+                )
+            )
+            mode = LockMode.ACCESS_EXCLUSIVE if is_taken_over else LockMode.SHARE_ROW_EXCLUSIVE
+            yield from lock(referenced, mode=mode)
 
 
 def _tables_of_touched_foreign_keys(

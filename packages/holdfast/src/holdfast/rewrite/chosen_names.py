@@ -3,21 +3,23 @@
 The catalog is asked which of them are taken, and about no other name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.filled_column import is_serial
 from holdfast.rewrite.index_names import column_names, joined
 from holdfast.rewrite.names import candidates
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.tree import column_of, constraint_of, strings
+from holdfast.rewrite.tree import column_of, constraint_of, copy, strings
 
 STAND_INS = 5  # that are asked for, of each name that may be chosen
 
 
-def names_to_choose_from(statement: Statement) -> Iterator[str]:
+def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = ()) -> Iterator[str]:
     """Each name that could be chosen, and the first ones with a number behind it."""
     node = statement.node
     if isinstance(node, pb.IndexStmt):
@@ -29,6 +31,31 @@ def names_to_choose_from(statement: Statement) -> Iterator[str]:
     elif isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         for item in node.cmds:
             yield from _of_action(node.relation.relname, item.alter_table_cmd)
+
+    for table in tables:
+        if table.is_partitioned:
+            for partition in table.partitions:
+                yield from _on_partition(node, partition.name.name)
+
+
+def _on_partition(node: Message, partition: str) -> Iterator[str]:
+    """Of what an index or a key of the whole table adds to each of its partitions."""
+    if isinstance(node, pb.IndexStmt):
+        yield from candidates(partition, second=joined(column_names(node)), label="idx")
+    elif isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
+        for item in node.cmds:
+            yield from _of_keys(partition, item.alter_table_cmd)
+
+
+def _of_keys(table: str, command: pb.AlterTableCmd) -> Iterator[str]:
+    if command.subtype == pb.AT_AddConstraint:
+        constraint = copy(constraint_of(command))
+        constraint.conname = ""
+        yield from _of_constraint(table, constraint)
+    elif command.subtype == pb.AT_AddColumn:
+        column = column_of(command)
+        for label in ("key", "fkey"):
+            yield from candidates(table, second=column.colname, label=label)
 
 
 def _of_action(table: str, command: pb.AlterTableCmd) -> Iterator[str]:
@@ -49,6 +76,9 @@ def _of_constraint(table: str, constraint: pb.Constraint) -> Iterator[str]:
     elif constraint.contype == pb.CONSTR_UNIQUE:
         second = joined([*columns, *strings(constraint.including)])
         yield from _with_stand_ins(candidates(table, second=second, label="key"))
+    elif constraint.contype == pb.CONSTR_FOREIGN:
+        second = joined(strings(constraint.fk_attrs))
+        yield from candidates(table, second=second, label="fkey")
     elif constraint.contype == pb.CONSTR_PRIMARY:
         yield from _with_stand_ins(candidates(table, label="pkey"))
     if constraint.contype in (pb.CONSTR_PRIMARY, pb.CONSTR_NOTNULL):
@@ -67,6 +97,8 @@ def _labels(column: pb.ColumnDef) -> Iterator[str]:
     kinds = {item.constraint.contype for item in column.constraints}
     if pb.CONSTR_UNIQUE in kinds:
         yield "key"
+    if pb.CONSTR_FOREIGN in kinds:
+        yield "fkey"
     if is_serial(column):
         yield "seq"
     if pb.CONSTR_IDENTITY in kinds:

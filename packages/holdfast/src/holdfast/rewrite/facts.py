@@ -67,6 +67,7 @@ class Constraint:
     comment: str | None = None
     is_validated: bool = True
     references: QualifiedName | None = None
+    is_of_parent: bool = False  # of a partition: it is a part of the constraint of the table above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class Index:
     has_expressions: bool = False
     constraint: str | None = None
     keys: tuple[str, ...] = ()  # its columns without those it only includes, in its order
+    parent: QualifiedName | None = None  # the index of the partitioned table that it belongs to
 
     @property
     def tells_rows_apart(self) -> bool:
@@ -134,6 +136,9 @@ class Relation:
     descendants: tuple[QualifiedName, ...] = ()  # partitions and inheriting tables, at any depth
     dependent_views: tuple[DependentView, ...] = ()
     partition_of: QualifiedName | None = None
+    partitions: tuple[
+        "Relation", ...
+    ] = ()  # at any depth, each behind its parent; where they were asked for
     default_partition: DefaultPartition | None = None
     is_populated: bool = True  # false for a materialized view that was never refreshed
     has_uneven_checks: bool = False  # a CHECK calls a function that may read tables
@@ -233,6 +238,11 @@ class Facts:
         left = {key: found.without_indexes(dropped) for key, found in self.relations.items()}
         indexes = {key: index for key, index in self.indexes.items() if index.name not in dropped}
         return replace(self, relations=left, indexes=indexes)
+
+    def with_partitions_of(self, table: Relation) -> "Facts":
+        """The facts with each partition of the table among the relations that have a name."""
+        found = {(part.name.schema, part.name.name): part for part in table.partitions}
+        return replace(self, relations={**self.relations, **found})
 
     def in_use(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names, if it exists and other sessions may be using it."""

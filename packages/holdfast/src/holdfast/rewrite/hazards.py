@@ -90,12 +90,6 @@ def hazard(
         yield Hazard(relation=relation.name, rows=relation.rows, mode=mode, doing=doing)
 
 
-INDEX_ON_PARTITIONED = LongWork(
-    rows=(34,),
-    work="builds an index on every partition",
-    instead="Write CREATE INDEX ON ONLY for the parent, CREATE INDEX CONCURRENTLY on every"
-    " partition and ALTER INDEX .. ATTACH PARTITION for each of them.",
-)
 REINDEX = LongWork(
     rows=(6,),
     work="builds the index anew",
@@ -192,13 +186,6 @@ def _of_domain(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Hazard]:
             yield from hazard(table, DOMAIN_CHECK, mode=LockMode.SHARE)
 
 
-def _of_create_index(node: pb.IndexStmt, facts: Facts) -> Iterator[Hazard]:
-    """The others are built CONCURRENTLY; ON ONLY the parent there is nothing to build."""
-    table = facts.relation(node.relation)
-    if table is not None and table.is_partitioned and node.relation.inh:
-        yield from hazard(table, INDEX_ON_PARTITIONED, mode=LockMode.SHARE)
-
-
 def _of_reindex(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
     if has_option(node.params, name="concurrently"):
         return
@@ -235,7 +222,6 @@ HAZARDS_OF: dict[type[Message], Callable[[Any, Facts], Iterator[Hazard]]] = {
     pb.AlterDomainStmt: _of_domain,
     pb.ClusterStmt: _of_cluster,
     pb.CreateStmt: _of_create_table,
-    pb.IndexStmt: _of_create_index,
     pb.RefreshMatViewStmt: _of_refresh,
     pb.ReindexStmt: _of_reindex,
     pb.VacuumStmt: _of_vacuum,

@@ -36,6 +36,11 @@ def build_index(node: pb.IndexStmt, *, table: Relation) -> BuildIndexStep:
 
 def index_of_constraint(action: Action, constraint: pb.Constraint, *, name: str) -> pb.IndexStmt:
     """The unique index that a UNIQUE or PRIMARY KEY constraint would make for itself."""
+    return index_of(constraint, relation=action.statement.relation, name=name)
+
+
+def index_of(constraint: pb.Constraint, *, relation: pb.RangeVar, name: str) -> pb.IndexStmt:
+    """The same, on a relation as it is written."""
     node = pb.IndexStmt(
         idxname=name,
         unique=True,
@@ -44,12 +49,22 @@ def index_of_constraint(action: Action, constraint: pb.Constraint, *, name: str)
         table_space=constraint.indexspace,
         options=constraint.options,
     )
-    node.relation.CopyFrom(action.statement.relation)
+    node.relation.CopyFrom(relation)
     for column in strings(constraint.keys):
         node.index_params.add().index_elem.CopyFrom(_element(column))
     for column in strings(constraint.including):
         node.index_including_params.add().index_elem.CopyFrom(_element(column))
     return node
+
+
+def over_index(constraint: pb.Constraint, *, name: str, index: str) -> pb.Constraint:
+    """The same constraint, made of an index that is there."""
+    taking_over = copy(constraint)
+    taking_over.conname, taking_over.indexname = name, index
+    taking_over.nulls_not_distinct, taking_over.indexspace = False, ""
+    for field in ("keys", "including", "options"):
+        taking_over.ClearField(field)
+    return taking_over
 
 
 def _element(column: str) -> pb.IndexElem:

@@ -68,10 +68,14 @@ def _of_drop(node: pb.DropStmt, facts: Facts) -> Iterator[Lock]:
 
 
 def _of_drop_index(parts: tuple[str, ...], *, concurrently: bool, facts: Facts) -> Iterator[Lock]:
+    """With the index of a partitioned table those of its partitions go."""
     index = facts.index_named(parts)
     if index is not None:
         mode = LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.ACCESS_EXCLUSIVE
         yield from lock_name(index.table, mode=mode, facts=facts)
+        table = facts.relations.get((index.table.schema, index.table.name))
+        below = table.descendants if table is not None and index.is_partitioned else ()
+        yield from lock_each(below, mode=mode, facts=facts)
 
 
 def _of_drop_relation(parts: tuple[str, ...], *, cascade: bool, facts: Facts) -> Iterator[Lock]:

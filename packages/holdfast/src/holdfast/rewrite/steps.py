@@ -16,6 +16,14 @@ from holdfast.rewrite.statement import shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionOf:
+    """A partition below a table; the step that has it is left out once it is not one any more."""
+
+    partition: QualifiedName
+    table: QualifiedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionStep:
     """Short statements in one transaction, under lock patience, journaled in that transaction.
 
@@ -29,6 +37,7 @@ class TransactionStep:
     captures_constraint_on: QualifiedName | None = None
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -48,6 +57,7 @@ class ValidateStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -74,6 +84,7 @@ class BuildIndexStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -139,6 +150,25 @@ class AutocommitStep:
     def describe(self) -> str:
         """For a line of progress."""
         return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsStep:
+    """A look at the partitions of a table: what of `sql` one of them still lacks is planned in the place of this step.
+
+    Others create, attach and drop partitions while the steps run. The last of such steps finds nothing to do.
+    """
+
+    kind: Literal["partitions"] = "partitions"
+    table: QualifiedName
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"look at the partitions of {self.table}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +247,7 @@ Step = Annotated[
     | DropIndexStep
     | BackfillStep
     | AutocommitStep
+    | PartitionsStep
     | BatchStep
     | LookStep
     | CopyRowsStep,
@@ -264,6 +295,8 @@ def _texts(step: Step) -> tuple[str, ...]:
         return (f"{step.constraint or 'the new constraint'} of {step.table}",)
     if isinstance(step, LookStep):
         return (f"{step.what} in {step.table}",)
+    if isinstance(step, PartitionsStep):
+        return (f"what is still lacking on one of {step.table}",)
     statements = step.sql if isinstance(step, TransactionStep | BatchStep) else (step.sql,)
     return tuple(" ".join(statement.split()) for statement in statements)
 

@@ -25,6 +25,7 @@ from holdfast.rewrite.steps import (
     BuildIndexStep,
     CopyRowsStep,
     DropIndexStep,
+    PartitionsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -90,7 +91,7 @@ def is_momentary(statement: Statement, *, facts: Facts) -> bool:
 def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
     """As written, where its online form is neither a build nor a validation nor a moment."""
     steps = rewrite(statement, facts=facts, today=today)
-    if any(isinstance(step, CopyRowsStep) for step in steps):
+    if any(isinstance(step, CopyRowsStep | PartitionsStep) for step in steps):
         refuse_undivided(statement, facts=facts, today=today)
     return _split(steps) or _Parts(moment=(as_written(statement, facts=facts),))
 
@@ -102,9 +103,9 @@ def _split(steps: Sequence[Step]) -> _Parts | None:
     after: list[ValidateStep | AutocommitStep] = []
     for step in steps:
         match step:
-            case BuildIndexStep() if not moment:
+            case BuildIndexStep() if not moment and step.only_for is None:
                 before.append(step)
-            case TransactionStep() if not after:
+            case TransactionStep() if not after and step.only_for is None:
                 moment.append(step)
             case ValidateStep() | AutocommitStep() if moment or before:
                 after.append(step)

@@ -4,7 +4,7 @@ import gc
 import itertools
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -88,9 +88,12 @@ def strike_everywhere(engine: Engine, use: Callable[[Engine], object], *, in_use
 
 
 @pytest.fixture
-def struck(engine: Callable[..., Engine]) -> Engine:
-    """An engine on a small pool."""
-    return engine(max=MAX, min=0, timeout="1s")
+def struck(engine: Callable[..., Engine]) -> Iterator[Engine]:
+    """An engine on a small pool; garbage is collected after each strike, and only among what is made from here on."""
+    gc.collect()
+    gc.freeze()
+    yield engine(max=MAX, min=0, timeout="1s")
+    gc.unfreeze()
 
 
 @pytest.mark.filterwarnings(

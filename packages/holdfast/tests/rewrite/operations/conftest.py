@@ -85,6 +85,16 @@ LOG = Relation(
     rows=9_000_000,
     columns=(Column(name="a", type="integer"),),
     descendants=(name("log_1"),),
+    partitions=(
+        Relation(
+            oid=5,
+            name=name("log_1"),
+            kind=RelationKind.TABLE,
+            rows=9_000_000,
+            columns=(Column(name="a", type="integer"),),
+            partition_of=name("log"),
+        ),
+    ),
 )
 FRESH = Relation(
     oid=4,

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
-from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.facts import Facts, Index
+from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.online import rewrite
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import BuildIndexStep
@@ -72,3 +73,43 @@ def test_a_unique_index_says_how_to_find_duplicates(facts: Facts) -> None:
         "total > 5",
         True,
     )
+
+
+def test_an_index_that_is_there_is_attached(facts: Facts, check_steps: Check) -> None:
+    """Whatever it is called; not one that belongs to another index, is invalid, or is of other columns."""
+    definition = "CREATE INDEX by_hand ON public.log_1 USING btree (a DESC)"
+    log = facts.relations["", "log"]
+    index = Index(
+        name=QualifiedName(schema="public", name="by_hand"),
+        table=QualifiedName(schema="public", name="log_1"),
+        columns=("a",),
+        definition=definition,
+    )
+
+    def with_index(index: Index) -> Facts:
+        partition = replace(log.partitions[0], indexes=(index,))
+        return replace(facts, relations={("", "log"): replace(log, partitions=(partition,))})
+
+    only = "transaction: CREATE INDEX i ON ONLY public.log USING btree (a)"
+    look = "partitions: what is still lacking on one of public.log"
+    attach = "transaction: ALTER INDEX public.i ATTACH PARTITION public.by_hand"
+    sql = "create index i on log (a)"
+    check_steps(sql, only, look, attach, look, facts=with_index(index))
+    for other in (
+        replace(index, is_valid=False),
+        replace(index, parent=QualifiedName(schema="public", name="another")),
+        replace(index, definition="CREATE INDEX by_hand ON public.log_1 USING hash (a)"),
+        replace(index, definition="CREATE UNIQUE INDEX by_hand ON public.log_1 USING btree (a)"),
+        replace(
+            index, definition="CREATE INDEX by_hand ON public.log_1 USING btree (a) WHERE a > 5"
+        ),
+    ):
+        check_steps(
+            sql,
+            only,
+            look,
+            "build index: CREATE INDEX CONCURRENTLY log_1_a_idx ON public.log_1 USING btree (a)",
+            "transaction: ALTER INDEX public.i ATTACH PARTITION public.log_1_a_idx",
+            look,
+            facts=with_index(other),
+        )

@@ -37,7 +37,7 @@ class Client:
         return str(ip_network(f"{parsed}/64", strict=False))
 
 
-def client_of(request: Request) -> Client:
+async def client_of(request: Request) -> Client:
     """Believes as many proxies as the settings say stand before us."""
     settings = request.app.state.accounts.settings
     address = client_address(

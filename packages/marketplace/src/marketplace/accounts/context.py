@@ -30,7 +30,7 @@ def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
     """All of it from the settings."""
     return Accounts(
         settings=settings,
-        keys=TokenKeys.of(settings.server_key),
+        keys=TokenKeys.of(*settings.server_keys),
         passwords=Passwords(settings.password),
         rates=Rates(settings.rate),
         mail=Mail(
@@ -42,7 +42,7 @@ def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
     )
 
 
-def accounts_of(request: Request) -> Accounts:
+async def accounts_of(request: Request) -> Accounts:
     """Those of the application that answers."""
     accounts: Accounts = request.app.state.accounts
     return accounts

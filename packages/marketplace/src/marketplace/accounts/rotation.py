@@ -121,12 +121,15 @@ async def refresh(
     connection: Connection,
     token: RefreshToken,
     *,
+    presented: bytes,
     keys: TokenKeys,
     settings: SessionSettings,
     client: Client,
 ) -> tuple[Outcome, Refreshed | None]:
-    """The successor, unless the token is refused or was spent. `connection` is in autocommit."""
-    presented = digest(seal(token, keys=keys))
+    """The successor, unless the token is refused or was spent. `connection` is in autocommit.
+
+    `presented` is the digest of the token, as the client has it.
+    """
     rotated = await _rotate(
         connection, token, presented=presented, keys=keys, settings=settings, client=client
     )
@@ -197,10 +200,11 @@ def _found(row: tuple[Any, ...] | None) -> Found | None:
 
 
 def _replay(token: RefreshToken, *, row: tuple[Any, ...], keys: TokenKeys) -> Refreshed | None:
-    """The child that the parent already has, if the row says that it is the one."""
+    """The child that the parent already has, if the row says that it is the one; made with whichever key."""
     _, token_hash, _, nonce, _, _, user_id, now, refresh_expires_in = row
-    child = seal(successor(token, nonce=nonce, keys=keys), keys=keys)
-    if not hmac.compare_digest(digest(child), token_hash):
+    children = [seal(successor(token, nonce=nonce, keys=each), keys=each) for each in keys.accepted]
+    child = next((each for each in children if hmac.compare_digest(digest(each), token_hash)), None)
+    if child is None:
         return None
     return Refreshed(
         session_id=token.session_id,

@@ -47,15 +47,23 @@ class TokenKeys:
     def __repr__(self) -> str:
         return "TokenKeys(...)"
 
+    others: "tuple[TokenKeys, ...]" = ()  # whose tokens are accepted, too, while keys are changed
+
+    @property
+    def accepted(self) -> "tuple[TokenKeys, ...]":
+        """These, with which everything is made, and the others."""
+        return (self, *self.others)
+
     @classmethod
-    def of(cls, server_key: SecretStr) -> Self:
+    def of(cls, server_key: SecretStr, *others: SecretStr) -> Self:
         """The same keys in every process that has the same server key."""
         extracted = _hmac(bytes(32), server_key.get_secret_value().encode())
         tag, successor, access = (
             _hmac(extracted, label + b"\x01")
             for label in (b"refresh tag", b"refresh successor", b"access")
         )
-        return cls(tag=tag, successor=successor, access=access)
+        accepted = tuple(cls.of(other) for other in others)
+        return cls(tag=tag, successor=successor, access=access, others=accepted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +108,11 @@ def seal(token: RefreshToken, *, keys: TokenKeys) -> str:
 
 
 def unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
-    """The content of a refresh token; None for whatever we did not issue."""
+    """The content of a refresh token; None for whatever we did not issue with one of the accepted keys."""
+    return next(filter(None, (_unseal(text, keys=each) for each in keys.accepted)), None)
+
+
+def _unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
     if not text.startswith(PREFIX) or not text.isascii() or len(text) > LONGEST:
         return None
     encoded = text.removeprefix(PREFIX)
@@ -166,6 +178,10 @@ def read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
 
     Whether it has expired is for the clock of the database to say.
     """
+    return next(filter(None, (_read_access_token(text, keys=each) for each in keys.accepted)), None)
+
+
+def _read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
     try:
         claims = jwt.decode(
             text,

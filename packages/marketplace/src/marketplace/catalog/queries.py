@@ -1,5 +1,7 @@
 """The SELECTs of the catalogue. What is archived is in none of them."""
 
+import re
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -13,18 +15,51 @@ from marketplace.entities import Category, Product, Variant, Vendor
 LIVE = Product.archived_at.is_(None)
 
 
-def product_page(filters: ProductFilters, *, after: Position | None) -> Select[Product]:
-    """The page of `filters` after a position, and one row more: whether there is a next page."""
-    query = _summaries().order_by(Product.name, Product.id).limit(filters.limit + 1)
+# A row: where the product stands among all, and what a page says of it, as JSON. The page is cut before anything
+# of other tables is looked up.
+PRODUCTS = """
+    SELECT name, id, json_build_object(
+        'id', id, 'name', name, 'price', price, 'currency', currency,
+        'vendor', (SELECT json_build_object('id', vendors.id, 'name', vendors.name)
+                   FROM vendors WHERE vendors.id = vendor_id),
+        'subcategory', (SELECT json_build_object('id', subcategories.id, 'name', subcategories.name)
+                        FROM subcategories WHERE subcategories.id = subcategory_id))::text
+    FROM (SELECT * FROM products WHERE {conditions} ORDER BY name, id LIMIT %(rows)s) AS page
+    ORDER BY name, id
+"""
+PRODUCT_CONDITIONS = {
+    "q": "name LIKE %(q)s",
+    "vendor": "vendor_id = %(vendor)s",
+    "subcategory": "subcategory_id = %(subcategory)s",
+    "after": "(name, id) > (%(name)s, %(id)s)",
+}
+WILDCARDS = re.compile(r"[\\%_]")
+
+
+@cache
+def products_where(asked: tuple[str, ...]) -> str:
+    """The statement for a page under these of `PRODUCT_CONDITIONS`: one text for each choice, to be prepared."""
+    conditions = ["archived_at IS NULL", *(PRODUCT_CONDITIONS[name] for name in asked)]
+    return PRODUCTS.replace("{conditions}", " AND ".join(conditions))
+
+
+def product_page(filters: ProductFilters, *, after: Position | None) -> tuple[str, dict[str, Any]]:
+    """The page of `filters` after a position, and one row more; for psycopg's own connection."""
+    values: dict[str, Any] = {"rows": filters.limit + 1}
+    asked = []
     if filters.q is not None:
-        query = query.where(Product.name.startswith(filters.q, autoescape=True))
+        asked.append("q")
+        values["q"] = WILDCARDS.sub(r"\\\g<0>", filters.q) + "%"
     if filters.vendor is not None:
-        query = query.where(Product.vendor_id == filters.vendor)
+        asked.append("vendor")
+        values["vendor"] = filters.vendor
     if filters.subcategory is not None:
-        query = query.where(Product.subcategory_id == filters.subcategory)
+        asked.append("subcategory")
+        values["subcategory"] = filters.subcategory
     if after is not None:
-        query = query.where(tuple_(Product.name, Product.id) > (after.value, after.key))
-    return query
+        asked.append("after")
+        values |= {"name": after.value, "id": after.key}
+    return products_where(tuple(asked)), values
 
 
 def low_stock_page(filters: LowStockFilters, *, after: Position | None) -> Select[Product]:

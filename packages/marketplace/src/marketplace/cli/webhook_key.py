@@ -9,4 +9,4 @@ from marketplace.settings import read_settings
 @click.command(name="webhook-key")
 def webhook_key() -> None:
     """Show the key for the payment provider: derived from the server key where it has none of its own."""
-    click.echo(with_kept_key(read_settings()).key_of_payments.get_secret_value())
+    click.echo(with_kept_key(read_settings()).keys_of_payments[0].get_secret_value())

@@ -25,7 +25,7 @@ from marketplace import schema
 from marketplace.accounts.clients import Client
 from marketplace.accounts.rotation import refresh
 from marketplace.accounts.sessions import open_session
-from marketplace.accounts.tokens import TokenKeys, unseal
+from marketplace.accounts.tokens import TokenKeys, digest, unseal
 from marketplace.database import Transactions, driver_connection, open_engine, open_short_engine
 from marketplace.settings import SessionSettings, sqlalchemy_url
 
@@ -195,7 +195,12 @@ def _ours(engine: AsyncEngine, user_id: UUID) -> Way:
             return None
         async with driver_connection(engine) as connection:
             _, refreshed = await refresh(
-                connection, token, keys=keys, settings=settings, client=CLIENT
+                connection,
+                token,
+                presented=digest(text),
+                keys=keys,
+                settings=settings,
+                client=CLIENT,
             )
         return refreshed.refresh_token if refreshed else None
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from database_scan import rows_with_any_of
 from devices import ADMIN, CUSTOMER, Device, device, log_in, refusal
+from pydantic import SecretStr
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session as Transaction
 
@@ -553,3 +554,22 @@ def test_failed_log_ins_are_on_record(api: httpx.Client, shop: Engine) -> None:
     second = admin.get(f"/admin/audit-events?limit=2&cursor={first['next_cursor']}").json()
     ids = [record["id"] for record in (*first["items"], *second["items"])]
     assert ids == sorted(ids, reverse=True)
+
+
+def test_the_server_key_changes(serve: Callable[..., httpx.Client]) -> None:
+    """In either direction, while two are accepted: tokens and their retries go on, and nobody is logged out."""
+    before, after = SecretStr(14 * "one key "), SecretStr(14 * "another key ")
+    first = serve(server_key=before, server_key_also=after)
+    second = serve(server_key=after, server_key_also=before)
+    only_the_new = serve(server_key=after)
+    old = log_in(first, CUSTOMER)
+    here, there = refresh(first, old.refresh_token), refresh(second, old.refresh_token)
+    assert here.json()["refresh_token"] == there.json()["refresh_token"]
+    child = refresh(second, there.json()["refresh_token"]).json()
+    assert (
+        refresh(first, there.json()["refresh_token"]).json()["refresh_token"]
+        == child["refresh_token"]
+    )
+    for api in (first, second, only_the_new):
+        assert device(api, child).get("/auth/me").status_code == 200
+    assert refusal(refresh(only_the_new, old.refresh_token)) == (401, "invalid_refresh_token")

@@ -5,6 +5,10 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.partitions.foreign_key import (
+    foreign_key_on_partitions,
+    name_of_foreign_key,
+)
 from holdfast.rewrite.rewriting import (
     Action,
     ActionRewrite,
@@ -12,6 +16,8 @@ from holdfast.rewrite.rewriting import (
     add_constraint,
     added_not_valid,
     alter_table,
+    dropped_constraints,
+    names_taken,
     transaction,
 )
 from holdfast.rewrite.tree import constraint_of, copy, qualify
@@ -34,11 +40,11 @@ def foreign_key(action: Action, constraint: pb.Constraint) -> Split | None:
     referenced = action.facts.relation(constraint.pktable)
     if action.table.is_new and (referenced is None or referenced.is_new):
         return None
-    if action.table.is_partitioned and action.facts.server_major < NOT_VALID_ON_PARTITIONED:
-        return None
     key = copy(constraint)
     if referenced is not None:
         qualify(key.pktable, referenced.name)
+    if action.table.is_partitioned and action.facts.server_major < NOT_VALID_ON_PARTITIONED:
+        return _on_partitions(action, key)
     if not constraint.skip_validation and constraint.is_enforced:
         return added_not_valid(action, key)
     if action.is_alone:
@@ -47,4 +53,14 @@ def foreign_key(action: Action, constraint: pb.Constraint) -> Split | None:
     return Split(after=(step,))
 
 
-REWRITE = ActionRewrite(name="add_foreign_key", rows=(11,), apply=add_foreign_key)
+def _on_partitions(action: Action, key: pb.Constraint) -> Split | None:
+    """One partition after the other; None where PostgreSQL refuses it, and where another constraint makes room."""
+    if key.skip_validation or dropped_constraints(action.statement):
+        return None
+    table = action.table
+    key.conname = name_of_foreign_key(key, table=table.name, taken=names_taken(action))
+    steps = foreign_key_on_partitions(key, table=table, facts=action.facts)
+    return Split(after=steps, chosen_names=frozenset([key.conname]))
+
+
+REWRITE = ActionRewrite(name="add_foreign_key", rows=(11, 33), apply=add_foreign_key)

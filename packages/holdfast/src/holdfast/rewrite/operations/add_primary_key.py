@@ -3,13 +3,15 @@
 Over a column that may be NULL the constraint would read the whole table under its lock.
 """
 
+from dataclasses import replace
+
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind
 from holdfast.rewrite.index_build import build_index, index_of_constraint
 from holdfast.rewrite.names import free_name
 from holdfast.rewrite.not_null import not_null_steps
-from holdfast.rewrite.operations.add_unique import using_index
+from holdfast.rewrite.operations.add_unique import on_partitions, using_index
 from holdfast.rewrite.rewriting import (
     Action,
     ActionRewrite,
@@ -30,13 +32,18 @@ def add_primary_key(action: Action) -> Split | None:
     constraint = constraint_of(action.command)
     if constraint.contype != pb.CONSTR_PRIMARY or constraint.without_overlaps:
         return None
-    if action.table.is_partitioned or _has_another(action):
+    is_partitioned = action.table.is_partitioned
+    if _has_another(action) or (is_partitioned and dropped_constraints(action.statement)):
         return None
     if constraint.indexname:
         return _with_index(action, constraint)
     name = constraint.conname or free_name(
         action.table.name.name, label="pkey", taken=names_taken(action)
     )
+    if is_partitioned:
+        parts = on_partitions(action, constraint, name=name)
+        not_null = _not_null(action, columns=strings(constraint.keys))
+        return replace(parts, after=(*not_null, *parts.after))
     index = index_of_constraint(action, constraint, name=name)
     steps: tuple[Step, ...] = (
         *_not_null(action, columns=strings(constraint.keys)),

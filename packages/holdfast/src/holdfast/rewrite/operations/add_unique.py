@@ -5,9 +5,10 @@ https://www.postgresql.org/docs/current/sql-altertable.html (ADD table_constrain
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.index_build import build_index, index_of_constraint
+from holdfast.rewrite.index_build import build_index, index_of_constraint, over_index
 from holdfast.rewrite.index_names import joined
 from holdfast.rewrite.names import free_name
+from holdfast.rewrite.partitions.index import WantedIndex, index_steps
 from holdfast.rewrite.rewriting import (
     Action,
     ActionRewrite,
@@ -34,19 +35,32 @@ def add_unique(action: Action) -> Split | None:
 
 def unique(action: Action, constraint: pb.Constraint) -> Split | None:
     """The same for a constraint that stood at a column."""
-    if action.table.is_partitioned or constraint.without_overlaps:
+    if constraint.without_overlaps:
         return None
     columns = [*strings(constraint.keys), *strings(constraint.including)]
     name = constraint.conname or free_name(
         action.table.name.name, second=joined(columns), label="key", taken=names_taken(action)
     )
-    if dropped := dropped_constraints(action.statement):
+    dropped = dropped_constraints(action.statement)
+    if action.table.is_partitioned:
+        return None if dropped else on_partitions(action, constraint, name=name)
+    if dropped:
         return _in_its_place(action, constraint, name=name, is_taken=name in dropped)
     index = index_of_constraint(action, constraint, name=name)
     build = build_index(index, table=action.table)
     return Split(
         after=(build, using_index(action, constraint, name=name)), chosen_names=frozenset([name])
     )
+
+
+def on_partitions(action: Action, constraint: pb.Constraint, *, name: str) -> Split:
+    """The same for a table with partitions, one after the other."""
+    named = copy(constraint)
+    named.conname = name
+    index = index_of_constraint(action, constraint, name=name)
+    wanted = WantedIndex(node=index, constraint=named)
+    steps = index_steps(wanted, table=action.table, facts=action.facts)
+    return Split(after=steps, chosen_names=frozenset([name]))
 
 
 def _in_its_place(action: Action, constraint: pb.Constraint, *, name: str, is_taken: bool) -> Split:
@@ -66,16 +80,6 @@ def using_index(action: Action, constraint: pb.Constraint, *, name: str) -> Tran
     """The constraint takes over the index of its name."""
     command = add_constraint(over_index(constraint, name=name, index=name))
     return transaction(alter_table(action.table.name, command), facts=action.facts)
-
-
-def over_index(constraint: pb.Constraint, *, name: str, index: str) -> pb.Constraint:
-    """The same constraint, made of an index that is there."""
-    taking_over = copy(constraint)
-    taking_over.conname, taking_over.indexname = name, index
-    taking_over.nulls_not_distinct, taking_over.indexspace = False, ""
-    for field in ("keys", "including", "options"):
-        taking_over.ClearField(field)
-    return taking_over
 
 
 REWRITE = ActionRewrite(name="add_unique", rows=(7,), apply=add_unique)

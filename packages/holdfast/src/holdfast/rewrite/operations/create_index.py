@@ -5,10 +5,11 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import Facts, Index, Relation
+from holdfast.rewrite.facts import Facts, Index, Relation, RelationKind
 from holdfast.rewrite.index_build import build_index
 from holdfast.rewrite.index_names import index_name
 from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.partitions.index import WantedIndex, index_steps
 from holdfast.rewrite.rewriting import StatementRewrite
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step
@@ -21,8 +22,10 @@ def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     if not isinstance(node, pb.IndexStmt):
         return None
     table = facts.relation(node.relation)
-    if table is None or table.is_partitioned or (table.is_new and not node.concurrent):
+    if table is None or (table.is_new and not node.concurrent):
         return None
+    if table.is_partitioned:
+        return _on_partitions(node, table=table, facts=facts)
     existing = _existing(node, table=table, facts=facts)
     if existing is not None and existing.is_valid and node.if_not_exists:
         return ()
@@ -32,6 +35,22 @@ def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     build = copy(node)
     build.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
     return (build_index(build, table=table), *_statistics(node, table=table))
+
+
+def _on_partitions(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> tuple[Step, ...] | None:
+    """Partition by partition; as written where there is nothing to build, and where PostgreSQL refuses."""
+    existing = _existing(node, table=table, facts=facts)
+    if existing is not None and node.if_not_exists:
+        return ()
+    has_foreign = any(part.kind is RelationKind.FOREIGN_TABLE for part in table.partitions)
+    if existing is not None or node.concurrent or not node.relation.inh:
+        return None
+    if node.unique and has_foreign:
+        return None
+    named = copy(node)
+    named.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
+    steps = index_steps(WantedIndex(node=named), table=table, facts=facts)
+    return (*steps, *_statistics(node, table=table))
 
 
 def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | None:
@@ -48,8 +67,9 @@ def _statistics(node: pb.IndexStmt, *, table: Relation) -> tuple[Step, ...]:
     """
     if table.is_new or all(element.index_elem.name for element in node.index_params):
         return ()
-    lock = Lock(mode=LockMode.SHARE_UPDATE_EXCLUSIVE, relation=table.name)
-    return (AutocommitStep(sql=f"ANALYZE {table.name}", locks=(lock,)),)
+    mode = LockMode.SHARE_UPDATE_EXCLUSIVE
+    locks = tuple(Lock(mode=mode, relation=name) for name in (table.name, *table.descendants))
+    return (AutocommitStep(sql=f"ANALYZE {table.name}", locks=locks),)
 
 
-REWRITE = StatementRewrite(name="create_index", rows=(1, 2, 3, 4), apply=create_index)
+REWRITE = StatementRewrite(name="create_index", rows=(1, 2, 3, 4, 34), apply=create_index)

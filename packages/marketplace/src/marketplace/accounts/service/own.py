@@ -37,7 +37,7 @@ from marketplace.accounts.sessions import (
     open_session,
     record,
 )
-from marketplace.accounts.tokens import unseal
+from marketplace.accounts.tokens import digest, unseal
 from marketplace.database import Transactions
 from marketplace.entities import AuditedAction, EndReason, Session, User
 from marketplace.problems import TooManyRequests
@@ -135,6 +135,7 @@ async def refresh_session(
         outcome, refreshed = await refresh(
             connection,
             token,
+            presented=digest(text),
             keys=accounts.keys,
             settings=accounts.settings.session,
             client=client,

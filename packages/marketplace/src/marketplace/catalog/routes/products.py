@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from marketplace.accounts.principal import Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
@@ -25,20 +25,26 @@ from marketplace.catalog.schemas import (
 )
 from marketplace.catalog.service import products
 from marketplace.cursors import Cursors, cursors_of
-from marketplace.database import RequestTransactions
+from marketplace.database import RequestTransactions, transactions_of
 from marketplace.problems import InvalidCursor, InvalidRequest, documented
+from marketplace.query_parameters import documented_query, read_query
 
 router = APIRouter()
+product_cursors = cursors_of("products")
 
 
-@router.get("/products", responses=documented(InvalidCursor, InvalidRequest))
-async def list_products(
-    transactions: RequestTransactions,
-    filters: Annotated[ProductFilters, Query()],
-    cursors: Annotated[Cursors, Depends(cursors_of("products"))],
-) -> ProductPage:
+@router.get(
+    "/products",
+    response_model=ProductPage,
+    responses=documented(InvalidCursor, InvalidRequest),
+    openapi_extra=documented_query(ProductFilters),
+)
+async def list_products(request: Request) -> Response:
     """Products by name, a page at a time."""
-    return await transactions.read(products.page, filters, cursors=cursors)
+    filters = read_query(ProductFilters, request)
+    transactions, cursors = await transactions_of(request), await product_cursors(request)
+    text = await transactions.read_on_driver(products.page, filters, cursors=cursors)
+    return Response(text, media_type="application/json")
 
 
 @router.get("/low-stock", responses=documented(*BY_EDITOR, InvalidCursor))

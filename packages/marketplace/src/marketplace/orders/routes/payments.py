@@ -42,8 +42,8 @@ async def receive_payment_notice(
 ) -> Acknowledgement:
     """For the payment provider. The signature is of the raw body, so that is verified before it is read."""
     body = await request.body()
-    secret = request.app.state.settings.key_of_payments.get_secret_value()
-    payments.verify(payment_signature, body, now=time.time(), secret=secret)
+    secrets = [key.get_secret_value() for key in request.app.state.settings.keys_of_payments]
+    payments.verify(payment_signature, body, now=time.time(), secrets=secrets)
     try:
         notice = PaymentNotice.model_validate_json(body)
     except ValidationError as error:

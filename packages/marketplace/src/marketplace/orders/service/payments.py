@@ -6,6 +6,7 @@ raw body. The time is signed too, so that a notice that was recorded cannot be s
 
 import hmac
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 
@@ -36,13 +37,15 @@ def sign(body: bytes, *, at: int, secret: str) -> str:
     return f"t={at},v1={_digest(body, at=at, secret=secret)}"
 
 
-def verify(header: str | None, body: bytes, *, now: float, secret: str) -> None:
-    """Raises `InvalidSignature`; takes as long for one that is nearly right."""
+def verify(header: str | None, body: bytes, *, now: float, secrets: Sequence[str]) -> None:
+    """Raises `InvalidSignature` for what none of the secrets has signed; takes as long for one that is nearly right."""
     match = SIGNATURE.fullmatch(header or "")
     if match is None:
         raise InvalidSignature
     at = int(match[1])
-    is_ours = hmac.compare_digest(_digest(body, at=at, secret=secret), match[2])
+    is_ours = any(
+        hmac.compare_digest(_digest(body, at=at, secret=secret), match[2]) for secret in secrets
+    )
     if not is_ours or abs(now - at) > TOLERANCE.total_seconds():
         raise InvalidSignature
 

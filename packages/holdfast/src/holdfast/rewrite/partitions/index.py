@@ -1,0 +1,194 @@
+"""An index or key on a partitioned table: ON ONLY the table, CONCURRENTLY on each partition, then attached.
+
+The index of the table turns valid by itself with the last ATTACH. A partition that is created meanwhile gets its index
+from PostgreSQL. https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation, RelationKind
+from holdfast.rewrite.index_build import build_index, over_index
+from holdfast.rewrite.index_names import column_names, joined
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName, free_name
+from holdfast.rewrite.partitions.same_index import is_same_index, parsed_index
+from holdfast.rewrite.rewriting import (
+    add_constraint,
+    alter_table,
+    drop_constraint_if_exists,
+    locks_of_node,
+    transaction,
+)
+from holdfast.rewrite.steps import PartitionOf, PartitionsStep, Step, TransactionStep
+from holdfast.rewrite.tree import constraint_of, copy, qualify, sql
+
+KINDS = {
+    pb.CONSTR_PRIMARY: (ConstraintKind.PRIMARY_KEY, "pkey"),
+    pb.CONSTR_UNIQUE: (ConstraintKind.UNIQUE, "key"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedIndex:
+    """The index that its author wants on the whole table, by its final name; with its constraint, if it has one."""
+
+    node: pb.IndexStmt
+    constraint: pb.Constraint | None = None
+
+    @property
+    def label(self) -> str:
+        """The end of the names that PostgreSQL chooses for the indexes of the partitions."""
+        return KINDS[self.constraint.contype][1] if self.constraint is not None else "idx"
+
+    def statement(self, table: QualifiedName) -> pb.AlterTableStmt | pb.IndexStmt:
+        """The statement that makes it on this table and all its partitions."""
+        if self.constraint is not None:
+            return alter_table(table, add_constraint(self.constraint))
+        node = copy(self.node)
+        node.concurrent, node.if_not_exists = False, False
+        qualify(node.relation, table)
+        return node
+
+    def name_on(self, partition: Relation, *, taken: frozenset[str]) -> str:
+        """What PostgreSQL would call it on this partition."""
+        second = "" if self.label == "pkey" else joined(column_names(self.node))
+        return free_name(partition.name.name, second=second, label=self.label, taken=taken)
+
+
+def index_steps(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tuple[Step, ...]:
+    """What is lacking on the table and its partitions, and another look at them at the end; none if nothing is."""
+    plan = _Plan(wanted=wanted, table=table, facts=facts.with_partitions_of(table))
+    steps = [*plan.at_the_top()]
+    look = PartitionsStep(table=table.name, sql=sql(wanted.statement(table.name)))
+    below = [*plan.below()]
+    if steps and below:
+        steps.append(look)  # its index tells from now on which one of a partition is the same
+    return (*steps, *below, look) if steps or below else ()
+
+
+def is_valid(wanted: WantedIndex, *, table: Relation) -> bool:
+    """Whether PostgreSQL says that it is there on all partitions."""
+    return any(index.name.name == wanted.node.idxname and index.is_valid for index in table.indexes)
+
+
+@dataclass(kw_only=True)
+class _Plan:
+    """The indexes by their tables, as far as they are there or planned; and the names that this takes."""
+
+    wanted: WantedIndex
+    table: Relation
+    facts: Facts
+    indexes: dict[QualifiedName, QualifiedName] = field(default_factory=dict)
+    chosen: dict[str, set[str]] = field(default_factory=dict)
+
+    def at_the_top(self) -> Iterator[Step]:
+        name = QualifiedName(schema=self.table.name.schema, name=self.wanted.node.idxname)
+        self.indexes[self.table.name] = name
+        if self._known(name) is None:
+            yield self._only(self.table, name=name)
+
+    def below(self) -> Iterator[Step]:
+        for partition in self.table.partitions:
+            parent = self.indexes[partition.partition_of or self.table.name]
+            if partition.kind is RelationKind.FOREIGN_TABLE:
+                continue  # PostgreSQL leaves it out
+            attached = next((i for i in partition.indexes if i.parent == parent), None)
+            same = attached or self._same(partition)
+            name = same.name if same is not None else self._chosen_name(partition)
+            self.indexes[partition.name] = name
+            if attached is None:
+                make = self._make_only if partition.is_partitioned else self._build
+                yield from (
+                    self._attach(partition, name, parent) if same else make(partition, name, parent)
+                )
+
+    def _make_only(
+        self, partition: Relation, name: QualifiedName, parent: QualifiedName
+    ) -> Iterator[Step]:
+        """Of what has partitions itself, in the transaction that attaches it: nothing is built."""
+        only = self._only(partition, name=name)
+        (attach,) = self._attach(partition, name, parent)
+        locks = (*only.locks, *attach.locks)
+        yield replace(attach, sql=(*only.sql, *attach.sql), locks=locks)
+
+    def _build(
+        self, partition: Relation, name: QualifiedName, parent: QualifiedName
+    ) -> Iterator[Step]:
+        node = copy(self.wanted.node)
+        node.idxname = name.name
+        node.relation.inh = True
+        yield replace(build_index(node, table=partition), only_for=self._is_below(partition))
+        constraint = self.wanted.constraint
+        if constraint is None:
+            yield from self._attach(partition, name, parent)
+            return
+        command = add_constraint(over_index(constraint, name=name.name, index=name.name))
+        add = transaction(alter_table(partition.name, command), facts=self.facts)
+        (attach,) = self._attach(partition, name, parent)
+        yield replace(attach, sql=(*add.sql, *attach.sql), locks=(*add.locks, *attach.locks))
+
+    def _attach(
+        self, partition: Relation, name: QualifiedName, parent: QualifiedName
+    ) -> Iterator[TransactionStep]:
+        yield TransactionStep(
+            sql=(f"ALTER INDEX {parent} ATTACH PARTITION {name}",),
+            locks=(Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=name),),
+            undo=self._undo(),
+            only_for=self._is_below(partition),
+        )
+
+    def _only(self, table: Relation, *, name: QualifiedName) -> TransactionStep:
+        """On the table itself, which has no rows."""
+        node = self.wanted.statement(table.name)
+        node.relation.inh = False
+        if isinstance(node, pb.IndexStmt):
+            node.idxname = name.name
+        else:
+            _named(node, name.name)
+        return TransactionStep(
+            sql=(sql(node),), locks=locks_of_node(node, facts=self.facts), undo=self._undo()
+        )
+
+    def _undo(self) -> tuple[str, ...]:
+        """With the index of the table those go that are attached to it."""
+        name = self.indexes[self.table.name]
+        if self.wanted.constraint is not None:
+            return (drop_constraint_if_exists(self.table.name, name=name.name),)
+        return (f"DROP INDEX IF EXISTS {name}",)
+
+    def _same(self, partition: Relation) -> Index | None:
+        """An index of the partition that PostgreSQL would take as its part."""
+        known = self._known(self.indexes[self.table.name])
+        node = parsed_index(known) if known is not None else self.wanted.node
+        constraints = {found.name: found.kind for found in partition.constraints}
+        for index in partition.indexes:
+            if index.parent is not None or not index.is_valid:
+                continue
+            constraint = self.wanted.constraint
+            kind = constraints.get(index.constraint or "")
+            if constraint is not None and kind is not KINDS[constraint.contype][0]:
+                continue
+            if is_same_index(index, node):
+                return index
+        return None
+
+    def _known(self, name: QualifiedName) -> Index | None:
+        return next((index for index in self.table.indexes if index.name == name), None)
+
+    def _chosen_name(self, partition: Relation) -> QualifiedName:
+        schema = partition.name.schema
+        chosen = self.chosen.setdefault(schema, {self.wanted.node.idxname})
+        taken = self.facts.taken_in(schema) | chosen
+        name = self.wanted.name_on(partition, taken=taken)
+        chosen.add(name)
+        return QualifiedName(schema=schema, name=name)
+
+    def _is_below(self, partition: Relation) -> PartitionOf:
+        return PartitionOf(partition=partition.name, table=self.table.name)
+
+
+def _named(node: pb.AlterTableStmt, name: str) -> None:
+    constraint_of(node.cmds[0].alter_table_cmd).conname = name

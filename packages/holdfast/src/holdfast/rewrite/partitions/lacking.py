@@ -1,0 +1,68 @@
+"""What the partitions of a table still lack of a statement, by what is known of them now."""
+
+from collections.abc import Sequence
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.index_build import index_of
+from holdfast.rewrite.partitions.foreign_key import lacking_foreign_keys
+from holdfast.rewrite.partitions.index import WantedIndex, index_steps, is_valid
+from holdfast.rewrite.statement import Statement, parse
+from holdfast.rewrite.steps import PartitionsStep, Step
+from holdfast.rewrite.tree import constraint_of
+
+ASKING = frozenset([pb.AT_AddColumn, pb.AT_AddConstraint, pb.AT_AttachPartition])
+
+
+def looks_at_partitions(statement: Statement) -> bool:
+    """Whether what it becomes on a partitioned table depends on each of its partitions."""
+    node = statement.node
+    if isinstance(node, pb.AlterTableStmt):
+        return any(item.alter_table_cmd.subtype in ASKING for item in node.cmds)
+    return isinstance(node, pb.IndexStmt)
+
+
+def lacking(step: PartitionsStep, *, facts: Facts) -> tuple[Step, ...]:
+    """The steps that are lacking, and after an index another look; nothing where all partitions have it."""
+    node = _node(step)
+    table = facts.relation(node.relation)
+    if table is None:
+        return ()
+    wanted = _wanted_index(node)
+    if wanted is not None:
+        return index_steps(wanted, table=table, facts=facts)
+    assert isinstance(node, pb.AlterTableStmt)  # noqa: S101  # it is an index otherwise
+    constraint = constraint_of(node.cmds[0].alter_table_cmd)
+    left = lacking_foreign_keys(constraint, table=table, facts=facts)
+    return (*left, step) if left else ()
+
+
+def is_there(step: PartitionsStep, *, facts: Facts) -> bool:
+    """Whether what it was made for is valid as a whole, where that can be said before the last step."""
+    node = _node(step)
+    wanted, table = _wanted_index(node), facts.relation(node.relation)
+    return wanted is None or table is None or is_valid(wanted, table=table)
+
+
+def planned_anew(steps: Sequence[Step], *, at: int, left: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps with what is left in the place of what was planned between this look and the last of its kind."""
+    look = steps[at]
+    last = max(place for place, step in enumerate(steps) if step == look)
+    return (*steps[: at + 1], *left, *steps[last + 1 :])
+
+
+def _node(step: PartitionsStep) -> pb.AlterTableStmt | pb.IndexStmt:
+    (statement,) = parse(step.sql)
+    assert isinstance(statement.node, pb.AlterTableStmt | pb.IndexStmt)  # noqa: S101  # see its makers
+    return statement.node
+
+
+def _wanted_index(node: pb.AlterTableStmt | pb.IndexStmt) -> WantedIndex | None:
+    if isinstance(node, pb.IndexStmt):
+        return WantedIndex(node=node)
+    constraint = constraint_of(node.cmds[0].alter_table_cmd)
+    if constraint.contype not in (pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE):
+        return None
+    index = index_of(constraint, relation=node.relation, name=constraint.conname)
+    return WantedIndex(node=index, constraint=constraint)
