@@ -12,7 +12,7 @@ from holdfast.migrate.run import upgrade
 
 HOUSE = Path(holdfast.__file__).parent
 ROOMS = ("intercept", "rewrite", "execute")
-MOST_FILES = 34
+MOST_FILES = 40  # 36 when it was measured, of 53 before
 
 
 class Trace:

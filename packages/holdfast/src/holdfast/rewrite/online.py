@@ -11,16 +11,16 @@ from enum import Enum
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.alter_table_hazards import hazards_of_action
 from holdfast.rewrite.column_values import refuse_column_without_values
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.hazards import (
-    BreakingChange,
-    Hazard,
+from holdfast.rewrite.hazards import BreakingChange, Hazard
+from holdfast.rewrite.operations import (
     breaking_changes_of_statement,
+    hazards_of_action,
     hazards_of_statement,
+    online_form,
+    online_form_of_action,
 )
-from holdfast.rewrite.operations import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
 from holdfast.rewrite.queued_changes import changes_ahead, is_conditional
 from holdfast.rewrite.rewriting import Action, Split, alter_table, as_written, transaction
 from holdfast.rewrite.statement import Statement
@@ -86,10 +86,9 @@ def is_excused(statement: Statement, *, today: date) -> bool:
 
 def draft_of(statement: Statement, *, facts: Facts) -> Draft:
     """The steps of a statement, refused or not."""
-    for rewrite_of in STATEMENT_REWRITES:
-        steps = rewrite_of.apply(statement, facts)
-        if steps is not None:
-            return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
+    steps = online_form(statement, facts=facts)
+    if steps is not None:
+        return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
     node = statement.node
     if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         return _draft_of_alter_table(statement, node, facts=facts)
@@ -137,7 +136,7 @@ def _splits(node: pb.AlterTableStmt, *, facts: Facts) -> tuple[list[Split], Fact
         if table is None:
             break
         action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
-        split = _split(action) or Split(stays=(action.command,))
+        split = online_form_of_action(action) or Split(stays=(action.command,))
         facts = _with_taken(facts, split.chosen_names, schema=table.name.schema)
         facts = facts.without_constraints(split.dropped_keys)
         splits.append(split)
@@ -150,12 +149,6 @@ def _holds(rest: pb.AlterTableStmt, *, table: Relation, facts: Facts) -> tuple[H
         for item in rest.cmds
     )
     return tuple(hold for action in actions for hold in hazards_of_action(action))
-
-
-def _split(action: Action) -> Split | None:
-    rewrites = NEW_TABLE_REWRITES if action.table.is_new else ACTION_REWRITES
-    splits = (rewrite_of.apply(action) for rewrite_of in rewrites)
-    return next((split for split in splits if split is not None), None)
 
 
 def _with_taken(facts: Facts, names: frozenset[str], *, schema: str) -> Facts:
