@@ -6,7 +6,8 @@ Where an example has a `meanwhile.sql`, another connection executes it before ea
 
 An entry is written inside each step's transaction, before each build and after it; besides, each build is killed while
 it is under way. After every kill a new process finishes, and the schema must be that of plain Alembic. One line a case;
-exit status 1 when one does not hold. Names of examples as arguments narrow it down.
+exit status 1 when one does not hold. Names of examples as arguments narrow it down. With --scripts the online side is
+a folder of SQL files, as `holdfast apply` takes it.
 """
 
 import sys
@@ -24,9 +25,10 @@ from alembic import command
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "tests" / "kit"))
 
-from alembic_project import Project
 from contract import (
     EXAMPLES,
+    AnyProject,
+    MakeProject,
     Process,
     columns_of,
     crash_at,
@@ -36,8 +38,10 @@ from contract import (
     locks_seen,
     meanwhile,
     project_of,
+    scripts_of,
     template_of,
     users_of,
+    without_version_tables,
 )
 from type_changes import TYPE_CHANGES, in_any_order
 
@@ -68,23 +72,28 @@ class Case:
     postgres: Postgres
     folder: Path
     template: str
+    make: MakeProject
     schema: str
     reverted: str
     kept: dict[str, set[str]]
 
-    def project(self, lifetime: ExitStack) -> Project:
+    def project(self, lifetime: ExitStack) -> AnyProject:
         """A history on a fresh copy of the database."""
         url = lifetime.enter_context(self.postgres.database(template=self.template))
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        return project_of(self.example, folder=folder / "project", url=url)
+        return self.make(self.example, folder=folder / "project", url=url)
 
 
 def dump(url: str) -> str:
-    return in_any_order(schema_dump(url))
+    return in_any_order(without_version_tables(schema_dump(url)))
 
 
-def case_of(example: Path, *, postgres: Postgres, folder: Path) -> Case:
+def case_of(example: Path, *, postgres: Postgres, folder: Path, make: MakeProject) -> Case:
     template = template_of(example, folder=folder / example.name, postgres=postgres)
+    online = template
+    if make is not project_of:
+        scripts = folder / f"{example.name}-scripts"
+        online = template_of(example, folder=scripts, postgres=postgres, make=make)
     with postgres.database(template=template) as url:
         plain = project_of(example, folder=folder / f"{example.name}-plain", url=url)
         before = columns_of(plain)
@@ -95,7 +104,8 @@ def case_of(example: Path, *, postgres: Postgres, folder: Path) -> Case:
             example=example,
             postgres=postgres,
             folder=folder,
-            template=template,
+            template=online,
+            make=make,
             schema=schema,
             reverted=dump(url),
             kept={table: before[table] & after[table] for table in before if table in after},
@@ -116,7 +126,7 @@ def undisturbed(case: Case) -> None:
             else locks_planned(events)
         )
         assert dump(project.database) == case.schema
-        downgrade(project.config, "r1")
+        downgrade(project.config, project.revisions[0])
         assert dump(project.database) == case.reverted
 
 
@@ -178,7 +188,7 @@ def killed_in_a_build(case: Case) -> bool:
         return True
 
 
-def finish(case: Case, project: Project) -> None:
+def finish(case: Case, project: AnyProject) -> None:
     Process(project).end()
     assert dump(project.database) == case.schema
     assert project.query("SELECT * FROM holdfast.queue") == []
@@ -222,14 +232,16 @@ def prove_example(case: Case) -> bool:
 
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1, metavar="[EXAMPLE]...", type=NAMES)
-def main(names: tuple[str, ...]) -> None:
+@click.option("--scripts", is_flag=True, help="Scripts, by holdfast apply, instead of Alembic.")
+def main(names: tuple[str, ...], scripts: bool) -> None:
+    make: MakeProject = scripts_of if scripts else project_of
     examples = [example for example in EVERY if not names or example.name in names]
     holds = True
     for major in (16, 18):
         with temporary_server(major=major) as server, tempfile.TemporaryDirectory() as folder:
             postgres = postgres_at(server.url())
             for example in examples:
-                case = case_of(example, postgres=postgres, folder=Path(folder))
+                case = case_of(example, postgres=postgres, folder=Path(folder), make=make)
                 holds = prove_example(case) and holds
     print("every case holds" if holds else "some cases do not hold")
     sys.exit(0 if holds else 1)

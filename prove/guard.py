@@ -1,24 +1,28 @@
 """No request waits for a migration that nobody can look into, whatever way it locks a table, whoever is in the way.
 
 `./dev prove guard [NAMES]`. Each way x three blockers (none, a reader and a writer that are idle in their transaction)
-under 200 reads a second, open loop. A line for each; status 1 when a request waited longer than 50 ms (70 where the
-migration is idle) and the noise of the same traffic without a migration, when a run neither ended nor was refused, or
-when something was applied twice. On a machine that does nothing else: whoever waits for a processor counts too.
+under 200 reads a second, open loop. Before each way the same traffic meets the same run of a revision that changes
+nothing: its longest request is the noise. A line for each; status 1 when a request waited longer than 50 ms (70 where
+the migration is idle, 350 where the guard itself is stopped for 300) and the noise, three times in a row; when a run
+neither ended nor was refused, or when something was applied twice. What the server saw of waits for a lock is beside
+it: what a request waited longer than that, it waited for a processor. The last line has the verdict.
 """
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import psycopg
+from psycopg import sql
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/holdfast/tests/kit"))
 from alembic_project import Project
@@ -44,6 +48,10 @@ SEED = """
     CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
       IF EXISTS (SELECT FROM pg_class WHERE relname = 'event_now') THEN
         BEGIN LOCK TABLE t; EXCEPTION WHEN OTHERS THEN NULL; END; END IF; END $$;
+    CREATE TABLE later (n int);
+    CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON later DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION at_commit();
     CREATE EVENT TRIGGER on_ddl ON ddl_command_end WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION on_ddl();
 """
 ADD = "ALTER TABLE t ADD COLUMN note text;"
@@ -73,9 +81,13 @@ WAYS = {
     "savepoint": f"with op.get_bind().begin_nested():\n    {DO('SELECT f()')}",
     "Python sleeps": PAUSE,
     "stopped by SIGSTOP": PAUSE,
+    "script of an extension": DO("CREATE EXTENSION holdfast_prove"),
+    "deferred trigger": DO("SELECT f()") + "\n" + DO("INSERT INTO later VALUES (1)"),
     "guard killed": DO(f"DO $$ BEGIN {ADD} PERFORM pg_sleep(1); END $$"),
+    "guard stopped": DO(f"DO $$ BEGIN {ADD} PERFORM pg_sleep(1); END $$"),
 }
-IDLE = ("Python sleeps", "stopped by SIGSTOP")
+CONTROL = DO("SELECT 1")
+STOPPED_FOR = 0.3  # s
 BLOCKERS = {
     "nobody": "SELECT 1",
     "reader": "SELECT count(*) FROM t",
@@ -92,17 +104,30 @@ try:
 except HoldfastError as error:
     print(type(error).__name__)
 """
-KILL_GUARD = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+GUARD = """
+    SELECT pid FROM pg_stat_activity
     WHERE query LIKE '%$guard$%' AND state = 'active' AND pid <> pg_backend_pid()
+      AND datname = current_database()
 """
 HELD = """
     SELECT 1 FROM pg_locks
     WHERE mode = 'AccessExclusiveLock' AND relation = 't'::regclass AND granted
 """
+# One row: how long the longest wait for a lock of these sessions has lasted so far, in milliseconds.
+WAITS = """
+    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)), 0)::float8 * 1000
+    FROM pg_locks WHERE NOT granted AND pid = ANY (%s)
+"""
 THREADS, EVERY = 4, 0.02  # s: 200 requests a second
+LOOK_EVERY = 0.005  # s
 BLOCKED_FOR = 1.5  # s
-CEILING, MORE_IF_IDLE, LEAST_NOISE = 50.0, 20.0, 20.0  # ms
+CEILING, LEAST_NOISE = 50.0, 20.0  # ms
+MORE = {
+    "Python sleeps": 20.0,
+    "stopped by SIGSTOP": 20.0,
+    "guard stopped": 1000 * STOPPED_FOR,
+}  # ms
+TRIES = 3
 
 
 @dataclass(kw_only=True)
@@ -111,10 +136,13 @@ class Traffic:
 
     url: str
     longest: float = 0.0  # ms
+    locked: float = 0.0  # ms; of a wait for a lock, as the server saw it
+    pids: list[int] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def read(self) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
+            self.pids.append(connection.info.backend_pid)
             due = time.monotonic()
             while not self.ended.is_set():
                 due += EVERY
@@ -124,11 +152,18 @@ class Traffic:
                 self.longest = max(self.longest, (now - due) * 1000)
                 due = max(due, now - EVERY)  # one wait is counted once
 
+    def look(self) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            while not self.ended.wait(LOOK_EVERY):
+                [waits] = connection.execute(WAITS, [self.pids]).fetchone() or [0.0]
+                self.locked = max(self.locked, waits)
+
 
 @contextmanager
 def traffic(url: str) -> Iterator[Traffic]:
     users = Traffic(url=url)
-    threads = [threading.Thread(target=users.read, daemon=True) for _ in range(THREADS)]
+    work = [users.read] * THREADS + [users.look]
+    threads = [threading.Thread(target=each, daemon=True) for each in work]
     for thread in threads:
         thread.start()
     try:
@@ -153,71 +188,131 @@ def blocked(url: str, statement: str) -> Iterator[None]:
         connection.close()
 
 
-def tried(server: EmbeddedServer, name: str, statement: str, *, noise: float) -> str:
-    """What came of it. Raises AssertionError where a promise was not kept."""
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What came of one run."""
+
+    said: str
+    longest: float  # ms
+    locked: float  # ms
+
+    def __str__(self) -> str:
+        return f"{self.said or 'applied'}, longest request {self.longest:.0f} ms, for a lock {self.locked:.0f} ms"
+
+
+def made(server: EmbeddedServer, place: Path) -> Project:
+    """A project at its first revision."""
+    database = f"d{time.monotonic_ns()}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {database}")
+        path = sql.Literal(f"{EXTENSIONS.name}:$system")
+        setting = "ALTER DATABASE {} SET extension_control_path = {}"
+        connection.execute(sql.SQL(setting).format(sql.Identifier(database), path))
+    project = Project(folder=place / "project", database=server.url(database))
+    project.revision(f"op.execute({SEED!r})")
+    subprocess.run([sys.executable, "-c", UPGRADE, project.folder / "alembic.ini"], check=True)
+    return project
+
+
+def tried(server: EmbeddedServer, body: str, statement: str, *, name: str = "") -> Seen:
+    """What came of it. Raises AssertionError where a promise was not kept, whatever the machine."""
     with tempfile.TemporaryDirectory() as place:
-        database = f"d{time.monotonic_ns()}"
-        with psycopg.connect(server.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database}")
-        project = Project(folder=Path(place) / "project", database=server.url(database))
-        project.revision(f"op.execute({SEED!r})")
-        subprocess.run([sys.executable, "-c", UPGRADE, project.folder / "alembic.ini"], check=True)
-        project.revision(f"op.execute('INSERT INTO marks VALUES (1)')\n{WAYS[name]}")
+        project = made(server, Path(place))
+        project.revision(f"op.execute('INSERT INTO marks VALUES (1)')\n{body}")
         command = [sys.executable, "-c", UPGRADE, project.folder / "alembic.ini"]
         with traffic(project.database) as users, blocked(project.database, statement):
             run = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
-            if name == "guard killed":
-                interfere(lambda: bool(project.query(KILL_GUARD)))
-            if name == "stopped by SIGSTOP":
-                interfere(lambda: bool(project.query(HELD)))
-                run.send_signal(signal.SIGSTOP)
-                time.sleep(1)
-                run.send_signal(signal.SIGCONT)
+            disturb(name, project, run)
             said, problem = run.communicate(timeout=120)
         assert run.returncode == 0, problem
-        limit = CEILING + (MORE_IF_IDLE if name in IDLE else 0) + noise
-        assert users.longest <= limit, f"a request took {users.longest:.0f} ms, not {limit:.0f}"
         marks = project.query("SELECT n, count(*) FROM marks GROUP BY n HAVING count(*) > 1")
         assert marks == [], "something was applied twice"
         [(at,)] = project.query("SELECT version_num FROM alembic_version")
         assert (at == "r2") == (said == ""), f"at {at}, and it said {said}"
-        return f"{said.strip() or 'applied'}, longest request {users.longest:.0f} ms"
+        return Seen(said=said.strip(), longest=users.longest, locked=users.locked)
 
 
-def interfere(is_done: Callable[[], bool]) -> None:
+def disturb(name: str, project: Project, run: subprocess.Popen[str]) -> None:
+    """What is done to the migrator or its guard in the middle."""
+    if name == "guard killed" and (guard := found(project, GUARD)):
+        project.query(f"SELECT pg_terminate_backend({guard})")
+    if name == "guard stopped" and found(project, HELD) and (guard := found(project, GUARD)):
+        os.kill(guard, signal.SIGSTOP)
+        time.sleep(STOPPED_FOR)
+        os.kill(guard, signal.SIGCONT)
+    if name == "stopped by SIGSTOP" and found(project, HELD):
+        run.send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        run.send_signal(signal.SIGCONT)
+
+
+def found(project: Project, question: str) -> int | None:
+    """What a question gives, as soon as it gives something; None where it was refused before."""
     limit = time.monotonic() + 20
-    while not is_done():
+    while not (rows := project.query(question)):
         if time.monotonic() > limit:
-            return  # it was refused before
+            return None
         time.sleep(0.005)
+    return int(str(rows[0][0]))
+
+
+def judged(server: EmbeddedServer, name: str, statement: str, *, noise: float) -> Seen:
+    """Tried until the noise of the machine has let it through, within limits. Raises AssertionError."""
+    for number in range(1, TRIES + 1):
+        seen = tried(server, WAYS[name], statement, name=name)
+        limit = CEILING + MORE.get(name, 0.0) + noise
+        if seen.longest <= limit:
+            return seen
+        print(f"again   {name}: {seen}, not {limit:.0f}", flush=True)
+        if number < TRIES:
+            noise = max(noise, tried(server, CONTROL, "SELECT 1").longest)
+    raise AssertionError(f"{TRIES} times in a row, at last: {seen}, not {limit:.0f}")
+
+
+EXTENSIONS = tempfile.TemporaryDirectory()
+
+
+def write_extension() -> None:
+    """One whose script changes the table."""
+    folder = Path(EXTENSIONS.name) / "extension"
+    folder.mkdir()
+    (folder / "holdfast_prove.control").write_text("default_version = '1'\n")
+    (folder / "holdfast_prove--1.sql").write_text("SELECT public.f(); SELECT pg_sleep(0.2);\n")
+    for path in (Path(EXTENSIONS.name), folder):
+        path.chmod(0o755)
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(WAYS)))
 def main(names: tuple[str, ...]) -> None:
-    failed = False
+    failed, every, noises = [], [], []
+    write_extension()
     with temporary_server() as server:
-        with psycopg.connect(server.url(), autocommit=True) as connection:
-            connection.execute("CREATE TABLE t AS SELECT 17 AS id, 1 AS a")
-        with traffic(server.url()) as users:
-            time.sleep(5)
-        noise = max(LEAST_NOISE, users.longest)
-        print(
-            f"noise: the longest request without a migration took {users.longest:.0f} ms",
-            flush=True,
-        )
         for name in names or WAYS:
+            noise = max(LEAST_NOISE, tried(server, CONTROL, "SELECT 1").longest)
+            noises.append(noise)
+            print(f"noise   {name}: {noise:.0f} ms", flush=True)
             for blocker, statement in BLOCKERS.items():
                 try:
-                    said = tried(server, name, statement, noise=noise)
+                    seen = judged(server, name, statement, noise=noise)
                 except (AssertionError, subprocess.TimeoutExpired) as error:
-                    failed = True
+                    failed.append(f"{name} / {blocker}")
                     print(f"FAILED  {name} / {blocker}: {error}", flush=True)
                 else:
-                    print(f"ok      {name} / {blocker}: {said}", flush=True)
-    sys.exit(failed)
+                    every.append((name, seen))
+                    print(f"ok      {name} / {blocker}: {seen}", flush=True)
+    usual = [seen for name, seen in every if name not in MORE]
+    print(
+        f"guard: {len(every)} of {len(every) + len(failed)} held."
+        f" Noise {min(noises):.0f} to {max(noises):.0f} ms."
+        f" Where neither migration nor guard is stopped: longest request"
+        f" {max((each.longest for each in usual), default=0):.0f} ms,"
+        f" longest wait for a lock {max((each.locked for each in usual), default=0):.0f} ms."
+        + (f" FAILED: {', '.join(failed)}" if failed else "")
+    )
+    sys.exit(bool(failed))
 
 
 main()

@@ -23,7 +23,7 @@ PAGES = CACHE / "pages"
 SITE = CACHE / "site"
 # What stands in docs/, by section; what is named in none is in the one that says None.
 SECTIONS: tuple[tuple[str, tuple[str, ...] | None], ...] = (
-    ("Tutorials", ("start.md", "tutorials/*.md")),
+    ("Tutorials", ("start.md", "sql.md", "tutorials/*.md")),
     ("How to", None),
     (
         "Reference",

@@ -30,6 +30,19 @@ def setenv(monkeypatch: pytest.MonkeyPatch) -> Set:
     return monkeypatch.setenv
 
 
+@pytest.mark.parametrize("settings", EnvironmentSettings.__subclasses__())
+def test_no_class_of_settings_takes_the_variables_of_another_for_misspelt(
+    settings: type[EnvironmentSettings], setenv: Set
+) -> None:
+    """Whatever else is set for holdfast, each class reads its own."""
+    if not settings.__module__.startswith("holdfast."):
+        return
+    for name in (*Settings.other_variables, *Settings.variables()):
+        setenv(name, "")
+    setenv("HOLDFAST_PROFILE", "development")
+    settings()
+
+
 def test_variables_are_read(setenv: Set) -> None:
     """With our prefix; groups by their name."""
     setenv("HOLDFAST_PROFILE", "development")

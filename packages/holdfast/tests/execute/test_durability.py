@@ -51,4 +51,8 @@ def test_a_lock_is_not_held_until_a_standby_answers() -> None:
             assert session.execute(text("SHOW synchronous_commit")).scalar() == "local"
             assert session.owes_durability
             session.rollback()
+            session.watch(own_wait=OWN_WAIT)
+            session.guard.before_commit()
+            assert session.execute(text("SHOW synchronous_commit")).scalar() == "local"
+            session.rollback()
             session.guard.close()

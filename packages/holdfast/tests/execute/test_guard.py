@@ -1,5 +1,7 @@
 """No user waits for a migration, whatever it executes: the guard ends what users wait for."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import terminate, wait_until
 from background import BackgroundRun
+from contract import Process
 
 from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting, LockNotFree
 from holdfast.execute import lock_patience
@@ -50,6 +53,11 @@ OPAQUE = {
     "function": (FUNCTION, ["SELECT f()"]),
     "function behind a build": (FUNCTION, ["CREATE INDEX i ON t (a)", "SELECT f()"]),
     "CALL": (PROCEDURE, ["CALL p()"]),
+    "CREATE TABLE AS": (FUNCTION, ["CREATE TABLE other AS SELECT 1 AS n FROM f()"]),
+    "CREATE TABLE AS behind a build": (
+        FUNCTION,
+        ["CREATE INDEX i ON t (a)", "CREATE TABLE other AS SELECT 1 AS n FROM f()"],
+    ),
     "trigger": (ON_INSERT, ["INSERT INTO told VALUES (1)"]),
     "trigger behind a build": (
         ON_INSERT,
@@ -213,6 +221,85 @@ def test_whoever_waits_for_rows_only_ends_nothing(in_use: Project) -> None:
     user.join()
     events = [event for event in run.events if isinstance(event, UsersWaited | LockBusy)]
     assert events == []
+
+
+AT_COMMIT = """
+    CREATE TABLE told (n int);
+    CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'lets it pass') THEN
+        PERFORM pg_sleep(60);
+      END IF; RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON told DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION at_commit();
+"""
+
+
+def test_work_at_commit_is_watched_too(in_use: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deferred trigger works long when the transaction is committed, under its locks: users are let through."""
+    monkeypatch.setattr(lock_patience, "USERS_WAIT_AT_MOST", 50)  # on a machine that is busy
+    in_use.query(f"{AT_COMMIT}; SELECT 1")
+    both = IN_DO.format(f"{ADD} INSERT INTO told VALUES (1);")
+    in_use.revision(f"op.execute({both!r})")
+    with reading(in_use):
+        run = BackgroundRun(in_use)
+        wait_until(
+            lambda: any(isinstance(event, UsersWaited) for event in run.events), what="a user"
+        )
+        with psycopg.connect(in_use.database, application_name="lets it pass"):
+            run.end()
+    assert in_use.query(HAS_NOTE) == [(1,)]
+    assert in_use.query("SELECT n FROM told") == [(1,)]
+
+
+@pytest.mark.parametrize("env", [(SYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg")],
+                         ids=["psycopg", "asyncpg"])  # fmt: skip
+def test_nobody_waits_while_the_version_row_is_not_free(
+    in_use: Project, env: tuple[str, str]
+) -> None:
+    """Somebody has Alembic's row locked: with a lock on a table in hand it is not waited for, and who it is is said."""
+    source, driver = env
+    in_use.env(source, driver=driver)
+    in_use.revision(f"op.execute({IN_DO.format(ADD)!r})")
+    with holding(in_use.database, "UPDATE alembic_version SET version_num = version_num") as other:
+        run = BackgroundRun(in_use)
+        pid = other.info.backend_pid
+        wait_until(
+            lambda: any(each.pid == pid for event in run.busy for each in event.blockers),
+            what="the holder of the row to be named",
+        )
+        assert in_use.query(READ) == [(50000,)]
+    run.end()
+    assert in_use.query(HAS_NOTE) == [(1,)]
+
+
+LOCKED = "SELECT 1 FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock' AND granted"
+
+
+def test_a_migrator_that_is_stopped_lets_users_through(in_use: Project) -> None:
+    """SIGSTOP while it holds a lock that blocks users: they go on; when it is woken up it does its work, once."""
+    stopped = in_use.folder / "stopped"
+    in_use.revision(
+        f"""
+        import pathlib, time
+        op.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        while not pathlib.Path({str(stopped)!r}).exists():
+            time.sleep(0.01)
+        op.execute("INSERT INTO u VALUES (-1)")
+        op.execute({ADD!r})
+        """
+    )
+    run = Process(in_use)
+    wait_until(lambda: bool(in_use.query(LOCKED)), what="the lock")
+    assert run.process.pid is not None
+    os.kill(run.process.pid, signal.SIGSTOP)
+    stopped.touch()
+    assert in_use.query(READ) == [(50000,)]
+    os.kill(run.process.pid, signal.SIGCONT)
+    run.end()
+    assert in_use.query(HAS_NOTE) == [(1,)]
+    assert in_use.query("SELECT count(*) FROM u WHERE id = -1") == [(1,)]
+    done = "SELECT count(*) FROM holdfast.history WHERE revision = 'r2' AND outcome = 'done'"
+    assert in_use.query(done) == [(1,)]
 
 
 GUARDS = f"""

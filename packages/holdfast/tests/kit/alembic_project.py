@@ -101,6 +101,11 @@ class Project:
         return self.folder / "versions" / f"{revision}.py"
 
     @property
+    def place(self) -> Path:
+        """Where a process of its own finds it."""
+        return self.folder / "alembic.ini"
+
+    @property
     def config(self) -> Config:
         """A fresh Alembic configuration."""
         return Config(self.folder / "alembic.ini")

@@ -6,6 +6,7 @@ transaction: there it writes down the locks that are held, and there it can stop
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
+from typing import Protocol
 
 import psycopg
 from alembic.config import Config
 from alembic_project import Project
 from psycopg import sql
+from script_project import ScriptProject, config_at
 
 from holdfast.execute.progress import Event, Report, StatementPlanned, StepStarted
 from holdfast.migrate.run import upgrade
@@ -33,7 +36,12 @@ EXAMPLES = sorted(
 )
 PATIENCE = 60
 # By the process that runs are forked from; it does not find this file.
-IMPORTED = ["alembic.command", "holdfast.migrate.run", "sqlalchemy.dialects.postgresql.psycopg"]
+IMPORTED = [
+    "alembic.command",
+    "holdfast.migrate.run",
+    "holdfast.migrate.sql.project",
+    "sqlalchemy.dialects.postgresql.psycopg",
+]
 
 OBSERVER = """
     CREATE TABLE holdfast.in_use AS
@@ -41,7 +49,7 @@ OBSERVER = """
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relkind IN ('r', 'p', 'm')
           AND nspname NOT IN ('holdfast', 'pg_catalog', 'information_schema')
-          AND relname <> 'alembic_version';
+          AND relname NOT IN ('alembic_version', 'schema_migrations');
     CREATE TABLE holdfast.locks_seen (entry bigint, name text, mode text);
     CREATE TABLE holdfast.stop_at (entry bigint);
     CREATE SEQUENCE holdfast.entries;
@@ -68,7 +76,7 @@ COLUMNS = """
     SELECT c.oid::regclass::text, array_agg(attname::text || ' ' || atttypid::regtype ORDER BY attname)
     FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
     WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
-      AND relname <> 'alembic_version' GROUP BY c.oid
+      AND relname NOT IN ('alembic_version', 'schema_migrations') GROUP BY c.oid
 """
 
 
@@ -82,6 +90,51 @@ def _escaped(text: str) -> str:
     return text.replace(":", "\\:")
 
 
+class AnyProject(Protocol):
+    """A history and its database: of Alembic, or of SQL files."""
+
+    revisions: list[str]
+    database: str
+
+    @property
+    def place(self) -> Path:
+        """Where a process of its own finds it."""
+
+    @property
+    def config(self) -> Config:
+        """A fresh configuration."""
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """The rows of a query."""
+        ...
+
+
+class MakeProject(Protocol):
+    """Makes the history of an example."""
+
+    def __call__(self, example: Path, *, folder: Path, url: str) -> AnyProject:
+        """In this folder, for this database."""
+        ...
+
+
+def scripts_of(example: Path, *, folder: Path, url: str) -> ScriptProject:
+    """The same history as SQL files, which `holdfast apply` takes."""
+    project = ScriptProject(folder=folder, database=url)
+    project.script((example / "before.sql").read_text())
+    revert = example / "revert.sql"
+    back = revert.read_text() if revert.exists() else ""
+    project.script((example / "change.sql").read_text(), back)
+    return project
+
+
+def without_version_tables(dump: str) -> str:
+    """A dump without the table in which a history keeps its place."""
+    parts = dump.split("\n\n")
+    return "\n\n".join(
+        each for each in parts if not re.search(r"\balembic_version|\bschema_migrations", each)
+    )
+
+
 def project_of(example: Path, *, folder: Path, url: str) -> Project:
     """A history whose first revision makes the tables, and whose second is the change."""
     project = Project(folder=folder, database=url)
@@ -93,21 +146,24 @@ def project_of(example: Path, *, folder: Path, url: str) -> Project:
     return project
 
 
-def template_of(example: Path, *, folder: Path, postgres: Postgres) -> str:
+def template_of(
+    example: Path, *, folder: Path, postgres: Postgres, make: MakeProject = project_of
+) -> str:
     """A database at the first revision, with the observer in it."""
 
     def build(url: str) -> None:
-        upgrade(project_of(example, folder=folder, url=url).config, "r1")
+        project = make(example, folder=folder, url=url)
+        upgrade(project.config, project.revisions[0])
         with psycopg.connect(url) as connection:
             connection.execute(OBSERVER)
 
-    return postgres.template(f"contract_{example.name}", build)
+    return postgres.template(f"contract_{make.__name__}_{example.name}", build)
 
 
 # Locks.
 
 
-def locks_seen(project: Project) -> set[str]:
+def locks_seen(project: AnyProject) -> set[str]:
     """What the migration held on tables in use, above what every query takes: the strongest of each step."""
     modes = {mode.in_catalog: mode for mode in LockMode}
     held: dict[tuple[object, object], LockMode] = {}
@@ -152,7 +208,7 @@ class Users:
     errors: list[str]
 
 
-def columns_of(project: Project) -> dict[str, set[str]]:
+def columns_of(project: AnyProject) -> dict[str, set[str]]:
     """Each table with its columns and their types."""
     return {str(table): set(columns) for table, columns in project.query(COLUMNS)}  # type: ignore[call-overload]
 
@@ -197,18 +253,18 @@ def _use(url: str, command: sql.Composed, users: Users, ended: Signal) -> None:
 # Processes.
 
 
-def run(config: Path) -> None:
+def run(place: Path) -> None:
     """What a process of its own does."""
-    upgrade(Config(config), "head")
+    upgrade(config_at(place) if place.is_dir() else Config(place), "head")
 
 
 class Process:
     """A run in a process of its own, forked from one that has imported everything."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: AnyProject) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(IMPORTED)
-        self.process = context.Process(target=run, args=(project.folder / "alembic.ini",))
+        self.process = context.Process(target=run, args=(project.place,))
         self.process.start()
 
     def end(self) -> None:
@@ -223,7 +279,7 @@ class Process:
         assert self.process.exitcode == -signal.SIGKILL
 
 
-def kill_at(project: Project, entry: int) -> bool:
+def kill_at(project: AnyProject, entry: int) -> bool:
     """Start a run, kill it inside the transaction of this entry of the journal; False where there is none."""
     with psycopg.connect(project.database, autocommit=True) as connection:
         connection.execute("SELECT setval('holdfast.entries', 1, false)")
@@ -241,7 +297,7 @@ def kill_at(project: Project, entry: int) -> bool:
         return True
 
 
-def crash_at(project: Project, entry: int) -> bool:
+def crash_at(project: AnyProject, entry: int) -> bool:
     """The same, but the backend is killed instead of the process: the server ends every session and recovers."""
     with psycopg.connect(project.database, autocommit=True) as connection:
         connection.execute("SELECT setval('holdfast.entries', 1, false)")
@@ -295,7 +351,7 @@ def meanwhile(example: Path, *, url: str, before: int) -> tuple[Report, list[str
     return report, begun
 
 
-def entries(project: Project) -> int:
+def entries(project: AnyProject) -> int:
     """How many entries the journal got since the last `kill_at`, or since the beginning."""
     [(number,)] = project.query("SELECT last_value FROM holdfast.entries")
     return int(str(number))

@@ -76,14 +76,16 @@ def alembic_config(settings: Settings) -> Config:
 def _migrate(settings: Settings, engine: Engine, stop: Event) -> None:
     match settings.migrate_on_start:
         case MigrateOnStart.RUN:
-            _run_migrations(settings)
+            _run_migrations(settings, expand=None)
+        case MigrateOnStart.EXPAND:
+            _run_migrations(settings, expand=True)
         case MigrateOnStart.WAIT:
             _wait_for_migrations(settings, engine, stop)
         case MigrateOnStart.OFF:
             return
 
 
-def _run_migrations(settings: Settings) -> None:
+def _run_migrations(settings: Settings, *, expand: bool | None) -> None:
     """An env.py that takes a connection, as in Alembic's cookbook, finds one; another one finds the URL."""
     config = alembic_config(settings)
     config.attributes[TARGET] = _target_of(settings)
@@ -91,7 +93,7 @@ def _run_migrations(settings: Settings) -> None:
         return
     with ONE_ALEMBIC_RUN, create_migration_engine(settings).connect() as connection:
         config.attributes["connection"] = connection
-        upgrade(config, "heads")
+        upgrade(config, "heads", expand=expand)
 
 
 def _target_of(settings: Settings) -> Target:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from holdfast.cli.failure import show_error
 from holdfast.cli.project import ProjectOptions
@@ -18,11 +19,14 @@ from holdfast.cli.traceback import not_installed, of_the_project
 from holdfast.errors import HoldfastError
 
 COULD_NOT = 3
+LAYOUTS = ("dbmate", "flyway", "prisma", "drizzle", "numbered")
 VERBS = (
     "generate",
     "check",
     "plan",
     "run",
+    "finish",
+    "apply",
     "revert",
     "status",
     "baseline",
@@ -94,11 +98,37 @@ class Verbs(click.Group):
     help="The section of alembic.ini that counts, where it is not [alembic].",
 )
 @click.option("-x", "x", multiple=True, metavar="KEY=VALUE", help="Handed to the project's env.py.")
+@click.option(
+    "--sql",
+    type=click.Path(exists=True, path_type=Path),
+    envvar="HOLDFAST_SQL",
+    help="SQL scripts instead of a project of Alembic: a file, or a folder in the layout of its tool.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    envvar="HOLDFAST_SQL_LAYOUT",
+    help="The layout of that folder, where it cannot be told from its files.",
+)
 @click.version_option(package_name="holdfast")
 @click.pass_context
-def holdfast(ctx: click.Context, file: Path | None, section: str, x: tuple[str, ...]) -> None:
+def holdfast(
+    ctx: click.Context,
+    file: Path | None,
+    section: str,
+    x: tuple[str, ...],
+    sql: Path | None,
+    layout: str | None,
+) -> None:
     """Change a PostgreSQL database under a live application."""
-    ctx.obj = ProjectOptions(file=file, x=x, section=section)
+    ctx.obj = ProjectOptions(
+        file=file,
+        x=x,
+        section=section,
+        sql=sql,
+        layout=layout,
+        is_sql_named=ctx.get_parameter_source("sql") is ParameterSource.COMMANDLINE,
+    )
 
 
 def main() -> None:

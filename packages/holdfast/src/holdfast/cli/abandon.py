@@ -8,6 +8,7 @@ from alembic.config import Config
 from holdfast.cli.confirm import confirm
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
+from holdfast.errors import with_options
 from holdfast.migrate.abandon import Abandoned
 from holdfast.migrate.abandon import abandon as give_up
 from holdfast.migrate.status import statuses
@@ -25,7 +26,7 @@ def abandon(options: ProjectOptions, yes: bool) -> None:
         config = options.config()
         confirm(verb="abandon", loses=tuple(_left(config)), yes=yes)
         found = give_up(config, report=Printer())
-    click.echo("\n".join(lines_of(found)))
+    click.echo(with_options("\n".join(lines_of(found)), options.options_of_sql()))
 
 
 def _left(config: Config) -> Iterator[str]:

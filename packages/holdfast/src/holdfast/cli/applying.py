@@ -23,6 +23,7 @@ def apply(
     revision: str | None,
     *,
     accept_edited: bool,
+    expand: bool | None,
     plan_file: Path | None,
     form: str,
     nothing: str,
@@ -47,6 +48,7 @@ def apply(
             must_stop=stop.must,
             should_pause=should_pause,
             accept_edited=accept_edited,
+            expand=expand,
         )
     done = {each: tuple(steps) for each, steps in report.steps.items() if each not in begun}
     departed = () if planned is None else departures(planned, done=done)

@@ -8,6 +8,7 @@ from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.doctor.check import Severity
 from holdfast.doctor.examine import Finding, examine, worst
 from holdfast.engine.settings import Settings
+from holdfast.errors import with_options
 from holdfast.errors.migration import UnknownConfiguration
 
 EXIT_STATUS = {Severity.OK: 0, Severity.WARN: 1, Severity.REFUSE: 3}
@@ -32,7 +33,8 @@ def doctor(ctx: click.Context, prove_tls: bool, form: str) -> None:
         config = None
     with translated_errors():
         found = examine(settings, config, prove_tls=prove_tls)
-    click.echo(_as_json(found) if form == "json" else _as_text(found))
+    words = _as_json(found) if form == "json" else _as_text(found)
+    click.echo(with_options(words, options.options_of_sql()))
     ctx.exit(EXIT_STATUS[worst(found)])
 
 

@@ -52,7 +52,9 @@ def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | N
         config = click.get_current_context().meta.get(CONFIG)
         return of_project(error, arguments, url_of_file=_url(config), file=_file(config))
     if isinstance(error, DBAPIError):
-        return _answered(str(error.orig), sqlstate(error), error.statement, error)
+        answered = _answered(str(error.orig), sqlstate(error), error.statement, error)
+        answered.place = getattr(error, "place", None)
+        return answered
     if type(error).__module__.partition(".")[0] in ("psycopg", "psycopg2", "asyncpg"):
         return _answered(str(error), sqlstate(error), None, error)
     return None

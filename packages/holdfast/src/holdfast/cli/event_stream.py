@@ -11,7 +11,7 @@ from time import monotonic
 
 import click
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, with_options
 from holdfast.execute.progress import (
     BackfillMoved,
     BackfillPaused,
@@ -65,7 +65,7 @@ class EventStream:
         try:
             yield
         except HoldfastError as error:
-            what, why, remedy = error.parts()
+            what, why, remedy = (with_options(part, error.options) for part in error.parts())
             self._failed(type(error).__name__, what, why, remedy, error.exit_status)
             raise
         except BaseException as error:

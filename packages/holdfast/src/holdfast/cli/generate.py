@@ -56,7 +56,9 @@ def generate(
 
     with translated_errors():
         place = DatabasePlace(head=head, version_path=version_path)
-        found = write_revision(options.config(), name, renames=renames, ask=ask, place=place)
+        found = write_revision(
+            options.alembic_config(verb="generate"), name, renames=renames, ask=ask, place=place
+        )
     for rename in asked:
         click.echo(
             f"note: {rename.old} is dropped and {rename.new} added; "
@@ -79,7 +81,7 @@ def generate(
 
 def _check(options: ProjectOptions) -> None:
     with translated_errors(), scratch_server() as server:
-        found = difference(options.config(), server=server)
+        found = difference(options.alembic_config(verb="generate"), server=server)
     if not found.lines:
         click.echo(AGREE)
         return

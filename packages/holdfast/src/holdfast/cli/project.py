@@ -4,6 +4,7 @@ What is heavy is imported inside: a command that finds its database up to date i
 """
 
 import gc
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -30,12 +33,35 @@ class ProjectOptions:
     file: Path | None
     x: tuple[str, ...]
     section: str = "alembic"
+    sql: Path | None = None  # SQL scripts instead of a project of Alembic
+    layout: str | None = None
+    is_sql_named: bool = False  # on the command line: every command that is proposed has to name it
+
+    def sql_path(self) -> Path | None:
+        """The SQL scripts that --sql names, or [tool.holdfast] where nothing names a project of Alembic."""
+        if self.sql is not None or self.file is not None:
+            return self.sql
+        from holdfast.migrate.project_files import sql_in
+
+        return sql_in(Path.cwd())
+
+    def options_of_sql(self) -> str:
+        """What has to stand behind `holdfast` in a command that is proposed."""
+        if self.sql is None or not self.is_sql_named:
+            return ""
+        layout = "" if self.layout is None else f" --layout {self.layout}"
+        return f"--sql {shlex.quote(str(self.sql))}{layout}"
 
     def config(self) -> "Config":
         """The Alembic configuration of the project; for Flask-Migrate, inside an application context from here on."""
         from holdfast.migrate.flask_application import application_context
         from holdfast.migrate.project import find_config  # loads Alembic
 
+        sql = self.sql_path()
+        if sql is not None:
+            from holdfast.migrate.sql.project import sql_config
+
+            return sql_config(sql, layout=self.layout)
         found = find_config(
             file=self.file,
             x=self.x,
@@ -47,9 +73,17 @@ class ProjectOptions:
         click.get_current_context().meta[CONFIG] = found
         return found
 
+    def alembic_config(self, *, verb: str) -> "Config":
+        """The configuration, where the verb needs the models or the revisions of Alembic. Raises NotForScripts."""
+        found = self.config()
+        from holdfast.migrate.sql.project import require_alembic
+
+        require_alembic(found, verb=verb)
+        return found
+
     def head_if_up_to_date(self) -> str | None:
         """The head, where a look is enough to know that the database is there; None: look closer."""
-        if self.x or self.section != "alembic":
+        if self.x or self.section != "alembic" or self.sql is not None:
             return None  # env.py is told something that the look does not know
         with without_garbage_collection():
             from holdfast.migrate.up_to_date.look import project_at  # loads psycopg
@@ -82,4 +116,14 @@ def translated_errors() -> Iterator[None]:
         with redirect_stdout(sys.stderr), explaining_connections():
             yield
     except CommandError as error:
-        raise AlembicRefused(message=str(error)) from error
+        raise _named(AlembicRefused(message=str(error))) from error
+    except HoldfastError as error:
+        _named(error)
+        raise
+
+
+def _named(error: HoldfastError) -> HoldfastError:
+    """An error whose commands name the project as this one did."""
+    options = click.get_current_context().find_object(ProjectOptions)
+    error.options = "" if options is None else options.options_of_sql()
+    return error

@@ -19,7 +19,7 @@ def reset(options: ProjectOptions, yes: bool) -> None:
     """Drop everything and run the history again. Refused unless the database is for development or test."""
     profile, printer = Settings().profile, Printer()
     with translated_errors():
-        config = options.config()
+        config = options.alembic_config(verb="reset")
         require_disposable(config, profile=profile)
         name = on_project_connection(config, lambda project: database_name(project.connection))
         confirm(verb="reset", loses=(f"all data in the database {name}",), yes=yes)

@@ -20,6 +20,12 @@ UP_TO_DATE = "up to date: nothing is pending"
 @click.command()
 @click.option("--to", "revision", help="Stop after this revision. Default: the head.")
 @click.option("--dry-run", is_flag=True, help="Show the plan instead: holdfast plan.")
+@click.option(
+    "--expand/--no-expand",
+    "expand",
+    default=None,
+    help="Two releases run: what the old one uses waits for holdfast finish.",
+)
 @click.option("--accept-edited", is_flag=True, help="Applied files may have been edited since.")
 @click.option(
     "--plan",
@@ -34,6 +40,7 @@ def run(
     options: ProjectOptions,
     revision: str | None,
     dry_run: bool,
+    expand: bool | None,
     accept_edited: bool,
     plan_file: Path | None,
     grace: timedelta,
@@ -55,7 +62,7 @@ def run(
         from holdfast.preview.forecast import forecasts
 
         with translated_errors():
-            found = forecasts(options.config(), revision or "heads")
+            found = forecasts(options.config(), revision or "heads", expand=expand)
         show(found, form)
         return
     with without_garbage_collection():
@@ -65,6 +72,7 @@ def run(
         options,
         revision,
         accept_edited=accept_edited,
+        expand=expand,
         plan_file=plan_file,
         form=form,
         nothing=UP_TO_DATE,

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.errors import with_options
 from holdfast.migrate.status import Status, worst
 from holdfast.migrate.status import statuses as look
 
@@ -22,7 +23,8 @@ def show(options: ProjectOptions, form: str) -> int:
         one = {key: value for key, value in _as_json(found).items() if key != "database"}
         click.echo(json.dumps(one if len(passes) == 1 else several, default=str))
     else:
-        click.echo("\n".join(line for each in passes for line in _lines_of(each, passes)))
+        lines = "\n".join(line for each in passes for line in _lines_of(each, passes))
+        click.echo(with_options(lines, options.options_of_sql()))
     return found.exit_status
 
 

@@ -17,7 +17,7 @@ def sync(options: ProjectOptions, allow_drop: bool, yes: bool) -> None:
     """Add to a development database what the models have and it has not."""
     profile, printer = Settings().profile, Printer()
     with translated_errors():
-        config = options.config()
+        config = options.alembic_config(verb="sync")
         if allow_drop:
             confirm(verb="sync --allow-drop", loses=losses(config, profile=profile), yes=yes)
             done = make_equal(config, profile=profile, report=printer)

@@ -23,7 +23,7 @@ def require_safe_start(connection: Connection, settings: Settings) -> None:
     if settings.profile is not Profile.PRODUCTION:
         return
     evidence = Evidence(settings=settings, application=look_at_connection(connection), stamp=None)
-    migrates = settings.migrate_on_start is MigrateOnStart.RUN
+    migrates = settings.migrate_on_start in (MigrateOnStart.RUN, MigrateOnStart.EXPAND)
     found = [
         finding
         for finding in judge(evidence, AT_START + (WHEN_MIGRATING if migrates else ()))

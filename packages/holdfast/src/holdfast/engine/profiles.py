@@ -35,6 +35,7 @@ class MigrateOnStart(StrEnum):
     """Who migrates when a process starts: it, another one, or nobody."""
 
     RUN = "run"
+    EXPAND = "expand"  # it, and what another release still uses waits for `holdfast finish`
     WAIT = "wait"
     OFF = "off"
 

@@ -56,6 +56,7 @@ from holdfast.errors.settings import (
 
 logger = logging.getLogger(__name__)
 
+RELEASE = r"^[^\s]{1,30}$"
 URL_VARIABLES = ("HOLDFAST_URL", "DATABASE_URL")  # the first one that is set counts
 
 
@@ -159,6 +160,8 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_FREE_DISK",
         "HOLDFAST_SCRATCH_DIR",
         "HOLDFAST_SCRATCH_URL",
+        "HOLDFAST_SQL",
+        "HOLDFAST_SQL_LAYOUT",
         "HOLDFAST_TEST_URL",
     )
 
@@ -175,6 +178,7 @@ class Settings(EnvironmentSettings):
     tls: Tls
     tls_ca: str | None = None  # a file, or `system`
     pooler: bool = False  # PgBouncer or the like is in between
+    release: str | None = Field(None, pattern=RELEASE)  # of the application: in application_name
     replicas: int | None = Field(None, ge=1)  # how many instances run at once, each with a pool
     allow: AllowedChecks = ()  # checks of `holdfast doctor` that may fail here, by name
     pool: PoolLimits
@@ -274,12 +278,23 @@ class BuildSettings(EnvironmentSettings):
     workers: int = Field(0, ge=0)
 
 
+class ReleaseSettings(EnvironmentSettings):
+    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+    release: str | None = Field(None, pattern=RELEASE)
+
+    @classmethod
+    def _refuse_unknown_variables(cls) -> None:
+        """`Settings` reads the other ones."""
+
+
 class DiskSettings(EnvironmentSettings):
     """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
 
-    free_disk: ByteSize | None = None
+    disk: ByteSize | None = None
 
 
 class _FromUrl(PydanticBaseSettingsSource):

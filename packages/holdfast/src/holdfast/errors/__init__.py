@@ -3,11 +3,17 @@
 An error is a dataclass whose fields are named in its three texts. A field never holds a secret.
 """
 
+import re
 from datetime import timedelta
 from typing import ClassVar
 
 from holdfast.errors.durations import in_words
 from holdfast.errors.standing import COMMAND
+
+# Those that act on a project, in a text.
+COMMANDS = re.compile(
+    r"\bholdfast (abandon|baseline|check|doctor|drift|finish|leave|pause|plan|resume|revert|run|status)\b"
+)
 
 
 class HoldfastError(Exception):
@@ -18,6 +24,8 @@ class HoldfastError(Exception):
     again = COMMAND[
         "up"
     ]  # the command that tries again or goes on; `downgrade` sets that of a revert
+    place: str | None = None  # the line of an SQL script that was being executed: FILE:LINE
+    options = ""  # with which the command line named the project, where its commands need them
     what: ClassVar[str]
     why: ClassVar[str]
     remedy: ClassVar[str]
@@ -27,14 +35,20 @@ class HoldfastError(Exception):
         fields = {"again": self.again} | {
             name: _readable(value) for name, value in vars(self).items()
         }
+        what = self.what.format(**fields)
         return (
-            self.what.format(**fields),
+            what if self.place is None else f"{self.place}: {what}",
             self.why.format(**fields),
             self.remedy.format(**fields),
         )
 
     def __str__(self) -> str:
-        return "\n".join(self.parts())
+        return with_options("\n".join(self.parts()), self.options)
+
+
+def with_options(text: str, options: str) -> str:
+    """A text whose commands name the project as the command line did: they can be pasted."""
+    return COMMANDS.sub(rf"holdfast {options} \1", text) if options else text
 
 
 def _readable(value: object) -> object:

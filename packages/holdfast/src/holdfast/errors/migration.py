@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE
 
 
 @dataclass(kw_only=True, eq=False)
@@ -232,6 +233,22 @@ class NoGuard(HoldfastError):
     remedy = (
         "Make room for four: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"
         " what is there. Then go on: holdfast run"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class TableIsLocked(HoldfastError):
+    """A table could not be looked at: somebody has it locked. A run tries again, within its budget for locks."""
+
+    tables: tuple[str, ...]  # one of these, as SQL writes them
+    schemas: tuple[str, ...]
+    names: tuple[str, ...]
+    sqlstate = LOCK_NOT_AVAILABLE
+    what = "Somebody has a table locked, so that nothing can be asked about it: {tables}."
+    why = "What is to be done depends on what is in the table. Nothing was changed."
+    remedy = (
+        "See who it is: SELECT pid, usename, query FROM pg_stat_activity JOIN pg_locks USING (pid)"
+        " WHERE mode = 'AccessExclusiveLock'; wait until it has ended, or end it. Then again: {again}"
     )
 
 
@@ -517,3 +534,60 @@ class MissingRevision(HoldfastError):
     what = "Revision {revision} has no file in {folder}; nothing was migrated."
     why = "Another revision names it as the one before (down_revision or depends_on)."
     remedy = "Restore its file from version control: git log --diff-filter=D -- {folder}"
+
+
+@dataclass(kw_only=True, eq=False)
+class NotTakenBack(HoldfastError):
+    """A revert has come to its end, and something of its revision still waits for `holdfast finish`."""
+
+    revision: str
+    waiting: tuple[str, ...]
+    what = "The revert of {revision} does not take back what still waits: {waiting}"
+    why = "No statement of its downgrade() is the inverse of that, and nothing may be left of a reverted revision."
+    remedy = (
+        "Write the inverse in downgrade(): the column added, the table created, the name changed back; then"
+        " holdfast revert. Or let it go for good first: holdfast finish"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class ShadowCarriesMore(HoldfastError):
+    """Something of others hangs on the second name of a column, and would go with it."""
+
+    waiting: str
+    found: str
+    what = "Nothing was finished of {waiting}: on its new name hangs also {found}."
+    why = (
+        "The new name is a column that goes when the old one is renamed, and that would go with it."
+    )
+    remedy = "Drop it, or make it on the old name; then go on: holdfast finish"
+
+
+@dataclass(kw_only=True, eq=False)
+class StillInUse(HoldfastError):
+    """There are signs that somebody uses what would go."""
+
+    waiting: tuple[str, ...]
+    signs: tuple[str, ...]
+    exit_status = 1
+    what = "Nothing was finished, because something still seems to use what waits: {waiting}"
+    why = "What was seen: {signs}"
+    remedy = (
+        "End what is named there, and look again: holdfast finish. Calls and writes count from this look on,"
+        " so that those of before do not stand in the way of the next."
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class CannotTellUse(HoldfastError):
+    """Nothing was seen that uses what would go, but that is no proof."""
+
+    waiting: tuple[str, ...]
+    unseen: tuple[str, ...]
+    exit_status = 1
+    what = "Nothing was finished yet of what waits: {waiting}"
+    why = "Nobody was seen who uses it, but that is no proof: {unseen}"
+    remedy = (
+        "Set HOLDFAST_RELEASE to the new release in the application and here; or, if you know that the old"
+        " release is gone: holdfast finish --yes"
+    )

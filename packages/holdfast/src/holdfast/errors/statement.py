@@ -136,3 +136,62 @@ class TornApart(RefusedStatement):
         """Without a number where there is none: on a scratch database, in CI."""
         what, why, remedy = super().parts()
         return what, why.replace(" (about 0 rows)", ""), remedy
+
+
+@dataclass(kw_only=True, eq=False)
+class NotForTwoReleases(RefusedStatement):
+    """A change cannot be made in a way that two releases can live with."""
+
+    relation: str
+    change: str
+    reasons: str
+    what = "Refused, because {relation} is in use by two releases: {statement}"
+    why = "With --expand both releases run on: but the {change} cannot wait. {reasons}"
+    remedy = (
+        "Deal with the reason; or run without --expand once the old release is gone, with a comment on the"
+        " statement's line: -- holdfast: allow REASON until YYYY-MM-DD"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class NeedsFinish(RefusedStatement):
+    """A statement needs a name that still waits for `holdfast finish`, or changes what waits."""
+
+    waiting: str
+    revision: str  # that has left it; empty: the same
+    what = "Refused, because it has to do with {waiting}, which still waits: {statement}"
+    why = (
+        "The old release still uses that (revision {revision}); PostgreSQL would fail, or what the statement"
+        " makes would be lost when it goes."
+    )
+    remedy = "When the old release is gone: holdfast finish. Then run again: {again}"
+
+    def parts(self) -> tuple[str, str, str]:
+        """In the same revision there is nothing to finish yet."""
+        what, why, remedy = super().parts()
+        if self.revision:
+            return what, why, remedy
+        why = why.replace(" (revision )", "")
+        return (
+            what,
+            why,
+            (
+                "Move the statement into a revision of its own, to be run after holdfast finish; or run without"
+                " --expand when only one release is there."
+            ),
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class CannotWaitHere(RefusedStatement):
+    """With --expand something would have to wait that stands where nothing can."""
+
+    waiting: str
+    what = "Refused, because it cannot be put off here, and {waiting} is in use: {statement}"
+    why = (
+        "With --expand it would wait for holdfast finish; but in a savepoint, or together with statements"
+        " that are one with it, it would be done at once."
+    )
+    remedy = (
+        "Write it as a statement of its own, outside of the savepoint; or run without --expand."
+    )

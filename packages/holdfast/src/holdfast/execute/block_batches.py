@@ -14,6 +14,7 @@ from sqlalchemy import text
 from holdfast.execute.backfill_pace import BATCH, ROW_LOCK, Pace
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, set_local
 from holdfast.execute.session import MigrationSession
+from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.steps import CopyRowsStep
 
 Reached = tuple[str, ...]  # the file, and the first block that is not done
@@ -75,9 +76,19 @@ class BlockBatches:
         return done
 
     def _file(self) -> tuple[str, int]:
-        row = self.session.execute(FILE, {"table": str(self.step.table)}).one()
-        self.session.commit()
-        return row.file, row.blocks
+        def unit(_: LockTimeouts) -> tuple[str, int]:
+            set_local(self.session, "lock_timeout", ROW_LOCK)
+            row = self.session.execute(FILE, {"table": str(self.step.table)}).one()
+            self.session.commit()
+            return row.file, row.blocks
+
+        return self.patience.run(
+            unit, what=f"the size of {self.step.table}", locks=lambda: (self._its_lock,)
+        )
+
+    @property
+    def _its_lock(self) -> Lock:
+        return Lock(mode=LockMode.ACCESS_SHARE, relation=self.step.table)
 
 
 def _adapted(size: int, *, took: timedelta) -> int:

@@ -29,6 +29,7 @@ from holdfast.errors.sqlstate import (
     UNIQUE_VIOLATION,
     sqlstate,
 )
+from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
@@ -49,6 +50,7 @@ from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
+from holdfast.rewrite.facts import Releases, SideBySide
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
@@ -56,7 +58,7 @@ from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -199,7 +201,16 @@ class Executor:
 
     def _planned(self, statement: Queued) -> Queued:
         parsed = as_one(parse(statement.sql))
-        facts = facts_for(self.session.connection, *parsed, new=statement.new)
+        facts = self.patience.run(
+            lambda _: facts_for(
+                self.session.connection,
+                *parsed,
+                new=statement.new,
+                side_by_side=self._side_by_side(statement),
+            ),
+            what=f"a look at the tables of {shortened(statement.sql)}",
+            locks=lambda: (),
+        )
         today = date.fromisoformat(statement.today)
         steps = steps_of_unit(parsed, facts=facts, today=today)
         if any(isinstance(step, ValidateStep) for step in steps):
@@ -213,6 +224,12 @@ class Executor:
         statement = self.journal.plan(statement, steps)
         self.session.commit()
         return statement
+
+    def _side_by_side(self, statement: Queued) -> SideBySide:
+        if statement.releases is Releases.ONE:
+            return SideBySide()
+        recorded = waiting.recorded(self.session)
+        return SideBySide(releases=statement.releases, recorded=recorded)
 
     def _step(self, statement: Queued, step: Step, *, number: int) -> Queued:
         started = StepStarted(
@@ -283,6 +300,7 @@ class Executor:
                     watch_anything(self.session, users_may_wait=users_may_wait)
                 self.session.execute_sql(sql)
             advanced = self.journal.advance(statement, captured=self._captured(step))
+            self._note_what_waits(statement, step)
             self.session.commit()
             return advanced
 
@@ -298,8 +316,10 @@ class Executor:
         def unit(timeouts: LockTimeouts) -> Queued:
             timeouts.apply(self.session)
             self._take(step.locks, is_explicit=True)
-            self.session.execute_sql(step.block())
+            if step.sql:
+                self.session.execute_sql(step.block())
             advanced = self.journal.advance(statement)
+            self._note_what_waits(statement, step)
             self.session.commit()
             return advanced
 
@@ -310,6 +330,11 @@ class Executor:
                 if sqlstate(error) == DISTURBED:
                     raise CopyDisturbed(revision=self.revision) from error
                 raise
+
+    def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
+        """In the transaction of the step: what waits for `finish` from now on, and what no longer does."""
+        waiting.forget(self.session, step.ends)
+        waiting.add(self.session, step.waits, revision=self.revision, settings=statement.settings)
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
@@ -463,7 +488,8 @@ class Executor:
                 raise
             self._drop_leftover(step)
             self._forgotten(statement)
-            found = duplicate_keys(self.session.connection, step)
+            with self._watching(step.describe()):
+                found = duplicate_keys(self.session.connection, step)
             self.session.commit()
             raise self._data_in_the_way(step, found) from error
 
@@ -538,4 +564,6 @@ class Executor:
 def _is_ddl(sql: str) -> bool:
     """Whose locks are known; others may call functions, or meet triggers, that take any."""
     ddl = (StatementKind.DDL, StatementKind.TEMP)
-    return all(statement.kind in ddl for statement in parse(sql))
+    return all(
+        statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)
+    )

@@ -5,8 +5,11 @@ waited too long for a lock on a relation, or a user has waited too long for it, 
 EXCEPTION WHEN OTHERS catches that. Cancelling does nothing to a backend that is idle in its transaction: that is
 terminated. The loop runs in the server, so it goes on while the migrator computes, is stopped or is cut off.
 
-Armed and disarmed are an advisory lock of the migration's backend. Disarming waits until the loop has ended, so that
-no late cancel hits what comes after it. The manual: Server Signaling Functions, pg_blocking_pids(), pg_locks.
+Armed is an advisory lock of the migration's backend. At the end it goes with COMMIT itself: the guard watches until
+users are let through. Behind COMMIT the migration waits until the loop has ended, so that no late cancel hits what
+comes next. What was cancelled is not committed, even if a body has caught it: before it cancels, the loop takes a
+second advisory lock, which the migration asks for before COMMIT.
+The manual: Server Signaling Functions, Advisory Locks, pg_blocking_pids(), pg_locks.
 """
 
 import asyncio
@@ -26,7 +29,7 @@ from holdfast.errors.migration import NoGuard
 from holdfast.errors.sqlstate import QUERY_CANCELED, RAISE_EXCEPTION, sqlstate
 from holdfast.execute.session import MigrationSession, second_session
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
-from holdfast.observe.schema_constants import GUARD_KEY, KEY
+from holdfast.observe.schema_constants import FIRED_KEY, GUARD_KEY, KEY
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 
@@ -35,7 +38,9 @@ log = logging.getLogger(__name__)
 MAX_STALL = timedelta(milliseconds=50)  # what a user may have to wait
 CANCEL_AFTER = timedelta(milliseconds=40)  # so that it has an effect before that
 OWN_WAIT = timedelta(milliseconds=10)  # for a lock on a relation: whoever wants it queues behind us
-SILENCE = timedelta(milliseconds=200)  # a guard that does not answer for so long is none
+SILENCE = timedelta(
+    seconds=2
+)  # a guard that does not answer for so long is none; nothing is held meanwhile
 TO_CONNECT = timedelta(seconds=10)
 IDLE = timedelta(seconds=5)  # where the guard itself is gone, the server ends an idle transaction
 
@@ -45,13 +50,18 @@ ARM = text(
            CASE WHEN :ends_when_idle THEN set_config('idle_in_transaction_session_timeout', :idle, true) END
     """
 )
-# Its COMMIT waits for no synchronous standby: the lock would be held until that answers. See MigrationSession.
-DISARM = text(
-    """
-    SELECT pg_advisory_unlock(:key, pg_backend_pid()),
-           CASE WHEN current_setting('synchronous_standby_names') <> ''
-                 AND current_setting('synchronous_commit') NOT IN ('off', 'local')
-                THEN set_config('synchronous_commit', 'local', true) END AS is_local
+# A COMMIT waits for no synchronous standby: the lock would be held until that answers. See MigrationSession.
+IS_LOCAL = """
+    CASE WHEN current_setting('synchronous_standby_names') <> ''
+          AND current_setting('synchronous_commit') NOT IN ('off', 'local')
+         THEN set_config('synchronous_commit', 'local', true) END AS is_local
+"""
+DISARM = text(f"SELECT pg_advisory_unlock(:key, pg_backend_pid()), {IS_LOCAL}")
+# From the session to the transaction, so that COMMIT gives the lock back. A guard that has fired holds the other.
+BEFORE_COMMIT = text(
+    f"""
+    SELECT pg_advisory_xact_lock(:key, pg_backend_pid()), pg_advisory_unlock(:key, pg_backend_pid()),
+           pg_try_advisory_xact_lock(:fired, pg_backend_pid()) AS is_unharmed, {IS_LOCAL}
     """
 )
 CANCEL = text("SELECT pg_cancel_backend(:pid)")
@@ -135,11 +145,13 @@ BEGIN
       ELSIF backend.state LIKE 'idle%' OR fired > 10 THEN  -- or a body has caught it ten times
         fired := fired + 1;
         fired_at := tick;
+        PERFORM pg_try_advisory_lock({fired_key}, ours);
         PERFORM pg_terminate_backend(ours);
         verdict := verdict || '{{"terminated": true}}';
       ELSE
         fired := fired + 1;
         fired_at := tick;
+        PERFORM pg_try_advisory_lock({fired_key}, ours);
         PERFORM pg_cancel_backend(ours);
       END IF;
     END IF;
@@ -148,6 +160,7 @@ BEGIN
     COMMIT;
   END LOOP;
   IF fired > 0 THEN
+    PERFORM pg_advisory_unlock({fired_key}, ours) FROM generate_series(1, fired);
     RAISE EXCEPTION USING MESSAGE = verdict::text;
   END IF;
 END $guard$
@@ -208,8 +221,25 @@ class Guard:
             self.session.rollback()
             raise NoGuard(problem=str(problem).partition("\n")[0]) from problem
 
+    def before_commit(self) -> None:
+        """Let COMMIT be the end of it. Raises EndedByGuard, after ROLLBACK, where something was cancelled."""
+        if not self.is_armed:
+            return
+        row = self.session.execute(BEFORE_COMMIT, {"key": GUARD_KEY, "fired": FIRED_KEY}).one()
+        self.session.owes_durability |= row.is_local is not None
+        if row.is_unharmed and (self._watch is None or not self._watch.is_lost):
+            return
+        self.session.rollback()  # which takes the verdict
+        raise EndedByGuard(self._verdict or GuardVerdict(reason=Reason.SILENCE))
+
+    def committed(self) -> None:
+        """Wait until the loop has ended. What it has done too late has done nothing."""
+        if self.is_armed:
+            self._settle()
+            self._verdict = None
+
     def disarm(self) -> None:
-        """Stop watching, right before COMMIT. Raises EndedByGuard where that must not happen."""
+        """Stop watching in the middle of a transaction. Raises EndedByGuard where it must not be committed."""
         if not self.is_armed:
             return
         row = self.session.execute(DISARM, {"key": GUARD_KEY}).one()
@@ -274,6 +304,7 @@ class _GuardWatch:
         self.requests: SimpleQueue[GuardRequest | None] = SimpleQueue()
         self.ready: SimpleQueue[Exception | None] = SimpleQueue()
         self.verdicts: SimpleQueue[GuardVerdict | None] = SimpleQueue()
+        self.is_lost = False  # its connection: what it watched must not be committed
         work = self._in_event_loop if session.dialect.is_async else self._serve
         self.thread = threading.Thread(target=work, name="holdfast guard", daemon=True)
         self.thread.start()
@@ -291,8 +322,10 @@ class _GuardWatch:
                         request = self.requests.get()
             except _Lost as lost:
                 log.debug("the guard's connection was lost", exc_info=True)
+                self.is_lost = True
                 self.verdicts.put(self._end(lost.pid))
                 request = self.requests.get()
+                self.is_lost = False
             except (DBAPIError, OSError) as error:
                 if is_new:
                     self.ready.put(error)
@@ -341,6 +374,7 @@ def _loop(request: GuardRequest, *, own: int) -> str:
         "own": [own],
         "users_may_wait": request.users_may_wait,
         "key": GUARD_KEY,
+        "fired_key": FIRED_KEY,
         "leader": KEY,
         "own_wait": request.own_wait,
         "longer_than": 2 * OWN_WAIT,

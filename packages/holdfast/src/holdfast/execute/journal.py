@@ -9,16 +9,31 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Select, Table, delete, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    delete,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from holdfast.execute import result_json as recorded
 from holdfast.execute.progress import Direction
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.execute.tables import calls, of_version_table, queue, unfinished
+from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_json
 
+# For which releases a unit is; older layouts have no such column.
+RELEASES: ColumnElement[str] = literal_column(
+    "coalesce(to_jsonb(queue) ->> 'releases', 'ONE')"
+).label("releases")
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
 TEXTS = TypeAdapter(tuple[str, ...])
 NOW = "holdfast.now"  # a setting of the units, which observe/catalog.py looks at
@@ -47,6 +62,7 @@ class Queued:
     settings: tuple[LocalSetting, ...]
     today: str  # of the run that queued it: an exemption must hold on that day
     call: int  # which one of the function's calls, from 1
+    releases: Releases = Releases.ONE
     id: int = 0
     steps: tuple[Step, ...] | None = None  # planned when its turn comes
     steps_done: int = 0
@@ -127,6 +143,7 @@ class Journal:
                     settings=SETTINGS.dump_json(statement.settings).decode(),
                     queued_on=statement.today,
                     call=statement.call,
+                    **_of_two(statement),
                 )
             )
 
@@ -147,6 +164,7 @@ class Journal:
                 settings=SETTINGS.validate_json(row.settings),
                 today=row.queued_on,
                 call=row.call,
+                releases=Releases[row.releases],
                 steps=None if row.steps is None else from_json(row.steps),
                 steps_done=row.steps_done,
                 is_started=row.is_started,
@@ -273,11 +291,17 @@ class Journal:
         return of_version_table(table, self.session.version_table)
 
     def _select(self, table: Table) -> Select[Any]:
-        columns = [column for column in table.c if column.name != "version_table"]
-        return select(*columns).where(self._mine(table))
+        columns = [c for c in table.c if c.name not in ("version_table", "releases")]
+        of_queue = [RELEASES] if table is queue else []
+        return select(*columns, *of_queue).where(self._mine(table))
 
     def _update(self, statement: Queued, **values: object) -> None:
         self.session.execute(update(queue).where(queue.c.id == statement.id).values(**values))
+
+
+def _of_two(statement: Queued) -> dict[str, str]:
+    """Named only where it is not as always: a journal of an older layout has no such column."""
+    return {} if statement.releases is Releases.ONE else {"releases": statement.releases.name}
 
 
 # The constraint that this transaction has created NOT VALID on a table.

@@ -17,13 +17,14 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree
+from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, TableIsLocked
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,15 @@ BETWEEN_LONGER_TRIES = timedelta(seconds=10)
 CURRENT_DEADLOCK_TIMEOUT = text(
     "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
 )
+# In one round trip, because users wait meanwhile.
+LOCK_VERSION_ROWS = """
+DO $holdfast$ DECLARE before CONSTANT text := current_setting('lock_timeout'); BEGIN
+  PERFORM set_config('lock_timeout', '10ms', true);
+  LOCK TABLE {table} IN ROW EXCLUSIVE MODE;
+  PERFORM 1 FROM {table} FOR UPDATE;
+  PERFORM set_config('lock_timeout', before, true);
+END $holdfast$
+"""
 MAY_SET_DEADLOCK_TIMEOUT = text("SELECT has_parameter_privilege('deadlock_timeout', 'SET')")
 
 
@@ -95,7 +105,7 @@ class LockPatience:
                 return unit(timeouts)
             except Exception as error:
                 verdict = self._roll_back(error)
-                is_refusal = isinstance(error, HoldfastError)  # whatever has led to it
+                is_refusal = _is_refusal(error)  # whatever has led to it
                 if is_refusal or (verdict is None and sqlstate(error) not in TRY_AGAIN):
                     raise
                 tries += 1
@@ -105,7 +115,7 @@ class LockPatience:
                     refuse_to_keep_users_waiting(what, users_waited, verdict)
                     blockers: tuple[Blocker, ...] = ()
                 else:
-                    blockers = self._blockers(_wanted(locks(), verdict))
+                    blockers = self._blockers(_wanted(locks(), verdict, error))
                     self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
                     raise LockNotFree(
@@ -157,6 +167,14 @@ class LockPatience:
         return timeouts
 
 
+def lock_version_rows(session: MigrationSession, table: QualifiedName) -> None:
+    """Under locks that block users, the version row must wait for nobody: it is locked while that can be repeated.
+
+    Afterwards the lock_timeout is as before: a deferred trigger may run at COMMIT, and catch one.
+    """
+    session.execute_sql(LOCK_VERSION_ROWS.format(table=table))
+
+
 def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -> None:
     """Before a statement that nobody can look into: a DO block, a function, DDL beside event triggers.
 
@@ -174,23 +192,39 @@ def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
     )
 
 
-def _wanted(locks: tuple[Lock, ...], verdict: GuardVerdict | None) -> tuple[Lock, ...]:
-    """Of a statement that nobody can look into, only the guard has seen it."""
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, HoldfastError) and not isinstance(error, TableIsLocked)
+
+
+def _wanted(
+    locks: tuple[Lock, ...], verdict: GuardVerdict | None, error: Exception
+) -> tuple[Lock, ...]:
+    """Of a statement that nobody can look into, only the guard has seen it; of a question, the error tells."""
     seen = verdict.wanted if verdict is not None else None
+    if isinstance(error, TableIsLocked):
+        return tuple(
+            Lock(mode=LockMode.ACCESS_SHARE, relation=QualifiedName(schema=schema, name=name))
+            for schema, name in zip(error.schemas, error.names, strict=True)
+        )
     return locks if seen is None else (*locks, seen)
 
 
 def refuse_to_keep_users_waiting(what: str, tries: int, verdict: GuardVerdict) -> None:
     """Raises KeepsUsersWaiting when it was tried often enough."""
     if tries >= USERS_WAIT_AT_MOST:
-        raise KeepsUsersWaiting(
-            what_for=what,
-            tries=tries,
-            held=verdict.held,
-            who=verdict.who,
-            wanted="a row" if verdict.wanted is None else str(verdict.wanted.relation),
-            waited=verdict.waited,
-        )
+        raise kept_users_waiting(what, tries=tries, verdict=verdict)
+
+
+def kept_users_waiting(what: str, *, tries: int, verdict: GuardVerdict) -> KeepsUsersWaiting:
+    """The error that says what was held, for whom and how long."""
+    return KeepsUsersWaiting(
+        what_for=what,
+        tries=tries,
+        held=verdict.held,
+        who=verdict.who,
+        wanted="a row" if verdict.wanted is None else str(verdict.wanted.relation),
+        waited=verdict.waited,
+    )
 
 
 def _only_autovacuum_lasts(blockers: tuple[Blocker, ...], before: tuple[Blocker, ...]) -> bool:

@@ -38,11 +38,19 @@ OWN_SETTINGS = text(
     WITH source (body) AS (
       SELECT prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
       WHERE nspname NOT IN ('pg_catalog', 'information_schema')
-      UNION ALL SELECT pg_get_expr(polqual, polrelid) FROM pg_policy
-      UNION ALL SELECT pg_get_expr(polwithcheck, polrelid) FROM pg_policy)
-    SELECT DISTINCT lower(coalesce(found[2], found[4])) AS name FROM source, regexp_matches(body,
-      '(set_config|current_setting)\s*\(\s*''(\w+\.[\w.]+)''|\mSET\s+(LOCAL\s+|SESSION\s+)?(\w+\.[\w.]+)', 'gi')
-      AS found
+    ), named (name) AS (
+      SELECT coalesce(found[2], found[4]) FROM source, regexp_matches(body,
+        '(set_config|current_setting)\s*\(\s*''(\w+\.[\w.]+)''|\mSET\s+(LOCAL\s+|SESSION\s+)?(\w+\.[\w.]+)', 'gi')
+        AS found
+      UNION ALL
+      -- The texts in the expression of a policy, byte by byte behind their length: pg_get_expr() would wait for
+      -- whoever has the table locked.
+      SELECT (SELECT string_agg(chr(byte::int), '' ORDER BY place)
+              FROM unnest(string_to_array(found[1], ' ')) WITH ORDINALITY AS bytes (byte, place)
+              WHERE place > 4 AND byte::int BETWEEN 33 AND 126)
+      FROM pg_policy, unnest(ARRAY[polqual::text, polwithcheck::text]) AS tree,
+           regexp_matches(tree, '\:consttype 25 [^}]*\:constvalue \d+ \[ ([\d ]+) \]', 'g') AS found)
+    SELECT DISTINCT lower(name) AS name FROM named WHERE name ~ '^\w+\.[\w.]+$'
     """
 )
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
@@ -102,8 +110,16 @@ class TransactionGuard(Protocol):
         """Watch from now on."""
         ...
 
+    def before_commit(self) -> None:
+        """Watch until COMMIT. Raises, after ROLLBACK, where it was ended."""
+        ...
+
+    def committed(self) -> None:
+        """After COMMIT."""
+        ...
+
     def disarm(self) -> None:
-        """Before COMMIT. Raises where it was ended."""
+        """Stop in the middle of a transaction. Raises where it was ended."""
         ...
 
     def settle(self) -> None:
@@ -180,12 +196,14 @@ class MigrationSession:
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included.
 
-        Raises EndedByGuard where users have waited for it: then it must be rolled back.
+        Raises EndedByGuard where users have waited for it: then it is rolled back.
         """
         if self.guard is not None:
-            self.guard.disarm()
+            self.guard.before_commit()
         self.dbapi_connection.commit()
         self._settings_hold = self._is_fenced = False
+        if self.guard is not None:
+            self.guard.committed()
 
     def close(self) -> None:
         """Let go of our handle, and undo what is not committed. The user's own handle stays.

@@ -28,7 +28,7 @@ from sqlalchemy.exc import ProgrammingError
 from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
 from holdfast.errors.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.schema_constants import FIRST_LAYOUT, LAYOUT, SCHEMA
+from holdfast.observe.schema_constants import FIRST_LAYOUT, LAYOUT, SCHEMA, SECOND_LAYOUT
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -93,6 +93,25 @@ queue = Table(
     Column("reached", Text),
     Column("done", Boolean, nullable=False, server_default="false"),
     _version_table(),
+    Column("releases", Text, nullable=False, server_default="ONE", comment="that it is for"),
+)
+
+# What waits for `holdfast finish`, with how far that is: each is a unit of its own then.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("revision", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("steps", Text),
+    Column("steps_done", Integer, nullable=False, server_default="0"),
+    Column("is_started", Boolean, nullable=False, server_default="false"),
+    Column("captured", Text),
+    Column("reached", Text),
+    Column("seen", Text, comment="what the last look for those who use it has found"),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _version_table(),
 )
 
 # What its function has sent and got back, where it was interrupted before it returned.
@@ -150,6 +169,14 @@ TO_SECOND_LAYOUT = (
     f"ALTER TABLE {SCHEMA}.unfinished DROP CONSTRAINT unfinished_pkey",
     f"ALTER TABLE {SCHEMA}.unfinished ADD CONSTRAINT unfinished_pkey PRIMARY KEY (version_table)",
 )
+TO_THIRD_LAYOUT = (
+    f"ALTER TABLE {SCHEMA}.queue ADD COLUMN IF NOT EXISTS releases text NOT NULL DEFAULT 'ONE'",
+)
+# By the layout that is found.
+TO_THIS_LAYOUT = {
+    FIRST_LAYOUT: (*TO_SECOND_LAYOUT, *TO_THIRD_LAYOUT),
+    SECOND_LAYOUT: TO_THIRD_LAYOUT,
+}
 
 
 def ensure(session: MigrationSession) -> None:
@@ -175,7 +202,7 @@ def exist(session: MigrationSession) -> bool:
 def layout_of(session: MigrationSession) -> str | None:
     """The layout of the tables that are there; None where there are none. Raises UnknownLayout."""
     layout = session.execute(LAYOUT_FOUND, {"schema": SCHEMA}).scalar_one_or_none()
-    if layout not in (None, FIRST_LAYOUT, LAYOUT):
+    if layout not in (None, LAYOUT, *TO_THIS_LAYOUT):
         raise UnknownLayout(found=str(layout), known=LAYOUT)
     return layout
 
@@ -197,7 +224,7 @@ def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
     # Not IF NOT EXISTS, which asks for the right to create even where an administrator already has.
     if not found.exists:
         session.execute_sql(f"CREATE SCHEMA {SCHEMA}")
-    for sql in TO_SECOND_LAYOUT if layout == FIRST_LAYOUT else ():
+    for sql in TO_THIS_LAYOUT.get(layout or "", ()):
         session.execute_sql(sql)
     metadata.create_all(session.connection)
     session.execute(insert(leader).values(epoch=0).on_conflict_do_nothing())

@@ -8,7 +8,9 @@ from holdfast.execute.executor import Executor
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import MigrationSession
+from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.waiting import Recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,8 @@ class RevisionContext:
     tried_before: bool  # an earlier run of this revision was killed
     free_disk: int | None  # in bytes, as somebody has said
     lock_timeout_of_rows: timedelta  # the session's own, for statements that only wait for rows
+    releases: Releases = Releases.ONE  # that the revision has to do with
+    recorded: tuple[Recorded, ...] = ()  # what waits for `finish`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,16 +35,17 @@ from holdfast.intercept.route import (
 )
 from holdfast.observe.free_disk import free_disk
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
-from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.online import Duration, duration, is_excused, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.units import QueueEntry, Unit
@@ -249,6 +250,8 @@ class RevisionInterceptor:
     ) -> bool:
         """Do what the route says; True where the driver has nothing to do with it any more."""
         entry = self._entry_of(statement, intercepted)
+        if entry is not None and self._has_to_do_with_what_waits(entry, texts):
+            return True
         sighting = Sighting(
             kind=statement.kind,
             is_result_seen=intercepted.is_result_seen,
@@ -264,6 +267,16 @@ class RevisionInterceptor:
         if place is StatementPlace.AUTOCOMMIT and way.then is Then.DRIVER:
             return False
         return self._obey(way, statement, texts, entry)
+
+    def _has_to_do_with_what_waits(self, entry: QueueEntry, texts: tuple[str, ...]) -> bool:
+        """True where a revert would make what was kept; raises what has to be finished first."""
+        if self.work.releases is Releases.ONE and not self.work.recorded:
+            return False
+        if is_there_already(entry.statement, facts=_facts(entry)):
+            self.queue.replay.add(";\n".join(texts), None)
+            return True
+        self.queue.refuse_what_waits(entry)
+        return False
 
     def _obey(
         self, way: Route, statement: Statement, texts: tuple[str, ...], entry: QueueEntry | None
@@ -497,8 +510,12 @@ class RevisionInterceptor:
 
     def _takes_locks(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
         allowed = is_excused(entry.statement, today=self.work.today)
-        self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
-        blocks = any(lock.mode.blocks_users for lock in locks)
+        is_opaque = is_opaque_ddl(entry.statement.node)
+        if is_opaque:
+            self.lock_waits.for_anything(users_may_wait=allowed)
+        else:
+            self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
+        blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
         self.work.executor.report(
             StatementPlanned(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.errors.statement import NeedsFinish
 from holdfast.execute.journal import NOW, Queued
 from holdfast.execute.session import LocalSetting
 from holdfast.intercept.author import AuthorSettings, excuse_at_call
@@ -12,13 +13,19 @@ from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
 from holdfast.rewrite.expected_facts import expected
-from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.facts import Facts, Releases, SideBySide
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.online import draft_of
+from holdfast.rewrite.pairs import is_given_back, taken_by
+from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.referenced_objects import relations_in
-from holdfast.rewrite.statement import Statement, shortened
+from holdfast.rewrite.side_by_side.expand import waiting_in
+from holdfast.rewrite.side_by_side.later import needs
+from holdfast.rewrite.statement import Statement, excuse_in, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
+from holdfast.rewrite.waiting import Recorded, Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +61,10 @@ class RevisionQueue:
         self.waiting: list[WaitingStatement] = []
         # Executed in the transaction that is open; users see it when that is committed.
         self.open: list[QueueEntry] = []
-        self.catalog = KnownCatalog()
+        self.catalog = KnownCatalog(
+            side_by_side=SideBySide(releases=work.releases, recorded=work.recorded)
+        )
+        self.will_wait: list[tuple[int, Waiting]] = []  # for `finish`, by the entry that leaves it
         self._positions = 0
 
     @property
@@ -65,15 +75,49 @@ class RevisionQueue:
     def facts(self, statement: Statement) -> Facts:
         """What will be known when what waits has run; of rows only what that cannot change."""
         facts = self.catalog.facts_for(self.work.session.connection, statement, new=self.new)
-        if not self.waiting:
-            return facts
-        facts = expected(facts, self._about(statement, facts))
-        if not facts.with_rows:
+        if self.waiting:
+            facts = expected(facts, self._about(statement, facts))
+        facts = replace(facts, side_by_side=replace(facts.side_by_side, ahead=self._ahead))
+        if not self.waiting or not facts.with_rows:
             return facts
         uncertain = is_conditional(statement) or any(
             may_delete_rows(entry.statement) for entry in self.entries
         )
         return replace(facts, with_rows=frozenset()) if uncertain else facts
+
+    @property
+    def _ahead(self) -> tuple[Waiting, ...]:
+        return tuple(waiting for _, waiting in self.will_wait)
+
+    def refuse_what_waits(self, entry: QueueEntry) -> None:
+        """Raises NeedsFinish, before anything has run, where the statement has to do with what waits."""
+        facts = entry.facts
+        if facts is None:
+            return
+        taking_back = self.work.releases is Releases.BACK
+        recorded = [r for r in self.work.recorded if not (taking_back and _is_of(r, self.work))]
+        ahead = [
+            waiting for place, waiting in self.will_wait if not self._is_replaced(place, entry)
+        ]
+        known = replace(facts.side_by_side, recorded=tuple(recorded), ahead=tuple(ahead))
+        waiting = needs(entry.statement, facts=replace(facts, side_by_side=known))
+        if waiting is not None:
+            of = {found.waiting: found.revision for found in recorded}
+            raise NeedsFinish(
+                statement=shortened(entry.statement.sql),
+                waiting=str(waiting),
+                revision=of.get(waiting, ""),
+            )
+
+    def _is_replaced(self, place: int, entry: QueueEntry) -> bool:
+        """Whether the statement puts something in the place of what an entry takes away: then they are one."""
+        found = next((e for e in self.entries if e.position == place), None)
+        if found is None:
+            return False
+        between = [e for e in self.entries if e.position > place]
+        return any(
+            is_given_back(taken, entry) and is_replaced(taken, between) for taken in taken_by(found)
+        )
 
     def _about(self, statement: Statement, facts: Facts) -> list[QueueEntry]:
         """Of what waits only what has to do with the same names: a revision may make hundreds of tables."""
@@ -122,6 +166,9 @@ class RevisionQueue:
             names=_names(entry.statement, entry.facts),
         )
         self.waiting.append(waiting)
+        if entry.facts is not None and self.work.releases is Releases.TWO:
+            steps = draft_of(entry.statement, facts=entry.facts).steps
+            self.will_wait += [(entry.position, each) for each in waiting_in(steps)]
         self.replay.add(";\n".join(texts), None)
 
     def queued(self, sql: str, statement: Statement) -> Queued:
@@ -132,11 +179,13 @@ class RevisionQueue:
             settings=self.settings.in_force(),
             today=self.work.today.isoformat(),
             call=self.replay.number,
+            releases=self.work.releases,
         )
 
     def forget(self) -> None:
         """Its author rolls back, and nothing is committed since the last record."""
         self.clear()
+        self.will_wait.clear()
         self.new, self.executed = self._recorded[0], list(self._recorded[1])
         self.replay.forget()
 
@@ -228,11 +277,16 @@ class RevisionQueue:
             settings=(*first.settings, *self._time(first)),
             today=self.work.today.isoformat(),
             call=first.call,
+            releases=self.work.releases,
         )
         if len(parts) == 1 and not unit.is_whole:
             yield from (replace(queued, sql=text) for text in texts[0])
         else:
             yield replace(queued, sql="\n;\n".join(text for each in texts for text in each))
+
+
+def _is_of(recorded: Recorded, work: RevisionContext) -> bool:
+    return recorded.revision == work.revision.revision
 
 
 def _after(new: NewRelations, statement: Statement, facts: Facts) -> NewRelations:
@@ -253,7 +307,7 @@ def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:
 def _with_exemption(sql: str, statement: Statement) -> str:
     """An exemption from a Python comment becomes one of SQL."""
     exemption = statement.exemption
-    if exemption is None:
+    if exemption is None or excuse_in(sql) == exemption:
         return sql
     return f"{sql}\n-- holdfast: allow {exemption.reason} until {exemption.until}"
 

@@ -1,16 +1,21 @@
-"""Opens the revision files of an Alembic project as one chain, or says which file is missing."""
+"""Opens the revisions of a project as one chain: those of Alembic, or SQL files. Says which file is missing."""
 
 import re
 import warnings
 
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 
 from holdfast.errors.migration import MissingRevision
+from holdfast.migrate.sql.history import SqlHistory, SqlRevision
+from holdfast.migrate.sql.project import sql_source
 
 
 def open_history(config: Config) -> ScriptDirectory:
-    """The project's revisions. Raises MissingRevision, or alembic.util.CommandError."""
+    """The project's revisions. Raises MissingRevision, the errors of SQL scripts, or alembic.util.CommandError."""
+    source = sql_source(config)
+    if source is not None:
+        return SqlHistory(source)
     script = ScriptDirectory.from_config(config)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Revision .* is not present")  # said below
@@ -19,6 +24,21 @@ def open_history(config: Config) -> ScriptDirectory:
         except KeyError as error:
             raise MissingRevision(revision=str(error.args[0]), folder=str(script.dir)) from error
     return script
+
+
+def takes_any_database(script: ScriptDirectory) -> bool:
+    """Whether it may begin where there are tables of which nothing is recorded: a single script may."""
+    return isinstance(script, SqlHistory) and script.source.is_without_history
+
+
+def edited_by_record(script: ScriptDirectory) -> tuple[str, ...]:
+    """Applied files that are not those of which the folder's own tool has recorded a checksum."""
+    return script.edited if isinstance(script, SqlHistory) else ()
+
+
+def has_way_back(revision: Script) -> bool:
+    """Whether it can be reverted: of SQL files only those that have a script for it."""
+    return not isinstance(revision, SqlRevision) or revision.has_way_back
 
 
 def surplus_heads(script: ScriptDirectory, config: Config | None) -> tuple[str, ...]:

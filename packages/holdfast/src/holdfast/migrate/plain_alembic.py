@@ -3,9 +3,9 @@
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
-from alembic.script import ScriptDirectory
 
 from holdfast.migrate.databases import passes_of
+from holdfast.migrate.history_files import open_history
 from holdfast.migrate.taken_back import step_down
 
 
@@ -25,7 +25,7 @@ def take_back_plainly(config: Config, revision: str) -> None:
 
 
 def _migrate(config: Config, revision: str, find: str) -> None:
-    script = ScriptDirectory.from_config(config)
+    script = open_history(config)
     passes = passes_of(config)
 
     def steps(heads: tuple[str, ...], context: MigrationContext) -> list[RevisionStep]:

@@ -16,6 +16,7 @@ SECTION = "alembic"
 INI = "alembic.ini"
 PYPROJECT = "pyproject.toml"
 LOCATION = "script_location"
+SQL = "sql"
 OF_FLASK_MIGRATE = Path("migrations")
 
 
@@ -46,6 +47,15 @@ def find_project_files(directory: Path, *, file: Path | None) -> ProjectFiles | 
         if found.tools or (found.ini is not None and folder == directory):
             return found
     return None
+
+
+def sql_in(directory: Path) -> Path | None:
+    """The SQL scripts that `sql` of [tool.holdfast] names, in the nearest pyproject.toml that has such a table."""
+    files = find_project_files(directory, file=None)
+    if files is None or files.ini is not None or "alembic" in files.tools:
+        return None
+    named = files.tools.get("holdfast", {}).get(SQL)
+    return None if named is None else files.pyproject.parent / str(named)
 
 
 def escaped(value: object) -> str:

@@ -21,7 +21,7 @@ from holdfast.execute import history
 from holdfast.execute.history import Entry
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.session import MigrationSession
-from holdfast.migrate.history_files import surplus_heads
+from holdfast.migrate.history_files import surplus_heads, takes_any_database
 from holdfast.migrate.version_table import schema_of
 from holdfast.observe.database import (
     count_unexplained_relations,
@@ -53,6 +53,8 @@ def of_a_database_without_revision(
     entries: Mapping[str, Entry],
 ) -> HoldfastError | None:
     """Tables are there, and no revision is: another application's, or the version table was lost."""
+    if takes_any_database(script):
+        return None
     relations = count_unexplained_relations(
         session.connection,
         schema=schema_of(session, context),

@@ -18,15 +18,16 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     FunctionWasInterrupted,
     LeftBehind,
+    NotTakenBack,
     UnfinishedRevision,
 )
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
-from holdfast.execute import history
+from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
 from holdfast.execute.journal import Journal, Unfinished
-from holdfast.execute.lock_patience import LockPatience, LockTimeouts
+from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
@@ -38,7 +39,10 @@ from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
 from holdfast.migrate.final_look import left_behind
 from holdfast.migrate.run_options import RunOptions
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.facts import Releases
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class RunContext:
     options: RunOptions
     is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
     entries: dict[str, history.Entry]  # how each revision ended the last time
+    version_table: QualifiedName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,7 @@ class RevisionRun:
                 if not unfinished.function_ended:
                     self._run_online(function, arguments)
             self._look_behind()
+            self._require_all_taken_back()
             Journal(session).close()
             history.finish(session, entry)
         except BaseException as error:
@@ -165,8 +171,20 @@ class RevisionRun:
                 ways_out=tuple(each.way_out for each in found),
             )
 
+    def _require_all_taken_back(self) -> None:
+        """A revision that is reverted leaves nothing of its own to wait for."""
+        if self.direction == "up":
+            return
+        left = [r for r in waiting.recorded(self.context.session) if r.revision == self.name]
+        if left:
+            raise NotTakenBack(
+                revision=self.name, waiting=tuple(str(each.waiting) for each in left)
+            )
+
     def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         """Call the function until its locks are free; then run what it has queued."""
+        # A script knows two ways: as its tool would, and this one.
+        function = getattr(function, "in_steps", function)
         context = self._revision_context()
         memo = dict(self.context.impl.memo)  # Alembic keeps there what the function has created
         wanted: list[Lock] = []
@@ -188,6 +206,10 @@ class RevisionRun:
                 if interceptor.failure is not None:
                     raise interceptor.failure  # noqa: TRY301  # joins the errors below
                 interceptor.returns()
+                if interceptor.state.holds:
+                    wanted_last = Lock(mode=LockMode.EXCLUSIVE, relation=self.context.version_table)
+                    interceptor.lock_waits.wanted += (wanted_last,)
+                    lock_version_rows(self.context.session, self.context.version_table)
             except BaseException as error:
                 wanted[:] = interceptor.lock_waits.wanted
                 self._refuse_repetition(interceptor)
@@ -225,6 +247,7 @@ class RevisionRun:
     def _revision_context(self) -> RevisionContext:
         session = self.context.session
         last = self.context.entries.get(self.name)
+        recorded = waiting.recorded(session)
         return RevisionContext(
             session=session,
             journal=Journal(session),
@@ -235,7 +258,15 @@ class RevisionRun:
             tried_before=last is not None and last.outcome in ("interrupted", "failed"),
             free_disk=self.context.options.free_disk,
             lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
+            releases=self._releases(recorded),
+            recorded=recorded,
         )
+
+    def _releases(self, recorded: tuple[Recorded, ...]) -> Releases:
+        if self.direction == "up":
+            return Releases.TWO if self.context.options.expand else Releases.ONE
+        waits = any(each.revision == self.name for each in recorded)
+        return Releases.BACK if waits else Releases.ONE
 
     def _executor(self) -> Executor:
         return Executor(

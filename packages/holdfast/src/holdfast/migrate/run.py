@@ -23,6 +23,7 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
     EditedRevision,
+    KeepsUsersWaiting,
     StoppedInStep,
     UnfinishedRevision,
 )
@@ -36,16 +37,17 @@ from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
-from holdfast.migrate.history_files import open_history
+from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.taken_back import steps_down
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
-from holdfast.migrate.version_table import identify, version_table_of
+from holdfast.migrate.version_table import identify, schema_of, version_table_of
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.migration_progress import left_half_way
+from holdfast.rewrite.names import QualifiedName
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +69,15 @@ def upgrade(
     should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
+    expand: bool | None = None,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
     With `sql`, Alembic's own offline mode writes the plain statements and nothing is executed. `patience` bounds
     the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` and `should_pause` are asked
     between steps and batches, and `must_stop` inside one: its statement is cancelled then.
-    An applied revision whose file was edited since is an error, unless `accept_edited`.
+    An applied revision whose file was edited since is an error, unless `accept_edited`. With `expand`, what a
+    release that is still running uses waits for `holdfast finish`; None: as the project says.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
@@ -102,13 +106,19 @@ def upgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
         looks_for_edits=True,
         accepts_edits=accept_edited,
+        expand=wants_expand(config) if expand is None else expand,
     )
     passes = _migrate(config, script, revision, tag, find, options)
     if project is not None and passes == [True]:
         record_rest(project, script)
+
+
+def wants_expand(config: Config) -> bool:
+    """Whether the project says `expand = true`, in [tool.holdfast] or alembic.ini."""
+    return (config.get_main_option("expand") or "").strip().lower() in ("1", "on", "true", "yes")
 
 
 def is_up_to_date(config: Config) -> bool:
@@ -151,7 +161,7 @@ def downgrade(
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().free_disk,
+        free_disk=DiskSettings().disk,
     )
     try:
         _migrate(config, script, revision, tag, find, options)
@@ -172,7 +182,14 @@ def _migrate(
     users_waited = 0
     while True:
         with noting_settings() as settings_seen:
-            run = _Run(script, find, options, settings_seen, passes_of(config))
+            run = _Run(
+                script,
+                find,
+                options,
+                settings_seen,
+                passes_of(config),
+                may_repeat="connection" not in config.attributes,
+            )
             environment = EnvironmentContext(
                 config,
                 script,
@@ -188,8 +205,10 @@ def _migrate(
                     script.run_env()
             except Exception as error:
                 run.ask_guard(error)  # Alembic's own statements may have met it too
-                if run.ended is None or "connection" in config.attributes:
+                if run.ended is None:
                     raise
+                if not run.may_repeat:
+                    raise _ended_for_good(*run.ended) from error
             finally:
                 run.release()
         if run.ended is not None:  # with its connection: on a new one it goes on, as after a kill
@@ -199,6 +218,11 @@ def _migrate(
             lock_patience.refuse_to_keep_users_waiting(what, users_waited, verdict)
         elif not run.heads_moved:
             return run.passes
+
+
+def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
+    """On a connection of the caller's nothing is repeated."""
+    return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
 
 
 class _Run:
@@ -211,6 +235,8 @@ class _Run:
         options: RunOptions,
         settings_seen: Collection[str],
         databases: Passes,
+        *,
+        may_repeat: bool,
     ) -> None:
         self.script = script
         self.databases = databases
@@ -218,6 +244,7 @@ class _Run:
         self.settings_seen = settings_seen  # by env.py; grows while it runs
         self.find = find
         self.options = options
+        self.may_repeat = may_repeat  # on a new connection, where the guard has ended ours
         self.leadership: leader.Leadership | None = None
         self.session: MigrationSession | None = None
         self.canceller: Canceller | None = None
@@ -318,6 +345,9 @@ class _Run:
             options=self.options,
             is_fresh=is_fresh,
             entries=entries,
+            version_table=QualifiedName(
+                schema=schema_of(session, context), name=context.version_table
+            ),
         )
 
     def _look_for_edits(
@@ -329,8 +359,11 @@ class _Run:
             node.revision: checksum
             for node in known._get_ancestor_nodes(known.get_revisions(heads))  # noqa: SLF001  # see status
             if isinstance(node, Script)
-            and history.is_edited(
-                entries.get(node.revision), checksum := history.checksum_of(Path(node.path))
+            and (
+                history.is_edited(
+                    entries.get(node.revision), checksum := history.checksum_of(Path(node.path))
+                )
+                or node.revision in edited_by_record(self.script)
             )
         }
         if edited and not self.options.accepts_edits:
@@ -390,16 +423,22 @@ class _Run:
         if verdict is not None:
             self.ended = (f"revision {self.revision}", verdict)
 
+    def _disarm_early(self, session: MigrationSession) -> None:
+        """Left are Alembic's version row, which is locked already, and COMMIT.
+
+        Ended there, an async connection could not be closed: Alembic's error leaves the event loop before anybody else
+        sees it. A connection of the caller's could not be made anew.
+        """
+        if session.guard is not None and (session.dialect.is_async or not self.may_repeat):
+            session.guard.disarm()
+
     def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)  # its name is in Alembic's log
         def upgrade_or_downgrade(**arguments: Any) -> None:
             try:
                 with self._ended_by_guard():
                     run(function, **arguments)
-                    # Left are Alembic's version row and COMMIT. Ended there, an async connection could not be closed:
-                    # Alembic's error leaves the event loop before anybody else sees it.
-                    if run.context.session.guard is not None:
-                        run.context.session.guard.disarm()
+                    self._disarm_early(run.context.session)
             except BaseException as error:
                 self.release()  # here, inside the event loop of an async env.py
                 if self._was_cancelled(error):

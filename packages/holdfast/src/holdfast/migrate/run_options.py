@@ -22,3 +22,4 @@ class RunOptions:
     free_disk: int | None  # in bytes, as somebody has said
     looks_for_edits: bool = False
     accepts_edits: bool = False
+    expand: bool = False  # two releases run on it: what the old one needs waits for `finish`

@@ -22,6 +22,7 @@ from holdfast.migrate.database_state import (
     database_state,
     failed_attempts,
 )
+from holdfast.migrate.history_files import edited_by_record
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
@@ -97,6 +98,7 @@ def _look(project: ProjectConnection, session: MigrationSession) -> Status:
         _described(r)
         for r in applied.values()
         if history.is_edited(entries.get(r.revision), history.checksum_of(Path(r.path)))
+        or r.revision in edited_by_record(script)
     )
     facts = DatabaseFacts(
         pending=tuple(revision.revision for revision in pending),

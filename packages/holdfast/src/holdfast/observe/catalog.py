@@ -1,8 +1,7 @@
 """What the catalog knows of the relations that statements name: the facts of a plan.
 
-Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. They lock no user
-relation, so they cannot wait behind a schema change; but a table is asked whether it has rows where a new column
-needs a value for each. Transactions are the caller's.
+Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. Where they
+open a table, they wait for whoever has it locked, but only briefly (TableIsLocked). Transactions are the caller's.
 """
 
 import json
@@ -13,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.observe.changed_table import changed_table
+from holdfast.observe.brief_wait import waiting_briefly
+from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
 from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_values import columns_without_values
@@ -28,6 +28,8 @@ from holdfast.rewrite.facts import (
     Reference,
     Relation,
     RelationKind,
+    Releases,
+    SideBySide,
 )
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.new_relations import NewRelations
@@ -166,6 +168,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
     WHERE indrelid = c.oid ORDER BY i.relname),
   'referenced_by', ARRAY(
     SELECT json_build_object('schema', s.nspname, 'name', r.relname, 'constraint', conname,
+      'definition', pg_get_constraintdef(pg_constraint.oid),
       'columns', ARRAY(SELECT attname FROM pg_catalog.pg_attribute
         WHERE attrelid = c.oid AND attnum = ANY (confkey) ORDER BY attnum))
     FROM pg_catalog.pg_constraint JOIN pg_catalog.pg_class r ON r.oid = conrelid
@@ -173,6 +176,12 @@ SELECT c.oid::int8 AS oid, json_build_object(
     WHERE contype = 'f' AND confrelid = c.oid AND pg_constraint.oid IN (
       SELECT objid FROM pg_catalog.pg_depend WHERE classid = 'pg_constraint'::regclass
         AND refclassid = 'pg_class'::regclass AND refobjid = c.oid) ORDER BY s.nspname, r.relname, conname),
+  'published_by', (SELECT pubname FROM pg_catalog.pg_publication p
+    WHERE puballtables
+      OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel x WHERE x.prpubid = p.oid AND x.prrelid = c.oid)
+      OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace x
+        WHERE x.pnpubid = p.oid AND x.pnnspid = c.relnamespace)
+    ORDER BY pubname LIMIT 1),
   'triggers', ARRAY(
     SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
     ORDER BY tgname),
@@ -218,7 +227,9 @@ WITH RECURSIVE below (root, oid) AS (
   WHERE inhparent = ANY (CAST(CAST(:oids AS text[]) AS oid[])) AND NOT inhdetachpending
   UNION SELECT root, inhrelid FROM pg_catalog.pg_inherits JOIN below ON inhparent = below.oid
   WHERE NOT inhdetachpending)
-SELECT root::int8, oid::int8 FROM below ORDER BY oid
+SELECT root::int8, below.oid::int8, nspname AS schema, relname AS name FROM below
+JOIN pg_catalog.pg_class c ON c.oid = below.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY below.oid
 """)
 
 # A row per table with a column of the domain, or of one that is based on it.
@@ -234,9 +245,15 @@ WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
 """)
 
 
-def facts_for(connection: sa.Connection, *statements: Statement, new: NewRelations) -> Facts:
+def facts_for(
+    connection: sa.Connection,
+    *statements: Statement,
+    new: NewRelations,
+    side_by_side: SideBySide | None = None,
+) -> Facts:
     """The facts of one statement or several, as the session that will run them sees them."""
-    return KnownCatalog().facts_for(connection, *statements, new=new)
+    known = KnownCatalog(side_by_side=side_by_side or SideBySide())
+    return known.facts_for(connection, *statements, new=new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +268,7 @@ class _Found:
 class KnownCatalog:
     """What was asked so far, so that nothing is asked twice; to be forgotten with each change of the catalog."""
 
+    side_by_side: SideBySide = field(default_factory=SideBySide)
     session: Any = None
     names: dict[WrittenName, _Found | None] = field(default_factory=dict)
     relations: dict[int, Relation] = field(default_factory=dict)
@@ -309,7 +327,27 @@ class KnownCatalog:
             with_rows=_with_rows(connection, statements, by_name.values()),
             type_changes=_type_changes(connection, statements, by_name, found),
             now=self.session.now,
+            side_by_side=replace(
+                self.side_by_side, tables=self._two_releases(connection, statements, found)
+            ),
         )
+
+    def _two_releases(
+        self,
+        connection: sa.Connection,
+        statements: Iterable[Statement],
+        found: Mapping[WrittenName, _Found],
+    ) -> tuple[ChangedTable, ...]:
+        """Tables of whose columns one is dropped or renamed, with all that hangs on it."""
+        if self.side_by_side.releases is not Releases.TWO:
+            return ()
+        tables = []
+        for statement in statements:
+            written, columns = columns_that_go(statement)
+            known = found.get(written) if written is not None else None
+            if known is not None:
+                tables.append(table_of_columns(connection, known.relation, columns))
+        return tuple(each for each in tables if each is not None)
 
     def _names_asked(self, statement: Statement, *, new: NewRelations) -> frozenset[WrittenName]:
         """Of a table that it creates, or an index on one that the revision has made, only what is not new."""
@@ -334,18 +372,28 @@ class KnownCatalog:
             return
         names = [".".join(quote(part) for part in name if part) for name in written]
         rows = connection.execute(NAMES, {"names": names}).all()
-        in_full = {row.oid for row in rows if not _is_only_named(row, new=new)}
-        self._read(sorted(in_full - self.relations.keys()), connection, new=new)
+        in_full = {
+            row.oid: QualifiedName(schema=row.schema, name=row.name)
+            for row in rows
+            if not _is_only_named(row, new=new)
+        }
+        unknown = {oid: name for oid, name in in_full.items() if oid not in self.relations}
+        self._read(unknown, connection, new=new)
         self.names.update(dict.fromkeys(written))
         for row in rows:
             relation = self.relations[row.oid] if row.oid in in_full else _only_named(row)
             self.names[written[row.place - 1]] = _Found(relation=relation, index=row.index_name)
 
-    def _read(self, oids: list[int], connection: sa.Connection, *, new: NewRelations) -> None:
-        if oids:
-            parameters = {"oids": [str(oid) for oid in oids]}
-            for oid, document in connection.execute(RELATIONS, parameters).all():
-                self.relations[oid] = _relation(json.loads(document), new=new)
+    def _read(
+        self, names: Mapping[int, QualifiedName], connection: sa.Connection, *, new: NewRelations
+    ) -> None:
+        if not names:
+            return
+        parameters = {"oids": [str(oid) for oid in sorted(names)]}
+        with waiting_briefly(connection, tuple(names.values())):
+            rows = connection.execute(RELATIONS, parameters).all()
+        for oid, document in rows:
+            self.relations[oid] = _relation(json.loads(document), new=new)
 
     def _look_at_partitions(self, connection: sa.Connection, *, new: NewRelations) -> None:
         """Read those of every partitioned table that is known, and was not looked at yet."""
@@ -357,12 +405,14 @@ class KnownCatalog:
         if not roots:
             return
         parameters = {"oids": [str(oid) for oid in roots]}
-        rows = [(row.root, row.oid) for row in connection.execute(PARTITIONS, parameters)]
-        self._read(sorted({oid for _, oid in rows} - self.relations.keys()), connection, new=new)
+        below = connection.execute(PARTITIONS, parameters).all()
+        names = {row.oid: QualifiedName(schema=row.schema, name=row.name) for row in below}
+        unknown = {oid: name for oid, name in names.items() if oid not in self.relations}
+        self._read(unknown, connection, new=new)
         for root, relation in roots.items():
-            below = [self.relations[oid] for of, oid in rows if of == root]
+            parts = [self.relations[row.oid] for row in below if row.root == root]
             self.relations[root] = replace(
-                relation, partitions=tuple(_depth_first(below, top=relation.name))
+                relation, partitions=tuple(_depth_first(parts, top=relation.name))
             )
         for name, found in self.names.items():
             if found is not None and found.relation.oid in roots:
@@ -496,7 +546,8 @@ def _with_rows(
 
 def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
     table = sa.table(name.name, schema=name.schema)
-    return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
+    with waiting_briefly(connection, (name,)):
+        return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
 
 
 def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
@@ -522,6 +573,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         dependent_views=tuple(_view(view) for view in document["dependent_views"]),
         is_populated=document["is_populated"],
         has_uneven_checks=document["has_uneven_checks"],
+        published_by=document["published_by"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
         default_partition=_default(document["default_partition"]),
     )
@@ -561,6 +613,7 @@ def _reference(document: Mapping[str, Any]) -> Reference:
         table=QualifiedName(schema=document["schema"], name=document["name"]),
         constraint=document["constraint"],
         columns=tuple(document["columns"]),
+        definition=document["definition"],
     )
 
 

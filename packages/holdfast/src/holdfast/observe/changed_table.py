@@ -6,11 +6,13 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
 import json
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 from pydantic import TypeAdapter
 
+from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table_sql import ASK
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import Relation, RelationKind
@@ -49,9 +51,53 @@ def changed_table(
         "clone": f"pg_temp.{quote(table.name.name)}",
         "changes": [_change(node, command) for command in columns],
     }
-    connection.execute(SET, {"question": json.dumps(question)})
-    connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
-    return ANSWERED.validate_json(connection.execute(TAKE).one()[0])
+    return _asked(connection, table, question)
+
+
+def columns_that_go(statement: Statement) -> tuple[tuple[str, str] | None, tuple[str, ...]]:
+    """The table, as it is written, and its columns that the statement drops or renames."""
+    node = statement.node
+    if isinstance(node, pb.RenameStmt) and node.rename_type == pb.OBJECT_COLUMN:
+        return (node.relation.schemaname, node.relation.relname), (node.subname,)
+    if not isinstance(node, pb.AlterTableStmt):
+        return None, ()
+    commands = [item.alter_table_cmd for item in node.cmds]
+    names = tuple(each.name for each in commands if each.subtype == pb.AT_DropColumn)
+    return (node.relation.schemaname, node.relation.relname), names
+
+
+def table_of_columns(
+    connection: sa.Connection, table: Relation, columns: tuple[str, ...]
+) -> ChangedTable | None:
+    """The same facts of a table some of whose columns go; None of a new one."""
+    known = [name for name in columns if table.column(name) is not None]
+    if table.is_new or table.kind not in KINDS or not known:
+        return None
+    clone = f"pg_temp.{quote(table.name.name)}"
+    question = {
+        "table": str(table.name),
+        "schema": table.name.schema,
+        "clone": clone,
+        "changes": [
+            {
+                "column": name,
+                # Changes nothing: what is asked for is what stands around it.
+                "alter": f"ALTER TABLE {clone} ALTER COLUMN {quote(name)} SET STATISTICS -1",
+                "using": None,
+            }
+            for name in known
+        ],
+    }
+    return _asked(connection, table, question)
+
+
+def _asked(
+    connection: sa.Connection, table: Relation, question: Mapping[str, object]
+) -> ChangedTable:
+    with waiting_briefly(connection, (table.name,)):
+        connection.execute(SET, {"question": json.dumps(question)})
+        connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
+        return ANSWERED.validate_json(connection.execute(TAKE).one()[0])
 
 
 def _change(node: pb.AlterTableStmt, command: pb.AlterTableCmd) -> dict[str, str | None]:

@@ -27,7 +27,6 @@ BEGIN
     probe := coalesce(change ->> 'using', quote_ident(change ->> 'column'));
     is_authors := false;
     BEGIN
-      PERFORM set_config('lock_timeout', '2s', true);
       EXECUTE format('CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL)',
         substr(clone, 9), asked ->> 'table');
       -- What the expression is made of, with every name in full.
@@ -95,6 +94,7 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = 'HF000';
     EXCEPTION
       WHEN SQLSTATE 'HF000' THEN NULL;
+      WHEN lock_not_available THEN RAISE;
       WHEN OTHERS THEN one := one || jsonb_build_object('error', SQLERRM,
         'is_postgresqls', is_authors);
     END;
@@ -102,13 +102,13 @@ BEGIN
     is_immutable := false;
     IF NOT one ? 'error' AND (one ->> 'rewrites')::boolean THEN
       BEGIN
-        PERFORM set_config('lock_timeout', '2s', true);
-        EXECUTE format('CREATE TEMP TABLE %s (LIKE %s)', substr(clone, 9), asked ->> 'table');
+          EXECUTE format('CREATE TEMP TABLE %s (LIKE %s)', substr(clone, 9), asked ->> 'table');
         EXECUTE format('ALTER TABLE %s ADD "~generated" %s GENERATED ALWAYS AS (%s) STORED',
           clone, one ->> 'new_type', probe);
         RAISE EXCEPTION USING ERRCODE = 'HF000';
       EXCEPTION
         WHEN SQLSTATE 'HF000' THEN is_immutable := true;
+        WHEN lock_not_available THEN RAISE;
         WHEN OTHERS THEN NULL;
       END;
     END IF;
@@ -171,8 +171,15 @@ BEGIN
             FROM pg_catalog.pg_attrdef f WHERE f.oid = d.objid)
           ELSE d.classid = 'pg_catalog.pg_statistic_ext'::regclass END),
       'triggers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', tgname,
-          'enabled', tgenabled, 'fires_on_update', tgtype & 16 <> 0)), '[]')
-        FROM pg_catalog.pg_trigger WHERE tgrelid = t.oid AND NOT tgisinternal),
+          'enabled', tgenabled, 'fires_on_update', tgtype & 16 <> 0,
+          'is_ours', p.pronamespace IS NOT DISTINCT FROM to_regnamespace('holdfast')::oid)), '[]')
+        FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = tgfoid
+        WHERE tgrelid = t.oid AND NOT tgisinternal),
+      'column_triggers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', tgname,
+          'definition', pg_get_triggerdef(g.oid), 'enabled', tgenabled,
+          'is_constraint', tgconstraint <> 0) ORDER BY tgname), '[]')
+        FROM pg_catalog.pg_trigger g, numbers WHERE tgrelid = t.oid AND NOT tgisinternal
+          AND tgattr::int2[] && numbers.those),
       'has_update_rule', EXISTS (SELECT FROM pg_catalog.pg_rewrite
         WHERE ev_class = t.oid AND ev_type = '2'),
       'may_set_replica_role', has_parameter_privilege('session_replication_role', 'SET'),

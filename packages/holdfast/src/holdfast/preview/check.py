@@ -22,10 +22,11 @@ from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, Scratc
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.databases import only
-from holdfast.migrate.history_files import open_history, surplus_heads
+from holdfast.migrate.history_files import has_way_back, open_history, surplus_heads
 from holdfast.migrate.plain_alembic import take_back_plainly, upgrade_plainly
 from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
+from holdfast.migrate.sql.project import sql_source
 from holdfast.migrate.status import statuses
 from holdfast.preview.generate import difference
 from holdfast.scratch.databases import Postgres
@@ -43,6 +44,11 @@ RULES = {
 }
 BEGINS = "It passes in one run from an empty database, and fails in a run that begins later."
 SHOWN = 20  # lines of a difference
+# Where one of the two functions begins, in a revision of Alembic or a file of dbmate.
+LINE_OF = {
+    "upgrade": r"\s*def upgrade\b|--\s*migrate:up\b",
+    "downgrade": r"\s*def downgrade\b|--\s*migrate:down\b",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +131,7 @@ def _online(
     config: Config, script: ScriptDirectory, server: Postgres, since: str | None
 ) -> Iterator[CheckFinding]:
     """Raises HistoryNotReplayed."""
-    start, said = since or _first(script), ""
+    start, said = since or _begins_at(config, script), ""
     while start is not None:
         with scratch_database(config, server=server, revision=(start,)) as url:
             if said:
@@ -145,7 +151,7 @@ def _through(
                 upgrade(redirected, "heads", report=listener)
         except RefusedStatement as refusal:
             revision = listener.started[-1].revision
-            yield _finding(script, revision, "online", str(refusal))
+            yield _finding(script, revision, "online", str(refusal), place=refusal.place)
             if refusal.is_half_way:  # this database has a part of it: another one for the rest
                 return revision, ""
             try:
@@ -172,7 +178,7 @@ def _reversible(
     since: str | None,
     failed: set[str | None],
 ) -> Iterator[CheckFinding]:
-    left = _after(script, since)
+    left = [each for each in _after(script, since) if has_way_back(_script(script, each))]
     while left:  # after a failure the database is anybody's guess: a new one for the rest
         if left[0] in failed:
             left.pop(0)
@@ -217,6 +223,8 @@ def _changes(first: str, second: str) -> list[str]:
 
 
 def _models(config: Config, server: Postgres, env: Path) -> Iterator[CheckFinding]:
+    if sql_source(config) is not None:
+        return
     try:
         lines = difference(config, server=server).lines
     except NoModels:
@@ -248,6 +256,12 @@ def _after(script: ScriptDirectory, since: str | None) -> list[str]:
     return [revision for revision in reversed(found) if revision != since]
 
 
+def _begins_at(config: Config, script: ScriptDirectory) -> str | None:
+    """The first revision makes what is there; a script by itself finds it."""
+    source = sql_source(config)
+    return "base" if source is not None and source.is_without_history else _first(script)
+
+
 def _first(script: ScriptDirectory) -> str | None:
     found = list(script.walk_revisions())
     return found[-1].revision if found else None
@@ -271,12 +285,19 @@ def _file(script: ScriptDirectory, revision: str) -> Path:
 
 
 def _finding(
-    script: ScriptDirectory, revision: str, rule: str, message: str, *, line_of: str = "upgrade"
+    script: ScriptDirectory,
+    revision: str,
+    rule: str,
+    message: str,
+    *,
+    line_of: str = "upgrade",
+    place: str | None = None,
 ) -> CheckFinding:
     file = _file(script, revision)
     lines = file.read_text().splitlines()
-    pattern = re.compile(rf"\s*def {line_of}\b")
+    pattern = re.compile(LINE_OF[line_of])
     line = next((n for n, text in enumerate(lines, start=1) if pattern.match(text)), 1)
+    line = line if place is None else int(place.rpartition(":")[2])
     words = f"revision {revision}: {message}"
     return CheckFinding(rule=rule, message=words, file=file, line=line, revision=revision)
 

@@ -64,10 +64,15 @@ BUILD = 40_000_000
 BACKFILLED_ROWS = 50_000
 PATIENCE_WITH_ROWS = timedelta(seconds=5)
 
+# A table that somebody has locked, or waits to lock, is not measured: that would wait behind it.
 SIZES = text("""
+WITH locked AS MATERIALIZED (
+  SELECT DISTINCT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL)
 SELECT n.nspname AS schema, c.relname AS name,
   CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 ELSE pg_stat_get_live_tuples(c.oid) END AS rows,
-  pg_relation_size(c.oid) AS bytes
+  CASE WHEN c.oid IN (SELECT relation FROM locked)
+    THEN c.relpages::int8 * current_setting('block_size')::int8
+    ELSE pg_relation_size(c.oid) END AS bytes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
 """)
@@ -143,17 +148,25 @@ class _Target:
 
 
 def forecasts(
-    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+    config: Config,
+    revision: str = "heads",
+    *,
+    patience_with_rows: timedelta = PATIENCE_WITH_ROWS,
+    expand: bool | None = None,
 ) -> tuple[Forecast, ...]:
     """The plan of `holdfast run --to revision` for each database that env.py goes through."""
     return tuple(
-        forecast(each, revision, patience_with_rows=patience_with_rows)
+        forecast(each, revision, patience_with_rows=patience_with_rows, expand=expand)
         for _, each in each_database(config)
     )
 
 
 def forecast(
-    config: Config, revision: str = "heads", *, patience_with_rows: timedelta = PATIENCE_WITH_ROWS
+    config: Config,
+    revision: str = "heads",
+    *,
+    patience_with_rows: timedelta = PATIENCE_WITH_ROWS,
+    expand: bool | None = None,
 ) -> Forecast:
     """The plan of `holdfast run --to revision`.
 
@@ -166,7 +179,7 @@ def forecast(
         scratch_database(config, server=server, revision=target.heads or ("base",)) as url,
         redirected_to(url, config) as redirected,
     ):
-        trial = _tried(redirected, url, revision, target)
+        trial = _tried(redirected, url, revision, target, expand=expand)
         revisions = tuple(trial.revisions())
     if trial.questions and patience_with_rows:
         found = on_project_connection(
@@ -234,10 +247,12 @@ def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
     }
 
 
-def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial":
+def _tried(
+    config: Config, url: str, revision: str, target: _Target, *, expand: bool | None
+) -> "_Trial":
     if target.is_new:
         trial = _Trial(sizes=target.sizes)
-        _run(config, revision, trial, report=trial)
+        _run(config, revision, trial, report=trial, expand=expand)
         return trial
     _set_sizes(url, target.sizes)
     with observing(url) as observer, noting_questions(url) as questions:
@@ -247,7 +262,7 @@ def _tried(config: Config, url: str, revision: str, target: _Target) -> "_Trial"
             trial(told)
             questions(told)
 
-        _run(config, revision, trial, report=report)
+        _run(config, revision, trial, report=report, expand=expand)
         trial.seen = observer.seen()
         trial.questions = questions.asked
     return trial
@@ -262,9 +277,11 @@ def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
         )
 
 
-def _run(config: Config, revision: str, trial: "_Trial", *, report: Report) -> None:
+def _run(
+    config: Config, revision: str, trial: "_Trial", *, report: Report, expand: bool | None
+) -> None:
     try:
-        upgrade(config, revision, report=report)
+        upgrade(config, revision, report=report, expand=expand)
     except HoldfastError as refusal:
         if not trial.started:  # nothing was tried: not a matter of a revision
             raise
@@ -365,7 +382,7 @@ def _statements(step: Step) -> tuple[str, ...]:
         case ValidateStep():
             return (f"ALTER TABLE {step.table} VALIDATE CONSTRAINT ",)
         case BatchStep():
-            return (step.block(),)
+            return (step.block(),) if step.sql else ()
         case _:
             return ()
 

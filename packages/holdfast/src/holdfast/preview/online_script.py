@@ -4,21 +4,16 @@ The script is tried on a scratch server, on a copy of the schema; the database i
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-import psycopg
-from psycopg import sql
-from sqlalchemy import Connection, NullPool, create_engine, make_url, text
+from sqlalchemy import Connection, NullPool, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.scratch import SchemaNotCopied
 from holdfast.errors.statement import TornApart
 from holdfast.observe.catalog import facts_for
-from holdfast.observe.database import server_major
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.new_relations import NewRelations
@@ -30,20 +25,11 @@ from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.unit_steps import steps_of_unit
 from holdfast.rewrite.units import QueueEntry, Unit
-from holdfast.scratch.dump import schema_to_copy
 from holdfast.scratch.redirection import refused_by_scratch
+from holdfast.scratch.schema_copy import copy_schema, embedded_major
 from holdfast.scratch.template import scratch_server
 
 WAITING = (StatementKind.DDL, StatementKind.WRITE)
-# How large the tables of the database are: the copy is empty, and a forecast wants to know.
-SIZES = """
-    SELECT c.oid::regclass::text AS name, reltuples, relpages FROM pg_class c
-    WHERE relkind IN ('r', 'm') AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
-"""
-ROLES = "SELECT rolname FROM pg_roles WHERE NOT starts_with(rolname, 'pg_')"
-# What pg_dump says before its statements: bodies of functions may name what comes later.
-BEFORE_A_DUMP = "SET check_function_bodies = off; SET search_path = ''; SET xmloption = content;"
-SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_regclass(%s)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +46,10 @@ def plan_script(script: str, *, database: str | None, today: date) -> tuple[Plan
 
     Raises UnparsableStatement, SchemaNotCopied, and ScratchRefused where a statement fails on the copy.
     """
-    with _copy_of(database) as url:
+    major = 18 if database is None else embedded_major(database)
+    with scratch_server(major=major) as server, server.database() as url:
+        if database is not None:
+            copy_schema(database, into=url)
         engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             poolclass=NullPool,
@@ -136,53 +125,3 @@ def _one(
         return PlannedStatement(sql=words, steps=(), refusal=refusal)
     steps = gap_closed(steps, unit=unit, queue=queue, facts=facts)
     return PlannedStatement(sql=words, steps=steps, refusal=None)
-
-
-@contextmanager
-def _copy_of(database: str | None) -> Iterator[str]:
-    """A database on a scratch server with the same schema and, for the planner, the same sizes."""
-    source = None if database is None else _look_at(database)
-    with (
-        scratch_server(major=source.embedded_major if source else 18) as server,
-        server.database() as url,
-    ):
-        if source is not None and database is not None:
-            _copy(source, schema_to_copy(database), url)
-        yield url
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    embedded_major: int
-    roles: tuple[str, ...]  # that policies may name
-    sizes: tuple[tuple[str, float, int], ...]
-
-
-def _look_at(database: str) -> _Source:
-    engine = create_engine(
-        make_url(database).set(drivername="postgresql+psycopg"), poolclass=NullPool
-    )
-    with engine.connect() as connection:
-        return _Source(
-            embedded_major=18 if server_major(connection) > 16 else 16,
-            roles=tuple(connection.scalars(text(ROLES))),
-            sizes=tuple(
-                (row.name, row.reltuples, row.relpages) for row in connection.execute(text(SIZES))
-            ),
-        )
-
-
-def _copy(source: _Source, schema: str, url: str) -> None:
-    """Make the schema. Raises SchemaNotCopied."""
-    with psycopg.connect(url, autocommit=True) as copy:
-        for role in source.roles:
-            with suppress(psycopg.errors.DuplicateObject, psycopg.errors.InsufficientPrivilege):
-                copy.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
-        try:
-            copy.execute(f"{BEFORE_A_DUMP}\n{schema}\n".encode())
-        except psycopg.Error as error:
-            raise SchemaNotCopied(said=str(error).strip()) from error
-        copy.execute("RESET search_path")
-        for name, rows, pages in source.sizes:
-            with suppress(psycopg.errors.InsufficientPrivilege):  # not a server of our own
-                copy.execute(SET_SIZE, (rows, pages, name))

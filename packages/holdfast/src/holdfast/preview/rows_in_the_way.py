@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from holdfast.errors.migration import TableIsLocked
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.statement import ColumnWithoutValues, UnparsableStatement
 from holdfast.execute.progress import Event, StatementPlanned, StepStarted
@@ -218,7 +219,7 @@ def _questions(connection: Connection, about: About) -> Iterator[Question]:
             query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
             what = f"rows that would have no value in {error.column}"
             yield Question(what=what, query=query)
-    except DBAPIError as error:  # a table that is locked right now, or not ours to read
+    except (DBAPIError, TableIsLocked) as error:  # locked right now, or not ours to read
         log.debug("not known whether rows are in the way of %s: %s", about.sql, error)
 
 

@@ -6,7 +6,7 @@ changes nothing in the facts; when its turn comes, the catalog is asked again.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from google.protobuf.message import Message
@@ -21,13 +21,17 @@ from holdfast.rewrite.facts import (
     Index,
     Relation,
     RelationKind,
+    Releases,
 )
 from holdfast.rewrite.filled_column import SERIAL, is_serial
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import created_relation
+from holdfast.rewrite.online import draft_of
+from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.tree import column_of, constraint_of, expression_sql, find, strings
 from holdfast.rewrite.type_names import type_of_tree
 from holdfast.rewrite.units import QueueEntry
+from holdfast.rewrite.waiting import Waiting
 
 KINDS: dict[int, ConstraintKind] = {
     pb.CONSTR_CHECK: ConstraintKind.CHECK,
@@ -84,6 +88,9 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
     facts = _to_be_tried_again(facts, entry)
     statement = entry.statement
     node = statement.node
+    waits = _waits(entry)
+    if waits:
+        return _with_what_waits(facts, entry, waits)
     created = created_relation(statement)
     if created is not None:
         return _with_new_table(facts, created, node)
@@ -103,6 +110,45 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
     if isinstance(node, pb.DropStmt):
         return _dropped(facts, node, entry)
     return facts
+
+
+def _waits(entry: QueueEntry) -> tuple[Waiting, ...]:
+    """What the statement leaves for `holdfast finish`."""
+    facts = entry.facts
+    if facts is None or facts.side_by_side.releases is not Releases.TWO:
+        return ()
+    return waiting_in(draft_of(entry.statement, facts=facts).steps)
+
+
+def _with_what_waits(facts: Facts, entry: QueueEntry, waits: tuple[Waiting, ...]) -> Facts:
+    """The old column and table are still there; what is renamed has its new name, too."""
+    facts = replace(
+        facts, side_by_side=replace(facts.side_by_side, ahead=(*facts.side_by_side.ahead, *waits))
+    )
+    node = entry.statement.node
+    for waiting in waits:
+        if waiting.what == "table name" and isinstance(node, pb.RenameStmt):
+            facts = _renamed(facts, node, entry)
+        elif waiting.relation is not None:
+            change = partial(_expanded, waiting=waiting)
+            facts = _changed(facts, waiting.relation, change)
+        facts = facts.without_constraints([(each.table, each.name) for each in waiting.suspended])
+    return facts
+
+
+def _expanded(table: Relation, *, waiting: Waiting) -> Relation:
+    column = table.column(waiting.name)
+    if column is None:
+        return table
+    if waiting.what == "column name":
+        shadow = replace(column, name=waiting.new_name, not_null=False, has_default=False)
+        return replace(table, columns=(*table.columns, shadow))
+    if waiting.what == "column" and waiting.was_not_null:
+        nullable = tuple(
+            replace(each, not_null=False) if each == column else each for each in table.columns
+        )
+        return replace(table, columns=nullable)
+    return table
 
 
 def _to_be_tried_again(facts: Facts, entry: QueueEntry) -> Facts:

@@ -13,6 +13,7 @@ from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.referenced_objects import written_name
+from holdfast.rewrite.waiting import Recorded, Waiting
 
 
 class RelationKind(Enum):
@@ -99,6 +100,7 @@ class Reference:
     table: QualifiedName
     constraint: str
     columns: tuple[str, ...]
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,7 @@ class Relation:
     default_partition: DefaultPartition | None = None
     is_populated: bool = True  # false for a materialized view that was never refreshed
     has_uneven_checks: bool = False  # a CHECK calls a function that may read tables
+    published_by: str | None = None
 
     @property
     def is_partitioned(self) -> bool:
@@ -192,6 +195,33 @@ class Relation:
         )
 
 
+class Releases(Enum):
+    """How many releases of the application a revision has to do with."""
+
+    ONE = "everything is done at once"
+    TWO = "what only the old release uses waits for `holdfast finish`"
+    BACK = "the revision is reverted: what waits of it is taken back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideBySide:
+    """What two releases on one schema have to do with a statement."""
+
+    releases: Releases = Releases.ONE
+    recorded: tuple[Recorded, ...] = ()  # what waits since an earlier transaction
+    ahead: tuple[Waiting, ...] = ()  # what will wait once the queue ahead of the statement has run
+    tables: tuple[ChangedTable, ...] = ()  # of whose columns one is dropped or renamed
+
+    def table(self, name: QualifiedName) -> ChangedTable | None:
+        """What is known of a table of whose columns one is dropped or renamed."""
+        return next((found for found in self.tables if found.table == name), None)
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """All that waits."""
+        return (*(found.waiting for found in self.recorded), *self.ahead)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the catalog said, under the search_path of the session that will run the statement.
@@ -215,6 +245,7 @@ class Facts:
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked
     type_changes: tuple[ChangedTable, ...] = ()  # one for each ALTER COLUMN TYPE of a table in use
+    side_by_side: SideBySide = field(default_factory=SideBySide)
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names."""

@@ -13,7 +13,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.column_values import refuse_column_without_values
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.hazards import BreakingChange, Hazard
+from holdfast.rewrite.hazards import Hazard
 from holdfast.rewrite.operations import (
     breaking_changes_of_statement,
     hazards_of_action,
@@ -22,7 +22,16 @@ from holdfast.rewrite.operations import (
     online_form_of_action,
 )
 from holdfast.rewrite.queued_changes import changes_ahead, is_conditional
-from holdfast.rewrite.rewriting import Action, Split, alter_table, as_written, transaction
+from holdfast.rewrite.rewriting import (
+    Action,
+    Refusal,
+    Split,
+    alter_table,
+    as_written,
+    transaction,
+)
+from holdfast.rewrite.side_by_side.expand import expanded, expanded_action
+from holdfast.rewrite.side_by_side.taken_back import taken_back, taken_back_action
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.tree import find
@@ -42,7 +51,7 @@ class Draft:
     """The steps of a statement, and why it is refused in spite of them."""
 
     steps: tuple[Step, ...]
-    refusals: tuple[Hazard | BreakingChange, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 def duration(statement: Statement, *, facts: Facts) -> Duration:
@@ -86,6 +95,13 @@ def is_excused(statement: Statement, *, today: date) -> bool:
 
 def draft_of(statement: Statement, *, facts: Facts) -> Draft:
     """The steps of a statement, refused or not."""
+    for_two = expanded(statement, facts=facts) or taken_back(statement, facts=facts)
+    if for_two is not None:
+        of_two, refusal = for_two
+        return Draft(
+            steps=of_two or (as_written(statement, facts=facts),),
+            refusals=(refusal,) if refusal is not None else (),
+        )
     steps = online_form(statement, facts=facts)
     if steps is not None:
         return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
@@ -112,14 +128,17 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
     table = facts.relation(node.relation)
     if table is None or (table.descendants and not node.relation.inh):
         # ONLY, and there are tables below: what it means for them is PostgreSQL's to say.
-        holds = _holds(node, table=table, facts=facts) if table else ()
-        return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
+        hazards = _holds(node, table=table, facts=facts) if table else ()
+        return Draft(steps=(as_written(statement, facts=facts),), refusals=hazards)
     splits, facts_then = _splits(node, facts=facts)
     before = tuple(step for split in splits for step in split.before)
     after = tuple(step for split in splits for step in split.after)
     rest = alter_table(table.name, *(command for split in splits for command in split.stays))
     rest.relation.inh, rest.missing_ok = node.relation.inh, node.missing_ok
-    holds = _holds(rest, table=table, facts=facts)
+    holds: tuple[Refusal, ...] = (
+        *_holds(rest, table=table, facts=facts),
+        *(refusal for split in splits for refusal in split.refusals),
+    )
     if not before and not after:
         return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
     also = [node for split in splits for node in split.also]
@@ -136,7 +155,7 @@ def _splits(node: pb.AlterTableStmt, *, facts: Facts) -> tuple[list[Split], Fact
         if table is None:
             break
         action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
-        split = online_form_of_action(action) or Split(stays=(action.command,))
+        split = _split(action) or Split(stays=(action.command,))
         facts = _with_taken(facts, split.chosen_names, schema=table.name.schema)
         facts = facts.without_constraints(split.dropped_keys)
         splits.append(split)
@@ -149,6 +168,11 @@ def _holds(rest: pb.AlterTableStmt, *, table: Relation, facts: Facts) -> tuple[H
         for item in rest.cmds
     )
     return tuple(hold for action in actions for hold in hazards_of_action(action))
+
+
+def _split(action: Action) -> Split | None:
+    for_two = expanded_action(action) or taken_back_action(action)
+    return for_two if for_two is not None else online_form_of_action(action)
 
 
 def _with_taken(facts: Facts, names: frozenset[str], *, schema: str) -> Facts:

@@ -7,15 +7,17 @@ other; what would last is taken out and runs before or after it.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.errors import HoldfastError
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.statement_locks import locks_of
@@ -51,6 +53,19 @@ class Split:
     after: tuple[Step, ...] = ()
     chosen_names: frozenset[str] = frozenset()
     dropped_keys: tuple[tuple[QualifiedName, str], ...] = ()  # by the steps before
+    refusals: tuple["Refusal", ...] = ()
+
+
+class Refusal(Protocol):
+    """Why a statement is not run, unless its author allows it."""
+
+    @property
+    def lifted_by(self) -> frozenset[QueuedChange]:
+        """What statements ahead of it in a queue may do that takes the reason away."""
+
+    def error(self, statement: Statement) -> HoldfastError:
+        """The refusal of this statement."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

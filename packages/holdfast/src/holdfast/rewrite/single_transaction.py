@@ -6,11 +6,13 @@ The author expects its error in place, or holds what lives as long as the transa
 from collections.abc import Iterator
 from datetime import date
 
+from holdfast.errors.statement import CannotWaitHere
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.hazards import BreakingChange, Hazard, LongWork
+from holdfast.rewrite.hazards import Hazard, LongWork
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.online import Draft, draft_of, is_excused
-from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.side_by_side.expand import waiting_in
+from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, ValidateStep
 
@@ -32,8 +34,10 @@ def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None
         return
     relations = {relation.name: relation for relation in facts.relations.values()}
     draft = draft_of(statement, facts=facts)
+    if waiting := waiting_in(draft.steps):
+        raise CannotWaitHere(statement=shortened(statement.sql), waiting=str(waiting[0]))
     for refusal in (*draft.refusals, *_holds(statement, draft, facts=facts)):
-        if isinstance(refusal, BreakingChange) or not is_small(relations.get(refusal.relation)):
+        if not isinstance(refusal, Hazard) or not is_small(relations.get(refusal.relation)):
             raise refusal.error(statement)
 
 

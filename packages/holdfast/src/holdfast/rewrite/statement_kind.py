@@ -64,6 +64,18 @@ KIND_OF_NODE: dict[type[Message], StatementKind] = {
 }
 
 
+# Scripts of extensions, queries that call functions, everything that a role owns.
+OPAQUE_DDL = (
+    pb.AlterExtensionContentsStmt,
+    pb.AlterExtensionStmt,
+    pb.CreateExtensionStmt,
+    pb.CreateTableAsStmt,
+    pb.DropOwnedStmt,
+    pb.ImportForeignSchemaStmt,
+    pb.ReassignOwnedStmt,
+)
+
+
 def kind_of(node: Message) -> StatementKind:
     """The kind of the statement with this tree."""
     if isinstance(node, pb.SelectStmt):
@@ -86,6 +98,16 @@ def kind_of(node: Message) -> StatementKind:
 def function_names(node: Message) -> frozenset[str]:
     """The functions that are called anywhere in it, without their schemas."""
     return frozenset(call.funcname[-1].string.sval for call in find(node, pb.FuncCall))
+
+
+def is_opaque_ddl(node: Message) -> bool:
+    """DDL that executes what nobody can look into, or reaches objects that it does not name."""
+    if isinstance(node, pb.DropStmt):
+        is_extension = node.remove_type == pb.OBJECT_EXTENSION
+        return bool(is_extension or node.behavior == pb.DROP_CASCADE)
+    if isinstance(node, pb.SelectStmt):
+        return bool(node.HasField("into_clause"))
+    return isinstance(node, OPAQUE_DDL)
 
 
 def _returns_rows(node: pb.InsertStmt | pb.UpdateStmt | pb.DeleteStmt | pb.MergeStmt) -> bool:

@@ -13,6 +13,7 @@ from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.statement import shortened
+from holdfast.rewrite.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class TransactionStep:
     captures_constraint_on: QualifiedName | None = None
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    waits: tuple[Waiting, ...] = ()  # see BatchStep
+    ends: tuple[int, ...] = ()
     only_for: PartitionOf | None = None
 
     def describe(self) -> str:
@@ -185,6 +188,9 @@ class BatchStep:
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # for whoever reviews the plan
+    # Recorded, or forgotten by number, in the same transaction: what waits for `holdfast finish`.
+    waits: tuple[Waiting, ...] = ()
+    ends: tuple[int, ...] = ()
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -281,13 +287,20 @@ def _lines_of(step: Step, *, number: int) -> str:
     lines += [f"   and: {text}" for text in _texts(step)[1:]]
     lines += [f"   locks: {lock}" for lock in step.locks]
     lines += [f"   reads: {table} in full" for table in step.scans]
+    lines += [f"   waits: {waiting}, for holdfast finish" for waiting in waits_of(step)]
     lines += [f"   note: {note}" for note in notes_of(step)]
     return "\n".join(lines)
 
 
 def notes_of(step: Step) -> tuple[str, ...]:
     """What a reviewer should know of it."""
-    return step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
+    own = step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
+    return (*own, *(note for waiting in waits_of(step) for note in waiting.notes))
+
+
+def waits_of(step: Step) -> tuple[Waiting, ...]:
+    """What waits for `holdfast finish` once the step is done."""
+    return step.waits if isinstance(step, BatchStep | TransactionStep) else ()
 
 
 def _texts(step: Step) -> tuple[str, ...]:
@@ -295,6 +308,8 @@ def _texts(step: Step) -> tuple[str, ...]:
         return (f"{step.constraint or 'the new constraint'} of {step.table}",)
     if isinstance(step, LookStep):
         return (f"{step.what} in {step.table}",)
+    if isinstance(step, BatchStep) and not step.sql:
+        return (step.what,)
     if isinstance(step, PartitionsStep):
         return (f"what is still lacking on one of {step.table}",)
     statements = step.sql if isinstance(step, TransactionStep | BatchStep) else (step.sql,)

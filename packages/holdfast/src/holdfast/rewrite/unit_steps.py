@@ -9,19 +9,23 @@ from datetime import date
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.errors.statement import CannotWaitHere
 from holdfast.rewrite.copy_of_unit import copy_of_unit
 from holdfast.rewrite.even_values import written_at
 from holdfast.rewrite.expected_facts import expected
-from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.online import draft_of, needs_no_transaction_of_its_own, rewrite
+from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import refuse_undivided
-from holdfast.rewrite.statement import Statement, parse
+from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import (
     AutocommitStep,
+    BatchStep,
     BuildIndexStep,
     CopyRowsStep,
     DropIndexStep,
@@ -54,13 +58,16 @@ def steps_of_unit(
     ]
     if len(statements) == 1:
         return rewrite(statements[0], facts=facts, today=today)
-    copied = copy_of_unit(statements, facts=facts, today=today)
+    pairs = _paired(statements, facts=facts)
+    copied = copy_of_unit(statements, facts=_of_copy(statements, pairs, facts), today=today)
     if copied is not None:
         return copied
     parts: list[_Parts] = []
     before = facts
-    for statement in statements:
-        found = _parts(statement, facts=facts, today=today)
+    for statement, is_paired in zip(statements, pairs, strict=True):
+        # What is replaced in the same moment is there for both releases.
+        known = _of_one_release(facts) if is_paired else facts
+        found = _parts(statement, facts=known, today=today)
         built = [build.index for part in parts for build in part.before]
         parts.append(_under_another_name(found, facts=before, built=built))
         facts = expected(facts, [QueueEntry(statement=statement, facts=facts)])
@@ -70,12 +77,40 @@ def steps_of_unit(
         sql=tuple(text for step in moment for text in step.sql),
         locks=_strongest_first(tuple(lock for step in moment for lock in step.locks)),
         captures_constraint_on=captures[0] if captures else None,
+        waits=tuple(waiting for step in moment for waiting in step.waits),
+        ends=tuple(number for step in moment for number in step.ends),
     )
     return (
         *(step for part in parts for step in part.before),
-        *((together,) if together.sql else ()),
+        *((together,) if together.sql or together.waits or together.ends else ()),
         *(step for part in parts for step in part.after),
     )
+
+
+def _paired(statements: Sequence[Statement], *, facts: Facts) -> tuple[bool, ...]:
+    """Whether something takes the place of what a statement takes away, in the same unit."""
+    entries = [QueueEntry(statement=statement, facts=facts) for statement in statements]
+    return tuple(
+        any(
+            is_given_back(taken, later)
+            for taken in taken_by(entry)
+            for later in entries[place + 1 :]
+        )
+        for place, entry in enumerate(entries)
+    )
+
+
+def _of_copy(statements: Sequence[Statement], pairs: Sequence[bool], facts: Facts) -> Facts:
+    """Of a unit in which nothing waits: what goes is replaced in the same moment."""
+    waits = any(
+        not is_paired and waiting_in(draft_of(statement, facts=facts).steps)
+        for statement, is_paired in zip(statements, pairs, strict=True)
+    )
+    return facts if waits else _of_one_release(facts)
+
+
+def _of_one_release(facts: Facts) -> Facts:
+    return replace(facts, side_by_side=replace(facts.side_by_side, releases=Releases.ONE))
 
 
 def is_momentary(statement: Statement, *, facts: Facts) -> bool:
@@ -91,9 +126,19 @@ def is_momentary(statement: Statement, *, facts: Facts) -> bool:
 def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
     """As written, where its online form is neither a build nor a validation nor a moment."""
     steps = rewrite(statement, facts=facts, today=today)
+    if waiting := waiting_in(steps):
+        if not all(isinstance(step, BatchStep) for step in steps):
+            raise CannotWaitHere(statement=shortened(statement.sql), waiting=str(waiting[0]))
+        return _Parts(moment=tuple(_as_transaction(s) for s in steps if isinstance(s, BatchStep)))
     if any(isinstance(step, CopyRowsStep | PartitionsStep) for step in steps):
         refuse_undivided(statement, facts=facts, today=today)
     return _split(steps) or _Parts(moment=(as_written(statement, facts=facts),))
+
+
+def _as_transaction(step: BatchStep) -> TransactionStep:
+    return TransactionStep(
+        sql=(step.block(),) if step.sql else (), locks=step.locks, waits=step.waits, ends=step.ends
+    )
 
 
 def _split(steps: Sequence[Step]) -> _Parts | None:

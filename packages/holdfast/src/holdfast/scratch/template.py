@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psycopg
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.engine.settings import ScratchSettings
@@ -20,11 +19,15 @@ from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart, ScratchO
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.databases import ONLY
+from holdfast.migrate.history_files import open_history
 from holdfast.migrate.plain_alembic import upgrade_plainly
 from holdfast.migrate.run import upgrade
+from holdfast.migrate.sql.history import SqlSource
+from holdfast.migrate.sql.project import database_of, sql_source
 from holdfast.scratch.abandoned import PREFIX, drop_abandoned, owned_prefix
 from holdfast.scratch.databases import Postgres, libpq_url, postgres_at
 from holdfast.scratch.redirection import redirected_to
+from holdfast.scratch.schema_copy import copy_schema
 from holdfast.scratch.server import temporary_server
 
 START = "scratch_start"
@@ -66,15 +69,20 @@ def scratch_database(
 
 def fingerprint(config: Config) -> str:
     """SHA-256 of env.py and of every revision file, by the names of the files."""
-    script = ScriptDirectory.from_config(config)
-    files = [Path(revision.path) for revision in script.walk_revisions()]
+    script = open_history(config)
+    files = {Path(revision.path) for revision in script.walk_revisions()}
     content = hashlib.sha256()
-    for file in sorted([*files, Path(script.env_py_location), *_start(config)]):
+    for file in sorted({*files, Path(script.env_py_location), *_start(config)}):
+        if file.is_dir():  # of SQL files, which have no env.py
+            continue
         content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return content.hexdigest()
 
 
 def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
+    source = sql_source(config)
+    if source is not None and source.is_without_history:
+        _copy_of_its_database(config, source, url)
     started: list[RevisionStarted] = []
 
     def note(event: Event) -> None:
@@ -94,6 +102,15 @@ def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
                 failed = started[-1].revision if started else each
                 said = str(error.orig).strip()
                 raise HistoryNotReplayed(revision=failed, said=said) from error
+
+
+def _copy_of_its_database(config: Config, source: SqlSource, url: str) -> None:
+    """For a script that nothing leads to: the schema of the database that it is for, or none."""
+    database = database_of(source)
+    if database is not None:
+        copy_schema(database, into=url)
+    with redirected_to(url, config) as redirected:
+        baseline(redirected, "base")  # makes what a try writes down
 
 
 def has_start(config: Config) -> bool:

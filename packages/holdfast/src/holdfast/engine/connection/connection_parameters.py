@@ -52,6 +52,14 @@ def server_timeouts(timeouts: Timeouts) -> tuple[tuple[str, int], ...]:
     )
 
 
+def named(application: str, *, release: str | None) -> str:
+    """The name of a session, with the release at its end where there is one; PostgreSQL keeps 63 bytes."""
+    if release is None:
+        return application
+    end = f" release={release}"
+    return application.encode()[: 63 - len(end.encode())].decode(errors="ignore") + end
+
+
 def connection_parameters(
     settings: Settings, *, url: URL, ca_file: str | None
 ) -> ConnectionParameters:
@@ -59,7 +67,7 @@ def connection_parameters(
     timeouts = settings.timeouts
     options = " ".join(f"-c {name}={value}" for name, value in server_timeouts(timeouts))
     return ConnectionParameters(
-        application_name=settings.application_name,
+        application_name=named(settings.application_name, release=settings.release),
         connect_timeout=max(SHORTEST_CONNECT_TIMEOUT, whole_seconds(settings.pool.timeout)),
         tcp_user_timeout=milliseconds(timeouts.tcp_user),
         keepalives_idle=whole_seconds(timeouts.keepalives_idle),

@@ -156,6 +156,17 @@ class UserTrigger:
     name: str
     enabled: str  # pg_trigger.tgenabled: O, D, R or A
     fires_on_update: bool
+    is_ours: bool = False  # it keeps two names of a column equal until `holdfast finish`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnTrigger:
+    """A trigger on UPDATE OF such a column."""
+
+    name: str
+    definition: str
+    enabled: str
+    is_constraint: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +198,7 @@ class ChangedTable:
     key: tuple[str, ...] = ()
     dependents: tuple[Dependent, ...] = ()  # that PostgreSQL does not change along
     triggers: tuple[UserTrigger, ...] = ()
+    column_triggers: tuple[ColumnTrigger, ...] = ()
     has_update_rule: bool = False
     may_set_replica_role: bool = True
     hides_rows: bool = False  # row security applies to the migrator

@@ -166,7 +166,7 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
 def _convert_all(copied: Copied, change: Conversion) -> str:
     """Assigned as the trigger does it: an explicit cast would cut a text that is too long."""
     body = (
-        f"DECLARE x {change.new_type}; r record; BEGIN FOR r IN SELECT"
+        f"#variable_conflict use_column\nDECLARE x {change.new_type}; r record; BEGIN FOR r IN SELECT"
         f" {new_value_of_table(change)} AS v FROM ONLY {copied.table} LOOP x := r.v; END LOOP; END"
     )
     return f"DO {literal(body)}"

@@ -64,7 +64,7 @@ def _of_table(table: ChangedTable) -> Iterator[str]:
 
 def _of_triggers(table: ChangedTable) -> Iterator[str]:
     """The copying is an UPDATE of every row, and no trigger of the application may hear of it."""
-    on_update = [trigger for trigger in table.triggers if trigger.fires_on_update]
+    on_update = [t for t in table.triggers if t.fires_on_update and not t.is_ours]
     for trigger in on_update:
         if trigger.enabled == "A" or (trigger.enabled == "R" and needs_replica_role(table)):
             yield f"The trigger {trigger.name} would fire for every row that is copied."

@@ -23,12 +23,13 @@ PERHAPS_OUTSIDE = (pb.AlterTableStmt, pb.DropStmt, pb.IndexStmt, pb.ReindexStmt,
 
 def outside_transaction(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     """VACUUM, REINDEX CONCURRENTLY, DETACH PARTITION CONCURRENTLY and what concerns the cluster."""
-    if not _is_refused_inside(statement):
+    if not is_refused_inside(statement):
         return None
     return (AutocommitStep(sql=statement.sql, locks=locks_of(statement, facts=facts)),)
 
 
-def _is_refused_inside(statement: Statement) -> bool:
+def is_refused_inside(statement: Statement) -> bool:
+    """Whether PostgreSQL refuses it inside a transaction."""
     node = statement.node
     if isinstance(node, pb.VacuumStmt):
         return bool(node.is_vacuumcmd) and not has_option(node.options, name="full")

@@ -1,0 +1,149 @@
+"""What can go wrong with SQL scripts and with folders of them, before anything has run."""
+
+from dataclasses import dataclass
+
+from holdfast.errors import HoldfastError
+
+
+@dataclass(kw_only=True, eq=False)
+class UnparsableScript(HoldfastError):
+    """PostgreSQL's own parser does not accept a script."""
+
+    place: str  # FILE:LINE
+    message: str
+    exit_status = 1
+    what = "PostgreSQL's parser does not accept it: {message}. Nothing was run."
+    why = "The whole script is read before its first statement runs: what a statement locks is in its syntax."
+    remedy = "Correct the line; variables of psql (:name) have to be replaced by their values. Then: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class PsqlCommandInScript(HoldfastError):
+    """A script has a command that only psql knows."""
+
+    place: str
+    command: str
+    exit_status = 1
+    what = "{command} is a command of psql, not SQL. Nothing was run."
+    why = "It is executed by psql itself; the server never sees it, and neither would a plan."
+    remedy = (
+        "Take the line out, and write what it does as SQL, or as a script of its own. Then: {again}"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class TransactionInScript(HoldfastError):
+    """A script begins or ends transactions by itself."""
+
+    place: str
+    statement: str
+    exit_status = 1
+    what = "{statement} cannot stand here. Nothing was run."
+    why = (
+        "Where a transaction begins and ends is decided for each lock: short ones, the long work outside of"
+        " them. Only a script that is as a whole one BEGIN .. COMMIT says nothing else than that."
+    )
+    remedy = (
+        "Take the line out: what belongs together is committed together without it. Then: {again}"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class CopyDataInScript(HoldfastError):
+    """A script has rows for COPY in it."""
+
+    place: str
+    relation: str
+    exit_status = 1
+    what = (
+        "{place}: COPY {relation} FROM STDIN reads rows that stand in the script. Nothing was run."
+    )
+    why = "These rows are no SQL: a journal of statements could not go on among them after a kill."
+    remedy = "Write them as INSERT, or load them with psql beside the migration. Then: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class PlaceholderInScript(HoldfastError):
+    """A script has a placeholder that its tool would replace."""
+
+    place: str
+    placeholder: str
+    exit_status = 1
+    what = "{placeholder} is a placeholder. Nothing was run."
+    why = "Its value stands in the configuration of the tool that the folder is for, which is not read."
+    remedy = "Write the value into the script, or apply this one with the tool. Then: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class FolderNotUnderstood(HoldfastError):
+    """A folder of SQL files is in no order that is known."""
+
+    path: str
+    found: str
+    exit_status = 2
+    what = "{path} is no folder of migrations that is understood: {found}."
+    why = (
+        "Looked for: NUMBER_name.sql with -- migrate:up (dbmate); V1__name.sql (Flyway); NAME/migration.sql"
+        " (Prisma); meta/_journal.json (Drizzle); NUMBER_name.sql or NUMBER.sql alone."
+    )
+    remedy = "Name the folder in which these files are, or its layout: holdfast apply FOLDER --layout NAME"
+
+
+@dataclass(kw_only=True, eq=False)
+class WrongMigrationFile(HoldfastError):
+    """A file is not as its layout wants it."""
+
+    place: str
+    layout: str
+    said: str
+    exit_status = 2
+    what = "not as {layout} has it: {said}. Nothing was run."
+    why = "What of it is to be applied, and in which order, would be a guess."
+    remedy = "Correct the file or its name, or move it out of the folder. Then: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class FailedInTool(HoldfastError):
+    """The folder's own tool has recorded a migration as failed."""
+
+    version: str
+    table: str
+    way_out: str
+    what = "{table} says that {version} has failed or was interrupted there. Nothing was run."
+    why = "How much of it the tool has left in the database is not recorded, so nobody can go on from it."
+    remedy = "Look at what it has left, then settle the row: {way_out}. Then: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class OutOfOrder(HoldfastError):
+    """A migration stands before one that is applied already, and its tool would not run it."""
+
+    versions: tuple[str, ...]
+    layout: str
+    exit_status = 1
+    what = "Not applied, although later ones are: {versions}. Nothing was run."
+    why = "{layout} applies in the order of the folder and stops here too; what came later was written without them."
+    remedy = "Give them a later number, so that they come last. Then: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoWayBack(HoldfastError):
+    """A script has no part that takes it back."""
+
+    revision: str
+    layout: str
+    exit_status = 2
+    what = "There is no script that takes {revision} back. Nothing was reverted."
+    why = "Of the layouts of SQL files only dbmate has one (-- migrate:down); this folder is {layout}."
+    remedy = "Write a script that does the opposite, and apply that."
+
+
+@dataclass(kw_only=True, eq=False)
+class NotForScripts(HoldfastError):
+    """A verb needs models or revisions of Alembic."""
+
+    verb: str
+    exit_status = 2
+    what = "holdfast {verb} is for a project of Alembic, not for SQL scripts."
+    why = "It reads the models, or writes revisions, which a folder of SQL files does not have."
+    remedy = "Run it without --sql in the folder of an Alembic project: holdfast {verb}"

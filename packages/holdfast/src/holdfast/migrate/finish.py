@@ -1,0 +1,237 @@
+"""Lets go what waits since a run with --expand: online, step by step, and again from where it was after a kill."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from alembic.config import Config
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.engine.settings import ReleaseSettings
+from holdfast.errors.migration import (
+    CannotTellUse,
+    CopyDisturbed,
+    ShadowCarriesMore,
+    StillInUse,
+    UnfinishedRevision,
+)
+from holdfast.errors.sqlstate import sqlstate
+from holdfast.errors.standing import COMMAND
+from holdfast.execute import tables, waiting
+from holdfast.execute.executor import Executor
+from holdfast.execute.guard import Guard
+from holdfast.execute.journal import Journal
+from holdfast.execute.lock_patience import LockPatience
+from holdfast.execute.progress import Report, silent
+from holdfast.execute.session import MigrationSession
+from holdfast.execute.waiting import Entry, FinishJournal
+from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+from holdfast.migrate.signs import COUNTED, Signs, look, signs
+from holdfast.migrate.stopping import never
+from holdfast.migrate.version_table import identify
+from holdfast.observe.catalog import facts_for
+from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.side_by_side.finish import finish_steps
+from holdfast.rewrite.side_by_side.shadow import CARRIES_MORE
+from holdfast.rewrite.statement import parse
+from holdfast.rewrite.steps import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingLine:
+    """One thing that waits, for a person."""
+
+    what: str
+    revision: str
+    since: datetime
+    has_begun: bool  # its end is half-way
+    sql: str  # what was written
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What `finish` would let go, and what speaks against it."""
+
+    waiting: tuple[WaitingLine, ...]
+    steps: tuple[tuple[str, ...], ...]  # of each
+    in_use: tuple[str, ...]
+    unproven: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What is gone now."""
+
+    gone: tuple[WaitingLine, ...]
+
+
+def waiting_in(session: MigrationSession) -> tuple[WaitingLine, ...]:
+    """What waits in the session's version table."""
+    return tuple(map(line_of, waiting.entries(session)))
+
+
+def line_of(entry: Entry) -> WaitingLine:
+    """For a person."""
+    return WaitingLine(
+        what=str(entry.waiting),
+        revision=entry.recorded.revision,
+        since=entry.since,
+        has_begun=entry.has_begun,
+        sql=entry.waiting.sql,
+        notes=entry.waiting.notes,
+    )
+
+
+def prospects(config: Config, *, revision: str | None = None) -> tuple[Prospect, ...]:
+    """What `finish` would do in each database that env.py goes through. Writes nothing."""
+
+    def ask(project: ProjectConnection) -> Prospect:
+        session = MigrationSession(project.connection)
+        try:
+            identify(session, project.context)
+            entries = _chosen(session, revision)
+            if not entries:
+                return Prospect(waiting=(), steps=(), in_use=(), unproven=())
+            found = signs(entries, look(session, entries), release=ReleaseSettings().release)
+            steps = tuple(
+                tuple(step.describe() for step in _steps(session, entry)) for entry in entries
+            )
+            session.rollback()
+            return Prospect(
+                waiting=tuple(map(line_of, entries)),
+                steps=steps,
+                in_use=found.in_use,
+                unproven=found.unproven,
+            )
+        finally:
+            session.close()
+
+    return on_every_pass(config, ask)
+
+
+def finish(
+    config: Config,
+    *,
+    revision: str | None = None,
+    yes: bool = False,
+    report: Report = silent,
+    should_stop: Callable[[], bool] = never,
+) -> tuple[Finished, ...]:
+    """Let go what waits, of one revision or of all. `yes`: the caller knows that nobody uses it.
+
+    Raises UnfinishedRevision, StillInUse, CannotTellUse, ShadowCarriesMore, and what a step raises.
+    """
+
+    def work(locked: LockedConnection) -> Finished:
+        return _finish(
+            locked.session, revision=revision, yes=yes, report=report, should_stop=should_stop
+        )
+
+    return on_every_locked_pass(config, work, report=report)
+
+
+def _finish(
+    session: MigrationSession,
+    *,
+    revision: str | None,
+    yes: bool,
+    report: Report,
+    should_stop: Callable[[], bool],
+) -> Finished:
+    if (found := Journal(session).unfinished()) is not None:
+        raise UnfinishedRevision(
+            revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
+        )
+    entries = _chosen(session, revision)
+    fresh = [entry for entry in entries if not entry.has_begun]
+    if fresh:
+        _require_unused(session, fresh, yes=yes)
+    session.commit()
+    session.guard = Guard(session)
+    try:
+        for entry in entries:
+            let_go(session, entry, report=report, should_stop=should_stop)
+    finally:
+        guard, session.guard = session.guard, None
+        guard.close()
+    session.make_durable()
+    return Finished(gone=tuple(map(line_of, entries)))
+
+
+def _chosen(session: MigrationSession, revision: str | None) -> tuple[Entry, ...]:
+    if not tables.exist(session):
+        return ()
+    found = waiting.entries(session)
+    return tuple(e for e in found if revision is None or e.recorded.revision == revision)
+
+
+def _require_unused(session: MigrationSession, entries: Sequence[Entry], *, yes: bool) -> None:
+    """What was seen is kept in either case, so that the next look counts from here."""
+    seen = look(session, entries)
+    found: Signs = signs(entries, seen, release=ReleaseSettings().release)
+    names = tuple(str(entry.waiting) for entry in entries)
+    if found.in_use or (found.unproven and not yes):
+        for entry, counted in zip(entries, seen.counted, strict=True):
+            waiting.note_seen(session, entry, COUNTED.dump_json(counted).decode())
+        session.commit()
+    if found.in_use:
+        raise StillInUse(waiting=names, signs=found.in_use)
+    if found.unproven and not yes:
+        raise CannotTellUse(waiting=names, unseen=found.unproven)
+
+
+def let_go(
+    session: MigrationSession,
+    entry: Entry,
+    *,
+    report: Report,
+    should_stop: Callable[[], bool] = never,
+    steps: tuple[Step, ...] | None = None,
+) -> None:
+    """Run the end of one thing that waits, or what is left of it; it waits no longer then."""
+    steps = entry.steps or (_steps(session, entry) if steps is None else steps)
+    session.commit()
+    if not steps:
+        waiting.forget(session, [entry.recorded.id])
+        session.commit()
+        return
+    journal = FinishJournal(session=session)
+    unit = entry.queued(steps)
+    if entry.steps is None:
+        journal.plan(unit, steps)
+        session.commit()
+    executor = Executor(
+        session=session,
+        journal=journal,
+        patience=LockPatience(session=session, report=report),
+        report=report,
+        revision=entry.recorded.revision,
+        should_stop=should_stop,
+    )
+    with _explained(entry):
+        executor.run(unit)
+
+
+def _steps(session: MigrationSession, entry: Entry) -> tuple[Step, ...]:
+    with session.more_local_settings(entry.settings):
+        (statement,) = parse(entry.waiting.sql)
+        facts = facts_for(session.connection, statement, new=NewRelations())
+        today = date.fromisoformat(entry.today)
+        return finish_steps(entry.waiting, statement, facts=facts, today=today)
+
+
+@contextmanager
+def _explained(entry: Entry) -> Iterator[None]:
+    try:
+        yield
+    except CopyDisturbed as error:
+        error.again = "holdfast finish"
+        raise
+    except DBAPIError as error:
+        if sqlstate(error) != CARRIES_MORE:
+            raise
+        found = str(error.orig).strip().splitlines()[0]
+        raise ShadowCarriesMore(waiting=str(entry.waiting), found=found) from error

@@ -1,0 +1,128 @@
+"""dbmate: NUMBER_name.sql with `-- migrate:up` and `-- migrate:down`; versions in schema_migrations.
+
+https://github.com/amacneil/dbmate: a version is the number in front of the name, kept as text, and files are in the
+order of their names. It has no checksums, and what is recorded without a file does not trouble it.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Column, Connection, MetaData, String, Table, delete, insert, select
+from sqlalchemy.schema import CreateTable
+
+from holdfast.errors.sql import WrongMigrationFile
+from holdfast.migrate.sql.layout import (
+    RecordedFiles,
+    ScriptFile,
+    ScriptText,
+    VersionTable,
+    read_text,
+)
+
+FILE = re.compile(r"(\d+).*\.sql")
+UP = re.compile(r"^--\s*migrate:up(\s*$|\s+\S+)", re.MULTILINE)
+DOWN = re.compile(r"^--\s*migrate:down(\s*$|\s+\S+)", re.MULTILINE)
+
+
+class Dbmate:
+    """A folder of dbmate."""
+
+    name = "dbmate"
+    table = VersionTable(name="schema_migrations", schema=None)
+    in_any_order = True
+
+    def files(self, path: Path) -> tuple[ScriptFile, ...]:
+        """In the order of their names."""
+        named = sorted((each for each in path.iterdir() if each.is_file()), key=lambda e: e.name)
+        return tuple(
+            _read(each, found[1]) for each in named if (found := FILE.fullmatch(each.name))
+        )
+
+    def recorded(
+        self, connection: Connection, schema: str, files: Sequence[ScriptFile]
+    ) -> RecordedFiles:
+        """Versions without a file are old ones, unless they are later than every file."""
+        table = _table(schema)
+        versions = frozenset(connection.scalars(select(table.c.version)))
+        return standing(versions, files)
+
+    def create(self, connection: Connection, schema: str) -> None:
+        """As dbmate itself does."""
+        connection.execute(CreateTable(_table(schema), if_not_exists=True))
+
+    def record(
+        self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
+    ) -> None:
+        """One row, the version."""
+        connection.execute(insert(_table(schema)).values(version=file.version))
+
+    def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
+        """Delete its row."""
+        table = _table(schema)
+        connection.execute(delete(table).where(table.c.version == file.version))
+
+
+def standing(versions: frozenset[str], files: Sequence[ScriptFile]) -> RecordedFiles:
+    """What the recorded versions say of the files."""
+    known = {file.version for file in files}
+    last = max(known, key=_as_number, default="")
+    unknown = [
+        each for each in versions - known if last == "" or _as_number(each) > _as_number(last)
+    ]
+    return RecordedFiles(applied=versions & known, unknown=tuple(sorted(unknown)))
+
+
+def _as_number(version: str) -> tuple[int, str]:
+    return (int(version), "") if version.isdigit() else (0, version)
+
+
+def _table(schema: str) -> Table:
+    return Table(
+        "schema_migrations",
+        MetaData(),
+        Column("version", String, primary_key=True),
+        schema=schema,
+    )
+
+
+def _read(path: Path, version: str) -> ScriptFile:
+    text = read_text(path)
+    ups, downs = list(UP.finditer(text)), list(DOWN.finditer(text))
+    if len(ups) != 1:
+        raise _wrong(path, f"it has {len(ups)} times -- migrate:up")
+    if len(downs) > 1 or (downs and downs[0].start() < ups[0].start()):
+        raise _wrong(path, "-- migrate:down does not stand once behind -- migrate:up")
+    if not all(_is_blank(line) for line in text[: ups[0].start()].splitlines()):
+        raise _wrong(path, "there are statements before -- migrate:up")
+    end = downs[0].start() if downs else len(text)
+    up, down = _part(text, ups[0].start(), end), _part(text, end, len(text))
+    return ScriptFile(
+        version=version,
+        description=path.stem.removeprefix(version).strip("_-. ").replace("_", " "),
+        path=path,
+        up=up,
+        down=down if downs else None,
+        checksum="",
+        is_one_transaction=_is_transaction(up),
+        is_back_one_transaction=_is_transaction(down),
+        name=path.name,
+    )
+
+
+def _part(text: str, start: int, end: int) -> ScriptText:
+    return ScriptText(text=text[start:end], first_line=1 + text[:start].count("\n"))
+
+
+def _is_transaction(part: ScriptText) -> bool:
+    """Unless the line of the block says otherwise."""
+    return "transaction:false" not in part.text.partition("\n")[0].split()
+
+
+def _is_blank(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("--")
+
+
+def _wrong(path: Path, said: str) -> WrongMigrationFile:
+    return WrongMigrationFile(place=str(path), layout="dbmate", said=said)

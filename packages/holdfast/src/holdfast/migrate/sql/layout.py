@@ -1,0 +1,101 @@
+"""What the layouts of SQL files have in common: their files in order, and what their version table says of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptText:
+    """A script, or the part of a file that is one."""
+
+    text: str
+    first_line: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptFile:
+    """One migration of a folder."""
+
+    version: str  # the revision's identifier
+    description: str
+    path: Path
+    up: ScriptText
+    checksum: str  # as its tool computes it; "" where it does not
+    down: ScriptText | None = None
+    # Its tool executes it as one transaction, so nothing in it commits by itself.
+    is_one_transaction: bool = True
+    is_back_one_transaction: bool = True
+    name: str = ""  # what its tool records besides the version
+    created: int = 0  # milliseconds since 1970, where its tool goes by that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedFiles:
+    """What the version table says of the files of a folder."""
+
+    applied: frozenset[str] = frozenset()
+    unknown: tuple[str, ...] = ()  # recorded, and there is no file: the database is ahead
+    edited: tuple[str, ...] = ()  # the file is not the one that was applied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionTable:
+    """Where a layout keeps its records."""
+
+    name: str
+    schema: str | None  # None: the one in which the session finds it, or would create it
+
+
+class Layout(Protocol):
+    """One way to keep migrations as SQL files. The table is read and written as its tool does it."""
+
+    @property
+    def name(self) -> str:
+        """As a person knows it."""
+
+    @property
+    def table(self) -> VersionTable:
+        """Where it keeps its records."""
+
+    @property
+    def in_any_order(self) -> bool:
+        """Whether a file may be applied that stands before an applied one."""
+
+    def files(self, path: Path) -> tuple[ScriptFile, ...]:
+        """The migrations at a path, in their order. Raises WrongMigrationFile."""
+        ...
+
+    def recorded(
+        self, connection: Connection, schema: str, files: Sequence[ScriptFile]
+    ) -> RecordedFiles:
+        """What the table says, which exists. Raises FailedInTool."""
+        ...
+
+    def create(self, connection: Connection, schema: str) -> None:
+        """Create the table, and its schema, where they are not there."""
+        ...
+
+    def record(
+        self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
+    ) -> None:
+        """Record that a migration is applied."""
+        ...
+
+    def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
+        """Record that a migration is no longer applied. Raises NoWayBack where the tool has no way back."""
+        ...
+
+
+def read_text(path: Path) -> str:
+    """The text of a file as the server should get it: UTF-8, without a byte order mark."""
+    return path.read_bytes().decode("utf-8-sig")
+
+
+def by_version(files: Iterable[ScriptFile]) -> dict[str, ScriptFile]:
+    """The files by their version."""
+    return {file.version: file for file in files}

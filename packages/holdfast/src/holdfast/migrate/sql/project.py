@@ -1,0 +1,48 @@
+"""The configuration of SQL files, as every verb takes it: Alembic's, with the source among its attributes."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from alembic.config import Config
+
+from holdfast.engine.create_engine import migration_url
+from holdfast.engine.settings import Settings
+from holdfast.errors.sql import NotForScripts
+from holdfast.migrate.sql.find_layout import find_layout
+from holdfast.migrate.sql.history import SqlSource
+
+SOURCE = "holdfast_sql_source"
+
+
+def sql_config(
+    path: Path, *, layout: str | None = None, settings: Settings | None = None
+) -> Config:
+    """For a file or a folder; the database is that of the settings. Raises FolderNotUnderstood."""
+    config = Config()
+    config.cmd_opts = Namespace(x=[], quiet=True, looked=True)
+    config.attributes[SOURCE] = SqlSource(
+        path=path, layout=find_layout(path, named=layout), settings=settings
+    )
+    return config
+
+
+def sql_source(config: Config | None) -> SqlSource | None:
+    """The SQL files of a configuration; None for a project of Alembic."""
+    found = None if config is None else config.attributes.get(SOURCE)
+    assert found is None or isinstance(found, SqlSource)  # noqa: S101  # set above
+    return found
+
+
+def database_of(source: SqlSource) -> str | None:
+    """The URL of its database as libpq takes it, the password included; None where none is named."""
+    settings = source.settings or Settings()
+    if settings.url is None:
+        return None
+    url = migration_url(settings).set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+def require_alembic(config: Config, *, verb: str) -> None:
+    """For what needs models or revisions of Alembic. Raises NotForScripts."""
+    if sql_source(config) is not None:
+        raise NotForScripts(verb=verb)

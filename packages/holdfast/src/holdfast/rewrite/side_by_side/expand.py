@@ -1,0 +1,39 @@
+"""The first half of a change that two releases live with; None for what is done at once."""
+
+from holdfast.rewrite.facts import Facts, Releases
+from holdfast.rewrite.rewriting import Action, Split
+from holdfast.rewrite.side_by_side.drops import (
+    expanded_drop,
+    expanded_drop_statement,
+    expanded_value,
+)
+from holdfast.rewrite.side_by_side.refusal import NeedsOneRelease
+from holdfast.rewrite.side_by_side.rename_column import renamed_column
+from holdfast.rewrite.side_by_side.rename_table import renamed_table
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.steps import Step, waits_of
+from holdfast.rewrite.waiting import Waiting
+
+
+def expanded(
+    statement: Statement, *, facts: Facts
+) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
+    """Of a whole statement: its steps, or why there are none."""
+    if facts.side_by_side.releases is not Releases.TWO:
+        return None
+    steps = expanded_drop_statement(statement, facts) or expanded_value(statement)
+    if steps is not None:
+        return steps, None
+    return renamed_column(statement, facts) or renamed_table(statement, facts)
+
+
+def expanded_action(action: Action) -> Split | None:
+    """Of one action of an ALTER TABLE."""
+    if action.facts.side_by_side.releases is not Releases.TWO:
+        return None
+    return expanded_drop(action)
+
+
+def waiting_in(steps: tuple[Step, ...]) -> tuple[Waiting, ...]:
+    """What waits once these steps are done."""
+    return tuple(waiting for step in steps for waiting in waits_of(step))

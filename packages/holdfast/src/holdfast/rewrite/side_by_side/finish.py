@@ -1,0 +1,84 @@
+"""How each thing that waits ends: the second half of the change, once only one release is there."""
+
+from datetime import date
+
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName, quote
+from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.steps import BatchStep, LookStep, Step
+from holdfast.rewrite.waiting import RENAMES, Waiting
+
+
+def finish_steps(
+    waiting: Waiting, statement: Statement, *, facts: Facts, today: date
+) -> tuple[Step, ...]:
+    """The steps; none where it is gone already. `facts` are those of the statement that its author has written."""
+    if waiting.what in RENAMES:
+        return _renamed(waiting)
+    if is_gone(waiting, facts=facts):
+        return ()
+    if waiting.what == "value":  # refused as long as a release names it
+        return (as_written(statement, facts=facts),)
+    return rewrite(statement, facts=facts, today=today)
+
+
+def is_gone(waiting: Waiting, *, facts: Facts) -> bool:
+    """Whether somebody has dropped it meanwhile, plain Alembic or a person."""
+    if waiting.relation is None:
+        return False
+    name = waiting.relation
+    table = next((found for found in facts.relations.values() if found.name == name), None)
+    match waiting.what:
+        case "table":
+            return table is None
+        case "column" | "default":
+            return table is None or table.column(waiting.name) is None
+        case "unique key":
+            if table is None:
+                return True
+            indexes = {index.name.name for index in table.indexes}
+            return table.constraint(waiting.name) is None and waiting.name not in indexes
+        case _:
+            return False
+
+
+def take_back_steps(waiting: Waiting) -> tuple[Step, ...] | None:
+    """How a rename is taken back without its revision; None of anything else, which a revision takes back."""
+    return (_moment(waiting, waiting.back),) if waiting.what in RENAMES else None
+
+
+def _renamed(waiting: Waiting) -> tuple[Step, ...]:
+    look: tuple[Step, ...] = ()
+    if waiting.what == "column name":
+        assert waiting.relation is not None  # noqa: S101  # the table of the column
+        a, b = quote(waiting.name), quote(waiting.new_name)
+        rows = (
+            f"SELECT ctid FROM ONLY {waiting.relation}"
+            f" WHERE NOT pg_catalog.record_image_eq(ROW({a}), ROW({b}))"
+        )
+        look = (
+            LookStep(
+                table=waiting.relation,
+                what=f"rows in which {waiting.name} and {waiting.new_name} differ",
+                quick=f"{rows} LIMIT 1",
+                rows=rows,
+                settings=(("row_security", "off"),),
+                scans=(waiting.relation,),
+            ),
+        )
+    return (*look, _moment(waiting, waiting.finish))
+
+
+def _moment(waiting: Waiting, statements: tuple[str, ...]) -> BatchStep:
+    relation = waiting.relation
+    assert relation is not None  # noqa: S101  # a rename is one of a table
+    if waiting.what == "table name":
+        relation = QualifiedName(schema=relation.schema, name=waiting.name)
+    return BatchStep(
+        what=f"let go {waiting}",
+        sql=statements,
+        locks=(Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=relation),),
+    )

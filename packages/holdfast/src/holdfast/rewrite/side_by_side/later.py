@@ -1,0 +1,134 @@
+"""A statement that needs a name which still waits for `holdfast finish`, or would change what waits.
+
+Said before anything of its revision runs. Whatever has nothing to do with what waits never waits for it.
+"""
+
+from collections.abc import Iterator
+
+import postgast
+from google.protobuf.message import Message
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts, Releases
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.referenced_objects import functions_in, relations_in, types_in
+from holdfast.rewrite.side_by_side.created import FUNCTIONS, TYPES, created_object
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.tree import find
+from holdfast.rewrite.waiting import Waiting
+
+PRIVILEGES = (pb.GrantStmt, pb.AlterOwnerStmt, pb.AlterDefaultPrivilegesStmt)
+
+
+def needs(statement: Statement, *, facts: Facts) -> Waiting | None:
+    """The first thing that waits and has to go, or be taken back, before the statement can run."""
+    if statement.kind is not StatementKind.DDL or isinstance(statement.node, PRIVILEGES):
+        return None
+    named = _named(statement, facts)
+    names = frozenset(_texts(statement.node))
+    for waiting in facts.side_by_side.waiting:
+        if _is_in_the_way(statement, waiting, facts=facts, named=named, names=names):
+            return waiting
+    return None
+
+
+def _is_in_the_way(
+    statement: Statement,
+    waiting: Waiting,
+    *,
+    facts: Facts,
+    named: frozenset[QualifiedName],
+    names: frozenset[str],
+) -> bool:
+    match waiting.what:
+        case "value":
+            is_its_type = isinstance(statement.node, pb.AlterEnumStmt) and waiting.kind in names
+            return is_its_type and bool({waiting.name, waiting.new_name} & names)
+        case "object":
+            return _is_of_object(statement, waiting, named)
+        case "table":
+            return waiting.relation in named
+        case "table name":
+            assert waiting.relation is not None  # noqa: S101  # the table itself
+            old = QualifiedName(schema=waiting.relation.schema, name=waiting.name)
+            return old in named or (
+                waiting.relation in named and _is_hindered_by_view(statement, facts)
+            )
+        case _:
+            if waiting.relation not in named:
+                return False
+            if _moves(statement, facts):
+                return True
+            own = {waiting.name, waiting.new_name or waiting.name, waiting.column or waiting.name}
+            return bool(own & names) or (waiting.what != "unique key" and _takes_all(statement))
+
+
+def _named(statement: Statement, facts: Facts) -> frozenset[QualifiedName]:
+    found = {
+        QualifiedName(schema=schema or facts.current_schema, name=name)
+        for schema, name in relations_in(statement)
+    }
+    known = {relation.name for relation in facts.relations.values()}
+    node = statement.node
+    new = set()
+    if isinstance(node, pb.RenameStmt) and node.rename_type != pb.OBJECT_COLUMN:
+        schema = node.relation.schemaname or facts.current_schema
+        new = {QualifiedName(schema=schema, name=node.newname)}
+    return frozenset(found | known | new)
+
+
+def _texts(node: Message) -> Iterator[str]:
+    """Every name and text in the statement."""
+    for _, each in postgast.walk(node):
+        if isinstance(each, Message) and not isinstance(each, pb.RangeVar):
+            for field, value in each.ListFields():
+                if field.type == field.TYPE_STRING:
+                    yield from value if not isinstance(value, str) else (value,)
+
+
+def _is_of_object(statement: Statement, waiting: Waiting, named: frozenset[QualifiedName]) -> bool:
+    created = created_object(statement)
+    if created is not None and created.is_object(waiting.kind, waiting.name):
+        return True
+    name = waiting.name.split("(")[0].split(".")[-1]
+    if waiting.kind in FUNCTIONS:
+        return name in functions_in(statement)
+    if waiting.kind in TYPES:
+        return name in types_in(statement)
+    return any(relation.name == name for relation in named)
+
+
+def _moves(statement: Statement, facts: Facts) -> bool:
+    """It gives the table another name or schema, or drops it at once."""
+    node = statement.node
+    if isinstance(node, pb.RenameStmt):
+        return bool(node.rename_type == pb.OBJECT_TABLE)
+    if isinstance(node, pb.AlterObjectSchemaStmt):
+        return True
+    is_drop = isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_TABLE
+    return is_drop and facts.side_by_side.releases is not Releases.TWO
+
+
+def _is_hindered_by_view(statement: Statement, facts: Facts) -> bool:
+    """PostgreSQL refuses it as long as the view of the old name reads the table."""
+    if _moves(statement, facts):
+        return True
+    node = statement.node
+    if not isinstance(node, pb.AlterTableStmt):
+        return False
+    kinds = {item.alter_table_cmd.subtype for item in node.cmds}
+    drops = pb.AT_DropColumn in kinds and facts.side_by_side.releases is not Releases.TWO
+    return pb.AT_AlterColumnType in kinds or drops
+
+
+def _takes_all(statement: Statement) -> bool:
+    """Every column of a table, those that wait to go included: `*` in a view, LIKE, INHERITS."""
+    if any(True for _ in find(statement.node, pb.TableLikeClause)):
+        return True
+    if isinstance(statement.node, pb.CreateStmt) and len(statement.node.inh_relations):
+        return True
+    return any(
+        reference.fields and reference.fields[-1].HasField("a_star")
+        for reference in find(statement.node, pb.ColumnRef)
+    )
