@@ -9,7 +9,7 @@ from postgast import pg_query_pb2 as pb
 from sqlalchemy import text
 
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.rewrite.statement import Exemption, Statement, excuse_in
+from holdfast.rewrite.statement import EXCUSE, Exemption, Statement, excuse_in
 
 
 class AuthorSettings:
@@ -72,12 +72,15 @@ def _names_set(statement: Statement) -> set[str]:
 
 def excuse_at_call(file: Path) -> Exemption | None:
     """The exemption in the source of the statement of `file` that is being executed right now."""
+    source = file.read_text()
+    if EXCUSE.search(source) is None:
+        return None  # nothing is allowed anywhere in the file
     frame = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
     while frame is not None and Path(frame.f_code.co_filename) != file:
         frame = frame.f_back  # type: ignore[assignment]  # ends in None
     if frame is None:
         return None
-    return excuse_in(_source_of_statement(file.read_text(), frame.f_lineno))
+    return excuse_in(_source_of_statement(source, frame.f_lineno))
 
 
 # One revision after the other, and the file may be edited between two runs of one process.

@@ -33,10 +33,11 @@ def plan_queue(
         return (Unit(entries=tuple(entries)),)  # no rule is about one alone
     ordered = [entries[place] for place in in_best_order(entries)]
     ordered = [*done, *with_interim_checks(ordered)]
-    spans = spans_of(ordered)
-    for span in spans:
-        refuse_what_lasts(span, today=today)
     open_positions = {entry.position for entry in done}
+    spans = spans_in(ordered, wanted=_is_one, done=open_positions)
+    for span in spans:
+        is_open = any(entry.position in open_positions for entry in span.entries)
+        refuse_what_lasts(span, today=today, is_open=is_open)
     units = [_unit(group, open_positions) for group in with_spans(ordered, spans)]
     completing = tuple(unit for unit in units if unit.joins_open and unit.entries)
     rest = tuple(unit for unit in units if not unit.joins_open)
@@ -64,7 +65,7 @@ def divided_by_a_look(
     if any(entry in tail for entry in done):
         head, tail = [], list(entries)  # what is open is committed as a whole
     span = Span(entries=tuple(tail), taken=tuple(what for _, what in taken))
-    refuse_what_lasts(span, today=today, until=look)
+    refuse_what_lasts(span, today=today, until=look, is_open=True)
     return head, tail, is_single
 
 
@@ -77,11 +78,6 @@ def _unit(group: Sequence[QueueEntry], done: set[int]) -> Unit:
     """Without what is executed already."""
     left = tuple(entry for entry in group if entry.position not in done)
     return Unit(entries=left, joins_open=len(left) < len(group))
-
-
-def spans_of(entries: Sequence[QueueEntry]) -> tuple[Span, ...]:
-    """What users must see as one, by either rule."""
-    return spans_in(entries, wanted=_is_one)
 
 
 def _is_one(taken: Taken, between: Sequence[QueueEntry]) -> bool:
