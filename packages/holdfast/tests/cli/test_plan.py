@@ -29,6 +29,7 @@ STEP = PlannedStep(
     takes=timedelta(seconds=40),
     writes=(ORDERS,),
     batches=800,
+    rows_per_second=50_000,
 )
 FOUND = Forecast(
     database="shop",
@@ -43,12 +44,12 @@ FOUND = Forecast(
 
 
 def test_a_backfill_in_text() -> None:
-    """Rows, bytes, batches and the forecast."""
+    """Rows, bytes, batches, the forecast, and what it assumes."""
     assert list(as_text(FOUND)) == [
         "r2 fill",
         "  1. UPDATE public.orders SET b = a",
         "     writes: all rows of public.orders, in about 800 batches, each committed",
-        "     about 2,000,000 rows, 340 MB, 40 s",
+        "     about 2,000,000 rows, 340 MB, 40 s at 50,000 rows a second",
     ]
 
 
@@ -56,7 +57,7 @@ def test_a_backfill_in_a_pull_request() -> None:
     """The same in one row of the table."""
     assert list(as_markdown(FOUND))[-1] == (
         "| 1 | `UPDATE public.orders SET b = a` | none that users meet | writes public.orders in about 800 batches |"
-        " 2,000,000 rows, 340 MB, 40 s |"
+        " 2,000,000 rows, 340 MB, 40 s at 50,000 rows a second |"
     )
 
 
@@ -70,3 +71,4 @@ def test_a_backfill_in_json() -> None:
         340_000_000,
         40.0,
     )
+    assert step["assumed_rows_per_second"] == 50_000

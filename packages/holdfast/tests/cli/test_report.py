@@ -1,11 +1,12 @@
 """What a run prints: in a log few lines with all figures, on a narrow terminal the figures before the statement."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import forked
 import pytest
 from alembic_project import Project
+from psycopg.conninfo import conninfo_to_dict
 
 from holdfast.cli.event_stream import EventStream
 from holdfast.cli.report import Printer, fitted, moved
@@ -13,11 +14,15 @@ from holdfast.execute.progress import (
     BackfillMoved,
     BackfillPaused,
     Event,
+    LockBusy,
+    RevisionDone,
+    RevisionStarted,
     StepDone,
     StepStarted,
     StepWatched,
     WaitingForLeader,
 )
+from holdfast.observe.blockers import Blocker, BlockerKind
 from holdfast.observe.watched_step import Watched
 
 FILL = "fill public.t in batches: UPDATE public.t SET b = a WHERE b IS NULL"
@@ -88,6 +93,73 @@ def test_a_replica_that_waits_does_not_repeat_itself(capsys: pytest.CaptureFixtu
     ]
 
 
+def of_revision(revision: str, database: str) -> list[tuple[float, Event]]:
+    return [
+        (
+            0.0,
+            RevisionStarted(revision=revision, description="d", direction="up", database=database),
+        ),
+        (
+            1.0,
+            RevisionDone(
+                revision=revision,
+                description="d",
+                direction="up",
+                took=timedelta(seconds=1),
+                database=database,
+            ),
+        ),
+    ]
+
+
+def test_several_databases_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where env.py goes on to another one, and in the last line; a project with one reads as before."""
+    printer = Printer()
+    for _, event in (*of_revision("r1", "shop"), *of_revision("r2", "shop")):
+        printer(event)
+    assert printer.summary(nothing="") == "applied 2: r1, r2 (2.00 s)"
+    for _, event in of_revision("r1", "sales"):
+        printer(event)
+    assert capsys.readouterr().err.splitlines() == [
+        "up   r1 d ...",
+        "     done in 1.00 s",
+        "up   r2 d ...",
+        "     done in 1.00 s",
+        "database sales:",
+        "up   r1 d ...",
+        "     done in 1.00 s",
+    ]
+    assert printer.summary(nothing="") == "applied 3: r1 in shop, r2 in shop, r1 in sales (3.00 s)"
+
+
+def test_a_lock_that_is_not_free(capsys: pytest.CaptureFixture[str]) -> None:
+    """What wants it, who has it since when with which query, and how to make room; 1, 2, 4, 8 times, not each time."""
+    blocker = Blocker(
+        kind=BlockerKind.IDLE_IN_TRANSACTION,
+        transaction="3/7",
+        pid=71,
+        who="app, web",
+        relation="t",
+        mode="AccessShareLock",
+        since=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        query="SELECT * FROM t WHERE id = $1",
+    )
+    tries: list[tuple[float, Event]] = [
+        (0.0, LockBusy(what="ALTER TABLE t ADD b int", tries=n, blockers=(blocker,)))
+        for n in range(1, 5)
+    ]
+    gone: tuple[float, Event] = (0.0, LockBusy(what="DROP TABLE t", tries=1, blockers=()))
+    held = (
+        "session idle in transaction pid 71 (app, web) holds AccessShareLock on t since "
+        "2026-01-02 03:04:05+0000, last query: SELECT * FROM t WHERE id = $1; to make room: "
+        "end its transaction, or SELECT pg_terminate_backend(71)"
+    )
+    assert printed([*tries, gone], capsys) == [
+        *(f"     lock not free, try {n}: ALTER TABLE t ADD b int: {held}" for n in (1, 2, 4)),
+        "     lock not free, try 1: DROP TABLE t: its holder is gone by now",
+    ]
+
+
 @pytest.mark.parametrize(
     ("left", "words"), [(0.4, "under a second"), (61.7, "62 s"), (125, "2 min"), (20_000, "6 h")]
 )
@@ -128,6 +200,7 @@ def test_json_is_a_stream_of_events(project: Project) -> None:
         "revision": "r1",
         "description": "about r1",
         "direction": "up",
+        "database": conninfo_to_dict(project.database)["dbname"],
     }
     project.query("INSERT INTO a SELECT 1 FROM generate_series(1, 2)")
     project.revision("op.create_index('i', 'a', ['id'])")

@@ -357,7 +357,7 @@ def test_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         return ended.exit_code, ended.output
 
     status, text = doctor()
-    assert (status, text.splitlines()[-1]) == (0, "0 refuse, 0 warn, 22 ok")
+    assert (status, text.splitlines()[-1]) == (0, "0 refuse, 0 warn, 23 ok")
     assert text.splitlines()[0] == (
         "ok      2 the environment of the database: the database is not stamped (not production)"
     )

@@ -139,6 +139,15 @@ def test_variables_of_other_parts_are_known(setenv: Set, known: str) -> None:
     assert Settings().profile is Profile.PRODUCTION
 
 
+def test_no_part_refuses_the_variables_of_another(setenv: Set) -> None:
+    """Whatever of holdfast's own is set, each class of settings can be made."""
+    parts = EnvironmentSettings.__subclasses__()
+    ours = [part for part in parts if part.__module__ == Settings.__module__]
+    for name in {name for part in ours for name in part.variables()} - {"HOLDFAST_POOLER"}:
+        setenv(name, "")
+    assert [type(part()) for part in ours] == ours
+
+
 def test_an_application_embeds_the_settings(setenv: Set) -> None:
     """Its own prefix with the same strictness, and one object for both."""
 

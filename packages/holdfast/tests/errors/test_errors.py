@@ -11,6 +11,7 @@ import pytest
 
 from holdfast import errors
 from holdfast.errors.connection import Tried
+from holdfast.errors.migration import TwoHeads, WaitedTooLong
 
 EXAMPLES: dict[object, object] = {
     str: "example",
@@ -44,3 +45,30 @@ def test_three_parts_with_every_field_filled_in(error: type[errors.HoldfastError
     parts = error(**fields).parts()
     assert all(part.strip() and part[0] == part.strip()[0] for part in parts)
     assert not any("{" in part or "None" in part for part in parts)
+
+
+def test_two_heads() -> None:
+    """Which they are, how that comes, and the three ways out of it."""
+    assert str(TwoHeads(heads=("a1", "b2"))) == (
+        "The history has more than one head: a1, b2. Nothing was migrated.\n"
+        "Two revisions were written on top of the same one, often in two branches of the repository.\n"
+        "Join them in one revision: alembic merge heads. Where all are meant to stay, give each a branch label and say "
+        'so: branches = ["one", "other"] in [tool.holdfast], or branches = one other in alembic.ini. Once: holdfast '
+        "run --to heads"
+    )
+
+
+def test_waited_too_long() -> None:
+    """How long, for whom, who did not wait, and what the next run does."""
+    ended = WaitedTooLong(
+        step="build index i on public.t",
+        waited=timedelta(minutes=10),
+        waits_for=("pid 7 (app) idle in transaction since 10:00", "pid 8 (app) active"),
+    )
+    assert str(ended) == (
+        "It still waits for others after 10 min, and was ended: build index i on public.t\n"
+        "It waits for: pid 7 (app) idle in transaction since 10:00, pid 8 (app) active. No user waited for it "
+        "meanwhile.\n"
+        "Make room in the way that is named for each, or wait until they have ended. Then run again, which cleans up "
+        "and does the step anew: holdfast run"
+    )

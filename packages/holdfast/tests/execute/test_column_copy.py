@@ -199,6 +199,23 @@ TOGETHER = {
             "op.execute('CREATE VIEW v AS SELECT a FROM t')\nop.execute('GRANT SELECT ON v TO PUBLIC')"
         ),
     ),
+    "view, with a look at the catalog": (
+        "CREATE VIEW v AS SELECT a FROM t",
+        (
+            "op.execute('DROP VIEW v')\nsa.inspect(op.get_bind()).get_columns('t')\n"
+            "op.alter_column('t', 'a', type_=sa.BigInteger)\n"
+            "op.execute('CREATE VIEW v AS SELECT a FROM t')"
+        ),
+    ),
+    "view, with a look at rows": (
+        "CREATE VIEW v AS SELECT a FROM t",
+        (
+            "op.execute('DROP VIEW v')\n"
+            "op.get_bind().execute(sa.text('SELECT max(a) FROM t')).scalar()\n"
+            "op.alter_column('t', 'a', type_=sa.BigInteger)\n"
+            "op.execute('CREATE VIEW v AS SELECT a FROM t')"
+        ),
+    ),
     "policy": (
         "CREATE POLICY p ON t USING (a > 0); ALTER TABLE t ENABLE ROW LEVEL SECURITY",
         (
@@ -262,6 +279,90 @@ def test_what_belongs_to_a_type_change(case: str, postgres: Postgres, tmp_path: 
         assert len(copies) == 1
         dumps = [in_any_order(schema_dump(each.database)) for each in (both.online, both.plain)]
         assert dumps[0] == dumps[1]
+
+
+ENUMS = {
+    "renamed away": (
+        "op.execute('ALTER TABLE w DROP COLUMN b')\n"
+        "op.execute('ALTER TYPE e RENAME TO e_old')\nop.execute(\"CREATE TYPE e AS ENUM ('x', 'z')\")\n"
+        "op.execute('ALTER TABLE t ALTER b DROP DEFAULT')\n"
+        "op.execute('ALTER TABLE t ALTER b TYPE e USING b::text::e')\nop.execute('DROP TYPE e_old')"
+    ),
+    "in two tables, with defaults": (
+        "op.alter_column('t', 'b', server_default=None)\n"
+        "op.alter_column('w', 'b', server_default=None)\n"
+        "op.execute('ALTER TYPE e RENAME TO e_old')\n"
+        "sa.Enum('x', 'z', name='e').create(op.get_bind(), checkfirst=False)\n"
+        "op.execute('ALTER TABLE t ALTER COLUMN b TYPE e USING b::text::e')\n"
+        "op.execute('ALTER TABLE w ALTER COLUMN b TYPE e USING b::text::e')\n"
+        "op.alter_column('t', 'b', server_default=sa.text(\"'x'::e\"))\n"
+        "op.alter_column('w', 'b', server_default='z')\n"
+        "op.execute('DROP TYPE e_old')"
+    ),
+    "under another name first": (
+        "op.execute(\"CREATE TYPE e_new AS ENUM ('x', 'z')\")\n"
+        "op.execute('ALTER TABLE t ALTER b DROP DEFAULT, ALTER b TYPE e_new USING b::text::e_new')\n"
+        "op.execute('ALTER TABLE w ALTER b DROP DEFAULT, ALTER b TYPE e_new USING b::text::e_new')\n"
+        "op.execute('DROP TYPE e')\nop.execute('ALTER TYPE e_new RENAME TO e')"
+    ),
+    "by way of a text": (
+        "for table in ('t', 'w'):\n"
+        "    op.execute(f'ALTER TABLE {table} ALTER b DROP DEFAULT')\n"
+        "    op.alter_column(table, 'b', type_=sa.String(255), postgresql_using='b::text')\n"
+        "op.execute('DROP TYPE e')\nop.execute(\"CREATE TYPE e AS ENUM ('x', 'z')\")\n"
+        "op.execute(\"COMMENT ON TYPE e IS 'new'\")\n"
+        "for table in ('t', 'w'):\n"
+        "    op.execute(f\"ALTER TABLE {table} ALTER b TYPE e USING replace(b, 'y', 'z')::e\")"
+    ),
+    "by way of another type": (
+        "op.execute(\"CREATE TYPE _e AS ENUM ('x', 'y', 'z')\")\n"
+        "op.execute('ALTER TABLE w DROP COLUMN b')\n"
+        "op.execute('ALTER TABLE t ALTER b DROP DEFAULT, ALTER b TYPE _e USING b::text::_e')\n"
+        "op.execute('DROP TYPE e')\nop.execute(\"CREATE TYPE e AS ENUM ('x', 'z')\")\n"
+        "op.execute('ALTER TABLE t ALTER b TYPE e USING b::text::e')\nop.execute('DROP TYPE _e')"
+    ),
+    "looked for first": (
+        "op.alter_column('t', 'b', server_default=None)\n"
+        "op.execute('ALTER TABLE w DROP COLUMN b')\n"
+        "op.execute('ALTER TYPE e RENAME TO e_old')\n"
+        "sa.Enum('x', 'z', name='e').create(op.get_bind(), checkfirst=True)\n"
+        "op.execute('ALTER TABLE t ALTER COLUMN b TYPE e USING b::text::e')\n"
+        "sa.Enum(name='e_old').drop(op.get_bind(), checkfirst=True)"
+    ),
+}
+AN_ENUM = """
+CREATE TYPE e AS ENUM ('x', 'y');
+CREATE TABLE t (id int PRIMARY KEY, b e NOT NULL DEFAULT 'x', c e[]);
+CREATE INDEX t_b ON t (b);
+CREATE TABLE w (id int PRIMARY KEY, b e DEFAULT 'x');
+INSERT INTO t SELECT n, 'x', '{x}' FROM generate_series(1, 60000) AS n;
+INSERT INTO w SELECT n FROM generate_series(1, 200) AS n;
+ALTER TABLE t DROP COLUMN c;
+ANALYZE t
+"""
+
+
+@pytest.mark.parametrize("case", ENUMS)
+def test_an_enum_is_made_again(case: str, postgres: Postgres, tmp_path: Path) -> None:
+    """Whichever way a type gets new values under its old name: what users cast to that name works after every step."""
+    with ExitStack() as lifetime:
+        both = side_by_side(postgres, tmp_path, before=AN_ENUM, lifetime=lifetime)
+        both.revision(ENUMS[case])
+        command.upgrade(both.plain.config, "head")
+        user = lifetime.enter_context(psycopg.connect(both.online.database, autocommit=True))
+        copies: list[str] = []
+
+        def look(event: Event) -> None:
+            if isinstance(event, StepStarted):
+                user.execute("SELECT count(*) FROM t WHERE b = 'x'::e AND id < 10")
+                user.execute("UPDATE t SET b = 'x'::e WHERE id = 5")
+                copies.extend([event.step] if event.step.startswith("UPDATE ONLY") else [])
+
+        upgrade(both.online.config, "head", report=look)
+        assert any("public.t " in step for step in copies), copies
+        dumps = [in_any_order(schema_dump(each.database)) for each in (both.online, both.plain)]
+        assert dumps[0] == dumps[1]
+        assert all_rows(both.online.database) == all_rows(both.plain.database)
 
 
 SHOP = """

@@ -1,13 +1,23 @@
 """`run --expand`, `finish`, and `revert` before it: two releases on one schema."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from alembic import command
 from alembic_project import Project
+from sqlalchemy.exc import DBAPIError
 from two_releases import executes, plain_dump, waits
 
-from holdfast.migrate.finish import finish
+from holdfast.errors.migration import CannotTellUse, NotTakenBack, StillInUse
+from holdfast.errors.statement import CannotWaitHere
+from holdfast.migrate.finish import finish, prospects
+from holdfast.migrate.leave import leave
 from holdfast.migrate.run import downgrade, upgrade
+from holdfast.migrate.status import status
+from holdfast.preview.drift import drift
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
@@ -110,3 +120,88 @@ def test_a_revert_before_finish_loses_nothing(shop: Project) -> None:
         (101, 1, 1),
     ]
     assert shop.query("SELECT count(*) FROM customers") == [(3,)]
+
+
+def test_signs_of_use(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever still uses what waits is named and refused; absence of signs is no proof without the release."""
+    shop.revision(executes("ALTER TABLE orders RENAME code TO sign", "DROP VIEW paid"))
+    upgrade(shop.config, "head", expand=True)
+    with pytest.raises(CannotTellUse, match="HOLDFAST_RELEASE names no release"):
+        finish(shop.config)
+    monkeypatch.setenv("HOLDFAST_RELEASE", "2")
+    monkeypatch.setenv("HOLDFAST_PROFILE", "test")  # other variables of the prefix are no matter
+    with pytest.raises(CannotTellUse, match="no session of release 2"):
+        finish(shop.config)
+    with called(shop, "shop release=2"):
+        shop.query("UPDATE orders SET code = 'by the old name' WHERE id = 1")
+        with pytest.raises(StillInUse, match="1 writes to the old name code"):
+            finish(shop.config, yes=True)
+        with called(shop, "shop release=1"), pytest.raises(StillInUse, match="shop release=1"):
+            finish(shop.config, yes=True)
+        with called(shop, "psql"), pytest.raises(CannotTellUse, match="psql"):
+            finish(shop.config)
+        [prospect] = prospects(shop.config)
+        assert (prospect.in_use, prospect.unproven) == ((), ())
+        assert [line.what for line in prospect.waiting] == [
+            "the old name code of column sign of public.orders",
+            "view paid",
+        ]
+        finish(shop.config)  # every session says the new release
+    assert waits(shop) == []
+
+
+@contextmanager
+def called(shop: Project, name: str) -> Iterator[None]:
+    """A session of this name, as the engine of an application names it."""
+    with psycopg.connect(shop.database, application_name=name):
+        yield
+
+
+def test_whatever_looks_knows_what_waits(shop: Project) -> None:
+    """Status, drift, doctor and leave: what waits is no error and no difference, and leave lets it go."""
+    shop.revision(executes("ALTER TABLE moods RENAME how TO feeling", *DROPS[:2], "DROP VIEW paid"))
+    upgrade(shop.config, "head", expand=True)
+    found = status(shop.config)
+    assert (found.state.name, found.exit_status, len(found.waits)) == ("UP_TO_DATE", 0, 4)
+    assert drift(shop.config).differences == ()
+    left = leave(shop.config)
+    assert len(left.gone) == 4
+    assert shop.query("SELECT to_regnamespace('holdfast')") == [(None,)]
+    assert shop.query("SELECT to_regclass('paid'), (SELECT count(feeling) FROM moods)") == [
+        (None, 0)
+    ]
+
+
+def test_plain_alembic_meanwhile(shop: Project) -> None:
+    """Plain `upgrade`, `stamp` and `downgrade` while something waits: PostgreSQL says no, and nothing is lost."""
+    shop.revision(
+        executes("ALTER TABLE moods RENAME how TO feeling"),
+        executes("ALTER TABLE moods RENAME feeling TO how"),
+    )
+    upgrade(shop.config, "head", expand=True)
+    shop.revision(executes("CREATE TABLE other (id int)"), executes("DROP TABLE other"))
+    command.upgrade(shop.config, "head")
+    with pytest.raises(DBAPIError, match="already exists"):
+        command.downgrade(shop.config, "r1")
+    command.downgrade(shop.config, "r2")
+    command.stamp(shop.config, "r1")
+    assert waits(shop) == [("column name", "how")]
+    command.stamp(shop.config, "r2")
+    finish(shop.config, yes=True)
+    assert shop.query("SELECT count(feeling) FROM moods") == [(0,)]
+
+
+def test_a_drop_that_cannot_wait_is_refused(shop: Project) -> None:
+    """In a savepoint nothing can be put off; what is dropped and made again in one revision never waits."""
+    name = shop.revision("with op.get_bind().begin_nested(): op.execute('DROP TABLE moods')")
+    with pytest.raises(CannotWaitHere):
+        upgrade(shop.config, "head", expand=True)
+    shop.file(name).unlink()
+    shop.revisions.pop()
+    shop.revision(executes("DROP VIEW paid", "CREATE VIEW paid AS SELECT id, code FROM orders"))
+    upgrade(shop.config, "head", expand=True)
+    assert waits(shop) == []
+    shop.revision(executes("DROP VIEW paid"), executes("SELECT 1"))
+    upgrade(shop.config, "head", expand=True)
+    with pytest.raises(NotTakenBack, match="view paid"):
+        downgrade(shop.config, "-1")

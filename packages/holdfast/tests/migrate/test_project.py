@@ -8,6 +8,7 @@ from alembic.script import ScriptDirectory
 
 from holdfast.errors.migration import UnknownConfiguration
 from holdfast.migrate.project import find_config
+from holdfast.migrate.project_files import OURS
 from holdfast.migrate.up_to_date.alembic_project import project_of
 from holdfast.migrate.up_to_date.files import options_at
 
@@ -172,6 +173,20 @@ def test_options_of_holdfast_are_said_in_addition(tmp_path: Path) -> None:
     found = find_config(file=None, x=(), directory=tmp_path)
     assert found.get_main_option("script_location") == "here"
     assert found.get_main_option("scratch_start") == "50%.sql"
+
+
+@pytest.mark.parametrize("table", ["alembic", "holdfast"])
+@pytest.mark.parametrize("name", OURS)
+def test_options_of_holdfast_in_either_table(tmp_path: Path, table: str, name: str) -> None:
+    """Whichever table of pyproject.toml says them, and beside alembic.ini too; a list is JSON there."""
+    (tmp_path / "alembic.ini").write_text("[alembic]\nsqlalchemy.url = postgresql:///x\n")
+    header = "[tool.holdfast]\n" if table == "holdfast" else ""
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.alembic]\nscript_location = "here"\n{header}{name} = ["50%"]\n'
+    )
+    found = find_config(file=None, x=(), directory=tmp_path)
+    assert found.get_main_option(name) == '["50%"]'
+    assert found.get_alembic_option("script_location") == "here"
 
 
 @pytest.mark.parametrize("file", [None, Path("pyproject.toml"), Path("other.ini")])

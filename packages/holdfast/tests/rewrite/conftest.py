@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from holdfast.observe.catalog import facts_for
+from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.new_relations import NewRelations
@@ -75,7 +76,8 @@ def _run_online(url: str, script: str) -> tuple[Step, ...]:
         session.execute("CREATE SCHEMA IF NOT EXISTS holdfast")
         entries, new = _entries(connection, script)
         for unit in plan_queue(entries, today=TODAY):
-            statements = as_one([entry.statement for entry in unit.entries])
+            merged = as_one([entry.statement for entry in unit.entries])
+            statements = unit_with_types_beside(connection, merged)
             facts = facts_for(connection, *statements, new=new[unit.entries[0].position])
             steps = steps_of_unit(statements, facts=facts, today=TODAY)
             queue = [entry.statement for entry in entries]

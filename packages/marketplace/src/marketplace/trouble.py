@@ -4,20 +4,57 @@ PostgreSQL, Appendix A, "PostgreSQL Error Codes". An error is known by its SQLST
 """
 
 import psycopg
+from psycopg import errors
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlalchemy.orm.exc import StaleDataError
 
 from holdfast.errors.pool import PoolExhausted
-from holdfast.errors.sqlstate import sqlstate
+from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
 from marketplace.problems import DatabaseUnreachable, Overloaded, Problem
 
-# Classes and codes that end a connection or refuse one: connection exceptions, wrong password or role, no such
-# database, a standby that cannot write, an operator or a crash that ends the server, a disk that cannot be read.
-UNREACHABLE = ("08", "28", "3D000", "25006", "57P0", "58", "25P03", "25P04")
+
+def _class_of(error: type[errors.Error]) -> str:
+    """Give the first two characters of an SQLSTATE, which all errors of its class begin with."""
+    assert error.sqlstate  # noqa: S101  # these have one
+    return error.sqlstate[:2]
+
+
+# The connection ends, or there is none: connection exceptions, wrong password or role, no such database, a standby
+# that cannot write, an operator or a crash that ends the server, a disk that cannot be read.
+UNREACHABLE_CLASSES = frozenset(
+    map(
+        _class_of,
+        (errors.ConnectionException, errors.InvalidAuthorizationSpecification, errors.SystemError),
+    )
+)
+UNREACHABLE = frozenset(
+    each.sqlstate
+    for each in (
+        errors.InvalidCatalogName,
+        errors.ReadOnlySqlTransaction,
+        errors.AdminShutdown,
+        errors.CrashShutdown,
+        errors.CannotConnectNow,
+        errors.DatabaseDropped,
+        errors.IdleSessionTimeout,
+        errors.IdleInTransactionSessionTimeout,
+        errors.TransactionTimeout,
+    )
+)
 # The server answers, and has no room now: memory, disk, connections; a lock or a statement that took too
 # long; the same race lost in every attempt.
-OVERLOADED = ("53", "55P03", "55006", "57014", "40001", "40P01")
+OVERLOADED_CLASSES = frozenset(map(_class_of, (errors.InsufficientResources,)))
+OVERLOADED = frozenset(
+    each.sqlstate
+    for each in (
+        errors.LockNotAvailable,
+        errors.ObjectInUse,
+        errors.QueryCanceled,
+        errors.SerializationFailure,
+        errors.DeadlockDetected,
+    )
+)
 NO_CONNECTION = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -32,11 +69,11 @@ def trouble_of(error: BaseException) -> Problem | None:
     state = sqlstate(error)
     if state is None:
         return DatabaseUnreachable() if isinstance(error, NO_CONNECTION) else None
-    if state.startswith(UNREACHABLE):
+    if state[:2] in UNREACHABLE_CLASSES or state in UNREACHABLE:
         return DatabaseUnreachable()
-    return Overloaded() if state.startswith(OVERLOADED) else None
+    return Overloaded() if state[:2] in OVERLOADED_CLASSES or state in OVERLOADED else None
 
 
 def is_locked_out(error: BaseException) -> bool:
-    """Whether somebody else held a lock for too long (55P03)."""
-    return sqlstate(error) == "55P03"
+    """Whether somebody else held a lock for too long."""
+    return sqlstate(error) == LOCK_NOT_AVAILABLE

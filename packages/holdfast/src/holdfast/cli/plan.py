@@ -18,7 +18,8 @@ from holdfast.preview.forecast import (
     PlannedStep,
     forecasts,
 )
-from holdfast.rewrite.steps import notes_of, to_json
+from holdfast.rewrite.side_by_side.breaks import breaks
+from holdfast.rewrite.steps import notes_of, to_json, waits_of
 
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
@@ -27,10 +28,22 @@ FORMAT = click.option(
 
 @click.command()
 @click.option("--to", "revision", help="Up to this revision. Default: the head.")
+@click.option(
+    "--expand/--no-expand",
+    "expand",
+    default=None,
+    help="For two releases that run: as holdfast run --expand.",
+)
 @click.option("--without-rows", is_flag=True, help="Look for no rows that would make a step fail.")
 @FORMAT
 @click.pass_obj
-def plan(options: ProjectOptions, revision: str | None, without_rows: bool, form: str) -> None:
+def plan(
+    options: ProjectOptions,
+    revision: str | None,
+    expand: bool | None,
+    without_rows: bool,
+    form: str,
+) -> None:
     """Show what `run` would do: locks, what they block, what is read, for how long, who is in the way.
 
     The pending revisions are run on a scratch copy of the schema; the database itself is only read.
@@ -38,7 +51,9 @@ def plan(options: ProjectOptions, revision: str | None, without_rows: bool, form
     """
     patience = timedelta() if without_rows else PATIENCE_WITH_ROWS
     with translated_errors():
-        found = forecasts(options.config(), revision or "heads", patience_with_rows=patience)
+        found = forecasts(
+            options.config(), revision or "heads", patience_with_rows=patience, expand=expand
+        )
     show(found, form)
 
 
@@ -97,17 +112,27 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
         yield f"writes: all rows of {name}, in about {step.batches:,} batches, each committed"
     if step.scans or step.rewrites or step.writes:
         yield f"about {in_words(step)}"
-    for note in (*notes_of(step.step), *step.notices):
-        yield f"note: {note}"
+    yield from (f"waits: {waiting}, for holdfast finish" for waiting in waits_of(step.step))
+    yield from (f"note: {note}" for note in _notes(step))
     for rows in step.rows_in_the_way:
         yield f"would fail right now: {rows}" if rows.count else str(rows)
     for blocker in step.blockers:
         yield f"in the way right now: {blocker.with_way_out}"
 
 
+def _notes(step: PlannedStep) -> tuple[str, ...]:
+    broken = (
+        f"breaks the release that runs: {each}; it waits with --expand"
+        for each in breaks(step.step)
+    )
+    return (*notes_of(step.step), *step.notices, *broken)
+
+
 def in_words(step: PlannedStep) -> str:
     """Size and time of what is read or rewritten."""
-    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}"
+    rate = step.rows_per_second
+    assumed = "" if rate is None else f" at {rate:,} rows a second"
+    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}{assumed}"
 
 
 def as_markdown(found: Forecast) -> Iterator[str]:
@@ -130,7 +155,7 @@ def as_markdown(found: Forecast) -> Iterator[str]:
             for number, step in enumerate(revision.steps, start=1):
                 yield _row(number, step)
             for number, step in enumerate(revision.steps, start=1):
-                for note in (*notes_of(step.step), *step.notices):
+                for note in _notes(step):
                     yield ""
                     yield f"> step {number}: {note}"
                 for rows in step.rows_in_the_way:
@@ -183,9 +208,12 @@ def _step_as_json(step: PlannedStep) -> object:
         "rewrites": [str(name) for name in step.rewrites],
         "writes": [str(name) for name in step.writes],
         "batches": step.batches,
+        "waits": [str(waiting) for waiting in waits_of(step.step)],
+        "breaks": list(breaks(step.step)),
         "rows": step.size.rows,
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),
+        "assumed_rows_per_second": step.rows_per_second,
         "rows_in_the_way": [asdict(rows) for rows in step.rows_in_the_way],
         "blockers": [_blocker_as_json(blocker) for blocker in step.blockers],
     }

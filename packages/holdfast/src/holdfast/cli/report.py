@@ -12,10 +12,13 @@ from holdfast.execute.progress import (
     BackfillMoved,
     BackfillPaused,
     Event,
+    LagUnseen,
     LockBusy,
     RevisionDone,
     RevisionStarted,
     RunPaused,
+    StandbyNotAsked,
+    StandbyReadersUnseen,
     StatementPlanned,
     StepDone,
     StepStarted,
@@ -43,6 +46,7 @@ class Printer:
         self.clock = clock
         self._last: dict[str, float] = {}  # when a line of a step was printed in a log
         self._waits_for = ""
+        self._database: str | None = None  # of the revision that was started last
 
     def __call__(self, event: Event) -> None:  # noqa: C901  # one case an event, flat
         """Print one event."""
@@ -54,6 +58,9 @@ class Printer:
             case StatementPlanned(revision=revision, steps=steps):
                 self.steps[revision] += [step.describe() for step in steps]
             case RevisionStarted(direction=direction, revision=revision, description=description):
+                if event.database != (self._database or event.database):
+                    self._line(f"database {event.database}:")
+                self._database = event.database
                 self.steps[revision] = []
                 self._line(f"{direction:<4} {revision} {description} ...")
             case RevisionDone(took=took):
@@ -82,6 +89,8 @@ class Printer:
                 self._now(what, f"lock not free, try {tries}: {who}")
             case UsersWaited(what=what, tries=tries, verdict=verdict):
                 self._line(f"     ended, {reason(verdict)}; try {tries}: {what}")
+            case StandbyReadersUnseen() | StandbyNotAsked() | LagUnseen():
+                self._line(f"     {about_standbys(event)}")
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
                 self._line(
                     f"     an autovacuum is in the way: waiting up to {seconds(lock_timeout)} once, "
@@ -99,7 +108,11 @@ class Printer:
             return nothing
         verb = "applied" if self.done[0].direction == "up" else "reverted"
         took = sum((event.took for event in self.done), timedelta())
-        revisions = ", ".join(event.revision for event in self.done)
+        is_one = len({event.database for event in self.done}) == 1
+        revisions = ", ".join(
+            event.revision if is_one else f"{event.revision} in {event.database}"
+            for event in self.done
+        )
         return f"{verb} {len(self.done)}: {revisions} ({seconds(took)})"
 
     def _line(self, words: str) -> None:
@@ -141,6 +154,23 @@ def _terminal() -> "Terminal":
     from holdfast.cli.terminal import Terminal  # loads rich, which a log does not need
 
     return Terminal()
+
+
+def about_standbys(event: StandbyReadersUnseen | StandbyNotAsked | LagUnseen) -> str:
+    """What is not seen of standbys, what that means, and what changes it."""
+    match event:
+        case StandbyReadersUnseen(standbys=standbys):
+            return (
+                f"{standbys} standby(s) follow this server, and who reads there is not seen: they may wait for a"
+                " lock of this run as long as somebody reads the table there. HOLDFAST_STANDBYS=URL,URL names them"
+            )
+        case StandbyNotAsked(standby=standby, problem=problem):
+            return f"standby {standby} cannot be asked, the run goes on without: {problem}"
+        case LagUnseen(standbys=standbys, role=role):
+            return (
+                f"{role} does not see how far {standbys} standby(s) are behind, so no backfill waits for them:"
+                f" GRANT pg_monitor TO {role}"
+            )
 
 
 def reason(verdict: GuardVerdict) -> str:

@@ -8,6 +8,7 @@ import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.errors import with_options
+from holdfast.migrate.finish import WaitingLine
 from holdfast.migrate.status import Status, worst
 from holdfast.migrate.status import statuses as look
 
@@ -39,6 +40,10 @@ def _lines_of(found: Status, passes: tuple[Status, ...]) -> Iterator[str]:
     yield from _lines(found)
 
 
+def _waiting(line: WaitingLine) -> str:
+    return f"{line.what}  (revision {line.revision}, since {line.since:%F %R}): holdfast finish"
+
+
 def _lines(found: Status) -> Iterator[str]:
     yield found.says
     if found.refusal:
@@ -54,6 +59,7 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
     for entry in found.failed:
         yield f"failed   {entry.revision} {entry.direction}: {entry.error or 'killed'} ({entry.client})"
+    yield from (f"waits    {_waiting(line)}" for line in found.waits)
     for words in found.left:
         yield f"to do    {words}"
     if found.progress:

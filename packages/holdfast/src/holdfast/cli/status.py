@@ -19,6 +19,7 @@ UP_TO_DATE: dict[str, object] = {
     "edited": [],
     "half_way": [],
     "failed": [],
+    "waits": [],
     "left": [],
     "migrator": None,
     "progress": None,

@@ -1,7 +1,11 @@
 """Checks of the migrations: which are applied, half-way or edited, and what they left over."""
 
+from datetime import UTC, datetime, timedelta
+
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
 from holdfast.errors.standing import COMMAND
+
+PATIENCE = timedelta(days=7)  # with what waits until an old release is gone
 
 
 def _known(evidence: Evidence) -> Verdict | None:
@@ -74,6 +78,19 @@ def _half_way(evidence: Evidence) -> Verdict | None:
     return fine("no revision is half-way")
 
 
+def _waiting(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    found = evidence.history.status.waits
+    old = [line for line in found if datetime.now(UTC) - line.since > PATIENCE]
+    if old:
+        return warn(
+            f"waits for over a week: {', '.join(line.what for line in old)}",
+            "When the old release is gone: holdfast finish. Or take it back: holdfast revert",
+        )
+    return fine("nothing waits for holdfast finish" if not found else f"{len(found)} wait")
+
+
 def _leftovers(evidence: Evidence) -> Verdict:
     found = evidence.leftovers
     if not found:
@@ -87,5 +104,6 @@ CHECKS = (
     Check(number=28, name="unchanged", title="files and database agree", judge=_unchanged),
     Check(number=29, name="one-head", title="one head", judge=_one_head),
     Check(number=30, name="half-way", title="no revision half-way", judge=_half_way),
+    Check(number=30, name="waiting", title="nothing waits for long", judge=_waiting),
     Check(number=30, name="leftovers", title="nothing left over", judge=_leftovers),
 )

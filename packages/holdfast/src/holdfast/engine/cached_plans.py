@@ -2,7 +2,8 @@
 
 psycopg prepares a statement after five uses; when the table's columns change, PostgreSQL refuses the prepared one
 before it begins (RevalidateCachedQuery in its source, which its errors name). Only that, as the first statement of a
-transaction, is repeated: forget what is prepared, then once more. See psycopg's "Prepared statements".
+transaction, is repeated: forget what is prepared, then once more. Most are never refused: see `changed_shapes`. See
+psycopg's "Prepared statements".
 """
 
 import re

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
 
 from holdfast.engine.cached_plans import heal_cached_plans
+from holdfast.engine.changed_shapes import listen_for_changed_shapes
 from holdfast.engine.connection.connection_parameters import connection_parameters, server_timeouts
 from holdfast.engine.connection.database_url import pool_name
 from holdfast.engine.connection.system_ca import ca_file
@@ -25,7 +26,7 @@ from holdfast.engine.pool.limits import OnReturn
 from holdfast.engine.pool.session_state import discard_all_on_return
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.profiles import SqlLog
-from holdfast.engine.settings import Settings, url_variable
+from holdfast.engine.settings import Settings, variable_of_url
 from holdfast.engine.target import OF_ENVIRONMENT
 from holdfast.errors.connection import CannotConnect, Profiled, cannot_connect, tried
 from holdfast.errors.settings import NoDatabaseUrl
@@ -96,7 +97,7 @@ def explained(error: BaseException, settings: Settings) -> CannotConnect:
     return cannot_connect(
         str(error.orig if isinstance(error, DBAPIError) else error),
         to=tried(arguments),
-        setting=url_variable(),
+        setting=variable_of_url(),
         ours=Profiled(profile=settings.profile, tls=settings.tls),
     )
 
@@ -117,6 +118,8 @@ def _options(
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
     heal_cached_plans(engine)
+    if not settings.pooler and settings.pool.on_return is not OnReturn.DISCARD_ALL:
+        listen_for_changed_shapes(engine)
     if settings.pool.on_return is OnReturn.DISCARD_ALL:
         discard_all_on_return(engine)
     _explain_failed_connections(engine, settings)

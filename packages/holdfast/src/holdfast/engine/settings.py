@@ -7,12 +7,11 @@ file `.env` may hold the same names. An unset profile is production. Nothing her
 import difflib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -28,6 +27,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -47,6 +47,13 @@ from holdfast.engine.profiles import (
     Tls,
     defaults_of,
 )
+from holdfast.engine.variables import (
+    DOTENV,
+    URL_VARIABLES,
+    first_line,
+    read_variables,
+    url_variable,
+)
 from holdfast.errors.settings import (
     InvalidSettings,
     PasswordFileUnreadable,
@@ -57,14 +64,13 @@ from holdfast.errors.settings import (
 logger = logging.getLogger(__name__)
 
 RELEASE = r"^[^\s]{1,30}$"
-URL_VARIABLES = ("HOLDFAST_URL", "DATABASE_URL")  # the first one that is set counts
 
 
 class EnvironmentSettings(BaseSettings):
     """Settings of one prefix: a misspelt variable is an error, and no error holds a value."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=DOTENV,
         env_ignore_empty=True,
         env_nested_delimiter="_",
         env_nested_max_split=1,
@@ -106,12 +112,22 @@ class EnvironmentSettings(BaseSettings):
         )
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources; the first that has a value wins: code, then the variables."""
+        return (init_settings, _FromVariables(settings_cls))
+
+    @classmethod
     def _refuse_unknown_variables(cls) -> None:
         prefix = cls.model_config["env_prefix"]
         known = (*cls.variables(), *cls.other_variables)
-        file = cls.model_config.get("env_file")
-        in_file = dotenv_values(file) if isinstance(file, str) else {}
-        for name in sorted({name.upper() for name in (*os.environ, *in_file)}):
+        for name in sorted(_variables_of(cls)):
             if prefix and name.startswith(prefix) and name not in known:
                 raise UnknownVariable(variable=name, advice=_advice(name, known, prefix))
 
@@ -146,6 +162,7 @@ def _split_at_commas(value: object) -> object:
 
 
 # NoDecode: not JSON.
+StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
 AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
@@ -162,6 +179,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_SQL",
         "HOLDFAST_SQL_LAYOUT",
+        "HOLDFAST_STANDBYS",
         "HOLDFAST_TEST_URL",
     )
 
@@ -193,8 +211,8 @@ class Settings(EnvironmentSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources; the first that has a value wins: code, environment, .env, the URL, the profile."""
-        said = (init_settings, env_settings, dotenv_settings)
+        """Order the sources; the first that has a value wins: code, the variables, the URL, the profile."""
+        said = (init_settings, _FromVariables(settings_cls))
         return (*said, _FromUrl(settings_cls), _FromProfile(settings_cls))
 
     @property
@@ -210,7 +228,10 @@ class Settings(EnvironmentSettings):
     def read_password(self) -> str | None:
         """The current password: a file and a callable are asked again for every connection."""
         if self.password_file is not None:
-            return _first_line(self.password_file)
+            try:
+                return first_line(self.password_file)
+            except OSError as error:
+                raise PasswordFileUnreadable(file=self.password_file) from error
         if isinstance(self.password, SecretStr):
             return self.password.get_secret_value()
         return None if self.password is None else self.password()
@@ -278,23 +299,54 @@ class BuildSettings(EnvironmentSettings):
     workers: int = Field(0, ge=0)
 
 
-class ReleaseSettings(EnvironmentSettings):
-    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
-
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
-    release: str | None = Field(None, pattern=RELEASE)
+class _OneVariable(EnvironmentSettings):
+    """A setting that is read where the other ones are not: these are `Settings`' to know."""
 
     @classmethod
     def _refuse_unknown_variables(cls) -> None:
-        """`Settings` reads the other ones."""
+        """Of the same prefix there are many more."""
 
 
-class DiskSettings(EnvironmentSettings):
+class StandbySettings(_OneVariable):
+    """The standbys that a run asks before it locks a table: URLs with commas between them, one for each."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    standbys: StandbyUrls = ()
+
+    def urls(self) -> tuple[str, ...]:
+        """With their passwords."""
+        return tuple(url.get_secret_value() for url in self.standbys)
+
+
+class ReleaseSettings(_OneVariable):
+    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    release: str | None = Field(None, pattern=RELEASE)
+
+
+class DiskSettings(_OneVariable):
     """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
 
     disk: ByteSize | None = None
+
+
+def _variables_of(settings: type[BaseSettings]) -> dict[str, str]:
+    file = settings.model_config.get("env_file")
+    return read_variables(os.environ, file=Path(file) if isinstance(file, str | Path) else None)
+
+
+class _FromVariables(EnvSettingsSource):
+    """The source of settings that the environment and a file .env are, read as the quick look reads them."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        """Give them in pydantic's form, which calls names in small letters."""
+        said = _variables_of(self.settings_cls)
+        return {name.lower(): value for name, value in said.items() if value}
 
 
 class _FromUrl(PydanticBaseSettingsSource):
@@ -326,10 +378,9 @@ class _FromProfile(PydanticBaseSettingsSource):
             return defaults_of(Profile.PRODUCTION)  # the field itself says what is wrong
 
 
-def url_variable() -> str:
-    """Name the variable that the address of the database comes from."""
-    said = {**dotenv_values(".env"), **os.environ}
-    return next((name for name in URL_VARIABLES if said.get(name)), URL_VARIABLES[-1])
+def variable_of_url() -> str:
+    """Name the variable that the address of the database comes from, or should come from."""
+    return url_variable(read_variables(os.environ, file=DOTENV)) or URL_VARIABLES[-1]
 
 
 def _settings_in(parts: UrlParts) -> Iterator[tuple[str, Any]]:
@@ -370,10 +421,3 @@ def _problems(error: ValidationError) -> str:
 def _name(location: tuple[int | str, ...]) -> str:
     # In a union pydantic adds the schema of the member, in brackets.
     return ".".join(str(part) for part in location if "[" not in str(part))
-
-
-def _first_line(file: Path) -> str:
-    try:
-        return file.read_text().partition("\n")[0]
-    except OSError as error:
-        raise PasswordFileUnreadable(file=file) from error

@@ -1,8 +1,7 @@
-"""Where holdfast's own settings lead, read from the environment without pydantic.
+"""The database that the variables of a process lead to, known without pydantic and SQLAlchemy.
 
-Only what is written in the usual way: None wherever `holdfast.engine.settings` has more to say (a .env, a pooler,
-several hosts, TLS in the URL). Nothing is judged here. That these very settings are allowed was found by the run that
-recorded them.
+Only what is written in the usual way: None wherever `holdfast.engine.settings` has more to say (a pooler, several
+hosts, TLS in the URL). Nothing is judged here: that these very settings are allowed, the run that recorded them knows.
 """
 
 import hashlib
@@ -19,9 +18,15 @@ from holdfast.engine.connection.reach import reach_of
 from holdfast.engine.connection.system_ca import ca_file
 from holdfast.engine.connection.tls import tls_parameters
 from holdfast.engine.profiles import Profile, Tls, defaults_of
+from holdfast.engine.variables import (
+    DOTENV,
+    URL_VARIABLES,
+    first_line,
+    read_variables,
+    url_variable,
+)
 
 PREFIX = "HOLDFAST_"
-URL = "DATABASE_URL"
 SECRETS = ("HOLDFAST_PASSWORD", "PGPASSWORD")
 SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 # A comma is several hosts, a plus is a space for one reader and a plus for the other.
@@ -44,14 +49,16 @@ class Target:
 
 def target_of(environment: Mapping[str, str], *, directory: Path) -> Target | None:
     """The database of HOLDFAST_URL or DATABASE_URL, and how it is reached; None: ask the settings."""
-    ours = {name: value for name, value in environment.items() if value and _is_ours(name)}
-    url = ours.pop("HOLDFAST_URL", None) or ours.get(URL)
-    ours.pop(URL, None)
-    if url is None or any(name != name.upper() for name in ours) or "HOLDFAST_POOLER" in ours:
+    variables = read_variables(environment, file=directory / DOTENV)
+    named = url_variable(variables)
+    ours = {
+        name: value
+        for name, value in variables.items()
+        if value and name.startswith(PREFIX) and name not in URL_VARIABLES
+    }
+    if named is None or "HOLDFAST_POOLER" in ours or not SCHEME.match(variables[named]):
         return None
-    if _may_say_more(directory / ".env") or not SCHEME.match(url):
-        return None
-    rest = SCHEME.sub("", url, count=1)
+    rest = SCHEME.sub("", variables[named], count=1)
     if UNUSUAL.search(rest):
         return None
     try:
@@ -69,20 +76,9 @@ def target_of(environment: Mapping[str, str], *, directory: Path) -> Target | No
     return Target(parameters=parameters, named_by=_digest(address, ours, environment))
 
 
-def _is_ours(name: str) -> bool:
-    return name.upper().startswith(PREFIX) or name.upper() == URL
-
-
-def _may_say_more(file: Path) -> bool:
-    if not file.exists():
-        return False
-    text = file.read_bytes().upper()
-    return PREFIX.encode() in text or URL.encode() in text
-
-
 def _password(ours: Mapping[str, str]) -> str | None:
     if "HOLDFAST_PASSWORD_FILE" in ours:
-        return Path(ours["HOLDFAST_PASSWORD_FILE"]).read_text().partition("\n")[0]
+        return first_line(Path(ours["HOLDFAST_PASSWORD_FILE"]))
     return ours.get("HOLDFAST_PASSWORD")
 
 

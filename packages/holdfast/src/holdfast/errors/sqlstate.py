@@ -13,6 +13,7 @@ LOCK_NOT_AVAILABLE = errors.LockNotAvailable.sqlstate
 NOT_NULL_VIOLATION = errors.NotNullViolation.sqlstate
 QUERY_CANCELED = errors.QueryCanceled.sqlstate
 RAISE_EXCEPTION = errors.RaiseException.sqlstate
+RESTRICT_VIOLATION = errors.RestrictViolation.sqlstate
 SERIALIZATION_FAILURE = errors.SerializationFailure.sqlstate
 UNIQUE_VIOLATION = errors.UniqueViolation.sqlstate
 

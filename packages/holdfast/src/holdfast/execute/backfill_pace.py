@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic, sleep
 
-from holdfast.execute.progress import BackfillMoved, BackfillPaused, Report
+from holdfast.execute.progress import BackfillMoved, BackfillPaused, LagUnseen, Report
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.replicas import archiver_lag, estimated_rows, replay_lag, vacuum_of
+from holdfast.observe.replicas import archiver_lag, estimated_rows, replica_lag, vacuum_of
 
 BATCH = timedelta(milliseconds=50)  # what a batch should take
 ROW_LOCK = timedelta(milliseconds=20)  # a batch that waits holds the rows it has written so far
@@ -79,8 +79,12 @@ class Pace:
     def _reason(self, limits: Limits, *, is_patient: bool) -> str | None:
         connection = self.session.connection
         try:
-            if (lag := replay_lag(connection)) > limits.replica:
-                return f"a replica is {lag.total_seconds():.0f} s behind"
+            seen = replica_lag(connection)
+            if seen.hidden and not self.session.has_told_lag_is_unseen:
+                self.session.has_told_lag_is_unseen = True
+                self.report(LagUnseen(standbys=seen.hidden, role=seen.role))
+            if seen.lag > limits.replica:
+                return f"a replica is {seen.lag.total_seconds():.0f} s behind"
             if (behind := archiver_lag(connection)) > limits.archiver:
                 return f"the archiver of WAL is {behind // 1_000_000} MB behind"
             if is_patient and (vacuum := vacuum_of(connection, self.table)) is not None:

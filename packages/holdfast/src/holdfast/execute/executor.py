@@ -48,10 +48,11 @@ from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.indexes import FoundIndex, find_index
+from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.facts import Releases, SideBySide
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
@@ -200,7 +201,7 @@ class Executor:
                 steps = statement.steps or ()  # a look at partitions may have found more to do
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = as_one(parse(statement.sql))
+        parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
         facts = self.patience.run(
             lambda _: facts_for(
                 self.session.connection,
@@ -292,6 +293,7 @@ class Executor:
     def _in_transaction(self, statement: Queued, step: TransactionStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
             users_may_wait = self._users_may_wait(statement)
+            self.session.require_free_on_standbys(step.locks)
             if step.locks or self.session.has_event_triggers():
                 timeouts.apply(self.session, users_may_wait=users_may_wait)
                 self._take(step.locks, is_explicit=len(step.locks) > 1 or len(step.sql) > 1)
@@ -305,7 +307,9 @@ class Executor:
             return advanced
 
         with self.session.transactional():
-            return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+            done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+        self._tell_applications(step)
+        return done
 
     def _users_may_wait(self, statement: Queued) -> bool:
         """Whether the author allows it, in a comment that still holds."""
@@ -314,6 +318,7 @@ class Executor:
 
     def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:
+            self.session.require_free_on_standbys(step.locks)
             timeouts.apply(self.session)
             self._take(step.locks, is_explicit=True)
             if step.sql:
@@ -325,11 +330,18 @@ class Executor:
 
         with self.session.transactional():
             try:
-                return self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
+                done = self.patience.run(unit, what=step.describe(), locks=lambda: step.locks)
             except DBAPIError as error:
                 if sqlstate(error) == DISTURBED:
                     raise CopyDisturbed(revision=self.revision) from error
                 raise
+        self._tell_applications(step)
+        return done
+
+    def _tell_applications(self, step: BatchStep | TransactionStep) -> None:
+        """Of what may have changed the rows that a prepared statement returns."""
+        if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
+            self.session.tell_applications()
 
     def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
         """In the transaction of the step: what waits for `finish` from now on, and what no longer does."""

@@ -21,6 +21,7 @@ from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, TableIsLoc
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.standbys import StandbyInTheWay
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
 from holdfast.rewrite.locks import Lock, LockMode
@@ -115,7 +116,9 @@ class LockPatience:
                     refuse_to_keep_users_waiting(what, users_waited, verdict)
                     blockers: tuple[Blocker, ...] = ()
                 else:
-                    blockers = self._blockers(_wanted(locks(), verdict, error))
+                    blockers = _on_standbys(error) or self._blockers(
+                        _wanted(locks(), verdict, error)
+                    )
                     self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
                     raise LockNotFree(
@@ -190,6 +193,10 @@ def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
     session.execute(
         text("SELECT set_config(:name, :value, true)"), {"name": name, "value": milliseconds}
     )
+
+
+def _on_standbys(error: Exception) -> tuple[Blocker, ...]:
+    return error.blockers if isinstance(error, StandbyInTheWay) else ()
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -20,6 +20,7 @@ class RevisionStarted:
     revision: str
     description: str
     direction: Direction
+    database: str = ""  # its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class RevisionDone:
     description: str
     direction: Direction
     took: timedelta
+    database: str = ""  # its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,30 @@ class UsersWaited:
     verdict: GuardVerdict
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandbyReadersUnseen:
+    """Standbys follow this server, and nobody has said how to ask them who reads there."""
+
+    standbys: int
+    hidden: int  # of these: this role does not see how far they are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandbyNotAsked:
+    """A standby of HOLDFAST_STANDBYS did not answer; the run goes on without it."""
+
+    standby: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LagUnseen:
+    """A backfill does not wait for some standbys: this role does not see how far they are behind."""
+
+    standbys: int
+    role: str
+
+
 Event = (
     RevisionStarted
     | RevisionDone
@@ -150,6 +176,9 @@ Event = (
     | AutovacuumIsCancelled
     | UsersWaited
     | RunPaused
+    | StandbyReadersUnseen
+    | StandbyNotAsked
+    | LagUnseen
 )
 Report = Callable[[Event], None]
 

@@ -18,10 +18,12 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from holdfast.engine.changed_shapes import CHANNEL
 from holdfast.errors.migration import TakenOver
 from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
 from holdfast.execute.verdict import GuardVerdict
 from holdfast.observe.schema_constants import STEP_KEY
+from holdfast.rewrite.locks import Lock
 
 # SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after. The server
 # does not list settings of the user's own (app.scope), so these are asked for by their names.
@@ -78,6 +80,7 @@ LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
 UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
 ASYNCHRONOUS = text("SELECT set_config('synchronous_commit', 'off', true)")
 TOUCH = text("SELECT 1 FROM holdfast.leader FOR UPDATE")
+TELL = text("SELECT pg_notify(:channel, '')")
 EVENT_TRIGGERS = text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
@@ -139,6 +142,16 @@ class TransactionGuard(Protocol):
         ...
 
 
+class Standbys(Protocol):
+    """Knows what a lock would do on standbys."""
+
+    def require_free(self, session: "MigrationSession", locks: tuple[Lock, ...]) -> None:
+        """Raise where one of these had better not be taken now."""
+
+    def close(self) -> None:
+        """End its connections."""
+
+
 class MigrationSession:
     """The migration's session: its statements take part in the migration's own transaction.
 
@@ -150,6 +163,8 @@ class MigrationSession:
         self.version_table = ""  # whose journal and history this is: its schema and its name
         self.epoch: int | None = None  # of our leadership, once we have it
         self.guard: TransactionGuard | None = None  # who keeps users from waiting for us
+        self.standbys: Standbys | None = None  # who looks at them before a lock
+        self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
         )
@@ -226,6 +241,12 @@ class MigrationSession:
         self._connection.execute(CALL, {"name": name})
         self.commit()
 
+    def tell_applications(self) -> None:
+        """Say that a table has changed its shape, for the pools that listen. What was told is committed."""
+        with self.transactional():
+            self.execute(TELL, {"channel": CHANNEL})
+            self.commit()
+
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
         try:
@@ -259,6 +280,11 @@ class MigrationSession:
             self.guard.arm(
                 own_wait=own_wait, users_may_wait=users_may_wait, ends_when_idle=ends_when_idle
             )
+
+    def require_free_on_standbys(self, locks: tuple[Lock, ...]) -> None:
+        """Before these are asked for. Raises StandbyInTheWay, see execute/standbys.py."""
+        if self.standbys is not None and locks:
+            self.standbys.require_free(self, locks)
 
     def has_event_triggers(self) -> bool:
         """Whether functions run beside DDL: what they catch is not ours to know. Asked once."""

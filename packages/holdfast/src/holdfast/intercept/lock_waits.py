@@ -35,6 +35,7 @@ class LockWaits:
         if not locks and not self.session.has_event_triggers():
             return
         self.wanted += locks
+        self.session.require_free_on_standbys(locks)
         timeouts = replace(self.timeouts, lock=LOCK_WHILE_HOLDING if holds else self.timeouts.lock)
         if timeouts != self._in_force or users_may_wait:
             timeouts.apply(self.session, users_may_wait=users_may_wait)

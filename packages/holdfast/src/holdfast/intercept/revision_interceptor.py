@@ -19,10 +19,12 @@ from holdfast.execute.progress import RowsRead, StatementPlanned
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
+from holdfast.intercept.looked import Looked, before_look, go_back
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement
 from holdfast.intercept.route import (
     Before,
+    Mode,
     RevisionState,
     Route,
     Sighting,
@@ -48,6 +50,7 @@ from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import TransactionStep
+from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
 DDL = (StatementKind.DDL, StatementKind.TEMP)
@@ -56,6 +59,7 @@ READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
+LOOKS = (Mode.COLLECTING, Mode.HOLDING)  # before anything is committed
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
@@ -82,6 +86,7 @@ class RevisionInterceptor:
         has_run = self.queue.has_committed
         self.state = RevisionState(has_run=has_run, is_divided=has_run)
         self.failure: BaseException | None = None
+        self.looked: Looked | None = None
 
     # Called by the listener on the connection.
 
@@ -107,6 +112,7 @@ class RevisionInterceptor:
             with self._nothing_swallowed():
                 self._run()
         self.queue.now = ""  # what follows is another transaction of its author's
+        self.looked = None
         self._becomes(is_divided=False)
 
     def rolls_back(self) -> None:
@@ -115,6 +121,7 @@ class RevisionInterceptor:
             self.failure = RollbackAfterCommit(revision=self.work.revision.revision)
             raise self.failure
         self.queue.forget()
+        self.looked = None
         self.lock_waits.forget()
         self.state = RevisionState(has_driver=self.state.has_driver)
 
@@ -152,6 +159,7 @@ class RevisionInterceptor:
         """The function has returned: execute what has waited, unless it has to be divided."""
         with self._nothing_swallowed():
             if self._must_be_divided() or self.queue.has_committed:
+                self._go_back_to_look()
                 self._planned()
             else:
                 self._execute_waiting()
@@ -426,9 +434,34 @@ class RevisionInterceptor:
 
     def _do_before(self, before: Before, *, because_of: Statement | None = None) -> None:
         if before is Before.EXECUTE:
-            self._execute_waiting()
+            self._execute_for_a_look()
         elif before is Before.RUN:
             self._run_up_to_a_look(because_of)
+
+    def _execute_for_a_look(self) -> None:
+        """In the author's transaction, but so that it can wait again when something long follows."""
+        can_go_back = self.state.mode(StatementPlace.TRANSACTION) in LOOKS
+        if not self.queue.waiting or not can_go_back or self.session.in_autocommit():
+            return self._execute_waiting()
+        if self.looked is None or not self.looked.can_wait_again(self.state, self.queue):
+            self.looked = before_look(self.session, self.state, self.queue)
+        executed = (*self.looked.statements, *self.queue.waiting)
+        self._execute_waiting()
+        self.looked = replace(self.looked, statements=executed)
+        return None
+
+    def _go_back_to_look(self) -> None:
+        """A change of a type is planned with all that the function has sent for it, whatever it has looked at."""
+        looked, self.looked = self.looked, None
+        if looked is None or not looked.can_wait_again(self.state, self.queue):
+            return
+        if not any(
+            may_write_rows(e.statement, facts=_facts(e)) for e in self.queue.entries if e.facts
+        ):
+            return
+        go_back(self.session, looked, self.queue)
+        self.lock_waits.forget()
+        self._becomes(holds=looked.state.holds, has_done_something=looked.state.has_done_something)
 
     def _run_up_to_a_look(self, because_of: Statement | None) -> None:
         """All that waits, but for what must not be seen without what may come behind the look."""
@@ -443,7 +476,7 @@ class RevisionInterceptor:
         later = [each for each in self.queue.waiting if each.entry.position in kept]
         if head:
             self._run(keeping=later)
-        self._execute_waiting()
+        self._execute_for_a_look()
         self._becomes(is_single=self.state.is_single or is_single)
 
     def _must_be_divided(self) -> bool:
@@ -531,6 +564,7 @@ class RevisionInterceptor:
     ) -> None:
         """Commit what was done, run what waits but `keeping`; in one transaction with what was done where it can be."""
         self.queue.waiting = [each for each in self.queue.waiting if each not in keeping]
+        self._go_back_to_look()
         if self.queue.waiting and not self._must_be_divided():
             self._execute_waiting()
         units = self._planned()

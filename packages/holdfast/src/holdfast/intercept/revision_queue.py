@@ -171,6 +171,21 @@ class RevisionQueue:
             self.will_wait += [(entry.position, each) for each in waiting_in(steps)]
         self.replay.add(";\n".join(texts), None)
 
+    def wait_again(self, executed: Sequence[WaitingStatement]) -> None:
+        """What was executed and is undone, in front of what waits; all of it as the catalog is now."""
+        later, self.waiting = self.waiting, []
+        undone = {each.entry.position for each in executed}
+        self.open = [entry for entry in self.open if entry.position not in undone]
+        del self.executed[len(self.executed) - sum(len(each.texts) for each in executed) :]
+        self.catalog.forget()
+        connection = self.work.session.connection
+        for each in (*executed, *later):
+            statement = each.entry.statement
+            facts = self.catalog.facts_for(connection, statement, new=each.new)
+            facts = expected(facts, self._about(statement, facts))
+            entry = replace(each.entry, facts=facts)
+            self.waiting.append(replace(each, entry=entry, names=_names(statement, facts)))
+
     def queued(self, sql: str, statement: Statement) -> Queued:
         """For the journal, which keeps text."""
         return Queued(

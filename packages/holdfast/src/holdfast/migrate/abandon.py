@@ -9,11 +9,14 @@ from functools import partial
 from alembic.config import Config
 
 from holdfast.errors.migration import NothingToAbandon
+from holdfast.execute import waiting
 from holdfast.execute.journal import Journal, Queued
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, Report, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate.finish import let_go
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
+from holdfast.rewrite.side_by_side.finish import take_back_steps
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.way_back import way_back
 
@@ -65,6 +68,7 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
         session.commit()
     for statement in copies:
         _give_back(session, statement, report=report)
+    kept = _forget_what_waits(session, found.revision, report=report)
     journal.close()
     left = [statement for statement in statements if statement not in copies]
     steps = [step for s in left for step in (s.steps or ())[: s.steps_done]]
@@ -80,8 +84,21 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
             *(sql for done in reversed(found.committed) for sql in way_back(done)),
         ),
         not_done=tuple(line for s in left for line in _left(s)) + tuple(s.sql for s in copies),
-        given_back=tuple(statement.sql for statement in copies),
+        given_back=(*kept, *(statement.sql for statement in copies)),
     )
+
+
+def _forget_what_waits(
+    session: MigrationSession, revision: str, *, report: Report
+) -> tuple[str, ...]:
+    """A second name goes; what waits to be dropped stays where it is."""
+    kept = []
+    for entry in reversed(waiting.entries(session)):
+        if entry.recorded.revision != revision:
+            continue
+        let_go(session, entry, report=report, steps=take_back_steps(entry.waiting) or ())
+        kept.append(str(entry.waiting))
+    return tuple(kept)
 
 
 def _undo(step: Step) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from holdfast.errors.migration import NothingToAbandon
 from holdfast.execute.progress import Report, silent
 from holdfast.migrate.abandon import Abandoned, abandon
+from holdfast.migrate.finish import WaitingLine, finish, prospects
 from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
 from holdfast.observe.schema_constants import SCHEMA
 
@@ -24,10 +25,11 @@ class Left:
 
     given_up: tuple[Abandoned, ...]
     had_schema: bool
+    gone: tuple[WaitingLine, ...] = ()
 
 
 def leave(config: Config, *, report: Report = silent) -> Left:
-    """End what is under way and drop the schema `holdfast`; `alembic_version` stays as it is."""
+    """End what is under way, let go what waits, and drop the schema `holdfast`; `alembic_version` stays as it is."""
     had_schema = on_project_connection(config, _is_there)
     given_up: list[Abandoned] = []
     while had_schema:
@@ -35,9 +37,19 @@ def leave(config: Config, *, report: Report = silent) -> Left:
             given_up.append(abandon(config, report=report))
         except NothingToAbandon:
             break
+    finished = () if not had_schema else finish(config, yes=True, report=report)
     if had_schema:
         on_project_connection(config, _drop)
-    return Left(given_up=tuple(given_up), had_schema=had_schema)
+    return Left(
+        given_up=tuple(given_up),
+        had_schema=had_schema,
+        gone=tuple(line for each in finished for line in each.gone),
+    )
+
+
+def waits(config: Config) -> tuple[WaitingLine, ...]:
+    """What would be let go: the old names and all that waits to be dropped."""
+    return tuple(line for each in prospects(config) for line in each.waiting)
 
 
 def _is_there(project: ProjectConnection) -> bool:

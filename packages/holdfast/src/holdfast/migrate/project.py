@@ -9,6 +9,7 @@ from alembic.config import Config
 from holdfast.errors.migration import UnknownConfiguration
 from holdfast.migrate.project_files import (
     LOCATION,
+    OURS,
     SECTION,
     ProjectFiles,
     escaped,
@@ -44,7 +45,10 @@ def _config(files: ProjectFiles, section: str) -> Config:
     config = Config(files.ini, ini_section=section, **named)
     if named and not config.file_config.has_section(section):
         config.file_config.add_section(section)  # Alembic asks it before the other file
-    table = files.tools.get("holdfast", {})
+    of_alembic, table = (files.tools.get(name, {}) for name in ("alembic", "holdfast"))
+    for name in OURS:
+        if name in of_alembic:  # get_main_option() of Alembic reads the ini alone
+            config.set_main_option(name, escaped(of_alembic[name]))
     is_of_another = LOCATION in table and config.file_config.has_option(section, LOCATION)
     for name, value in () if is_of_another else table.items():
         config.set_main_option(name, escaped(value))

@@ -17,6 +17,8 @@ INI = "alembic.ini"
 PYPROJECT = "pyproject.toml"
 LOCATION = "script_location"
 SQL = "sql"
+# What holdfast itself is told, in alembic.ini, [tool.holdfast] or [tool.alembic].
+OURS = ("branches", "drift_ignore", "expand", "scratch_start")
 OF_FLASK_MIGRATE = Path("migrations")
 
 

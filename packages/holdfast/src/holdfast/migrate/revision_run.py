@@ -80,6 +80,11 @@ class RevisionRun:
         """The revision's identifier."""
         return self.step.revision.revision
 
+    @property
+    def database(self) -> str:
+        """The name of the database that is changed: env.py may go through several."""
+        return self.context.session.connection.engine.url.database or ""
+
     def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
         """Do what the revision does, all but the version row; `commit` follows when that is written."""
         session = self.context.session
@@ -88,6 +93,7 @@ class RevisionRun:
                 revision=self.name,
                 description=self.step.revision.doc or "",
                 direction=self.direction,
+                database=self.database,
             )
         )
         begun = history.Begun(
@@ -120,6 +126,7 @@ class RevisionRun:
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened context all of them."""
         self.context.session.commit()
+        self.context.session.tell_applications()
         self.context.session.make_durable()
         self.context.options.report(
             RevisionDone(
@@ -127,6 +134,7 @@ class RevisionRun:
                 description=self.step.revision.doc or "",
                 direction=self.direction,
                 took=timedelta(seconds=monotonic() - self.started),
+                database=self.database,
             )
         )
 

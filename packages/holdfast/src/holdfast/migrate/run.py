@@ -18,7 +18,12 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.engine.settings import BackfillSettings, BuildSettings, DiskSettings
+from holdfast.engine.settings import (
+    BackfillSettings,
+    BuildSettings,
+    DiskSettings,
+    StandbySettings,
+)
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
@@ -34,6 +39,7 @@ from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.standbys import StandbyWatch
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
@@ -107,6 +113,7 @@ def upgrade(
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
+        standbys=StandbySettings().urls(),
         looks_for_edits=True,
         accepts_edits=accept_edited,
         expand=wants_expand(config) if expand is None else expand,
@@ -162,6 +169,7 @@ def downgrade(
         rows_per_second=BackfillSettings().rows_per_second,
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
+        standbys=StandbySettings().urls(),
     )
     try:
         _migrate(config, script, revision, tag, find, options)
@@ -294,8 +302,9 @@ class _Run:
         if self.canceller is not None:
             self.canceller.close()
         session, self.session = self.session, None
-        if session is not None and session.guard is not None:
-            session.guard.close()
+        for beside in () if session is None else (session.guard, session.standbys):
+            if beside is not None:
+                beside.close()
         leadership, self.leadership = self.leadership, None
         for held in (session, leadership):
             try:
@@ -314,6 +323,7 @@ class _Run:
         self.leadership.acquire(report=report, patience=patience)
         self.leadership.take_over(session, report=report, patience=patience)
         session.guard = Guard(session)
+        session.standbys = StandbyWatch(self.options.standbys, report=report)
         # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):
             self.heads_moved = True

@@ -20,6 +20,7 @@ class RunOptions:
     rows_per_second: int | None  # of a backfill
     build_workers: int  # of the server, besides the one that builds an index
     free_disk: int | None  # in bytes, as somebody has said
+    standbys: tuple[str, ...] = ()  # their URLs
     looks_for_edits: bool = False
     accepts_edits: bool = False
     expand: bool = False  # two releases run on it: what the old one needs waits for `finish`

@@ -22,6 +22,7 @@ from holdfast.migrate.database_state import (
     database_state,
     failed_attempts,
 )
+from holdfast.migrate.finish import WaitingLine, waiting_in
 from holdfast.migrate.history_files import edited_by_record
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.version_table import identify, version_table_of
@@ -53,6 +54,7 @@ class Status:
     edited: tuple[Revision, ...]  # the file is not the one that ran
     half_way: tuple[Entry, ...]  # a part of this one is done and recorded: at most one
     failed: tuple[Entry, ...]  # the last run of these failed or was killed, and left nothing
+    waits: tuple[WaitingLine, ...]  # for `holdfast finish`: no error
     left: tuple[str, ...]  # of the queue of the one that is half-way: what is still to do
     migrator: str | None  # who migrates right now
     progress: MigrationProgress | None  # and how far that is
@@ -134,6 +136,7 @@ def _look(project: ProjectConnection, session: MigrationSession) -> Status:
         edited=edited,
         half_way=tuple(entry for entry in entries.values() if entry.revision == half_way),
         failed=tuple(entry for entry in entries.values() if entry.revision in failed),
+        waits=waiting_in(session),
         left=tuple(_in_words(statement) for statement in Journal(session).queued())
         if known
         else (),

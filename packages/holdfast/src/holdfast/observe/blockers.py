@@ -24,6 +24,7 @@ class BlockerKind(Enum):
     AUTOVACUUM = "autovacuum"
     WRAPAROUND = "autovacuum to prevent wraparound"
     PREPARED = "prepared transaction"
+    STANDBY = "standby"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,16 @@ class Blocker:
     query: str | None = (
         None  # its last one, without values; None: it has none, or this role may not see it
     )
+    standby: str | None = None  # where it is, if not on the primary
 
     def __str__(self) -> str:
+        if self.kind is BlockerKind.STANDBY:
+            return f"standby {self.who} has not replayed yet what was done before"
         since = f" since {self.since:%Y-%m-%d %H:%M:%S%z}" if self.since else ""
         pid = f" pid {self.pid}" if self.pid else ""
         query = f", last query: {self.query}" if self.query else ""
-        return f"{self.kind.value}{pid} ({self.who}) holds {self.mode} on {self.relation}{since}{query}"
+        there = f" on standby {self.standby}" if self.standby else ""
+        return f"{self.kind.value}{pid} ({self.who}){there} holds {self.mode} on {self.relation}{since}{query}"
 
     @property
     def with_way_out(self) -> str:
@@ -60,8 +65,11 @@ class Blocker:
                 return f"wait until it ends, or SELECT pg_cancel_backend({self.pid})"
             case BlockerKind.PREPARED:
                 return f"COMMIT PREPARED or ROLLBACK PREPARED '{self.who}'"
+            case BlockerKind.STANDBY:
+                return "wait, or see there what keeps it: SELECT pg_is_wal_replay_paused(), a long query"
             case _:
-                return f"end its transaction, or SELECT pg_terminate_backend({self.pid})"
+                there = f" on {self.standby}" if self.standby else ""
+                return f"end its transaction, or SELECT pg_terminate_backend({self.pid}){there}"
 
 
 # One row per granted lock of another session that conflicts with a wanted (relation, mode).

@@ -513,12 +513,15 @@ def _type_changes(
     written: Mapping[WrittenName, _Found],
 ) -> tuple[ChangedTable, ...]:
     found = []
+    new_types: list[str] = []
     for statement in statements:
+        if isinstance(statement.node, pb.CreateEnumStmt):
+            new_types.append(statement.sql)
         if isinstance(statement.node, pb.AlterTableStmt):
             relation = statement.node.relation
             name = (relation.schemaname, relation.relname)
             table = written[name].relation if name in written else by_name.get(name)
-            found.append(changed_table(connection, statement, table))
+            found.append(changed_table(connection, statement, table, new_types=new_types))
     return tuple(each for each in found if each is not None)
 
 

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
@@ -31,9 +31,16 @@ TAKE = sa.text(
 
 
 def changed_table(
-    connection: sa.Connection, statement: Statement, table: Relation | None
+    connection: sa.Connection,
+    statement: Statement,
+    table: Relation | None,
+    *,
+    new_types: Sequence[str] = (),
 ) -> ChangedTable | None:
-    """The facts of a table in use one or more of whose columns change their type; None for any other."""
+    """The facts of a table in use one or more of whose columns change their type; None for any other.
+
+    `new_types`: CREATE TYPEs that are to run before.
+    """
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or table is None or table.is_new:
         return None
@@ -49,6 +56,7 @@ def changed_table(
         "table": str(table.name),
         "schema": table.name.schema,
         "clone": f"pg_temp.{quote(table.name.name)}",
+        "types": list(new_types),
         "changes": [_change(node, command) for command in columns],
     }
     return _asked(connection, table, question)

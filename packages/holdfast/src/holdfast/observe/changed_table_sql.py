@@ -14,6 +14,7 @@ DECLARE
   answer jsonb;
   change jsonb;
   probe text;
+  new_type text;
   one jsonb;
   node text;
   definition text;
@@ -27,6 +28,9 @@ BEGIN
     probe := coalesce(change ->> 'using', quote_ident(change ->> 'column'));
     is_authors := false;
     BEGIN
+      FOR new_type IN SELECT jsonb_array_elements_text(asked -> 'types') LOOP
+        EXECUTE new_type;
+      END LOOP;
       EXECUTE format('CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL)',
         substr(clone, 9), asked ->> 'table');
       -- What the expression is made of, with every name in full.
@@ -102,7 +106,10 @@ BEGIN
     is_immutable := false;
     IF NOT one ? 'error' AND (one ->> 'rewrites')::boolean THEN
       BEGIN
-          EXECUTE format('CREATE TEMP TABLE %s (LIKE %s)', substr(clone, 9), asked ->> 'table');
+        FOR new_type IN SELECT jsonb_array_elements_text(asked -> 'types') LOOP
+          EXECUTE new_type;
+        END LOOP;
+        EXECUTE format('CREATE TEMP TABLE %s (LIKE %s)', substr(clone, 9), asked ->> 'table');
         EXECUTE format('ALTER TABLE %s ADD "~generated" %s GENERATED ALWAYS AS (%s) STORED',
           clone, one ->> 'new_type', probe);
         RAISE EXCEPTION USING ERRCODE = 'HF000';
@@ -113,7 +120,8 @@ BEGIN
       END;
     END IF;
     told := told || jsonb_build_array(one || jsonb_build_object(
-      'is_steady', is_immutable OR (one ->> 'is_of_texts')::boolean, 'has_using', change ->> 'using' IS NOT NULL));
+      'is_steady', is_immutable OR coalesce((one ->> 'is_of_texts')::boolean, false),
+      'has_using', change ->> 'using' IS NOT NULL));
   END LOOP;
   BEGIN
     PERFORM set_config('search_path', '', true);

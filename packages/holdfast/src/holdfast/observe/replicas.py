@@ -1,11 +1,19 @@
 """How far the standbys are behind, and how many rows a table has by estimate."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-# One row: the longest replay lag of the standbys that this role may see; NULL where there is none.
-LAG = text("SELECT max(replay_lag) FROM pg_stat_replication")
+# One row: the longest replay lag of the standbys that this role may see, NULL where there is none; how many it may
+# not see; its name.
+LAG = text(
+    """
+    SELECT coalesce(max(replay_lag), interval '0') AS lag, count(*) FILTER (WHERE state IS NULL) AS hidden,
+           current_user::text AS role
+    FROM pg_stat_replication
+    """
+)
 
 # One row: bytes of WAL between the present and the last segment that was archived; 0 where none is archived.
 ARCHIVER = text(
@@ -41,10 +49,19 @@ def vacuum_of(connection: Connection, table: str) -> int | None:
     return pid
 
 
-def replay_lag(connection: Connection) -> timedelta:
-    """The lag of the slowest standby; zero where there is none."""
-    lag: timedelta | None = connection.execute(LAG).scalar_one()
-    return lag or timedelta()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaLag:
+    """How far the standbys are behind, as far as a role may see it."""
+
+    lag: timedelta  # of the slowest; zero where there is none
+    hidden: int  # standbys of which the role sees nothing
+    role: str
+
+
+def replica_lag(connection: Connection) -> ReplicaLag:
+    """The lag of the slowest standby, and how many are hidden from this role."""
+    row = connection.execute(LAG).one()
+    return ReplicaLag(lag=row.lag, hidden=row.hidden, role=row.role)
 
 
 def estimated_rows(connection: Connection, table: str) -> int:

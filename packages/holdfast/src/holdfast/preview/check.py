@@ -19,9 +19,10 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.database import NoModels
 from holdfast.errors.migration import EditedRevision, TwoHeads
 from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
-from holdfast.errors.statement import RefusedStatement
+from holdfast.errors.statement import NeedsFinish, RefusedStatement
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.databases import only
+from holdfast.migrate.finish import finish
 from holdfast.migrate.history_files import has_way_back, open_history, surplus_heads
 from holdfast.migrate.plain_alembic import take_back_plainly, upgrade_plainly
 from holdfast.migrate.project_connection import databases_of
@@ -149,6 +150,14 @@ def _through(
             # Each time anew: after an error, an async engine of the project's is of a loop that is gone.
             with redirected_to(url, config) as redirected:
                 upgrade(redirected, "heads", report=listener)
+        except NeedsFinish as refusal:
+            if not refusal.revision:
+                revision = listener.started[-1].revision
+                yield _finding(script, revision, "online", str(refusal))
+                return revision, ""
+            # Which a team does between two deployments.
+            with redirected_to(url, config) as redirected:
+                finish(redirected, yes=True)
         except RefusedStatement as refusal:
             revision = listener.started[-1].revision
             yield _finding(script, revision, "online", str(refusal), place=refusal.place)

@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from holdfast.engine.settings import BackfillSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, UnparsableStatement
 from holdfast.execute.backfill_pace import BATCH
@@ -102,6 +103,7 @@ class PlannedStep:
     takes: timedelta  # about
     writes: tuple[QualifiedName, ...] = ()  # all rows of these, in batches
     batches: int = 0  # about
+    rows_per_second: int | None = None  # that `takes` assumes, where all rows are written
     blockers: tuple[Blocker, ...] = ()  # right now
     rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
     notices: tuple[str, ...] = ()  # who may notice, as far as the database itself shows
@@ -369,6 +371,7 @@ class _Trial:
             rewrites=rewrites,
             size=size,
             takes=(takes := _time(step, size, is_rewrite=bool(rewrites))),
+            rows_per_second=_rows_per_second(step),
             writes=written,
             batches=max(1, round(takes / BATCH)) if written and size.rows else 0,
         )
@@ -438,10 +441,17 @@ def _written(step: Step) -> tuple[QualifiedName, ...]:
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
-    if isinstance(step, BackfillStep | CopyRowsStep):
-        return timedelta(seconds=size.rows / BACKFILLED_ROWS)
+    if (rows_per_second := _rows_per_second(step)) is not None:
+        return timedelta(seconds=size.rows / rows_per_second)
     rate = REWRITE if is_rewrite else BUILD if isinstance(step, BuildIndexStep) else READ
     return timedelta(seconds=size.bytes / rate)
+
+
+def _rows_per_second(step: Step) -> int | None:
+    """How fast all rows are written: as a small server does, or as slowly as somebody has asked for."""
+    if not isinstance(step, BackfillStep | CopyRowsStep):
+        return None
+    return min(BACKFILLED_ROWS, BackfillSettings().rows_per_second or BACKFILLED_ROWS)
 
 
 def _with_rows(step: PlannedStep, found: list[tuple[Step, RowsInTheWay]]) -> PlannedStep:

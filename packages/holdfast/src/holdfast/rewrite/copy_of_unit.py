@@ -4,7 +4,7 @@ A view, policy or trigger that its author drops before and creates after stays w
 it replaced in the moment in which the column is.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -27,26 +27,51 @@ VIEWS = frozenset([pb.OBJECT_MATVIEW, pb.OBJECT_VIEW])
 def copy_of_unit(
     statements: Sequence[Statement], *, facts: Facts, today: date
 ) -> tuple[Step, ...] | None:
-    """None where no column is copied, or where what stands around it is not over in a moment."""
+    """None where no column is copied, or where what stands around it is not over in a moment.
+
+    The columns of several tables change places in one and the same batch.
+    """
     changing = [s for s in statements if may_write_rows(s, facts=facts)]
-    if len(changing) != 1:
+    if not changing:
         return None
-    place = statements.index(changing[0])
-    before, after = statements[:place], statements[place + 1 :]
-    steps = rewrite(changing[0], facts=_without_dropped(facts, before), today=today)
-    around = [_moment(s, facts=facts) for s in (*before, *after)]
-    *filling, swap = steps
-    is_copy = any(isinstance(step, CopyRowsStep) for step in filling)
-    if not is_copy or not isinstance(swap, BatchStep) or None in around:
-        return None
-    moments = [step for step in around if step is not None]
-    locks = [*swap.locks, *(lock for step in moments for lock in step.locks)]
-    together = replace(
-        swap,
-        sql=(*_texts(moments[:place]), *swap.sql, *_texts(moments[place:])),
-        locks=tuple(sorted(strongest(tuple(locks)), key=lambda lock: -lock.mode.strength)),
+    before: list[Step] = []
+    moments: list[TransactionStep | BatchStep] = []
+    for place, statement in enumerate(statements):
+        if isinstance(statement.node, pb.CreateEnumStmt):
+            before.append(_new_type(statement))
+            continue
+        if statement not in changing:
+            moment = _moment(statement, facts=facts)
+            if moment is None:
+                return None
+            moments.append(moment)
+            continue
+        known = _without_dropped(facts, statements[:place])
+        *filling, swap = rewrite(statement, facts=known, today=today)
+        is_copy = any(isinstance(step, CopyRowsStep) for step in filling)
+        if not is_copy or not isinstance(swap, BatchStep):
+            return None
+        before += filling
+        moments.append(swap)
+    return (*before, _together(moments))
+
+
+def _together(moments: Sequence[TransactionStep | BatchStep]) -> BatchStep:
+    swaps = [step for step in moments if isinstance(step, BatchStep)]
+    locks = tuple(lock for step in (*swaps, *moments) for lock in step.locks)
+    return BatchStep(
+        what=" and ".join(swap.what for swap in swaps),
+        sql=tuple(text for step in moments for text in step.sql),
+        locks=tuple(sorted(strongest(locks), key=lambda lock: -lock.mode.strength)),
+        notes=tuple(dict.fromkeys(note for swap in swaps for note in swap.notes)),
     )
-    return (*filling, together)
+
+
+def _new_type(statement: Statement) -> TransactionStep:
+    """Before the copy that is of it; nobody knows it yet."""
+    assert isinstance(statement.node, pb.CreateEnumStmt)  # noqa: S101  # its only caller has looked
+    name = ".".join(map(quote, strings(statement.node.type_name)))
+    return TransactionStep(sql=(statement.sql,), undo=(f"DROP TYPE IF EXISTS {name}",))
 
 
 def _moment(statement: Statement, *, facts: Facts) -> TransactionStep | None:
@@ -54,11 +79,6 @@ def _moment(statement: Statement, *, facts: Facts) -> TransactionStep | None:
     is_one = len(draft.steps) == 1 and not draft.refusals
     step = draft.steps[0] if is_one else None
     return step if isinstance(step, TransactionStep) else None
-
-
-def _texts(moments: Iterable[TransactionStep]) -> Iterator[str]:
-    for step in moments:
-        yield from step.sql
 
 
 def _without_dropped(facts: Facts, before: Sequence[Statement]) -> Facts:

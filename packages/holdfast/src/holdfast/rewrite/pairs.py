@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import Constraint, ConstraintKind, Index
+from holdfast.rewrite.facts import Constraint, ConstraintKind, Index, Relation
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.tree import column_of, constraint_of, find, strings
+from holdfast.rewrite.type_names import bare_type, created_type, renamed_type, types_dropped
 from holdfast.rewrite.units import QueueEntry
 
 
@@ -91,8 +92,10 @@ def given_by(entry: QueueEntry) -> Iterator[Taken]:
 
 
 def belongs_to_new(taken: Taken, entry: QueueEntry) -> bool:
-    """Whether the statement completes what was put into the place: its privileges, owner, comment, triggers."""
+    """Whether the statement completes what was put into the place: its privileges, its triggers; columns of a type."""
     node = entry.statement.node
+    if taken.what == "type":
+        return taken.name in _types_of_columns(node)
     if taken.what != "relation":
         return False
     match node:
@@ -144,12 +147,24 @@ def _fills(given: Taken, taken: Taken) -> bool:
     return given.name == taken.name
 
 
+def _types_of_columns(node: Message) -> Iterator[str]:
+    """That columns get which had another one."""
+    if isinstance(node, pb.AlterTableStmt):
+        for item in node.cmds:
+            if item.alter_table_cmd.subtype == pb.AT_AlterColumnType:
+                yield strings(column_of(item.alter_table_cmd).type_name.names)[-1]
+
+
 def _taken_by_drop(node: pb.DropStmt, entry: QueueEntry) -> Iterator[Taken]:
+    for name in types_dropped(node):
+        yield Taken(what="type", of="", name=name)
     for item in node.objects:
         yield from _dropped(node.remove_type, item, entry)
 
 
 def _taken_by_rename(node: pb.RenameStmt, entry: QueueEntry) -> Iterator[Taken]:
+    if node.rename_type == pb.OBJECT_TYPE:
+        yield Taken(what="type", of="", name=renamed_type(node))
     if not node.HasField("relation"):
         return
     table = relation_name(node.relation, entry)
@@ -186,22 +201,32 @@ def _taken_by_actions(node: pb.AlterTableStmt, entry: QueueEntry) -> Iterator[Ta
     table = relation_name(node.relation, entry)
     relation = entry.facts.relation(node.relation) if entry.facts is not None else None
     for item in node.cmds:
-        command = item.alter_table_cmd
-        if command.subtype in SWITCHED_OFF:
-            yield Taken(
-                what=SWITCHED_OFF[command.subtype],
-                of=table,
-                name=command.name,
-                is_switched_off=True,
-            )
-        elif command.subtype == pb.AT_EnableRowSecurity:
-            yield Taken(what="policy", of=table)  # without a policy nobody sees a row
-        elif command.subtype == pb.AT_DropColumn:
-            yield Taken(what="column", of=table, name=command.name)
-        elif command.subtype == pb.AT_DropConstraint and relation is not None:
-            constraint = relation.constraint(command.name)
-            if constraint is not None:
-                yield _constraint_taken(constraint, table)
+        yield from _taken_by_action(item.alter_table_cmd, table)
+        if relation is not None:
+            yield from _taken_of_known(item.alter_table_cmd, relation, table)
+
+
+def _taken_by_action(command: pb.AlterTableCmd, table: str) -> Iterator[Taken]:
+    if command.subtype in SWITCHED_OFF:
+        what = SWITCHED_OFF[command.subtype]
+        yield Taken(what=what, of=table, name=command.name, is_switched_off=True)
+    elif command.subtype == pb.AT_EnableRowSecurity:
+        yield Taken(what="policy", of=table)  # without a policy nobody sees a row
+    elif command.subtype == pb.AT_DropColumn:
+        yield Taken(what="column", of=table, name=command.name)
+    elif command.subtype == pb.AT_ColumnDefault and not command.HasField("def"):
+        yield Taken(what="default", of=table, name=command.name)
+
+
+def _taken_of_known(command: pb.AlterTableCmd, relation: Relation, table: str) -> Iterator[Taken]:
+    """What only the catalog tells of it."""
+    constraint = relation.constraint(command.name)
+    column = relation.column(command.name)
+    if command.subtype == pb.AT_DropConstraint and constraint is not None:
+        yield _constraint_taken(constraint, table)
+    elif command.subtype == pb.AT_AlterColumnType and column is not None:
+        # Users compare it with values of the type that it has.
+        yield Taken(what="type", of="", name=bare_type(column.type))
 
 
 def _constraint_taken(constraint: Constraint, table: str) -> Taken:
@@ -230,6 +255,8 @@ def _given_by_actions(node: pb.AlterTableStmt, entry: QueueEntry) -> Iterator[Ta
             yield Taken(what="policy", of=table)  # without row security nobody needs one
         elif command.subtype == pb.AT_AddColumn:
             yield Taken(what="column", of=table, name=column_of(command).colname)
+        elif command.subtype == pb.AT_ColumnDefault and command.HasField("def"):
+            yield Taken(what="default", of=table, name=command.name)
         elif command.subtype == pb.AT_AddConstraint:
             constraint = constraint_of(command)
             if constraint.contype in CONSTRAINTS:
@@ -250,6 +277,8 @@ def _columns_of(constraint: pb.Constraint) -> Iterator[str]:
 
 
 def _given_by_rename(node: pb.RenameStmt, entry: QueueEntry) -> Iterator[Taken]:
+    if node.rename_type == pb.OBJECT_TYPE:
+        yield Taken(what="type", of="", name=node.newname)
     if not node.HasField("relation"):
         return
     table = relation_name(node.relation, entry)
@@ -283,6 +312,10 @@ def _new_part(what: str, table: str, name: str) -> Finder:
 
 def _function_given(node: pb.CreateFunctionStmt, entry: QueueEntry) -> Iterator[Taken]:
     yield Taken(what="function", of="", name=strings(node.funcname)[-1])
+
+
+def _type_given(node: pb.CreateEnumStmt, entry: QueueEntry) -> Iterator[Taken]:
+    yield Taken(what="type", of="", name=created_type(node))
 
 
 def _index_given(node: pb.IndexStmt, entry: QueueEntry) -> Iterator[Taken]:
@@ -332,6 +365,7 @@ TAKEN_BY: dict[type[Message], Finder] = {
 }
 GIVEN_BY: dict[type[Message], Finder] = {
     pb.AlterTableStmt: _given_by_actions,
+    pb.CreateEnumStmt: _type_given,
     pb.CreateFunctionStmt: _function_given,
     pb.CreatePolicyStmt: _new_part("policy", "table", "policy_name"),
     pb.CreateSeqStmt: _new_relation(lambda node: node.sequence),

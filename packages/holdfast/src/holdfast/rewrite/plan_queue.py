@@ -1,6 +1,6 @@
 """A queue planned as a whole: which of its statements are executed as one, and in which order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from holdfast.rewrite.independence import are_independent
@@ -9,10 +9,12 @@ from holdfast.rewrite.queue_rules.backfill_first import in_best_order
 from holdfast.rewrite.queue_rules.bracket import is_bracket, refuse_what_lasts
 from holdfast.rewrite.queue_rules.copied_once import copied_once
 from holdfast.rewrite.queue_rules.one_lock import one_lock
+from holdfast.rewrite.queue_rules.recreated_types import can_be_beside, types_named
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced, with_interim_checks
 from holdfast.rewrite.queue_rules.writes_together import writes_together
 from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
 from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
 
@@ -37,8 +39,12 @@ def plan_queue(
     spans = spans_in(ordered, wanted=_is_one, done=open_positions)
     for span in spans:
         is_open = any(entry.position in open_positions for entry in span.entries)
-        refuse_what_lasts(span, today=today, is_open=is_open)
-    units = [_unit(group, open_positions) for group in with_spans(ordered, spans)]
+        is_written = is_open and not types_named([entry.statement for entry in span.entries])
+        refuse_what_lasts(span, today=today, is_open=is_written)
+    groups = [
+        part for group in with_spans(ordered, spans) for part in _executable(group, open_positions)
+    ]
+    units = [_unit(group, open_positions) for group in groups]
     completing = tuple(unit for unit in units if unit.joins_open and unit.entries)
     rest = tuple(unit for unit in units if not unit.joins_open)
     return (*completing, *one_lock(copied_once(writes_together(rest, wrote=wrote))))
@@ -74,11 +80,22 @@ def _is_kept_open(taken: Taken) -> bool:
     return taken.is_switched_off or is_dropped
 
 
+def _executable(group: tuple[QueueEntry, ...], done: set[int]) -> Iterator[tuple[QueueEntry, ...]]:
+    """The group, or its entries each for itself where a type has to be there before a column can be copied."""
+    changes = [e for e in group if e.facts and may_write_rows(e.statement, facts=e.facts)]
+    statements = [entry.statement for entry in group]
+    is_open = any(entry.position in done for entry in group)
+    if changes and types_named(statements) and (is_open or not can_be_beside(statements)):
+        yield from ((entry,) for entry in group)
+    else:
+        yield group
+
+
 def _unit(group: Sequence[QueueEntry], done: set[int]) -> Unit:
     """Without what is executed already."""
     left = tuple(entry for entry in group if entry.position not in done)
     return Unit(entries=left, joins_open=len(left) < len(group))
 
 
-def _is_one(taken: Taken, between: Sequence[QueueEntry]) -> bool:
-    return is_bracket(taken, between) or is_replaced(taken, between)
+def _is_one(taken: Taken, until: Sequence[QueueEntry]) -> bool:
+    return is_bracket(taken) or is_replaced(taken, until)

@@ -35,7 +35,7 @@ Wanted = Callable[[Taken, Sequence[QueueEntry]], bool]
 def spans_in(
     entries: Sequence[QueueEntry], *, wanted: Wanted, done: Collection[int] = ()
 ) -> tuple[Span, ...]:
-    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what is between.
+    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what follows.
 
     `done` are the positions of what is executed and not committed: nothing moves in front of that any more.
     """
@@ -46,8 +46,7 @@ def spans_in(
             if not ends:
                 continue
             last = place + 1 + ends[-1]
-            between = [e for e in entries[place + 1 : last] if not is_given_back(taken, e)]
-            if not wanted(taken, between):
+            if not wanted(taken, entries[place + 1 : last + 1]):
                 continue
             members = {place, *(place + 1 + end for end in ends)}
             found.append(_closed(entries, members, taken, done=done))

@@ -1,8 +1,11 @@
-"""A type as a statement writes it, by the name that PostgreSQL gives it."""
+"""Types as statements write them, by the names that PostgreSQL gives them, and the statements that are about types."""
 
+from collections.abc import Iterator
+
+from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.tree import strings
+from holdfast.rewrite.tree import copy, strings
 
 # What the parser calls a type, and what format_type() calls it.
 FORMATTED = {
@@ -35,3 +38,50 @@ def type_of_tree(written: pb.TypeName) -> str:
     first, _, rest = name.partition(" ")
     is_between = modifiers and first in ("time", "timestamp")
     return f"{first}{modifiers} {rest}" if is_between else f"{name}{modifiers}"
+
+
+def created_type(node: pb.CreateEnumStmt) -> str:
+    """The name of a new enum, without its schema."""
+    return strings(node.type_name)[-1]
+
+
+def renamed_type(node: pb.RenameStmt) -> str:
+    """The name that a type had, without its schema."""
+    return strings(node.object.list.items)[-1]
+
+
+def types_dropped(node: Message) -> Iterator[str]:
+    """The names of types that the statement drops, without their schemas."""
+    if isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_TYPE:
+        for item in node.objects:
+            yield strings(item.type_name.names)[-1]
+
+
+def is_about_types(node: Message) -> bool:
+    """Whether the statement is about types alone: their names, values, owners, comments, privileges."""
+    match node:
+        case pb.RenameStmt():
+            return bool(node.rename_type == pb.OBJECT_TYPE)
+        case pb.DropStmt():
+            return bool(node.remove_type == pb.OBJECT_TYPE)
+        case pb.CommentStmt() | pb.GrantStmt():
+            return bool(node.objtype == pb.OBJECT_TYPE)
+        case pb.AlterOwnerStmt() | pb.AlterObjectSchemaStmt():
+            return bool(node.object_type == pb.OBJECT_TYPE)
+        case _:
+            return isinstance(node, pb.AlterEnumStmt)
+
+
+def bare_type(formatted: str) -> str:
+    """The name alone of a type as format_type() writes it: neither its schema nor [] nor quotes."""
+    name = formatted.removesuffix("[]").rpartition(".")[2]
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def without_limit(written: pb.TypeName) -> pb.TypeName | None:
+    """A type that holds every value of it; None where only itself does."""
+    if written.typmods and strings(written.names)[-1] != "varchar":
+        return None
+    wider = copy(written)
+    del wider.typmods[:]
+    return wider

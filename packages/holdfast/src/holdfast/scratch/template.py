@@ -94,7 +94,7 @@ def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
             _load(url, file)
             baseline(redirected, "base")
         # Where there were tables before, only plain Alembic takes every statement as it is written.
-        apply = upgrade_plainly if _start(config) else partial(upgrade, report=note)
+        apply = upgrade_plainly if _start(config) else partial(upgrade, report=note, expand=False)
         for each in () if revision == ("base",) else revision:
             try:
                 apply(redirected, each)

@@ -155,7 +155,7 @@ CHANGES: dict[str, Callable[[Project], object]] = {
         project.folder / "alembic.ini"
     ).write_text("script_location = nowhere\n"),
     "a linked folder": lambda project: (project.folder / "more").symlink_to("/"),
-    "a .env": lambda project: (project.folder / ".env").write_text("database_url=postgresql://x/y"),
+    "a .env": lambda project: (project.folder / ".env").write_text("holdfast_migrations=x"),
     "another version": lambda project: project.query(
         "UPDATE alembic_version SET version_num = 'r1'"
     ),
@@ -226,6 +226,18 @@ def test_other_settings_are_looked_at_in_full(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert head_if_up_to_date() is None
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "HOLDFAST_URL", "database_url"])
+def test_a_file_env_is_read_as_the_settings_read_it(
+    up_to_date: Project, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URL in .env alone is known at a glance, too; one in the environment comes before it."""
+    (up_to_date.folder / ".env").write_text(f"{name}=postgresql://nobody@/nowhere\nOTHER=1\n")
+    assert head_if_up_to_date() == "r2"
+    (up_to_date.folder / ".env").write_text(f"{name}={up_to_date.database}\n")
+    monkeypatch.delenv("DATABASE_URL")
+    assert head_if_up_to_date() == "r2"
 
 
 @pytest.mark.parametrize(

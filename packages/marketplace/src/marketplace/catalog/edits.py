@@ -11,15 +11,19 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from holdfast import Versioned
-from holdfast.errors.sqlstate import sqlstate
+from holdfast.errors.sqlstate import (
+    FOREIGN_KEY_VIOLATION,
+    RESTRICT_VIOLATION,
+    UNIQUE_VIOLATION,
+    sqlstate,
+)
 from marketplace.accounts.principal import Principal
 from marketplace.catalog.problems import NameTaken, NotYourVendor, StillInUse
 from marketplace.catalog.schemas import Edit
 from marketplace.entities import Role
 
-UNIQUE_VIOLATION = "23505"
 # ON DELETE RESTRICT: the first up to PostgreSQL 17, the second from 18 on.
-STILL_REFERENCED = frozenset({"23503", "23001"})
+STILL_REFERENCED = frozenset({FOREIGN_KEY_VIOLATION, RESTRICT_VIOLATION})
 
 
 async def save(session: AsyncSession, *, unique: str = "name") -> None:

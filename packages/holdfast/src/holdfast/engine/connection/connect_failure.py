@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.engine.create_engine import explained
-from holdfast.engine.settings import Settings, url_variable
+from holdfast.engine.settings import Settings, variable_of_url
 from holdfast.errors.connection import (
     OF_ENV_PY,
     CannotConnect,
@@ -53,7 +53,7 @@ def of_project(
         return None
     to, settings = tried(arguments), _settings()
     if settings is not None and settings.url is not None and _is_same(settings, to):
-        setting = url_variable()
+        setting = variable_of_url()
     else:
         setting = f"sqlalchemy.url in {file}" if _names(url_of_file, to) else OF_ENV_PY
     is_ours = settings is not None and OURS in arguments

@@ -11,6 +11,8 @@ from psycopg import OperationalError
 from psycopg.pq import ConnStatus
 from psycopg.pq.abc import PGconn
 
+from holdfast.engine.changed_shapes import take_in
+
 
 def is_alive(pgconn: PGconn) -> bool:
     """Never blocks, never writes."""
@@ -25,6 +27,7 @@ def is_alive(pgconn: PGconn) -> bool:
 def _is_open(pgconn: PGconn) -> bool:
     try:
         pgconn.consume_input()  # a notice or a parameter change is no end
+        take_in(pgconn)  # what a migration has changed is known before the first statement
     except OperationalError:
         return False
     return bool(pgconn.status == ConnStatus.OK)

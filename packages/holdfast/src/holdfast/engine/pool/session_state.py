@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from holdfast.engine.changed_shapes import LISTEN, is_listening
+
 Settings = list[tuple[str, str]]
 
 KEPT = "holdfast.session_settings"  # in SQLAlchemy's `info` of a connection
@@ -40,6 +42,8 @@ def discard_all(connection: Any, *, kept: Settings) -> None:
     driver._prepared.clear()  # noqa: SLF001  # before 3.3.5 psycopg does not notice
     with _in_autocommit(connection) as cursor:
         cursor.execute(DISCARD)
+        if is_listening(driver):
+            cursor.execute(LISTEN)
         if kept:
             names, settings = zip(*kept, strict=True)
             cursor.execute(MAKE_AGAIN, (list(names), list(settings)))

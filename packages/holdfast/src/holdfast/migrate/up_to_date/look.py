@@ -35,7 +35,7 @@ UP_TO_DATE = """
       AND obj_description('holdfast.leader'::regclass, 'pg_class') = %s
       AND NOT EXISTS (SELECT FROM holdfast.history WHERE outcome = 'running')
       AND NOT EXISTS (SELECT FROM holdfast.unfinished) AND NOT EXISTS (SELECT FROM holdfast.queue)
-      AND NOT EXISTS (SELECT FROM holdfast.calls)
+      AND NOT EXISTS (SELECT FROM holdfast.calls) AND NOT EXISTS (SELECT FROM holdfast.waiting)
       AND NOT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid)
       AND NOT EXISTS (SELECT FROM pg_constraint WHERE NOT convalidated)
       AND NOT EXISTS (SELECT FROM pg_locks

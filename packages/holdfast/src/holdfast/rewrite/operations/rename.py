@@ -21,15 +21,15 @@ def breaks(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
         yield BreakingChange(
             relation=str(relation.name),
             breaks=f"every query that names the column {node.subname}",
-            instead=f"Add a column {node.newname}, keep both equal by a trigger, fill it with an"
-            f" UPDATE, let the application use it, and drop {node.subname} in a later revision.",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
         )
     elif node.rename_type == pb.OBJECT_TABLE:
         yield BreakingChange(
             relation=str(relation.name),
             breaks=f"every query that names the table {node.relation.relname}",
-            instead="Allow it, and in the same revision create a view with the old name; drop the"
-            " view once nothing uses it.",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
         )
 
 

@@ -16,8 +16,9 @@ def breaks(node: pb.AlterEnumStmt, facts: Facts) -> Iterator[BreakingChange]:
         yield BreakingChange(
             relation=f"the type {strings(node.type_name)[-1]}",
             breaks=f"every query that names the value '{node.old_val}'",
-            instead="Add the new value, write it from then on, change the rows that have the"
-            " old one, and leave the old value where it is.",
+            instead="Let it wait until the old release is gone: holdfast run --expand, and then holdfast"
+            " finish. Or add the new value, write it from then on, change the rows that have the old one,"
+            " and leave the old value where it is.",
         )
 
 

@@ -4,7 +4,6 @@ So is what stands in between. Where that lasts, on a table that is not small, it
 there is no moment at which users could be let in.
 """
 
-from collections.abc import Sequence
 from datetime import date
 
 from postgast import pg_query_pb2 as pb
@@ -24,7 +23,7 @@ from holdfast.rewrite.unit_steps import is_momentary
 from holdfast.rewrite.units import QueueEntry
 
 
-def is_bracket(taken: Taken, between: Sequence[QueueEntry]) -> bool:
+def is_bracket(taken: Taken) -> bool:
     """Whatever stands in between."""
     return taken.is_switched_off or taken.what == "policy"
 

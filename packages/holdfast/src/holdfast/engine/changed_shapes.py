@@ -1,0 +1,65 @@
+"""Connections forget what they have prepared when a migration has changed a table: a migration tells, the pool listens.
+
+A statement that was prepared before and returns another row now is refused (0A000), wherever in its transaction it
+stands. What is told arrives with the next answer of the server, so it costs no round trip; it is there before the
+first statement of the next transaction. Not behind a pooler, nor on a standby, where nobody can listen: there only
+what is the first statement of a transaction is healed (`cached_plans`). See the manual, "NOTIFY".
+"""
+
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg.pq.abc import PGconn
+from psycopg.pq.misc import PGnotify
+from sqlalchemy import Engine, event
+
+CHANNEL = "holdfast_shape"
+LISTEN = f"LISTEN {CHANNEL}"
+
+Told = Callable[[PGnotify], object]
+
+
+def listen_for_changed_shapes(engine: Engine) -> None:
+    """Every connection of the engine, sync or async, from when it is opened. Only psycopg 3 is looked after."""
+
+    @event.listens_for(engine, "connect")
+    def listen(connection: Any, record: Any) -> None:
+        driver = getattr(connection, "driver_connection", connection)
+        if not isinstance(driver, psycopg.BaseConnection):
+            return
+        before, connection.autocommit = driver.autocommit, True
+        try:
+            cursor = connection.cursor()
+            cursor.execute(LISTEN)
+            cursor.close()
+        except psycopg.Error:  # a standby, or a server that only looks like PostgreSQL
+            return
+        finally:
+            if not driver.closed:
+                connection.autocommit = before
+        others = driver.pgconn.notify_handler
+        driver.pgconn.notify_handler = partial(_told, weakref.ref(driver), others)
+
+
+def is_listening(driver: Any) -> bool:
+    """Whether the connection was made to listen."""
+    handler = driver.pgconn.notify_handler
+    return isinstance(handler, partial) and handler.func is _told
+
+
+def take_in(pgconn: PGconn) -> None:
+    """Hand over what has been told and is here already; asks nobody."""
+    while (notify := pgconn.notifies()) is not None:
+        if pgconn.notify_handler is not None:
+            pgconn.notify_handler(notify)
+
+
+def _told(connection: "weakref.ref[Any]", others: Told | None, notify: PGnotify) -> None:
+    if notify.relname != CHANNEL.encode():
+        if others is not None:
+            others(notify)
+    elif (driver := connection()) is not None:
+        driver._prepared.clear()  # noqa: SLF001  # it deallocates with the next statement

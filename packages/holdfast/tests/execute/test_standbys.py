@@ -1,0 +1,204 @@
+"""Who reads on a standby does not wait behind a lock of a migration, and what cannot be seen of a standby is said."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic_project import Project
+from backends import wait_until
+from background import BackgroundRun
+from sqlalchemy import NullPool, create_engine, make_url
+from standby import Pair, streaming_pair
+
+from holdfast.errors.migration import LockNotFree
+from holdfast.execute.backfill_pace import Pace
+from holdfast.execute.progress import Event, LagUnseen, StandbyNotAsked, StandbyReadersUnseen
+from holdfast.execute.session import MigrationSession
+from holdfast.execute.standbys import TablesWatched
+from holdfast.migrate.run import upgrade
+from holdfast.observe.blockers import Blocker, BlockerKind
+from holdfast.observe.standbys import StandbyReader
+
+READ = "SELECT count(*) FROM t"
+ADD = "op.add_column('t', sa.Column('note', sa.Text))"
+BUILD = "op.create_index('t_a', 't', ['a'])"
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """One primary with one standby, whose readers may take as long as they want."""
+    with streaming_pair({"max_standby_streaming_delay": "-1"}) as both:
+        yield both
+
+
+@pytest.fixture
+def replicated(pair: Pair, tmp_path: Path) -> Iterator[Project]:
+    """A project with a table, in a database of its own."""
+    name = f"d{secrets.token_hex(4)}"
+    with psycopg.connect(pair.primary.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    project = Project(folder=tmp_path / "project", database=pair.primary.url(name))
+    project.revision(
+        "op.execute('CREATE TABLE t (id int PRIMARY KEY, a int)')\n"
+        "op.execute('INSERT INTO t SELECT n, n FROM generate_series(1, 500) n')"
+    )
+    upgrade(project.config, "head")
+    pair.wait_for_replay()
+    yield project
+    with psycopg.connect(pair.standby.url(), autocommit=True) as connection:
+        connection.execute("SELECT pg_wal_replay_resume()")
+
+
+def on_standby(pair: Pair, project: Project) -> str:
+    return pair.standby.url(make_url(project.database).database or "")
+
+
+def blockers(run: BackgroundRun) -> list[Blocker]:
+    return [blocker for event in run.busy for blocker in event.blockers]
+
+
+@pytest.mark.parametrize(
+    "change", [ADD, f"{BUILD}\n{ADD}", "op.drop_column('t', 'a')", "op.execute('LOCK TABLE t')"]
+)
+def test_a_long_read_on_a_standby_is_waited_for(
+    pair: Pair, replicated: Project, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However a revision locks a table: not while somebody reads it there for long, who is named; others read on."""
+    url = on_standby(pair, replicated)
+    monkeypatch.setenv("HOLDFAST_STANDBYS", url)
+    replicated.revision(change)
+    with psycopg.connect(url) as reader:
+        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        pid = reader.info.backend_pid
+        run = BackgroundRun(replicated)
+        wait_until(lambda: any(each.pid == pid for each in blockers(run)), what="its name")
+        pair.wait_for_replay()
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("SET statement_timeout = '5s'")
+            assert other.execute(READ.encode()).fetchall() == [(500,)]
+    run.end()
+    [named] = {str(each) for each in blockers(run) if each.pid == pid}
+    assert f"pid {pid} (postgres) on standby " in named
+    assert "holds AccessShareLock on t" in named
+
+
+def test_a_read_that_never_ends_ends_the_run(
+    pair: Pair, replicated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the budget for locks, with what a person can do about it, and where."""
+    url = on_standby(pair, replicated)
+    monkeypatch.setenv("HOLDFAST_STANDBYS", url)
+    replicated.revision(ADD)
+    with psycopg.connect(url) as reader:
+        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        way_out = rf"pg_terminate_backend\({reader.info.backend_pid}\) on "
+        with pytest.raises(LockNotFree, match=way_out):
+            upgrade(replicated.config, "head", lock_budget=timedelta(milliseconds=300))
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_the_next_lock_waits_until_the_last_one_is_replayed(
+    pair: Pair, replicated: Project, is_named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the standby is not named, as far as the role may see how far it is."""
+    if is_named:
+        monkeypatch.setenv("HOLDFAST_STANDBYS", on_standby(pair, replicated))
+    replicated.revision(f"{ADD}\n{BUILD}\nop.drop_column('t', 'note')")
+    with psycopg.connect(pair.standby.url(), autocommit=True) as standby:
+        standby.execute("SELECT pg_wal_replay_pause()")
+        run = BackgroundRun(replicated)
+        wait_until(
+            lambda: any(each.kind is BlockerKind.STANDBY for each in blockers(run)),
+            what="the standby to be named",
+        )
+        standby.execute("SELECT pg_wal_replay_resume()")
+    run.end()
+    told = [event for event in run.events if isinstance(event, StandbyReadersUnseen)]
+    assert told == ([] if is_named else [StandbyReadersUnseen(standbys=1, hidden=0)])
+
+
+def test_builds_and_writes_wait_for_nobody_there(
+    pair: Pair, replicated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only ACCESS EXCLUSIVE is replayed as a lock."""
+    url = on_standby(pair, replicated)
+    monkeypatch.setenv("HOLDFAST_STANDBYS", url)
+    replicated.revision(f"{BUILD}\nop.execute('UPDATE t SET a = 0')")
+    with psycopg.connect(url) as reader:
+        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        upgrade(replicated.config, "head")
+
+
+def test_a_standby_that_does_not_answer_is_told_and_left_out(
+    replicated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be down for the night; the run says so once."""
+    monkeypatch.setenv("HOLDFAST_STANDBYS", "postgresql://nobody@/t?host=/nowhere")
+    replicated.revision(f"{ADD}\n{BUILD}\nop.drop_column('t', 'note')")
+    events: list[Event] = []
+    upgrade(replicated.config, "head", report=events.append)
+    [told] = [event for event in events if isinstance(event, StandbyNotAsked)]
+    assert told.standby == "/nowhere:5432"
+
+
+def test_a_lag_that_a_role_may_not_see_is_told_once(replicated: Project) -> None:
+    """Without pg_monitor a standby looks as if it were not behind: the backfill says that it does not wait."""
+    role = f"small_{secrets.token_hex(4)}"
+    replicated.query(f"CREATE ROLE {role} LOGIN; SELECT 1")
+    url = make_url(replicated.database).set(username=role, drivername="postgresql+psycopg")
+    events: list[Event] = []
+    with (
+        create_engine(url, poolclass=NullPool).connect() as connection,
+        closing(MigrationSession(connection)) as session,
+    ):
+        for _ in range(2):
+            pace = Pace(session=session, report=events.append, table="t", step="s")
+            pace.looked_at_others -= 60
+            pace.wait_for_others()
+    assert events == [LagUnseen(standbys=1, role=role)]
+
+
+# Seconds between looks at the same transaction, whose age is known or hidden; whether it is in the way at each.
+LOOKS = [
+    pytest.param(timedelta(seconds=2), [0.0], [True], id="old"),
+    pytest.param(timedelta(seconds=0.1), [0.0], [False], id="young"),
+    pytest.param(None, [0.0, 0.5, 1.2], [True, True, True], id="hidden, and it stays"),
+]
+
+
+@pytest.mark.parametrize(("age", "at", "expected"), LOOKS)
+def test_who_is_there_for_long(
+    age: timedelta | None, at: list[float], expected: list[bool]
+) -> None:
+    """A transaction whose age this role may not see counts until it has been watched for a second."""
+    reader = StandbyReader(
+        transaction="3/7", pid=1, who="", relation="t", mode="AccessShareLock", since=None, age=age,
+        state=None, query=None,
+    )  # fmt: skip
+    now = [100.0]
+    watched = TablesWatched(clock=lambda: now[0])
+    seen = []
+    for moment in at:
+        now[0] = 100.0 + moment
+        seen.append(watched.are_old((reader,)) == (reader,))
+    assert seen == expected
+
+
+def test_short_reads_of_others_do_not_add_up() -> None:
+    """On a busy standby there is always somebody whose age is hidden: after a second only those who stay count."""
+    now = [100.0]
+    watched = TablesWatched(clock=lambda: now[0])
+
+    def reader(number: int) -> StandbyReader:
+        return StandbyReader(
+            transaction=f"3/{number}", pid=number, who="", relation="t", mode="AccessShareLock",
+            since=None, age=None, state=None, query=None,
+        )  # fmt: skip
+
+    assert watched.are_old((reader(1),))
+    now[0] = 101.5
+    assert watched.are_old((reader(2),)) == ()
