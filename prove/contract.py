@@ -1,6 +1,6 @@
 """The contract of every rewrite on PostgreSQL 16 and 18, with a SIGKILL at every entry of the journal.
 
-Of type changes also with a SIGKILL of the backend, after which the server recovers.
+Of type changes also with a SIGKILL of the backend, after which the server recovers, and of their way back.
 
 Where an example has a `meanwhile.sql`, another connection executes it before each step in turn.
 
@@ -38,6 +38,7 @@ from contract import (
     locks_seen,
     meanwhile,
     project_of,
+    revert,
     scripts_of,
     template_of,
     users_of,
@@ -61,6 +62,7 @@ EVERY = [
     *EXAMPLES,
     *(example for example in TYPE_CHANGES if not (example / "stops.txt").exists()),
 ]
+CHANGES_OF_TYPES = ("alter_column_type_key", "recreate_type")
 NAMES = click.Choice([example.name for example in EVERY])
 
 
@@ -156,6 +158,19 @@ def changed_before(case: Case, step: int) -> bool:
         return True
 
 
+def reverted_at(case: Case, entry: int) -> bool:
+    """The way back is killed, and gone on with."""
+    with ExitStack() as lifetime:
+        project = case.project(lifetime)
+        upgrade(project.config, "head")
+        if not kill_at(project, entry, does=revert):
+            return False
+        Process(project, revert).end()
+        assert dump(project.database) == case.reverted
+        assert project.query("SELECT * FROM holdfast.queue") == []
+        return True
+
+
 def crashed_at(case: Case, entry: int) -> bool:
     """The backend is killed inside the transaction of the entry, and with it the whole server's memory."""
     with ExitStack() as lifetime:
@@ -216,8 +231,8 @@ def prove_example(case: Case) -> bool:
     name = f"PostgreSQL {case.postgres.major}  {case.example.name:28}"
     holds = [proved(f"{name} {what}", check)[0] for what, check in checks(case)]
     ways = [("killed", killed_at), ("partitions created", changed_before)]
-    if case.example in TYPE_CHANGES:
-        ways.append(("crashed", crashed_at))
+    if case.example in TYPE_CHANGES or case.example.name in CHANGES_OF_TYPES:
+        ways += [("crashed", crashed_at), ("reverted, killed", reverted_at)]
     for way, disturb in ways:
         entry, happened = 0, object()
         while happened is not False:

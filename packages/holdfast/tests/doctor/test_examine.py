@@ -357,7 +357,7 @@ def test_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         return ended.exit_code, ended.output
 
     status, text = doctor()
-    assert (status, text.splitlines()[-1]) == (0, "0 refuse, 0 warn, 23 ok")
+    assert (status, text.splitlines()[-1]) == (0, "0 refuse, 0 warn, 27 ok")
     assert text.splitlines()[0] == (
         "ok      2 the environment of the database: the database is not stamped (not production)"
     )
@@ -406,3 +406,64 @@ def test_keys_that_run_out(database: str) -> None:
         if finding.check.name == "keys"
     ]
     assert "ALTER SEQUENCE public.c_id_seq AS bigint;" in remedy
+
+
+@pytest.mark.parametrize(
+    ("defect", "check", "severity", "says", "remedy"),
+    [
+        (
+            "SELECT 1",
+            "migration-rights",
+            Severity.WARN,
+            "ROLE may create nothing in schema public: no table, and no index on its own ones",
+            "As the owner of the schema: GRANT CREATE ON SCHEMA public TO ROLE;",
+        ),
+        (
+            "ALTER ROLE ROLE CONNECTION LIMIT 3",
+            "migration-connections",
+            Severity.REFUSE,
+            "a run needs 4 connections, ROLE or its database may have 3",
+            "ALTER ROLE ROLE CONNECTION LIMIT 5; or ALTER DATABASE likewise.",
+        ),
+        (
+            "ALTER ROLE ROLE SET transaction_timeout = '2s'",
+            "migration-limits",
+            Severity.WARN,
+            (
+                "in force for migrations: transaction_timeout = 2s. Builds, validation and the migration lock lift"
+                " them; what a revision executes itself, and the wait for another migrator, do not"
+            ),
+            "ALTER ROLE ROLE SET transaction_timeout = 0;",
+        ),
+        (
+            "SELECT 1",
+            "migration-limits",
+            Severity.OK,
+            "no timeout of the server, the database or the role ends a migration",
+            "",
+        ),
+    ],
+)
+def test_the_role_of_migrations(
+    database: str,
+    role: str,
+    tmp_path: Path,
+    defect: str,
+    check: str,
+    severity: Severity,
+    says: str,
+    remedy: str,
+) -> None:
+    """What it lacks for a run, whichever it is, with the statement that gives it."""
+    execute(database, defect.replace("ROLE ROLE", f"ROLE {role}"))
+    project = Project(folder=tmp_path / "project", database=as_role(database, role))
+    found = examine(settings(as_role(database, role)), project.config)
+    [verdict] = [each.verdict for each in found if each.check.name == check]
+    named = (
+        each.replace("ROLE ROLE", f"ROLE {role}").replace("ROLE may", f"{role} may")
+        for each in (says, remedy)
+    )
+    assert (verdict.severity, verdict.says, verdict.remedy) == (
+        severity,
+        *(re.sub(r"\bROLE( or its|;)", rf"{role}\1", each) for each in named),
+    )

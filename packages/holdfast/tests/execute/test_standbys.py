@@ -14,6 +14,9 @@ from background import BackgroundRun
 from sqlalchemy import NullPool, create_engine, make_url
 from standby import Pair, streaming_pair
 
+from holdfast.doctor.check import Severity
+from holdfast.doctor.examine import examine
+from holdfast.engine.settings import Settings
 from holdfast.errors.migration import LockNotFree
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.progress import Event, LagUnseen, StandbyNotAsked, StandbyReadersUnseen
@@ -160,6 +163,24 @@ def test_a_lag_that_a_role_may_not_see_is_told_once(replicated: Project) -> None
             pace.looked_at_others -= 60
             pace.wait_for_others()
     assert events == [LagUnseen(standbys=1, role=role)]
+
+
+def test_doctor_asks_standbys(
+    pair: Pair, replicated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What their readers would meet, and what this role does not see of them, each with what changes it."""
+    role = f"small_{secrets.token_hex(4)}"
+    replicated.query(f"CREATE ROLE {role} LOGIN; SELECT 1")
+    pair.wait_for_replay()
+    url = make_url(replicated.database).set(username=role).render_as_string()
+    monkeypatch.setenv("HOLDFAST_STANDBYS", on_standby(pair, replicated))
+    found = examine(Settings(url=url, profile="test", migrate_on_start="off"), None)
+    [verdict] = [each.verdict for each in found if each.check.name == "standbys"]
+    assert verdict.severity is Severity.WARN
+    assert f"{role} does not see how far 1 of 1 standbys are behind" in verdict.says
+    assert "may wait without end behind a lock that waits for a long read" in verdict.says
+    assert f"GRANT pg_monitor TO {role};" in verdict.remedy
+    assert "max_standby_streaming_delay = '1s'" in verdict.remedy
 
 
 # Seconds between looks at the same transaction, whose age is known or hidden; whether it is in the way at each.

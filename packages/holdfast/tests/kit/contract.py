@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from psycopg import sql
 from script_project import ScriptProject, config_at
 
 from holdfast.execute.progress import Event, Report, StatementPlanned, StepStarted
-from holdfast.migrate.run import upgrade
+from holdfast.migrate.run import downgrade, upgrade
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.statement import parse
 from holdfast.scratch.databases import Postgres
@@ -71,9 +71,9 @@ STOPPED = """
     WHERE datname = current_database() AND wait_event = 'PgSleep'
       AND query NOT LIKE '%guard%'  -- which sleeps between two looks
 """
-# The columns of each table.
+# The columns of each table with their types, by number: a type that is made again keeps its name.
 COLUMNS = """
-    SELECT c.oid::regclass::text, array_agg(attname::text || ' ' || atttypid::regtype ORDER BY attname)
+    SELECT c.oid::regclass::text, array_agg(attname::text || ' ' || atttypid::text ORDER BY attname)
     FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
     WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
       AND relname NOT IN ('alembic_version', 'schema_migrations') GROUP BY c.oid
@@ -258,13 +258,18 @@ def run(place: Path) -> None:
     upgrade(config_at(place) if place.is_dir() else Config(place), "head")
 
 
+def revert(place: Path) -> None:
+    """The way back to the tables."""
+    downgrade(config_at(place) if place.is_dir() else Config(place), "r1")
+
+
 class Process:
     """A run in a process of its own, forked from one that has imported everything."""
 
-    def __init__(self, project: AnyProject) -> None:
+    def __init__(self, project: AnyProject, does: Callable[[Path], None] = run) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(IMPORTED)
-        self.process = context.Process(target=run, args=(project.place,))
+        self.process = context.Process(target=does, args=(project.place,))
         self.process.start()
 
     def end(self) -> None:
@@ -279,13 +284,13 @@ class Process:
         assert self.process.exitcode == -signal.SIGKILL
 
 
-def kill_at(project: AnyProject, entry: int) -> bool:
+def kill_at(project: AnyProject, entry: int, *, does: Callable[[Path], None] = run) -> bool:
     """Start a run, kill it inside the transaction of this entry of the journal; False where there is none."""
     with psycopg.connect(project.database, autocommit=True) as connection:
         connection.execute("SELECT setval('holdfast.entries', 1, false)")
         connection.execute("DELETE FROM holdfast.stop_at")
         connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
-        process = Process(project)
+        process = Process(project, does)
         stopped = _wait_for_stop(connection, process)
         connection.execute("DELETE FROM holdfast.stop_at")
         if stopped is None:

@@ -11,6 +11,7 @@ from holdfast.migrate.status import Status
 from holdfast.observe.keys import Keys
 from holdfast.observe.leftovers import Leftover
 from holdfast.observe.server import Connected
+from holdfast.observe.standbys import ReadingOnStandby
 
 
 class Severity(StrEnum):
@@ -32,6 +33,15 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedStandby:
+    """A standby of HOLDFAST_STANDBYS: what it said, or why it could not be asked."""
+
+    name: str
+    said: ReadingOnStandby | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything that was seen of a database and of the way to it: what checks judge."""
 
@@ -41,6 +51,7 @@ class Evidence:
     history: History | None = None  # None: nobody looked, or there is no project
     leftovers: tuple[Leftover, ...] = ()
     keys: Keys = field(default_factory=Keys)
+    standbys: tuple[NamedStandby, ...] = ()  # of HOLDFAST_STANDBYS
     unknown_root_refused: bool | None = None  # None: not tried
 
     @property

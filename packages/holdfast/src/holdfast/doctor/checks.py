@@ -1,6 +1,16 @@
 """Lists all checks, in the order of their numbers in docs/doctor.md."""
 
-from holdfast.doctor import connection, history, keys, pool, role, server, settings
+from holdfast.doctor import (
+    connection,
+    history,
+    keys,
+    migrating,
+    pool,
+    role,
+    server,
+    settings,
+    standbys,
+)
 from holdfast.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = tuple(
@@ -13,6 +23,8 @@ CHECKS: tuple[Check, ...] = tuple(
             *pool.CHECKS,
             *history.CHECKS,
             *keys.CHECKS,
+            *migrating.CHECKS,
+            *standbys.CHECKS,
         ),
         key=lambda check: check.number,
     )

@@ -8,12 +8,14 @@ import psycopg
 from alembic.config import Config
 from sqlalchemy import Connection, NullPool
 
-from holdfast.doctor.check import Check, Evidence, History, Severity, Verdict
+from holdfast.doctor.check import Check, Evidence, History, NamedStandby, Severity, Verdict
 from holdfast.doctor.checks import CHECKS
 from holdfast.engine.connection.reach import Reach
 from holdfast.engine.create_engine import connect_arguments, create_engine, database_url
 from holdfast.engine.environment import read_stamp
-from holdfast.engine.settings import Settings
+from holdfast.engine.settings import Settings, StandbySettings
+from holdfast.execute.progress import silent
+from holdfast.execute.standbys import Standby
 from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
 from holdfast.migrate.status import status_of
 from holdfast.observe.database import count_user_relations
@@ -61,7 +63,17 @@ def gather(settings: Settings, connection: Connection) -> Evidence:
         stamp=read_stamp(connection),
         leftovers=leftovers(connection),
         keys=keys(connection),
+        standbys=tuple(map(_asked, StandbySettings().urls())),
     )
+
+
+def _asked(url: str) -> NamedStandby:
+    with closing(Standby(url, report=silent)) as standby:
+        try:
+            return NamedStandby(name=standby.name, said=standby.look())
+        except psycopg.Error as error:
+            problem = str(error).strip().partition("\n")[0]
+            return NamedStandby(name=standby.name, said=None, problem=problem)
 
 
 def judge(evidence: Evidence, checks: tuple[Check, ...]) -> tuple[Finding, ...]:

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
-from itertools import groupby
 from time import monotonic, sleep
 from typing import Protocol
 
@@ -35,10 +34,8 @@ from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
 from holdfast.execute.lock_patience import (
-    LOCK_WHILE_HOLDING,
     LockPatience,
     LockTimeouts,
-    set_local,
     watch_anything,
 )
 from holdfast.execute.look import look
@@ -52,7 +49,7 @@ from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
 from holdfast.rewrite.facts import Releases, SideBySide
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.locks import Lock, LockMode, locking
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
@@ -320,11 +317,11 @@ class Executor:
         def unit(timeouts: LockTimeouts) -> Queued:
             self.session.require_free_on_standbys(step.locks)
             timeouts.apply(self.session)
-            self._take(step.locks, is_explicit=True)
-            if step.sql:
-                self.session.execute_sql(step.block())
+            # Before the locks: while they are held, round trips are most of what users wait for.
             advanced = self.journal.advance(statement)
             self._note_what_waits(statement, step)
+            if (block := step.block(locks=self._lockable(step.locks))) is not None:
+                self.session.execute_sql(block)
             self.session.commit()
             return advanced
 
@@ -352,16 +349,15 @@ class Executor:
         """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
         if not is_explicit:  # one lock is what the statement itself waits for
             return
+        for sql in locking(self._lockable(locks)):
+            self.session.execute_sql(sql)
+
+    def _lockable(self, locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
+        if not locks:
+            return ()
         parameters = {"names": [str(lock.relation) for lock in locks]}
         places = set(self.session.execute(CAN_BE_LOCKED, parameters).scalars())
-        taken = [lock for place, lock in enumerate(locks, start=1) if place in places]
-        for lock in taken[:1]:
-            self.session.execute_sql(f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE")
-            set_local(self.session, "lock_timeout", LOCK_WHILE_HOLDING)
-        for mode, group in groupby(taken[1:], key=lambda lock: lock.mode):
-            # At once: users wait through each round trip.
-            tables = ", ".join(f"ONLY {lock.relation}" for lock in group)
-            self.session.execute_sql(f"LOCK TABLE {tables} IN {mode.value} MODE")
+        return tuple(lock for place, lock in enumerate(locks, start=1) if place in places)
 
     def _captured(self, step: TransactionStep) -> str | None:
         """The name of the constraint that was just added, to be validated by the next step."""

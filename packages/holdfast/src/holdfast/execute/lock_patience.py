@@ -35,7 +35,6 @@ TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
 USERS_WAIT_AT_MOST = 5  # times for one unit: then it is refused
 
 FIRST_LOCK = timedelta(milliseconds=10)
-LOCK_WHILE_HOLDING = timedelta(milliseconds=1)
 MARGIN = timedelta(milliseconds=5)  # lock_timeout comes first, where it may be set
 PAUSE = (timedelta(milliseconds=20), timedelta(milliseconds=200))
 BUDGET = timedelta(minutes=30)

@@ -20,10 +20,12 @@ from holdfast.execute.progress import Report, StandbyNotAsked, StandbyReadersUns
 from holdfast.execute.session import MigrationSession
 from holdfast.observe.blockers import Blocker, BlockerKind, shown_query
 from holdfast.observe.standbys import (
+    ReadingOnStandby,
     Replay,
     StandbyReader,
     position,
     readers,
+    reading,
     replay,
     replication,
 )
@@ -154,6 +156,10 @@ class Standby:
                 self._report(StandbyNotAsked(standby=self.name, problem=problem))
             return ()
         return tuple(self._blocker(each) for each in found)
+
+    def look(self) -> ReadingOnStandby:
+        """What it does to its readers. Raises psycopg.Error."""
+        return reading(self._connected())
 
     def close(self) -> None:
         """End its connection. Idempotent."""

@@ -5,13 +5,12 @@ from datetime import timedelta
 
 from holdfast.execute.lock_patience import (
     FIRST_LOCK,
-    LOCK_WHILE_HOLDING,
     LockTimeouts,
     set_local,
     watch_anything,
 )
 from holdfast.execute.session import MigrationSession
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import LOCK_WHILE_HOLDING, Lock
 
 # So often a revision without long statements is tried in one transaction; then it takes one table after the other.
 TRIES_AS_ONE = 10

@@ -2,10 +2,12 @@
 
 import re
 import warnings
+from collections.abc import Iterable
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.errors import HoldfastError
 from holdfast.errors.migration import MissingRevision
 from holdfast.migrate.sql.history import SqlHistory, SqlRevision
 from holdfast.migrate.sql.project import sql_source
@@ -34,6 +36,11 @@ def takes_any_database(script: ScriptDirectory) -> bool:
 def edited_by_record(script: ScriptDirectory) -> tuple[str, ...]:
     """Applied files that are not those of which the folder's own tool has recorded a checksum."""
     return script.edited if isinstance(script, SqlHistory) else ()
+
+
+def refusal_of_files(script: ScriptDirectory, revisions: Iterable[str]) -> HoldfastError | None:
+    """Why a file of these cannot be applied; of Alembic's only their functions know it."""
+    return script.refusal_of(revisions) if isinstance(script, SqlHistory) else None
 
 
 def has_way_back(revision: Script) -> bool:

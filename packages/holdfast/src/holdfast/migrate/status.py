@@ -23,7 +23,7 @@ from holdfast.migrate.database_state import (
     failed_attempts,
 )
 from holdfast.migrate.finish import WaitingLine, waiting_in
-from holdfast.migrate.history_files import edited_by_record
+from holdfast.migrate.history_files import edited_by_record, refusal_of_files
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
@@ -166,6 +166,7 @@ def _refusal(
         return DatabaseAhead(revisions=unknown)
     refusal = refusals.of_the_history(project.script, project.context.config)
     if pending:
+        refusal = refusal or refusal_of_files(project.script, (r.revision for r in pending))
         refusal = refusal or refusals.of_the_way(session)
         if edited:
             refusal = refusal or EditedRevision(revisions=edited)

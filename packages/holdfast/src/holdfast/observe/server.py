@@ -38,6 +38,7 @@ SERVER = text(
       (SELECT count(*) FROM own WHERE relowner = r.oid) AS owned_tables,
       ARRAY(SELECT DISTINCT pg_get_userbyid(relowner)::text FROM own
             WHERE NOT pg_has_role(relowner, 'USAGE')) AS other_owners,
+      coalesce(current_schema(), '') AS schema,
       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates_in_schema,
       has_database_privilege(current_database(), 'TEMP') AS creates_temporary,
       pg_is_in_recovery() AS in_recovery,
@@ -51,6 +52,16 @@ SERVER = text(
       ARRAY(SELECT name FROM pg_settings
             WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
               AND setting = '0' ORDER BY name) AS unlimited,
+      ARRAY(SELECT name || ' = ' || current_setting(name) FROM pg_settings
+            WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_session_timeout',
+                           'idle_in_transaction_session_timeout')
+              AND setting <> '0' AND source NOT IN ('default', 'client', 'session') ORDER BY name) AS set_limits,
+      (SELECT count(*) FROM pg_stat_replication) AS standbys,
+      (SELECT count(*) FROM pg_stat_replication WHERE state IS NULL) AS hidden_standbys,
+      ARRAY(SELECT format('%s (%s)', slot_name, pg_size_pretty(held)) FROM (
+              SELECT slot_name, pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                ELSE pg_current_wal_lsn() END, restart_lsn) AS held FROM pg_replication_slots) AS slot
+            WHERE held > 1000000000 ORDER BY slot_name) AS slots_that_hold_wal,
       (SELECT setting::bigint FROM pg_settings WHERE name = 'idle_session_timeout')
         AS idle_session_timeout,
       (SELECT setting = 'all' OR setting = 'mod' FROM pg_settings WHERE name = 'log_statement')
@@ -83,6 +94,7 @@ class ServerFacts:
     attributes: tuple[str, ...]  # CREATEROLE, CREATEDB, BYPASSRLS, REPLICATION
     owned_tables: int
     other_owners: tuple[str, ...]  # of tables, whose rights this role does not have
+    schema: str  # where new tables go
     creates_in_schema: bool
     creates_temporary: bool
     in_recovery: bool
@@ -91,6 +103,12 @@ class ServerFacts:
     reserved_connections: int
     connection_limit: int | None  # of the role or of the database, the smaller one
     unlimited: tuple[str, ...]  # timeouts that are 0 in this session
+    set_limits: tuple[
+        str, ...
+    ]  # timeouts that the server, the database or the role sets: name = value
+    standbys: int  # and subscribers: all that stream WAL
+    hidden_standbys: int  # of these: the role does not see how far they are
+    slots_that_hold_wal: tuple[str, ...]  # more than 1 GB of it
     idle_session_timeout: int  # milliseconds; 0: none
     logs_statements: bool
     logs_parameters: bool

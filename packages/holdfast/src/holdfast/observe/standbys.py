@@ -21,7 +21,7 @@ REPLICATION = text(
     """
     SELECT count(*) AS standbys, count(*) FILTER (WHERE state IS NULL) AS hidden,
            coalesce(array_agg(coalesce(application_name, '') ORDER BY pid)
-                    FILTER (WHERE replay_lsn < CAST(:target AS pg_lsn)), '{}') AS behind
+                    FILTER (WHERE replay_lsn < CAST(CAST(:target AS text) AS pg_lsn)), '{}') AS behind
     FROM pg_stat_replication r
     WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
     """
@@ -31,6 +31,13 @@ POSITION = text("SELECT pg_current_wal_insert_lsn()::text")
 REPLAYED: LiteralString = """
     SELECT pg_is_in_recovery() AS is_standby,
            %(target)s::pg_lsn IS NULL OR pg_last_wal_replay_lsn() >= %(target)s::pg_lsn AS has_passed,
+           CASE WHEN pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
+                THEN clock_timestamp() - pg_last_xact_replay_timestamp() END AS lag
+"""
+# One row, on a standby: what becomes of its readers when a lock is replayed. The delay in milliseconds; -1: no end.
+READING: LiteralString = """
+    SELECT pg_is_in_recovery() AS is_standby, current_setting('hot_standby_feedback') = 'on' AS has_feedback,
+           (SELECT setting::bigint FROM pg_settings WHERE name = 'max_standby_streaming_delay') AS delay,
            CASE WHEN pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
                 THEN clock_timestamp() - pg_last_xact_replay_timestamp() END AS lag
 """
@@ -69,6 +76,16 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOnStandby:
+    """What a standby does to its readers."""
+
+    is_standby: bool
+    has_feedback: bool  # then a lock that is replayed waits for readers, and later ones wait for it
+    delay: int  # for so many milliseconds; -1: as long as it takes
+    lag: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StandbyReader:
     """A transaction on a standby that has locked a table."""
 
@@ -99,6 +116,14 @@ def replay(connection: psycopg.Connection, *, target: str | None) -> Replay:
     """How far a standby is, asked on it."""
     with connection.cursor(row_factory=class_row(Replay)) as cursor:
         found = cursor.execute(REPLAYED, {"target": target}).fetchone()
+    assert found is not None  # noqa: S101  # it has no FROM
+    return found
+
+
+def reading(connection: psycopg.Connection) -> ReadingOnStandby:
+    """What becomes of readers, asked on the standby."""
+    with connection.cursor(row_factory=class_row(ReadingOnStandby)) as cursor:
+        found = cursor.execute(READING).fetchone()
     assert found is not None  # noqa: S101  # it has no FROM
     return found
 

@@ -385,7 +385,8 @@ def _statements(step: Step) -> tuple[str, ...]:
         case ValidateStep():
             return (f"ALTER TABLE {step.table} VALIDATE CONSTRAINT ",)
         case BatchStep():
-            return (step.block(),) if step.sql else ()
+            block = step.block()
+            return (block,) if block is not None else ()
         case _:
             return ()
 

@@ -3,14 +3,20 @@
 https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
+from itertools import groupby
 
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.names import QualifiedName
+
+LOCK_WHILE_HOLDING = timedelta(
+    milliseconds=1
+)  # how long to wait for another, where users wait for the first
 
 
 class LockMode(Enum):
@@ -122,3 +128,13 @@ def lock_with_descendants(written: pb.RangeVar, *, mode: LockMode, facts: Facts)
         yield from lock(relation, mode=mode)
         below = relation.descendants if written.inh else ()
         yield from lock_each(below, mode=mode, facts=facts)
+
+
+def locking(locks: Sequence[Lock]) -> Iterator[str]:
+    """The statements that take them, the later ones with a shorter wait; those of one mode at once."""
+    for lock in locks[:1]:
+        yield f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
+        yield f"SET LOCAL lock_timeout = {round(LOCK_WHILE_HOLDING.total_seconds() * 1000)}"
+    for mode, group in groupby(locks[1:], key=lambda lock: lock.mode):
+        tables = ", ".join(f"ONLY {lock.relation}" for lock in group)
+        yield f"LOCK TABLE {tables} IN {mode.value} MODE"

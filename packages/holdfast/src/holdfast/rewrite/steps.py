@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from holdfast.rewrite.literals import literal
-from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.locks import Lock, locking
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.waiting import Waiting
@@ -196,9 +196,10 @@ class BatchStep:
         """For a line of progress."""
         return self.what
 
-    def block(self) -> str:
-        """The statement that is sent."""
-        return do_block(self.sql)
+    def block(self, *, locks: tuple[Lock, ...] | None = None) -> str | None:
+        """The statement that is sent, with the locks in it: all, or those that the role may take; None: nothing."""
+        body = (*locking(self.locks if locks is None else locks), *self.sql)
+        return do_block(body) if body else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from holdfast.rewrite.steps import (
     Step,
     TransactionStep,
     ValidateStep,
+    do_block,
 )
 from holdfast.rewrite.tree import constraint_of, copy, sql
 from holdfast.rewrite.type_change import may_write_rows
@@ -137,7 +138,10 @@ def _parts(statement: Statement, *, facts: Facts, today: date) -> _Parts:
 
 def _as_transaction(step: BatchStep) -> TransactionStep:
     return TransactionStep(
-        sql=(step.block(),) if step.sql else (), locks=step.locks, waits=step.waits, ends=step.ends
+        sql=(do_block(step.sql),) if step.sql else (),
+        locks=step.locks,
+        waits=step.waits,
+        ends=step.ends,
     )
 
 

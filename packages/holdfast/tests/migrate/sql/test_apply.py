@@ -17,7 +17,7 @@ from holdfast.errors.migration import (
     UnfinishedRevision,
     UnknownDatabase,
 )
-from holdfast.errors.sql import NoWayBack, OutOfOrder, TransactionInScript
+from holdfast.errors.sql import NoWayBack, OutOfOrder, TransactionInScript, WrongMigrationFile
 from holdfast.execute.progress import Event, StatementPlanned
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.plain_alembic import upgrade_plainly
@@ -277,12 +277,20 @@ def test_a_type_change_of_a_column_with_any_name(scripts: ScriptProject) -> None
 
 
 def test_a_script_of_the_folder_that_cannot_run_stops_the_first(scripts: ScriptProject) -> None:
-    """Every file is read before one of them runs."""
+    """Every pending file is read before one of them runs; what its tool has applied may be what it likes."""
     scripts.script(TABLE)
     scripts.script("COMMIT;")
     with pytest.raises(TransactionInScript, match=r"2_script\.sql:2: COMMIT"):
         upgrade(scripts.config, "head")
     assert scripts.query("SELECT to_regclass('users')") == [(None,)]
+    assert status(scripts.config).state.name == "REFUSED"
+    upgrade(scripts.config, "1")
+    baseline(scripts.config, "2")
+    scripts.script(INDEX)
+    upgrade(scripts.config, "head")
+    scripts.file("3_again.sql", "-- migrate:up\n-- migrate:down\n")
+    with pytest.raises(WrongMigrationFile, match="is recorded as 3 too"):
+        upgrade(scripts.config, "head")
 
 
 def test_order(scripts: ScriptProject) -> None:

@@ -188,9 +188,8 @@ def _repeatable(path: Path, folder: Path) -> ScriptFile:
 
 def _read(path: Path, folder: Path, *, version: str, description: str) -> ScriptFile:
     content = read_text(path)
-    for number, line in enumerate(content.splitlines(), start=1):
-        if found := PLACEHOLDER.search(line):
-            raise PlaceholderInScript(place=f"{path}:{number}", placeholder=found[0])
+    found = PLACEHOLDER.search(content)
+    line = 0 if found is None else content.count("\n", 0, found.start()) + 1
     return ScriptFile(
         version=version,
         description=description.replace("_", " "),
@@ -199,6 +198,9 @@ def _read(path: Path, folder: Path, *, version: str, description: str) -> Script
         checksum=str(checksum_of(content)),
         is_one_transaction=False,  # Flyway itself looks which statements refuse one
         name=path.relative_to(folder).as_posix(),
+        problem=None
+        if found is None
+        else PlaceholderInScript(place=f"{path}:{line}", placeholder=found[0]),
     )
 
 

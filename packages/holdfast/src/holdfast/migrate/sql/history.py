@@ -4,7 +4,7 @@ The order is that of the database: what is applied first, then what is pending, 
 file that was merged late is simply the next one, where its tool takes it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,8 @@ from sqlalchemy import Engine
 
 from holdfast.engine.create_engine import create_migration_engine
 from holdfast.engine.settings import Settings
-from holdfast.errors.sql import NoWayBack, OutOfOrder
+from holdfast.errors import HoldfastError
+from holdfast.errors.sql import NoWayBack, OutOfOrder, WrongMigrationFile
 from holdfast.migrate.sql.function import ScriptFunction, function_of
 from holdfast.migrate.sql.layout import Layout, RecordedFiles, ScriptFile
 from holdfast.migrate.sql.recorded_context import RecordedContext
@@ -63,6 +64,7 @@ class SqlHistory(ScriptDirectory):
         self.source = source
         self.files = source.layout.files(source.path)
         self.edited: tuple[str, ...] = ()
+        _require_one_each(self.files, source.layout)
         self._functions = {
             file.version: (_up(file), _down(file, source.layout)) for file in self.files
         }
@@ -115,7 +117,7 @@ class SqlHistory(ScriptDirectory):
             self.revision_map = RevisionMap(lambda: scripts)
 
     def _revision(self, file: ScriptFile, below: str | None) -> SqlRevision:
-        up, down = self._functions[file.version]
+        up, down = self._functions[file.version]  # an error in place of a function is never called
         module: Any = SimpleNamespace(
             upgrade=up, downgrade=down, down_revision=below, __doc__=file.description
         )
@@ -139,10 +141,18 @@ class SqlHistory(ScriptDirectory):
             end = min(at + int(destination[1:]), len(order) - 1)
         else:
             end = self._place(destination)
+        wanted = order[at + 1 : end + 1]
+        if refusal := self.refusal_of(wanted):
+            raise refusal
         return [
             MigrationStep.upgrade_from_script(self.revision_map, self._script(version))
-            for version in order[at + 1 : end + 1]
+            for version in wanted
         ]
+
+    def refusal_of(self, versions: Iterable[str]) -> HoldfastError | None:
+        """Why one of these files cannot be applied. An old one may be what it likes: it is applied."""
+        found = (self._functions[version][0] for version in versions)
+        return next((each for each in found if isinstance(each, HoldfastError)), None)
 
     def _downgrade_revs(self, destination: str, current_rev: str | None) -> list[RevisionStep]:
         order, at = self._order or (), self._at(current_rev)
@@ -195,16 +205,36 @@ class SqlHistory(ScriptDirectory):
         return create_migration_engine(self.source.settings or Settings())
 
 
-def _up(file: ScriptFile) -> ScriptFunction:
-    return function_of(file.up, path=file.path, is_one_transaction=file.is_one_transaction)
+def _up(file: ScriptFile) -> ScriptFunction | HoldfastError:
+    """Its function, or why there is none."""
+    if file.problem is not None:
+        return file.problem
+    try:
+        return function_of(file.up, path=file.path, is_one_transaction=file.is_one_transaction)
+    except HoldfastError as problem:
+        return problem
 
 
-def _down(file: ScriptFile, layout: Layout) -> Any:
+def _down(file: ScriptFile, layout: Layout) -> Callable[..., None]:
+    problem: HoldfastError = NoWayBack(revision=file.version, layout=layout.name)
     if file.down is not None:
         whole = file.is_back_one_transaction
-        return function_of(file.down, path=file.path, is_one_transaction=whole)
+        try:
+            return function_of(file.down, path=file.path, is_one_transaction=whole)
+        except HoldfastError as found:
+            problem = found
 
     def downgrade(**arguments: Any) -> None:
-        raise NoWayBack(revision=file.version, layout=layout.name)
+        raise problem
 
     return downgrade
+
+
+def _require_one_each(files: Sequence[ScriptFile], layout: Layout) -> None:
+    """Raises WrongMigrationFile where two files are recorded as the same."""
+    seen: dict[str, ScriptFile] = {}
+    for file in files:
+        if other := seen.get(file.version):
+            said = f"{other.path.name} is recorded as {file.version} too"
+            raise WrongMigrationFile(place=str(file.path), layout=layout.name, said=said)
+        seen[file.version] = file

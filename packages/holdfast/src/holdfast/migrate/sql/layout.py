@@ -8,6 +8,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from holdfast.errors import HoldfastError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptText:
@@ -31,6 +33,7 @@ class ScriptFile:
     is_one_transaction: bool = True
     is_back_one_transaction: bool = True
     name: str = ""  # what its tool records besides the version
+    problem: HoldfastError | None = None  # why it cannot be applied, as far as its layout sees it
     created: int = 0  # milliseconds since 1970, where its tool goes by that
 
 

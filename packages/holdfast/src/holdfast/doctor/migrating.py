@@ -1,0 +1,64 @@
+"""Checks of the role that migrates: whether it may do what a run needs, and what a small one does without."""
+
+from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
+from holdfast.doctor.pool import MIGRATION
+
+
+def _rights(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    server = evidence.history.connected.server
+    if not server.creates_in_schema:
+        return warn(
+            f"{server.role} may create nothing in schema {server.schema}: no table, and no index on its own ones",
+            f"As the owner of the schema: GRANT CREATE ON SCHEMA {server.schema} TO {server.role};",
+        )
+    if server.superuser:
+        return fine(f"{server.role} may do everything")
+    return fine(
+        f"{server.role} may migrate. Without pg_monitor it sees neither what others' sessions execute nor a standby's"
+        " lag; without SET on deadlock_timeout an autovacuum that is in the way is waited for a little longer;"
+        " pg_signal_backend is not needed"
+    )
+
+
+def _connections(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    server = evidence.history.connected.server
+    if server.superuser or server.connection_limit is None:
+        return fine(f"{server.role} has no limit of its own")
+    if server.connection_limit >= MIGRATION:
+        return fine(
+            f"{server.connection_limit} for the role or the database, a run needs {MIGRATION}"
+        )
+    return refuse(
+        f"a run needs {MIGRATION} connections, {server.role} or its database may have {server.connection_limit}",
+        f"ALTER ROLE {server.role} CONNECTION LIMIT {MIGRATION + 1}; or ALTER DATABASE likewise.",
+    )
+
+
+def _limits(evidence: Evidence) -> Verdict | None:
+    if evidence.history is None:
+        return None
+    server = evidence.history.connected.server
+    if not server.set_limits:
+        return fine("no timeout of the server, the database or the role ends a migration")
+    names = [limit.partition(" = ")[0] for limit in server.set_limits]
+    return warn(
+        f"in force for migrations: {', '.join(server.set_limits)}. Builds, validation and the migration lock lift"
+        " them; what a revision executes itself, and the wait for another migrator, do not",
+        " ".join(f"ALTER ROLE {server.role} SET {name} = 0;" for name in names),
+    )
+
+
+CHECKS = (
+    Check(number=13, name="migration-rights", title="what migrations may do", judge=_rights),
+    Check(
+        number=16,
+        name="migration-connections",
+        title="connections for a migration",
+        judge=_connections,
+    ),
+    Check(number=18, name="migration-limits", title="timeouts for migrations", judge=_limits),
+)
