@@ -41,19 +41,19 @@ class FreshInterceptor:
             self.entry = history.begin(self.session, self.facts)
 
     def rolls_back(self) -> None:
-        """Nothing to do."""
+        """Do nothing: nobody uses the database, so nothing of it is queued."""
 
     def sets_savepoint(self) -> None:
-        """Nothing to do."""
+        """Do nothing: no statement waits that a savepoint would have to know of."""
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """Nothing to do."""
+        """Do nothing: no statement waits that a savepoint could take back."""
 
     def asks_for_driver(self) -> None:
-        """Nothing to do."""
+        """Do nothing: everything that was sent is executed already."""
 
     def fails(self, error: BaseException) -> None:
-        """Nothing to do."""
+        """Do nothing: the error is for the revision and its author alone."""
 
 
 def apply_to_fresh(

@@ -45,7 +45,7 @@ class Hazard:
         return self.doing.lifted_by
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return LongStatement(
             statement=shortened(statement.sql),
             relation=str(self.relation),
@@ -67,7 +67,7 @@ class BreakingChange:
     lifted_by: frozenset[QueuedChange] = frozenset()
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return BreaksRunningCode(
             statement=shortened(statement.sql),
             relation=self.relation,
@@ -88,7 +88,8 @@ DEFAULT_PARTITION = LongWork(
     rows=(36, 37),
     work="reads every row of the default partition, some of which may belong to the new one,",
     instead="Add a CHECK that excludes the bounds of the new partition to the default partition"
-    " before: then nothing is read, and you can allow it.",
+    " before: then nothing is read, and you can allow it. Where the role may make temporary tables (GRANT TEMPORARY ON"
+    " DATABASE) that is done for you.",
 )
 
 

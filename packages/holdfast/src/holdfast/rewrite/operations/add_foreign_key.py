@@ -10,6 +10,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.partitions.foreign_key import (
+    NOT_VALID_ON_PARTITIONED,
     foreign_key_on_partitions,
     name_of_foreign_key,
 )
@@ -25,8 +26,6 @@ from holdfast.rewrite.rewriting import (
     transaction,
 )
 from holdfast.rewrite.tree import constraint_of, copy, qualify
-
-NOT_VALID_ON_PARTITIONED = 18  # the first major version that takes it
 
 FOREIGN_KEY_ON_PARTITIONED = LongWork(
     rows=(33,),

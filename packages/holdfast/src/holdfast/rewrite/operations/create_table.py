@@ -8,7 +8,7 @@ from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.hazards import Hazard, hazard_of_default_partition
 from holdfast.rewrite.inline_constraints import take_out
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.operations.add_foreign_key import NOT_VALID_ON_PARTITIONED
+from holdfast.rewrite.partitions.foreign_key import NOT_VALID_ON_PARTITIONED
 from holdfast.rewrite.rewriting import (
     StatementOperation,
     add_constraint,
@@ -88,7 +88,9 @@ def hazards(node: pb.CreateStmt, facts: Facts) -> Iterator[Hazard]:
     in tests/plan/test_duration.py, no row is read without a default partition (row 37)."""
     if node.HasField("partbound") and not node.partbound.is_default:
         parent = facts.relation(node.inh_relations[0].range_var)
-        yield from hazard_of_default_partition(parent, facts=facts)
+        name = node.relation.relname
+        if parent is None or facts.bound_of(parent, partition=name) is None:
+            yield from hazard_of_default_partition(parent, facts=facts)
 
 
 OPERATION = StatementOperation(
