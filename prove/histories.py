@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "histories"))
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "packages" / "holdfast" / "tests" / "kit"))
+sys.path.insert(0, str(ROOT / "prove" / "histories"))
 
 from environments import HISTORIES, History, require_environment
 from exemptions import excuse_lines

@@ -54,12 +54,6 @@ TYPE_CHANGE_UNDER_CHECK = LongWork(
     instead="Drop those constraints before the change and add them again after it.",
     lifted_by=frozenset([QueuedChange.LESS]),
 )
-TYPE_CHANGE_UNDER_INDEX = LongWork(
-    rows=(25,),
-    work="builds the indexes with an expression or a condition on the column anew",
-    instead="Drop those indexes before the change and create them again after it.",
-    lifted_by=frozenset([QueuedChange.LESS]),
-)
 
 
 def alter_column_type(action: Action) -> Split | None:
@@ -163,13 +157,17 @@ def hazards(action: Action) -> Iterator[Hazard]:
         # None is left here where another action of the statement was the reason.
         reasons = " ".join(reasons_against_copy(action, found)) or TANGLED
         instead = f"It is executed by a copy of the column, but not here. {reasons}"
-        yield from hazard(table, replace(TYPE_CHANGE, instead=instead))
+        yield from hazard(table, replace(_work_of(found), instead=instead))
         return
     if _checks_on(table, column=action.command.name) - dropped_constraints(action.statement):
         yield from hazard(table, TYPE_CHANGE_UNDER_CHECK)
-    if conversion.rebuilt_indexes:
-        built = f"builds {', '.join(conversion.rebuilt_indexes)} anew, though no row is written,"
-        yield from hazard(table, replace(TYPE_CHANGE_UNDER_INDEX, work=built))
+
+
+def _work_of(found: ChangedTable) -> LongWork:
+    built = [index for change in found.changes for index in change.rebuilt_indexes]
+    if not built or found.is_stale or any(c.rewrites or c.error for c in found.changes):
+        return TYPE_CHANGE
+    return replace(TYPE_CHANGE, work=f"builds {', '.join(built)} anew, though no row is written,")
 
 
 def _checks_on(table: Relation, *, column: str) -> frozenset[str]:
