@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "packages" / "holdfast" / "tests" / "kit"))
-sys.path.insert(0, str(ROOT / "prove" / "histories"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "tests" / "kit"))
+sys.path.insert(0, str(Path(__file__).parent / "histories"))
 
 from environments import HISTORIES, History, require_environment
 from exemptions import excuse_lines
