@@ -9,19 +9,22 @@ import psycopg
 import pytest
 from pools import pool_of
 from psycopg import sql
-from sqlalchemy import Engine, text
+from pydantic import SecretStr
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import OperationalError, StatementError
 
 from holdfast.engine.create_engine import (
     create_async_engine,
     create_engine,
     create_migration_engine,
+    migration_url,
 )
 from holdfast.engine.settings import Settings
 from holdfast.errors.settings import NoDatabaseUrl
 from holdfast.scratch.server import temporary_server
 
 SECRET = "hunter2"
+OWNER = "postgresql://owner:two@db/shop"
 
 
 @pytest.fixture
@@ -66,14 +69,37 @@ def test_keepalives_and_user_timeout_reach_the_socket(database: str) -> None:
     }
 
 
-def test_behind_a_pooler_timeouts_are_set_after_connecting(connect: Callable[..., Engine]) -> None:
-    """They hold, although `options` was not sent; prepared statements are off."""
-    engine = connect(pooler=True)
-    assert show(engine, *LIMITS) == ["30s", "5s", "1min"]
+@pytest.mark.parametrize(
+    ("pooler", "threshold"), [(True, None), ("true", None), ("transaction", None), ("prepared", 5)]
+)
+def test_behind_a_pooler_nothing_is_set_for_a_session(
+    connect: Callable[..., Engine], pooler: object, threshold: int | None
+) -> None:
+    """Whatever is SET would reach strangers and be gone for us: limits are the role's; prepared where it is said."""
+    engine = connect(pooler=pooler)
+    assert show(engine, *LIMITS) == ["0", "0", "0"]
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert "options" not in driver.info.get_parameters()
-        assert (driver.prepare_threshold, driver.autocommit) == (None, False)
+        assert (driver.prepare_threshold, driver.autocommit) == (threshold, False)
+
+
+def test_migrations_go_past_a_pooler(database: str) -> None:
+    """The URL of the server itself, with its own user and password, wherever migrations connect."""
+    settings = Settings(
+        profile="test",
+        url="postgresql://app:one@pooler:6432/shop",
+        pooler="transaction",
+        tls_ca="system",
+        migration_url=database,
+    )
+    with create_migration_engine(settings).connect() as connection:
+        assert connection.scalar(text("SELECT current_database()")) == make_url(database).database
+    told = migration_url(
+        settings.model_copy(update={"migration_url": SecretStr(f"{OWNER}?sslmode=disable")})
+    )
+    assert (told.username, told.password, told.host) == ("owner", "two", "db")
+    assert "two" not in repr(settings) + str(settings)
 
 
 def test_migrations_have_no_timeouts(database: str) -> None:

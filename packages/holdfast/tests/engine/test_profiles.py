@@ -136,4 +136,4 @@ def test_a_pooler_needs_a_ca(profile: Profile) -> None:
     with pytest.raises(RefusedSetting) as raised:
         settings(profile, pooler=True)
     assert raised.value.variable == "HOLDFAST_POOLER"
-    assert settings(profile, pooler=True, tls_ca="system").pooler is True
+    assert settings(profile, pooler=True, tls_ca="system").is_pooled

@@ -23,7 +23,7 @@ def test_refused_with_a_way_out(project: Project, env: str, driver: str) -> None
     with pooler(socket_of(direct)) as port:
         project.database = f"postgresql://postgres@127.0.0.1:{port}/{name}"
         project.env(env, driver=driver)
-        with pytest.raises(BehindPooler):
+        with pytest.raises(BehindPooler, match="HOLDFAST_MIGRATION_URL=postgresql://"):
             upgrade(project.config, "head")
     with psycopg.connect(direct) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")

@@ -119,8 +119,10 @@ def _watch(url: str, found: list[Lock], ready: Event, ended: Event) -> None:
     with (
         psycopg.connect(url, autocommit=True) as looking,
         psycopg.connect(url) as snapshot,
+        psycopg.connect(url) as following,
     ):
-        snapshot.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        for each in (snapshot, following):
+            each.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         snapshot.execute("SELECT 1")
         ready.set()
         limit = time.monotonic() + PATIENCE
@@ -128,8 +130,9 @@ def _watch(url: str, found: list[Lock], ready: Event, ended: Event) -> None:
             waiting = [pid for (pid,) in looking.execute(WAITING)]
             if waiting:
                 found += _held(looking, waiting)
-                snapshot.rollback()  # it goes on; the next one waits again
-                snapshot.execute("SELECT 1")
+                following.execute("SELECT 1")  # for the next one, which may begin at once
+                snapshot.rollback()  # it goes on
+                snapshot, following = following, snapshot
 
 
 def _held(looking: psycopg.Connection, pids: list[int]) -> list[Lock]:

@@ -26,10 +26,10 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
 from holdfast import Profile
+from holdfast.engine.connection.database_url import read_url
 from holdfast.engine.duration_setting import Duration
 from holdfast.errors.durations import in_words
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
@@ -168,12 +168,14 @@ def rate(text: Rate) -> RateLimitItem:
 
 def sqlalchemy_url(text: SecretStr) -> URL:
     """The URL for SQLAlchemy and psycopg, from any of the usual ways to write one."""
+    said = text.get_secret_value()
+    scheme, is_url, _ = said.partition("://")
+    if is_url and scheme not in SCHEMES:
+        raise UnusableDatabaseUrl(reason=f"its scheme is {scheme}")
     try:
-        url = make_url(text.get_secret_value())
-    except (ArgumentError, ValueError) as error:
+        url = read_url(said)
+    except ValueError as error:
         raise UnusableDatabaseUrl(reason="it cannot be read") from error
-    if url.drivername not in SCHEMES:
-        raise UnusableDatabaseUrl(reason=f"its scheme is {url.drivername}")
     if not url.database:
         raise UnusableDatabaseUrl(reason="it names no database")
     return url.set(drivername="postgresql+psycopg")

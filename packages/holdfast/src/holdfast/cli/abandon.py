@@ -37,7 +37,7 @@ def _left(config: Config) -> Iterator[str]:
 
 
 def lines_of(found: Abandoned) -> Iterator[str]:
-    """What was given up, for a person."""
+    """Say to a person what was given up, and print the way back."""
     yield f"abandoned: revision {found.revision} ({found.direction}); its version row was not written"
     for words in found.stays:
         yield f"stays     {words}"

@@ -12,10 +12,12 @@ from holdfast.engine.create_engine import connect_arguments
 from holdfast.engine.settings import Settings
 from holdfast.errors.durations import in_words
 
+SECRETS = ("password", "migration_url", "read_url")  # a URL may hold a password
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One setting in force."""
+    """One setting that is in force, and where it comes from."""
 
     variable: str
     value: str | int | bool | None
@@ -54,8 +56,9 @@ def in_force(found: Settings) -> tuple[Line, ...]:
             ]
         elif name == "url":
             lines.append(Line(variable="DATABASE_URL", value=_plain(value)))
-        elif name == "password":
-            lines.append(Line(variable=f"{prefix}PASSWORD", value="(set)" if value else None))
+        elif name in SECRETS:
+            shown = "(set)" if value else None
+            lines.append(Line(variable=f"{prefix}{name}".upper(), value=shown))
         else:
             lines.append(Line(variable=f"{prefix}{name}".upper(), value=_plain(value)))
     return tuple(lines)

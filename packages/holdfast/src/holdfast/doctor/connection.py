@@ -124,7 +124,7 @@ def _password_asked(evidence: Evidence) -> Verdict | None:
 
 
 def _pooler(evidence: Evidence) -> Verdict:
-    behind, said = evidence.application.is_behind_pooler, evidence.settings.pooler
+    behind, said = evidence.application.is_behind_pooler, evidence.settings.is_pooled
     if not behind:
         return fine(
             "none" if not said else "none on this connection, though HOLDFAST_POOLER is set"
@@ -134,7 +134,7 @@ def _pooler(evidence: Evidence) -> Verdict:
     return refuse_in_production(
         evidence,
         "a pooler is in between: prepared statements and SET reach other sessions than ours",
-        "Say so: HOLDFAST_POOLER=true; or connect to the server itself.",
+        "Say so: HOLDFAST_POOLER=transaction; or connect to the server itself.",
     )
 
 

@@ -1,6 +1,15 @@
 """Checks of the server: writable, of a known version, with limits for a session."""
 
-from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn, warn_in_production
+from holdfast.doctor.check import (
+    Check,
+    Evidence,
+    Verdict,
+    fine,
+    refuse,
+    refuse_in_production,
+    warn,
+    warn_in_production,
+)
 from holdfast.observe.server import Connected
 
 SUPPORTED = range(15, 19)
@@ -12,11 +21,13 @@ def _timeouts(evidence: Evidence) -> Verdict | None:
     server = evidence.application.server
     if not server.unlimited:
         return fine("statements, locks and idle transactions have a limit")
-    return warn(
-        f"without a limit in our session: {', '.join(server.unlimited)}",
-        "; ".join(f"ALTER ROLE {server.role} SET {name} = '30s'" for name in server.unlimited)
-        + ";",
-    )
+    says = f"without a limit in our session: {', '.join(server.unlimited)}"
+    settle = [f"ALTER ROLE {server.role} SET {name} = '30s'" for name in server.unlimited]
+    if evidence.settings.is_pooled:  # which keeps no setting of a session: the role's own count
+        return refuse_in_production(
+            evidence, f"behind a pooler, {says}", "; ".join(settle) + "; RECONNECT on the pooler."
+        )
+    return warn(says, "; ".join(settle) + ";")
 
 
 def _writable(evidence: Evidence) -> Verdict:
@@ -81,7 +92,7 @@ def _idle_sessions(evidence: Evidence) -> Verdict:
 
 
 CHECKS = (
-    Check(number=18, name="timeouts", title="limits of a session", judge=_timeouts),
+    Check(number=18, name="timeouts", title="limits of a session", judge=_timeouts, at_start=True),
     Check(number=22, name="writable", title="a writer for the application", judge=_writable),
     Check(
         number=23,

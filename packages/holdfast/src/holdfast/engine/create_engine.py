@@ -18,14 +18,14 @@ from sqlalchemy.util.concurrency import await_only
 
 from holdfast.engine.cached_plans import heal_cached_plans
 from holdfast.engine.changed_shapes import listen_for_changed_shapes
-from holdfast.engine.connection.connection_parameters import connection_parameters, server_timeouts
+from holdfast.engine.connection.connection_parameters import connection_parameters
 from holdfast.engine.connection.database_url import pool_name
 from holdfast.engine.connection.system_ca import ca_file
 from holdfast.engine.pool.eviction import evict_when_server_leaves
 from holdfast.engine.pool.limits import OnReturn
 from holdfast.engine.pool.session_state import discard_all_on_return
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
-from holdfast.engine.profiles import SqlLog
+from holdfast.engine.profiles import Pooler, SqlLog
 from holdfast.engine.settings import Settings, variable_of_url
 from holdfast.engine.target import OF_ENVIRONMENT
 from holdfast.errors.connection import CannotConnect, Profiled, cannot_connect, tried
@@ -51,7 +51,11 @@ def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
 
 
 def create_migration_engine(settings: Settings) -> Engine:
-    """Make the engine of `env.py`: one connection at a time, without the timeouts that requests have."""
+    """Make the engine of `env.py`: one connection at a time, without the timeouts that requests have.
+
+    With HOLDFAST_MIGRATION_URL it leads there.
+    """
+    settings = settings.for_migrations()
     url = database_url(settings)
     options = _options(settings, url, NullPool, {"poolclass": NullPool})
     options["connect_args"].pop("options", None)
@@ -64,6 +68,7 @@ def create_migration_engine(settings: Settings) -> Engine:
 
 def migration_url(settings: Settings) -> URL:
     """Give one URL with everything that a connection needs, the password too, for code that knows no settings."""
+    settings = settings.for_migrations()
     url = database_url(settings)
     parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
     unlimited = replace(parameters, options=None).as_arguments(url)
@@ -83,8 +88,8 @@ def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
     """The arguments that psycopg gets besides the URL, except the password."""
     parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
     arguments: dict[str, Any] = dict(parameters.as_arguments(url))
-    if settings.pooler:
-        # Behind a pooler the next transaction may run on a server connection that knows none of ours.
+    if settings.pooler is Pooler.TRANSACTION:
+        # The next transaction may run on a server connection that knows none of ours.
         arguments["prepare_threshold"] = None
     return arguments
 
@@ -118,15 +123,13 @@ def _options(
 def _listen(engine: Engine, settings: Settings) -> None:
     evict_when_server_leaves(engine)
     heal_cached_plans(engine)
-    if not settings.pooler and settings.pool.on_return is not OnReturn.DISCARD_ALL:
+    if not settings.is_pooled and settings.pool.on_return is not OnReturn.DISCARD_ALL:
         listen_for_changed_shapes(engine)
     if settings.pool.on_return is OnReturn.DISCARD_ALL:
         discard_all_on_return(engine)
     _explain_failed_connections(engine, settings)
     _log_statements(engine, settings)
     _supply_password(engine, settings)
-    if settings.pooler:
-        _set_timeouts(engine, settings)
 
 
 def _explain_failed_connections(engine: Engine, settings: Settings) -> None:
@@ -156,16 +159,3 @@ def _supply_password(engine: Engine, settings: Settings) -> None:
             parameters["password"] = await_only(asyncio.to_thread(settings.read_password))
         else:
             parameters["password"] = settings.read_password()
-
-
-def _set_timeouts(engine: Engine, settings: Settings) -> None:
-    """Set the timeouts once connected, because a pooler refuses `options`."""
-
-    @event.listens_for(engine, "connect")
-    def set_timeouts(connection: Any, record: Any) -> None:
-        connection.autocommit = True
-        cursor = connection.cursor()
-        for name, value in server_timeouts(settings.timeouts):
-            cursor.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
-        cursor.close()
-        connection.autocommit = False

@@ -31,6 +31,14 @@ class SqlLog(StrEnum):
     PARAMETERS = "parameters"
 
 
+class Pooler(StrEnum):
+    """What stands between this process and the server, and how much of a session it keeps."""
+
+    OFF = "off"
+    TRANSACTION = "transaction"  # PgBouncer and its like: nothing of a session lasts
+    PREPARED = "prepared"  # the same, but it keeps prepared statements: PgBouncer from 1.21 on
+
+
 class MigrateOnStart(StrEnum):
     """Who migrates when a process starts: it, another one, or nobody."""
 
@@ -41,7 +49,7 @@ class MigrateOnStart(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RefusedValue:
     """A value that some profiles do not accept."""
 
     setting: str
@@ -76,21 +84,21 @@ DEFAULTS: tuple[tuple[str, object, object, object], ...] = (
 )
 # fmt: on
 REFUSALS = (
-    Refusal(
+    RefusedValue(
         setting="synchronize",
         value=True,
         profiles=(Profile.TEST, Profile.PRODUCTION),
         danger="It makes the schema what the models say, past every migration and every review.",
         instead="Unset it. `holdfast generate` writes the migration, `holdfast run` applies it.",
     ),
-    Refusal(
+    RefusedValue(
         setting="log_sql",
         value=SqlLog.PARAMETERS,
         profiles=(Profile.PRODUCTION,),
         danger="Parameters are the data of users, and logs are kept, copied and searched.",
         instead="Set HOLDFAST_LOG_SQL=statements.",
     ),
-    Refusal(
+    RefusedValue(
         setting="tls",
         value=Tls.OFF,
         profiles=(Profile.PRODUCTION,),

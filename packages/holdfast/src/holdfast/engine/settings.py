@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -42,6 +43,7 @@ from holdfast.engine.profiles import (
     REFUSALS,
     WEAKNESSES,
     MigrateOnStart,
+    Pooler,
     Profile,
     SqlLog,
     Tls,
@@ -161,6 +163,26 @@ def _split_at_commas(value: object) -> object:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _as_pooler(value: object) -> object:
+    """`true` was the only kind of pooler before there were two."""
+    text = str(value).lower()
+    if text in ("true", "1", "yes", "on"):
+        return Pooler.TRANSACTION
+    return Pooler.OFF if text in ("false", "0", "no") else value
+
+
+PoolerSetting = Annotated[Pooler, BeforeValidator(_as_pooler)]
+
+
+def _readable_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None:
+        split_url(url.get_secret_value())
+    return url
+
+
+OtherUrl = Annotated[SecretStr | None, AfterValidator(_readable_url)]
+
+
 # NoDecode: not JSON.
 StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
 AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
@@ -195,7 +217,8 @@ class Settings(EnvironmentSettings):
     migrate_wait: Duration = timedelta(minutes=10)
     tls: Tls
     tls_ca: str | None = None  # a file, or `system`
-    pooler: bool = False  # PgBouncer or the like is in between
+    pooler: PoolerSetting = Pooler.OFF  # PgBouncer or the like is in between
+    migration_url: OtherUrl = None  # of the server itself, where `url` is a pooler's
     release: str | None = Field(None, pattern=RELEASE)  # of the application: in application_name
     replicas: int | None = Field(None, ge=1)  # how many instances run at once, each with a pool
     allow: AllowedChecks = ()  # checks of `holdfast doctor` that may fail here, by name
@@ -219,6 +242,27 @@ class Settings(EnvironmentSettings):
     def is_of_environment(self) -> bool:
         """Whether the environment alone says all of it: another process there reads the same."""
         return type(self) is Settings and not self._is_said_in_code
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler stands between, which keeps no settings of a session."""
+        return self.pooler is not Pooler.OFF
+
+    def for_migrations(self) -> "Settings":
+        """The same with HOLDFAST_MIGRATION_URL for the address, straight to the server, where that is set."""
+        if self.migration_url is None:
+            return self
+        parts = split_url(self.migration_url.get_secret_value())
+        found = self.model_copy(
+            update={
+                "url": parts.address,
+                "pooler": Pooler.OFF,
+                **({} if parts.password is None else {"password_file": None}),
+                **dict(_settings_in(parts)),
+            }
+        )
+        found._refuse_unsafe()  # noqa: SLF001  # of its own class
+        return found
 
     @property
     def has_password(self) -> bool:
@@ -256,11 +300,11 @@ class Settings(EnvironmentSettings):
     def _refuse_pooler_without_ca(self) -> None:
         is_far = self.url is not None and reach(self.url) is Reach.NETWORK
         is_verified = self.tls in (Tls.REQUIRED, Tls.REMOTE)
-        if self.pooler and is_verified and is_far and self.tls_ca is None:
+        if self.is_pooled and is_verified and is_far and self.tls_ca is None:
             raise RefusedSetting(
                 profile=self.profile,
                 variable="HOLDFAST_POOLER",
-                value="true",
+                value=self.pooler,
                 danger="A pooler ends TLS: channel binding cannot prove whom we talk to.",
                 instead="Name the CA of the pooler: HOLDFAST_TLS_CA=/path/to/ca.pem, or system.",
             )

@@ -27,6 +27,8 @@ from holdfast.engine.variables import (
 )
 
 PREFIX = "HOLDFAST_"
+MIGRATION_URL = "HOLDFAST_MIGRATION_URL"
+POOLER = "HOLDFAST_POOLER"
 SECRETS = ("HOLDFAST_PASSWORD", "PGPASSWORD")
 SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 # A comma is several hosts, a plus is a space for one reader and a plus for the other.
@@ -48,7 +50,7 @@ class Target:
 
 
 def target_of(environment: Mapping[str, str], *, directory: Path) -> Target | None:
-    """The database of HOLDFAST_URL or DATABASE_URL, and how it is reached; None: ask the settings."""
+    """The database that is migrated, and how it is reached; None: ask the settings."""
     variables = read_variables(environment, file=directory / DOTENV)
     named = url_variable(variables)
     ours = {
@@ -56,9 +58,13 @@ def target_of(environment: Mapping[str, str], *, directory: Path) -> Target | No
         for name, value in variables.items()
         if value and name.startswith(PREFIX) and name not in URL_VARIABLES
     }
-    if named is None or "HOLDFAST_POOLER" in ours or not SCHEME.match(variables[named]):
+    url = "" if named is None else variables[named]
+    if MIGRATION_URL in ours:  # where every verb goes, past the pooler
+        url = ours.pop(MIGRATION_URL)
+        ours.pop(POOLER, None)
+    if not url or POOLER in ours or not SCHEME.match(url):
         return None
-    rest = SCHEME.sub("", variables[named], count=1)
+    rest = SCHEME.sub("", url, count=1)
     if UNUSUAL.search(rest):
         return None
     try:

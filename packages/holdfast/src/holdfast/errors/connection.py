@@ -136,6 +136,17 @@ BINDING = _Cause(
     "another way to log in.",
     advice="In the server's pg_hba.conf: scram-sha-256 instead of trust, md5 or password. Or name its CA: {ca}",
 )
+POOLER_TAKES_NO_OPTIONS = _Cause(
+    words="unsupported startup parameter",
+    reason="A connection pooler answers, and takes no settings of a session when it is connected to.",
+    advice="Say that it is one: HOLDFAST_POOLER=transaction. Migrations go to the server itself: "
+    "HOLDFAST_MIGRATION_URL=postgresql://{user}@HOST:5432/{database}",
+)
+POOLER_IS_FULL = _Cause(
+    words="query_wait_timeout|no more connections allowed",
+    reason="A connection pooler answers, and has no connection to the server free for us.",
+    advice="Lower HOLDFAST_POOL_MIN and HOLDFAST_POOL_MAX, or raise default_pool_size of the pooler.",
+)
 FULL = _Cause(
     words="too many clients|remaining connection slots|too many connections",
     reason="All connections that the server, the database or the role allows are in use.",
@@ -152,6 +163,7 @@ UNKNOWN = _Cause(
     advice="Correct {setting}, then try the same with psql: psql -h {host} -p {port} -U {user} {database}",
 )
 CAUSES = (
+    *(POOLER_TAKES_NO_OPTIONS, POOLER_IS_FULL),
     *(NO_TLS, NEEDS_TLS, CERTIFICATE, BINDING, PASSWORD, ROLE, DATABASE, NO_ENTRY, FULL, STARTING),
     *(HOST, PORT, SILENT, SOCKET, UNKNOWN),
 )

@@ -48,14 +48,15 @@ class NoFlaskApplication(HoldfastError):
 class BehindPooler(HoldfastError):
     """The migration's connection goes through a connection pooler."""
 
+    direct: str = "postgresql://USER@HOST:5432/DATABASE"  # as far as the pooled address tells it
     what = "This database is reached through a connection pooler; nothing was migrated."
     why = (
         "A pooler can give the lock that keeps two migrators apart to both of them, and hands the "
         "migration's session settings to the application's connections."
     )
     remedy = (
-        "Point the migration's URL (the one that env.py uses) straight at the server, usually port "
-        "5432 instead of the pooler's; the application keeps the pooler."
+        "Name the server itself for migrations; the application keeps the pooler:"
+        " HOLDFAST_MIGRATION_URL={direct} (an env.py with an engine of its own: the URL that it uses)"
     )
 
 

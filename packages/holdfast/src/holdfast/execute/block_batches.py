@@ -15,7 +15,7 @@ from holdfast.execute.backfill_pace import BATCH, ROW_LOCK, Pace
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, set_local
 from holdfast.execute.session import MigrationSession
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.steps import CopyRowsStep
+from holdfast.rewrite.steps import CopyRowsStep, FillRowsStep
 
 Reached = tuple[str, ...]  # the file, and the first block that is not done
 
@@ -39,7 +39,7 @@ class BlockBatches:
     session: MigrationSession
     patience: LockPatience
     pace: Pace
-    step: CopyRowsStep
+    step: CopyRowsStep | FillRowsStep
     size: int = FIRST_SIZE
     _end: tuple[str, int] | None = field(default=None, init=False)  # the file, and its end at first
 

@@ -44,7 +44,7 @@ from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepSt
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
-from holdfast.observe.indexes import FoundIndex, find_index
+from holdfast.observe.indexes import FoundIndex, find_index, leftovers_of_reindex
 from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
@@ -63,10 +63,13 @@ from holdfast.rewrite.steps import (
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    DetachStep,
     DropIndexStep,
+    FillRowsStep,
     LookStep,
     PartitionOf,
     PartitionsStep,
+    ReindexStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -94,6 +97,12 @@ WHERE relkind IN ('r', 'p') AND (has_table_privilege(oid, 'UPDATE')
   OR has_table_privilege(oid, 'DELETE') OR has_table_privilege(oid, 'TRUNCATE'))
 """)
 
+
+# Whether the detaching of a partition has begun and not ended; no row where it is none.
+DETACH_IS_PENDING = text("""
+SELECT inhdetachpending FROM pg_inherits
+WHERE inhrelid = to_regclass(:partition) AND inhparent = to_regclass(:table)
+""")
 
 # Whether a table is a partition below another one, at any depth.
 IS_PARTITION = text("""
@@ -138,26 +147,26 @@ class NullJournal:
         self.tried_before = tried_before
 
     def every(self) -> tuple[Queued, ...]:
-        """No other statement waits."""
+        """Give no statement: none but the one under way is known here."""
         return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
-        """Keep the steps."""
+        """Keep the steps of a statement in memory."""
         return replace(statement, steps=steps, is_started=self.tried_before)
 
     def start(self, statement: Queued) -> Queued:
-        """Nothing to write down."""
+        """Write nothing down: after a crash nobody goes on with this statement."""
         return statement
 
     def forget(self, statement: Queued) -> None:
-        """Nothing was written down."""
+        """Do nothing: nothing was written down that could be forgotten."""
 
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
-        """Go on from there."""
+        """Keep in memory how far a backfill is, for its next batch."""
         return replace(statement, reached=key)
 
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
-        """Count the step."""
+        """Count the step under way as done, in memory."""
         return replace(
             statement,
             steps_done=statement.steps_done + 1,
@@ -274,16 +283,16 @@ class Executor:
                 return self._build(statement, step)
             case DropIndexStep():
                 return self._drop(statement, step)
-            case BackfillStep() | CopyRowsStep():
+            case BackfillStep() | CopyRowsStep() | FillRowsStep():
                 return self._write_rows(statement, step)
-            case AutocommitStep():
+            case AutocommitStep() | ReindexStep():
                 return self._outside_transaction(statement, step)
             case BatchStep():
                 return self._in_one_batch(statement, step)
             case LookStep():
                 return self._look_at_rows(statement, step)
-            case PartitionsStep():
-                return self._look_at_partitions(statement, step)
+            case PartitionsStep() | DetachStep():
+                return self._with_partitions(statement, step)
 
     # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
 
@@ -409,10 +418,12 @@ class Executor:
         self.session.commit()
         return self._data_in_the_way(step, found)
 
-    def _write_rows(self, statement: Queued, step: BackfillStep | CopyRowsStep) -> Queued:
+    def _write_rows(
+        self, statement: Queued, step: BackfillStep | CopyRowsStep | FillRowsStep
+    ) -> Queued:
         """Batch after batch, each committed with the key, or the block of the table, that it has reached."""
         session, patience, pace = self.session, self.patience, self._pace(step)
-        if isinstance(step, CopyRowsStep):
+        if not isinstance(step, BackfillStep):
             along = BlockBatches(session=session, patience=patience, pace=pace, step=step)
             return self._write_all(statement, along)
         return self._write_all(
@@ -428,7 +439,7 @@ class Executor:
                     return self._recorded(statement)
                 statement = replace(statement, reached=reached)
 
-    def _pace(self, step: BackfillStep | CopyRowsStep) -> Pace:
+    def _pace(self, step: BackfillStep | CopyRowsStep | FillRowsStep) -> Pace:
         return Pace(
             session=self.session,
             report=self.report,
@@ -436,6 +447,24 @@ class Executor:
             step=step.describe(),
             rows_per_second=self.rows_per_second,
         )
+
+    def _with_partitions(self, statement: Queued, step: PartitionsStep | DetachStep) -> Queued:
+        if isinstance(step, PartitionsStep):
+            return self._look_at_partitions(statement, step)
+        return self._detach(statement, step)
+
+    def _detach(self, statement: Queued, step: DetachStep) -> Queued:
+        """What was begun and killed stays pending until it is finalized; nobody can begin it again."""
+        names = {"partition": str(step.partition), "table": str(step.table)}
+        is_pending = self.session.execute(DETACH_IS_PENDING, names).scalar()
+        self.session.commit()
+        if is_pending:
+            finalize = TransactionStep(sql=(step.finalize,), locks=step.locks)
+            return self._in_transaction(statement, finalize)
+        if is_pending is not None or not statement.is_started:
+            statement = self._started(statement)
+            self._unhurried(step.sql, watched=step.describe())
+        return self._recorded(statement)
 
     def _look_at_partitions(self, statement: Queued, step: PartitionsStep) -> Queued:
         """Plan what is lacking now in the place of what was planned; nothing is lacking in the end."""
@@ -519,9 +548,27 @@ class Executor:
             self._unhurried(step.sql, watched=step.describe())
         return self._recorded(statement)
 
-    def _outside_transaction(self, statement: Queued, step: AutocommitStep) -> Queued:
+    def _outside_transaction(self, statement: Queued, step: AutocommitStep | ReindexStep) -> Queued:
+        if isinstance(step, ReindexStep):
+            statement = self._after_a_reindex(statement, step)
         self._unhurried(step.sql, watched=step.describe())
         return self._recorded(statement)
+
+    def _after_a_reindex(self, statement: Queued, step: ReindexStep) -> Queued:
+        """Wait for one that outlives its killed migrator, and drop what it has left."""
+        while statement.is_started:
+            found = leftovers_of_reindex(self.session.connection, step.tables)
+            self.session.commit()
+            if not found:
+                break
+            if any(each.builder is not None for each in found):
+                self._stop_if_asked()
+                sleep(POLL.total_seconds())
+                continue
+            for each in found:
+                sql = f"DROP INDEX CONCURRENTLY IF EXISTS {each.name}"
+                self._unhurried(sql, watched=f"clean up index {each.name}")
+        return self._started(statement)
 
     def _unhurried(self, sql: str, *, watched: str) -> None:
         with (

@@ -267,7 +267,7 @@ class Guard:
         return verdict
 
     def close(self) -> None:
-        """End its connection. Idempotent."""
+        """End the connection and the thread of the guard. Idempotent."""
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.requests.put(None)

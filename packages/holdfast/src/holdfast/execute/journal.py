@@ -142,7 +142,7 @@ class Journal:
             )
 
     def queued(self) -> tuple[Queued, ...]:
-        """What is still to do, in order."""
+        """The units that are still to be executed, in order."""
         return self._rows(self._select(queue).where(~queue.c.done))
 
     def every(self) -> tuple[Queued, ...]:
@@ -224,7 +224,7 @@ class Journal:
             self.session.execute(settled)
 
     def calls(self) -> tuple[Call, ...]:
-        """All of that, in order."""
+        """What the function has sent and got back, in order."""
         return tuple(
             Call(
                 sql=row.sql,

@@ -19,7 +19,7 @@ class AuthorSettings:
         self.names |= _names_set(statement)
 
     def in_force(self) -> tuple[LocalSetting, ...]:
-        """Each of them as it is now."""
+        """The settings of the author with the values that they have now."""
         current = text("SELECT current_setting(:name)")
         return tuple(
             LocalSetting(

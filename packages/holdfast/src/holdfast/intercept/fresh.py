@@ -26,7 +26,7 @@ class FreshInterceptor:
         self.entry: int | None = None
 
     def arrives(self, intercepted: InterceptedStatement) -> bool:
-        """Leave it to the driver."""
+        """Leave every statement to the driver: nobody uses the database."""
         log.debug("statement: %s", intercepted.sql)
         return False
 
@@ -36,19 +36,19 @@ class FreshInterceptor:
             self.entry = history.begin(self.session, self.facts)
 
     def rolls_back(self) -> None:
-        """Nothing to do."""
+        """Do nothing: nobody uses the database, so nothing of it is queued."""
 
     def sets_savepoint(self) -> None:
-        """Nothing to do."""
+        """Do nothing: no statement waits that a savepoint would have to know of."""
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """Nothing to do."""
+        """Do nothing: no statement waits that a savepoint could take back."""
 
     def asks_for_driver(self) -> None:
-        """Nothing to do."""
+        """Do nothing: everything that was sent is executed already."""
 
     def fails(self, error: BaseException) -> None:
-        """Nothing to do."""
+        """Do nothing: the error is for the revision and its author alone."""
 
 
 def apply_to_fresh(

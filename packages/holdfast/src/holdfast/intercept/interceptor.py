@@ -95,11 +95,11 @@ class Interceptor(Protocol):
         ...
 
     def rolls_back(self) -> None:
-        """The author rolls back."""
+        """The author of the revision rolls the transaction back."""
         ...
 
     def sets_savepoint(self) -> None:
-        """A savepoint begins."""
+        """The author of the revision sets a savepoint in the transaction."""
         ...
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
@@ -111,7 +111,7 @@ class Interceptor(Protocol):
         ...
 
     def fails(self, error: BaseException) -> None:
-        """The driver has raised."""
+        """The driver has raised an error for a statement of the revision."""
         ...
 
 
@@ -209,7 +209,7 @@ class ObservedConnection(Connection):
 
     @property
     def connection(self) -> PoolProxiedConnection:
-        """As SQLAlchemy gives it."""
+        """The driver's connection as SQLAlchemy gives it; a revision that takes it finds all that it has sent done."""
         caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001  # documented; SQLAlchemy asks too
         if caller.partition(".")[0] not in ("alembic", "holdfast", "sqlalchemy"):
             self.__dict__["observer"].asks_for_driver()

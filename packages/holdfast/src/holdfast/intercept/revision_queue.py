@@ -68,7 +68,7 @@ class RevisionQueue:
 
     @property
     def entries(self) -> list[QueueEntry]:
-        """What waits, as the rules see it."""
+        """The statements that wait, in the form that the rules of a queue take."""
         return [each.entry for each in self.waiting]
 
     def facts(self, statement: Statement) -> Facts:
@@ -135,7 +135,7 @@ class RevisionQueue:
         self.new = _after(self.new, statement, facts)
 
     def executes(self, texts: tuple[str, ...]) -> None:
-        """It is done in the author's transaction."""
+        """Note statements that are executed in the author's transaction."""
         self.executed += (shortened(text) for text in texts)
 
     def entry_of(self, statement: Statement, facts: Facts) -> QueueEntry:
@@ -184,7 +184,7 @@ class RevisionQueue:
             self.waiting.append(replace(each, entry=entry, names=_names(statement, facts)))
 
     def queued(self, sql: str, statement: Statement) -> Queued:
-        """For the journal, which keeps text."""
+        """The statement in the form that the journal keeps, which is text."""
         return Queued(
             sql=_with_exemption(sql, statement),
             new=self.new,

@@ -13,11 +13,11 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from holdfast.errors.migration import BehindPooler
 from holdfast.execute import leader
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.version_table import identify
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedConnection:
-    """What the work has at hand."""
+    """The connection and the session that a piece of work has while it holds the migration lock."""
 
     script: ScriptDirectory
     database: ConfiguredDatabase
@@ -62,7 +62,7 @@ def on_every_locked_pass(
         with closing(MigrationSession(context.connection)) as session:
             session.keep_local_settings()
             if is_behind_pooler(session.connection):
-                raise BehindPooler
+                raise refusals.behind_pooler(session)
             session.commit()
             with closing(leader.Leadership(context.connection)) as leadership:
                 leadership.acquire(report=report)

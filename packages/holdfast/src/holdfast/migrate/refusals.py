@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.engine.connection.direct_url import direct_url
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     BehindPooler,
@@ -18,7 +19,7 @@ from holdfast.errors.migration import (
     UnknownDatabase,
 )
 from holdfast.execute import history
-from holdfast.execute.history import Entry
+from holdfast.execute.history import HistoryEntry
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.history_files import surplus_heads, takes_any_database
@@ -40,17 +41,23 @@ def of_the_history(script: ScriptDirectory, config: Config | None) -> HoldfastEr
 def of_the_way(session: MigrationSession) -> HoldfastError | None:
     """A connection over which nothing can be migrated."""
     if is_behind_pooler(session.connection):
-        return BehindPooler()
+        return behind_pooler(session)
     if is_read_only(session.connection):
         return ReadOnlyServer(database=database_name(session.connection))
     return None
+
+
+def behind_pooler(session: MigrationSession) -> BehindPooler:
+    """With the address of the server itself, where that of the pooler tells it."""
+    direct = direct_url(session.migration.engine.url)
+    return BehindPooler() if direct is None else BehindPooler(direct=direct)
 
 
 def of_a_database_without_revision(
     session: MigrationSession,
     context: MigrationContext,
     script: ScriptDirectory,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, HistoryEntry],
 ) -> HoldfastError | None:
     """Tables are there, and no revision is: another application's, or the version table was lost."""
     if takes_any_database(script):
@@ -71,7 +78,7 @@ def of_a_database_without_revision(
     return LostVersionTable(database=database, table=context.version_table, recorded=recorded)
 
 
-def recorded_heads(script: ScriptDirectory, entries: Mapping[str, Entry]) -> tuple[str, ...]:
+def recorded_heads(script: ScriptDirectory, entries: Mapping[str, HistoryEntry]) -> tuple[str, ...]:
     """Where the database was, by holdfast's own history: what was applied last and never taken back."""
     applied = {
         revision

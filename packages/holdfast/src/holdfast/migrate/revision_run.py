@@ -58,7 +58,7 @@ class RunContext:
     impl: DefaultImpl
     options: RunOptions
     is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
-    entries: dict[str, history.Entry]  # how each revision ended the last time
+    entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
     version_table: QualifiedName
 
 
@@ -77,7 +77,7 @@ class RevisionRun:
 
     @property
     def name(self) -> str:
-        """The revision's identifier."""
+        """The identifier of the revision that is on its way."""
         return self.step.revision.revision
 
     @property

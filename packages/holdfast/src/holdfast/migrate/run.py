@@ -234,7 +234,7 @@ def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
 
 
 class _Run:
-    """One pass through env.py."""
+    """A run as one pass through env.py: it takes the lead, executes what is pending, lets go."""
 
     def __init__(
         self,
@@ -361,7 +361,7 @@ class _Run:
         )
 
     def _look_for_edits(
-        self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.Entry]
+        self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.HistoryEntry]
     ) -> None:
         """Files of applied revisions that are not those that ran: refused, or accepted by a person."""
         known = self.script.revision_map

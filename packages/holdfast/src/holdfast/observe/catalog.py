@@ -14,6 +14,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
+from holdfast.observe.partition_bounds import partition_bound
 from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_values import columns_without_values
@@ -25,6 +26,7 @@ from holdfast.rewrite.facts import (
     DependentView,
     Facts,
     Index,
+    PartitionBound,
     Reference,
     Relation,
     RelationKind,
@@ -33,6 +35,7 @@ from holdfast.rewrite.facts import (
 )
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.partitions.lacking import looks_at_partitions
 from holdfast.rewrite.referenced_objects import (
     WrittenName,
@@ -326,6 +329,7 @@ class KnownCatalog:
             defaulting_domains=of["defaulting_domains"],
             with_rows=_with_rows(connection, statements, by_name.values()),
             type_changes=_type_changes(connection, statements, by_name, found),
+            bounds=_bounds(connection, statements, found),
             now=self.session.now,
             side_by_side=replace(
                 self.side_by_side, tables=self._two_releases(connection, statements, found)
@@ -522,6 +526,21 @@ def _type_changes(
             name = (relation.schemaname, relation.relname)
             table = written[name].relation if name in written else by_name.get(name)
             found.append(changed_table(connection, statement, table, new_types=new_types))
+    return tuple(each for each in found if each is not None)
+
+
+def _bounds(
+    connection: sa.Connection,
+    statements: Iterable[Statement],
+    written: Mapping[WrittenName, _Found],
+) -> tuple[PartitionBound, ...]:
+    found = []
+    for statement in statements:
+        added = added_partition(statement.node)
+        if added is not None:
+            table = written.get((added[0].schemaname, added[0].relname))
+            parent = table.relation if table is not None and not table.relation.is_new else None
+            found.append(partition_bound(connection, statement, parent))
     return tuple(each for each in found if each is not None)
 
 

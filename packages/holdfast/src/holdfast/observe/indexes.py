@@ -1,8 +1,11 @@
 """The state of one index: there or not, valid or not, or still being built by somebody."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
+
+from holdfast.rewrite.names import QualifiedName
 
 # An index by schema and name; a row for each process that may be building it.
 INDEX = text(
@@ -18,6 +21,38 @@ INDEX = text(
     WHERE n.nspname = :schema AND c.relname = :name
     """
 )
+
+
+# The invalid indexes that REINDEX CONCURRENTLY leaves on these tables; a row for each process that may be building one.
+OF_REINDEX = text(
+    """
+    SELECT n.nspname AS schema, c.relname AS name, p.pid AS builder
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_stat_progress_create_index p ON p.relid = i.indrelid AND p.pid <> pg_backend_pid()
+    WHERE i.indrelid IN (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS asked (name))
+      AND NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'
+    ORDER BY 1, 2
+    """
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReindexLeftover:
+    """An invalid index that a REINDEX CONCURRENTLY has left, or is building now."""
+
+    name: QualifiedName
+    builder: int | None
+
+
+def leftovers_of_reindex(
+    connection: Connection, tables: Iterable[QualifiedName]
+) -> tuple[ReindexLeftover, ...]:
+    """All of them on these tables."""
+    rows = connection.execute(OF_REINDEX, {"tables": [str(table) for table in tables]})
+    return tuple(
+        ReindexLeftover(name=QualifiedName(schema=row.schema, name=row.name), builder=row.builder)
+        for row in rows
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ SERVER = text(
              2147483647) AS connection_limit,
       ARRAY(SELECT name FROM pg_settings
             WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
-              AND setting = '0' ORDER BY name) AS unlimited,
+              AND reset_val = '0' ORDER BY name) AS unlimited,  -- not what a stranger has SET
       ARRAY(SELECT name || ' = ' || current_setting(name) FROM pg_settings
             WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_session_timeout',
                            'idle_in_transaction_session_timeout')

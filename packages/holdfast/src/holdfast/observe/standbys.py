@@ -67,7 +67,7 @@ class Replication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class ReplayState:
     """How far one standby is."""
 
     is_standby: bool
@@ -112,9 +112,9 @@ def position(connection: Connection) -> str:
     return end
 
 
-def replay(connection: psycopg.Connection, *, target: str | None) -> Replay:
+def replay(connection: psycopg.Connection, *, target: str | None) -> ReplayState:
     """How far a standby is, asked on it."""
-    with connection.cursor(row_factory=class_row(Replay)) as cursor:
+    with connection.cursor(row_factory=class_row(ReplayState)) as cursor:
         found = cursor.execute(REPLAYED, {"target": target}).fetchone()
     assert found is not None  # noqa: S101  # it has no FROM
     return found

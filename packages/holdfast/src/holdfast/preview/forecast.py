@@ -48,6 +48,7 @@ from holdfast.rewrite.steps import (
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    FillRowsStep,
     Step,
     TransactionStep,
     ValidateStep,
@@ -111,7 +112,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRevision:
-    """One pending revision."""
+    """One pending revision with the steps that a run would take for it."""
 
     revision: str
     description: str
@@ -122,7 +123,7 @@ class PlannedRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run would do."""
+    """What `holdfast run` would do to one database."""
 
     database: str
     at: tuple[str, ...]  # where the database is
@@ -324,7 +325,7 @@ class _Trial:
                 self.done.append(event)
 
     def revisions(self) -> Iterator[PlannedRevision]:
-        """What was tried, with what was seen."""
+        """The revisions that were tried, with what was seen of each step."""
         seen = list(self.seen)
         done = {event.revision for event in self.done}
         for started in self.started:
@@ -378,7 +379,7 @@ class _Trial:
 
 
 def _statements(step: Step) -> tuple[str, ...]:
-    """As the executor sends them."""
+    """The statements of a step as the executor sends them."""
     match step:
         case TransactionStep():
             return step.sql
@@ -438,7 +439,7 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 def _written(step: Step) -> tuple[QualifiedName, ...]:
     """The table of which a step writes all rows, batch by batch."""
-    return (step.table,) if isinstance(step, BackfillStep) else ()
+    return (step.table,) if isinstance(step, BackfillStep | FillRowsStep) else ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
@@ -450,7 +451,7 @@ def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
 
 def _rows_per_second(step: Step) -> int | None:
     """How fast all rows are written: as a small server does, or as slowly as somebody has asked for."""
-    if not isinstance(step, BackfillStep | CopyRowsStep):
+    if not isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
         return None
     return min(BACKFILLED_ROWS, BackfillSettings().rows_per_second or BACKFILLED_ROWS)
 

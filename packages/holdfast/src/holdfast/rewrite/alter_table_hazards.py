@@ -9,6 +9,7 @@ from holdfast.rewrite.facts import ConstraintKind, Relation
 from holdfast.rewrite.filled_column import has_volatile_default, is_serial, why_not_filled
 from holdfast.rewrite.hazards import REPACK, Hazard, LongWork, hazard, hazard_of_default_partition
 from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.partitions.bounds import is_refused
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import Action, dropped_constraints
 from holdfast.rewrite.tree import column_of, constraint_of, definition, strings
@@ -90,8 +91,10 @@ FOREIGN_KEY_ON_PARTITIONED = LongWork(
 ATTACH_PARTITION = LongWork(
     rows=(36,),
     work="reads every row of the new partition",
-    instead="Add a CHECK equal to the bounds of the partition to the table before: then nothing is"
-    " read, and you can allow it.",
+    instead="Add a CHECK equal to the bounds of the partition to the table before (for the default partition: that"
+    " excludes those of all others), and the table's indexes and foreign keys: then nothing is read, and you can allow"
+    " it. Other than for the default partition that is done for you, where the role may make temporary tables (GRANT"
+    " TEMPORARY ON DATABASE).",
 )
 CONSTRAINT_ENFORCED = LongWork(
     rows=(47,),
@@ -193,8 +196,12 @@ def _of_constraint_on_partitioned(action: Action, constraint: pb.Constraint) -> 
 
 
 def _of_attach_partition(action: Action) -> Iterator[Hazard]:
+    """What attach_partition has left: a default partition, and where PostgreSQL has not said the bound."""
     command = definition(action.command).partition_cmd
-    yield from hazard(action.facts.relation(command.name), ATTACH_PARTITION)
+    partition = action.facts.relation(command.name)
+    if partition is not None and is_refused(action.table, partition):
+        return
+    yield from hazard(partition, ATTACH_PARTITION)
     if not command.bound.is_default:
         yield from hazard_of_default_partition(action.table, facts=action.facts)
 

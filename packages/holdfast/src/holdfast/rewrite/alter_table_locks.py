@@ -93,6 +93,10 @@ def _on_other_tables(
     elif command.subtype in (pb.AT_AttachPartition, pb.AT_DetachPartition):
         partition = definition(command).partition_cmd.name
         yield from lock(facts.in_use(partition), mode=LockMode.ACCESS_EXCLUSIVE)
+        if command.subtype == pb.AT_AttachPartition and relation is not None:
+            # Foreign keys of the partition become a part of those of the table.
+            referenced = [key.references for key in relation.foreign_keys() if key.references]
+            yield from lock_each(referenced, mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
         # DETACH is over in a moment, as measured by `test_instant` in tests/plan/test_duration.py (row 38).
         if relation is not None and relation.default_partition:
             default = relation.default_partition.name

@@ -13,6 +13,8 @@ from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.filled_column import is_serial
 from holdfast.rewrite.index_names import column_names, joined
 from holdfast.rewrite.names import candidates
+from holdfast.rewrite.partitions.bounds import LABEL, added_partition
+from holdfast.rewrite.partitions.same_index import parsed_index
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, constraint_of, copy, strings
 
@@ -32,10 +34,36 @@ def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = (
         for item in node.cmds:
             yield from _of_action(node.relation.relname, item.alter_table_cmd)
 
+    if (added := added_partition(node)) is not None:
+        yield from _of_added_partition(added[1].relname, tables)
+        return
     for table in tables:
         if table.is_partitioned:
             for partition in table.partitions:
                 yield from _on_partition(node, partition.name.name)
+
+
+def _of_added_partition(partition: str, tables: Iterable[Relation]) -> Iterator[str]:
+    """Of its CHECK and of that of the default partition; and of what it must have that the table has."""
+    yield from candidates(partition, label=LABEL)
+    tables = tuple(tables)
+    for table in tables:
+        if table.default_partition is not None:
+            yield from candidates(table.default_partition.name.name, label=LABEL)
+        below = [
+            part.name.name
+            for each in tables
+            for part in each.partitions
+            if each.name.name == partition
+        ]
+        for name in (partition, *below):
+            yield from candidates(name, label="pkey")
+            for index in table.indexes:
+                second = joined(column_names(parsed_index(index)))
+                for label in ("idx", "key"):
+                    yield from candidates(name, second=second, label=label)
+            for key in table.foreign_keys():
+                yield from candidates(name, second=joined(key.columns), label="fkey")
 
 
 def _on_partition(node: Message, partition: str) -> Iterator[str]:

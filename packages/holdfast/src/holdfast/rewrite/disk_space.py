@@ -18,7 +18,7 @@ from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.online import draft_of, is_excused
 from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, Step
+from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, FillRowsStep, Step
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry
 
@@ -77,7 +77,7 @@ def disk_of(step: Step, *, tables: dict[QualifiedName, Relation]) -> int:
     match step:
         case BuildIndexStep() if step.table in tables:
             return _of_build(step, tables[step.table])
-        case CopyRowsStep() if step.table in tables:
+        case CopyRowsStep() | FillRowsStep() if step.table in tables:
             return tables[
                 step.table
             ].bytes  # a new version of each row, and the old ones until a vacuum
@@ -95,6 +95,7 @@ def _need(statement: Statement, facts: Facts | None) -> DiskNeed | None:
     if facts is None:
         return None
     tables = {table.name: table for table in facts.relations.values() if not table.is_new}
+    tables |= {part.name: part for table in tables.values() for part in table.partitions}
     if may_write_rows(statement, facts=facts):
         size = sum(
             table.bytes for table in tables.values()

@@ -17,7 +17,7 @@ from holdfast.rewrite.waiting import Recorded, Waiting
 
 
 class RelationKind(Enum):
-    """pg_class.relkind."""
+    """The kind of a relation: pg_class.relkind."""
 
     TABLE = "r"
     PARTITIONED_TABLE = "p"
@@ -32,7 +32,7 @@ class RelationKind(Enum):
 
 
 class ConstraintKind(Enum):
-    """pg_constraint.contype."""
+    """The kind of a constraint: pg_constraint.contype."""
 
     CHECK = "c"
     FOREIGN_KEY = "f"
@@ -112,6 +112,26 @@ class DefaultPartition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionBound:
+    """The condition that the rows of a partition satisfy, which a statement adds to a table; in its words."""
+
+    parent: QualifiedName
+    partition: str  # without its schema
+    condition: str
+    above: str | None = None  # the condition of the parent, where that is a partition itself
+
+    @property
+    def excluded(self) -> str:
+        """The condition of the rows that the default partition keeps."""
+        return f"NOT {self.condition}"
+
+    @property
+    def whole(self) -> str:
+        """All that the rows of the partition satisfy."""
+        return self.condition if self.above is None else f"({self.above} AND {self.condition})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DependentView:
     """A view or materialized view that reads columns of this relation."""
 
@@ -187,7 +207,7 @@ class Relation:
         return next((found.name for found in keys), None)
 
     def foreign_keys(self) -> tuple[Constraint, ...]:
-        """Its own foreign keys."""
+        """The foreign keys of the table itself, not those that refer to it."""
         return tuple(
             constraint
             for constraint in self.constraints
@@ -244,6 +264,9 @@ class Facts:
     constrained_domains: frozenset[str] = frozenset()
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked
+    bounds: tuple[
+        PartitionBound, ...
+    ] = ()  # one for each partition that is added to a table in use
     type_changes: tuple[ChangedTable, ...] = ()  # one for each ALTER COLUMN TYPE of a table in use
     side_by_side: SideBySide = field(default_factory=SideBySide)
 
@@ -269,6 +292,11 @@ class Facts:
         left = {key: found.without_indexes(dropped) for key, found in self.relations.items()}
         indexes = {key: index for key, index in self.indexes.items() if index.name not in dropped}
         return replace(self, relations=left, indexes=indexes)
+
+    def bound_of(self, parent: Relation, *, partition: str) -> PartitionBound | None:
+        """The condition of a partition that a statement adds; None where PostgreSQL has not said it."""
+        found = (b for b in self.bounds if (b.parent, b.partition) == (parent.name, partition))
+        return next(found, None)
 
     def with_partitions_of(self, table: Relation) -> "Facts":
         """The facts with each partition of the table among the relations that have a name."""

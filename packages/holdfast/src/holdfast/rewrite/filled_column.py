@@ -10,7 +10,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.backfill import backfill_step
 from holdfast.rewrite.facts import RelationKind
-from holdfast.rewrite.names import QualifiedName, free_name
+from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.not_null import nullable_to_not_null
 from holdfast.rewrite.rewriting import (
     Action,
@@ -22,7 +22,7 @@ from holdfast.rewrite.rewriting import (
     transaction,
 )
 from holdfast.rewrite.statement_kind import function_names
-from holdfast.rewrite.steps import Step
+from holdfast.rewrite.steps import FillRowsStep, Step
 from holdfast.rewrite.tree import add_strings, column_of, copy, parsed_expression, strings
 
 SERIAL = {
@@ -65,11 +65,6 @@ def why_not_filled(action: Action) -> str | None:
             f"{table.name} has a trigger that each UPDATE fires ({names}), so its rows are not written in batches. Let"
             " it fire for its own columns only, in a revision before this one: CREATE OR REPLACE TRIGGER ... UPDATE OF"
             " its columns."
-        )
-    if not _keeps_row_key(action):
-        return (
-            f"{table.name} has no key by which its rows could be filled in batches. Give it a primary key, or a unique"
-            " constraint on columns that are NOT NULL, in a revision before this one."
         )
     return None
 
@@ -194,7 +189,14 @@ def _sequence_name(action: Action, column: str, *, label: str) -> QualifiedName:
 
 
 def _fill(action: Action, column: str) -> Step:
-    """Rows that came after the default was there have their value."""
+    """Rows that came after the default was there have their value. Without a key: block after block of the table."""
+    if not _keeps_row_key(action):
+        name = quote(column)
+        return FillRowsStep(
+            table=action.table.name,
+            sql=f"UPDATE ONLY {action.table.name} SET {name} = DEFAULT WHERE {name} IS NULL",  # noqa: S608  # quoted
+            scans=(action.table.name,),
+        )
     write = pb.UpdateStmt()
     write.relation.CopyFrom(pb.RangeVar(inh=True, relpersistence="p", relname="t"))
     target = write.target_list.add().res_target

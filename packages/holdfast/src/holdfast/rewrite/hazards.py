@@ -51,7 +51,7 @@ class Hazard:
         return self.doing.lifted_by
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return LongStatement(
             statement=shortened(statement.sql),
             relation=str(self.relation),
@@ -73,7 +73,7 @@ class BreakingChange:
     lifted_by: frozenset[QueuedChange] = frozenset()
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses a statement with this hazard."""
         return BreaksRunningCode(
             statement=shortened(statement.sql),
             relation=self.relation,
@@ -93,7 +93,8 @@ def hazard(
 REINDEX = LongWork(
     rows=(6,),
     work="builds the index anew",
-    instead="Write REINDEX .. CONCURRENTLY, in an autocommit_block().",
+    instead="PostgreSQL builds the index of an exclusion constraint only under this lock. Name the other indexes one by"
+    " one, and allow this one in a quiet hour.",
 )
 REPACK = LongWork(
     rows=(44,),
@@ -119,7 +120,8 @@ DEFAULT_PARTITION = LongWork(
     rows=(36, 37),
     work="reads every row of the default partition, some of which may belong to the new one,",
     instead="Add a CHECK that excludes the bounds of the new partition to the default partition"
-    " before: then nothing is read, and you can allow it.",
+    " before: then nothing is read, and you can allow it. Where the role may make temporary tables (GRANT TEMPORARY ON"
+    " DATABASE) that is done for you.",
 )
 
 
@@ -216,7 +218,9 @@ def _of_create_table(node: pb.CreateStmt, facts: Facts) -> Iterator[Hazard]:
     in tests/plan/test_duration.py, no row is read without a default partition (row 37)."""
     if node.HasField("partbound") and not node.partbound.is_default:
         parent = facts.relation(node.inh_relations[0].range_var)
-        yield from hazard_of_default_partition(parent, facts=facts)
+        name = node.relation.relname
+        if parent is None or facts.bound_of(parent, partition=name) is None:
+            yield from hazard_of_default_partition(parent, facts=facts)
 
 
 HAZARDS_OF: dict[type[Message], Callable[[Any, Facts], Iterator[Hazard]]] = {

@@ -120,6 +120,13 @@ def alter_table(table: QualifiedName, *commands: pb.AlterTableCmd) -> pb.AlterTa
     return node
 
 
+def as_written_action(action: Action) -> pb.AlterTableStmt:
+    """The statement itself, on the table by its whole name."""
+    node = copy(action.statement)
+    qualify(node.relation, action.table.name)
+    return node
+
+
 def add_constraint(constraint: pb.Constraint) -> pb.AlterTableCmd:
     """ADD CONSTRAINT as an action."""
     command = pb.AlterTableCmd(subtype=pb.AT_AddConstraint, behavior=pb.DROP_RESTRICT)

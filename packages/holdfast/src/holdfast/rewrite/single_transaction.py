@@ -14,7 +14,13 @@ from holdfast.rewrite.online import Draft, draft_of, is_excused
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.statement_locks import locks_of
-from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, ValidateStep
+from holdfast.rewrite.steps import (
+    BackfillStep,
+    BuildIndexStep,
+    CopyRowsStep,
+    FillRowsStep,
+    ValidateStep,
+)
 
 # Read in about 50 ms, which is what users may have to wait for a lock. Both are estimates of the server.
 LARGEST_BYTES = 10_000_000
@@ -51,9 +57,12 @@ def _holds(statement: Statement, draft: Draft, *, facts: Facts) -> Iterator[Haza
             yield Hazard(relation=table, rows=rows.get(table, 0), mode=lock.mode, doing=UNDIVIDED)
 
 
+WORKING = BackfillStep | BuildIndexStep | CopyRowsStep | FillRowsStep | ValidateStep
+
+
 def _worked_on(draft: Draft) -> Iterator[QualifiedName]:
     for step in draft.steps:
-        if isinstance(step, BackfillStep | BuildIndexStep | CopyRowsStep | ValidateStep):
+        if isinstance(step, WORKING):
             yield step.table
 
 

@@ -20,7 +20,7 @@ class Span:
 
     @property
     def first(self) -> QueueEntry:
-        """What takes."""
+        """The entry that takes away what a later one gives back."""
         return self.entries[0]
 
     @property

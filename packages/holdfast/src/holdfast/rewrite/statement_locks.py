@@ -116,7 +116,7 @@ def _of_truncate(node: pb.TruncateStmt, facts: Facts) -> Iterator[Lock]:
 
 
 def _of_vacuum(node: pb.VacuumStmt, facts: Facts) -> Iterator[Lock]:
-    """VACUUM and ANALYZE."""
+    """The locks of VACUUM and ANALYZE, on tables in use."""
     is_full = has_option(node.options, name="full")
     mode = LockMode.ACCESS_EXCLUSIVE if is_full else LockMode.SHARE_UPDATE_EXCLUSIVE
     for item in node.rels:

@@ -175,6 +175,40 @@ class PartitionsStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DetachStep:
+    """DETACH PARTITION CONCURRENTLY, outside a transaction: what it was killed in is finalized, in a moment."""
+
+    kind: Literal["detach"] = "detach"
+    table: QualifiedName
+    partition: QualifiedName
+    sql: str
+    finalize: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"detach {self.partition} from {self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReindexStep:
+    """REINDEX CONCURRENTLY, outside a transaction; the invalid indexes of a try that was killed are dropped."""
+
+    kind: Literal["reindex"] = "reindex"
+    tables: tuple[QualifiedName, ...]
+    sql: str
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStep:
     """Statements sent at once, as the body of one DO, under locks that are all taken first.
 
@@ -227,6 +261,26 @@ class LookStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FillRowsStep:
+    """An UPDATE of the rows that have no value yet, in batches of blocks: for a table without a key.
+
+    `sql` ends in its condition, by which a row that is done is left out.
+    """
+
+    kind: Literal["fill rows"] = "fill rows"
+    table: QualifiedName
+    sql: str
+    settings: tuple[tuple[str, str], ...] = ()
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return shortened(self.sql)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRowsStep:
     """An UPDATE of all rows of a table in batches of blocks, which need no key.
 
@@ -254,7 +308,10 @@ Step = Annotated[
     | DropIndexStep
     | BackfillStep
     | AutocommitStep
+    | DetachStep
+    | ReindexStep
     | PartitionsStep
+    | FillRowsStep
     | BatchStep
     | LookStep
     | CopyRowsStep,
@@ -269,12 +326,12 @@ def do_block(statements: tuple[str, ...]) -> str:
 
 
 def to_json(steps: tuple[Step, ...]) -> str:
-    """For the journal."""
+    """Write steps as the text that the journal keeps."""
     return _adapter().dump_json(steps).decode()
 
 
 def from_json(text: str) -> tuple[Step, ...]:
-    """From the journal."""
+    """Read steps from the text that the journal keeps."""
     return _adapter().validate_json(text)
 
 

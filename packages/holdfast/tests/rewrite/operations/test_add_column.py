@@ -33,14 +33,22 @@ def test_each_row_another_value(check_steps: Check) -> None:
     )
 
 
-def test_without_a_key_there_are_no_batches(facts: Facts, check_steps: Check) -> None:
-    """Refused: the rows cannot be told apart."""
+def test_without_a_key(facts: Facts, check_steps: Check) -> None:
+    """Whether there is none, or the same statement drops it: the rows are filled block by block of the table."""
     orders = replace(facts.relations["", "orders"], indexes=())
-    with pytest.raises(LongStatement):
-        check_steps(
-            "alter table orders add column x serial",
-            facts=replace(facts, relations={("", "orders"): orders}),
-        )
+    check_steps(
+        "alter table orders add column x float default random()",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x double precision",
+        "and: ALTER TABLE public.orders ALTER COLUMN x SET DEFAULT random()",
+        "fill rows: UPDATE ONLY public.orders SET x = DEFAULT WHERE x IS NULL",
+        facts=replace(facts, relations={("", "orders"): orders}),
+    )
+    check_steps(
+        "alter table orders add column x float default random(), drop column id",
+        "transaction: ALTER TABLE public.orders ADD COLUMN x double precision, DROP id",
+        "and: ALTER TABLE public.orders ALTER COLUMN x SET DEFAULT random()",
+        "fill rows: UPDATE ONLY public.orders SET x = DEFAULT WHERE x IS NULL",
+    )
 
 
 IN_THE_WAY = {
@@ -50,13 +58,6 @@ IN_THE_WAY = {
             "public.orders has a trigger that each UPDATE fires (audit), so its rows are not written in batches. Let it"
             " fire for its own columns only, in a revision before this one: CREATE OR REPLACE TRIGGER ... UPDATE OF"
             " its columns."
-        ),
-    ),
-    "no key": (
-        {"indexes": ()},
-        (
-            "public.orders has no key by which its rows could be filled in batches. Give it a primary key, or a unique"
-            " constraint on columns that are NOT NULL, in a revision before this one."
         ),
     ),
 }
@@ -87,13 +88,6 @@ def test_a_trigger_that_the_filling_does_not_fire(facts: Facts, check_steps: Che
         "backfill: UPDATE public.orders SET x = DEFAULT WHERE x IS NULL",
         facts=replace(facts, relations={("", "orders"): orders}),
     )
-
-
-def test_the_key_goes_in_the_same_statement(check_steps: Check) -> None:
-    """Refused: there would be nothing left to go along."""
-    for dropped in ("constraint orders_pkey", "column id"):
-        with pytest.raises(LongStatement):
-            check_steps(f"alter table orders add column x serial, drop {dropped}")
 
 
 def test_a_name_for_not_null(check_steps: Check) -> None:

@@ -11,7 +11,6 @@ Check = Callable[..., None]
     "sql",
     [
         "VACUUM orders",
-        "REINDEX TABLE CONCURRENTLY orders",
         "ALTER TABLE log DETACH PARTITION log_1 CONCURRENTLY",
         "CREATE DATABASE x",
         "ALTER SYSTEM SET work_mem = '8MB'",

@@ -54,6 +54,10 @@ def of_project(
     to, settings = tried(arguments), _settings()
     if settings is not None and settings.url is not None and _is_same(settings, to):
         setting = variable_of_url()
+    elif (
+        settings is not None and settings.migration_url and _is_same(settings.for_migrations(), to)
+    ):
+        setting = "HOLDFAST_MIGRATION_URL"
     else:
         setting = f"sqlalchemy.url in {file}" if _names(url_of_file, to) else OF_ENV_PY
     is_ours = settings is not None and OURS in arguments

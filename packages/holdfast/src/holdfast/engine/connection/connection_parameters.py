@@ -73,7 +73,9 @@ def connection_parameters(
         keepalives_idle=whole_seconds(timeouts.keepalives_idle),
         keepalives_interval=whole_seconds(timeouts.keepalives_interval),
         keepalives_count=timeouts.keepalives_count,
-        options=None if settings.pooler else options,
+        options=None if settings.is_pooled else options,
         target_session_attrs="read-write" if len(hosts(url)) > 1 else None,
-        tls=tls_parameters(settings.tls, reach=reach(url), ca_file=ca_file, pooler=settings.pooler),
+        tls=tls_parameters(
+            settings.tls, reach=reach(url), ca_file=ca_file, pooler=settings.is_pooled
+        ),
     )

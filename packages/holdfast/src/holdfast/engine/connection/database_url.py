@@ -34,16 +34,21 @@ class UrlParts:
         return f"UrlParts({self.address!r})"
 
 
-def split_url(text: str) -> UrlParts:
-    """Take a URL apart. Raises ValueError, without the text, which may hold a password."""
+def read_url(text: str) -> URL:
+    """Read a URL with all that it says, several hosts too. Raises ValueError, without the text."""
     if SCHEMES.match(text) is None:
         msg = "it must begin with postgresql://"
         raise ValueError(msg)
     try:
-        url = make_url(_with_hosts_in_query(text))
+        return make_url(_with_hosts_in_query(text))
     except (ArgumentError, ValueError):
         msg = "it is not of the form postgresql://user@host:5432/database"
         raise ValueError(msg) from None
+
+
+def split_url(text: str) -> UrlParts:
+    """Take a URL apart. Raises ValueError, without the text, which may hold a password."""
+    url = read_url(text)
     if "sslpassword" in url.query:
         msg = "a sslpassword would be shown wherever the URL is"
         raise ValueError(msg)

@@ -8,7 +8,7 @@ from greenlet import GreenletExit  # type: ignore[import-untyped]  # has none
 
 from holdfast.engine.pool.places import Place, Places, Request
 from holdfast.engine.pool.record import Record
-from holdfast.engine.pool.waiting import Waiter, Waiting
+from holdfast.engine.pool.waiting import Waiter, WaysToWait
 
 NO_FAILURE = "No attempt to connect has failed."
 # A task that is thrown away: whatever runs now may run in a garbage collection. Its place becomes free by itself.
@@ -41,7 +41,7 @@ class Opening:
 
     create: Callable[[Place], Record]
     places: Places[Record]
-    waiting: Waiting
+    waiting: WaysToWait
     after_giving: Callable[[], None]
     close: Callable[[Record], None]
     last_failure: str = NO_FAILURE
@@ -65,16 +65,21 @@ class Opening:
         finally:
             del attempt  # or the error, its traceback and this frame would keep each other alive
 
-    def unattended(self, places: Iterable[Place]) -> None:
-        """Opens them all at once for the pool. Raises the error of one that failed, after all have ended."""
+    def unattended(self, places: Iterable[Place], *, seconds: float) -> bool:
+        """Opens them all at once for the pool; False where one is not there after so many seconds.
+
+        What comes later goes into the pool. Raises the error of one that failed, after all have ended.
+        """
+        limit = time.monotonic() + seconds
         attempts = [Attempt(place, self.waiting.signal(), attended=False) for place in places]
         for attempt in attempts:
             self._begin(attempt)
         for attempt in attempts:
-            attempt.waiter.wait(None)
+            attempt.waiter.wait(max(0.0, limit - time.monotonic()))
         errors = [attempt.error for attempt in attempts if attempt.error is not None]
         if errors:
             raise errors[0]
+        return all(attempt.record is not None for attempt in attempts)
 
     def leave(self, attempt: Attempt) -> None:
         """Nobody attends it any more: what it opens is for the pool, and if it has not begun, it will not."""

@@ -27,11 +27,17 @@ from holdfast.engine.pool.opening import THROWN_AWAY, Checkout, Opening
 from holdfast.engine.pool.places import Figures, Place, Places
 from holdfast.engine.pool.reaper import Reaper
 from holdfast.engine.pool.record import CheckedOut, Record
-from holdfast.engine.pool.waiting import EventLoop, Threads, Waiting
+from holdfast.engine.pool.waiting import EventLoop, Threads, WaysToWait
 from holdfast.errors.pool import ConnectionNotOpened, PoolExhausted
 
 logger = logging.getLogger(__name__)
 
+# At a start, for all connections that are opened at once: a server that begins, a pooler that lets some wait.
+PREWARMING = 10  # times the timeout of a request
+POOLER_WAITS = (
+    "A pooler lets connections wait that it has none to the server for: HOLDFAST_POOL_MIN must fit into its"
+    " default_pool_size."
+)
 JITTER = 0.1  # of the lifetime: connections opened together are not replaced together
 Grant = Record | Place
 
@@ -39,7 +45,7 @@ Grant = Record | Place
 class _Sized(Pool):
     """Both pools; they differ in how they wait."""
 
-    _new_waiting: Callable[[], Waiting]
+    _new_waiting: Callable[[], WaysToWait]
 
     def __init__(
         self,
@@ -58,8 +64,19 @@ class _Sized(Pool):
         watch_forks(self)
 
     def prewarm(self) -> None:
-        """Opens connections up to `min`, all at once; raises the error of one that failed."""
-        self._opening.unattended(self.places.reserve(self.limits.min))
+        """Opens connections up to `min`, all at once; raises the error of one that failed.
+
+        Each is given the time of a request; all of them together ten times that. Raises ConnectionNotOpened then.
+        """
+        patience = self.limits.timeout * PREWARMING
+        places = self.places.reserve(self.limits.min)
+        if not self._opening.unattended(places, seconds=patience.total_seconds()):
+            raise ConnectionNotOpened(
+                pool=self.name,
+                timeout=patience,
+                left=patience,
+                last_failure=f"{self._opening.last_failure} {POOLER_WAITS}",
+            )
 
     def figures(self) -> Figures:
         """How the pool stands."""

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.partitions.foreign_key import (
+    NOT_VALID_ON_PARTITIONED,
     foreign_key_on_partitions,
     name_of_foreign_key,
 )
@@ -21,8 +22,6 @@ from holdfast.rewrite.rewriting import (
     transaction,
 )
 from holdfast.rewrite.tree import constraint_of, copy, qualify
-
-NOT_VALID_ON_PARTITIONED = 18  # the first major version that takes it
 
 
 def add_foreign_key(action: Action) -> Split | None:

@@ -7,7 +7,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.inline_constraints import take_out
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.operations.add_foreign_key import NOT_VALID_ON_PARTITIONED
+from holdfast.rewrite.partitions.foreign_key import NOT_VALID_ON_PARTITIONED
 from holdfast.rewrite.rewriting import (
     StatementRewrite,
     add_constraint,

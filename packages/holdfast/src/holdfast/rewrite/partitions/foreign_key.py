@@ -3,7 +3,7 @@
 Partition by partition NOT VALID, then VALIDATE; the foreign key of the table takes these over without reading a row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
@@ -12,6 +12,7 @@ from holdfast.rewrite.facts import Constraint, ConstraintKind, Facts, Relation, 
 from holdfast.rewrite.index_names import joined
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName, free_name
+from holdfast.rewrite.relation_locks import lock_name
 from holdfast.rewrite.rewriting import (
     add_constraint,
     alter_table,
@@ -20,8 +21,16 @@ from holdfast.rewrite.rewriting import (
     transaction,
     validate,
 )
-from holdfast.rewrite.steps import PartitionOf, PartitionsStep, Step
+from holdfast.rewrite.steps import (
+    PartitionOf,
+    PartitionsStep,
+    Step,
+    TransactionStep,
+    ValidateStep,
+)
 from holdfast.rewrite.tree import copy, parsed_constraint, qualify, sql, strings
+
+NOT_VALID_ON_PARTITIONED = 18  # the first major version that takes it
 
 
 def foreign_key_on_partitions(
@@ -49,7 +58,10 @@ def lacking_foreign_keys(
         step
         for partition in table.partitions
         if partition.kind is RelationKind.TABLE
-        for step in _steps(constraint, partition=partition, table=table, facts=facts)
+        for step in _only_for(
+            PartitionOf(partition=partition.name, table=table.name),
+            foreign_key_of_partition(constraint, partition=partition, facts=facts),
+        )
     )
 
 
@@ -74,10 +86,17 @@ def same_foreign_keys(
             yield found
 
 
-def _steps(
-    constraint: pb.Constraint, *, partition: Relation, table: Relation, facts: Facts
+def _only_for(
+    below: PartitionOf, steps: Iterable[TransactionStep | ValidateStep]
 ) -> Iterator[Step]:
-    below = PartitionOf(partition=partition.name, table=table.name)
+    for step in steps:
+        yield replace(step, only_for=below)
+
+
+def foreign_key_of_partition(
+    constraint: pb.Constraint, *, partition: Relation, facts: Facts
+) -> Iterator[TransactionStep | ValidateStep]:
+    """The steps for one partition; none where it has such a foreign key, and it is valid."""
     same = list(same_foreign_keys(constraint, partition=partition, facts=facts))
     if any(found.is_validated for found in same):
         return
@@ -90,9 +109,10 @@ def _steps(
             facts=facts,
             undo=(drop_constraint_if_exists(partition.name, name=name),),
         )
-        yield replace(add, only_for=below)
-    check = validate(partition, table=partition.name, constraint=name)
-    yield replace(check, only_for=below)
+        referenced = QualifiedName(schema=key.pktable.schemaname, name=key.pktable.relname)
+        held = lock_name(referenced, mode=LockMode.SHARE_ROW_EXCLUSIVE, facts=facts)
+        yield replace(add, locks=strongest((*add.locks, *held)))
+    yield validate(partition, table=partition.name, constraint=name)
 
 
 def _name_on(constraint: pb.Constraint, partition: Relation, *, facts: Facts) -> str:

@@ -23,7 +23,7 @@ from holdfast.rewrite.rewriting import (
     transaction,
 )
 from holdfast.rewrite.steps import PartitionOf, PartitionsStep, Step, TransactionStep
-from holdfast.rewrite.tree import constraint_of, copy, qualify, sql
+from holdfast.rewrite.tree import constraint_of, copy, parsed_constraint, qualify, sql
 
 KINDS = {
     pb.CONSTR_PRIMARY: (ConstraintKind.PRIMARY_KEY, "pkey"),
@@ -52,6 +52,19 @@ class WantedIndex:
         qualify(node.relation, table)
         return node
 
+    def same_on(self, partition: Relation, *, node: pb.IndexStmt) -> Index | None:
+        """An index of the partition that PostgreSQL would take as a part of this one; `node` is what it is like."""
+        constraints = {found.name: found.kind for found in partition.constraints}
+        for index in partition.indexes:
+            if index.parent is not None or not index.is_valid:
+                continue
+            kind = constraints.get(index.constraint or "")
+            if self.constraint is not None and kind is not KINDS[self.constraint.contype][0]:
+                continue
+            if is_same_index(index, node):
+                return index
+        return None
+
     def name_on(self, partition: Relation, *, taken: frozenset[str]) -> str:
         """What PostgreSQL would call it on this partition."""
         second = "" if self.label == "pkey" else joined(column_names(self.node))
@@ -72,6 +85,46 @@ def index_steps(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tuple[
 def is_valid(wanted: WantedIndex, *, table: Relation) -> bool:
     """Whether PostgreSQL says that it is there on all partitions."""
     return any(index.name.name == wanted.node.idxname and index.is_valid for index in table.indexes)
+
+
+def index_of_partition(
+    index: Index,
+    *,
+    of: Relation,
+    partition: Relation,
+    facts: Facts,
+    taken: set[str],
+    used: list[Index],
+) -> tuple[tuple[Step, ...], Index | None]:
+    """The steps for one that the partition must have when it is attached; or the one of its own that serves.
+
+    `taken` are names that were chosen for it before, `used` the indexes that serve others.
+    """
+    node = parsed_index(index)
+    constraint = _constraint_of(index, of=of, node=node)
+    wanted = WantedIndex(node=node, constraint=constraint)
+    left = tuple(own for own in partition.indexes if own not in used)
+    same = wanted.same_on(replace(partition, indexes=left), node=node)
+    if same is not None:
+        return (), same
+    schema = partition.name.schema
+    name = wanted.name_on(partition, taken=facts.taken_in(schema) | taken)
+    taken.add(name)
+    node.idxname, node.relation.inh = name, True
+    if partition.is_partitioned:
+        if constraint is not None:
+            constraint.conname = name
+        return index_steps(wanted, table=partition, facts=facts), None
+    build = build_index(node, table=partition)
+    if constraint is None:
+        return (build,), None
+    command = add_constraint(over_index(constraint, name=name, index=name))
+    return (build, transaction(alter_table(partition.name, command), facts=facts)), None
+
+
+def _constraint_of(index: Index, *, of: Relation, node: pb.IndexStmt) -> pb.Constraint | None:
+    found = of.constraint(index.constraint) if index.constraint is not None else None
+    return None if found is None else parsed_constraint(found.definition, name=found.name)
 
 
 @dataclass(kw_only=True)
@@ -163,17 +216,7 @@ class _Plan:
         """An index of the partition that PostgreSQL would take as its part."""
         known = self._known(self.indexes[self.table.name])
         node = parsed_index(known) if known is not None else self.wanted.node
-        constraints = {found.name: found.kind for found in partition.constraints}
-        for index in partition.indexes:
-            if index.parent is not None or not index.is_valid:
-                continue
-            constraint = self.wanted.constraint
-            kind = constraints.get(index.constraint or "")
-            if constraint is not None and kind is not KINDS[constraint.contype][0]:
-                continue
-            if is_same_index(index, node):
-                return index
-        return None
+        return self.wanted.same_on(partition, node=node)
 
     def _known(self, name: QualifiedName) -> Index | None:
         return next((index for index in self.table.indexes if index.name == name), None)

@@ -20,6 +20,8 @@ def looks_at_partitions(statement: Statement) -> bool:
     node = statement.node
     if isinstance(node, pb.AlterTableStmt):
         return any(item.alter_table_cmd.subtype in ASKING for item in node.cmds)
+    if isinstance(node, pb.CreateStmt):
+        return bool(node.HasField("partbound"))
     return isinstance(node, pb.IndexStmt)
 
 

@@ -1,0 +1,2 @@
+DROP TABLE parcels_east;
+DROP TABLE parcels_west;

@@ -1,0 +1,7 @@
+CREATE TABLE visits (
+    id integer NOT NULL,
+    day date NOT NULL
+) PARTITION BY RANGE (day);
+CREATE TABLE visits_2025 PARTITION OF visits FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE visits_2026 PARTITION OF visits FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO visits SELECT n, date '2025-01-01' + n % 700 FROM generate_series(1, 3000) AS n;

@@ -1,0 +1,2 @@
+REINDEX INDEX orders_status;
+REINDEX TABLE orders;

@@ -1,0 +1,29 @@
+"""Guesses the address of a server from that of the pooler in front of it, by the forms that providers use."""
+
+from sqlalchemy import URL
+
+# Neon: ep-name-pooler.region; Supabase: port 6543 of the same host; PgBouncer's own: 6432.
+POOLER_SUFFIX = "-pooler"
+POOLER_PORTS = (6543, 6432)
+PORT = 5432
+
+
+def direct_url(url: URL) -> str | None:
+    """The URL past the pooler, without a password; None where the address says nothing of one."""
+    host = url.host or ""
+    name, dot, domain = host.partition(".")
+    direct = url.set(
+        drivername="postgresql",
+        host=f"{name.removesuffix(POOLER_SUFFIX)}{dot}{domain}" if host else None,
+        port=PORT if url.port in POOLER_PORTS else url.port,
+        query={},
+    )
+    if (direct.host, direct.port) == (url.host, url.port):
+        return None
+    return URL.create(
+        "postgresql",
+        username=direct.username,
+        host=direct.host,
+        port=direct.port,
+        database=direct.database,
+    ).render_as_string()

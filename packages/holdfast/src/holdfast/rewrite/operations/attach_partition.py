@@ -1,0 +1,89 @@
+"""ATTACH PARTITION: what PostgreSQL would read or build under its locks is there before, beside users of both tables.
+
+A CHECK of the bound, the indexes and foreign keys of the table, and a CHECK on the default partition that the bound
+excludes; then a moment, in which the CHECKs go again.
+https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts, Index, Relation
+from holdfast.rewrite.partitions.bounds import (
+    check_steps,
+    default_partition,
+    drop_check,
+    has_check,
+    is_refused,
+)
+from holdfast.rewrite.partitions.foreign_key import (
+    NOT_VALID_ON_PARTITIONED,
+    foreign_key_of_partition,
+    foreign_key_on_partitions,
+    same_foreign_keys,
+)
+from holdfast.rewrite.partitions.index import index_of_partition
+from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, as_written_action, transaction
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.tree import definition, parsed_constraint, qualify
+
+
+def attach_partition(action: Action) -> Split | None:
+    """None where there is nothing to read, where PostgreSQL refuses at once, and for a default partition."""
+    if action.command.subtype != pb.AT_AttachPartition:
+        return None
+    command = definition(action.command).partition_cmd
+    partition = action.facts.relation(command.name)
+    bound = action.facts.bound_of(action.table, partition=command.name.relname)
+    if partition is None or bound is None or is_refused(action.table, partition):
+        return None
+    facts = action.facts.with_partitions_of(action.table)
+    steps: list[Step] = []
+    drops: list[str] = []
+    if not partition.is_new:
+        if not has_check(partition, condition=bound.whole):
+            steps += check_steps(partition, condition=bound.whole, facts=facts)
+            drops.append(drop_check(partition, facts=facts))
+        steps += _indexes(action.table, partition, facts=facts)
+        steps += _foreign_keys(action.table, partition, facts=facts)
+    default = default_partition(action.table, facts=facts)
+    if default is not None:
+        steps += check_steps(default, condition=bound.excluded, facts=facts)
+        drops.append(drop_check(default, facts=facts))
+    if not steps:
+        return None
+    attach = transaction(as_written_action(action), facts=facts)
+    return Split(after=(*steps, replace(attach, sql=(*attach.sql, *drops))))
+
+
+def _indexes(parent: Relation, partition: Relation, *, facts: Facts) -> Iterator[Step]:
+    """Those that PostgreSQL would build, by the names that it would choose."""
+    taken: set[str] = set()
+    used: list[Index] = []
+    for index in parent.indexes:
+        steps, found = index_of_partition(
+            index, of=parent, partition=partition, facts=facts, taken=taken, used=used
+        )
+        yield from steps
+        if found is not None:
+            used.append(found)
+
+
+def _foreign_keys(parent: Relation, partition: Relation, *, facts: Facts) -> Iterator[Step]:
+    by_parts = partition.is_partitioned and facts.server_major < NOT_VALID_ON_PARTITIONED
+    for found in parent.foreign_keys():
+        key = parsed_constraint(found.definition, name=found.name)
+        if found.references is not None:
+            qualify(key.pktable, found.references)
+        same = same_foreign_keys(key, partition=partition, facts=facts)
+        if not key.is_enforced or any(own.is_validated for own in same):
+            continue
+        if by_parts:
+            yield from foreign_key_on_partitions(key, table=partition, facts=facts)
+        else:
+            yield from foreign_key_of_partition(key, partition=partition, facts=facts)
+
+
+REWRITE = ActionRewrite(name="attach_partition", rows=(36,), apply=attach_partition)

@@ -1,0 +1,48 @@
+"""DETACH PARTITION CONCURRENTLY, as its author wrote it: after a kill it is finalized, which PostgreSQL asks for.
+
+Without CONCURRENTLY it is over in a moment, and leaves no CHECK on the partition.
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.steps import DetachStep, Step
+from holdfast.rewrite.tree import copy, definition, qualify, sql
+
+
+def detach_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """None without CONCURRENTLY, and where one of the tables is not there: that is PostgreSQL's to say."""
+    node = statement.node
+    if not isinstance(node, pb.AlterTableStmt) or len(node.cmds) != 1:
+        return None
+    command = node.cmds[0].alter_table_cmd
+    if command.subtype != pb.AT_DetachPartition:
+        return None
+    partition_cmd = definition(command).partition_cmd
+    table, partition = facts.relation(node.relation), facts.relation(partition_cmd.name)
+    if not partition_cmd.concurrent or table is None or partition is None:
+        return None
+    finalize = copy(node)
+    qualify(finalize.relation, table.name)
+    last = finalize.cmds[0].alter_table_cmd
+    last.subtype = pb.AT_DetachPartitionFinalize
+    qualify(definition(last).partition_cmd.name, partition.name)
+    definition(last).partition_cmd.concurrent = False
+    held = Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=partition.name)
+    return (
+        DetachStep(
+            table=table.name,
+            partition=partition.name,
+            sql=statement.sql,
+            finalize=sql(finalize),
+            locks=tuple(dict.fromkeys((*locks_of(statement, facts=facts), held))),
+        ),
+    )
+
+
+REWRITE = StatementRewrite(name="detach_partition", rows=(38,), apply=detach_partition)

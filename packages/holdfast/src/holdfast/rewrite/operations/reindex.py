@@ -1,0 +1,66 @@
+"""REINDEX of a table or an index in use becomes REINDEX CONCURRENTLY.
+
+https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY
+"""
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation
+from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.steps import ReindexStep, Step
+from holdfast.rewrite.tree import copy, has_option, sql
+
+
+def reindex(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
+    """None for what has no such form: an index of an exclusion constraint, a whole schema, a system catalog."""
+    node = statement.node
+    if not isinstance(node, pb.ReindexStmt) or not node.HasField("relation"):
+        return None
+    written = (node.relation.schemaname, node.relation.relname)
+    index = facts.index_named(written)
+    table = facts.relations.get((index.table.schema, index.table.name) if index else written)
+    is_new = table is not None and table.is_new and not has_option(node.params, name="concurrently")
+    if table is None or is_new or _is_exclusion(index, table):
+        return None
+    if index is not None:
+        return (_step(node, name=index.name, table=table),)
+    # Of a table, those that are invalid are left out with a warning; as it is written they are built.
+    invalid = [found for found in table.indexes if not found.is_valid and not found.is_partitioned]
+    each = copy(node)
+    each.kind = pb.REINDEX_OBJECT_INDEX
+    return (
+        _step(node, name=table.name, table=table),
+        *(_step(each, name=found.name, table=table) for found in invalid),
+    )
+
+
+def _step(node: pb.ReindexStmt, *, name: QualifiedName, table: Relation) -> ReindexStep:
+    concurrently = copy(node)
+    if not has_option(node.params, name="concurrently"):
+        option = pb.DefElem(defname="concurrently", defaction=pb.DEFELEM_UNSPEC)
+        concurrently.params.add().def_elem.CopyFrom(option)
+    concurrently.relation.schemaname, concurrently.relation.relname = name.schema, name.name
+    tables = (table.name, *table.descendants)
+    mode = LockMode.SHARE_UPDATE_EXCLUSIVE
+    return ReindexStep(
+        tables=tables,
+        sql=sql(concurrently),
+        locks=tuple(Lock(mode=mode, relation=each) for each in tables),
+        scans=tables,
+    )
+
+
+def _is_exclusion(index: Index | None, table: Relation) -> bool:
+    """Of the index, or of one of the table: PostgreSQL leaves it out with a warning."""
+    exclusions = {
+        found.name for found in table.constraints if found.kind is ConstraintKind.EXCLUSION
+    }
+    if index is None:
+        return bool(exclusions)
+    return index.constraint in exclusions
+
+
+REWRITE = StatementRewrite(name="reindex", rows=(6,), apply=reindex)
