@@ -37,7 +37,7 @@ SHORT_TIMEOUTS = """
       FOR name IN SELECT s.name FROM pg_settings s WHERE s.name IN
         ('idle_session_timeout', 'transaction_timeout', 'statement_timeout')
       LOOP
-        EXECUTE format('ALTER DATABASE %I SET %I = 400', current_database(), name);
+        EXECUTE format('ALTER DATABASE %I SET %I = 1500', current_database(), name);
       END LOOP;
     END $do$
 """
@@ -154,7 +154,7 @@ def test_no_timeout_of_the_server_ends_the_lock_or_a_long_step(project: Project)
         run = BackgroundRun(project)
         wait_until(lambda: run.has_started("build index big_v on public.big"), what="the build")
         [before] = project.query(HOLDER)
-        writer.execute("SELECT pg_sleep(0.9)")
+        writer.execute("SELECT pg_sleep(1.8)")
         assert project.query(HOLDER) == [before]
     run.end()
     assert project.query(ADDED) == [(1, ROWS)]
