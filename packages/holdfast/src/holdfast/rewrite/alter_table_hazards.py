@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import ConstraintKind, Relation
 from holdfast.rewrite.filled_column import has_volatile_default, is_serial, why_not_filled
 from holdfast.rewrite.hazards import REPACK, Hazard, LongWork, hazard, hazard_of_default_partition
@@ -61,12 +62,6 @@ TYPE_CHANGE_UNDER_CHECK = LongWork(
     rows=(25,),
     work="reads every row for the CHECK constraints of the column",
     instead="Drop those constraints before the change and add them again after it.",
-    lifted_by=frozenset([QueuedChange.LESS]),
-)
-TYPE_CHANGE_UNDER_INDEX = LongWork(
-    rows=(25,),
-    work="builds the indexes with an expression or a condition on the column anew",
-    instead="Drop those indexes before the change and create them again after it.",
     lifted_by=frozenset([QueuedChange.LESS]),
 )
 EXCLUSION = LongWork(
@@ -168,13 +163,17 @@ def _of_type_change(action: Action) -> Iterator[Hazard]:
         # None is left here where another action of the statement was the reason.
         reasons = " ".join(reasons_against_copy(action, found)) or TANGLED
         instead = f"It is executed by a copy of the column, but not here. {reasons}"
-        yield from hazard(table, replace(TYPE_CHANGE, instead=instead))
+        yield from hazard(table, replace(_work_of(found), instead=instead))
         return
     if checks_on(table, column=action.command.name) - dropped_constraints(action.statement):
         yield from hazard(table, TYPE_CHANGE_UNDER_CHECK)
-    if conversion.rebuilt_indexes:
-        built = f"builds {', '.join(conversion.rebuilt_indexes)} anew, though no row is written,"
-        yield from hazard(table, replace(TYPE_CHANGE_UNDER_INDEX, work=built))
+
+
+def _work_of(found: ChangedTable) -> LongWork:
+    built = [index for change in found.changes for index in change.rebuilt_indexes]
+    if not built or found.is_stale or any(c.rewrites or c.error for c in found.changes):
+        return TYPE_CHANGE
+    return replace(TYPE_CHANGE, work=f"builds {', '.join(built)} anew, though no row is written,")
 
 
 def _of_constraint(action: Action) -> Iterator[Hazard]:
