@@ -36,6 +36,7 @@ RELEASES: ColumnElement[str] = literal_column(
 ).label("releases")
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
 TEXTS = TypeAdapter(tuple[str, ...])
+NOW = "holdfast.now"  # a setting of the units, which observe/catalog.py looks at
 PENDING = '"pending"'  # in the place of the result of such a call
 
 
@@ -97,6 +98,11 @@ class Journal:
 
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
+
+    def now(self) -> str:
+        """The one value of now() in all units of the revision; '' where none has one."""
+        settings = (setting for unit in self.every() for setting in unit.settings)
+        return next((each.setting for each in settings if each.name == NOW), "")
 
     def unfinished(self) -> Unfinished | None:
         """The revision that is half-way; there is at most one for each version table."""

@@ -6,11 +6,12 @@ is sent through the driver's own connection, such as COPY, does not pass; but it
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import psycopg
 from alembic.ddl.impl import DefaultImpl
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
@@ -18,9 +19,9 @@ from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection
 
+from holdfast.execute.dollar_parameters import with_values
 from holdfast.execute.result_json import Result
 from holdfast.execute.session import MigrationSession, OwnEngine
-from holdfast.intercept.mogrify import rendered
 
 Parameters = Sequence[Any] | dict[str, Any] | None
 
@@ -41,7 +42,7 @@ class InterceptedStatement:
     def texts(self) -> tuple[str, ...]:
         """Each execution with its parameters in its text."""
         return tuple(
-            rendered(self.connection, self.cursor, self.sql, parameters)
+            mogrified(self.connection, self.cursor, self.sql, parameters)
             for parameters in self.parameters
         )
 
@@ -76,6 +77,27 @@ class InterceptedStatement:
         """False for a server-side cursor, and where SQLAlchemy reads the cursor itself (insertmanyvalues)."""
         style = getattr(self.context, "execute_style", None)
         return not getattr(self.cursor, "name", None) and "INSERTMANY" not in str(style)
+
+
+def mogrified(connection: Connection, cursor: Any, sql: str, parameters: Any) -> str:
+    """One execution with its parameters in its text, as its driver fills them in. Nothing is sent.
+
+    `parameters` is None where SQLAlchemy hands none to the driver.
+    """
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.Connection):
+        return sql if parameters is None else psycopg.ClientCursor(driver).mogrify(sql, parameters)
+    if isinstance(driver, psycopg.AsyncConnection):
+        if parameters is None:
+            return sql
+        return psycopg.AsyncClientCursor(driver).mogrify(sql, parameters)
+    if hasattr(cursor, "mogrify"):  # psycopg2
+        if parameters is None:
+            return sql
+        text: bytes = cursor.mogrify(sql, parameters)
+        return text.decode()
+    values = parameters or ()  # asyncpg
+    return with_values(sql, list(values.values() if isinstance(values, Mapping) else values))
 
 
 def _oid(type_code: Any) -> int:

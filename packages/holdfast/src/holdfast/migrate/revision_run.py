@@ -26,7 +26,6 @@ from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
-from holdfast.execute.final_look import left_behind
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
@@ -38,6 +37,7 @@ from holdfast.intercept.interceptor import intercepting
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
+from holdfast.migrate.final_look import left_behind
 from holdfast.migrate.run_options import RunOptions
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
@@ -240,7 +240,9 @@ class RevisionRun:
             found = journal.unfinished()
         if found is None:
             return None
-        return InterruptedCall(new=found.new, committed=found.committed, calls=journal.calls())
+        return InterruptedCall(
+            new=found.new, now=journal.now(), committed=found.committed, calls=journal.calls()
+        )
 
     def _refuse_repetition(self, interceptor: RevisionInterceptor) -> None:
         """A lock that was not free, or a guard, makes the function run again: not where it cannot be replayed."""

@@ -21,7 +21,7 @@ REPLICATION = text(
     """
     SELECT count(*) AS standbys, count(*) FILTER (WHERE state IS NULL) AS hidden,
            coalesce(array_agg(coalesce(application_name, '') ORDER BY pid)
-                    FILTER (WHERE replay_lsn < CAST(:target AS pg_lsn)), '{}') AS behind
+                    FILTER (WHERE replay_lsn < CAST(CAST(:target AS text) AS pg_lsn)), '{}') AS behind
     FROM pg_stat_replication r
     WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
     """

@@ -23,7 +23,7 @@ from holdfast.errors.statement import ColumnWithoutValues, UnparsableStatement
 from holdfast.execute.look import ABOUT_VALUES
 from holdfast.execute.progress import Event, StatementPlanned, StepStarted
 from holdfast.execute.session import second_session
-from holdfast.intercept.mogrify import rendered
+from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
@@ -118,7 +118,7 @@ class Questions:
             return
         first = parameters[0] if executemany and parameters else parameters
         try:
-            parsed = parse(rendered(connection, cursor, statement, first or None))
+            parsed = parse(mogrified(connection, cursor, statement, first or None))
         except UnparsableStatement:
             return  # the driver says what is wrong with it
         for each in parsed:

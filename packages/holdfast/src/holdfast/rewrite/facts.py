@@ -260,7 +260,7 @@ class Facts:
     uneven_functions: frozenset[str] = frozenset()  # may give another result in another batch
     uneven_operators: frozenset[str] = frozenset()  # the same, by their symbol
     uneven_casts: frozenset[str] = frozenset()  # the same, by the type that they lead to
-    now: str = ""  # of the transaction that asked, as PostgreSQL writes it
+    now: str = ""  # of the revision, as PostgreSQL writes it
     constrained_domains: frozenset[str] = frozenset()
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked

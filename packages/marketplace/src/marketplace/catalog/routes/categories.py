@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from marketplace.accounts.principal import Administrator
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
@@ -26,9 +26,9 @@ from marketplace.catalog.schemas import (
 from marketplace.catalog.service import categories
 from marketplace.database import RequestTransactions
 from marketplace.entities import Category, Subcategory
-from marketplace.problems import InvalidRequest, documented
+from marketplace.problems import InvalidRequest, api_router, documented
 
-router = APIRouter()
+router = api_router(tags=["catalogue"])
 
 
 @router.get("/categories")

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from marketplace.accounts.principal import Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
@@ -26,10 +26,10 @@ from marketplace.catalog.schemas import (
 from marketplace.catalog.service import products
 from marketplace.cursors import Cursors, cursors_of
 from marketplace.database import RequestTransactions, transactions_of
-from marketplace.problems import InvalidCursor, InvalidRequest, documented
+from marketplace.problems import InvalidCursor, InvalidRequest, api_router, documented
 from marketplace.query_parameters import documented_query, read_query
 
-router = APIRouter()
+router = api_router(tags=["catalogue"])
 product_cursors = cursors_of("products")
 
 
