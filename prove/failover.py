@@ -2,7 +2,8 @@
 
 `./dev prove failover [backfill] [build]`. A primary with one streaming standby, asynchronous and synchronous; every
 process of the primary is killed in the middle of a backfill, and of a concurrent build, and the standby is promoted.
-What the first run says, the journal and the rows of the new primary must fit together; a second run finishes. A line each; status 1 when one does not hold.
+What the first run says, the journal and the rows of the new primary must fit together; a second run finishes.
+A line each; status 1 when one does not hold.
 """
 
 import subprocess
