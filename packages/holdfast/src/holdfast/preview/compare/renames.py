@@ -28,7 +28,7 @@ class Rename:
         )
 
     def change(self, *, default_schema: str) -> Change:
-        """The lines for it."""
+        """The lines of a revision for this rename."""
         schema = {} if self.table.schema == default_schema else {"schema": self.table.schema}
         if not self.is_column:
             return Change(

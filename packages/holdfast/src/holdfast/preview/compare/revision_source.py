@@ -27,7 +27,7 @@ class Source(str):
 
 
 def call(operation: str, *arguments: object, **keywords: object) -> str:
-    """The source of `op.operation(...)`."""
+    """The call of one of Alembic's operations as Python source: `op.operation(...)`."""
     written = [_written(argument) for argument in arguments]
     written += [f"{name}={_written(value)}" for name, value in keywords.items()]
     return f"op.{operation}({', '.join(written)})"
@@ -57,7 +57,7 @@ def final_name(name: str) -> Source:
 
 
 def execute(sql: str) -> str:
-    """The source of `op.execute(...)`."""
+    """The call that executes a statement as Python source: `op.execute(...)`."""
     return call("execute", sql_text(sql))
 
 
@@ -67,5 +67,5 @@ def short_name(name: QualifiedName, default_schema: str) -> str:
 
 
 def sql_literal(text: str) -> str:
-    """A string in SQL."""
+    """A text as a string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"

@@ -9,7 +9,7 @@ from holdfast.observe.schema_objects import SchemaObject
 
 
 class Kind(StrEnum):
-    """How an object differs."""
+    """In which way an object of the two schemas differs."""
 
     MISSING = "missing"  # the history makes it, the database has it not
     EXTRA = "extra"  # the database has it, no migration makes it
@@ -61,7 +61,7 @@ def differences(
 def without_ignored(
     found: Iterable[Difference], rules: tuple[IgnoreRule, ...]
 ) -> tuple[Difference, ...]:
-    """What no rule covers."""
+    """The differences that no rule of drift_ignore covers."""
     return tuple(each for each in found if not any(rule.covers(each) for rule in rules))
 
 
