@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "histories"))
 
 from environments import HISTORIES, History, require_environment
-from exemptions import excuse_lines
+from excuses import excuse_lines
 from processes import Answer, Processes
 from rows import fill
 from stock import State, Stock, state_of
@@ -85,7 +86,9 @@ class Proof:
         if answer.error:
             raise Differs(f"{answer.revision}: {answer.error}")
         self.exemptions += excuse_lines(answer.refused)
-        return f"{self.exemptions} statements needed an exemption"
+        why = Counter(answer.reasons).most_common()
+        reasons = "".join(f"\n          {number:4} {reason}" for reason, number in why)
+        return f"{self.exemptions} statements needed an exemption{reasons}\n         "
 
     def exemption(self, answer: Answer) -> None:
         """Exemption what was refused after all. Everything else is a failure."""

@@ -18,7 +18,9 @@ class Scenario:
     order: str  # the request that places an order
     holders: int
     rest: tuple[timedelta, timedelta]
-    changes_types: bool = False  # another change set: what `types.sql` prepares
+    changes: str = (
+        ""  # another change set: `types.sql` or `partitions.sql` prepares it, `alembic_NAME` has it
+    )
 
     @property
     def requests(self) -> dict[str, int]:
@@ -60,7 +62,15 @@ SCENARIOS = {
             order="place_order_transaction",
             holders=2,
             rest=seconds(3, 15),
-            changes_types=True,
+            changes="types",
+        ),
+        Scenario(
+            name="A5",
+            title="as A2; orders in 64 partitions get an index, a unique, a foreign key, NOT NULL and a partition",
+            order="place_order_transaction",
+            holders=2,
+            rest=seconds(3, 15),
+            changes="partitions",
         ),
     )
 }
