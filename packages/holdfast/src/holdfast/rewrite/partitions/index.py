@@ -215,7 +215,9 @@ class _Plan:
     def _same(self, partition: Relation) -> Index | None:
         """An index of the partition that PostgreSQL would take as its part."""
         known = self._known(self.indexes[self.table.name])
-        node = parsed_index(known) if known is not None else self.wanted.node
+        node = self.wanted.node
+        if known is not None and known.definition:
+            node = parsed_index(known)
         return self.wanted.same_on(partition, node=node)
 
     def _known(self, name: QualifiedName) -> Index | None:
