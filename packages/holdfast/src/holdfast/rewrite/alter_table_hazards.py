@@ -78,15 +78,15 @@ EXCLUSION = LongWork(
 KEY_ON_PARTITIONED = LongWork(
     rows=(34,),
     work="builds an index on every partition",
-    instead="Write CREATE UNIQUE INDEX ON ONLY for the parent, CREATE UNIQUE INDEX CONCURRENTLY for"
-    " each partition and ALTER INDEX .. ATTACH PARTITION; the unique index does what the"
-    " constraint does.",
+    instead="Write DROP CONSTRAINT as a statement of its own before it: by itself the key is made partition by"
+    " partition, beside users.",
+    lifted_by=frozenset([QueuedChange.LESS]),
 )
 FOREIGN_KEY_ON_PARTITIONED = LongWork(
     rows=(33,),
     work="reads every row of every partition",
-    instead="Add the foreign key to each partition, then to the parent, and allow that: it takes them"
-    " over without reading. PostgreSQL 18 does without.",
+    instead="Write DROP CONSTRAINT as a statement of its own before it: by itself the foreign key is made partition by"
+    " partition, beside users.",
 )
 ATTACH_PARTITION = LongWork(
     rows=(36,),
