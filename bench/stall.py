@@ -2,8 +2,9 @@
 
 `./dev bench stall [--quick]`. A shop of two million orders gets nine indexes, two version columns, a sessions table,
 a NOT NULL, a foreign key and a unique constraint, under 200 requests a second and transactions that stay open; in A4
-two columns change their type instead, one of them a key with three foreign keys, in A5 orders in 64 partitions get an
-index, a unique constraint, a foreign key, a NOT NULL and one partition more. Each window has a fresh copy of the
+two columns change their type instead, one of them a key with three foreign keys; in A5 orders in 64 partitions get an
+index, a unique constraint, a foreign key, a NOT NULL and one partition more; in A6 30 of 100 requests write.
+Each window has a fresh copy of the
 shop; windows of the tools alternate. Exit status 1 when
 holdfast misses its target in a full run or a run is interrupted, 3 when a peer cannot be installed.
 Last line: `stall: ours_ms=… none_ms=… alembic_ms=… failed=… runs=…`.

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "tests" / "kit"))
 sys.path.insert(0, str(Path(__file__).parent / "histories"))
 
 from environments import HISTORIES, History, require_environment

@@ -25,6 +25,9 @@ class Figures:
     runs: int
     completed: bool
     missing: Sequence[str]
+    reads_p999: float = math.nan
+    writes_p999: float = math.nan
+    writes_longest: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Four kinds of live traffic. 85 of 100 requests read; holders are transactions of the application that stay open.
+"""Kinds of live traffic. 85 of 100 requests read, in A6 70; holders are transactions that stay open.
 
 A holder keeps one row lock in each of the four tables for 5 s, on rows that no request touches, then rests.
 """
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 READS = {"read_order": 40, "read_orders_of_user": 15, "read_product": 20, "read_user": 10}
+FEWER_READS = {"read_order": 33, "read_orders_of_user": 12, "read_product": 17, "read_user": 8}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +19,20 @@ class Scenario:
     order: str  # the request that places an order
     holders: int
     rest: tuple[timedelta, timedelta]
-    changes: str = (
-        ""  # another change set: `types.sql` or `partitions.sql` prepares it, `alembic_NAME` has it
-    )
+    # Another change set: `types.sql` or `partitions.sql` prepares it, `alembic_NAME` has it.
+    changes: str = ""
+    writes_more: bool = False  # 30 of 100 requests
 
     @property
     def requests(self) -> dict[str, int]:
-        """Files of `requests/`, and of 100 requests how many are of that kind."""
+        """Files of `requests/`, and of 100 requests how many are of that kind; those that write come last."""
+        if self.writes_more:
+            return {**FEWER_READS, self.order: 20, "ship_order": 10}
         return {**READS, self.order: 10, "ship_order": 5}
+
+    def is_write(self, script: int) -> bool:
+        """Whether the requests of the file at this place write."""
+        return script >= len(READS)
 
 
 def seconds(start: int, end: int) -> tuple[timedelta, timedelta]:
@@ -71,6 +78,14 @@ SCENARIOS = {
             holders=2,
             rest=seconds(3, 15),
             changes="partitions",
+        ),
+        Scenario(
+            name="A6",
+            title="as A2, and twice as many requests write: 30 of 100",
+            order="place_order_transaction",
+            holders=2,
+            rest=seconds(3, 15),
+            writes_more=True,
         ),
     )
 }

@@ -29,6 +29,7 @@ class Request:
 
     due: float
     latency: float | None  # none: it failed
+    script: int = 0  # its place among the files of the scenario
 
 
 class Pgbench:
@@ -84,11 +85,11 @@ class Pgbench:
 
 def _request(fields: list[str]) -> Request:
     """client, number, latency in µs or what happened, script, end: seconds and µs; more."""
-    end = int(fields[4]) + int(fields[5]) / 1e6
+    end, script = int(fields[4]) + int(fields[5]) / 1e6, int(fields[3])
     if not fields[2].isdigit():
-        return Request(due=end, latency=None)
+        return Request(due=end, latency=None, script=script)
     latency = int(fields[2]) / 1e6
-    return Request(due=end - latency, latency=latency)
+    return Request(due=end - latency, latency=latency, script=script)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

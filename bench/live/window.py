@@ -58,6 +58,8 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
         requests, held = load.users.requests(), load.holders.requests()
     _keep(requests, outcome.span, file=_file(bench.out / "latencies", f"{name}.json"))
     times = latencies(requests, outcome.span)
+    writes = latencies([r for r in requests if scenario.is_write(r.script)], outcome.span)
+    reads = latencies([r for r in requests if not scenario.is_write(r.script)], outcome.span)
     if not times:
         raise RuntimeError(f"{name}: no request was answered; is pgbench able to run?")
     return Figures(
@@ -74,6 +76,9 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
         runs=outcome.runs,
         completed=outcome.completed,
         missing=_missing(database, scenario) if tool.command and outcome.completed else (),
+        reads_p999=percentile(reads, 0.999),
+        writes_p999=percentile(writes, 0.999),
+        writes_longest=percentile(writes, 1.0),
     )
 
 

@@ -10,21 +10,44 @@ import holdfast
 
 PAGE = Path(__file__).parents[4] / "docs" / "application.md"
 PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r'^```python title="(.*?)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 
 
-def test_from_nothing_to_the_first_query(database: str, tmp_path: Path) -> None:
-    """The first program of the page, in a process of its own, with nothing but the address and the profile."""
-    [program, *_] = PROGRAM.findall(PAGE.read_text())
-    ended = subprocess.run(
+def run(program: str, folder: Path, database: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, with nothing but the address and the profile."""
+    return subprocess.run(
         [sys.executable, "-c", program],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "DATABASE_URL": database, "HOLDFAST_PROFILE": "development"},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def test_from_nothing_to_the_first_query(database: str, tmp_path: Path) -> None:
+    """The first program of the page prints what the page says."""
+    [program, *_] = PROGRAM.findall(PAGE.read_text())
+    ended = run(program, tmp_path, database)
     assert (ended.returncode, ended.stdout) == (0, "['lamp'] True\n"), ended.stderr
+
+
+def test_an_example_of_each(database: str, tmp_path: Path) -> None:
+    """Behind the first program, in order: each prints what stands beside it, and each public name is in one."""
+    page = PAGE.read_text().partition("## In tests")[0]
+    files = FILE.findall(page)
+    for name, text in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    first, *examples = PROGRAM.findall(page)
+    ended = run(first + "".join(examples), tmp_path, database)
+    expected = ["['lamp'] True", *PRINTED.findall("".join(examples))]
+    assert (ended.returncode, ended.stdout.splitlines()) == (0, expected), ended.stderr
+    imported = re.findall(r"^from holdfast import (.*)$", page, re.MULTILINE)
+    names = {name for line in imported for name in line.split(", ")}
+    assert names == set(holdfast.__all__)
 
 
 def test_every_public_name_is_on_the_page() -> None:

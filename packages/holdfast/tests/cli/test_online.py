@@ -88,6 +88,38 @@ def change(tmp_path: Path) -> Path:
     return file
 
 
+BELONGING = """
+BEGIN;
+DROP VIEW v;
+CREATE INDEX orders_id ON orders (id, status);
+CREATE VIEW v AS SELECT id, status FROM orders;
+COMMIT;
+SELECT count(*) FROM v;
+ALTER TABLE orders DISABLE TRIGGER ALL;
+UPDATE orders SET status = 'x';
+ALTER TABLE orders ENABLE TRIGGER ALL;
+"""
+
+
+def test_what_belongs_together_is_shown_as_one(database: str, tmp_path: Path) -> None:
+    """Whatever stands between: the script is planned as a whole, as a revision with these statements would be."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE orders (id int PRIMARY KEY, status text)")
+        connection.execute("CREATE VIEW v AS SELECT id FROM orders")
+    file = tmp_path / "change.sql"
+    file.write_text(BELONGING)
+    shown = online(file, database, "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    assert [statement["sql"] for statement in json.loads(shown.stdout)] == [
+        "BEGIN",
+        "CREATE INDEX orders_id ON orders (id, status)",
+        "DROP VIEW v; CREATE VIEW v AS SELECT id, status FROM orders",
+        "COMMIT",
+        "SELECT count(*) FROM v",
+        "ALTER TABLE orders DISABLE TRIGGER ALL; UPDATE orders SET status = 'x'; ALTER TABLE orders ENABLE TRIGGER ALL",
+    ]
+
+
 def test_any_extension(other: EmbeddedServer, change: Path, postgres: Postgres) -> None:
     """What the scratch server lacks is said with the way out, whatever it is; a server of one's own has it."""
     with psycopg.connect(other.url(), autocommit=True) as connection:

@@ -1,7 +1,7 @@
 """A write to all rows goes batch by batch, and goes on where it was."""
 
 import pytest
-from alembic_project import Project
+from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 
 from holdfast.errors.migration import StoppedBetweenSteps
 from holdfast.execute.progress import BackfillMoved, Event
@@ -73,3 +73,19 @@ def test_a_write_to_rows_named_by_their_key_stays_one_statement(table: Project) 
     upgrade(table.config, "head", report=events.append)
     assert {type(event).__name__ for event in events} == {"RevisionStarted", "RevisionDone"}
     assert table.query("SELECT count(*) FROM a WHERE n = 7") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("env", "driver"),
+    [(SYNC_ENV, "psycopg2"), (ASYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg")],
+    ids=["psycopg2", "async psycopg", "asyncpg"],
+)
+def test_with_every_driver(project: Project, env: str, driver: str) -> None:
+    """What is asked between batches, and before them, is asked in a form that each of them can send."""
+    project.revision("op.execute('CREATE TABLE t (id int PRIMARY KEY, a int)')")
+    upgrade(project.config, "head")
+    project.query("INSERT INTO t SELECT n, n FROM generate_series(1, 3000) AS n")
+    project.env(env, driver=driver)
+    project.revision("op.create_index('t_a', 't', ['a'])\nop.execute('UPDATE t SET a = a + 1')")
+    upgrade(project.config, "head")
+    assert project.query("SELECT sum(a - id) FROM t") == [(3000,)]

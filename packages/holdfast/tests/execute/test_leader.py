@@ -8,9 +8,12 @@ from alembic_project import Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import Process
-from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import AnotherMigratorIsStillAtWork, TakenOver
+from holdfast.errors.migration import (
+    AnotherMigratorIsStillAtWork,
+    LeadershipLost,
+    TakenOver,
+)
 from holdfast.execute.progress import BackfillMoved, Event, StepStarted, WaitingForLeader
 from holdfast.migrate.run import upgrade
 from holdfast.observe.schema_constants import KEY, STEP_KEY
@@ -21,6 +24,12 @@ HOLDER = f"""
        AND (classid::bigint << 32) + objid::bigint = {KEY}
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+# The connection of a migrator that asks for the lock.
+IDLE_BESIDE = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND query LIKE '%pg_try_advisory_lock%'
+"""
 ADDED = "SELECT bal, count(*) FROM acc GROUP BY bal"
 APPLIED = "SELECT count(*) FROM holdfast.history WHERE revision = 'r2' AND outcome = 'done'"
 SHORT_TIMEOUTS = """
@@ -28,7 +37,7 @@ SHORT_TIMEOUTS = """
       FOR name IN SELECT s.name FROM pg_settings s WHERE s.name IN
         ('idle_session_timeout', 'transaction_timeout', 'statement_timeout')
       LOOP
-        EXECUTE format('ALTER DATABASE %I SET %I = 400', current_database(), name);
+        EXECUTE format('ALTER DATABASE %I SET %I = 1500', current_database(), name);
       END LOOP;
     END $do$
 """
@@ -43,6 +52,7 @@ def accounts(project: Project, *statements: str) -> Project:
         op.execute("INSERT INTO acc SELECT n, 0 FROM generate_series(1, {ROWS}) n")
         op.execute("CREATE TABLE big (id bigint PRIMARY KEY, v int)")
         op.execute("INSERT INTO big SELECT n, n FROM generate_series(1, 400) n")
+        op.create_index("big_old", "big", ["id", "v"])
         """
     )
     upgrade(project.config, "head")
@@ -52,6 +62,8 @@ def accounts(project: Project, *statements: str) -> Project:
 
 ADD = 'op.execute("UPDATE acc SET bal = bal + 1")'
 BUILD = 'op.create_index("big_v", "big", ["v"])'
+DROP = 'op.drop_index("big_old")'
+TYPE = 'op.alter_column("big", "v", type_=sa.BigInteger)'
 CHECK = 'op.create_check_constraint("positive", "big", "v > 0")'
 
 
@@ -59,6 +71,8 @@ CHECK = 'op.create_check_constraint("positive", "big", "v > 0")'
     ("statements", "blocker"),
     [
         pytest.param([BUILD, ADD], "INSERT INTO big VALUES (0, 1)", id="a build"),
+        pytest.param([DROP, ADD], "INSERT INTO big VALUES (0, 1)", id="a drop"),
+        pytest.param([TYPE, ADD], "SELECT count(*) FROM big", id="a type change"),
         pytest.param([ADD], "SELECT 1", id="a backfill"),
         pytest.param([CHECK, ADD], "LOCK TABLE big IN SHARE UPDATE EXCLUSIVE MODE", id="a moment"),
         pytest.param([CHECK, ADD], "INSERT INTO big VALUES (0, 1)", id="a constraint"),
@@ -82,11 +96,26 @@ def test_a_second_migrator_that_starts_when_the_lock_is_lost_repeats_nothing(
         terminate(project.database, int(str(holder)))
         second = Process(project)  # Alembic has one project a process
         wait_until(lambda: bool(project.query(HOLDER)), what="the second to be elected")
-    with suppress(TakenOver, DBAPIError):  # or it loses its connection while it is being elected
+    with suppress(TakenOver, LeadershipLost):  # the second is ours too: while it is being elected
         first.end()
     second.end()
     assert project.query(ADDED) == [(1, ROWS)]
     assert project.query(APPLIED) == [(1,)]
+
+
+def test_a_lock_that_is_lost_while_one_is_elected_is_an_error_of_ours(project: Project) -> None:
+    """Whoever ends the connection of a migrator that waits for another one: it says so, with what to do."""
+    accounts(project, ADD)
+    with holding(project.database, f"SELECT pg_advisory_lock({KEY})"):
+        run = BackgroundRun(project)
+        wait_until(
+            lambda: any(isinstance(event, WaitingForLeader) for event in run.events),
+            what="it to wait",
+        )
+        [(waiting,)] = project.query(IDLE_BESIDE)
+        terminate(project.database, int(str(waiting)))
+        with pytest.raises(LeadershipLost):
+            run.end()
 
 
 def test_the_former_leader_says_that_another_one_migrates(project: Project) -> None:
@@ -125,7 +154,7 @@ def test_no_timeout_of_the_server_ends_the_lock_or_a_long_step(project: Project)
         run = BackgroundRun(project)
         wait_until(lambda: run.has_started("build index big_v on public.big"), what="the build")
         [before] = project.query(HOLDER)
-        writer.execute("SELECT pg_sleep(0.9)")
+        writer.execute("SELECT pg_sleep(1.8)")
         assert project.query(HOLDER) == [before]
     run.end()
     assert project.query(ADDED) == [(1, ROWS)]

@@ -11,7 +11,6 @@ from threading import Event, Thread
 
 import psycopg
 from alembic import command
-from hypothesis import reject
 from hypothesis import strategies as st
 from side_by_side import SideBySide, side_by_side
 
@@ -36,7 +35,16 @@ CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER noting AFTER UPDATE ON noted FOR EACH ROW EXECUTE FUNCTION note();
 CREATE POLICY everything ON noted USING (true);
 ALTER TABLE noted ENABLE ROW LEVEL SECURITY;
+CREATE TABLE child (id int PRIMARY KEY, n int, u int CONSTRAINT child_u REFERENCES u);
+INSERT INTO child SELECT n, n, 1 + n % 50 FROM generate_series(1, 300) AS n;
+CREATE TYPE mood AS ENUM ('good');
+CREATE TABLE typed (id int PRIMARY KEY, amount int NOT NULL DEFAULT 3);
+INSERT INTO typed SELECT n, n FROM generate_series(1, 1200) AS n;
+CREATE INDEX typed_amount ON typed (amount);
+CREATE VIEW amounts AS SELECT id, amount FROM typed;
 """
+# What a copy of the column leads to, one after the other; it stands last already.
+TYPES = ("bigint", "numeric(12,2)", "text")
 # What two users do meanwhile; nothing of it is in the way of a revision, nor left behind but in `touched`.
 USERS = (
     ("UPDATE t SET touched = touched + 1 WHERE id = 1 + (random() * 2000)::int",),
@@ -54,6 +62,7 @@ class Draft:
     indexes: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     dropped: set[str] = field(default_factory=set)
+    types: list[str] = field(default_factory=lambda: list(TYPES))  # that `amount` has not had
     number: int = 0
 
     def new(self, prefix: str) -> str:
@@ -233,6 +242,49 @@ def drop_table(draft: Draft, data: st.DataObject) -> None:
         draft.lines.append(f"op.drop_table({draft.tables.pop()!r})")
 
 
+def rename_table(draft: Draft, data: st.DataObject) -> None:
+    if draft.tables:
+        name, to = draft.tables.pop(), draft.new("m")
+        draft.lines.append(f"op.rename_table({name!r}, {to!r})")
+        draft.tables.append(to)
+
+
+def change_type(draft: Draft, data: st.DataObject) -> None:
+    if not draft.types:
+        return
+    kind = draft.types.pop(0)
+    draft.sql("DROP VIEW amounts")
+    between(draft, data)
+    draft.sql("ALTER TABLE typed ALTER amount DROP DEFAULT")
+    draft.sql(f"ALTER TABLE typed ALTER amount TYPE {kind}")
+    draft.sql("ALTER TABLE typed ALTER amount SET DEFAULT '4'")
+    between(draft, data)
+    draft.sql("CREATE VIEW amounts AS SELECT id, amount FROM typed")
+    if data.draw(st.booleans()):
+        draft.sql("UPDATE typed SET amount = '7' WHERE id < 400")
+
+
+def replace_foreign_key(draft: Draft, data: st.DataObject) -> None:
+    draft.lines.append("op.drop_constraint('child_u', 'child', type_='foreignkey')")
+    between(draft, data)
+    draft.sql("UPDATE child SET u = 1 + u % 50")
+    draft.lines.append(
+        "op.create_foreign_key('child_u', 'child', 'u', ['u'], ['id'], ondelete='CASCADE')"
+    )
+
+
+def temporary_table(draft: Draft, data: st.DataObject) -> None:
+    name = draft.new("x")
+    draft.sql(
+        f"CREATE TEMP TABLE {name} AS SELECT id FROM t WHERE id < 9",
+        f"UPDATE child SET n = n + 1 WHERE id IN (SELECT id FROM {name})",
+    )
+
+
+def enum_value(draft: Draft, data: st.DataObject) -> None:
+    draft.sql(f"ALTER TYPE mood ADD VALUE {draft.new('mood')!r}")
+
+
 def read(draft: Draft, data: st.DataObject) -> None:
     draft.lines.append("op.get_bind().execute(sa.text('SELECT count(*) FROM t')).scalar_one()")
 
@@ -297,6 +349,9 @@ def between(draft: Draft, data: st.DataObject) -> None:
         look_at_the_catalog,
         defaults_and_comments,
         counted_write,
+        savepoint,
+        drivers_own_connection,
+        enum_value,
     ]
     kind = data.draw(st.sampled_from(kinds))
     if kind is not None:
@@ -331,6 +386,11 @@ LINES: tuple[Line, ...] = (
     block,
     defaults_and_comments,
     setting,
+    rename_table,
+    change_type,
+    replace_foreign_key,
+    temporary_table,
+    enum_value,
 )
 
 
@@ -379,16 +439,23 @@ def twins(postgres: Postgres, folder: Path) -> Iterator[SideBySide]:
 def compare(both: SideBySide, source: str) -> None:
     """The revision on both, each under its users; then schema and rows, but for what the users have counted.
 
-    On a loaded machine users may wait too long for a lock that the revision holds while its function goes on: then it
-    is given up, where plain Alembic lets them wait. That is no difference in the end; the example is rejected.
+    On a loaded machine users may wait too long for a lock that the revision holds while its function goes on: it is
+    given up, where plain Alembic lets them wait. Once they have gone the next run goes on, and ends alike. Where the
+    function cannot be replayed, there is nothing to compare.
     """
     both.revision(source)
+    is_given_up = False
     with users_of(both.plain.database), users_of(both.online.database):
         command.upgrade(both.plain.config, "head")
         try:
             upgrade(both.online.config, "head")
         except (KeepsUsersWaiting, FunctionWasInterrupted):
-            reject()
+            is_given_up = True
+    if is_given_up:
+        try:
+            upgrade(both.online.config, "head")
+        except FunctionWasInterrupted:
+            return
     for project in (both.plain, both.online):
         project.query("UPDATE t SET touched = 0")
     both.compare()

@@ -63,11 +63,13 @@ class Pair:
 
 
 @contextmanager
-def streaming_pair(settings: Mapping[str, str] | None = None) -> Iterator[Pair]:
+def streaming_pair(
+    settings: Mapping[str, str] | None = None, *, of_primary: Mapping[str, str] | None = None
+) -> Iterator[Pair]:
     """Both run for the block; `settings` are those of the standby."""
     folder = fast_folder().resolve() / f"holdfast-{secrets.token_hex(8)}"
     with (
-        temporary_server(settings={"wal_keep_size": "64MB"}) as primary,
+        temporary_server(settings={"wal_keep_size": "64MB", **(of_primary or {})}) as primary,
         guarded(folder),
         StandbyServer(
             folder,

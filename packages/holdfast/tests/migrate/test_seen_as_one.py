@@ -278,3 +278,39 @@ def test_what_stands_in_for_a_moment_has_a_name_that_is_free(both: SideBySide) -
         "op.create_check_constraint('few', 'keyed', 'total >= 100')"
     )
     both.upgrade()
+
+
+BEHIND_A_READ = {
+    "a new type": ("ALTER TABLE t ALTER a TYPE bigint", "CREATE VIEW v AS SELECT id, a FROM t"),
+    "a new name": (
+        "ALTER TABLE t ADD COLUMN c int; ALTER TABLE t RENAME c TO d",
+        "CREATE VIEW v AS SELECT id, d FROM t",
+    ),
+    "a new column": ("ALTER TABLE t ADD COLUMN c int", "CREATE VIEW v AS SELECT id, c FROM t"),
+}
+
+
+@pytest.mark.parametrize("what", BEHIND_A_READ)
+def test_what_the_second_needs_comes_before_it(both: SideBySide, what: str) -> None:
+    """Whatever it is, where the first is executed already and not committed: nothing moves in front of that."""
+    changes, view = BEHIND_A_READ[what]
+    both.revision(
+        f"{INDEX}op.execute('DROP VIEW v')\n{READ}\nop.execute({changes!r})\n"
+        f"op.create_index('i', 'w', ['id'])\nop.execute({view!r})\n{READ}"
+    )
+    both.upgrade()
+
+
+def test_a_copy_is_none_where_the_rest_is_open(both: SideBySide) -> None:
+    """Whatever would be beside users elsewhere: behind a write that cannot be taken back it would last as written."""
+    for project in (both.plain, both.online):
+        project.query("INSERT INTO t SELECT n FROM generate_series(100000, 170000) AS n; ANALYZE t")
+    both.revision(
+        "op.execute('DROP VIEW v')\n"
+        "op.get_bind().execute(sa.text('UPDATE w SET b = b WHERE id = 1'))\n"
+        "op.execute('ALTER TABLE t ALTER a TYPE bigint')\n"
+        "op.execute('CREATE VIEW v AS SELECT id, a FROM t')"
+    )
+    with pytest.raises(TornApart):
+        upgrade(both.online.config, "head")
+    assert both.online.query("SELECT count(*) >= 0 FROM v") == [(True,)]

@@ -15,6 +15,21 @@ from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
 T = QualifiedName(schema="public", name="t")
+TENANTS = """
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+with engine.connect() as connection:
+    for tenant in ("t1", "t2"):
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {tenant}"))
+        connection.execute(text(f"SET search_path TO {tenant}"))
+        connection.commit()
+        connection.dialect.default_schema_name = tenant
+        context.configure(connection=connection, version_table_schema=tenant)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -330,3 +345,31 @@ def test_what_cannot_be_one_is_refused_by_the_size_of_the_table(pending: Project
     assert (
         "ALTER TABLE t DISABLE TRIGGER ALL .. ALTER TABLE t ENABLE TRIGGER ALL" in revision.refusal
     )
+
+
+@pytest.mark.parametrize("behind", ["t1", "t2"])
+def test_version_tables_at_different_revisions(project: Project, behind: str) -> None:
+    """Whatever each of several version tables is at: the plan has what is pending there, and nothing twice."""
+    project.env(TENANTS)
+    project.revision("op.create_table('t', sa.Column('id', sa.Integer, primary_key=True))")
+    project.revision("op.add_column('t', sa.Column('a', sa.Integer))")
+    upgrade(project.config, "head")
+    project.query(f"ALTER TABLE {behind}.t DROP COLUMN a")
+    project.query(f"UPDATE {behind}.alembic_version SET version_num = 'r1'")
+    project.query(
+        f"DELETE FROM holdfast.history WHERE revision = 'r2' AND version_table ~ '{behind}'"
+    )
+    project.revision("op.create_index('i', 't', ['id'])")
+    found = forecast(project.config)
+    planned = [
+        (each.revision, [step.step.describe() for step in each.steps]) for each in found.revisions
+    ]
+    pending = {
+        tenant: [
+            *([("r2", ["ALTER TABLE t ADD COLUMN a INTEGER"])] if tenant == behind else []),
+            ("r3", [f"build index i on {tenant}.t"]),
+        ]
+        for tenant in ("t1", "t2")
+    }
+    assert planned == [*pending["t1"], *pending["t2"]]
+    assert not found.is_refused

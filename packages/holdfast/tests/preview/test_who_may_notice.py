@@ -32,6 +32,22 @@ def test_what_relies_on_columns(query: str, how: str | None) -> None:
     assert relies_on_columns(query, table="t") == how
 
 
+def test_values_in_the_way(project: Project) -> None:
+    """Whatever the conversion: values that the new type refuses are found by the plan, with what finds them all."""
+    project.revision("op.execute('CREATE TABLE t (id serial PRIMARY KEY, a text, b text)')")
+    upgrade(project.config, "head")
+    project.query("INSERT INTO t (a, b) VALUES ('1', 'short'), ('two', repeat('x', 30))")
+    project.revision(
+        "op.alter_column('t', 'a', type_=sa.Integer, postgresql_using='a::integer')\n"
+        "op.alter_column('t', 'b', type_=sa.String(20))"
+    )
+    found = forecast(project.config)
+    assert found.is_refused
+    said = "\n".join(as_text(found))
+    assert 'type integer for a: invalid input syntax for type integer: "two" (at least 1)' in said
+    assert "for b: value too long for type character varying(20) (at least 1)" in said
+
+
 def test_said_before(project: Project) -> None:
     """The plan of a type change says what differs afterwards and who may notice."""
     project.revision(

@@ -62,6 +62,27 @@ def test_a_new_table_is_small() -> None:
     assert disk_needs([entry("CREATE INDEX i ON t (n)", is_new=True)], today=TODAY) == ()
 
 
+def test_partitions_are_counted_one_by_one() -> None:
+    """An index of a table with partitions is as large as those of all its partitions."""
+    of_month = replace(TABLE, name=QualifiedName(schema="public", name="t_1"))
+    parts = tuple(
+        replace(of_month, name=QualifiedName(schema="public", name=f"t_{number}"))
+        for number in (1, 2)
+    )
+    whole = replace(
+        TABLE,
+        kind=RelationKind.PARTITIONED_TABLE,
+        rows=0,
+        bytes=0,
+        partitions=parts,
+        descendants=tuple(part.name for part in parts),
+    )
+    (statement,) = parse("CREATE INDEX i ON t (n)")
+    facts = Facts(server_major=18, relations={("", "t"): whole, ("public", "t"): whole})
+    (need,) = disk_needs([QueueEntry(statement=statement, facts=facts)], today=TODAY)
+    assert need.bytes == 2 * 2 * round(20 * MB / 0.9)
+
+
 def test_all_of_a_revision_has_to_fit() -> None:
     """Two that fit alone are refused together, by the larger one; where nothing is known, nothing is."""
     entries = [entry("CREATE INDEX i ON t (n)"), entry("CREATE INDEX j ON t (id, n)")]

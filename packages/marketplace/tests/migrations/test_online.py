@@ -1,14 +1,18 @@
-"""The first three changes of the schema reach a shop that is open: no request fails."""
+"""Changes of the schema reach a shop that is open: no request fails."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Thread
 
 import psycopg
 import pytest
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
+from holdfast import Profile, Settings, create_engine
 from holdfast.execute.progress import Event as Progress
 from holdfast.execute.progress import LockBusy, RevisionStarted
 from holdfast.migrate.run import upgrade
@@ -55,16 +59,17 @@ class Customers:
 
 @contextmanager
 def customers_of(url: str) -> Iterator[Customers]:
-    """For the block each kind of request is made again and again."""
+    """For the block each kind of request is made again and again, through the shop's own pool."""
     customers, ended = Customers(), Event()
+    engine = create_engine(Settings(profile=Profile.TEST, url=url))
 
     def ask(request: str) -> None:
         try:
-            with psycopg.connect(url, autocommit=True) as connection:
-                while not ended.wait(0.005):
-                    connection.execute(REQUESTS[request].encode())
-                    customers.served[request] += 1
-        except psycopg.Error as error:
+            while not ended.wait(0.005):
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(REQUESTS[request])
+                customers.served[request] += 1
+        except DBAPIError as error:
             customers.errors.append(f"{request}: {error}")
 
     threads = [Thread(target=ask, args=[request], daemon=True) for request in REQUESTS]
@@ -76,6 +81,7 @@ def customers_of(url: str) -> Iterator[Customers]:
         ended.set()
         for thread in threads:
             thread.join(30)
+        engine.dispose()
 
 
 @pytest.fixture
@@ -109,3 +115,57 @@ def test_no_request_fails(open_shop: str, config: Config) -> None:
         versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
         invalid = connection.execute("SELECT FROM pg_index WHERE NOT indisvalid").fetchall()
     assert (versions, invalid) == ([(SESSION_ENTITY,)], [])
+
+
+WIDER = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "{revision}", "{before}"
+
+
+def upgrade():
+    op.alter_column("products", "stock", type_=sa.BigInteger())
+    op.alter_column("orders", "status", type_=sa.Text())
+    op.alter_column("orders", "currency", type_=sa.Text())
+
+
+def downgrade():
+    op.alter_column("products", "stock", type_=sa.Integer())
+"""
+TYPES = """
+    SELECT attname::text, atttypid::regtype::text FROM pg_attribute
+    WHERE (attrelid, attname) IN (('products'::regclass, 'stock'), ('orders'::regclass, 'status'),
+      ('orders'::regclass, 'currency')) ORDER BY attname
+"""
+
+
+def test_types_change_in_an_open_shop(open_shop: str, config: Config, tmp_path: Path) -> None:
+    """A counter, a closed set and a code get wider types: no request fails, and no sale is lost."""
+    upgrade(config, "head")
+    history = ScriptDirectory.from_config(config)
+    (tmp_path / "wider.py").write_text(
+        WIDER.format(revision="ffffffffffff", before=history.get_current_head())
+    )
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", f"{history.versions}\n{tmp_path}")
+    with psycopg.connect(open_shop) as connection:
+        stock = connection.execute("SELECT sum(stock) FROM products").fetchone()
+        sold = connection.execute("SELECT count(*) FROM orders").fetchone()
+    assert stock is not None
+    assert sold is not None
+    with customers_of(open_shop) as customers:
+        upgrade(config, "head")
+    assert customers.errors == []
+    assert all(served > 10 for served in customers.served.values())
+    with psycopg.connect(open_shop) as connection:
+        assert connection.execute(TYPES).fetchall() == [
+            ("currency", "text"),
+            ("status", "text"),
+            ("stock", "bigint"),
+        ]
+        now = connection.execute("SELECT sum(stock) FROM products").fetchone()
+        orders = connection.execute("SELECT count(*) FROM orders").fetchone()
+    assert now is not None
+    assert orders is not None
+    assert stock[0] - now[0] == orders[0] - sold[0] > 0

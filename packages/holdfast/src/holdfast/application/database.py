@@ -5,19 +5,27 @@ What they do is said once, elsewhere (`start_up`, `engine`, the pool); the two d
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, MetaData
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from holdfast.application.health import Health, look, look_async
+from holdfast.application.reading import IS_FRESH, NO_ANSWER, WRITTEN, Standbys, leaves
 from holdfast.application.start_up import prepare
 from holdfast.engine.create_engine import create_async_engine, create_engine
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.settings import Settings
+
+Result = TypeVar("Result")
+# Each statement by itself: there is nothing to commit, and to give a connection back takes no way to the server.
+READ_ONLY = {"isolation_level": "AUTOCOMMIT"}
 
 
 class Database:
@@ -29,6 +37,11 @@ class Database:
         self.settings, self.metadata = settings, metadata
         self.engine: Engine = create_engine(settings, **options)
         self.sessions = sessionmaker(self.engine)
+        self.standbys = Standbys(settings.read_lag)
+        of_standbys = settings.for_reading()
+        self.reading_engine = (
+            None if of_standbys is None else create_engine(of_standbys, **{**options, **READ_ONLY})
+        )
         self.has_started = False
 
     def start(self) -> None:
@@ -43,9 +56,50 @@ class Database:
         `close=False` leaves the connections to another process, as in SQLAlchemy's dispose. Not needed after os.fork: a
         child leaves its parent's connections alone by itself.
         """
-        if not close:
-            _sized(self.engine).leave()
-        self.engine.dispose(close=close)
+        for engine in filter(None, (self.engine, self.reading_engine)):
+            if not close:
+                _sized(engine).leave()
+            engine.dispose(close=close)
+
+    def written(self) -> str:
+        """The position of all that is committed by now: for `reading(after=...)`, kept with who has written it."""
+        with self.engine.connect() as connection:
+            return str(connection.execute(WRITTEN).scalar_one())
+
+    @contextmanager
+    def reading(self, *, after: str | None = None) -> Iterator[Session]:
+        """A session for what only reads: on a standby (HOLDFAST_READ_URL) that has `after`, else on the primary."""
+        session = self._on_standby(after)
+        with self.sessions() if session is None else session as found:
+            yield found
+
+    def read(self, work: Callable[[Session], Result], *, after: str | None = None) -> Result:
+        """Call `work` in such a session; again on the primary where the standby leaves meanwhile."""
+        session = self._on_standby(after)
+        if session is not None:
+            try:
+                with session:
+                    return work(session)
+            except DBAPIError as error:
+                if not leaves(error):
+                    raise
+        with self.sessions() as session:
+            return work(session)
+
+    def _on_standby(self, after: str | None) -> Session | None:
+        if self.reading_engine is None or not self.standbys.may_have(after):
+            return None
+        session = Session(self.reading_engine)
+        try:
+            if session.execute(IS_FRESH, self.standbys.question(after)).scalar_one():
+                return session
+        except NO_ANSWER as error:
+            self.standbys.note(error)
+        except BaseException:  # interrupted: the connection goes back
+            session.close()
+            raise
+        session.close()
+        return None
 
     def health(self) -> Health:
         """Asks the server, over the pool; while `start` still waits in another thread, says for what.
@@ -67,6 +121,13 @@ class AsyncDatabase:
         self.engine: AsyncEngine = create_async_engine(settings, **options)
         # Expired attributes would be loaded on access, which cannot wait in an event loop.
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.standbys = Standbys(settings.read_lag)
+        of_standbys = settings.for_reading()
+        self.reading_engine = (
+            None
+            if of_standbys is None
+            else create_async_engine(of_standbys, **{**options, **READ_ONLY})
+        )
         self.has_started = False
 
     async def start(self) -> None:
@@ -81,9 +142,53 @@ class AsyncDatabase:
 
     async def stop(self, *, close: bool = True) -> None:
         """As `Database.stop`."""
-        if not close:
-            _sized(self.engine.sync_engine).leave()
-        await self.engine.dispose(close=close)
+        for engine in filter(None, (self.engine, self.reading_engine)):
+            if not close:
+                _sized(engine.sync_engine).leave()
+            await engine.dispose(close=close)
+
+    async def written(self) -> str:
+        """As `Database.written`."""
+        async with self.engine.connect() as connection:
+            return str((await connection.execute(WRITTEN)).scalar_one())
+
+    @asynccontextmanager
+    async def reading(self, *, after: str | None = None) -> AsyncIterator[AsyncSession]:
+        """As `Database.reading`."""
+        session = await self._on_standby(after)
+        async with self.sessions() if session is None else session as found:
+            yield found
+
+    async def read(
+        self, work: Callable[[AsyncSession], Awaitable[Result]], *, after: str | None = None
+    ) -> Result:
+        """As `Database.read`."""
+        session = await self._on_standby(after)
+        if session is not None:
+            try:
+                async with session:
+                    return await work(session)
+            except DBAPIError as error:
+                if not leaves(error):
+                    raise
+        async with self.sessions() as session:
+            return await work(session)
+
+    async def _on_standby(self, after: str | None) -> AsyncSession | None:
+        if self.reading_engine is None or not self.standbys.may_have(after):
+            return None
+        session = AsyncSession(self.reading_engine, expire_on_commit=False)
+        try:
+            found = await session.execute(IS_FRESH, self.standbys.question(after))
+            if found.scalar_one():
+                return session
+        except NO_ANSWER as error:
+            self.standbys.note(error)
+        except BaseException:  # cancelled: the connection goes back
+            await session.close()
+            raise
+        await session.close()
+        return None
 
     async def health(self) -> Health:
         """As `Database.health`; `start` may wait in a task of its own."""

@@ -35,7 +35,7 @@ class Health:
     pool: Figures
 
 
-class Look:
+class HealthLook:
     """One look at a database; its connection can be ended from outside while the server is asked."""
 
     def __init__(self, *, has_started: bool) -> None:
@@ -100,7 +100,7 @@ class Look:
 
 def look(engine: Engine, *, has_started: bool, within: timedelta) -> str | None:
     """What is wrong, if anything is; the answer comes within this time and a little."""
-    look, limit, done = Look(has_started=has_started), within + GRACE, threading.Event()
+    look, limit, done = HealthLook(has_started=has_started), within + GRACE, threading.Event()
     context = copy_context()
 
     def work() -> None:
@@ -118,7 +118,7 @@ def look(engine: Engine, *, has_started: bool, within: timedelta) -> str | None:
 
 async def look_async(engine: AsyncEngine, *, has_started: bool, within: timedelta) -> str | None:
     """As `look`; nobody waits for what psycopg does when a query is cancelled."""
-    look, limit = Look(has_started=has_started), within + GRACE
+    look, limit = HealthLook(has_started=has_started), within + GRACE
     task = asyncio.create_task(look.over_async(engine))
     try:
         done, _ = await asyncio.wait({task}, timeout=limit.total_seconds())

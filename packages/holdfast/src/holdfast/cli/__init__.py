@@ -69,7 +69,7 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module."""
+        """Import the module of a verb, and give its command."""
         if cmd_name in CALLED_ELSEWHERE:
             ctx.fail(f"There is no verb '{cmd_name}'; here it is: {CALLED_ELSEWHERE[cmd_name]}")
         if cmd_name not in VERBS:

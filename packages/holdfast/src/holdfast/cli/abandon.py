@@ -11,7 +11,9 @@ from holdfast.cli.report import Printer
 from holdfast.errors import with_options
 from holdfast.migrate.abandon import Abandoned
 from holdfast.migrate.abandon import abandon as give_up
+from holdfast.migrate.project_connection import each_database
 from holdfast.migrate.status import statuses
+from holdfast.preview.way_back import tried
 
 
 @click.command()
@@ -25,8 +27,18 @@ def abandon(options: ProjectOptions, yes: bool) -> None:
     with translated_errors():
         config = options.config()
         confirm(verb="abandon", loses=tuple(_left(config)), yes=yes)
+        place = _half_way(config)
         found = give_up(config, report=Printer())
-    click.echo(with_options("\n".join(lines_of(found)), options.options_of_sql()))
+    # It is given up by now, whatever comes of a try.
+    said = tried(place, found.undo)
+    click.echo(with_options("\n".join(lines_of(found, said)), options.options_of_sql()))
+
+
+def _half_way(config: Config) -> Config:
+    """The project as if it had only the database in which a revision is half-way."""
+    databases = {found.database for found in statuses(config) if found.half_way}
+    each = each_database(config)
+    return next((only for database, only in each if database.name in databases), config)
 
 
 def _left(config: Config) -> Iterator[str]:
@@ -36,8 +48,8 @@ def _left(config: Config) -> Iterator[str]:
             yield f"what is left of revision {entry.revision} ({entry.direction}): {left}"
 
 
-def lines_of(found: Abandoned) -> Iterator[str]:
-    """What was given up, for a person."""
+def lines_of(found: Abandoned, tried: str) -> Iterator[str]:
+    """Say to a person what was given up, and print the way back with what came of a try."""
     yield f"abandoned: revision {found.revision} ({found.direction}); its version row was not written"
     for words in found.stays:
         yield f"stays     {words}"
@@ -45,7 +57,7 @@ def lines_of(found: Abandoned) -> Iterator[str]:
         yield f"as before {words}"
     for words in found.not_done:
         yield f"not done  {words}"
-    yield "The way back to where it began, in this order (it was not tried)"
+    yield f"The way back to where it began, in this order ({tried}):"
     for sql in found.undo:
         yield f"undo      {sql}"
     applied = found.revision if found.direction == "up" else "the revision before it"

@@ -84,7 +84,7 @@ def _annotation(finding: CheckFinding) -> str:
 
 
 def as_sarif(found: Sequence[CheckFinding]) -> object:
-    """Static Analysis Results Interchange Format 2.1.0."""
+    """The findings in SARIF 2.1.0 (Static Analysis Results Interchange Format)."""
     rules = [
         {"id": rule, "shortDescription": {"text": text}, "help": {"text": text}}
         for rule, text in RULES.items()
@@ -128,7 +128,7 @@ def _in_repository(finding: CheckFinding) -> str:
 
 
 def _path(finding: CheckFinding) -> str:
-    """As the repository names it."""
+    """The path of a file as the repository names it."""
     here = Path.cwd()
     return str(
         finding.file.relative_to(here) if finding.file.is_relative_to(here) else finding.file

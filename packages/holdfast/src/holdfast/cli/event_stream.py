@@ -41,7 +41,7 @@ class EventStream:
         self._last: dict[type[Event], float] = {}
 
     def __call__(self, event: Event) -> None:
-        """Write one event."""
+        """Write one event as a line, unless one of its kind was written a moment ago."""
         match event:
             case RevisionStarted(revision=revision):
                 self.steps[revision] = []
@@ -53,7 +53,7 @@ class EventStream:
             self._write(as_event(event))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: a stream of lines holds nothing open."""
 
     def result(self, **more: object) -> None:
         """The last line of a run that has ended well."""

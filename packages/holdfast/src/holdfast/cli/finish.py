@@ -42,14 +42,13 @@ def finish(
         _show(found, form)
         ctx.exit(int(any(each.in_use for each in found)))
     with translated_errors(), stopping(grace) as stop:
-        done = let_go(
+        gone = let_go(
             options.config(),
             revision=revision,
             yes=yes,
             report=Printer(),
             should_stop=stop.should,
         )
-    gone = [line for each in done for line in each.gone]
     if form == "json":
         click.echo(json.dumps({"gone": [_as_json(line) for line in gone]}))
         return

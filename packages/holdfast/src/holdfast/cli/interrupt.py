@@ -55,7 +55,7 @@ class Stop:
         return self._asked > 1 or (self._limit is not None and monotonic() > self._limit)
 
     def ask(self, number: int) -> None:
-        """One of the two signals has arrived."""
+        """Note that a person or a cluster has sent one of the two signals."""
         self._asked += 1
         if number == signal.SIGTERM:
             self._limit = self._limit or monotonic() + self.grace.total_seconds()

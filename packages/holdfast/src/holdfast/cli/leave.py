@@ -21,7 +21,7 @@ def leave(options: ProjectOptions, yes: bool) -> None:
         confirm(verb="leave", loses=(history, *waiting), yes=yes)
         found = go(options.config(), report=Printer())
     for each in found.given_up:
-        click.echo("\n".join(lines_of(each)))
+        click.echo("\n".join(lines_of(each, "it was not tried")))
     for line in found.gone:
         click.echo(f"gone     {line.what}")
     if found.had_schema:

@@ -76,7 +76,7 @@ def _worst(found: tuple[Forecast, ...]) -> Forecast:
 
 
 def as_text(found: Forecast) -> Iterator[str]:
-    """For a person at a terminal."""
+    """The plan as lines for a person at a terminal."""
     if not found.revisions:
         yield "up to date: nothing is pending"
     for revision in found.revisions:
@@ -136,7 +136,7 @@ def in_words(step: PlannedStep) -> str:
 
 
 def as_markdown(found: Forecast) -> Iterator[str]:
-    """For a pull request."""
+    """The plan as a comment on a pull request."""
     yield "### Plan of the pending migrations"
     if not found.revisions:
         yield ""
@@ -177,7 +177,7 @@ def _row(number: int, step: PlannedStep) -> str:
 
 
 def as_json(found: Forecast) -> dict[str, object]:
-    """The same as one object."""
+    """The plan as one object, for a program."""
     return {
         "database": found.database,
         "at": found.at,

@@ -28,7 +28,7 @@ FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectOptions:
-    """What -c, -n and -x say."""
+    """Which project a command acts on: what its options -c, -n and -x say."""
 
     file: Path | None
     x: tuple[str, ...]

@@ -49,7 +49,7 @@ class Printer:
         self._database: str | None = None  # of the revision that was started last
 
     def __call__(self, event: Event) -> None:  # noqa: C901  # one case an event, flat
-        """Print one event."""
+        """Print what one event means for a person who watches the run."""
         match event:
             case WaitingForLeader(holder=holder):
                 if holder != self._waits_for:  # a replica that waits says so once
@@ -98,12 +98,12 @@ class Printer:
                 )
 
     def close(self) -> None:
-        """Take the live line away."""
+        """Take the live line away, where there is a terminal."""
         if self.terminal is not None:
             self.terminal.close()
 
     def summary(self, *, nothing: str) -> str:
-        """What was done, for the last line."""
+        """The last line of a run: which revisions are done, and how long that took."""
         if not self.done:
             return nothing
         verb = "applied" if self.done[0].direction == "up" else "reverted"

@@ -17,7 +17,7 @@ SECRETS = ("password", "migration_url", "read_url")  # a URL may hold a password
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One setting in force."""
+    """One setting that is in force, and where it comes from."""
 
     variable: str
     value: str | int | bool | None

@@ -14,7 +14,7 @@ from holdfast.migrate.status import statuses as look
 
 
 def show(options: ProjectOptions, form: str) -> int:
-    """Print it; gives the exit status."""
+    """Print where the database stands, and give the exit status."""
     with translated_errors():
         passes = look(options.config())
     found = worst(passes)

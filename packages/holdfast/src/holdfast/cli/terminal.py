@@ -6,7 +6,7 @@ from rich.status import Status
 
 
 class Terminal:
-    """stderr, where a person looks on."""
+    """A terminal on stderr, on which a person looks on."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -14,11 +14,11 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """In columns, as it is now."""
+        """The width of the terminal in columns, as it is now."""
         return self.console.width
 
     def print(self, words: str) -> None:
-        """A line that stays."""
+        """Print a line that stays, above the one that is alive."""
         self.console.print(escape(words))
 
     def now(self, words: str) -> None:

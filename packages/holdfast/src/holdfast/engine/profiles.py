@@ -49,7 +49,7 @@ class MigrateOnStart(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RefusedValue:
     """A value that some profiles do not accept."""
 
     setting: str
@@ -84,21 +84,21 @@ DEFAULTS: tuple[tuple[str, object, object, object], ...] = (
 )
 # fmt: on
 REFUSALS = (
-    Refusal(
+    RefusedValue(
         setting="synchronize",
         value=True,
         profiles=(Profile.TEST, Profile.PRODUCTION),
         danger="It makes the schema what the models say, past every migration and every review.",
         instead="Unset it. `holdfast generate` writes the migration, `holdfast run` applies it.",
     ),
-    Refusal(
+    RefusedValue(
         setting="log_sql",
         value=SqlLog.PARAMETERS,
         profiles=(Profile.PRODUCTION,),
         danger="Parameters are the data of users, and logs are kept, copied and searched.",
         instead="Set HOLDFAST_LOG_SQL=statements.",
     ),
-    Refusal(
+    RefusedValue(
         setting="tls",
         value=Tls.OFF,
         profiles=(Profile.PRODUCTION,),

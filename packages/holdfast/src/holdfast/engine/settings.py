@@ -219,6 +219,10 @@ class Settings(EnvironmentSettings):
     tls_ca: str | None = None  # a file, or `system`
     pooler: PoolerSetting = Pooler.OFF  # PgBouncer or the like is in between
     migration_url: OtherUrl = None  # of the server itself, where `url` is a pooler's
+    read_url: OtherUrl = (
+        None  # of standbys, for what only reads; the primary is read from without one
+    )
+    read_lag: Duration = timedelta(seconds=10)  # a standby further behind is not read from
     release: str | None = Field(None, pattern=RELEASE)  # of the application: in application_name
     replicas: int | None = Field(None, ge=1)  # how many instances run at once, each with a pool
     allow: AllowedChecks = ()  # checks of `holdfast doctor` that may fail here, by name
@@ -253,14 +257,21 @@ class Settings(EnvironmentSettings):
         if self.migration_url is None:
             return self
         parts = split_url(self.migration_url.get_secret_value())
-        found = self.model_copy(
-            update={
-                "url": parts.address,
-                "pooler": Pooler.OFF,
-                **({} if parts.password is None else {"password_file": None}),
-                **dict(_settings_in(parts)),
-            }
-        )
+        return self._at(parts, url=parts.address, pooler=Pooler.OFF)
+
+    def for_reading(self) -> "Settings | None":
+        """The same with HOLDFAST_READ_URL for the address, of several hosts a standby first; None where none is set."""
+        if self.read_url is None:
+            return None
+        parts = split_url(self.read_url.get_secret_value())
+        is_said = "target_session_attrs" in parts.address.query
+        wanted = {} if is_said else {"target_session_attrs": "prefer-standby"}
+        return self._at(parts, url=parts.address.update_query_dict(wanted))
+
+    def _at(self, parts: UrlParts, **changes: object) -> "Settings":
+        """At another address, with what its URL says of password and TLS; judged as these were."""
+        of_file = {} if parts.password is None else {"password_file": None}
+        found = self.model_copy(update={**changes, **of_file, **dict(_settings_in(parts))})
         found._refuse_unsafe()  # noqa: SLF001  # of its own class
         return found
 

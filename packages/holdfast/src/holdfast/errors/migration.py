@@ -78,9 +78,7 @@ class AnotherMigratorIsStillAtWork(HoldfastError):
 class LeadershipLost(HoldfastError):
     """The connection that held the leader's lock is gone."""
 
-    what = (
-        "The connection that holds the migration lock was lost; the run stopped between two steps."
-    )
+    what = "The connection that holds the migration lock was lost; the run stopped before its next step."
     why = "Without the lock another process may migrate at the same time."
     remedy = "What was committed stays. Run again to go on: {again}"
 

@@ -33,7 +33,7 @@ GO_ON = Limits(replica=timedelta(seconds=2), archiver=100_000_000)
 
 @dataclass(kw_only=True)
 class Pace:
-    """Of one backfill, in this run."""
+    """How fast one backfill goes in this run, and for whom it waits."""
 
     session: MigrationSession
     report: Report

@@ -147,26 +147,26 @@ class NullJournal:
         self.tried_before = tried_before
 
     def every(self) -> tuple[Queued, ...]:
-        """No other statement waits."""
+        """Give no statement: none but the one under way is known here."""
         return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
-        """Keep the steps."""
+        """Keep the steps of a statement in memory."""
         return replace(statement, steps=steps, is_started=self.tried_before)
 
     def start(self, statement: Queued) -> Queued:
-        """Nothing to write down."""
+        """Write nothing down: after a crash nobody goes on with this statement."""
         return statement
 
     def forget(self, statement: Queued) -> None:
-        """Nothing was written down."""
+        """Do nothing: nothing was written down that could be forgotten."""
 
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
-        """Go on from there."""
+        """Keep in memory how far a backfill is, for its next batch."""
         return replace(statement, reached=key)
 
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
-        """Count the step."""
+        """Count the step under way as done, in memory."""
         return replace(
             statement,
             steps_done=statement.steps_done + 1,

@@ -156,7 +156,7 @@ BEGIN
       END IF;
     END IF;
     COMMIT;  -- no snapshot of its own is left, and the next look at the backends is a new one
-    PERFORM pg_sleep(greatest(0.002, 3 * extract(epoch FROM clock_timestamp() - tick)));
+    PERFORM pg_sleep(least(0.010, greatest(0.002, 3 * extract(epoch FROM clock_timestamp() - tick))));
     COMMIT;
   END LOOP;
   IF fired > 0 THEN
@@ -267,7 +267,7 @@ class Guard:
         return verdict
 
     def close(self) -> None:
-        """End its connection. Idempotent."""
+        """End the connection and the thread of the guard. Idempotent."""
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.requests.put(None)

@@ -28,7 +28,7 @@ LATEST = text(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class HistoryEntry:
     """The last thing that happened to a revision."""
 
     revision: str
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A revision whose turn it is."""
+    """A revision that begins, as the history records it."""
 
     revision: str
     description: str
@@ -92,7 +92,7 @@ def accept(session: MigrationSession, revision: str, checksum: str) -> None:
     )
 
 
-def is_edited(entry: Entry | None, checksum: str) -> bool:
+def is_edited(entry: HistoryEntry | None, checksum: str) -> bool:
     """Whether the file is another one than that which was applied last."""
     return (
         entry is not None
@@ -101,11 +101,11 @@ def is_edited(entry: Entry | None, checksum: str) -> bool:
     )
 
 
-def latest(session: MigrationSession) -> dict[str, Entry]:
+def latest(session: MigrationSession) -> dict[str, HistoryEntry]:
     """The last entry of every revision, by revision."""
-    fields = Entry.__dataclass_fields__
+    fields = HistoryEntry.__dataclass_fields__
     rows = session.execute(LATEST, {"version_table": session.version_table}).mappings()
-    return {row["revision"]: Entry(**{name: row[name] for name in fields}) for row in rows}
+    return {row["revision"]: HistoryEntry(**{name: row[name] for name in fields}) for row in rows}
 
 
 def checksum_of(file: Path) -> str:

@@ -36,6 +36,7 @@ RELEASES: ColumnElement[str] = literal_column(
 ).label("releases")
 SETTINGS = TypeAdapter(tuple[LocalSetting, ...])
 TEXTS = TypeAdapter(tuple[str, ...])
+NOW = "holdfast.now"  # a setting of the units, which observe/catalog.py looks at
 PENDING = '"pending"'  # in the place of the result of such a call
 
 
@@ -98,6 +99,11 @@ class Journal:
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
 
+    def now(self) -> str:
+        """The one value of now() in all units of the revision; '' where none has one."""
+        settings = (setting for unit in self.every() for setting in unit.settings)
+        return next((each.setting for each in settings if each.name == NOW), "")
+
     def unfinished(self) -> Unfinished | None:
         """The revision that is half-way; there is at most one for each version table."""
         row = self.session.execute(self._select(unfinished)).one_or_none()
@@ -142,7 +148,7 @@ class Journal:
             )
 
     def queued(self) -> tuple[Queued, ...]:
-        """What is still to do, in order."""
+        """The units that are still to be executed, in order."""
         return self._rows(self._select(queue).where(~queue.c.done))
 
     def every(self) -> tuple[Queued, ...]:
@@ -224,7 +230,7 @@ class Journal:
             self.session.execute(settled)
 
     def calls(self) -> tuple[Call, ...]:
-        """All of that, in order."""
+        """What the function has sent and got back, in order."""
         return tuple(
             Call(
                 sql=row.sql,

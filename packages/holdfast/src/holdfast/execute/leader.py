@@ -10,8 +10,8 @@ harmless. The manual: Advisory Locks.
 """
 
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from time import monotonic
 
@@ -105,21 +105,21 @@ class Leadership:
         except tenacity.RetryError as error:
             holder = self.holder(STEP_KEY)
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
-        self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": STEP_KEY})
+        with self._holding():
+            self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": STEP_KEY})
 
     def verify(self) -> None:
         """Raise if the connection, and with it the lock, is gone. Asks at most once a second."""
         if monotonic() - self._verified < VERIFIED_FOR.total_seconds():
             return
-        try:
+        with self._holding():
             self._connection.execute(text("SELECT 1"))
-        except DBAPIError as error:
-            raise LeadershipLost from error
         self._verified = monotonic()
 
     def holder(self, key: int) -> str:
         """Who holds a lock now, in words."""
-        return current_holder(self._connection, key=key) or "a process that just ended"
+        with self._holding():
+            return current_holder(self._connection, key=key) or "a process that just ended"
 
     def call_itself(self, name: str) -> None:
         """Be found under this name in pg_stat_activity: an idle session that somebody may wonder about."""
@@ -149,7 +149,16 @@ class Leadership:
 
     def _try(self, key: int) -> bool:
         lock = text("SELECT pg_try_advisory_lock(:key)")
-        return bool(self._connection.execute(lock, {"key": key}).scalar_one())
+        with self._holding():
+            return bool(self._connection.execute(lock, {"key": key}).scalar_one())
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """Whoever has ended this connection, or the way to it, has taken the lock."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise LeadershipLost from error
 
     def _tell(self, report: Report, attempt: int, *, key: int) -> None:
         if attempt % 10 == 1:

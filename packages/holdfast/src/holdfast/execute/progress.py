@@ -88,7 +88,7 @@ class StepWatched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillMoved:
-    """A batch is committed."""
+    """A batch of a backfill is committed: how far the backfill is by now."""
 
     step: str
     rows: int  # written so far by this run

@@ -30,7 +30,7 @@ class Result:
 
     @property
     def description(self) -> list[tuple[Any, ...]] | None:
-        """As DB-API's cursor.description."""
+        """The columns in the form of DB-API's cursor.description."""
         if self.columns is None:
             return None
         return [(name, oid, None, None, None, None, None) for name, oid in self.columns]
@@ -66,7 +66,7 @@ BY_NAME = {kind.__name__: functions for kind, functions in TYPES.items()}
 
 
 def to_json(result: Result) -> str:
-    """For the journal. Raises CannotBeRecorded."""
+    """Write a result as the text that the journal keeps. Raises CannotBeRecorded."""
     if len(result.rows) > MOST_ROWS:
         raise CannotBeRecorded(f"{len(result.rows)} rows")
     rows = [[_encoded(value) for value in row] for row in result.rows]
@@ -74,7 +74,7 @@ def to_json(result: Result) -> str:
 
 
 def from_json(text: str) -> Result:
-    """From the journal."""
+    """Read a result from the text that the journal keeps."""
     columns, rows, count = json.loads(text)
     return Result(
         columns=None if columns is None else tuple((name, oid) for name, oid in columns),

@@ -87,7 +87,7 @@ STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSetting:
-    """What env.py set for its transaction."""
+    """One setting that env.py has made for its transaction (SET LOCAL)."""
 
     name: str
     setting: str
@@ -110,7 +110,7 @@ class TransactionGuard(Protocol):
     """Watches a transaction of the session, and ends it when users wait for it."""
 
     def arm(self, *, own_wait: timedelta, users_may_wait: bool, ends_when_idle: bool) -> None:
-        """Watch from now on."""
+        """Let the guard watch the transaction from now on."""
         ...
 
     def before_commit(self) -> None:
@@ -118,7 +118,7 @@ class TransactionGuard(Protocol):
         ...
 
     def committed(self) -> None:
-        """After COMMIT."""
+        """Tell the guard that the transaction was committed."""
         ...
 
     def disarm(self) -> None:
@@ -126,7 +126,7 @@ class TransactionGuard(Protocol):
         ...
 
     def settle(self) -> None:
-        """After ROLLBACK."""
+        """Tell the guard that the transaction was rolled back."""
         ...
 
     @property
@@ -138,7 +138,7 @@ class TransactionGuard(Protocol):
         ...
 
     def close(self) -> None:
-        """End its connection."""
+        """End the connection that the guard watches on."""
         ...
 
 

@@ -21,7 +21,7 @@ from holdfast.execute.session import MigrationSession
 from holdfast.observe.blockers import Blocker, BlockerKind, shown_query
 from holdfast.observe.standbys import (
     ReadingOnStandby,
-    Replay,
+    ReplayState,
     StandbyReader,
     position,
     readers,
@@ -167,7 +167,7 @@ class Standby:
         if connection is not None:
             connection.close()
 
-    def _is_behind(self, state: Replay) -> bool:
+    def _is_behind(self, state: ReplayState) -> bool:
         return not state.has_passed or (state.lag is not None and state.lag > LAG)
 
     def _connected(self) -> psycopg.Connection:

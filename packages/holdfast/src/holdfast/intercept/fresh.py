@@ -13,6 +13,10 @@ from holdfast.errors.standing import rolled_back
 from holdfast.execute import history
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement, intercepting
+from holdfast.intercept.route import RevisionState, Sighting, StatementPlace, Then, route
+from holdfast.rewrite.statement_kind import StatementKind
+
+ANY = Sighting(kind=StatementKind.DDL)
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +30,10 @@ class FreshInterceptor:
         self.entry: int | None = None
 
     def arrives(self, intercepted: InterceptedStatement) -> bool:
-        """Leave it to the driver."""
+        """Do as the route says, which looks at no statement here."""
         log.debug("statement: %s", intercepted.sql)
-        return False
+        way = route(RevisionState(), ANY, place=StatementPlace.FRESH)
+        return way.then is not Then.DRIVER
 
     def commits(self) -> None:
         """Before the author's own commit: what is kept must be in the history."""
@@ -36,19 +41,19 @@ class FreshInterceptor:
             self.entry = history.begin(self.session, self.facts)
 
     def rolls_back(self) -> None:
-        """Nothing to do."""
+        """Do nothing: nobody uses the database, so nothing of it is queued."""
 
     def sets_savepoint(self) -> None:
-        """Nothing to do."""
+        """Do nothing: no statement waits that a savepoint would have to know of."""
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """Nothing to do."""
+        """Do nothing: no statement waits that a savepoint could take back."""
 
     def asks_for_driver(self) -> None:
-        """Nothing to do."""
+        """Do nothing: everything that was sent is executed already."""
 
     def fails(self, error: BaseException) -> None:
-        """Nothing to do."""
+        """Do nothing: the error is for the revision and its author alone."""
 
 
 def apply_to_fresh(

@@ -6,11 +6,12 @@ is sent through the driver's own connection, such as COPY, does not pass; but it
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import psycopg
 from alembic.ddl.impl import DefaultImpl
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
@@ -18,9 +19,9 @@ from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection
 
+from holdfast.execute.dollar_parameters import with_values
 from holdfast.execute.result_json import Result
 from holdfast.execute.session import MigrationSession, OwnEngine
-from holdfast.intercept.mogrify import rendered
 
 Parameters = Sequence[Any] | dict[str, Any] | None
 
@@ -41,7 +42,7 @@ class InterceptedStatement:
     def texts(self) -> tuple[str, ...]:
         """Each execution with its parameters in its text."""
         return tuple(
-            rendered(self.connection, self.cursor, self.sql, parameters)
+            mogrified(self.connection, self.cursor, self.sql, parameters)
             for parameters in self.parameters
         )
 
@@ -78,6 +79,27 @@ class InterceptedStatement:
         return not getattr(self.cursor, "name", None) and "INSERTMANY" not in str(style)
 
 
+def mogrified(connection: Connection, cursor: Any, sql: str, parameters: Any) -> str:
+    """One execution with its parameters in its text, as its driver fills them in. Nothing is sent.
+
+    `parameters` is None where SQLAlchemy hands none to the driver.
+    """
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.Connection):
+        return sql if parameters is None else psycopg.ClientCursor(driver).mogrify(sql, parameters)
+    if isinstance(driver, psycopg.AsyncConnection):
+        if parameters is None:
+            return sql
+        return psycopg.AsyncClientCursor(driver).mogrify(sql, parameters)
+    if hasattr(cursor, "mogrify"):  # psycopg2
+        if parameters is None:
+            return sql
+        text: bytes = cursor.mogrify(sql, parameters)
+        return text.decode()
+    values = parameters or ()  # asyncpg
+    return with_values(sql, list(values.values() if isinstance(values, Mapping) else values))
+
+
 def _oid(type_code: Any) -> int:
     """Every driver for PostgreSQL gives the type's oid."""
     return int(type_code)
@@ -95,11 +117,11 @@ class Interceptor(Protocol):
         ...
 
     def rolls_back(self) -> None:
-        """The author rolls back."""
+        """The author of the revision rolls the transaction back."""
         ...
 
     def sets_savepoint(self) -> None:
-        """A savepoint begins."""
+        """The author of the revision sets a savepoint in the transaction."""
         ...
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
@@ -111,7 +133,7 @@ class Interceptor(Protocol):
         ...
 
     def fails(self, error: BaseException) -> None:
-        """The driver has raised."""
+        """The driver has raised an error for a statement of the revision."""
         ...
 
 
@@ -209,7 +231,7 @@ class ObservedConnection(Connection):
 
     @property
     def connection(self) -> PoolProxiedConnection:
-        """As SQLAlchemy gives it."""
+        """The driver's connection as SQLAlchemy gives it; a revision that takes it finds all that it has sent done."""
         caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001  # documented; SQLAlchemy asks too
         if caller.partition(".")[0] not in ("alembic", "holdfast", "sqlalchemy"):
             self.__dict__["observer"].asks_for_driver()

@@ -57,5 +57,5 @@ class LockWaits:
         return self.tries >= TRIES_AS_ONE and len({lock.relation for lock in locks}) > 1
 
     def forget(self) -> None:
-        """The transaction has ended."""
+        """Forget what was set: it has ended with its transaction."""
         self._in_force = None

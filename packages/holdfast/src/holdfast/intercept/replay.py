@@ -62,7 +62,7 @@ class Replay:
         return ReplayMismatch(revision=self.revision, sent=sent, expected=expected)
 
     def forget(self) -> None:
-        """What is not recorded is rolled back."""
+        """Forget what is not recorded: it is rolled back."""
         self.count -= len(self.new)
         self.new.clear()
 

@@ -35,5 +35,6 @@ class InterruptedCall:
     """Where an earlier call of the function was interrupted, after it had committed something."""
 
     new: NewRelations
+    now: str  # that its units have had, as PostgreSQL writes it; '' where there was none
     committed: tuple[str, ...]
     calls: tuple[Call, ...]

@@ -111,6 +111,7 @@ class RevisionInterceptor:
         if self.queue.waiting or is_open:
             with self._nothing_swallowed():
                 self._run()
+        self.queue.now = ""  # what follows is another transaction of its author's
         self.looked = None
         self._becomes(is_divided=False)
 

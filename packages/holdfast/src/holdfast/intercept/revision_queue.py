@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.statement import NeedsFinish
-from holdfast.execute.journal import Queued
+from holdfast.execute.journal import NOW, Queued
 from holdfast.execute.session import LocalSetting
-from holdfast.intercept.author_settings import AuthorSettings
-from holdfast.intercept.exemptions import excuse_at_call
+from holdfast.intercept.author import AuthorSettings, excuse_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
@@ -40,6 +39,7 @@ class WaitingStatement:
     settings: tuple[LocalSetting, ...]
     new: NewRelations  # before it
     call: int
+    is_at_its_own_time: bool  # its author wants it committed by itself
     names: frozenset[str]  # of all relations that it is about, without their schemas
 
 
@@ -51,6 +51,7 @@ class RevisionQueue:
         self.settings = AuthorSettings(work.session)
         self.replay = Replay(work.revision.revision, interrupted.calls if interrupted else ())
         self.new = interrupted.new if interrupted else NewRelations()
+        self.now = interrupted.now if interrupted else ""  # of all units, as of one transaction
         # Part of the function's work: it can be called again only with what is recorded.
         self.has_committed = interrupted is not None
         # By the driver, as the function sent it:
@@ -68,13 +69,14 @@ class RevisionQueue:
 
     @property
     def entries(self) -> list[QueueEntry]:
-        """What waits, as the rules see it."""
+        """The statements that wait, in the form that the rules of a queue take."""
         return [each.entry for each in self.waiting]
 
     def facts(self, statement: Statement) -> Facts:
         """What will be known when what waits has run; of rows only what that cannot change."""
         facts = self.catalog.facts_for(self.work.session.connection, statement, new=self.new)
-        facts = expected(facts, self._about(statement, facts))
+        if self.waiting:
+            facts = expected(facts, self._about(statement, facts))
         facts = replace(facts, side_by_side=replace(facts.side_by_side, ahead=self._ahead))
         if not self.waiting or not facts.with_rows:
             return facts
@@ -135,7 +137,7 @@ class RevisionQueue:
         self.new = _after(self.new, statement, facts)
 
     def executes(self, texts: tuple[str, ...]) -> None:
-        """It is done in the author's transaction."""
+        """Note statements that are executed in the author's transaction."""
         self.executed += (shortened(text) for text in texts)
 
     def entry_of(self, statement: Statement, facts: Facts) -> QueueEntry:
@@ -160,6 +162,7 @@ class RevisionQueue:
             settings=self.settings.in_force(),
             new=self.new,
             call=self.replay.number,
+            is_at_its_own_time=self.work.session.in_autocommit(),
             names=_names(entry.statement, entry.facts),
         )
         self.waiting.append(waiting)
@@ -184,7 +187,7 @@ class RevisionQueue:
             self.waiting.append(replace(each, entry=entry, names=_names(statement, facts)))
 
     def queued(self, sql: str, statement: Statement) -> Queued:
-        """For the journal, which keeps text."""
+        """The statement in the form that the journal keeps, which is text."""
         return Queued(
             sql=_with_exemption(sql, statement),
             new=self.new,
@@ -259,6 +262,13 @@ class RevisionQueue:
             columns -= after.columns - each.new.columns
         return NewRelations(names=names, columns=columns)
 
+    def _time(self, first: WaitingStatement) -> tuple[LocalSetting, ...]:
+        """The moment of the transaction in which the function was when it sent the first that waited."""
+        if first.is_at_its_own_time:
+            return ()
+        self.now = self.now or _known(first.entry).now
+        return (LocalSetting(name=NOW, setting=self.now),)
+
     def _in_order(self, queued: list[Queued], units: tuple[Unit, ...]) -> list[Queued]:
         """Where units have changed places with calls, none can be taken back without the others."""
         positions = [position for unit in units for position in unit.positions]
@@ -279,7 +289,7 @@ class RevisionQueue:
         queued = Queued(
             sql="",
             new=first.new,
-            settings=first.settings,
+            settings=(*first.settings, *self._time(first)),
             today=self.work.today.isoformat(),
             call=first.call,
             releases=self.work.releases,

@@ -25,7 +25,7 @@ class Mode(Enum):
 
 
 class WaitingWork(IntEnum):
-    """The weightiest of what waits."""
+    """The weightiest kind of work among the statements that wait."""
 
     NOTHING = 0
     FREE = 1  # nobody waits for it: new tables, types, functions
@@ -92,7 +92,7 @@ class RevisionState:
 
 
 class StatementPlace(Enum):
-    """Where a statement arrives."""
+    """The place at which a statement of a revision arrives."""
 
     TRANSACTION = "in the revision's transaction"
     AUTOCOMMIT = "on the migration's connection, in AUTOCOMMIT"

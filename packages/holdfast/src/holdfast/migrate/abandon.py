@@ -23,7 +23,7 @@ from holdfast.rewrite.way_back import way_back
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandoned:
-    """What was given up."""
+    """What `abandon` has given up, and the way back that a person may take."""
 
     revision: str
     direction: Direction

@@ -55,7 +55,7 @@ class RecordedAttempt(Protocol):
 
     @property
     def revision(self) -> str:
-        """Its identifier."""
+        """The identifier of the revision that it happened to."""
 
     @property
     def direction(self) -> Direction:
@@ -63,11 +63,11 @@ class RecordedAttempt(Protocol):
 
     @property
     def outcome(self) -> str:
-        """running, done, failed, interrupted."""
+        """How that ended: running, done, failed or interrupted."""
 
     @property
     def started_at(self) -> datetime:
-        """When it began."""
+        """When that attempt at the revision was begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class HalfWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts:
-    """What decides the state of a database."""
+    """All that is known of a database and decides its state."""
 
     pending: tuple[str, ...] = ()  # revisions of the project that are not applied
     applied: frozenset[str] = frozenset()  # revisions of the project that are

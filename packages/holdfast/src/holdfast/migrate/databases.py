@@ -14,6 +14,8 @@ from sqlalchemy import URL
 ONLY = (
     "holdfast_only_database"  # in Config.attributes: the number of the database whose passes count
 )
+# There, too: the number of the one pass to that database that counts.
+ONLY_PASS = "holdfast_only_pass"  # noqa: S105  # a pass through env.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +31,12 @@ class Passes:
     """Counts the passes of one run of env.py."""
 
     only: int | None
+    only_pass: int | None
     _urls: list[URL] = field(default_factory=list)
+    _passes: int = 0  # to the database that is wanted
 
     def next(self, context: MigrationContext) -> ConfiguredDatabase | None:
-        """The database of the pass that begins; None where another one is wanted."""
+        """The database of the pass that begins; None where another pass or database is wanted."""
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         url = context.connection.engine.url
         place = URL.create(
@@ -43,16 +47,29 @@ class Passes:
         number = self._urls.index(place)
         if self.only is not None and number != self.only:
             return None
+        self._passes += 1
+        if self.only_pass is not None and self._passes - 1 != self.only_pass:
+            return None
         return ConfiguredDatabase(number=number, name=url.database or "unnamed")
 
 
 def passes_of(config: Config) -> Passes:
     """For one run of env.py with this configuration."""
-    return Passes(only=config.attributes.get(ONLY))
+    attributes = config.attributes
+    return Passes(only=attributes.get(ONLY), only_pass=attributes.get(ONLY_PASS))
 
 
 def only(config: Config, database: ConfiguredDatabase) -> Config:
     """The project as if it had this database alone."""
+    return _restricted(config, ONLY, database.number)
+
+
+def only_pass(config: Config, number: int) -> Config:
+    """The project as if its env.py called run_migrations once: for one of several version tables of a database."""
+    return _restricted(config, ONLY_PASS, number)
+
+
+def _restricted(config: Config, what: str, number: int) -> Config:
     restricted = copy.copy(config)
-    restricted.attributes = {**config.attributes, ONLY: database.number}
+    restricted.attributes = {**config.attributes, what: number}
     return restricted

@@ -18,13 +18,14 @@ from holdfast.errors.migration import (
 )
 from holdfast.errors.sqlstate import sqlstate
 from holdfast.errors.standing import COMMAND
-from holdfast.execute import tables, waiting
+from holdfast.execute import lock_patience, tables, waiting
 from holdfast.execute.executor import Executor
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
 from holdfast.execute.lock_patience import LockPatience
-from holdfast.execute.progress import Report, silent
+from holdfast.execute.progress import Report, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.execute.waiting import Entry, FinishJournal
 from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
@@ -59,13 +60,6 @@ class Prospect:
     steps: tuple[tuple[str, ...], ...]  # of each
     in_use: tuple[str, ...]
     unproven: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """What is gone now."""
-
-    gone: tuple[WaitingLine, ...]
 
 
 def waiting_in(session: MigrationSession) -> tuple[WaitingLine, ...]:
@@ -119,18 +113,44 @@ def finish(
     yes: bool = False,
     report: Report = silent,
     should_stop: Callable[[], bool] = never,
-) -> tuple[Finished, ...]:
-    """Let go what waits, of one revision or of all. `yes`: the caller knows that nobody uses it.
+) -> tuple[WaitingLine, ...]:
+    """Let go what waits, of one revision or of all, and give it. `yes`: the caller knows that nobody uses it.
 
     Raises UnfinishedRevision, StillInUse, CannotTellUse, ShadowCarriesMore, and what a step raises.
     """
 
-    def work(locked: LockedConnection) -> Finished:
-        return _finish(
-            locked.session, revision=revision, yes=yes, report=report, should_stop=should_stop
-        )
+    gone: list[WaitingLine] = []
+    ended: list[GuardVerdict] = []
+    users_waited = 0
 
-    return on_every_locked_pass(config, work, report=report)
+    def work(locked: LockedConnection) -> None:
+        try:
+            gone.extend(
+                _finish(
+                    locked.session,
+                    revision=revision,
+                    yes=yes,
+                    report=report,
+                    should_stop=should_stop,
+                )
+            )
+        except EndedByGuard as error:
+            ended.append(error.verdict)
+            raise
+
+    while True:
+        try:
+            on_every_locked_pass(config, work, report=report)
+        except Exception:
+            if not ended:
+                raise
+            # With its connection: on a new one it goes on, as after a kill.
+            verdict = ended.pop()
+            users_waited += verdict.reason is Reason.USERS
+            report(UsersWaited(what="finish", tries=users_waited, verdict=verdict))
+            lock_patience.refuse_to_keep_users_waiting("finish", users_waited, verdict)
+        else:
+            return tuple(gone)
 
 
 def _finish(
@@ -140,7 +160,7 @@ def _finish(
     yes: bool,
     report: Report,
     should_stop: Callable[[], bool],
-) -> Finished:
+) -> Iterator[WaitingLine]:
     if (found := Journal(session).unfinished()) is not None:
         raise UnfinishedRevision(
             revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
@@ -154,11 +174,11 @@ def _finish(
     try:
         for entry in entries:
             let_go(session, entry, report=report, should_stop=should_stop)
+            yield line_of(entry)
     finally:
         guard, session.guard = session.guard, None
         guard.close()
     session.make_durable()
-    return Finished(gone=tuple(map(line_of, entries)))
 
 
 def _chosen(session: MigrationSession, revision: str | None) -> tuple[Entry, ...]:

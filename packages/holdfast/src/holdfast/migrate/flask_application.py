@@ -41,7 +41,7 @@ def application_context(config: Config) -> Iterator[None]:
 
 
 def _configure(config: Config, extension: object) -> None:
-    """What the application has registered with `@migrate.configure`."""
+    """Call what the application has registered with `@migrate.configure`."""
     migrate = getattr(extension, "migrate", None)
     if migrate is not None:
         migrate.call_configure_callbacks(config)

@@ -43,7 +43,7 @@ def leave(config: Config, *, report: Report = silent) -> Left:
     return Left(
         given_up=tuple(given_up),
         had_schema=had_schema,
-        gone=tuple(line for each in finished for line in each.gone),
+        gone=finished,
     )
 
 

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedConnection:
-    """What the work has at hand."""
+    """The connection and the session that a piece of work has while it holds the migration lock."""
 
     script: ScriptDirectory
     database: ConfiguredDatabase

@@ -19,7 +19,7 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectConnection:
-    """What a look has at hand."""
+    """The connection of a project, its history, and where its database stands."""
 
     script: ScriptDirectory
     database: ConfiguredDatabase

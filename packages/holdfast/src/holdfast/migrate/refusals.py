@@ -19,7 +19,7 @@ from holdfast.errors.migration import (
     UnknownDatabase,
 )
 from holdfast.execute import history
-from holdfast.execute.history import Entry
+from holdfast.execute.history import HistoryEntry
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.history_files import surplus_heads, takes_any_database
@@ -57,7 +57,7 @@ def of_a_database_without_revision(
     session: MigrationSession,
     context: MigrationContext,
     script: ScriptDirectory,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, HistoryEntry],
 ) -> HoldfastError | None:
     """Tables are there, and no revision is: another application's, or the version table was lost."""
     if takes_any_database(script):
@@ -78,7 +78,7 @@ def of_a_database_without_revision(
     return LostVersionTable(database=database, table=context.version_table, recorded=recorded)
 
 
-def recorded_heads(script: ScriptDirectory, entries: Mapping[str, Entry]) -> tuple[str, ...]:
+def recorded_heads(script: ScriptDirectory, entries: Mapping[str, HistoryEntry]) -> tuple[str, ...]:
     """Where the database was, by holdfast's own history: what was applied last and never taken back."""
     applied = {
         revision

@@ -26,19 +26,19 @@ from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
-from holdfast.execute.final_look import left_behind
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard
-from holdfast.intercept.exemptions import line_in
+from holdfast.intercept.author import line_in
 from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.intercept.interceptor import intercepting
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
+from holdfast.migrate.final_look import left_behind
 from holdfast.migrate.run_options import RunOptions
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
@@ -59,7 +59,7 @@ class RunContext:
     impl: DefaultImpl
     options: RunOptions
     is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
-    entries: dict[str, history.Entry]  # how each revision ended the last time
+    entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
     version_table: QualifiedName
 
 
@@ -78,7 +78,7 @@ class RevisionRun:
 
     @property
     def name(self) -> str:
-        """The revision's identifier."""
+        """The identifier of the revision that is on its way."""
         return self.step.revision.revision
 
     @property
@@ -243,7 +243,9 @@ class RevisionRun:
             found = journal.unfinished()
         if found is None:
             return None
-        return InterruptedCall(new=found.new, committed=found.committed, calls=journal.calls())
+        return InterruptedCall(
+            new=found.new, now=journal.now(), committed=found.committed, calls=journal.calls()
+        )
 
     def _refuse_repetition(self, interceptor: RevisionInterceptor) -> None:
         """A lock that was not free, or a guard, makes the function run again: not where it cannot be replayed."""

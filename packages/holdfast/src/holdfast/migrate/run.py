@@ -39,7 +39,6 @@ from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.settings_of_env import noting_settings
 from holdfast.execute.standbys import StandbyWatch
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate import refusals
@@ -47,6 +46,7 @@ from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.taken_back import steps_down
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
@@ -234,7 +234,7 @@ def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
 
 
 class _Run:
-    """One pass through env.py."""
+    """A run as one pass through env.py: it takes the lead, executes what is pending, lets go."""
 
     def __init__(
         self,
@@ -361,7 +361,7 @@ class _Run:
         )
 
     def _look_for_edits(
-        self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.Entry]
+        self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.HistoryEntry]
     ) -> None:
         """Files of applied revisions that are not those that ran: refused, or accepted by a person."""
         known = self.script.revision_map

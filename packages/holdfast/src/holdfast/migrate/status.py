@@ -11,7 +11,7 @@ from alembic.script import Script, ScriptDirectory
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import DatabaseAhead, EditedRevision
 from holdfast.execute import history, tables
-from holdfast.execute.history import Entry
+from holdfast.execute.history import HistoryEntry
 from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate import refusals
@@ -40,7 +40,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What was found."""
+    """What `holdfast status` has found out about one database."""
 
     state: State
     database: str
@@ -52,8 +52,8 @@ class Status:
     pending: tuple[Revision, ...]  # in the order in which `run` would apply them
     unknown: tuple[str, ...]  # the database has them, the project has no file
     edited: tuple[Revision, ...]  # the file is not the one that ran
-    half_way: tuple[Entry, ...]  # a part of this one is done and recorded: at most one
-    failed: tuple[Entry, ...]  # the last run of these failed or was killed, and left nothing
+    half_way: tuple[HistoryEntry, ...]  # a part of this one is done and recorded: at most one
+    failed: tuple[HistoryEntry, ...]  # the last run of these failed or was killed, and left nothing
     waits: tuple[WaitingLine, ...]  # for `holdfast finish`: no error
     left: tuple[str, ...]  # of the queue of the one that is half-way: what is still to do
     migrator: str | None  # who migrates right now
@@ -154,7 +154,7 @@ def _half_way(unfinished: Unfinished | None) -> HalfWay | None:
 def _refusal(
     project: ProjectConnection,
     session: MigrationSession,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, HistoryEntry],
     unfinished: Unfinished | None,
     *,
     pending: tuple[Script, ...],

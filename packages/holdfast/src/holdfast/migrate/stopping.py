@@ -30,7 +30,7 @@ CANCEL = text(
 
 
 def never() -> bool:
-    """Nobody asks to stop."""
+    """The question `should_stop` of a program in which nobody ever asks a run to stop."""
     return False
 
 
@@ -66,7 +66,7 @@ class Canceller:
             self._thread.start()
 
     def close(self) -> None:
-        """The run has ended. Idempotent."""
+        """Stop listening: the run has ended. Idempotent."""
         self._ended.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()

@@ -50,7 +50,7 @@ from holdfast.rewrite.tree import strings
 SESSION = sa.text("""
 SELECT current_setting('server_version_num')::int AS server_version,
   coalesce(current_schema(), '') AS current_schema, current_setting('TimeZone') AS time_zone,
-  now()::text AS now
+  coalesce(nullif(current_setting('holdfast.now', true), ''), now()::text) AS now
 """)
 
 # One row: of these functions, operators and types those that need a second look.

@@ -104,7 +104,7 @@ BEGIN
     END;
     -- Steady: the same in every session. So is what may stand in a generated column.
     is_immutable := false;
-    IF NOT one ? 'error' AND (one ->> 'rewrites')::boolean THEN
+    IF NOT one ? 'error' AND ((one ->> 'rewrites')::boolean OR one -> 'rebuilt_indexes' <> '[]') THEN
       BEGIN
         FOR new_type IN SELECT jsonb_array_elements_text(asked -> 'types') LOOP
           EXECUTE new_type;

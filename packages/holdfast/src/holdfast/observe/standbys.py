@@ -21,7 +21,7 @@ REPLICATION = text(
     """
     SELECT count(*) AS standbys, count(*) FILTER (WHERE state IS NULL) AS hidden,
            coalesce(array_agg(coalesce(application_name, '') ORDER BY pid)
-                    FILTER (WHERE replay_lsn < CAST(:target AS pg_lsn)), '{}') AS behind
+                    FILTER (WHERE replay_lsn < CAST(CAST(:target AS text) AS pg_lsn)), '{}') AS behind
     FROM pg_stat_replication r
     WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
     """
@@ -67,7 +67,7 @@ class Replication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class ReplayState:
     """How far one standby is."""
 
     is_standby: bool
@@ -112,9 +112,9 @@ def position(connection: Connection) -> str:
     return end
 
 
-def replay(connection: psycopg.Connection, *, target: str | None) -> Replay:
+def replay(connection: psycopg.Connection, *, target: str | None) -> ReplayState:
     """How far a standby is, asked on it."""
-    with connection.cursor(row_factory=class_row(Replay)) as cursor:
+    with connection.cursor(row_factory=class_row(ReplayState)) as cursor:
         found = cursor.execute(REPLAYED, {"target": target}).fetchone()
     assert found is not None  # noqa: S101  # it has no FROM
     return found

@@ -131,7 +131,7 @@ class _EventListener:
 def _online(
     config: Config, script: ScriptDirectory, server: Postgres, since: str | None
 ) -> Iterator[CheckFinding]:
-    """Raises HistoryNotReplayed."""
+    """What `plan` would refuse of each revision from `since` on. Raises HistoryNotReplayed."""
     start, said = since or _begins_at(config, script), ""
     while start is not None:
         with scratch_database(config, server=server, revision=(start,)) as url:
@@ -259,7 +259,7 @@ def _edited(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
 
 
 def _after(script: ScriptDirectory, since: str | None) -> list[str]:
-    """In the order in which they run."""
+    """The revisions behind one, in the order in which they run."""
     until = since or "base"
     found = [each.revision for each in script.walk_revisions(until, "heads")]
     return [revision for revision in reversed(found) if revision != since]

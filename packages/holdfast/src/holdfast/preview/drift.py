@@ -46,7 +46,7 @@ EMBEDDED_MAJORS = (16, 18)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """What was found."""
+    """How a live database differs from what its migrations make."""
 
     database: str
     revisions: tuple[str, ...]  # that the live database is at

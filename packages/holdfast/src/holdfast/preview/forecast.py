@@ -112,7 +112,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRevision:
-    """One pending revision."""
+    """One pending revision with the steps that a run would take for it."""
 
     revision: str
     description: str
@@ -123,7 +123,7 @@ class PlannedRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run would do."""
+    """What `holdfast run` would do to one database."""
 
     database: str
     at: tuple[str, ...]  # where the database is
@@ -177,9 +177,16 @@ def forecast(
     """
     passes = on_every_pass(config, _target)
     target = next((each for each in passes if each.is_behind), passes[0])
+    heads = tuple(each.heads for each in passes)
+    is_one = len({frozenset(each) for each in heads}) == 1
     with (
         scratch_server(major=18 if target.major > 16 else 16) as server,
-        scratch_database(config, server=server, revision=target.heads or ("base",)) as url,
+        scratch_database(
+            config,
+            server=server,
+            revision=target.heads or ("base",),
+            each_pass=() if is_one else heads,
+        ) as url,
         redirected_to(url, config) as redirected,
     ):
         trial = _tried(redirected, url, revision, target, expand=expand)
@@ -305,9 +312,10 @@ class _Trial:
     observer: Observer | None = None
     refusal: str | None = None
     started: list[RevisionStarted] = field(default_factory=list)
-    planned: list[StatementPlanned] = field(default_factory=list)
-    read: list[RowsRead] = field(default_factory=list)
-    done: list[RevisionDone] = field(default_factory=list)
+    # Each with the number of the start it came behind: several version tables have one revision.
+    planned: list[tuple[int, StatementPlanned]] = field(default_factory=list)
+    read: list[tuple[int, RowsRead]] = field(default_factory=list)
+    done: set[int] = field(default_factory=set)
     seen: tuple[Seen, ...] = ()
     questions: list[tuple[Step, About]] = field(default_factory=list)
 
@@ -318,33 +326,31 @@ class _Trial:
                 if self.observer is not None:
                     self.observer.note_tables()
             case StatementPlanned():
-                self.planned.append(event)
+                self.planned.append((len(self.started), event))
             case RowsRead():
-                self.read.append(event)
+                self.read.append((len(self.started), event))
             case RevisionDone():
-                self.done.append(event)
+                self.done.add(len(self.started))
 
     def revisions(self) -> Iterator[PlannedRevision]:
-        """What was tried, with what was seen."""
+        """The revisions that were tried, with what was seen of each step."""
         seen = list(self.seen)
-        done = {event.revision for event in self.done}
-        for started in self.started:
-            name = started.revision
-            planned = list(self._steps(name, seen))
+        for number, started in enumerate(self.started, start=1):
+            planned = list(self._steps(number, seen))
             long = (long_under_lock(step) for event, step in planned if not event.is_allowed)
             yield PlannedRevision(
-                revision=name,
+                revision=started.revision,
                 description=started.description,
                 steps=tuple(step for _, step in planned),
-                reads_rows=tuple(dict.fromkeys(e.sql for e in self.read if e.revision == name)),
-                refusal=next(filter(None, long), None) if name in done else self.refusal,
+                reads_rows=tuple(dict.fromkeys(e.sql for at, e in self.read if at == number)),
+                refusal=next(filter(None, long), None) if number in self.done else self.refusal,
             )
 
     def _steps(
-        self, revision: str, seen: list[Seen]
+        self, number: int, seen: list[Seen]
     ) -> Iterator[tuple[StatementPlanned, PlannedStep]]:
         """What is not queued is committed as a whole; of what is queued each step by itself."""
-        events = [event for event in self.planned if event.revision == revision]
+        events = [event for at, event in self.planned if at == number]
         is_open = False
         for event in events:
             for step in event.steps:
@@ -379,7 +385,7 @@ class _Trial:
 
 
 def _statements(step: Step) -> tuple[str, ...]:
-    """As the executor sends them."""
+    """The statements of a step as the executor sends them."""
     match step:
         case TransactionStep():
             return step.sql

@@ -194,7 +194,7 @@ class _Tries:
         return revisions
 
     def _add(self, context: MigrationContext, _: object, directives: list[MigrationScript]) -> None:
-        """What Alembic calls process_revision_directives."""
+        """Complete a revision that Alembic is about to write: its hook process_revision_directives."""
         assert context.connection is not None  # noqa: S101  # autogenerate is never offline
         self.comparisons[database_name(context.connection)].complete(context, directives[0])
 
@@ -219,6 +219,6 @@ class _Tries:
 
 
 def _without_headings(file: Path) -> None:
-    """A person would not have written them."""
+    """Take Alembic's headings out of a revision's file: no person would have written them."""
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(line for line in lines if line.strip() not in ALEMBICS))

@@ -287,7 +287,7 @@ class _Tried:
     session: MigrationSession
 
     def make(self, change: Change) -> None:
-        """Execute lines that must work."""
+        """Execute lines of a revision on the scratch database, where they must work."""
         self._execute("\n".join(change.up), ())
 
     def parts(self, operation: MigrateOperation) -> Iterator[tuple[MigrateOperation, bool]]:

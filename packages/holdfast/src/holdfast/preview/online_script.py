@@ -3,28 +3,38 @@
 The script is tried on a scratch server, on a copy of the schema; the database itself is only read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 
 from sqlalchemy import Connection, NullPool, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.statement import TornApart
 from holdfast.observe.catalog import facts_for
+from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.plan_queue import plan_queue
+from holdfast.rewrite.queue_rules.copied_once import as_one
+from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import Statement, parse, shortened
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import Step
+from holdfast.rewrite.unit_steps import steps_of_unit
+from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.scratch.redirection import refused_by_scratch
 from holdfast.scratch.schema_copy import copy_schema, embedded_major
 from holdfast.scratch.template import scratch_server
 
+WAITING = (StatementKind.DDL, StatementKind.WRITE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStatement:
-    """One statement of the script: its steps, or why it is refused."""
+    """One statement of the script, or several that are seen as one: the steps, or why it is refused."""
 
     sql: str
     steps: tuple[Step, ...]
@@ -32,7 +42,7 @@ class PlannedStatement:
 
 
 def plan_script(script: str, *, database: str | None, today: date) -> tuple[PlannedStatement, ...]:
-    """Each statement with what the ones before it have left; `database` is a libpq URL, None an empty one.
+    """The units of a script in their order, as of a revision; `database` is a libpq URL, None an empty one.
 
     Raises UnparsableStatement, SchemaNotCopied, and ScratchRefused where a statement fails on the copy.
     """
@@ -55,19 +65,63 @@ def plan_script(script: str, *, database: str | None, today: date) -> tuple[Plan
 def _planned(
     statements: tuple[Statement, ...], connection: Connection, *, today: date
 ) -> Iterator[PlannedStatement]:
+    """What would wait in a revision is planned as a whole; what reads or sets something runs between."""
     new = NewRelations()
-    for statement in statements:
-        facts = facts_for(connection, statement, new=new)
-        yield _one(statement, facts, today=today)
-        connection.exec_driver_sql(statement.sql, execution_options={"no_parameters": True})
+    for waits, group in groupby(statements, key=lambda each: each.kind in WAITING):
+        together = tuple(group)
+        entries, new_before, new = _entries(together, connection, new=new)
+        units, refusal = _units(entries, today=today) if waits else (_alone(entries), None)
+        for unit in units:
+            parsed = as_one([entry.statement for entry in unit.entries])
+            facts = facts_for(connection, *parsed, new=new_before[unit.positions[0]])
+            yield _one(parsed, together, facts, refusal, today=today)
+            for statement in parsed:
+                connection.exec_driver_sql(statement.sql, execution_options={"no_parameters": True})
+
+
+def _entries(
+    statements: tuple[Statement, ...], connection: Connection, *, new: NewRelations
+) -> tuple[list[QueueEntry], list[NewRelations], NewRelations]:
+    """Each statement as it waits behind those before it; what is new before each, and behind all."""
+    entries: list[QueueEntry] = []
+    new_before: list[NewRelations] = []
+    for position, statement in enumerate(statements):
+        facts = expected(facts_for(connection, statement, new=new), entries)
+        entries.append(QueueEntry(statement=statement, facts=facts, position=position))
+        new_before.append(new)
         existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
         new = new.after(statement, current_schema=facts.current_schema, existing=existing)
+    return entries, new_before, new
 
 
-def _one(statement: Statement, facts: Facts, *, today: date) -> PlannedStatement:
-    words = shortened(statement.sql)
+def _units(
+    entries: Sequence[QueueEntry], *, today: date
+) -> tuple[tuple[Unit, ...], TornApart | None]:
+    """What belongs together; where that cannot be kept, each for itself, and why it is refused."""
     try:
-        steps = rewrite(statement, facts=facts, today=today)
+        return plan_queue(entries, today=today), None
+    except TornApart as refusal:
+        return _alone(entries), refusal
+
+
+def _alone(entries: Sequence[QueueEntry]) -> tuple[Unit, ...]:
+    return tuple(Unit(entries=(entry,)) for entry in entries)
+
+
+def _one(
+    unit: Sequence[Statement],
+    queue: Sequence[Statement],
+    facts: Facts,
+    torn: TornApart | None,
+    *,
+    today: date,
+) -> PlannedStatement:
+    words = "; ".join(shortened(statement.sql) for statement in unit)
+    if torn is not None and words == torn.between:
+        return PlannedStatement(sql=words, steps=(), refusal=torn)
+    try:
+        steps = steps_of_unit(unit, facts=facts, today=today)
     except HoldfastError as refusal:
         return PlannedStatement(sql=words, steps=(), refusal=refusal)
+    steps = gap_closed(steps, unit=unit, queue=queue, facts=facts)
     return PlannedStatement(sql=words, steps=steps, refusal=None)

@@ -20,9 +20,10 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors.migration import TableIsLocked
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.statement import ColumnWithoutValues, UnparsableStatement
+from holdfast.execute.look import ABOUT_VALUES
 from holdfast.execute.progress import Event, StatementPlanned, StepStarted
 from holdfast.execute.session import second_session
-from holdfast.intercept.mogrify import rendered
+from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
@@ -52,11 +53,12 @@ CAPTURED = text(
     ORDER BY oid DESC LIMIT 1
     """
 )
+SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
 OF_THE_GUARD = "$guard$"
 COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
 
-# What is to be asked: a question, or a statement that may have one.
-About = Question | Statement
+# What is to be asked: a question, a statement that may have one, or a look at values.
+About = Question | Statement | LookStep
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +70,13 @@ class RowsInTheWay:
     what: str  # duplicate keys; rows against NOT NULL a
     count: int | None  # None: not known, the query took too long
     query: str  # finds them
+    is_least: bool = False  # one was found, and nobody has looked further
 
     def __str__(self) -> str:
         if self.count is None:
             return f"it is not known whether there are {self.what}: the query took too long: {self.query}"
         number = f"more than {AT_MOST:,}" if self.count > AT_MOST else f"{self.count:,}"
+        number = f"at least {number}" if self.is_least else number
         return f"{self.what} ({number}): {self.query}"
 
 
@@ -114,7 +118,7 @@ class Questions:
             return
         first = parameters[0] if executemany and parameters else parameters
         try:
-            parsed = parse(rendered(connection, cursor, statement, first or None))
+            parsed = parse(mogrified(connection, cursor, statement, first or None))
         except UnparsableStatement:
             return  # the driver says what is wrong with it
         for each in parsed:
@@ -138,6 +142,8 @@ class Questions:
     def _statement(self, step: Step) -> None:
         if isinstance(step, BackfillStep):
             self.written.add(step.table.name)
+        if isinstance(step, LookStep) and not self._is_written(step.table.name):
+            self.asked.append((step, step))
         if isinstance(step, BuildIndexStep) and self._is_asked_for_duplicates(step):
             self.asked.append((step, question_of_index(step)))
         if isinstance(step, TransactionStep):
@@ -191,9 +197,13 @@ def ask(
         connection.execute(text("SET default_transaction_read_only = on"))
         _set(connection, statement_timeout=patience, lock_timeout=LOCK_TIMEOUT)
         answers = [
-            (step, _answer(connection, question))
+            (step, answer)
             for step, about in questions
-            for question in _questions(connection, about)
+            for answer in (
+                (_look(connection, about),)
+                if isinstance(about, LookStep)
+                else (_answer(connection, each) for each in _questions(connection, about))
+            )
         ]
     return [(step, answer) for step, answer in answers if answer is not None]
 
@@ -206,7 +216,31 @@ def _set(connection: Connection, **timeouts: timedelta) -> None:
         )
 
 
-def _questions(connection: Connection, about: About) -> Iterator[Question]:
+def _look(connection: Connection, step: LookStep) -> RowsInTheWay | None:
+    """What PostgreSQL says of the first value in the way; what is not there yet, a type, has none."""
+    run = connection.execution_options(no_parameters=True).exec_driver_sql
+    query = "; ".join((*step.prepare, step.rows))
+    run("BEGIN READ ONLY")
+    try:
+        for name, setting in step.settings:
+            connection.execute(SET_LOCAL, {"name": name, "setting": setting})
+        found = run(step.quick)
+        if not found.returns_rows or found.first() is None:
+            return None
+    except DBAPIError as error:
+        state = sqlstate(error) or ""
+        if state == QUERY_CANCELED:
+            return RowsInTheWay(what=step.what, count=None, query=query)
+        if not state.startswith(ABOUT_VALUES):
+            return None
+        says = str(error.orig).partition("\n")[0]
+        return RowsInTheWay(what=f"{step.what}: {says}", count=1, query=query, is_least=True)
+    finally:
+        run("ROLLBACK")
+    return RowsInTheWay(what=step.what, count=1, query=query, is_least=True)
+
+
+def _questions(connection: Connection, about: Question | Statement) -> Iterator[Question]:
     """Of a statement: whether it adds a column that has no value for the rows that are there."""
     if isinstance(about, Question):
         yield about

@@ -46,7 +46,7 @@ FUNCTIONS = text(
 def notices(
     project: ProjectConnection, *, tables: Iterable[QualifiedName]
 ) -> dict[QualifiedName, tuple[str, ...]]:
-    """By table; the database is only read."""
+    """Who may notice the change of each table, in words; the database is only read."""
     return {table: tuple(_of_table(project.connection, table)) for table in tables}
 
 

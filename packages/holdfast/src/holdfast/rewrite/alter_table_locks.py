@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Constraint, ConstraintKind, Facts, Relation
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.locks import Lock, LockMode, lock, lock_each
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.relation_locks import lock, lock_each
 from holdfast.rewrite.tree import column_of, constraint_of, definition
 
 SHARE_UPDATE_EXCLUSIVE_ACTIONS = frozenset(

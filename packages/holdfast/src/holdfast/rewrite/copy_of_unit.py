@@ -93,7 +93,7 @@ def _without_dropped(facts: Facts, before: Sequence[Statement]) -> Facts:
 
 
 def _dropped(statement: Statement, facts: Facts) -> Iterator[str]:
-    """As pg_identify_object() calls them."""
+    """Name what a DROP takes away, in the words of pg_identify_object()."""
     node = statement.node
     if not isinstance(node, pb.DropStmt):
         return

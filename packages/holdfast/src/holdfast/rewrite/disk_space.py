@@ -94,9 +94,9 @@ def _is_allowed(entry: QueueEntry, today: date) -> bool:
 def _need(statement: Statement, facts: Facts | None) -> DiskNeed | None:
     if facts is None:
         return None
-    tables = {table.name: table for table in facts.relations.values() if not table.is_new}
-    tables |= {part.name: part for table in tables.values() for part in table.partitions}
-    if may_write_rows(statement, facts=facts):
+    known = [table for table in facts.relations.values() if not table.is_new]
+    tables = {each.name: each for table in known for each in (table, *table.partitions)}
+    if isinstance(statement.node, pb.AlterTableStmt) and may_write_rows(statement, facts=facts):
         size = sum(
             table.bytes for table in tables.values()
         )  # a copy of the column, whatever its steps

@@ -6,15 +6,21 @@ https://www.postgresql.org/docs/current/xfunc-volatility.html
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.statement_kind import function_names
-from holdfast.rewrite.tree import copy, find, parsed_expression, strings
+from holdfast.rewrite.tree import copy, find, parsed_expression, sql, strings
 
-NOW = frozenset(["now", "transaction_timestamp", "statement_timestamp"])
+WRITES = (pb.DeleteStmt, pb.InsertStmt, pb.MergeStmt, pb.UpdateStmt)
+Written = TypeVar("Written", bound=Message)
+OF_TRANSACTION = frozenset(["now", "transaction_timestamp"])
+NOW = OF_TRANSACTION | {"statement_timestamp"}  # of all batches, which are one statement
 # Another value for each row, whatever the transaction and whatever the other rows.
 ROW_BY_ROW = frozenset(
     [
@@ -76,19 +82,26 @@ def is_even(node: pb.UpdateStmt | pb.DeleteStmt, *, table: Relation, facts: Fact
     )
 
 
-def at_one_time(node: Message, *, now: str) -> pb.UpdateStmt | pb.DeleteStmt:
-    """The write with this moment in the place of now() and of CURRENT_TIMESTAMP and its kin."""
+def at_one_time(node: Written, *, now: str, functions: frozenset[str] = NOW) -> Written:
+    """The write with this moment in the place of these functions, and of CURRENT_TIMESTAMP and its kin."""
     write = copy(node)
-    _replace_in(write, lambda found: _moment(found, now=now))
-    assert isinstance(write, pb.UpdateStmt | pb.DeleteStmt)  # noqa: S101  # a copy of one
+    _replace_in(write, lambda found: _moment(found, now=now, functions=functions))
     return write
 
 
-def _moment(node: pb.Node, *, now: str) -> pb.Node | None:
+def written_at(statement: Statement, *, now: str) -> Statement:
+    """The same for a statement, where it is a write that asks for the time."""
+    if not now or not isinstance(statement.node, WRITES):
+        return statement
+    write = at_one_time(statement.node, now=now, functions=OF_TRANSACTION)
+    return statement if write == statement.node else replace(statement, node=write, sql=sql(write))
+
+
+def _moment(node: pb.Node, *, now: str, functions: frozenset[str]) -> pb.Node | None:
     """What stands in the place of this expression; None where it is not one of the time."""
     if node.HasField("func_call") and not node.func_call.args:
         names = strings(node.func_call.funcname)
-        if names[-1] in NOW and names[:-1] in ((), ("pg_catalog",)):
+        if names[-1] in functions and names[:-1] in ((), ("pg_catalog",)):
             return _at(now, "timestamptz", modifier=-1)
     if node.HasField("sqlvalue_function"):
         kind = TYPE_OF.get(node.sqlvalue_function.op)

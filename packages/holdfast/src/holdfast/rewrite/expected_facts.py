@@ -178,10 +178,12 @@ def _name(written: pb.RangeVar, entry: QueueEntry) -> QualifiedName:
 
 
 def _changed(facts: Facts, name: QualifiedName, change: Callable[[Relation], Relation]) -> Facts:
-    if not any(relation.name == name for relation in facts.relations.values()):
+    found = next((each for each in facts.relations.values() if each.name == name), None)
+    if found is None:
         return facts
+    changed = change(found)  # once, by however many names it is known
     relations = {
-        key: change(relation) if relation.name == name else relation
+        key: changed if relation.name == name else relation
         for key, relation in facts.relations.items()
     }
     return replace(facts, relations=relations)

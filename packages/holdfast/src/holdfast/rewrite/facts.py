@@ -17,7 +17,7 @@ from holdfast.rewrite.waiting import Recorded, Waiting
 
 
 class RelationKind(Enum):
-    """pg_class.relkind."""
+    """The kind of a relation: pg_class.relkind."""
 
     TABLE = "r"
     PARTITIONED_TABLE = "p"
@@ -32,7 +32,7 @@ class RelationKind(Enum):
 
 
 class ConstraintKind(Enum):
-    """pg_constraint.contype."""
+    """The kind of a constraint: pg_constraint.contype."""
 
     CHECK = "c"
     FOREIGN_KEY = "f"
@@ -207,7 +207,7 @@ class Relation:
         return next((found.name for found in keys), None)
 
     def foreign_keys(self) -> tuple[Constraint, ...]:
-        """Its own foreign keys."""
+        """The foreign keys of the table itself, not those that refer to it."""
         return tuple(
             constraint
             for constraint in self.constraints
@@ -260,7 +260,7 @@ class Facts:
     uneven_functions: frozenset[str] = frozenset()  # may give another result in another batch
     uneven_operators: frozenset[str] = frozenset()  # the same, by their symbol
     uneven_casts: frozenset[str] = frozenset()  # the same, by the type that they lead to
-    now: str = ""  # of the transaction that asked, as PostgreSQL writes it
+    now: str = ""  # of the revision, as PostgreSQL writes it
     constrained_domains: frozenset[str] = frozenset()
     defaulting_domains: frozenset[str] = frozenset()
     with_rows: frozenset[QualifiedName] = frozenset()  # known to have some, where it was asked

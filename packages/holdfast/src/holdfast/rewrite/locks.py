@@ -1,14 +1,17 @@
-"""Lock modes as the manual names them, and what each of them keeps from running.
+"""Lock modes as the manual names them, and what each of them keeps from running; the lock on a relation in use.
 
 https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from itertools import groupby
 
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.names import QualifiedName
 
 LOCK_WHILE_HOLDING = timedelta(
@@ -98,6 +101,33 @@ def strongest(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
         held = modes.get(lock.relation, lock.mode)
         modes[lock.relation] = max(held, lock.mode, key=lambda mode: mode.strength)
     return tuple(Lock(mode=mode, relation=relation) for relation, mode in modes.items())
+
+
+def lock(relation: Relation | None, *, mode: LockMode) -> Iterator[Lock]:
+    """The lock on a relation in use."""
+    if relation is not None and not relation.is_new:
+        yield Lock(mode=mode, relation=relation.name)
+
+
+def lock_name(name: QualifiedName, *, mode: LockMode, facts: Facts) -> Iterator[Lock]:
+    """The lock on a relation of which only the name is known."""
+    if name not in facts.new and not name.schema.startswith("pg_temp"):
+        yield Lock(mode=mode, relation=name)
+
+
+def lock_each(names: Iterable[QualifiedName], *, mode: LockMode, facts: Facts) -> Iterator[Lock]:
+    """The lock on several of them."""
+    for name in names:
+        yield from lock_name(name, mode=mode, facts=facts)
+
+
+def lock_with_descendants(written: pb.RangeVar, *, mode: LockMode, facts: Facts) -> Iterator[Lock]:
+    """The lock on a relation and, unless it is written with ONLY, on all that inherit from it."""
+    relation = facts.relation(written)
+    if relation is not None:
+        yield from lock(relation, mode=mode)
+        below = relation.descendants if written.inh else ()
+        yield from lock_each(below, mode=mode, facts=facts)
 
 
 def locking(locks: Sequence[Lock]) -> Iterator[str]:

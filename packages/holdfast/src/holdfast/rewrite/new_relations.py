@@ -53,7 +53,7 @@ class NewRelations:
 
     @classmethod
     def from_json(cls, text: str) -> "NewRelations":
-        """From the journal."""
+        """Read them from the text that the journal keeps."""
         found = [(QualifiedName(schema=item[0], name=item[1]), item) for item in json.loads(text)]
         return cls(
             names=frozenset(name for name, item in found if len(item) == 2),

@@ -11,15 +11,16 @@ from enum import Enum
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.alter_table_hazards import hazards_of_action
 from holdfast.rewrite.column_values import refuse_column_without_values
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.hazards import (
-    Hazard,
+from holdfast.rewrite.hazards import Hazard
+from holdfast.rewrite.operations import (
     breaking_changes_of_statement,
+    hazards_of_action,
     hazards_of_statement,
+    online_form,
+    online_form_of_action,
 )
-from holdfast.rewrite.operations import ACTION_REWRITES, NEW_TABLE_REWRITES, STATEMENT_REWRITES
 from holdfast.rewrite.queued_changes import changes_ahead, is_conditional
 from holdfast.rewrite.rewriting import (
     Action,
@@ -101,10 +102,9 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
             steps=of_two or (as_written(statement, facts=facts),),
             refusals=(refusal,) if refusal is not None else (),
         )
-    for rewrite_of in STATEMENT_REWRITES:
-        steps = rewrite_of.apply(statement, facts)
-        if steps is not None:
-            return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
+    steps = online_form(statement, facts=facts)
+    if steps is not None:
+        return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
     node = statement.node
     if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         return _draft_of_alter_table(statement, node, facts=facts)
@@ -172,11 +172,7 @@ def _holds(rest: pb.AlterTableStmt, *, table: Relation, facts: Facts) -> tuple[H
 
 def _split(action: Action) -> Split | None:
     for_two = expanded_action(action) or taken_back_action(action)
-    if for_two is not None:
-        return for_two
-    rewrites = NEW_TABLE_REWRITES if action.table.is_new else ACTION_REWRITES
-    splits = (rewrite_of.apply(action) for rewrite_of in rewrites)
-    return next((split for split in splits if split is not None), None)
+    return for_two if for_two is not None else online_form_of_action(action)
 
 
 def _with_taken(facts: Facts, names: frozenset[str], *, schema: str) -> Facts:

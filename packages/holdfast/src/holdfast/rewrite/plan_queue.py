@@ -13,6 +13,7 @@ from holdfast.rewrite.queue_rules.recreated_types import can_be_beside, types_na
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced, with_interim_checks
 from holdfast.rewrite.queue_rules.writes_together import writes_together
 from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -30,12 +31,16 @@ def plan_queue(
 
     Raises TornApart where what users must see as one can be kept neither in a moment nor on a small table.
     """
+    if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
+        return (Unit(entries=tuple(entries)),)  # no rule is about one alone
     ordered = [entries[place] for place in in_best_order(entries)]
     ordered = [*done, *with_interim_checks(ordered)]
-    spans = spans_of(ordered)
-    for span in spans:
-        refuse_what_lasts(span, today=today)
     open_positions = {entry.position for entry in done}
+    spans = spans_in(ordered, wanted=_is_one, done=open_positions)
+    for span in spans:
+        is_open = any(entry.position in open_positions for entry in span.entries)
+        is_written = is_open and not types_named([entry.statement for entry in span.entries])
+        refuse_what_lasts(span, today=today, is_open=is_written)
     groups = [
         part for group in with_spans(ordered, spans) for part in _executable(group, open_positions)
     ]
@@ -66,7 +71,7 @@ def divided_by_a_look(
     if any(entry in tail for entry in done):
         head, tail = [], list(entries)  # what is open is committed as a whole
     span = Span(entries=tuple(tail), taken=tuple(what for _, what in taken))
-    refuse_what_lasts(span, today=today, until=look)
+    refuse_what_lasts(span, today=today, until=look, is_open=True)
     return head, tail, is_single
 
 
@@ -76,11 +81,11 @@ def _is_kept_open(taken: Taken) -> bool:
 
 
 def _executable(group: tuple[QueueEntry, ...], done: set[int]) -> Iterator[tuple[QueueEntry, ...]]:
-    """The group, or its entries each for itself: no column is copied in a transaction that is open already."""
+    """The group, or its entries each for itself where a type has to be there before a column can be copied."""
     changes = [e for e in group if e.facts and may_write_rows(e.statement, facts=e.facts)]
     statements = [entry.statement for entry in group]
     is_open = any(entry.position in done for entry in group)
-    if changes and (is_open or (types_named(statements) and not can_be_beside(statements))):
+    if changes and types_named(statements) and (is_open or not can_be_beside(statements)):
         yield from ((entry,) for entry in group)
     else:
         yield group
@@ -90,11 +95,6 @@ def _unit(group: Sequence[QueueEntry], done: set[int]) -> Unit:
     """Without what is executed already."""
     left = tuple(entry for entry in group if entry.position not in done)
     return Unit(entries=left, joins_open=len(left) < len(group))
-
-
-def spans_of(entries: Sequence[QueueEntry]) -> tuple[Span, ...]:
-    """What users must see as one, by either rule."""
-    return spans_in(entries, wanted=_is_one)
 
 
 def _is_one(taken: Taken, until: Sequence[QueueEntry]) -> bool:

@@ -38,7 +38,7 @@ def types_in(statement: Statement) -> frozenset[str]:
 
 
 def functions_in(statement: Statement) -> frozenset[str]:
-    """Functions, without their schemas."""
+    """The names of the functions that a statement calls, without their schemas."""
     return function_names(statement.node)
 
 

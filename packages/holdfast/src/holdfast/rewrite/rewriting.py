@@ -1,19 +1,20 @@
-"""What a rewrite is, what it is given and what it gives; what several rewrites are built from.
+"""What is known of an operation, as one record; what several of them are built from.
 
 There are two kinds: one looks at a whole statement, one at a single action of an ALTER TABLE. Of an
 ALTER TABLE all instant actions stay together in one statement, because they may depend on each
 other; what would last is taken out and runs before or after it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors import HoldfastError
 from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.queued_changes import QueuedChange
@@ -68,21 +69,30 @@ class Refusal(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatementRewrite:
-    """The online form of a whole statement; `rows` are those of the table of operations."""
+class StatementOperation:
+    """What is known of a kind of statement: `rows` are those of the table of operations.
+
+    `apply` gives its online form, or None where it runs as it is written: then `hazards` are what it reads or writes
+    under a lock, and `breaks` what running code misses after it.
+    """
 
     name: str
     rows: tuple[int, ...]
-    apply: Callable[[Statement, Facts], tuple[Step, ...] | None]
+    statements: tuple[type[Message], ...]
+    apply: Callable[[Statement, Facts], tuple[Step, ...] | None] | None = None
+    hazards: Callable[[Any, Facts], Iterator[Hazard]] | None = None
+    breaks: Callable[[Any, Facts], Iterator[BreakingChange]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActionRewrite:
-    """The online form of one action of ALTER TABLE; None where the action is fine as it is."""
+class ActionOperation:
+    """The same for an action of ALTER TABLE, by its subtype; `apply` gives None where the action is fine as it is."""
 
     name: str
     rows: tuple[int, ...]
-    apply: Callable[[Action], Split | None]
+    actions: frozenset[int]
+    apply: Callable[[Action], Split | None] | None = None
+    hazards: Callable[[Action], Iterator[Hazard]] | None = None
 
 
 def as_written(statement: Statement, *, facts: Facts) -> TransactionStep:

@@ -3,7 +3,7 @@
 A span is what users must see as one. Statements between its ends that have nothing to do with it move in front of it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from holdfast.rewrite.independence import are_independent
@@ -20,7 +20,7 @@ class Span:
 
     @property
     def first(self) -> QueueEntry:
-        """What takes."""
+        """The entry that takes away what a later one gives back."""
         return self.entries[0]
 
     @property
@@ -32,8 +32,13 @@ class Span:
 Wanted = Callable[[Taken, Sequence[QueueEntry]], bool]
 
 
-def spans_in(entries: Sequence[QueueEntry], *, wanted: Wanted) -> tuple[Span, ...]:
-    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what follows."""
+def spans_in(
+    entries: Sequence[QueueEntry], *, wanted: Wanted, done: Collection[int] = ()
+) -> tuple[Span, ...]:
+    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what follows.
+
+    `done` are the positions of what is executed and not committed: nothing moves in front of that any more.
+    """
     found: list[Span] = []
     for place, entry in enumerate(entries):
         for taken in dict.fromkeys(taken_by(entry)):
@@ -44,8 +49,8 @@ def spans_in(entries: Sequence[QueueEntry], *, wanted: Wanted) -> tuple[Span, ..
             if not wanted(taken, entries[place + 1 : last + 1]):
                 continue
             members = {place, *(place + 1 + end for end in ends)}
-            found.append(_closed(entries, members, taken))
-    return _merged(entries, found)
+            found.append(_closed(entries, members, taken, done=done))
+    return _merged(entries, found, done=done)
 
 
 def unclosed(entries: Sequence[QueueEntry]) -> tuple[tuple[QueueEntry, Taken], ...]:
@@ -87,8 +92,12 @@ def _ends(taken: Taken, later: Sequence[QueueEntry]) -> list[int]:
     return [*ends, *completing]
 
 
-def _closed(entries: Sequence[QueueEntry], members: set[int], taken: Taken) -> Span:
+def _closed(
+    entries: Sequence[QueueEntry], members: set[int], taken: Taken, *, done: Collection[int]
+) -> Span:
     """With what stands between them and cannot move in front of them."""
+    if any(entries[place].position in done for place in members):
+        _add_what_comes_first(entries, members)
     for place in range(min(members) + 1, max(members)):
         if place in members:
             continue
@@ -98,7 +107,17 @@ def _closed(entries: Sequence[QueueEntry], members: set[int], taken: Taken) -> S
     return Span(entries=tuple(entries[each] for each in sorted(members)), taken=(taken,))
 
 
-def _merged(entries: Sequence[QueueEntry], spans: list[Span]) -> tuple[Span, ...]:
+def _add_what_comes_first(entries: Sequence[QueueEntry], members: set[int]) -> None:
+    """What has to be executed before a later one of them, where the first is executed already."""
+    for place in reversed(range(min(members) + 1, max(members))):
+        after = [entries[each] for each in members if each > place]
+        if not all(are_independent(entries[place], each) for each in after):
+            members.add(place)
+
+
+def _merged(
+    entries: Sequence[QueueEntry], spans: list[Span], *, done: Collection[int]
+) -> tuple[Span, ...]:
     """Until none shares an entry with another, or stands between the entries of another that cannot wait for it."""
     merged: list[Span] = []
     for span in spans:
@@ -109,6 +128,6 @@ def _merged(entries: Sequence[QueueEntry], spans: list[Span]) -> tuple[Span, ...
             positions |= {entry.position for entry in other.entries}
             taken = (*other.taken, *taken)
         members = {place for place, entry in enumerate(entries) if entry.position in positions}
-        closed = _closed(entries, members, taken[0])
+        closed = _closed(entries, members, taken[0], done=done)
         merged.append(Span(entries=closed.entries, taken=taken))
     return tuple(merged)

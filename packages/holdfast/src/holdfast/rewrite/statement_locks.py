@@ -13,9 +13,16 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.alter_table_locks import locks_of_alter_table
 from holdfast.rewrite.domains import reads_tables_of_domain
 from holdfast.rewrite.facts import Facts
-from holdfast.rewrite.locks import Lock, LockMode, strongest
+from holdfast.rewrite.locks import (
+    Lock,
+    LockMode,
+    lock,
+    lock_each,
+    lock_name,
+    lock_with_descendants,
+    strongest,
+)
 from holdfast.rewrite.referenced_objects import PARTS_OF_RELATIONS, object_relation
-from holdfast.rewrite.relation_locks import lock, lock_each, lock_name, lock_with_descendants
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import find, has_option, strings
 
@@ -116,7 +123,7 @@ def _of_truncate(node: pb.TruncateStmt, facts: Facts) -> Iterator[Lock]:
 
 
 def _of_vacuum(node: pb.VacuumStmt, facts: Facts) -> Iterator[Lock]:
-    """VACUUM and ANALYZE."""
+    """The locks of VACUUM and ANALYZE, on tables in use."""
     is_full = has_option(node.options, name="full")
     mode = LockMode.ACCESS_EXCLUSIVE if is_full else LockMode.SHARE_UPDATE_EXCLUSIVE
     for item in node.rels:

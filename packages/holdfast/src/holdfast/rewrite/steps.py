@@ -326,12 +326,12 @@ def do_block(statements: tuple[str, ...]) -> str:
 
 
 def to_json(steps: tuple[Step, ...]) -> str:
-    """For the journal."""
+    """Write steps as the text that the journal keeps."""
     return _adapter().dump_json(steps).decode()
 
 
 def from_json(text: str) -> tuple[Step, ...]:
-    """From the journal."""
+    """Read steps from the text that the journal keeps."""
     return _adapter().validate_json(text)
 
 

@@ -56,8 +56,8 @@ def is_refused_by_postgresql(table: ChangedTable) -> bool:
 
 
 def rewrites_rows(table: ChangedTable) -> bool:
-    """Whether PostgreSQL would write every row anew, or nobody knows."""
-    return table.is_stale or any(change.rewrites or change.error for change in table.changes)
+    """Whether PostgreSQL would write every row or build an index anew, or nobody knows."""
+    return table.is_stale or any(change.lasts or change.error for change in table.changes)
 
 
 def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]
 
 def is_tangled_copy(action: Action, table: ChangedTable) -> bool:
     """Whether rows would be written and the statement does more than a copy can: known whatever comes before it."""
-    return any(change.rewrites for change in table.changes) and any(_tangled(action, table))
+    return any(change.lasts for change in table.changes) and any(_tangled(action, table))
 
 
 def belongs_to_copy(action: Action, table: ChangedTable) -> bool:

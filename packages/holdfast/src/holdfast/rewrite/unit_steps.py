@@ -11,6 +11,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.statement import CannotWaitHere
 from holdfast.rewrite.copy_of_unit import copy_of_unit
+from holdfast.rewrite.even_values import written_at
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
@@ -21,6 +22,7 @@ from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, parse, shortened
+from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BatchStep,
@@ -51,6 +53,10 @@ def steps_of_unit(
     statements: Sequence[Statement], *, facts: Facts, today: date
 ) -> tuple[Step, ...]:
     """Those of the one statement, or of all together. Raises what `rewrite` raises."""
+    statements = [
+        written_at(statement, now=facts.now) if statement.kind is StatementKind.WRITE else statement
+        for statement in statements
+    ]
     if len(statements) == 1:
         return rewrite(statements[0], facts=facts, today=today)
     pairs = _paired(statements, facts=facts)

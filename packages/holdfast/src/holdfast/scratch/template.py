@@ -18,7 +18,7 @@ from holdfast.engine.settings import ScratchSettings
 from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart, ScratchOutOfReach
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.baseline import baseline
-from holdfast.migrate.databases import ONLY
+from holdfast.migrate.databases import ONLY, only_pass
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.plain_alembic import upgrade_plainly
 from holdfast.migrate.run import upgrade
@@ -55,14 +55,19 @@ def scratch_server(*, major: int = 18) -> Iterator[Postgres]:
 
 @contextmanager
 def scratch_database(
-    config: Config, *, server: Postgres, revision: tuple[str, ...] = ("heads",)
+    config: Config,
+    *,
+    server: Postgres,
+    revision: tuple[str, ...] = ("heads",),
+    each_pass: tuple[tuple[str, ...], ...] = (),
 ) -> Iterator[str]:
     """The URL (libpq's) of a database of its own at `revision` (one or more; "base": empty), gone after the block.
 
+    `each_pass`: where env.py goes through several version tables, which are at different revisions: at which each is.
     To run the project's env.py on it: `holdfast.scratch.redirection.redirected_to(url, config)`.
     """
-    key = (fingerprint(config), revision, config.attributes.get(ONLY))
-    template = server.template(key, lambda url: _replay(config, url, revision))
+    key = (fingerprint(config), revision, each_pass, config.attributes.get(ONLY))
+    template = server.template(key, lambda url: _replay(config, url, revision, each_pass))
     with server.database(template=template) as url:
         yield url
 
@@ -79,7 +84,9 @@ def fingerprint(config: Config) -> str:
     return content.hexdigest()
 
 
-def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
+def _replay(
+    config: Config, url: str, revision: tuple[str, ...], each_pass: tuple[tuple[str, ...], ...]
+) -> None:
     source = sql_source(config)
     if source is not None and source.is_without_history:
         _copy_of_its_database(config, source, url)
@@ -95,9 +102,16 @@ def _replay(config: Config, url: str, revision: tuple[str, ...]) -> None:
             baseline(redirected, "base")
         # Where there were tables before, only plain Alembic takes every statement as it is written.
         apply = upgrade_plainly if _start(config) else partial(upgrade, report=note, expand=False)
-        for each in () if revision == ("base",) else revision:
+        wanted = [(redirected, each) for each in revision if each != "base"]
+        if each_pass:
+            wanted = [
+                (only_pass(redirected, number), each)
+                for number, heads in enumerate(each_pass)
+                for each in heads
+            ]
+        for restricted, each in wanted:
             try:
-                apply(redirected, each)
+                apply(restricted, each)
             except DBAPIError as error:
                 failed = started[-1].revision if started else each
                 said = str(error.orig).strip()

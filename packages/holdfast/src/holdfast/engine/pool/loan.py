@@ -12,13 +12,13 @@ from holdfast.engine.pool.driver_state import DriverState
 from holdfast.engine.pool.hang_up import hang_up
 from holdfast.engine.pool.record import Record
 from holdfast.engine.pool.session_state import KEPT, discard_all, session_settings
-from holdfast.engine.pool.waiting import Waiting
+from holdfast.engine.pool.waiting import WaysToWait
 
 
 class Lender(Protocol):
     """What is asked of a pool."""
 
-    waiting: Waiting
+    waiting: WaysToWait
 
     async def take(self) -> Record:
         """A connection."""

@@ -8,7 +8,7 @@ from greenlet import GreenletExit  # type: ignore[import-untyped]  # has none
 
 from holdfast.engine.pool.places import Place, Places, Request
 from holdfast.engine.pool.record import Record
-from holdfast.engine.pool.waiting import Waiter, Waiting
+from holdfast.engine.pool.waiting import Waiter, WaysToWait
 
 NO_FAILURE = "No attempt to connect has failed."
 # A task that is thrown away: whatever runs now may run in a garbage collection. Its place becomes free by itself.
@@ -41,7 +41,7 @@ class Opening:
 
     create: Callable[[Place], Record]
     places: Places[Record]
-    waiting: Waiting
+    waiting: WaysToWait
     after_giving: Callable[[], None]
     close: Callable[[Record], None]
     last_failure: str = NO_FAILURE

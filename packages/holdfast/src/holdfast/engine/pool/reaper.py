@@ -8,7 +8,7 @@ from typing import Protocol
 from holdfast.engine.pool.limits import PoolLimits
 from holdfast.engine.pool.places import Places
 from holdfast.engine.pool.record import Record
-from holdfast.engine.pool.waiting import Timer, Waiting
+from holdfast.engine.pool.waiting import Timer, WaysToWait
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Reaper:
     It keeps nothing of the pool alive: an engine that was dropped without `dispose` is collected.
     """
 
-    def __init__(self, pool: Reaped, *, waiting: Waiting) -> None:
+    def __init__(self, pool: Reaped, *, waiting: WaysToWait) -> None:
         self._pool = weakref.ref(pool)
         self._idle = pool.limits.idle.total_seconds()
         self._waiting = waiting

@@ -27,7 +27,7 @@ from holdfast.engine.pool.opening import THROWN_AWAY, Checkout, Opening
 from holdfast.engine.pool.places import Figures, Place, Places
 from holdfast.engine.pool.reaper import Reaper
 from holdfast.engine.pool.record import CheckedOut, Record
-from holdfast.engine.pool.waiting import EventLoop, Threads, Waiting
+from holdfast.engine.pool.waiting import EventLoop, Threads, WaysToWait
 from holdfast.errors.pool import ConnectionNotOpened, PoolExhausted
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ Grant = Record | Place
 class _Sized(Pool):
     """Both pools; they differ in how they wait."""
 
-    _new_waiting: Callable[[], Waiting]
+    _new_waiting: Callable[[], WaysToWait]
 
     def __init__(
         self,

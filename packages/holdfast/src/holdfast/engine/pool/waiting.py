@@ -30,8 +30,8 @@ class Timer(Protocol):
         """Not any more."""
 
 
-class Waiting(Protocol):
-    """What a pool needs."""
+class WaysToWait(Protocol):
+    """The ways in which a pool waits: in threads, or in an event loop."""
 
     def signal(self) -> Waiter:
         """For one wait of the caller."""

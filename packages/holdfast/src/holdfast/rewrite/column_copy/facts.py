@@ -39,6 +39,11 @@ class Conversion:
     functions: tuple[UsedFunction, ...] = ()
     is_steady: bool = False  # depends on the row alone, not on a setting of the session
 
+    @property
+    def lasts(self) -> bool:
+        """Whether PostgreSQL would write every row anew, or build an index anew, under its lock."""
+        return self.rewrites or bool(self.rebuilt_indexes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, added_not_valid
+from holdfast.rewrite.rewriting import Action, ActionOperation, Split, added_not_valid
 from holdfast.rewrite.tree import constraint_of
 
 
@@ -21,4 +21,6 @@ def add_check(action: Action) -> Split | None:
     return added_not_valid(action, constraint)
 
 
-REWRITE = ActionRewrite(name="add_check", rows=(9, 10), apply=add_check)
+OPERATION = ActionOperation(
+    name="add_check", rows=(9, 10), actions=frozenset([pb.AT_AddConstraint]), apply=add_check
+)

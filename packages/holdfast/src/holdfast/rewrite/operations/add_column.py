@@ -1,18 +1,58 @@
 """ADD COLUMN: the column first, in a moment; then its values, where each row has another, in batches;
 then its constraints, online. An index on a foreign key is not ours to add."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.filled_column import filled_column
+from holdfast.rewrite.filled_column import (
+    filled_column,
+    has_volatile_default,
+    is_serial,
+    why_not_filled,
+)
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.inline_constraints import take_out
 from holdfast.rewrite.operations.add_foreign_key import foreign_key
 from holdfast.rewrite.operations.add_unique import unique
-from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, added_not_valid
-from holdfast.rewrite.tree import column_of, copy
+from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.rewriting import Action, ActionOperation, Split, added_not_valid
+from holdfast.rewrite.tree import column_of, copy, strings
 
 CONSTRAINTS = (pb.CONSTR_CHECK, pb.CONSTR_FOREIGN, pb.CONSTR_UNIQUE)
+
+VOLATILE_DEFAULT = LongWork(
+    rows=(18,),
+    work="rewrites every row, each with its own value,",
+    instead="Add the column without its default, set the default in a second statement, and fill"
+    " the rows that are there with an UPDATE.",
+    lifted_by=frozenset(QueuedChange),
+)
+NUMBERED_COLUMN = LongWork(
+    rows=(19,),
+    work="rewrites every row to number it",
+    instead="Add the column, create a sequence OWNED BY it, SET DEFAULT nextval(..), fill the rows"
+    " that are there with an UPDATE, then SET NOT NULL.",
+    lifted_by=frozenset(QueuedChange),
+)
+STORED_COLUMN = LongWork(
+    rows=(20,),
+    work="rewrites every row to compute the column",
+    instead="Add a plain column, keep it current by a trigger and fill it with an UPDATE; or, on"
+    " PostgreSQL 18, write VIRTUAL instead of STORED.",
+)
+DOMAIN_COLUMN = LongWork(
+    rows=(21,),
+    work="rewrites every row to check the constraint of the domain",
+    instead="Give the column the domain's base type and add the domain's condition as a CHECK.",
+    lifted_by=frozenset([QueuedChange.LESS]),
+)
+KEY_COLUMN = LongWork(
+    rows=(8,),
+    work="reads every row to build the index of the key",
+    instead="Add the column, fill it with an UPDATE, then ADD PRIMARY KEY in a second statement.",
+)
 
 
 def add_column(action: Action) -> Split | None:
@@ -54,4 +94,41 @@ def _split(action: Action, constraint: pb.Constraint) -> Split | None:
     return added_not_valid(action, constraint)
 
 
-REWRITE = ActionRewrite(name="add_column", rows=(12, 18, 19, 22, 23), apply=add_column)
+def hazards(action: Action) -> Iterator[Hazard]:
+    """Where its values are not filled in batches."""
+    column = column_of(action.command)
+    if action.command.missing_ok and action.table.column(column.colname):
+        return
+    kinds = {item.constraint.contype for item in column.constraints}
+    if is_serial(column) or pb.CONSTR_IDENTITY in kinds:
+        yield from hazard(action.table, _with_reason(NUMBERED_COLUMN, action))
+    elif _is_stored(column):
+        yield from hazard(action.table, STORED_COLUMN)
+    elif strings(column.type_name.names)[-1] in action.facts.constrained_domains:
+        yield from hazard(action.table, DOMAIN_COLUMN)
+    elif has_volatile_default(column, volatile=action.facts.volatile_functions):
+        yield from hazard(action.table, _with_reason(VOLATILE_DEFAULT, action))
+    elif pb.CONSTR_PRIMARY in kinds:
+        yield from hazard(action.table, KEY_COLUMN)
+
+
+def _with_reason(work: LongWork, action: Action) -> LongWork:
+    """Say why the rows are not filled in batches here, where that is what stands in the way."""
+    reason = why_not_filled(action)
+    return work if reason is None else replace(work, instead=reason)
+
+
+def _is_stored(column: pb.ColumnDef) -> bool:
+    return any(
+        item.constraint.contype == pb.CONSTR_GENERATED and item.constraint.generated_kind != "v"
+        for item in column.constraints
+    )
+
+
+OPERATION = ActionOperation(
+    name="add_column",
+    rows=(8, 12, 18, 19, 20, 21, 22, 23),
+    actions=frozenset([pb.AT_AddColumn]),
+    apply=add_column,
+    hazards=hazards,
+)

@@ -3,8 +3,12 @@
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.partitions.foreign_key import (
     NOT_VALID_ON_PARTITIONED,
     foreign_key_on_partitions,
@@ -12,7 +16,7 @@ from holdfast.rewrite.partitions.foreign_key import (
 )
 from holdfast.rewrite.rewriting import (
     Action,
-    ActionRewrite,
+    ActionOperation,
     Split,
     add_constraint,
     added_not_valid,
@@ -22,6 +26,13 @@ from holdfast.rewrite.rewriting import (
     transaction,
 )
 from holdfast.rewrite.tree import constraint_of, copy, qualify
+
+FOREIGN_KEY_ON_PARTITIONED = LongWork(
+    rows=(33,),
+    work="reads every row of every partition",
+    instead="Write DROP CONSTRAINT as a statement of its own before it: by itself the foreign key is made partition by"
+    " partition, beside users.",
+)
 
 
 def add_foreign_key(action: Action) -> Split | None:
@@ -62,4 +73,19 @@ def _on_partitions(action: Action, key: pb.Constraint) -> Split | None:
     return Split(after=steps, chosen_names=frozenset([key.conname]))
 
 
-REWRITE = ActionRewrite(name="add_foreign_key", rows=(11, 33), apply=add_foreign_key)
+def hazards(action: Action) -> Iterator[Hazard]:
+    """Of one on a partitioned table that is not made partition by partition."""
+    constraint = constraint_of(action.command)
+    is_read = constraint.contype == pb.CONSTR_FOREIGN and not constraint.skip_validation
+    if action.table.is_partitioned and is_read:
+        mode = LockMode.SHARE_ROW_EXCLUSIVE
+        yield from hazard(action.table, FOREIGN_KEY_ON_PARTITIONED, mode=mode)
+
+
+OPERATION = ActionOperation(
+    name="add_foreign_key",
+    rows=(11, 33),
+    actions=frozenset([pb.AT_AddConstraint]),
+    apply=add_foreign_key,
+    hazards=hazards,
+)

@@ -3,18 +3,20 @@
 Over a column that may be NULL the constraint would read the whole table under its lock.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind
+from holdfast.rewrite.hazards import Hazard
 from holdfast.rewrite.index_build import build_index, index_of_constraint
 from holdfast.rewrite.names import free_name
 from holdfast.rewrite.not_null import not_null_steps
-from holdfast.rewrite.operations.add_unique import on_partitions, using_index
+from holdfast.rewrite.operations.add_unique import hazards_of_key, on_partitions, using_index
 from holdfast.rewrite.rewriting import (
     Action,
-    ActionRewrite,
+    ActionOperation,
     Split,
     alter_table,
     dropped_constraints,
@@ -76,4 +78,16 @@ def _not_null(action: Action, *, columns: tuple[str, ...]) -> tuple[Step, ...]:
     return tuple(step for column in columns for step in not_null_steps(action, column=column) or ())
 
 
-REWRITE = ActionRewrite(name="add_primary_key", rows=(8,), apply=add_primary_key)
+def hazards(action: Action) -> Iterator[Hazard]:
+    """The same as of a unique constraint."""
+    if constraint_of(action.command).contype == pb.CONSTR_PRIMARY:
+        yield from hazards_of_key(action)
+
+
+OPERATION = ActionOperation(
+    name="add_primary_key",
+    rows=(8, 34),
+    actions=frozenset([pb.AT_AddConstraint]),
+    apply=add_primary_key,
+    hazards=hazards,
+)

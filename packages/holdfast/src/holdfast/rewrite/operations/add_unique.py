@@ -3,15 +3,18 @@
 https://www.postgresql.org/docs/current/sql-altertable.html (ADD table_constraint_using_index)
 """
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.index_build import build_index, index_of_constraint, over_index
 from holdfast.rewrite.index_names import joined
 from holdfast.rewrite.names import free_name
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps
 from holdfast.rewrite.rewriting import (
     Action,
-    ActionRewrite,
+    ActionOperation,
     Split,
     add_constraint,
     alter_table,
@@ -21,6 +24,13 @@ from holdfast.rewrite.rewriting import (
 )
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.tree import constraint_of, copy, strings
+
+KEY_ON_PARTITIONED = LongWork(
+    rows=(34,),
+    work="builds an index on every partition",
+    instead="Write DROP CONSTRAINT as a statement of its own before it: by itself the key is made partition by"
+    " partition, beside users.",
+)
 
 
 def add_unique(action: Action) -> Split | None:
@@ -82,4 +92,23 @@ def using_index(action: Action, constraint: pb.Constraint, *, name: str) -> Tran
     return transaction(alter_table(action.table.name, command), facts=action.facts)
 
 
-REWRITE = ActionRewrite(name="add_unique", rows=(7,), apply=add_unique)
+def hazards(action: Action) -> Iterator[Hazard]:
+    """Of one on a partitioned table that is not made partition by partition."""
+    if constraint_of(action.command).contype == pb.CONSTR_UNIQUE:
+        yield from hazards_of_key(action)
+
+
+def hazards_of_key(action: Action) -> Iterator[Hazard]:
+    """Of a key that stays in its ALTER TABLE."""
+    is_overlapping = constraint_of(action.command).without_overlaps
+    if action.table.is_partitioned and action.statement.relation.inh and not is_overlapping:
+        yield from hazard(action.table, KEY_ON_PARTITIONED)
+
+
+OPERATION = ActionOperation(
+    name="add_unique",
+    rows=(7, 34),
+    actions=frozenset([pb.AT_AddConstraint]),
+    apply=add_unique,
+    hazards=hazards,
+)

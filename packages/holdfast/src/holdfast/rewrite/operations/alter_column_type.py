@@ -12,14 +12,17 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_copy.plan import column_copy
-from holdfast.rewrite.facts import Constraint, ConstraintKind
+from holdfast.rewrite.facts import Constraint, ConstraintKind, Relation
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import (
     Action,
-    ActionRewrite,
+    ActionOperation,
     Split,
     add_constraint,
     alter_table,
     drop_constraint,
+    dropped_constraints,
     not_valid,
     transaction,
     validate,
@@ -27,6 +30,7 @@ from holdfast.rewrite.rewriting import (
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.tree import add_strings, parsed_constraint
 from holdfast.rewrite.type_change import (
+    TANGLED,
     belongs_to_copy,
     changed_table_of,
     is_refused_by_postgresql,
@@ -36,7 +40,20 @@ from holdfast.rewrite.type_change import (
     rewrites_rows,
 )
 
-TANGLED = frozenset([pb.AT_AlterColumnType, pb.AT_DropColumn, pb.AT_DropConstraint])
+TANGLING = frozenset([pb.AT_AlterColumnType, pb.AT_DropColumn, pb.AT_DropConstraint])
+
+TYPE_CHANGE = LongWork(
+    rows=(24,),
+    work="rewrites every row and builds every index of the table anew",
+    instead="It is executed by a copy of the column, but not here.",
+    lifted_by=frozenset([QueuedChange.LESS]),
+)
+TYPE_CHANGE_UNDER_CHECK = LongWork(
+    rows=(25,),
+    work="reads every row for the CHECK constraints of the column",
+    instead="Drop those constraints before the change and add them again after it.",
+    lifted_by=frozenset([QueuedChange.LESS]),
+)
 
 
 def alter_column_type(action: Action) -> Split | None:
@@ -113,7 +130,7 @@ def _others_change(action: Action, *, checks: list[Constraint]) -> bool:
     return any(
         other.name in names
         for other in others
-        if other.subtype in TANGLED and other != action.command
+        if other.subtype in TANGLING and other != action.command
     )
 
 
@@ -128,4 +145,44 @@ def _again(action: Action, check: Constraint) -> Iterator[Message]:
         yield comment
 
 
-REWRITE = ActionRewrite(name="alter_column_type", rows=(24, 25), apply=alter_column_type)
+def hazards(action: Action) -> Iterator[Hazard]:
+    """Where the column is not copied."""
+    if action.command.subtype != pb.AT_AlterColumnType:
+        return
+    table, found = action.table, changed_table_of(action)
+    conversion = found.conversion(action.command.name) if found else None
+    if found is None or conversion is None:
+        return
+    if rewrites_rows(found):
+        # None is left here where another action of the statement was the reason.
+        reasons = " ".join(reasons_against_copy(action, found)) or TANGLED
+        instead = f"It is executed by a copy of the column, but not here. {reasons}"
+        yield from hazard(table, replace(_work_of(found), instead=instead))
+        return
+    if _checks_on(table, column=action.command.name) - dropped_constraints(action.statement):
+        yield from hazard(table, TYPE_CHANGE_UNDER_CHECK)
+
+
+def _work_of(found: ChangedTable) -> LongWork:
+    built = [index for change in found.changes for index in change.rebuilt_indexes]
+    if not built or found.is_stale or any(c.rewrites or c.error for c in found.changes):
+        return TYPE_CHANGE
+    return replace(TYPE_CHANGE, work=f"builds {', '.join(built)} anew, though no row is written,")
+
+
+def _checks_on(table: Relation, *, column: str) -> frozenset[str]:
+    """The CHECK constraints that mention the column."""
+    return frozenset(
+        found.name
+        for found in table.constraints
+        if found.kind is ConstraintKind.CHECK and column in found.columns
+    )
+
+
+OPERATION = ActionOperation(
+    name="alter_column_type",
+    rows=(24, 25),
+    actions=frozenset([pb.AT_AlterColumnType, pb.AT_ColumnDefault]),
+    apply=alter_column_type,
+    hazards=hazards,
+)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Index, Relation
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard, hazard_of_default_partition
 from holdfast.rewrite.partitions.bounds import (
     check_steps,
     default_partition,
@@ -25,9 +26,24 @@ from holdfast.rewrite.partitions.foreign_key import (
     same_foreign_keys,
 )
 from holdfast.rewrite.partitions.index import index_of_partition
-from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, as_written_action, transaction
+from holdfast.rewrite.rewriting import (
+    Action,
+    ActionOperation,
+    Split,
+    as_written_action,
+    transaction,
+)
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.tree import definition, parsed_constraint, qualify
+
+ATTACH_PARTITION = LongWork(
+    rows=(36,),
+    work="reads every row of the new partition",
+    instead="Add a CHECK equal to the bounds of the partition to the table before (for the default partition: that"
+    " excludes those of all others), and the table's indexes and foreign keys: then nothing is read, and you can allow"
+    " it. Other than for the default partition that is done for you, where the role may make temporary tables (GRANT"
+    " TEMPORARY ON DATABASE).",
+)
 
 
 def attach_partition(action: Action) -> Split | None:
@@ -90,4 +106,21 @@ def _foreign_keys(parent: Relation, partition: Relation, *, facts: Facts) -> Ite
             yield from foreign_key_of_partition(key, partition=partition, facts=facts)
 
 
-REWRITE = ActionRewrite(name="attach_partition", rows=(36,), apply=attach_partition)
+def hazards(action: Action) -> Iterator[Hazard]:
+    """Of a default partition, and where PostgreSQL has not said the bound."""
+    command = definition(action.command).partition_cmd
+    partition = action.facts.relation(command.name)
+    if partition is not None and is_refused(action.table, partition):
+        return
+    yield from hazard(partition, ATTACH_PARTITION)
+    if not command.bound.is_default:
+        yield from hazard_of_default_partition(action.table, facts=action.facts)
+
+
+OPERATION = ActionOperation(
+    name="attach_partition",
+    rows=(36,),
+    actions=frozenset([pb.AT_AttachPartition]),
+    apply=attach_partition,
+    hazards=hazards,
+)

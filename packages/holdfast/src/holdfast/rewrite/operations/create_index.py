@@ -10,7 +10,7 @@ from holdfast.rewrite.index_build import build_index
 from holdfast.rewrite.index_names import index_name
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps
-from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step
 from holdfast.rewrite.tree import copy
@@ -72,4 +72,6 @@ def _statistics(node: pb.IndexStmt, *, table: Relation) -> tuple[Step, ...]:
     return (AutocommitStep(sql=f"ANALYZE {table.name}", locks=locks),)
 
 
-REWRITE = StatementRewrite(name="create_index", rows=(1, 2, 3, 4, 34), apply=create_index)
+OPERATION = StatementOperation(
+    name="create_index", rows=(1, 2, 3, 4, 34), statements=(pb.IndexStmt,), apply=create_index
+)

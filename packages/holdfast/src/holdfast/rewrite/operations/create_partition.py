@@ -15,7 +15,7 @@ from holdfast.rewrite.partitions.bounds import (
     default_partition,
     drop_check,
 )
-from holdfast.rewrite.rewriting import StatementRewrite, as_written
+from holdfast.rewrite.rewriting import StatementOperation, as_written
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step, TransactionStep
 
@@ -39,4 +39,6 @@ def create_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | N
     return (*check_steps(default, condition=bound.excluded, facts=facts), created, *rest)
 
 
-REWRITE = StatementRewrite(name="create_partition", rows=(37,), apply=create_partition)
+OPERATION = StatementOperation(
+    name="create_partition", rows=(37,), statements=(pb.CreateStmt,), apply=create_partition
+)

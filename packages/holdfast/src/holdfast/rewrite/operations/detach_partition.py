@@ -8,7 +8,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import DetachStep, Step
@@ -45,4 +45,6 @@ def detach_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | N
     )
 
 
-REWRITE = StatementRewrite(name="detach_partition", rows=(38,), apply=detach_partition)
+OPERATION = StatementOperation(
+    name="detach_partition", rows=(38,), statements=(pb.AlterTableStmt,), apply=detach_partition
+)

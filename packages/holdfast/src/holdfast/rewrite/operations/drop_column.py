@@ -5,7 +5,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.operations.drop_index import can_be_dropped, drop_index_step
-from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, drop_foreign_keys
+from holdfast.rewrite.rewriting import Action, ActionOperation, Split, drop_foreign_keys
 from holdfast.rewrite.steps import Step
 
 
@@ -46,4 +46,6 @@ def _foreign_keys(table: Relation, *, column: str) -> tuple[tuple[QualifiedName,
     return (*own, *pointing)
 
 
-REWRITE = ActionRewrite(name="drop_column", rows=(29,), apply=drop_column)
+OPERATION = ActionOperation(
+    name="drop_column", rows=(29,), actions=frozenset([pb.AT_DropColumn]), apply=drop_column
+)

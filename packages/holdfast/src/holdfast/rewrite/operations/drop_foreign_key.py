@@ -3,7 +3,7 @@
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind
-from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, drop_foreign_keys
+from holdfast.rewrite.rewriting import Action, ActionOperation, Split, drop_foreign_keys
 from holdfast.rewrite.tree import constraint_of
 
 
@@ -29,4 +29,9 @@ def _added_names(statement: pb.AlterTableStmt) -> frozenset[str]:
     )
 
 
-REWRITE = ActionRewrite(name="drop_foreign_key", rows=(31,), apply=drop_foreign_key)
+OPERATION = ActionOperation(
+    name="drop_foreign_key",
+    rows=(31,),
+    actions=frozenset([pb.AT_DropConstraint]),
+    apply=drop_foreign_key,
+)

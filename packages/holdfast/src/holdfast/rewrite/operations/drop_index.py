@@ -7,7 +7,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Index
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import DropIndexStep, Step
 from holdfast.rewrite.tree import strings
@@ -48,4 +48,6 @@ def drop_index_step(index: Index, *, facts: Facts) -> DropIndexStep:
     )
 
 
-REWRITE = StatementRewrite(name="drop_index", rows=(5,), apply=drop_index)
+OPERATION = StatementOperation(
+    name="drop_index", rows=(5,), statements=(pb.DropStmt,), apply=drop_index
+)

@@ -4,7 +4,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.rewriting import StatementRewrite, drop_foreign_keys, transaction
+from holdfast.rewrite.rewriting import StatementOperation, drop_foreign_keys, transaction
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.tree import add_strings, strings
@@ -70,4 +70,6 @@ def _drop(table: Relation, *, behavior: int) -> pb.DropStmt:
     return node
 
 
-REWRITE = StatementRewrite(name="drop_table", rows=(30, 43), apply=drop_table)
+OPERATION = StatementOperation(
+    name="drop_table", rows=(30, 43), statements=(pb.DropStmt,), apply=drop_table
+)

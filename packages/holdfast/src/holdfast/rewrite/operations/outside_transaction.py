@@ -3,7 +3,7 @@
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts
-from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import AutocommitStep, Step
@@ -18,6 +18,7 @@ ALWAYS_OUTSIDE = (
     pb.DropTableSpaceStmt,
     pb.DropdbStmt,
 )
+PERHAPS_OUTSIDE = (pb.AlterTableStmt, pb.DropStmt, pb.IndexStmt, pb.ReindexStmt, pb.VacuumStmt)
 
 
 def outside_transaction(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -46,4 +47,9 @@ def _detaches_concurrently(command: pb.AlterTableCmd) -> bool:
     return detaches and bool(definition(command).partition_cmd.concurrent)
 
 
-REWRITE = StatementRewrite(name="outside_transaction", rows=(4, 6, 38), apply=outside_transaction)
+OPERATION = StatementOperation(
+    name="outside_transaction",
+    rows=(4, 6, 38),
+    statements=(*ALWAYS_OUTSIDE, *PERHAPS_OUTSIDE),
+    apply=outside_transaction,
+)

@@ -3,13 +3,24 @@
 https://www.postgresql.org/docs/current/sql-refreshmaterializedview.html
 """
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.rewriting import StatementRewrite, locks_of_node
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.rewriting import StatementOperation, locks_of_node
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step
 from holdfast.rewrite.tree import copy, qualify, sql
+
+REFRESH = LongWork(
+    rows=(45,),
+    work="computes the view anew",
+    instead="Create a unique index on columns of the view: then it is refreshed CONCURRENTLY.",
+    lifted_by=frozenset([QueuedChange.KEY]),
+)
 
 
 def refresh_materialized_view(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -36,6 +47,16 @@ def _can_be_compared(view: Relation) -> bool:
     )
 
 
-REWRITE = StatementRewrite(
-    name="refresh_materialized_view", rows=(45,), apply=refresh_materialized_view
+def hazards(node: pb.RefreshMatViewStmt, facts: Facts) -> Iterator[Hazard]:
+    """Where there is no unique index to compare its rows by."""
+    if not node.concurrent:
+        yield from hazard(facts.relation(node.relation), REFRESH)
+
+
+OPERATION = StatementOperation(
+    name="refresh_materialized_view",
+    rows=(45,),
+    statements=(pb.RefreshMatViewStmt,),
+    apply=refresh_materialized_view,
+    hazards=hazards,
 )

@@ -1,17 +1,27 @@
-"""REINDEX of a table or an index in use becomes REINDEX CONCURRENTLY.
+"""REINDEX of a table or an index in use becomes REINDEX CONCURRENTLY; refused where PostgreSQL has no such form.
 
 https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY
 """
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import ReindexStep, Step
 from holdfast.rewrite.tree import copy, has_option, sql
+
+REINDEX = LongWork(
+    rows=(6,),
+    work="builds the index anew",
+    instead="PostgreSQL builds the index of an exclusion constraint only under this lock. Name the other indexes one by"
+    " one, and allow this one in a quiet hour.",
+)
 
 
 def reindex(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -63,4 +73,16 @@ def _is_exclusion(index: Index | None, table: Relation) -> bool:
     return index.constraint in exclusions
 
 
-REWRITE = StatementRewrite(name="reindex", rows=(6,), apply=reindex)
+def hazards(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
+    """CONCURRENTLY has none."""
+    if has_option(node.params, name="concurrently"):
+        return
+    written = (node.relation.schemaname, node.relation.relname)
+    index = facts.index_named(written)
+    table = facts.relations.get((index.table.schema, index.table.name) if index else written)
+    yield from hazard(table, REINDEX, mode=LockMode.SHARE)
+
+
+OPERATION = StatementOperation(
+    name="reindex", rows=(6,), statements=(pb.ReindexStmt,), apply=reindex, hazards=hazards
+)

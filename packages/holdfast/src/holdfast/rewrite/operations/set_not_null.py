@@ -5,7 +5,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.not_null import not_null_steps, proofs
 from holdfast.rewrite.rewriting import (
     Action,
-    ActionRewrite,
+    ActionOperation,
     Split,
     alter_table,
     dropped_constraints,
@@ -46,4 +46,9 @@ def _column_and_name(command: pb.AlterTableCmd) -> tuple[str, str] | None:
     return strings(constraint.keys)[0], constraint.conname
 
 
-REWRITE = ActionRewrite(name="set_not_null", rows=(14, 15, 16), apply=set_not_null)
+OPERATION = ActionOperation(
+    name="set_not_null",
+    rows=(14, 15, 16),
+    actions=frozenset([pb.AT_AddConstraint, pb.AT_SetNotNull]),
+    apply=set_not_null,
+)

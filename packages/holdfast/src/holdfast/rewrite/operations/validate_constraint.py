@@ -2,7 +2,7 @@
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.rewriting import Action, ActionRewrite, Split, validate
+from holdfast.rewrite.rewriting import Action, ActionOperation, Split, validate
 
 
 def validate_constraint(action: Action) -> Split | None:
@@ -16,4 +16,9 @@ def validate_constraint(action: Action) -> Split | None:
     return Split(after=(step,))
 
 
-REWRITE = ActionRewrite(name="validate_constraint", rows=(10,), apply=validate_constraint)
+OPERATION = ActionOperation(
+    name="validate_constraint",
+    rows=(10,),
+    actions=frozenset([pb.AT_ValidateConstraint]),
+    apply=validate_constraint,
+)

@@ -4,7 +4,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.backfill import backfill_step, can_be_batched
 from holdfast.rewrite.facts import Facts
-from holdfast.rewrite.rewriting import StatementRewrite
+from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
 
@@ -20,4 +20,12 @@ def write_all_rows(statement: Statement, facts: Facts) -> tuple[Step, ...] | Non
     return (backfill_step(node, table=table, now=facts.now),)
 
 
-REWRITE = StatementRewrite(name="write_all_rows", rows=(41,), apply=write_all_rows)
+OPERATION = StatementOperation(
+    name="write_all_rows",
+    rows=(41,),
+    statements=(
+        pb.DeleteStmt,
+        pb.UpdateStmt,
+    ),
+    apply=write_all_rows,
+)

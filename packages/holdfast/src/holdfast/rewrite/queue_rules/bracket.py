@@ -28,12 +28,15 @@ def is_bracket(taken: Taken) -> bool:
     return taken.is_switched_off or taken.what == "policy"
 
 
-def refuse_what_lasts(span: Span, *, today: date, until: str = "") -> None:
-    """Raises TornApart, naming the statement that makes one transaction too long."""
+def refuse_what_lasts(span: Span, *, today: date, until: str = "", is_open: bool = False) -> None:
+    """Raises TornApart, naming the statement that makes one transaction too long.
+
+    `is_open`: all of it is executed as it is written, in the transaction that is open; no column is copied before.
+    """
     if any(is_excused(entry.statement, today=today) for entry in span.entries):
         return
     for entry in span.entries:
-        table = _large_table(entry)
+        table = _large_table(entry, is_open=is_open)
         if table is not None:
             raise TornApart(
                 statement=shortened(span.first.statement.sql),
@@ -45,7 +48,7 @@ def refuse_what_lasts(span: Span, *, today: date, until: str = "") -> None:
             )
 
 
-def _large_table(entry: QueueEntry) -> Relation | None:
+def _large_table(entry: QueueEntry, *, is_open: bool) -> Relation | None:
     """The table that the statement reads or writes in full under the locks of the unit; None where it is small."""
     node, facts = entry.statement.node, entry.facts
     if facts is None:
@@ -63,7 +66,8 @@ def _large_table(entry: QueueEntry) -> Relation | None:
     if isinstance(node, pb.MergeStmt | pb.CopyStmt) or is_opaque(entry):
         return large
     if may_write_rows(entry.statement, facts=facts):
-        return None  # its column is copied before; what stands around it becomes part of the swap
+        # Its column is copied before, and what stands around it becomes part of the swap.
+        return large if is_open else None
     return None if is_momentary(entry.statement, facts=facts) else large
 
 

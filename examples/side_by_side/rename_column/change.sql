@@ -1,0 +1,2 @@
+ALTER TABLE orders RENAME COLUMN shop TO vendor;
+ALTER TABLE orders RENAME COLUMN code TO reference;

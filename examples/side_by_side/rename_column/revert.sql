@@ -1,0 +1,2 @@
+ALTER TABLE orders RENAME COLUMN reference TO code;
+ALTER TABLE orders RENAME COLUMN vendor TO shop;

@@ -1,0 +1,71 @@
+"""Reads from standbys: which of them has what a client has written, and when the primary is read instead.
+
+A position is that of the primary's log (an LSN, as text) at the moment of asking. Whoever has committed something asks
+for one, keeps it with the client, and hands it in with the client's next read: a standby that has not replayed it yet
+is not read from. So it goes for one that is too far behind, and for five seconds for one that does not answer.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from holdfast.errors.sqlstate import sqlstate
+
+AVOIDED_FOR = timedelta(seconds=5)
+POSITION = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}", re.IGNORECASE)
+# One row. The insert position is behind every commit that has been answered, durable or not.
+WRITTEN = text("SELECT pg_current_wal_insert_lsn()::text")
+# One row: whether this server may be read from. A standby that receives nothing does not know how old it is but by
+# the last transaction that it has replayed.
+IS_FRESH = text(
+    """
+    SELECT NOT pg_is_in_recovery() OR (
+        coalesce(pg_last_wal_replay_lsn() >= CAST(:after AS pg_lsn), true)
+        AND coalesce(
+            (pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+             AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE pid IS NOT NULL))
+            OR now() - pg_last_xact_replay_timestamp() < CAST(:lag AS interval), false))
+    """
+)
+NO_ANSWER = (DBAPIError, PoolTimeout)
+# Of a connection that was ended, of a query in the way of replay, of a server that has just been promoted or not.
+LEAVES = ("08", "57P", "40001", "25006")
+
+
+@dataclass(slots=True)
+class Standbys:
+    """Whether to ask them at all: not for a while after one has not answered."""
+
+    lag: timedelta
+    avoided_until: float = field(default=0.0)
+
+    def may_have(self, after: str | None) -> bool:
+        """What is no position may be any: the primary has it."""
+        is_position = after is None or POSITION.fullmatch(after) is not None
+        return is_position and monotonic() >= self.avoided_until
+
+    def question(self, after: str | None) -> dict[str, object]:
+        """The parameters of IS_FRESH."""
+        return {"after": after, "lag": f"{self.lag.total_seconds()} s"}
+
+    def note(self, error: Exception) -> None:
+        """It could not be asked: where it cannot even be connected to, each request would wait for that."""
+        if not isinstance(error, DBAPIError) or error.statement is None:
+            self.avoid()
+
+    def avoid(self) -> None:
+        """Not for a while."""
+        self.avoided_until = monotonic() + AVOIDED_FOR.total_seconds()
+
+
+def leaves(error: BaseException) -> bool:
+    """Whether an error says that a standby has left, or has given up a query, rather than that the query is wrong."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = sqlstate(error)
+    return state is None or state.startswith(LEAVES)

@@ -1,0 +1,31 @@
+"""ADD EXCLUDE, and a key WITHOUT OVERLAPS, build their index under a lock: refused."""
+
+from collections.abc import Iterator
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.rewriting import Action, ActionOperation
+from holdfast.rewrite.tree import constraint_of
+
+EXCLUSION = LongWork(
+    rows=(32,),
+    work="reads every row to build the index of the constraint",
+    instead="Create a table with the constraint and move the rows; there is no other way beside"
+    " users.",
+)
+
+
+def hazards(action: Action) -> Iterator[Hazard]:
+    """PostgreSQL builds such an index in no other way."""
+    constraint = constraint_of(action.command)
+    if constraint.contype == pb.CONSTR_EXCLUSION or constraint.without_overlaps:
+        yield from hazard(action.table, EXCLUSION)
+
+
+OPERATION = ActionOperation(
+    name="add_exclusion",
+    rows=(32,),
+    actions=frozenset([pb.AT_AddConstraint]),
+    hazards=hazards,
+)

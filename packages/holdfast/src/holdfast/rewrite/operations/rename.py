@@ -1,0 +1,38 @@
+"""RENAME of a table or a column takes a name away from running code: refused, unless the revision has added it."""
+
+from collections.abc import Iterator
+
+from postgast import pg_query_pb2 as pb
+
+from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.hazards import BreakingChange
+from holdfast.rewrite.rewriting import StatementOperation
+
+
+def breaks(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
+    """Of a table in use and of its columns; an index or a constraint is named by no query."""
+    relation = facts.in_use(node.relation) if node.HasField("relation") else None
+    if relation is None:
+        return
+    column = relation.column(node.subname)
+    if node.rename_type == pb.OBJECT_COLUMN and column is not None and column.is_new:
+        return  # no query can name what the revision itself has added
+    if node.rename_type == pb.OBJECT_COLUMN and node.relation_type == pb.OBJECT_TABLE:
+        yield BreakingChange(
+            relation=str(relation.name),
+            breaks=f"every query that names the column {node.subname}",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
+        )
+    elif node.rename_type == pb.OBJECT_TABLE:
+        yield BreakingChange(
+            relation=str(relation.name),
+            breaks=f"every query that names the table {node.relation.relname}",
+            instead="Run with both names until the old release is gone: holdfast run --expand, and then"
+            " holdfast finish.",
+        )
+
+
+OPERATION = StatementOperation(
+    name="rename", rows=(27, 28), statements=(pb.RenameStmt,), breaks=breaks
+)
