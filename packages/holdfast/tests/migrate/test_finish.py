@@ -10,6 +10,7 @@ from alembic import command
 from alembic_project import Project
 from sqlalchemy.exc import DBAPIError
 from two_releases import executes, plain_dump, waits
+from type_changes import in_any_order
 
 from holdfast.errors.migration import CannotTellUse, NotTakenBack, StillInUse
 from holdfast.errors.statement import CannotWaitHere
@@ -189,6 +190,25 @@ def test_plain_alembic_meanwhile(shop: Project) -> None:
     command.stamp(shop.config, "r2")
     finish(shop.config, yes=True)
     assert shop.query("SELECT count(feeling) FROM moods") == [(0,)]
+
+
+def test_other_tables_do_not_wait(shop: Project, postgres: Postgres, tmp_path: Path) -> None:
+    """Whatever waits of one table: what a revision does to another has nothing to do with it."""
+    shop.revision(
+        executes(
+            "ALTER TABLE moods RENAME TO feelings",
+            "ALTER TABLE feelings RENAME how TO kind",
+            "ALTER TABLE orders DROP COLUMN note",
+            "ALTER TABLE customers ADD COLUMN points integer NOT NULL DEFAULT 0",
+            "ALTER TABLE customers ALTER COLUMN id TYPE bigint",
+            "CREATE INDEX ON customers (name)",
+        )
+    )
+    upgrade(shop.config, "head", expand=True)
+    assert len(waits(shop)) == 3
+    finish(shop.config, yes=True)
+    plain = plain_dump(shop, postgres, tmp_path)
+    assert in_any_order(schema_dump(shop.database)) == in_any_order(plain)
 
 
 def test_a_drop_that_cannot_wait_is_refused(shop: Project) -> None:
