@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "te
 sys.path.insert(0, str(Path(__file__).parent / "histories"))
 
 from environments import HISTORIES, History, require_environment
-from excuses import excuse_lines
+from exemptions import excuse_lines
 from processes import Answer, Processes
 from rows import fill
 from stock import State, Stock, state_of

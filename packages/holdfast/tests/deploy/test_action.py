@@ -74,7 +74,7 @@ def test_one_bad_migration(shop: Project, job: Job, service: CommentService) -> 
                 "uri": "shop%2C%20back%3Aend/versions/r2.py",
                 "uriBaseId": "%SRCROOT%",
             },
-            "region": {"startLine": 10},
+            "region": {"startLine": 11},
         }
     ]
     [comment] = service.comments
