@@ -5,6 +5,7 @@ database itself, which is only read.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.engine.settings import BackfillSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, UnparsableStatement
+from holdfast.execute import waiting
 from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     Event,
@@ -27,6 +29,7 @@ from holdfast.execute.progress import (
     RowsRead,
     StatementPlanned,
 )
+from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import (
     ProjectConnection,
     each_database,
@@ -34,6 +37,7 @@ from holdfast.migrate.project_connection import (
     on_project_connection,
 )
 from holdfast.migrate.run import upgrade
+from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
@@ -53,6 +57,7 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
 )
+from holdfast.rewrite.waiting import Recorded, to_json
 from holdfast.scratch.observer import Observer, Seen, observing
 from holdfast.scratch.redirection import redirected_to
 from holdfast.scratch.template import scratch_database, scratch_server
@@ -79,6 +84,9 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
 """)
 SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_regclass(%s)"
+SET_WAITING = """
+INSERT INTO holdfast.waiting (version_table, revision, document, settings) VALUES (%s, %s, %s, '[]')
+"""
 MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
 
 
@@ -148,6 +156,8 @@ class _Target:
     is_new: bool
     major: int
     sizes: dict[QualifiedName, Size]
+    version_table: str
+    waits: tuple[Recorded, ...] = ()  # for `holdfast finish`
 
 
 def forecasts(
@@ -237,6 +247,9 @@ def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[Pl
 
 
 def _target(project: ProjectConnection) -> _Target:
+    with closing(MigrationSession(project.connection)) as session:
+        identify(session, project.context)
+        waits, version_table = waiting.recorded(session), session.version_table
     return _Target(
         database=project.database.name,
         is_behind=set(project.heads) != set(project.script.get_heads()),
@@ -247,6 +260,8 @@ def _target(project: ProjectConnection) -> _Target:
         ),
         major=project.connection.execute(MAJOR).scalar_one(),
         sizes=_sizes(project.connection),
+        version_table=version_table,
+        waits=waits,
     )
 
 
@@ -265,6 +280,7 @@ def _tried(
         _run(config, revision, trial, report=trial, expand=expand)
         return trial
     _set_sizes(url, target.sizes)
+    _set_waits(url, target)
     with observing(url) as observer, noting_questions(url) as questions:
         trial = _Trial(sizes=target.sizes, observer=observer)
 
@@ -284,6 +300,17 @@ def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
         block = int(connection.execute("SHOW block_size").fetchone()[0])  # type: ignore[index]  # it has a row
         connection.cursor().executemany(
             SET_SIZE, [(s.rows, s.bytes // block, str(name)) for name, s in sizes.items()]
+        )
+
+
+def _set_waits(url: str, target: _Target) -> None:
+    """What waits on the database itself, so that a statement which needs it is refused here, too."""
+    if not target.waits:
+        return
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.cursor().executemany(
+            SET_WAITING,
+            [(target.version_table, w.revision, to_json(w.waiting)) for w in target.waits],
         )
 
 
