@@ -19,6 +19,9 @@ from holdfast.migrate.leave import leave
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.migrate.status import status
 from holdfast.preview.drift import drift
+from holdfast.preview.forecast import forecast
+from holdfast.rewrite.side_by_side.breaks import breaks
+from holdfast.rewrite.steps import waits_of
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
@@ -225,3 +228,25 @@ def test_a_drop_that_cannot_wait_is_refused(shop: Project) -> None:
     upgrade(shop.config, "head", expand=True)
     with pytest.raises(NotTakenBack, match="view paid"):
         downgrade(shop.config, "-1")
+
+
+def test_plan_says_what_waits_and_what_needs_it(
+    shop: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beforehand: what a run with --expand leaves, what a run without breaks, and what needs `finish` first."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+    shop.revision(executes("ALTER TABLE moods RENAME how TO feeling"))
+    [revision] = forecast(shop.config, expand=True).revisions
+    assert revision.refusal is None
+    waiting = [str(each) for step in revision.steps for each in waits_of(step.step)]
+    assert waiting == ["the old name how of column feeling of public.moods"]
+    upgrade(shop.config, "head", expand=True)
+    shop.revision(executes("DROP VIEW paid", "CREATE INDEX i ON moods (feeling)"))
+    [revision] = forecast(shop.config).revisions
+    assert "holdfast finish" in (revision.refusal or "")
+    finish(shop.config, yes=True)
+    [revision] = forecast(shop.config).revisions
+    assert revision.refusal is None
+    assert [each for step in revision.steps for each in breaks(step.step)] == [
+        "it may use the view paid"
+    ]

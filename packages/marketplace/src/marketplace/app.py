@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Scope
 
 from holdfast import AsyncDatabase, Profile
 from marketplace import documentation, health, metrics, problems, schema
@@ -21,6 +22,7 @@ from marketplace.errors import NoDatabase
 from marketplace.faults import Faults
 from marketplace.logs import RequestLog, configure_logs
 from marketplace.orders import routes as orders
+from marketplace.own_writes import KeepOwnWrites
 from marketplace.persons import routes as persons
 from marketplace.request_limits import BodyTimeLimit, RequestSizeLimit
 from marketplace.security_headers import HeadRequests, SecurityHeaders
@@ -61,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"meter_provider": measured.provider, "tracing": False, "logs": False},
     )
     # From the inside out: the last one is asked first.
+    app.add_middleware(KeepOwnWrites, written=_written)
     app.add_middleware(RequestSizeLimit, limit=settings.max_request_bytes)
     app.add_middleware(BodyTimeLimit, limit=settings.request_body_time)
     app.add_middleware(Faults)
@@ -83,13 +86,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+async def _written(scope: Scope) -> str | None:
+    """The position of all that is committed by now; None where everything is read from the primary."""
+    database = scope["app"].state.transactions.database
+    return None if database is None else str(await database.written())
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = database_settings(app.state.database_url, profile=app.state.settings.profile)
     database = AsyncDatabase(settings, metadata=Entity.metadata, metrics=app.state.metrics.pool)
     app.state.database = database
     engine = app.state.engine = database.engine
-    app.state.transactions = Transactions.on(engine)
+    app.state.transactions = Transactions.on(engine, database=database)
     app.state.accounts.rates.start(app.state.transactions)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:

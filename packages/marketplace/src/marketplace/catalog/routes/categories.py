@@ -34,7 +34,7 @@ router = api_router(tags=["catalogue"])
 @router.get("/categories")
 async def list_categories(transactions: RequestTransactions) -> Categories:
     """Every category with its subcategories, by name."""
-    return await transactions.read(categories.everything)
+    return await transactions.read_page(categories.everything)
 
 
 @router.get(

@@ -43,7 +43,7 @@ async def list_products(request: Request) -> Response:
     """Products by name, a page at a time."""
     filters = read_query(ProductFilters, request)
     transactions, cursors = await transactions_of(request), await product_cursors(request)
-    text = await transactions.read_on_driver(products.page, filters, cursors=cursors)
+    text = await transactions.read_page_on_driver(products.page, filters, cursors=cursors)
     return Response(text, media_type="application/json")
 
 

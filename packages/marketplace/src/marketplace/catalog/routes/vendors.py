@@ -25,7 +25,7 @@ async def list_vendors(
     cursors: Annotated[Cursors, Depends(cursors_of("vendors"))],
 ) -> VendorPage:
     """Vendors by name, a page at a time."""
-    return await transactions.read(vendors.page, page, cursors=cursors)
+    return await transactions.read_page(vendors.page, page, cursors=cursors)
 
 
 @router.get(

@@ -125,7 +125,9 @@ async def list_my_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("my orders"))],
 ) -> OrderPage:
     """One's own orders, the newest first."""
-    return await transactions.read(orders.list_mine, principal, filters=filters, cursors=cursors)
+    return await transactions.read_page(
+        orders.list_mine, principal, filters=filters, cursors=cursors
+    )
 
 
 @router.get(
@@ -209,7 +211,7 @@ async def list_all_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("all orders"))],
 ) -> OrderPage:
     """Every order of the shop, the newest first."""
-    return await transactions.read(orders.list_all, filters=filters, cursors=cursors)
+    return await transactions.read_page(orders.list_all, filters=filters, cursors=cursors)
 
 
 @router.get(
