@@ -274,15 +274,15 @@ def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
 
 def _tried(
     config: Config, url: str, revision: str, target: _Target, *, expand: bool | None
-) -> "_Trial":
+) -> "Trial":
     if target.is_new:
-        trial = _Trial(sizes=target.sizes)
+        trial = Trial(sizes=target.sizes)
         _run(config, revision, trial, report=trial, expand=expand)
         return trial
     _set_sizes(url, target.sizes)
     _set_waits(url, target)
     with observing(url) as observer, noting_questions(url) as questions:
-        trial = _Trial(sizes=target.sizes, observer=observer)
+        trial = Trial(sizes=target.sizes, observer=observer)
 
         def report(told: Event) -> None:
             trial(told)
@@ -315,7 +315,7 @@ def _set_waits(url: str, target: _Target) -> None:
 
 
 def _run(
-    config: Config, revision: str, trial: "_Trial", *, report: Report, expand: bool | None
+    config: Config, revision: str, trial: "Trial", *, report: Report, expand: bool | None
 ) -> None:
     try:
         upgrade(config, revision, report=report, expand=expand)
@@ -332,7 +332,7 @@ def _run(
 
 
 @dataclass(kw_only=True)
-class _Trial:
+class Trial:
     """Listens to the run on the scratch database."""
 
     sizes: dict[QualifiedName, Size]
@@ -347,6 +347,7 @@ class _Trial:
     questions: list[tuple[Step, About]] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
+        """Take note of an event."""
         match event:
             case RevisionStarted():
                 self.started.append(event)
@@ -372,6 +373,15 @@ class _Trial:
                 reads_rows=tuple(dict.fromkeys(e.sql for at, e in self.read if at == number)),
                 refusal=next(filter(None, long), None) if number in self.done else self.refusal,
             )
+
+    def bodies_under_lock(self) -> Iterator[tuple[str, str]]:
+        """Each revision with a body that reads or writes all rows of a table under a lock on it, and the refusal."""
+        seen = list(self.seen)
+        for number, started in enumerate(self.started, start=1):
+            for event, step in tuple(self._steps(number, seen)):
+                refusal = None if event.is_allowed else work_under_lock(step)
+                if refusal is not None:
+                    yield started.revision, refusal
 
     def _steps(
         self, number: int, seen: list[Seen]
@@ -447,9 +457,15 @@ def _is_body(sql: str) -> bool:
 
 def long_under_lock(step: PlannedStep) -> str | None:
     """Why a run would give up at a body that works long under a lock on a table in use, as it was seen to do."""
+    is_small = step.size.bytes <= LARGEST_BYTES and step.size.rows <= LARGEST_ROWS
+    return None if is_small else work_under_lock(step)
+
+
+def work_under_lock(step: PlannedStep) -> str | None:
+    """The same, however large the table is."""
     is_body = isinstance(step.step, TransactionStep) and all(map(_is_body, step.step.sql))
     worked_on = {*step.scans, *step.rewrites}
-    if not is_body or (step.size.bytes <= LARGEST_BYTES and step.size.rows <= LARGEST_ROWS):
+    if not is_body:
         return None
     for lock in step.locks:
         if lock.mode.blocks_users and lock.relation in worked_on:
