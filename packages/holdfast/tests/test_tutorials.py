@@ -29,9 +29,9 @@ WHERE sequence_name = 'orders_id_seq'
 """
 
 
-def holdfast(project: Project, verb: str) -> str:
+def holdfast(project: Project, *arguments: str) -> str:
     """Standard output of a verb that ends well."""
-    ended = forked.holdfast(verb, cwd=project.folder)
+    ended = forked.holdfast(*arguments, cwd=project.folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -77,3 +77,45 @@ def test_int_to_bigint(
         connection.execute("SELECT setval('orders_id_seq', 1000)")
     holdfast(project, "revert")
     assert types(project) == {"integer"}
+
+
+def test_rename_a_column(
+    project: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its revision and commands: both names are there until `finish`, which the old release stops once."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+    project.revision(
+        "op.create_table('orders', sa.Column('id', sa.Integer, primary_key=True),"
+        " sa.Column('customer', sa.Text, nullable=False, index=True))",
+        "op.drop_table('orders')",
+    )
+    holdfast(project, "run")
+    project.query(
+        "INSERT INTO orders (customer) SELECT 'c' || n FROM generate_series(1, 1000) AS n"
+    )
+    [source] = blocks("rename-a-column.md", "python")
+    up, down = source.split("def downgrade() -> None:\n")
+    project.revision(up.partition("\n")[2], down)
+    refused = forked.holdfast("run", cwd=project.folder)
+    assert refused.returncode == 1
+    assert "holdfast run --expand" in refused.stderr
+    commands = [
+        line.removeprefix("$ holdfast ").split()
+        for line in "".join(blocks("rename-a-column.md", "console")).splitlines()
+    ]
+    plan, run, status, dry_run = [holdfast(project, *each) for each in commands[:-1]]
+    assert "waits: the old name customer of column buyer of public.orders" in plan
+    assert run.startswith("applied 1: r2")
+    assert status.startswith("up to date\n")
+    assert "waits    the old name customer" in status
+    assert "no proof HOLDFAST_RELEASE names no release here" in dry_run
+    project.query("UPDATE orders SET customer = 'old' WHERE id = 1")
+    project.query("UPDATE orders SET buyer = 'new' WHERE id = 2")
+    stopped = forked.holdfast(*commands[-1], cwd=project.folder)
+    assert stopped.returncode == 1
+    assert "1 writes to the old name customer" in stopped.stderr
+    assert "finished: 1 waited" in holdfast(project, *commands[-1])
+    assert project.query("SELECT buyer FROM orders WHERE id < 3 ORDER BY id") == [
+        ("old",),
+        ("new",),
+    ]

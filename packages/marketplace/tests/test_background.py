@@ -63,14 +63,16 @@ def test_orders_expire_and_rows_are_cleaned_up(shop: Engine) -> None:
             )
         )
         session.commit()
-    assert run_all(shop) == {"expired orders": 2, "cleaned up rows": 1}
-    assert run_all(shop) == {"expired orders": 0, "cleaned up rows": 0}
+    quiet = {"letters sent": 0, "second factors sealed anew": 0}
+    assert run_all(shop) == quiet | {"expired orders": 2, "cleaned up rows": 1}
+    assert run_all(shop) == quiet | {"expired orders": 0, "cleaned up rows": 0}
 
 
 def test_not_before_the_migrations(shop: Engine) -> None:
     """Nothing is touched while the process still waits for them."""
     found = run_all(shop, is_ready=False)
-    assert found == {"expired orders": "NotReady", "cleaned up rows": "NotReady"}
+    assert len(found) == 4
+    assert set(found.values()) == {"NotReady"}
 
 
 def test_what_is_locked_is_left_to_whoever_has_it(shop: Engine) -> None:

@@ -68,6 +68,8 @@ def test_sessions_and_addresses(migrated: Engine, user: User) -> None:
         "sessions": 2,
         "addresses and user agents": 2,
         "e-mail verifications": 0,
+        "e-mail changes": 0,
+        "dead letters": 0,
         "idempotency keys": 0,
         "rate counts": 0,
         "audit events": 0,

@@ -89,7 +89,7 @@ def test_head(api: httpx.Client) -> None:
         got = api.get(path, headers=headers)
         head = api.head(path, headers=headers)
         assert (head.status_code, head.content) == (got.status_code, b""), path
-        if path != "/metrics":
+        if path not in {"/metrics", "/auth/me/export"}:  # each tells of the ones before
             assert head.headers["Content-Length"] == got.headers["Content-Length"], path
     assert api.head("/auth/login").status_code == 405
     host, port = api.base_url.host, api.base_url.port

@@ -17,7 +17,12 @@ INDEXES = text("""
       AND indexname NOT IN (SELECT conname FROM pg_constraint)
 """)
 # Nothing asks by them: each is there for the DELETE of the row that it refers to.
-FOR_FOREIGN_KEYS = {"ix_users_vendor_id", "ix_stock_adjustments_adjusted_by_id"}
+FOR_FOREIGN_KEYS = {
+    "ix_users_vendor_id",
+    "ix_stock_adjustments_adjusted_by_id",
+    "ix_letters_user_id",
+    "ix_refund_requests_refund_id",
+}
 
 
 @pytest.fixture

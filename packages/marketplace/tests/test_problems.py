@@ -16,6 +16,7 @@ def test_no_such_path(api: httpx.Client) -> None:
             "status": 404,
             "code": "not_found",
             "detail": "Nothing matches the given URI.",
+            "request_id": answer.headers["x-request-id"],
         },
     )
 
@@ -41,6 +42,7 @@ def test_a_mistake_of_ours(api: httpx.Client, shop: Engine) -> None:
             "status": 500,
             "code": "internal_error",
             "detail": "Something is wrong on our side.",
+            "request_id": answer.headers["x-request-id"],
         },
     )
 

@@ -10,6 +10,7 @@ from alembic import command
 from alembic_project import Project
 from sqlalchemy.exc import DBAPIError
 from two_releases import executes, plain_dump, waits
+from type_changes import in_any_order
 
 from holdfast.errors.migration import CannotTellUse, NotTakenBack, StillInUse
 from holdfast.errors.statement import CannotWaitHere
@@ -18,6 +19,9 @@ from holdfast.migrate.leave import leave
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.migrate.status import status
 from holdfast.preview.drift import drift
+from holdfast.preview.forecast import forecast
+from holdfast.rewrite.side_by_side.breaks import breaks
+from holdfast.rewrite.steps import waits_of
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
@@ -191,6 +195,25 @@ def test_plain_alembic_meanwhile(shop: Project) -> None:
     assert shop.query("SELECT count(feeling) FROM moods") == [(0,)]
 
 
+def test_other_tables_do_not_wait(shop: Project, postgres: Postgres, tmp_path: Path) -> None:
+    """Whatever waits of one table: what a revision does to another has nothing to do with it."""
+    shop.revision(
+        executes(
+            "ALTER TABLE moods RENAME TO feelings",
+            "ALTER TABLE feelings RENAME how TO kind",
+            "ALTER TABLE orders DROP COLUMN note",
+            "ALTER TABLE customers ADD COLUMN points integer NOT NULL DEFAULT 0",
+            "ALTER TABLE customers ALTER COLUMN id TYPE bigint",
+            "CREATE INDEX ON customers (name)",
+        )
+    )
+    upgrade(shop.config, "head", expand=True)
+    assert len(waits(shop)) == 3
+    finish(shop.config, yes=True)
+    plain = plain_dump(shop, postgres, tmp_path)
+    assert in_any_order(schema_dump(shop.database)) == in_any_order(plain)
+
+
 def test_a_drop_that_cannot_wait_is_refused(shop: Project) -> None:
     """In a savepoint nothing can be put off; what is dropped and made again in one revision never waits."""
     name = shop.revision("with op.get_bind().begin_nested(): op.execute('DROP TABLE moods')")
@@ -205,3 +228,25 @@ def test_a_drop_that_cannot_wait_is_refused(shop: Project) -> None:
     upgrade(shop.config, "head", expand=True)
     with pytest.raises(NotTakenBack, match="view paid"):
         downgrade(shop.config, "-1")
+
+
+def test_plan_says_what_waits_and_what_needs_it(
+    shop: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beforehand: what a run with --expand leaves, what a run without breaks, and what needs `finish` first."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+    shop.revision(executes("ALTER TABLE moods RENAME how TO feeling"))
+    [revision] = forecast(shop.config, expand=True).revisions
+    assert revision.refusal is None
+    waiting = [str(each) for step in revision.steps for each in waits_of(step.step)]
+    assert waiting == ["the old name how of column feeling of public.moods"]
+    upgrade(shop.config, "head", expand=True)
+    shop.revision(executes("DROP VIEW paid", "CREATE INDEX i ON moods (feeling)"))
+    [revision] = forecast(shop.config).revisions
+    assert "holdfast finish" in (revision.refusal or "")
+    finish(shop.config, yes=True)
+    [revision] = forecast(shop.config).revisions
+    assert revision.refusal is None
+    assert [each for step in revision.steps for each in breaks(step.step)] == [
+        "it may use the view paid"
+    ]

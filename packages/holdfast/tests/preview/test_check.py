@@ -111,6 +111,31 @@ def test_not_online(history: Project) -> None:
     assert [each.file.stem for each in check(history.config, since="r2")] == ["r4"]
 
 
+BODIES = {
+    "DO": "DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0); END $$",
+    "DO, EXECUTE": "DO $$ BEGIN EXECUTE 'ALTER TABLE t ALTER a TYPE bigint'; END $$",
+    "function": "SELECT long()",
+}
+LONG = """
+    CREATE FUNCTION long() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+      ALTER TABLE t ALTER a SET NOT NULL; END $$
+"""
+
+
+@pytest.mark.parametrize("way", BODIES)
+def test_a_body_that_works_under_a_lock(project: Project, way: str) -> None:
+    """Whatever it is written in: what it was seen to do to a table in use is refused, unless its author allows it."""
+    project.revision(
+        f"op.create_table('t', sa.Column('a', sa.Integer))\nop.execute({LONG!r})",
+        "op.execute('DROP FUNCTION long()')\nop.drop_table('t')",
+    )
+    project.revision(f"op.execute({BODIES[way]!r})")
+    project.revision("op.execute('DO $$ BEGIN ALTER TABLE t ADD COLUMN b text; END $$')")
+    found = [each for each in check(project.config) if each.rule == "online"]
+    assert [each.file.stem for each in found] == ["r2"]
+    assert "while it holds ACCESS EXCLUSIVE on public.t" in found[0].message
+
+
 def test_breaks_running_code(history: Project) -> None:
     """A rename that nobody has allowed."""
     history.revision(

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Scope
 
 from holdfast import AsyncDatabase, Profile
 from marketplace import documentation, health, metrics, problems, schema
@@ -21,6 +22,8 @@ from marketplace.errors import NoDatabase
 from marketplace.faults import Faults
 from marketplace.logs import RequestLog, configure_logs
 from marketplace.orders import routes as orders
+from marketplace.own_writes import KeepOwnWrites
+from marketplace.persons import routes as persons
 from marketplace.request_limits import BodyTimeLimit, RequestSizeLimit
 from marketplace.security_headers import HeadRequests, SecurityHeaders
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
@@ -57,10 +60,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json" if settings.exposes_docs else None,
         redirect_slashes=False,  # to the host that the client names, whatever that is
-        responses=problems.documented(problems.DatabaseUnreachable, problems.Overloaded),
         telemetry={"meter_provider": measured.provider, "tracing": False, "logs": False},
     )
     # From the inside out: the last one is asked first.
+    app.add_middleware(KeepOwnWrites, written=_written)
     app.add_middleware(RequestSizeLimit, limit=settings.max_request_bytes)
     app.add_middleware(BodyTimeLimit, limit=settings.request_body_time)
     app.add_middleware(Faults)
@@ -73,16 +76,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.accounts = open_accounts(settings, metrics=measured)
     app.state.revisions = schema.known_revisions()
     problems.answer_with_problems(app)
-    app.include_router(health.router)
+    # Without routers in between, which FastAPI would search twice; what is asked for most comes first.
+    served = (health.ROUTES, catalog.ROUTES, orders.ROUTES, accounts.ROUTES, persons.ROUTES)
+    app.router.routes.extend(route for routes in served for route in routes)
     if settings.exposes_metrics:
         app.include_router(metrics.router)
     if settings.exposes_docs:
         app.include_router(documentation.router)
-    # What is asked for most comes first: routes are tried one after the other.
-    app.include_router(catalog.router)
-    app.include_router(orders.router)
-    app.include_router(accounts.router)
     return app
+
+
+async def _written(scope: Scope) -> str | None:
+    """The position of all that is committed by now; None where everything is read from the primary."""
+    database = scope["app"].state.transactions.database
+    return None if database is None else str(await database.written())
 
 
 @asynccontextmanager
@@ -91,7 +98,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = AsyncDatabase(settings, metadata=Entity.metadata, metrics=app.state.metrics.pool)
     app.state.database = database
     engine = app.state.engine = database.engine
-    app.state.transactions = Transactions.on(engine)
+    app.state.transactions = Transactions.on(engine, database=database)
     app.state.accounts.rates.start(app.state.transactions)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
     try:

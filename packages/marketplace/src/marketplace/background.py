@@ -1,4 +1,5 @@
-"""What is done beside the requests, by every process that serves: unpaid orders expire, old rows are cleaned up.
+"""What is done beside the requests, by every process that serves: letters are sent, unpaid orders
+expire, old rows are cleaned up.
 
 Several processes share the work: each job leaves alone what another has locked. A run that fails is logged and
 tried again; it never ends the server.
@@ -16,9 +17,12 @@ from sqlalchemy import Engine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from holdfast import AsyncDatabase
+from marketplace.accounts.context import second_factor_vault
+from marketplace.accounts.second_factor import seal_anew
 from marketplace.cleanup import clean_up
 from marketplace.database import Transactions
 from marketplace.orders.service.expiry import expire_orders
+from marketplace.outbox import Outbox
 from marketplace.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -49,10 +53,19 @@ def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
         older_than=settings.order.unpaid_for,
         scarce_older_than=settings.order.unpaid_for_low_stock,
     )
+    transactions = Transactions.on(database.engine)
+    deliver = partial(Outbox.of(settings).deliver, transactions)
+    reseal = partial(transactions.write, seal_anew, vault=second_factor_vault(settings))
     clean = partial(greenlet_spawn, _clean_up, database.engine.sync_engine, settings)
     every = settings.background
     return (
         Job(name="expired orders", every=every.expire_orders, run=_when_ready(database, expire)),
+        Job(name="letters sent", every=every.letters, run=_when_ready(database, deliver)),
+        Job(
+            name="second factors sealed anew",
+            every=every.cleanup,
+            run=_when_ready(database, reseal),
+        ),
         Job(name="cleaned up rows", every=every.cleanup, run=_when_ready(database, clean)),
     )
 

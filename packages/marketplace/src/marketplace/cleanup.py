@@ -14,6 +14,7 @@ from sqlalchemy.sql.expression import TextClause
 from marketplace.settings import Settings
 
 BATCH = 1000
+DEAD_LETTERS_KEPT = timedelta(days=30)
 # A session stays until the end that it could have reached, and the retention after that: the index
 # is on that column, which never changes. One that was never revoked is put on record as expired.
 SESSIONS = text("""
@@ -54,6 +55,24 @@ VERIFICATIONS = text("""
         DELETE FROM users USING gone
         WHERE users.id = gone.user_id AND NOT users.is_verified
           AND NOT EXISTS (SELECT FROM orders WHERE ordered_by_id = users.id)
+    )
+    SELECT count(*) FROM gone
+""")
+EMAIL_CHANGES = text("""
+    WITH due AS (
+        SELECT user_id FROM email_changes WHERE expires_at < now() - :kept
+        LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM email_changes USING due WHERE email_changes.user_id = due.user_id RETURNING 1
+    )
+    SELECT count(*) FROM gone
+""")
+DEAD_LETTERS = text("""
+    WITH due AS (
+        SELECT id FROM letters WHERE gave_up_at < now() - :kept
+        LIMIT :batch FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM letters USING due WHERE letters.id = due.id RETURNING 1
     )
     SELECT count(*) FROM gone
 """)
@@ -112,6 +131,8 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
         Job(name="sessions", statement=SESSIONS, kept=session.retention),
         Job(name="addresses and user agents", statement=CLIENTS, kept=session.client_retention),
         Job(name="e-mail verifications", statement=VERIFICATIONS, kept=timedelta()),
+        Job(name="e-mail changes", statement=EMAIL_CHANGES, kept=timedelta()),
+        Job(name="dead letters", statement=DEAD_LETTERS, kept=DEAD_LETTERS_KEPT),
         Job(name="idempotency keys", statement=IDEMPOTENCY_KEYS, kept=timedelta()),
         Job(name="rate counts", statement=RATE_COUNTS, kept=timedelta()),
         Job(name="audit events", statement=AUDIT_EVENTS, kept=session.audit_retention),

@@ -12,10 +12,11 @@ from sqlalchemy import URL, Engine, NullPool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from holdfast import Profile, create_async_engine, create_engine, run_unit_async
+from holdfast import AsyncDatabase, Profile, create_async_engine, create_engine, run_unit_async
 from holdfast import Settings as DatabaseSettings
 from holdfast.engine.pool.sized import AsyncSizedPool
 from marketplace.bulkhead import Bulkhead
+from marketplace.own_writes import note_write, position_to_read
 from marketplace.problems import Overloaded
 from marketplace.trouble import is_locked_out
 
@@ -117,11 +118,48 @@ class Transactions:
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     bulkhead: Bulkhead
+    database: AsyncDatabase | None = None  # where it has standbys to read from
 
     @classmethod
-    def on(cls, engine: AsyncEngine) -> Self:
-        """The transactions of one engine."""
-        return cls(engine, sessions_of(engine), Bulkhead(_pool_of(engine).limits.max))
+    def on(cls, engine: AsyncEngine, *, database: AsyncDatabase | None = None) -> Self:
+        """The transactions of one engine; pages are read from the standbys of `database`, if it has any."""
+        has_standbys = database is not None and database.reading_engine is not None
+        return cls(
+            engine,
+            sessions_of(engine),
+            Bulkhead(_pool_of(engine).limits.max),
+            database if has_standbys else None,
+        )
+
+    async def read_page(
+        self,
+        work: Callable[Concatenate[AsyncSession, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `read`, perhaps on a standby: never older than what the client of this request has written."""
+        if self.database is None:
+            return await self.read(work, *args, **kwargs)
+
+        async def unit(session: AsyncSession) -> T:
+            return await work(session, *args, **kwargs)
+
+        return await self.database.read(unit, after=position_to_read())
+
+    async def read_page_on_driver(
+        self,
+        work: Callable[Concatenate[Connection, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `read_on_driver`, in the same way."""
+        if self.database is None:
+            return await self.read_on_driver(work, *args, **kwargs)
+
+        async def unit(session: AsyncSession) -> T:
+            return await work(await driver_of(session), *args, **kwargs)
+
+        return await self.database.read(unit, after=position_to_read())
 
     async def read(
         self,
@@ -156,7 +194,9 @@ class Transactions:
                 return await work(session, *args, **kwargs)
 
         async with self.bulkhead.place(_name_of(work)):
-            return await run_unit_async(unit, sessions=self.sessions)
+            done = await run_unit_async(unit, sessions=self.sessions)
+        note_write()
+        return done
 
     async def write_on_driver(
         self,
@@ -171,13 +211,16 @@ class Transactions:
                 return await work(connection, *args, **kwargs)
 
         async with self.bulkhead.place(_name_of(work)):
-            return await run_unit_async(unit, sessions=DriverTransactions(self.engine))
+            done = await run_unit_async(unit, sessions=DriverTransactions(self.engine))
+        note_write()
+        return done
 
     @asynccontextmanager
     async def statements(self, kind: str) -> AsyncIterator[Connection]:
         """A connection on which each statement is a write of its own, committed as it returns."""
         async with self.bulkhead.place(kind), driver_connection(self.engine) as connection:
             yield connection
+        note_write()
 
 
 def _name_of(work: Callable[..., object]) -> str:

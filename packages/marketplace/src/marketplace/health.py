@@ -2,17 +2,23 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 
 from holdfast.observe.migration_progress import migration_progress
-from marketplace.problems import DatabaseUnreachable, MigrationsPending, NotStarted, documented
+from marketplace.problems import (
+    DatabaseUnreachable,
+    MigrationsPending,
+    NotStarted,
+    api_router,
+    documented,
+)
 from marketplace.schema import applied_revision
 
-router = APIRouter(tags=["health"])
+router = api_router(tags=["health"])
 
 
 class Health(BaseModel):
@@ -62,3 +68,6 @@ async def readyz(request: Request) -> Readiness:
         progress = None if running is None else str(running)
         raise MigrationsPending(applied=applied, head=state.revisions[0], progress=progress)
     return Readiness(revision=applied)
+
+
+ROUTES = router.routes

@@ -24,7 +24,7 @@ SECRET_NAMES = re.compile(
     re.IGNORECASE,
 )
 SECRET_TEXTS = re.compile(
-    r"""hf[rv]_[\w-]+=*                               # our tokens
+    r"""hf[rve]_[\w-]+=*                               # our tokens
       | eyJ[\w-]+\.[\w-]+\.[\w-]*                     # a JWT
       | (?<=://)[^\s/@:]*:[^\s/@]*(?=@)               # user:password in a URL
       | (?<=\bBearer\s)\S+ | (?<=\bBasic\s)\S+        # RFC 6750, RFC 7617

@@ -28,11 +28,11 @@ class Mail:
         self._sender = sender
         self._requires_tls = requires_tls
 
-    async def send(self, *, to: str, subject: str, text: str) -> None:
-        """A server that refuses, or is not there, is logged: whoever waits can ask again."""
+    async def send(self, *, to: str, subject: str, text: str) -> str | None:
+        """What went wrong, where a server refused it or is not there, in one word; None where nothing did."""
         if self._url is None:
             logger.info("not mailed: MARKETPLACE_MAIL_URL is not set", extra={"subject": subject})
-            return
+            return None
         letter = EmailMessage()
         letter["From"], letter["To"], letter["Subject"] = self._sender, to, subject
         letter.set_content(text)
@@ -44,6 +44,8 @@ class Mail:
             # Without its text: servers quote addresses in it.
             facts = {"error": type(error).__name__, "subject": subject}
             logger.warning("not mailed", extra=facts)
+            return type(error).__name__
+        return None
 
 
 def _submit(url: SplitResult, letter: EmailMessage, *, requires_tls: bool) -> None:

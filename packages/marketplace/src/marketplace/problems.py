@@ -9,12 +9,13 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from structlog.contextvars import get_contextvars
 
 MEDIA_TYPE = "application/problem+json"
 REFERENCE = "#/components/schemas/{model}"
@@ -46,6 +47,8 @@ class ProblemDetails(BaseModel):
     code: str
     detail: str
     errors: list[Fault] | None = None
+    # By which the log is searched; X-Request-Id says the same.
+    request_id: str | None = None
 
 
 class Problem(Exception):
@@ -188,6 +191,11 @@ def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def api_router(**options: Any) -> APIRouter:
+    """A router for routes that may meet trouble of the database, as any may."""
+    return APIRouter(responses=documented(DatabaseUnreachable, Overloaded), **options)
+
+
 def schemas() -> dict[str, Any]:
     """What `documented` refers to, for the components of the OpenAPI document."""
     _, document = models_json_schema([(ProblemDetails, "serialization")], ref_template=REFERENCE)
@@ -208,6 +216,7 @@ def answer_to(problem: Problem) -> JSONResponse:
 
 
 def _answer(details: ProblemDetails, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    details.request_id = get_contextvars().get("request_id")
     body = details.model_dump(exclude_none=True)
     return JSONResponse(body, details.status, headers, media_type=MEDIA_TYPE)
 

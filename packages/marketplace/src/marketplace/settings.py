@@ -133,6 +133,7 @@ class BackgroundSettings(_Group):
     enabled: bool = True
     expire_orders: Duration = Field(default=timedelta(minutes=1), gt=timedelta())
     cleanup: Duration = Field(default=timedelta(hours=1), gt=timedelta())
+    letters: Duration = Field(default=timedelta(seconds=2), gt=timedelta())
 
 
 class RateStorage(StrEnum):
@@ -258,6 +259,8 @@ class Settings(BaseSettings):
     return_verification_token: bool | None = None
     session: SessionSettings = SessionSettings()
     password: PasswordSettings = PasswordSettings()
+    # Whether an administrator without a second factor has no more rights than a customer. In production, unless told.
+    second_factor_for_administrators: bool | None = None
     rate: RateSettings = RateSettings()
     background: BackgroundSettings = BackgroundSettings()
     order: OrderSettings = OrderSettings()
@@ -268,6 +271,13 @@ class Settings(BaseSettings):
         if self.return_verification_token is None:
             return self.profile is Profile.DEVELOPMENT
         return self.return_verification_token
+
+    @property
+    def administrators_need_second_factor(self) -> bool:
+        """In production, unless told otherwise."""
+        if self.second_factor_for_administrators is None:
+            return self.profile is Profile.PRODUCTION
+        return self.second_factor_for_administrators
 
     @property
     def server_keys(self) -> tuple[SecretStr, ...]:

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pydantic import SecretStr
 from session_races import NEW, OLD, World, open_world
 from sqlalchemy import Engine
 
@@ -64,6 +65,8 @@ class Sessions(RuleBasedStateMachine):
         self.known: list[Client] = []
         self.uses = 0
         self.password, self.other_password = OLD, NEW
+        self.recovery: list[SecretStr] = []  # codes, where there is a second factor
+        self.addresses = 0
         self.runner = asyncio.Runner()
         self.lifetime = contextlib.AsyncExitStack()
         world = open_world(self.engine.url, session=LIFETIMES)
@@ -80,7 +83,9 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(target=clients)
     def log_in(self) -> Client:
-        opened = self.runner.run(self.world.log_in(self.password))
+        if self.recovery:
+            assert self.runner.run(self.world.log_in(self.password)) is None
+        opened = self.runner.run(self.world.log_in(self.password, code=self._code()))
         assert opened is not None
         alive = sorted((c for c in self.known if c.is_alive), key=lambda c: c.last_use)
         for evicted in alive[: max(0, len(alive) - LIFETIMES.max_per_user + 1)]:
@@ -123,11 +128,37 @@ class Sessions(RuleBasedStateMachine):
         if not client.is_alive:
             return
         opened = self.runner.run(
-            self.world.change_password(client.opened, old=self.password, new=self.other_password)
+            self.world.change_password(
+                client.opened, old=self.password, new=self.other_password, code=self._code()
+            )
         )
         self.password, self.other_password = self.other_password, self.password
         self._end_all()
         self._add(opened)
+
+    @rule()
+    def reset_a_forgotten_password(self) -> None:
+        """Needs the letter only, and ends every session."""
+        self.runner.run(self.world.reset_password(self.other_password))
+        self.password, self.other_password = self.other_password, self.password
+        self._end_all()
+
+    @rule()
+    def change_the_address(self) -> None:
+        self.addresses += 1
+        address = f"{self.world.user_id}-{self.addresses}@example.com"
+        self.world = self.runner.run(self.world.change_email(address))
+        self._end_all()
+
+    @precondition(lambda self: not self.recovery)
+    @rule()
+    def set_up_a_second_factor(self) -> None:
+        self.recovery = self.runner.run(self.world.set_up_second_factor())
+
+    @precondition(lambda self: self.recovery)
+    @rule()
+    def remove_the_second_factor(self) -> None:
+        self._remove_second_factor()
 
     @rule()
     def log_in_with_the_old_password(self) -> None:
@@ -172,6 +203,16 @@ class Sessions(RuleBasedStateMachine):
             client.has_ended = True
         return answer
 
+    def _code(self) -> SecretStr | None:
+        """A recovery code that was not used; the last one is kept, to remove the factor with."""
+        if len(self.recovery) == 1:
+            self._remove_second_factor()
+        return self.recovery.pop() if self.recovery else None
+
+    def _remove_second_factor(self) -> None:
+        self.runner.run(self.world.remove_second_factor(self.recovery[0]))
+        self.recovery = []
+
     def _add(self, opened: OpenedSession) -> Client:
         client = Client(opened)
         self.known.append(client)
@@ -195,7 +236,7 @@ def machine(migrated: Engine) -> Iterator[type[Sessions]]:
 
 
 def test_any_history(machine: type[Sessions]) -> None:
-    """Log in, refresh, retry, lost answer, theft, revocation, password change, time, clean-up."""
+    """Log in, refresh, retry, lost answer, theft, revocation, password, address and second factor, time, clean-up."""
     run_state_machine_as_test(
         machine,
         settings=settings(

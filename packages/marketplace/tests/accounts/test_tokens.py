@@ -83,13 +83,22 @@ def access_token(**changes: object) -> str:
     if not changes:
         return issued
     claims = jwt.decode(issued, options={"verify_signature": False})
-    return jwt.encode({**claims, **changes}, KEYS.access, "HS256")
+    return jwt.encode({**claims, **changes}, KEYS.access, "HS256", {"typ": "at+jwt"})
 
 
 def test_an_access_token_names_its_session() -> None:
     """And its end, which the clock of the database is compared with."""
     read = tokens.read_access_token(access_token(), keys=KEYS)
     assert read == tokens.AccessToken(session_id=SESSION, expires_at=1300)
+
+
+def test_an_access_token_is_a_jwt() -> None:
+    """Which any library reads that has the key (RFC 7519, RFC 9068)."""
+    claims = jwt.decode(
+        access_token(), KEYS.access, ["HS256"], {"verify_exp": False}, audience="marketplace"
+    )
+    assert (claims["sid"], claims["sub"]) == (SESSION.hex, USER.hex)
+    assert jwt.get_unverified_header(access_token()) == {"alg": "HS256", "typ": "at+jwt"}
 
 
 def test_an_access_token_that_is_not_ours() -> None:
@@ -99,8 +108,13 @@ def test_an_access_token_that_is_not_ours() -> None:
     unsigned = urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
     for text in (
         access_token(aud="others"),
+        jwt.encode({"aud": "marketplace", "exp": 1300}, KEYS.access, "HS256", {"typ": "at+jwt"}),
+        jwt.encode({"sid": SESSION.hex, "exp": 1300}, KEYS.access, "HS256", {"typ": "at+jwt"}),
         f"{unsigned}.{claims}.",
+        f"{unsigned}.{claims}.{signature}",
         f"{header}.{claims}.{signature[:-4]}AAAA",
+        f"{header}.{claims}",
+        f"{header}..{signature}",
         TEXT,
         "",
     ):
@@ -113,14 +127,15 @@ def test_an_access_token_without_a_session(session_id: object) -> None:
     assert tokens.read_access_token(access_token(sid=session_id), keys=KEYS) is None
 
 
-def test_a_verification_token_names_its_user() -> None:
+def test_a_mailed_token_names_its_user() -> None:
     """With 256 random bits behind the name."""
-    token = tokens.new_verification_token(USER)
-    assert tokens.verified_user(token) == USER
+    token = tokens.new_mailed_token(USER, prefix="hfv_")
+    assert tokens.user_of_mailed_token(token, prefix="hfv_") == USER
     assert len(urlsafe_b64decode(token.removeprefix("hfv_"))) == 48
-    assert tokens.verified_user(token) != tokens.new_verification_token(USER)
-    for text in ("", "hfv_", token[:-4], token[4:], "hfv_é"):
-        assert tokens.verified_user(text) is None
+    assert token != tokens.new_mailed_token(USER, prefix="hfv_")
+    of_another_kind = tokens.new_mailed_token(USER, prefix="hfe_")
+    for text in ("", "hfv_", token[:-4], token[4:], "hfv_é", of_another_kind):
+        assert tokens.user_of_mailed_token(text, prefix="hfv_") is None
 
 
 def test_two_keys_are_valid_at_a_time() -> None:

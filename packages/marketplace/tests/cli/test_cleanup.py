@@ -17,6 +17,8 @@ def test_cleanup(migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
             "sessions: 0 rows",
             "addresses and user agents: 0 rows",
             "e-mail verifications: 0 rows",
+            "e-mail changes: 0 rows",
+            "dead letters: 0 rows",
             "idempotency keys: 0 rows",
             "rate counts: 0 rows",
             "audit events: 0 rows",

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Executable, NullPool, create_engine, 
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseElement, TextClause
 
-from marketplace import cleanup, schema
+from marketplace import cleanup, outbox, schema
 from marketplace.accounts import queries as accounts
 from marketplace.catalog import queries as catalog
 from marketplace.catalog.schemas import LowStockFilters, ProductFilters
@@ -101,6 +101,18 @@ INSERT INTO idempotency_keys (user_id, key, method, path, fingerprint, status, r
 INSERT INTO stock_adjustments (id, variant_id, delta, stock_after, reason, note)
     SELECT pg_temp.key(11, n), pg_temp.key(4, 1 + n % (:products / 10)), 1, 1, 'received', ''
     FROM generate_series(1, :products) n;
+INSERT INTO letters (id, user_id, kind, recipient, sealed, next_attempt_at, gave_up_at)
+    SELECT pg_temp.key(13, n), pg_temp.key(0, n), 'new_device', n || '@example.com', '', now() + n * interval '1 s',
+           CASE WHEN n % 2 = 0 THEN now() - n * interval '1 s' END
+    FROM generate_series(1, :products / 4) n;
+INSERT INTO email_changes (user_id, new_email, token_hash, expires_at)
+    SELECT pg_temp.key(0, n), n || '@example.com', sha256(n::text::bytea),
+           now() + (n - :products * 0.02) * interval '1 day' / :products
+    FROM generate_series(1, :products) n;
+INSERT INTO refund_requests (id, order_id, amount, currency, reason, settled_at, refund_id)
+    SELECT pg_temp.key(14, n), pg_temp.key(7, n), 100, 'EUR', 'broken', CASE WHEN n % 9 <> 0 THEN now() END,
+           CASE WHEN n % 9 <> 0 THEN pg_temp.key(12, n) END
+    FROM generate_series(1, :products / 2) n;
 RESET session_replication_role;
 """
 # Their plans name the index that finds the row in the way.
@@ -119,7 +131,7 @@ ADD_VENDOR = """
 """
 TABLES = (
     "vendors, users, products, variants, orders, order_lines, order_events, sessions, audit_events, "
-    "idempotency_keys, stock_adjustments, payment_events, refunds"
+    "idempotency_keys, stock_adjustments, payment_events, refunds, letters, email_changes, refund_requests"
 )
 
 
@@ -277,6 +289,31 @@ def earned() -> tuple[Earned, ...]:
             index="ix_refunds_order_id",
             by="the refunds of an order",
             statement=select(Refund).where(Refund.order_id == USER),
+        ),
+        Earned(
+            index="ix_refund_requests_order_id",
+            by="what shall go back of an order",
+            statement=orders.requested_of(USER),
+        ),
+        Earned(
+            index="ix_refund_requests_id_open",
+            by="what shall go back and has not yet",
+            statement=orders.open_refund_requests(PageRequest(), after=None),
+        ),
+        Earned(
+            index="ix_letters_next_attempt_at",
+            by="letters that are due",
+            statement=on_driver(outbox.TAKE, {"taken": outbox.TAKEN, "most": outbox.AT_ONCE}),
+        ),
+        Earned(
+            index="ix_letters_gave_up_at_id",
+            by="letters that were given up on",
+            statement=accounts.dead_letter_page(20, after=None),
+        ),
+        Earned(
+            index="ix_email_changes_expires_at",
+            by="clean-up of changes of address",
+            statement=cleanup.EMAIL_CHANGES.bindparams(kept=timedelta(), batch=1000),
         ),
         Earned(
             index="ix_order_lines_vendor_id_order_id",

@@ -7,12 +7,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
+import pyotp
 from pydantic import SecretStr
 from sqlalchemy import URL, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -22,9 +23,18 @@ from holdfast import Profile
 from marketplace.accounts.clients import Client
 from marketplace.accounts.context import Accounts, open_accounts
 from marketplace.accounts.principal import Principal
-from marketplace.accounts.problems import InvalidCredentials, InvalidRefreshToken
-from marketplace.accounts.schemas import Credentials, LogoutScope, PasswordChange
-from marketplace.accounts.service import own
+from marketplace.accounts.problems import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    SecondFactorNeeded,
+)
+from marketplace.accounts.schemas import (
+    Credentials,
+    LogoutScope,
+    PasswordChange,
+    Verification,
+)
+from marketplace.accounts.service import email, own, registration, second_factor
 from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.accounts.sessions import OpenedSession, open_session
 from marketplace.accounts.tokens import AccessToken, TokenKeys, first_token, seal
@@ -80,19 +90,62 @@ class World:
             return None
         return refreshed.refresh_token
 
-    async def log_in(self, password: SecretStr) -> OpenedSession | None:
-        credentials = Credentials(email=self.email, password=password)
+    async def log_in(
+        self, password: SecretStr, *, code: SecretStr | None = None
+    ) -> OpenedSession | None:
+        credentials = Credentials(email=self.email, password=password, code=code)
         try:
             return await own.log_in(
                 self.transactions, credentials, accounts=self.accounts, client=CLIENT
             )
-        except InvalidCredentials:
+        except (InvalidCredentials, SecondFactorNeeded):
             return None
 
+    async def reset_password(self, new: SecretStr) -> None:
+        """By the letter for whoever has forgotten it."""
+        token = await registration.forget_password(
+            self.transactions, self.email, accounts=self.accounts
+        )
+        assert token is not None
+        form = Verification(token=SecretStr(token), password=new)
+        await registration.verify(self.transactions, form, accounts=self.accounts)
+
+    async def change_email(self, new_email: str) -> "World":
+        """The same user with another address, confirmed by its letter."""
+        token = await email.ask_for_change(
+            self.transactions, self.user_id, new_email, accounts=self.accounts
+        )
+        assert token is not None
+        await email.confirm_change(self.transactions, token, accounts=self.accounts)
+        return replace(self, email=new_email)
+
+    async def set_up_second_factor(self) -> list[SecretStr]:
+        """Gives the recovery codes."""
+        offered = await self.transactions.write(
+            second_factor.offer, self.user_id, accounts=self.accounts
+        )
+        confirmed = await self.transactions.write(
+            second_factor.confirm,
+            self.user_id,
+            code=SecretStr(pyotp.TOTP(offered.secret).now()),
+            accounts=self.accounts,
+        )
+        return [SecretStr(code) for code in confirmed.recovery_codes]
+
+    async def remove_second_factor(self, code: SecretStr) -> None:
+        await self.transactions.write(
+            second_factor.remove, self.user_id, code=code, accounts=self.accounts
+        )
+
     async def change_password(
-        self, opened: OpenedSession, *, old: SecretStr, new: SecretStr
+        self,
+        opened: OpenedSession,
+        *,
+        old: SecretStr,
+        new: SecretStr,
+        code: SecretStr | None = None,
     ) -> OpenedSession:
-        form = PasswordChange(current_password=old, new_password=new)
+        form = PasswordChange(current_password=old, new_password=new, code=code)
         return await own.change_password(
             self.transactions,
             await self.principal(opened),
@@ -148,6 +201,7 @@ def settings_on(url: URL, session: SessionSettings) -> Settings:
             refresh_per_ip=OFTEN,
             refresh_per_account=OFTEN,
             login_failures_per_account=OFTEN,
+            letters_in_all=OFTEN,
         ),
         session=session,
     )
@@ -161,20 +215,20 @@ async def open_world(url: URL, *, session: SessionSettings | None = None) -> Asy
     settings = settings_on(url, session or SessionSettings())
     accounts = open_accounts(settings, metrics=metrics)
     user_id = uuid7()
-    email = f"{user_id}@example.com"
+    address = f"{user_id}@example.com"
     try:
         async with sessions_of(engine)() as transaction:
             transaction.add(
                 User(
                     id=user_id,
-                    email=email,
+                    email=address,
                     is_verified=True,
                     role=Role.CUSTOMER,
                     password_hash=await accounts.passwords.hash(OLD),
                 )
             )
             await transaction.commit()
-        yield World(engine=engine, accounts=accounts, user_id=user_id, email=email)
+        yield World(engine=engine, accounts=accounts, user_id=user_id, email=address)
     finally:
         await engine.dispose()
         metrics.stop()

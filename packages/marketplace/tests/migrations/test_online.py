@@ -20,6 +20,7 @@ from holdfast.migrate.run import upgrade
 BASELINE = "3f6c1d0a58e2"
 VERSION_COLUMNS = "c5d80a3e7b46"
 SESSION_ENTITY = "e19f4b6d2a70"
+RATE_COUNTS = "c4a90d15e7b2"
 
 GOODS = """
     INSERT INTO categories SELECT gen_random_uuid(), 'Kitchen';
@@ -115,6 +116,17 @@ def test_no_request_fails(open_shop: str, config: Config) -> None:
         versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
         invalid = connection.execute("SELECT FROM pg_index WHERE NOT indisvalid").fetchall()
     assert (versions, invalid) == ([(SESSION_ENTITY,)], [])
+
+
+def test_nor_with_the_newest(open_shop: str, config: Config) -> None:
+    """Letters, second factors, changes of address, delivery addresses, refund requests: the same."""
+    upgrade(config, RATE_COUNTS)
+    with customers_of(open_shop) as customers:
+        upgrade(config, "head")
+    assert customers.errors == []
+    assert min(customers.served.values()) > 0
+    with psycopg.connect(open_shop) as connection:
+        assert connection.execute("SELECT FROM pg_index WHERE NOT indisvalid").fetchall() == []
 
 
 WIDER = """

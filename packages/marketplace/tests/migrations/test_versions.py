@@ -33,11 +33,20 @@ VERSION_COLUMNS = text("""
     FROM information_schema.columns WHERE column_name = 'version' AND table_schema = 'public'
 """)
 
+NEWER_ACTIONS = {
+    AuditedAction.USER_EMAIL_CHANGED,
+    AuditedAction.USER_SECOND_FACTOR_ADDED,
+    AuditedAction.USER_SECOND_FACTOR_REMOVED,
+    AuditedAction.USER_RECOVERY_CODE_USED,
+    AuditedAction.USER_EXPORTED,
+    AuditedAction.USER_DELETED,
+}
 # Those of the revision that brought the table; later ones add to them.
 FIRST_ACTIONS = [
     action
     for action in AuditedAction
     if action not in {AuditedAction.SESSION_REFUSED, AuditedAction.ADMIN_READ}
+    and action not in NEWER_ACTIONS
 ]
 
 BASELINE_INDEXES = {
@@ -256,4 +265,9 @@ def test_the_files_are_in_order() -> None:
         "2026_02_23_add_refunds.py",
         "2026_03_02_open_accounts_by_letter.py",
         "2026_03_09_add_rate_counts.py",
+        "2026_03_16_add_letters.py",
+        "2026_03_23_add_second_factors.py",
+        "2026_03_30_add_email_changes.py",
+        "2026_04_06_add_delivery_addresses.py",
+        "2026_04_13_add_refund_requests.py",
     ]

@@ -11,7 +11,6 @@ from threading import Event
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, MetaData
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.util.concurrency import greenlet_spawn
@@ -80,7 +79,7 @@ class Database:
             try:
                 with session:
                     return work(session)
-            except DBAPIError as error:
+            except Exception as error:
                 if not leaves(error):
                     raise
         with self.sessions() as session:
@@ -168,7 +167,7 @@ class AsyncDatabase:
             try:
                 async with session:
                     return await work(session)
-            except DBAPIError as error:
+            except Exception as error:
                 if not leaves(error):
                     raise
         async with self.sessions() as session:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
+import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -65,7 +66,9 @@ class Standbys:
 
 def leaves(error: BaseException) -> bool:
     """Whether an error says that a standby has left, or has given up a query, rather than that the query is wrong."""
-    if not isinstance(error, DBAPIError):
+    if not isinstance(
+        error, DBAPIError | psycopg.Error
+    ):  # of the driver, where its connection is used itself
         return False
     state = sqlstate(error)
     return state is None or state.startswith(LEAVES)

@@ -56,7 +56,6 @@ class BlockBatches:
             return None if self._end[0] == file else (self._end[0], "0")
 
         def unit(_: LockTimeouts) -> Reached:
-            since = monotonic()
             set_local(self.session, "lock_timeout", ROW_LOCK)
             self.session.commit_without_waiting()
             for name, setting in self.step.settings:
@@ -64,8 +63,9 @@ class BlockBatches:
             size, self.size = self.size, max(SMALLEST, self.size // 2)  # should a row be locked
             until = min(start + size, end)
             blocks = f"ctid >= '({start},0)' AND ctid < '({until},0)'"
-            written = self.session.execute_sql(f"{self.step.sql} AND {blocks}").rowcount
             record((file, str(until)))
+            since = monotonic()  # only from here on are rows held
+            written = self.session.execute_sql(f"{self.step.sql} AND {blocks}").rowcount
             self.session.commit()
             self.pace.count(written)
             self.size = _adapted(size, took=timedelta(seconds=monotonic() - since))

@@ -7,7 +7,7 @@ an exemption that still holds. With a database at hand: no applied file was edit
 import difflib
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alembic.config import Config
@@ -20,7 +20,6 @@ from holdfast.errors.database import NoModels
 from holdfast.errors.migration import EditedRevision, TwoHeads
 from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
 from holdfast.errors.statement import NeedsFinish, RefusedStatement
-from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.databases import only
 from holdfast.migrate.finish import finish
 from holdfast.migrate.history_files import has_way_back, open_history, surplus_heads
@@ -29,9 +28,11 @@ from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.sql.project import sql_source
 from holdfast.migrate.status import statuses
+from holdfast.preview.forecast import Trial
 from holdfast.preview.generate import difference
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
+from holdfast.scratch.observer import observing
 from holdfast.scratch.redirection import redirected_to
 from holdfast.scratch.template import scratch_database, scratch_server
 
@@ -119,15 +120,6 @@ def _one_head(script: ScriptDirectory, config: Config) -> Iterator[CheckFinding]
 # Every statement online: the history through the engine, each table in use; a refused revision then runs plainly.
 
 
-@dataclass(kw_only=True)
-class _EventListener:
-    started: list[RevisionStarted] = field(default_factory=list)
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, RevisionStarted):
-            self.started.append(event)
-
-
 def _online(
     config: Config, script: ScriptDirectory, server: Postgres, since: str | None
 ) -> Iterator[CheckFinding]:
@@ -144,8 +136,20 @@ def _through(
     config: Config, script: ScriptDirectory, url: str
 ) -> Generator[CheckFinding, None, tuple[str | None, str]]:
     """To the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
+    with observing(url) as observer:
+        listener = Trial(sizes={}, observer=observer)
+        ended = yield from _to_the_head(config, script, url, listener)
+        listener.seen = observer.seen()
+    for revision, refusal in listener.bodies_under_lock():
+        yield _finding(script, revision, "online", refusal)
+    return ended
+
+
+def _to_the_head(
+    config: Config, script: ScriptDirectory, url: str, listener: Trial
+) -> Generator[CheckFinding, None, tuple[str | None, str]]:
     while True:
-        listener = _EventListener()
+        before = len(listener.started)
         try:
             # Each time anew: after an error, an async engine of the project's is of a loop that is gone.
             with redirected_to(url, config) as redirected:
@@ -169,7 +173,7 @@ def _through(
             except (CommandError, ScratchRefused):  # what came before in it is committed
                 return revision, ""
         except (HoldfastError, CommandError) as error:
-            if not listener.started:
+            if len(listener.started) == before:
                 raise
             revision = listener.started[-1].revision
             return revision, _words(error)

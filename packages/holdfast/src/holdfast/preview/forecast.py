@@ -5,6 +5,7 @@ database itself, which is only read.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.engine.settings import BackfillSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, UnparsableStatement
+from holdfast.execute import waiting
 from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     Event,
@@ -27,6 +29,7 @@ from holdfast.execute.progress import (
     RowsRead,
     StatementPlanned,
 )
+from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import (
     ProjectConnection,
     each_database,
@@ -34,6 +37,7 @@ from holdfast.migrate.project_connection import (
     on_project_connection,
 )
 from holdfast.migrate.run import upgrade
+from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
@@ -53,6 +57,7 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
 )
+from holdfast.rewrite.waiting import Recorded, to_json
 from holdfast.scratch.observer import Observer, Seen, observing
 from holdfast.scratch.redirection import redirected_to
 from holdfast.scratch.template import scratch_database, scratch_server
@@ -79,6 +84,9 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
 """)
 SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_regclass(%s)"
+SET_WAITING = """
+INSERT INTO holdfast.waiting (version_table, revision, document, settings) VALUES (%s, %s, %s, '[]')
+"""
 MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
 
 
@@ -148,6 +156,8 @@ class _Target:
     is_new: bool
     major: int
     sizes: dict[QualifiedName, Size]
+    version_table: str
+    waits: tuple[Recorded, ...] = ()  # for `holdfast finish`
 
 
 def forecasts(
@@ -237,6 +247,9 @@ def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[Pl
 
 
 def _target(project: ProjectConnection) -> _Target:
+    with closing(MigrationSession(project.connection)) as session:
+        identify(session, project.context)
+        waits, version_table = waiting.recorded(session), session.version_table
     return _Target(
         database=project.database.name,
         is_behind=set(project.heads) != set(project.script.get_heads()),
@@ -247,6 +260,8 @@ def _target(project: ProjectConnection) -> _Target:
         ),
         major=project.connection.execute(MAJOR).scalar_one(),
         sizes=_sizes(project.connection),
+        version_table=version_table,
+        waits=waits,
     )
 
 
@@ -259,14 +274,15 @@ def _sizes(connection: Connection) -> dict[QualifiedName, Size]:
 
 def _tried(
     config: Config, url: str, revision: str, target: _Target, *, expand: bool | None
-) -> "_Trial":
+) -> "Trial":
     if target.is_new:
-        trial = _Trial(sizes=target.sizes)
+        trial = Trial(sizes=target.sizes)
         _run(config, revision, trial, report=trial, expand=expand)
         return trial
     _set_sizes(url, target.sizes)
+    _set_waits(url, target)
     with observing(url) as observer, noting_questions(url) as questions:
-        trial = _Trial(sizes=target.sizes, observer=observer)
+        trial = Trial(sizes=target.sizes, observer=observer)
 
         def report(told: Event) -> None:
             trial(told)
@@ -287,8 +303,19 @@ def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
         )
 
 
+def _set_waits(url: str, target: _Target) -> None:
+    """What waits on the database itself, so that a statement which needs it is refused here, too."""
+    if not target.waits:
+        return
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.cursor().executemany(
+            SET_WAITING,
+            [(target.version_table, w.revision, to_json(w.waiting)) for w in target.waits],
+        )
+
+
 def _run(
-    config: Config, revision: str, trial: "_Trial", *, report: Report, expand: bool | None
+    config: Config, revision: str, trial: "Trial", *, report: Report, expand: bool | None
 ) -> None:
     try:
         upgrade(config, revision, report=report, expand=expand)
@@ -305,7 +332,7 @@ def _run(
 
 
 @dataclass(kw_only=True)
-class _Trial:
+class Trial:
     """Listens to the run on the scratch database."""
 
     sizes: dict[QualifiedName, Size]
@@ -320,6 +347,7 @@ class _Trial:
     questions: list[tuple[Step, About]] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
+        """Take note of an event."""
         match event:
             case RevisionStarted():
                 self.started.append(event)
@@ -345,6 +373,15 @@ class _Trial:
                 reads_rows=tuple(dict.fromkeys(e.sql for at, e in self.read if at == number)),
                 refusal=next(filter(None, long), None) if number in self.done else self.refusal,
             )
+
+    def bodies_under_lock(self) -> Iterator[tuple[str, str]]:
+        """Each revision with a body that reads or writes all rows of a table under a lock on it, and the refusal."""
+        seen = list(self.seen)
+        for number, started in enumerate(self.started, start=1):
+            for event, step in tuple(self._steps(number, seen)):
+                refusal = None if event.is_allowed else work_under_lock(step)
+                if refusal is not None:
+                    yield started.revision, refusal
 
     def _steps(
         self, number: int, seen: list[Seen]
@@ -420,9 +457,15 @@ def _is_body(sql: str) -> bool:
 
 def long_under_lock(step: PlannedStep) -> str | None:
     """Why a run would give up at a body that works long under a lock on a table in use, as it was seen to do."""
+    is_small = step.size.bytes <= LARGEST_BYTES and step.size.rows <= LARGEST_ROWS
+    return None if is_small else work_under_lock(step)
+
+
+def work_under_lock(step: PlannedStep) -> str | None:
+    """The same, however large the table is."""
     is_body = isinstance(step.step, TransactionStep) and all(map(_is_body, step.step.sql))
     worked_on = {*step.scans, *step.rewrites}
-    if not is_body or (step.size.bytes <= LARGEST_BYTES and step.size.rows <= LARGEST_ROWS):
+    if not is_body:
         return None
     for lock in step.locks:
         if lock.mode.blocks_users and lock.relation in worked_on:

@@ -1,16 +1,16 @@
-"""What the accounts of one application share: its settings, keys, hashing, rates, mail, metrics."""
+"""What the accounts of one application share: its settings, keys, hashing, rates, letters, metrics."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from holdfast import Profile
 from marketplace.accounts.passwords import Passwords
 from marketplace.accounts.tokens import TokenKeys
-from marketplace.mail import Mail
 from marketplace.metrics import Metrics
+from marketplace.outbox import Outbox
 from marketplace.rates import Rates
+from marketplace.secrets import Vault
 from marketplace.settings import Settings
 
 
@@ -22,7 +22,8 @@ class Accounts:
     keys: TokenKeys
     passwords: Passwords
     rates: Rates
-    mail: Mail
+    outbox: Outbox
+    vault: Vault  # of the second factors
     metrics: Metrics
 
 
@@ -33,13 +34,15 @@ def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
         keys=TokenKeys.of(*settings.server_keys),
         passwords=Passwords(settings.password),
         rates=Rates(settings.rate),
-        mail=Mail(
-            url=settings.mail_url,
-            sender=settings.mail_from,
-            requires_tls=settings.profile is Profile.PRODUCTION,
-        ),
+        outbox=Outbox.of(settings),
+        vault=second_factor_vault(settings),
         metrics=metrics,
     )
+
+
+def second_factor_vault(settings: Settings) -> Vault:
+    """What encrypts the secrets of authenticators."""
+    return Vault(settings.server_keys, purpose="second factors")
 
 
 async def accounts_of(request: Request) -> Accounts:

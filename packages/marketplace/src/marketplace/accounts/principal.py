@@ -8,7 +8,7 @@ Nothing stands between this and the database: a session that was revoked is refu
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -22,6 +22,7 @@ from marketplace.accounts.problems import (
     FreshAuthenticationNeeded,
     InvalidAccessToken,
     RoleNotAllowed,
+    SecondFactorRequired,
 )
 from marketplace.accounts.tokens import read_access_token
 from marketplace.database import RequestTransactions
@@ -40,6 +41,14 @@ class Principal:
     vendor_id: UUID | None
     authenticated_at: datetime
     seen_at: datetime
+    has_second_factor: bool = False
+    lacks_second_factor: bool = (
+        False  # an administrator who has no rights as such before it is set up
+    )
+
+    def without_rights(self) -> "Principal":
+        """An administrator as a customer, until there is a second factor."""
+        return replace(self, role=Role.CUSTOMER, lacks_second_factor=True)
 
 
 async def current_principal(
@@ -55,6 +64,9 @@ async def current_principal(
     principal: Principal | None = await state.principals.find(token)
     if principal is None:
         raise InvalidAccessToken
+    is_bare = principal.role is Role.ADMIN and not principal.has_second_factor
+    if is_bare and state.settings.administrators_need_second_factor:
+        return principal.without_rights()
     return principal
 
 
@@ -62,9 +74,11 @@ CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 
 
 def require_role(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
-    """The principal, if it has one of these roles; raises `RoleNotAllowed`."""
+    """The principal, if it has one of these roles; raises `RoleNotAllowed`, `SecondFactorRequired`."""
 
     async def principal_in_role(principal: CurrentPrincipal) -> Principal:
+        if principal.lacks_second_factor and Role.ADMIN in roles:
+            raise SecondFactorRequired
         if principal.role not in roles:
             raise RoleNotAllowed(allowed=" or ".join(roles))
         return principal

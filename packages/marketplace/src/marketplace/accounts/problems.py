@@ -61,6 +61,58 @@ class InvalidCredentials(_Unauthorized):
 
 
 @dataclass(kw_only=True, eq=False)
+class SecondFactorNeeded(_Unauthorized):
+    """The password is right; this account needs a code of its authenticator, too, or a recovery code."""
+
+    code = "second_factor_needed"
+    detail = "Send a code of the authenticator, or a recovery code, together with the password."
+
+
+@dataclass(kw_only=True, eq=False)
+class InvalidSecondFactor(_Unauthorized):
+    """The code is wrong, too old, or was used before."""
+
+    code = "invalid_second_factor"
+    detail = "Send the next code of the authenticator, or a recovery code that was not used."
+
+
+@dataclass(kw_only=True, eq=False)
+class SecondFactorRequired(Problem):
+    """This administrator has no second factor yet, without which an administrator may do nothing."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "second_factor_required"
+    detail = "Set up a second factor first: POST /auth/second-factor."
+
+
+@dataclass(kw_only=True, eq=False)
+class SecondFactorInForce(Problem):
+    """There is a second factor already."""
+
+    status = HTTPStatus.CONFLICT
+    code = "second_factor_in_force"
+    detail = "Remove the second factor that is in force first: POST /auth/second-factor/remove."
+
+
+@dataclass(kw_only=True, eq=False)
+class NoSecondFactor(Problem):
+    """There is no second factor, or none that waits to be confirmed."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "no_second_factor"
+    detail = "There is none: POST /auth/second-factor."
+
+
+@dataclass(kw_only=True, eq=False)
+class EmailTaken(Problem):
+    """The new address has got an account of its own since the change was asked for."""
+
+    status = HTTPStatus.CONFLICT
+    code = "email_taken"
+    detail = "This address has an account of its own by now."
+
+
+@dataclass(kw_only=True, eq=False)
 class EmailNotVerified(Problem):
     """The password is right; the token that was mailed has not been used yet."""
 
@@ -132,6 +184,16 @@ class UserNotFound(Problem):
     status = HTTPStatus.NOT_FOUND
     code = "user_not_found"
     detail = "There is no user {user_id}."
+
+
+@dataclass(kw_only=True, eq=False)
+class LetterNotFound(Problem):
+    """No letter that was given up on has this id."""
+
+    letter_id: UUID
+    status = HTTPStatus.NOT_FOUND
+    code = "letter_not_found"
+    detail = "There is no letter {letter_id} that was given up on."
 
 
 @dataclass(kw_only=True, eq=False)

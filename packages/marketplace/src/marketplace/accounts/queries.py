@@ -10,12 +10,15 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Delete,
     Insert,
     Select,
     Update,
+    cast,
     delete,
     func,
     insert,
+    literal,
     select,
     tuple_,
     update,
@@ -27,7 +30,17 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
 from marketplace.accounts.clients import Client
 from marketplace.accounts.schemas import AuditFilters
 from marketplace.cursors import Position
-from marketplace.entities import AuditEvent, EmailVerification, EndReason, Role, Session, User
+from marketplace.entities import (
+    AuditEvent,
+    EmailChange,
+    EmailVerification,
+    EndReason,
+    Letter,
+    Order,
+    Role,
+    Session,
+    User,
+)
 from marketplace.settings import SessionSettings
 
 NOW = func.now()
@@ -180,6 +193,17 @@ def was_here_before(user_id: UUID, *, address: str) -> Select[UUID]:
     )
 
 
+def is_known_device(user_id: UUID, client: Client) -> Select[bool]:
+    """Whether the user has had a session with this user agent from this address, or none at all before."""
+    of_device = Session.user_agent.is_not_distinct_from(client.user_agent) & (
+        Session.ip_address.is_not_distinct_from(
+            cast(literal(client.stored_address), Session.ip_address.type)
+        )
+    )
+    known = func.bool_or(of_device)
+    return select(func.coalesce(known, True)).where(Session.user_id == user_id)  # a value of SQL
+
+
 def audit_page(filters: AuditFilters, *, after: Position | None) -> Select[AuditEvent]:
     """Records, the newest first, and one more."""
     query = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(filters.limit + 1)
@@ -224,6 +248,72 @@ def take_verification(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[UU
             EmailVerification.expires_at > NOW,
         )
         .returning(EmailVerification.user_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def put_email_change(
+    user_id: UUID, *, new_email: str, token_hash: bytes, lifetime: timedelta
+) -> Upsert:
+    """In place of the one before, which thereby ends."""
+    values = {
+        "new_email": new_email,
+        "token_hash": token_hash,
+        "created_at": NOW,
+        "expires_at": NOW + lifetime,
+    }
+    return (
+        upsert(EmailChange)
+        .values(user_id=user_id, **values)
+        .on_conflict_do_update(index_elements=[EmailChange.user_id], set_=values)
+    )
+
+
+def take_email_change(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[str]:
+    """The new address, for the one use of a token that is right and in time."""
+    return (
+        delete(EmailChange)
+        .where(
+            EmailChange.user_id == user_id,
+            EmailChange.token_hash == token_hash,
+            EmailChange.expires_at > NOW,
+        )
+        .returning(EmailChange.new_email)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def drop_email_change(user_id: UUID) -> Delete:
+    """One that was asked for counts no longer."""
+    return delete(EmailChange).where(EmailChange.user_id == user_id)
+
+
+def drop_unverified(email: str) -> Delete:
+    """An account that nobody has verified gives its address to whoever has confirmed it."""
+    has_ordered = select(Order.id).where(Order.ordered_by_id == User.id).exists()
+    return delete(User).where(User.email == email, ~User.is_verified, ~has_ordered)
+
+
+def dead_letter_page(limit: int, *, after: Position | None) -> Select[Letter]:
+    """Letters that were given up on, the newest first, and one more."""
+    query = (
+        select(Letter)
+        .where(Letter.gave_up_at.is_not(None))
+        .order_by(Letter.gave_up_at.desc(), Letter.id.desc())
+        .limit(limit + 1)
+    )
+    if after is None:
+        return query
+    return query.where(tuple_(Letter.gave_up_at, Letter.id) < (after.moment, after.key))
+
+
+def try_letter_again(letter_id: UUID) -> Update:
+    """No row where there is no letter that was given up on."""
+    return (
+        update(Letter)
+        .where(Letter.id == letter_id, Letter.gave_up_at.is_not(None))
+        .values(gave_up_at=None, attempts=0, next_attempt_at=NOW)
+        .returning(Letter.id)
         .execution_options(synchronize_session=False)
     )
 

@@ -2,8 +2,9 @@
 
 from fastapi import Depends
 
-from marketplace.accounts.clients import CurrentClient
-from marketplace.accounts.context import CurrentAccounts
+from marketplace.accounts.clients import Client, CurrentClient
+from marketplace.accounts.context import Accounts, CurrentAccounts
+from marketplace.accounts.principal import CurrentPrincipal
 
 
 async def count_login(accounts: CurrentAccounts, client: CurrentClient) -> None:
@@ -16,5 +17,20 @@ async def count_refresh(accounts: CurrentAccounts, client: CurrentClient) -> Non
     await accounts.rates.count(accounts.settings.rate.refresh_per_ip, "refresh", client.counted_as)
 
 
+async def count_letter(email: str, *, accounts: Accounts, client: Client) -> None:
+    """By address and by whom it is about: nobody uses up what somebody else may ask."""
+    rule = accounts.settings.rate.letters_per_account
+    await accounts.rates.count(rule, "letters", email, client.counted_as)
+
+
+async def count_proof(
+    accounts: CurrentAccounts, client: CurrentClient, principal: CurrentPrincipal
+) -> None:
+    """Count a request that checks a code of whoever is logged in."""
+    rule = accounts.settings.rate.login_per_account
+    await accounts.rates.count(rule, "code", principal.user_id.hex, client.counted_as)
+
+
+CountedProof = Depends(count_proof)
 CountedLogin = Depends(count_login)
 CountedRefresh = Depends(count_refresh)

@@ -20,7 +20,7 @@ from pydantic import (
 
 from marketplace.accounts.principal import Principal
 from marketplace.cursors import PageRequest
-from marketplace.entities import AuditedAction, EndReason, Role, Session
+from marketplace.entities import AuditedAction, EndReason, LetterKind, Role, Session
 
 
 class _Request(BaseModel):
@@ -62,6 +62,10 @@ PhoneNumber = Annotated[
 # How long a new one must be is a setting. An upper limit, so that hashing has one too.
 Password = Annotated[SecretStr, Field(min_length=1, max_length=256), AfterValidator(_unicode_text)]
 Token = Annotated[SecretStr, Field(min_length=1, max_length=200), AfterValidator(_unicode_text)]
+
+
+# Of an authenticator, or a recovery code with or without its dashes.
+Code = Annotated[SecretStr, Field(min_length=6, max_length=40), AfterValidator(_unicode_text)]
 
 
 class Delivery(StrEnum):
@@ -106,11 +110,19 @@ class VerificationRequest(_Request):
     email: Email
 
 
+class PasswordForgotten(_Answer):
+    """A letter is on its way if the address has an account; `token` is null where it is mailed, or there is none."""
+
+    email: str
+    token: str | None
+
+
 class Credentials(_Request):
     """Who logs in, and where the refresh token shall go."""
 
     email: Email
     password: Password
+    code: Code | None = None
     delivery: Delivery = Delivery.BODY
 
 
@@ -121,9 +133,10 @@ class Refresh(_Request):
 
 
 class PasswordProof(_Request):
-    """The password once more, of a user who is logged in."""
+    """The password once more, of a user who is logged in; with a code, where there is a second factor."""
 
     password: Password
+    code: Code | None = None
 
 
 class PasswordChange(_Request):
@@ -131,6 +144,7 @@ class PasswordChange(_Request):
 
     current_password: Password
     new_password: Password
+    code: Code | None = None
     delivery: Delivery = Delivery.BODY
 
 
@@ -153,6 +167,74 @@ class LogoutScope(StrEnum):
     ALL = "all"
 
 
+class EmailWanted(_Request):
+    """The address that shall replace the one of the account."""
+
+    new_email: Email
+
+
+class EmailChangeAsked(_Answer):
+    """A letter is on its way to the new address, whether it has an account or not.
+
+    `token` is null where it is mailed.
+    """
+
+    new_email: str
+    token: str | None
+
+
+class EmailConfirmation(_Request):
+    """The token that was mailed to the new address."""
+
+    token: Token
+
+
+class SecondFactorState(_Answer):
+    """Whether a second factor is in force, and how many recovery codes are left."""
+
+    is_in_force: bool
+    recovery_codes_left: int
+
+
+class SecondFactorOffer(_Answer):
+    """For an authenticator, shown once: the secret, and the same as a URI for a QR code."""
+
+    secret: str
+    uri: str
+
+
+class SecondFactorCode(_Request):
+    """A code of the authenticator."""
+
+    code: Code
+
+
+class RecoveryCodes(_Answer):
+    """Shown once. Each replaces the authenticator one time."""
+
+    recovery_codes: list[str]
+
+
+class DeadLetter(_Answer):
+    """A letter that was given up on: to whom, what about, and what the mail server did last."""
+
+    id: UUID
+    user_id: UUID | None
+    kind: LetterKind
+    recipient: str
+    attempts: int
+    last_error: str | None
+    created_at: datetime
+    gave_up_at: datetime
+
+
+class DeadLetterPage(_Answer):
+    """Letters that were given up on, the newest first; `next_cursor` is null on the last page."""
+
+    items: list[DeadLetter]
+    next_cursor: str | None
+
+
 class Account(_Answer):
     """A user, as the user and administrators see them."""
 
@@ -160,6 +242,7 @@ class Account(_Answer):
     email: str
     phone_number: str | None
     is_verified: bool
+    has_second_factor: bool
     role: Role
     vendor_id: UUID | None
     created_at: datetime

@@ -20,7 +20,8 @@ MOST_AT_ONCE = 100
 # many are asked for. For a few it would make a plan of their own each time, as cheaper than the prepared
 # one, and planning takes several times as long as the look-up.
 LOOKUP = """
-    SELECT sessions.id, users.id, users.role, users.vendor_id, sessions.authenticated_at, now()
+    SELECT sessions.id, users.id, users.role, users.vendor_id, sessions.authenticated_at, now(),
+           users.has_second_factor
     FROM sessions JOIN users ON users.id = sessions.user_id
     WHERE sessions.id = ANY(ARRAY(SELECT unnest(%s::uuid[])))
       AND NOT sessions.is_revoked AND sessions.expires_at > now() AND users.disabled_at IS NULL
@@ -80,6 +81,15 @@ async def find_principals(
             vendor_id=vendor_id,
             authenticated_at=authenticated_at,
             seen_at=seen_at,
+            has_second_factor=has_second_factor,
         )
-        for session_id, user_id, role, vendor_id, authenticated_at, seen_at in await cursor.fetchall()
+        for (
+            session_id,
+            user_id,
+            role,
+            vendor_id,
+            authenticated_at,
+            seen_at,
+            has_second_factor,
+        ) in await cursor.fetchall()
     }

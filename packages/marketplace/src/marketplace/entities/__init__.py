@@ -3,8 +3,11 @@
 from marketplace.entities.audit_event import AuditedAction, AuditEvent
 from marketplace.entities.category import Category
 from marketplace.entities.declarative import Entity
+from marketplace.entities.delivery_address import DeliveryAddress
+from marketplace.entities.email_change import EmailChange
 from marketplace.entities.email_verification import EmailVerification
 from marketplace.entities.idempotency_key import IdempotencyKey
+from marketplace.entities.letter import Letter, LetterKind
 from marketplace.entities.order import Order, OrderStatus, PaymentStatus
 from marketplace.entities.order_event import Machine, OrderEvent
 from marketplace.entities.order_line import OrderLine
@@ -12,6 +15,8 @@ from marketplace.entities.payment_event import PaymentEvent, PaymentEventKind
 from marketplace.entities.product import Product
 from marketplace.entities.rate_count import RateCount
 from marketplace.entities.refund import Refund
+from marketplace.entities.refund_request import RefundRequest
+from marketplace.entities.second_factor import RecoveryCode, SecondFactor
 from marketplace.entities.session import EndReason, Session
 from marketplace.entities.stock_adjustment import AdjustmentReason, StockAdjustment
 from marketplace.entities.subcategory import Subcategory
@@ -24,10 +29,14 @@ __all__ = [
     "AuditEvent",
     "AuditedAction",
     "Category",
+    "DeliveryAddress",
+    "EmailChange",
     "EmailVerification",
     "EndReason",
     "Entity",
     "IdempotencyKey",
+    "Letter",
+    "LetterKind",
     "Machine",
     "Order",
     "OrderEvent",
@@ -38,8 +47,11 @@ __all__ = [
     "PaymentStatus",
     "Product",
     "RateCount",
+    "RecoveryCode",
     "Refund",
+    "RefundRequest",
     "Role",
+    "SecondFactor",
     "Session",
     "StockAdjustment",
     "Subcategory",

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from marketplace.entities.declarative import Amount, Currency, Entity, Key, Now, one_of
 
 if TYPE_CHECKING:
+    from marketplace.entities.delivery_address import DeliveryAddress
     from marketplace.entities.order_event import OrderEvent
     from marketplace.entities.order_line import OrderLine
     from marketplace.entities.refund import Refund
@@ -82,6 +83,9 @@ class Order(Entity):
         order_by="OrderEvent.id",
         passive_deletes=True,
         lazy="raise_on_sql",
+    )
+    delivery_address: Mapped["DeliveryAddress | None"] = relationship(
+        passive_deletes=True, lazy="raise_on_sql"
     )
     refunds: Mapped[list["Refund"]] = relationship(
         order_by="Refund.id",

@@ -31,6 +31,7 @@ class EndReason(enum.StrEnum):
     EVICTED = "evicted"
     ADMIN = "admin"
     USER_DISABLED = "user_disabled"
+    EMAIL_CHANGE = "email_change"
 
 
 class Session(Entity):

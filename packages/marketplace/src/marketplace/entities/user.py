@@ -40,7 +40,9 @@ class User(Entity):
         one_of(Role, name="role"), server_default=Role.CUSTOMER.value
     )
     vendor_id: Mapped[UUID | None] = mapped_column(ForeignKey("vendors.id", ondelete="RESTRICT"))
+    has_second_factor: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[Now]
+    deleted_at: Mapped[datetime | None]  # all that told who it is has gone with it
     disabled_at: Mapped[datetime | None]
 
     vendor: Mapped["Vendor | None"] = relationship(lazy="raise_on_sql")

@@ -194,3 +194,33 @@ class WrongAmount(Problem):
     detail = (
         "The order is about another amount or currency; the event is kept for somebody to look at."
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class RefundTooLarge(Problem):
+    """More than is left of what was paid, without what goes back already; `most` is how much may."""
+
+    most: int
+    status = HTTPStatus.CONFLICT
+    code = "refund_too_large"
+    detail = "At most {most} can go back."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """How much may go back, for a program."""
+        return {"most": self.most}
+
+
+@dataclass(kw_only=True, eq=False)
+class OnItsWay(Problem):
+    """The address of an order changes until it is shipped, or cancelled; `current` is where it is."""
+
+    current: str
+    status = HTTPStatus.CONFLICT
+    code = "on_its_way"
+    detail = "It is {current}: its address stays as it is."
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The state that the order is in, for a program."""
+        return {"current": self.current}

@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, text, tuple_
-from sqlalchemy.orm import selectinload, with_loader_criteria
+from sqlalchemy.orm import joinedload, selectinload, with_loader_criteria
 
 from marketplace.cursors import PageRequest, Position
-from marketplace.entities import Order, OrderLine, PaymentStatus
+from marketplace.entities import Order, OrderLine, PaymentStatus, Refund, RefundRequest
 from marketplace.entities.order import UNSETTLED
 from marketplace.orders.schemas import AllOrdersFilters, OrderFilters
 
@@ -86,6 +86,7 @@ def with_lines_of(vendor_id: UUID, order_ids: list[UUID]) -> Select[Order]:
         select(Order)
         .options(
             selectinload(Order.lines),
+            joinedload(Order.delivery_address),
             with_loader_criteria(OrderLine, OrderLine.vendor_id == vendor_id),
         )
         .where(Order.id.in_(order_ids))
@@ -97,7 +98,11 @@ def order_with_all(order_id: UUID) -> Select[Order]:
     """One order with its lines and events, or no row."""
     return (
         select(Order)
-        .options(selectinload(Order.lines), selectinload(Order.events))
+        .options(
+            selectinload(Order.lines),
+            selectinload(Order.events),
+            joinedload(Order.delivery_address),
+        )
         .where(Order.id == order_id)
     )
 
@@ -105,6 +110,38 @@ def order_with_all(order_id: UUID) -> Select[Order]:
 def order_with_refunds(order_id: UUID) -> Select[Order]:
     """One order with its refunds, or no row."""
     return select(Order).options(selectinload(Order.refunds)).where(Order.id == order_id)
+
+
+def open_refund_requests(page: PageRequest, *, after: Position | None) -> Select[RefundRequest]:
+    """What the provider has not told of yet, the oldest first (their ids say when), and one row more."""
+    query = (
+        select(RefundRequest)
+        .where(RefundRequest.settled_at.is_(None))
+        .order_by(RefundRequest.id)
+        .limit(page.limit + 1)
+    )
+    return query if after is None else query.where(RefundRequest.id > after.key)
+
+
+def requested_of(order_id: UUID) -> Select[Any]:
+    """How much of an order an administrator wants back that the provider has not told of yet."""
+    return select(func.coalesce(func.sum(RefundRequest.amount), 0)).where(
+        RefundRequest.order_id == order_id, RefundRequest.settled_at.is_(None)
+    )
+
+
+def settles(refund: Refund) -> Select[RefundRequest]:
+    """The oldest request that a refund fulfils, or no row."""
+    return (
+        select(RefundRequest)
+        .where(
+            RefundRequest.order_id == refund.order_id,
+            RefundRequest.amount == refund.amount,
+            RefundRequest.settled_at.is_(None),
+        )
+        .order_by(RefundRequest.id)
+        .limit(1)
+    )
 
 
 def _newest_first(page: PageRequest, *, after: Position | None) -> Select[Any]:

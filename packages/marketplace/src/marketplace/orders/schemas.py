@@ -14,6 +14,7 @@ from marketplace.entities import Machine, Order, OrderStatus, PaymentEventKind, 
 from marketplace.orders.money import Mismatch, mismatches
 
 Quantity = Annotated[int, Field(ge=1, le=1000)]
+AddressLine = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 
 
@@ -26,12 +27,34 @@ class CartLine(BaseModel):
     quantity: Quantity
 
 
+class Address(BaseModel):
+    """Where an order goes. Nobody checks whether the place exists."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    recipient: AddressLine
+    street: AddressLine
+    addition: AddressLine | None = None
+    postal_code: Annotated[
+        str, StringConstraints(min_length=1, max_length=20, pattern=r"^[^\x00]+$")
+    ]
+    city: AddressLine
+    country: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Z]{2}$"),
+        Field(description="ISO 3166-1", examples=["DE"]),
+    ]
+
+
 class Cart(BaseModel):
-    """What is ordered at once. Lines of the same variant are added up."""
+    """What is ordered at once, and where it goes. Lines of the same variant are added up."""
 
     model_config = ConfigDict(extra="forbid")
 
     lines: list[CartLine] = Field(min_length=1, max_length=50)
+    delivery_address: Address | None = Field(
+        default=None, description="Or later, until it is shipped: PUT /orders/{id}/delivery-address"
+    )
 
     def quantities(self) -> dict[UUID, int]:
         """How much of each variant the cart holds."""
@@ -138,9 +161,39 @@ class RefundList(_Answer):
 
 
 class OrderDetail(PlacedOrder):
-    """An order with all that happened to it."""
+    """An order with all that happened to it, and where it goes."""
 
     events: list[Event]
+    delivery_address: Address | None
+
+
+class NewRefund(BaseModel):
+    """Money that shall go back; all that is left of what was paid, where no amount is said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    reason: Reason
+
+
+class RefundRequested(_Answer):
+    """Money that an administrator wants to go back. `refund_id` is null until the provider has told of it."""
+
+    id: UUID
+    order_id: UUID
+    amount: Price
+    currency: Currency
+    reason: str
+    requested_at: datetime
+    settled_at: datetime | None
+    refund_id: UUID | None
+
+
+class RefundRequestPage(_Answer):
+    """What the provider shall still do, the oldest first; `next_cursor` is null on the last page."""
+
+    items: list[RefundRequested]
+    next_cursor: str | None
 
 
 class UnsettledOrder(OrderSummary):
@@ -193,6 +246,7 @@ class VendorOrder(_Answer):
     created_at: datetime
     total: Price
     lines: list[Line]
+    delivery_address: Address | None
 
 
 class VendorOrderPage(_Answer):

@@ -11,7 +11,12 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.referenced_objects import functions_in, relations_in, types_in
+from holdfast.rewrite.referenced_objects import (
+    WrittenName,
+    functions_in,
+    relations_in,
+    types_in,
+)
 from holdfast.rewrite.side_by_side.created import FUNCTIONS, TYPES, created_object
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.statement_kind import StatementKind
@@ -65,17 +70,21 @@ def _is_in_the_way(
 
 
 def _named(statement: Statement, facts: Facts) -> frozenset[QualifiedName]:
-    found = {
-        QualifiedName(schema=schema or facts.current_schema, name=name)
-        for schema, name in relations_in(statement)
-    }
-    known = {relation.name for relation in facts.relations.values()}
+    """What the statement itself names; the facts may know more relations, of statements ahead of it."""
+    found = {_meant(written, facts) for written in relations_in(statement)}
     node = statement.node
-    new = set()
     if isinstance(node, pb.RenameStmt) and node.rename_type != pb.OBJECT_COLUMN:
-        schema = node.relation.schemaname or facts.current_schema
-        new = {QualifiedName(schema=schema, name=node.newname)}
-    return frozenset(found | known | new)
+        found.add(_meant((node.relation.schemaname, node.newname), facts))
+    return frozenset(found)
+
+
+def _meant(written: WrittenName, facts: Facts) -> QualifiedName:
+    """A relation, or the table of an index."""
+    if (relation := facts.relations.get(written)) is not None:
+        return relation.name
+    if (index := facts.indexes.get(written)) is not None:
+        return index.table
+    return QualifiedName(schema=written[0] or facts.current_schema, name=written[1])
 
 
 def _texts(node: Message) -> Iterator[str]:

@@ -3,14 +3,18 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
+from marketplace.accounts.context import CurrentAccounts
 from marketplace.accounts.principal import Administrator, FreshAdministrator
 from marketplace.accounts.problems import (
     FreshAuthenticationNeeded,
     InvalidAccessToken,
     LastAdministrator,
+    LetterNotFound,
+    NoSecondFactor,
     RoleNotAllowed,
+    SecondFactorRequired,
     SessionNotFound,
     UnknownVendor,
     UserNotFound,
@@ -20,17 +24,18 @@ from marketplace.accounts.schemas import (
     AccountPage,
     AuditFilters,
     AuditPage,
+    DeadLetterPage,
     RoleChange,
     SessionList,
     SessionState,
 )
 from marketplace.accounts.service import administration, own
-from marketplace.cursors import Cursors, cursors_of
+from marketplace.cursors import Cursors, PageRequest, cursors_of
 from marketplace.database import RequestTransactions
-from marketplace.problems import InvalidCursor, InvalidRequest, documented
+from marketplace.problems import InvalidCursor, InvalidRequest, api_router, documented
 
-router = APIRouter(prefix="/admin", tags=["administration"])
-READS = (InvalidAccessToken, RoleNotAllowed, InvalidRequest)
+router = api_router(prefix="/admin", tags=["administration"])
+READS = (InvalidAccessToken, RoleNotAllowed, SecondFactorRequired, InvalidRequest)
 CHANGES = (*READS, FreshAuthenticationNeeded)
 
 
@@ -123,3 +128,46 @@ async def list_audit_events(
 ) -> AuditPage:
     """What happened to accounts and sessions, who failed to log in, and what administrators read."""
     return await transactions.read(administration.list_audit, filters=filters, cursors=cursors)
+
+
+@router.delete(
+    "/users/{user_id}/second-factor",
+    status_code=204,
+    responses=documented(*CHANGES, UserNotFound, NoSecondFactor),
+)
+async def remove_second_factor(
+    transactions: RequestTransactions,
+    accounts: CurrentAccounts,
+    principal: FreshAdministrator,
+    user_id: UUID,
+) -> None:
+    """For a user who has lost the authenticator and the recovery codes. Every session of theirs ends."""
+    await transactions.write(
+        administration.remove_second_factor,
+        user_id,
+        actor_id=principal.user_id,
+        accounts=accounts,
+    )
+
+
+@router.get("/dead-letters", responses=documented(*READS, InvalidCursor))
+async def list_dead_letters(
+    transactions: RequestTransactions,
+    _: Administrator,
+    page: Annotated[PageRequest, Query()],
+    cursors: Annotated[Cursors, Depends(cursors_of("dead letters"))],
+) -> DeadLetterPage:
+    """Letters that the mail server did not take in half a day, the newest first; not what they say."""
+    return await transactions.read(administration.list_dead_letters, page=page, cursors=cursors)
+
+
+@router.post(
+    "/dead-letters/{letter_id}/retry",
+    status_code=204,
+    responses=documented(*CHANGES, LetterNotFound),
+)
+async def try_letter_again(
+    transactions: RequestTransactions, _: FreshAdministrator, letter_id: UUID
+) -> None:
+    """Send a letter after all that was given up on."""
+    await transactions.write(administration.try_letter_again, letter_id)

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import Body, Query, Request, Response
 
 from marketplace.accounts.clients import CurrentClient
 from marketplace.accounts.context import CurrentAccounts
@@ -15,8 +15,10 @@ from marketplace.accounts.problems import (
     InvalidAccessToken,
     InvalidCredentials,
     InvalidRefreshToken,
+    InvalidSecondFactor,
     PasswordTooShort,
     PasswordTooWeak,
+    SecondFactorNeeded,
     SessionNotFound,
 )
 from marketplace.accounts.rate_guards import CountedLogin, CountedRefresh
@@ -33,18 +35,21 @@ from marketplace.accounts.schemas import (
 )
 from marketplace.accounts.service import own
 from marketplace.database import RequestTransactions
-from marketplace.problems import InvalidRequest, TooManyRequests, documented
+from marketplace.problems import InvalidRequest, TooManyRequests, api_router, documented
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = api_router(prefix="/auth", tags=["accounts"])
 
 
 HASHES = (TooManyRequests, InvalidRequest)
+PROOF = (InvalidAccessToken, InvalidCredentials, SecondFactorNeeded, InvalidSecondFactor)
 
 
 @router.post(
     "/login",
     dependencies=[CountedLogin],
-    responses=documented(InvalidCredentials, EmailNotVerified, *HASHES),
+    responses=documented(
+        InvalidCredentials, SecondFactorNeeded, InvalidSecondFactor, EmailNotVerified, *HASHES
+    ),
 )
 async def log_in(
     transactions: RequestTransactions,
@@ -101,7 +106,7 @@ async def log_out(
     "/reauthenticate",
     status_code=204,
     dependencies=[CountedLogin],
-    responses=documented(InvalidAccessToken, InvalidCredentials, *HASHES),
+    responses=documented(*PROOF, *HASHES),
 )
 async def reauthenticate(
     transactions: RequestTransactions,
@@ -111,17 +116,13 @@ async def reauthenticate(
     form: PasswordProof,
 ) -> None:
     """The password once more, for what needs it fresh."""
-    await own.reauthenticate(
-        transactions, principal, password=form.password, accounts=accounts, client=client
-    )
+    await own.reauthenticate(transactions, principal, form, accounts=accounts, client=client)
 
 
 @router.post(
     "/password",
     dependencies=[CountedLogin],
-    responses=documented(
-        InvalidAccessToken, InvalidCredentials, PasswordTooShort, PasswordTooWeak, *HASHES
-    ),
+    responses=documented(*PROOF, PasswordTooShort, PasswordTooWeak, *HASHES),
 )
 async def change_password(  # each is asked for by FastAPI's name for it
     transactions: RequestTransactions,

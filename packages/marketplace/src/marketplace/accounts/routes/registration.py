@@ -1,16 +1,15 @@
 """Registration, verification of an e-mail address, and a forgotten password, over HTTP."""
 
-from fastapi import APIRouter, BackgroundTasks
-
-from marketplace.accounts.clients import Client, CurrentClient
-from marketplace.accounts.context import Accounts, CurrentAccounts
+from marketplace.accounts.clients import CurrentClient
+from marketplace.accounts.context import CurrentAccounts
 from marketplace.accounts.problems import (
     InvalidVerificationToken,
     PasswordTooShort,
     PasswordTooWeak,
 )
-from marketplace.accounts.rate_guards import CountedLogin
+from marketplace.accounts.rate_guards import CountedLogin, count_letter
 from marketplace.accounts.schemas import (
+    PasswordForgotten,
     Registered,
     Registration,
     Verification,
@@ -18,9 +17,9 @@ from marketplace.accounts.schemas import (
 )
 from marketplace.accounts.service import registration
 from marketplace.database import RequestTransactions
-from marketplace.problems import InvalidRequest, TooManyRequests, documented
+from marketplace.problems import InvalidRequest, TooManyRequests, api_router, documented
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = api_router(prefix="/auth", tags=["accounts"])
 HASHES = (TooManyRequests, InvalidRequest)
 
 
@@ -35,16 +34,12 @@ async def register(
     accounts: CurrentAccounts,
     client: CurrentClient,
     form: Registration,
-    afterwards: BackgroundTasks,
 ) -> Registered:
     """A letter to the address, with the token that sets the password. Known or new: the answer is the same."""
-    await _count_letter(form.email, accounts=accounts, client=client)
-    letter = await registration.register(transactions, form, accounts=accounts)
-    if letter is None:
-        return Registered(email=form.email, verification_token=None)
-    afterwards.add_task(registration.mail, letter, accounts=accounts)
+    await count_letter(form.email, accounts=accounts, client=client)
+    token = await registration.register(transactions, form, accounts=accounts)
     is_shown = accounts.settings.returns_verification_token
-    return Registered(email=form.email, verification_token=letter.token if is_shown else None)
+    return Registered(email=form.email, verification_token=token if is_shown else None)
 
 
 @router.post(
@@ -71,13 +66,10 @@ async def resend_verification(
     accounts: CurrentAccounts,
     client: CurrentClient,
     form: VerificationRequest,
-    afterwards: BackgroundTasks,
 ) -> None:
     """Another letter, if there is anything to verify; the answer is always the same."""
-    await _count_letter(form.email, accounts=accounts, client=client)
-    letter = await registration.renew_verification(transactions, form.email, accounts=accounts)
-    if letter is not None:
-        afterwards.add_task(registration.mail, letter, accounts=accounts)
+    await count_letter(form.email, accounts=accounts, client=client)
+    await registration.renew_verification(transactions, form.email, accounts=accounts)
 
 
 @router.post(
@@ -91,16 +83,22 @@ async def forget_password(
     accounts: CurrentAccounts,
     client: CurrentClient,
     form: VerificationRequest,
-    afterwards: BackgroundTasks,
+) -> PasswordForgotten:
+    """A letter whose token sets a new password (POST /auth/password/reset); the answer is always the same."""
+    await count_letter(form.email, accounts=accounts, client=client)
+    token = await registration.forget_password(transactions, form.email, accounts=accounts)
+    is_shown = accounts.settings.returns_verification_token
+    return PasswordForgotten(email=form.email, token=token if is_shown else None)
+
+
+@router.post(
+    "/password/reset",
+    status_code=204,
+    dependencies=[CountedLogin],
+    responses=documented(InvalidVerificationToken, PasswordTooShort, PasswordTooWeak, *HASHES),
+)
+async def reset_password(
+    transactions: RequestTransactions, accounts: CurrentAccounts, form: Verification
 ) -> None:
-    """A letter whose token sets a new password (POST /auth/verify); the answer is always the same."""
-    await _count_letter(form.email, accounts=accounts, client=client)
-    letter = await registration.forget_password(transactions, form.email, accounts=accounts)
-    if letter is not None:
-        afterwards.add_task(registration.mail, letter, accounts=accounts)
-
-
-async def _count_letter(email: str, *, accounts: Accounts, client: Client) -> None:
-    """By address and by whom it is about: nobody uses up what somebody else may ask."""
-    rule = accounts.settings.rate.letters_per_account
-    await accounts.rates.count(rule, "letters", email, client.counted_as)
+    """The token of a letter sets another password, once; every session ends. A second factor stays in force."""
+    await registration.verify(transactions, form, accounts=accounts)

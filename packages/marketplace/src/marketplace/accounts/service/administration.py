@@ -6,9 +6,11 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from marketplace.accounts import queries
+from marketplace.accounts import queries, second_factor
+from marketplace.accounts.context import Accounts
 from marketplace.accounts.problems import (
     LastAdministrator,
+    LetterNotFound,
     SessionNotFound,
     UnknownVendor,
     UserNotFound,
@@ -20,11 +22,13 @@ from marketplace.accounts.schemas import (
     AuditFilters,
     AuditPage,
     AuditRecord,
+    DeadLetter,
+    DeadLetterPage,
     RoleChange,
 )
 from marketplace.accounts.sessions import end_sessions, lock_user, record
-from marketplace.cursors import Cursors, Position
-from marketplace.entities import AuditedAction, EndReason, Role, Session
+from marketplace.cursors import Cursors, PageRequest, Position
+from marketplace.entities import AuditedAction, EndReason, LetterKind, Role, Session, User
 from marketplace.errors import AccountDisabled
 
 
@@ -74,7 +78,7 @@ async def end_session(transaction: AsyncSession, session_id: UUID, *, actor_id: 
 
 async def disable(transaction: AsyncSession, user_id: UUID, *, actor_id: UUID) -> None:
     """End all sessions of a user and allow no new ones. Raises `UserNotFound`, `LastAdministrator`."""
-    await _require_another_administrator(transaction, user_id)
+    await require_another_administrator(transaction, user_id)
     await _end(
         transaction,
         user_id,
@@ -101,7 +105,7 @@ async def change_role(
     Raises `UserNotFound`, `UnknownVendor`, `LastAdministrator`.
     """
     if form.role is not Role.ADMIN:
-        await _require_another_administrator(transaction, user_id)
+        await require_another_administrator(transaction, user_id)
     change = queries.change_user(user_id, role=form.role, vendor_id=form.vendor_id)
     try:
         changed = await transaction.scalar(change)
@@ -117,6 +121,53 @@ async def change_role(
         user_id=user_id,
         actor_id=actor_id,
         reason=form.role.value,
+    )
+
+
+async def list_dead_letters(
+    transaction: AsyncSession, *, page: PageRequest, cursors: Cursors
+) -> DeadLetterPage:
+    """One page of the letters that were given up on, the newest first."""
+    query = queries.dead_letter_page(page.limit, after=cursors.start(page))
+    letters, next_cursor = cursors.cut(
+        list(await transaction.scalars(query)),
+        limit=page.limit,
+        position=lambda letter: Position.at(letter.gave_up_at or letter.created_at, letter.id),
+    )
+    items = [DeadLetter.model_validate(letter) for letter in letters]
+    return DeadLetterPage(items=items, next_cursor=next_cursor)
+
+
+async def try_letter_again(transaction: AsyncSession, letter_id: UUID) -> None:
+    """Put a letter that was given up on among those that are sent. Raises `LetterNotFound`."""
+    if await transaction.scalar(queries.try_letter_again(letter_id)) is None:
+        raise LetterNotFound(letter_id=letter_id)
+
+
+async def remove_second_factor(
+    transaction: AsyncSession, user_id: UUID, *, actor_id: UUID, accounts: Accounts
+) -> None:
+    """For a user who has lost it, and every recovery code: every session ends. Raises `NoSecondFactor`."""
+    user = await transaction.get(User, user_id, with_for_update={"key_share": True})
+    if user is None:
+        raise UserNotFound(user_id=user_id)
+    await second_factor.forget(transaction, user_id)
+    await record(
+        transaction,
+        AuditedAction.USER_SECOND_FACTOR_REMOVED,
+        user_id=user_id,
+        actor_id=actor_id,
+    )
+    await end_sessions(
+        transaction, queries.of_user(user_id), reason=EndReason.ADMIN, actor_id=actor_id
+    )
+    what = "An administrator of the shop has removed the second factor of your account."
+    await accounts.outbox.put(
+        transaction,
+        LetterKind.SECOND_FACTOR_CHANGED,
+        to=user.email,
+        user_id=user_id,
+        what=what,
     )
 
 
@@ -138,7 +189,7 @@ async def appoint(transaction: AsyncSession, email: str) -> bool:
     return True
 
 
-async def _require_another_administrator(transaction: AsyncSession, user_id: UUID) -> None:
+async def require_another_administrator(transaction: AsyncSession, user_id: UUID) -> None:
     """Until the commit no other one is taken away either. Raises `LastAdministrator`."""
     if list(await transaction.scalars(queries.administrators())) == [user_id]:
         raise LastAdministrator

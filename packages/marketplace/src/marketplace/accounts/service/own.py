@@ -5,14 +5,15 @@ transaction that acts on it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from marketplace.accounts import queries
+from marketplace.accounts import queries, second_factor
 from marketplace.accounts.clients import Client
 from marketplace.accounts.context import Accounts
 from marketplace.accounts.principal import Principal
@@ -21,6 +22,7 @@ from marketplace.accounts.problems import (
     InvalidAccessToken,
     InvalidCredentials,
     InvalidRefreshToken,
+    InvalidSecondFactor,
     SessionNotFound,
 )
 from marketplace.accounts.rotation import Outcome, Refreshed, refresh
@@ -28,6 +30,7 @@ from marketplace.accounts.schemas import (
     Credentials,
     LogoutScope,
     PasswordChange,
+    PasswordProof,
     SessionState,
 )
 from marketplace.accounts.sessions import (
@@ -39,7 +42,7 @@ from marketplace.accounts.sessions import (
 )
 from marketplace.accounts.tokens import digest, unseal
 from marketplace.database import Transactions
-from marketplace.entities import AuditedAction, EndReason, Session, User
+from marketplace.entities import AuditedAction, EndReason, LetterKind, Session, User
 from marketplace.problems import TooManyRequests
 
 logger = logging.getLogger(__name__)
@@ -51,7 +54,9 @@ WAIT_AFTER_FAILURES = 600  # seconds: of the hour in which failures of an accoun
 async def log_in(
     transactions: Transactions, credentials: Credentials, *, accounts: Accounts, client: Client
 ) -> OpenedSession:
-    """Open a session for a user who gives the right password. Raises `InvalidCredentials`, `EmailNotVerified`.
+    """Open a session for a user who gives the right password, and a code where there is a second factor.
+
+    Raises `InvalidCredentials`, `EmailNotVerified`, `SecondFactorNeeded`, `InvalidSecondFactor`.
 
     A second attempt is for one whose hash was renewed, not whose password was changed, meanwhile. Failures are
     counted by account and address together, so that nobody locks anybody else out.
@@ -72,9 +77,13 @@ async def log_in(
         if not user.is_verified:
             await transactions.write(_record_refusal, user, reason="not_verified")
             raise EmailNotVerified
-        opened = await transactions.write(
-            _open_if_unchanged, user, accounts=accounts, client=client
-        )
+        try:
+            opened = await transactions.write(
+                _open_if_unchanged, user, code=credentials.code, accounts=accounts, client=client
+            )
+        except InvalidSecondFactor:
+            await _count_failure(transactions, user, reason="wrong_code", accounts=accounts)
+            raise
         if opened is not None:
             await accounts.rates.forget(rule, "login", *about)
             await _renew_hash(transactions, user, credentials.password, accounts=accounts)
@@ -106,14 +115,24 @@ async def _refuse(
     transactions: Transactions, email: str, user: User | None, *, accounts: Accounts
 ) -> None:
     """Count and record a log in that failed; of an address that has no account only the log tells."""
+    if user is not None:
+        reason = "wrong_password" if user.disabled_at is None else "disabled"
+        await _count_failure(transactions, user, reason=reason, accounts=accounts)
+        return
     await accounts.rates.is_within(
         accounts.settings.rate.login_failures_per_account, "failures", email
     )
     accounts.metrics.count_session("login_refused")
-    if user is None:
-        logger.info("log in refused", extra={"account": "unknown"})
-        return
-    reason = "wrong_password" if user.disabled_at is None else "disabled"
+    logger.info("log in refused", extra={"account": "unknown"})
+
+
+async def _count_failure(
+    transactions: Transactions, user: User, *, reason: str, accounts: Accounts
+) -> None:
+    await accounts.rates.is_within(
+        accounts.settings.rate.login_failures_per_account, "failures", user.email
+    )
+    accounts.metrics.count_session("login_refused")
     logger.info("log in refused", extra={"account": user.id.hex, "reason": reason})
     await transactions.write(_record_refusal, user, reason=reason)
 
@@ -176,16 +195,21 @@ async def list_sessions(
 async def reauthenticate(
     transactions: Transactions,
     principal: Principal,
+    form: PasswordProof,
     *,
-    password: SecretStr,
     accounts: Accounts,
     client: Client,
 ) -> None:
-    """Take the password once more: the session counts as fresh from now on. Raises `InvalidCredentials`."""
-    user = await _proven(
-        transactions, principal, password=password, accounts=accounts, client=client
-    )
-    await transactions.write(_mark_fresh, principal, user=user)
+    """Take the password once more, and a code where there is a second factor: the session is fresh from now on.
+
+    Raises `InvalidCredentials`, `SecondFactorNeeded`, `InvalidSecondFactor`.
+    """
+    async with _proven(
+        transactions, principal, password=form.password, accounts=accounts, client=client
+    ) as user:
+        await transactions.write(
+            _mark_fresh, principal, user=user, code=form.code, accounts=accounts
+        )
 
 
 async def change_password(
@@ -198,16 +222,21 @@ async def change_password(
 ) -> OpenedSession:
     """Replace the password and end every session of the user; the result is a new one.
 
-    Raises `InvalidCredentials`, `PasswordTooShort`, `PasswordTooWeak`.
+    Raises `InvalidCredentials`, `SecondFactorNeeded`, `InvalidSecondFactor`, `PasswordTooShort`, `PasswordTooWeak`.
     """
-    user = await _proven(
+    async with _proven(
         transactions, principal, password=form.current_password, accounts=accounts, client=client
-    )
-    await accounts.passwords.require_strong(form.new_password, about=(user.email,))
-    password_hash = await accounts.passwords.hash(form.new_password)
-    return await transactions.write(
-        _replace_password, user, password_hash=password_hash, accounts=accounts, client=client
-    )
+    ) as user:
+        await accounts.passwords.require_strong(form.new_password, about=(user.email,))
+        password_hash = await accounts.passwords.hash(form.new_password)
+        return await transactions.write(
+            _replace_password,
+            user,
+            password_hash=password_hash,
+            code=form.code,
+            accounts=accounts,
+            client=client,
+        )
 
 
 async def find_account(transaction: AsyncSession, user_id: UUID) -> User:
@@ -242,17 +271,40 @@ async def _end_own(
 
 
 async def _open_if_unchanged(
-    transaction: AsyncSession, user: User, *, accounts: Accounts, client: Client
+    transaction: AsyncSession,
+    user: User,
+    *,
+    code: SecretStr | None,
+    accounts: Accounts,
+    client: Client,
 ) -> OpenedSession | None:
     """None when the user has another password by now, or is disabled."""
     if not await lock_user(transaction, user.id, password_hash=user.password_hash):
         return None
+    await second_factor.prove(transaction, user.id, code=code, vault=accounts.vault)
+    if not await transaction.scalar(queries.is_known_device(user.id, client)):
+        await accounts.outbox.put(
+            transaction,
+            LetterKind.NEW_DEVICE,
+            to=user.email,
+            user_id=user.id,
+            device=client.user_agent or "unknown",
+            address=client.stored_address or "unknown",
+        )
     return await _open(transaction, user.id, accounts=accounts, client=client)
 
 
-async def _mark_fresh(transaction: AsyncSession, principal: Principal, *, user: User) -> None:
+async def _mark_fresh(
+    transaction: AsyncSession,
+    principal: Principal,
+    *,
+    user: User,
+    code: SecretStr | None,
+    accounts: Accounts,
+) -> None:
     if not await lock_user(transaction, user.id, password_hash=user.password_hash):
         raise InvalidCredentials
+    await second_factor.prove(transaction, user.id, code=code, vault=accounts.vault)
     if await transaction.scalar(queries.reauthenticate(principal.session_id)) is None:
         raise InvalidAccessToken
     await record(
@@ -268,11 +320,14 @@ async def _replace_password(
     user: User,
     *,
     password_hash: str,
+    code: SecretStr | None,
     accounts: Accounts,
     client: Client,
 ) -> OpenedSession:
     if not await lock_user(transaction, user.id, password_hash=user.password_hash):
         raise InvalidCredentials
+    await second_factor.prove(transaction, user.id, code=code, vault=accounts.vault)
+    await transaction.execute(queries.drop_email_change(user.id))
     await transaction.execute(queries.change_user(user.id, password_hash=password_hash))
     await record(transaction, AuditedAction.USER_PASSWORD_CHANGED, user_id=user.id)
     await end_sessions(transaction, queries.of_user(user.id), reason=EndReason.PASSWORD_CHANGE)
@@ -307,6 +362,7 @@ async def _record_refusal(transaction: AsyncSession, user: User, *, reason: str)
     await record(transaction, AuditedAction.SESSION_REFUSED, user_id=user.id, reason=reason)
 
 
+@asynccontextmanager
 async def _proven(
     transactions: Transactions,
     principal: Principal,
@@ -314,8 +370,8 @@ async def _proven(
     password: SecretStr,
     accounts: Accounts,
     client: Client,
-) -> User:
-    """The user, who has given the password once more; counted apart from log ins."""
+) -> AsyncIterator[User]:
+    """The user, who has given the password once more, for what is done then; counted apart from log ins."""
     user = await transactions.read(find_account, principal.user_id)
     rule = accounts.settings.rate.login_per_account
     about = ("proof", user.id.hex, client.counted_as)
@@ -323,8 +379,12 @@ async def _proven(
     if not await accounts.passwords.is_password(password, password_hash=user.password_hash):
         await transactions.write(_record_refusal, user, reason="reauthentication")
         raise InvalidCredentials
+    try:
+        yield user
+    except InvalidSecondFactor:
+        await transactions.write(_record_refusal, user, reason="wrong_code")
+        raise
     await accounts.rates.forget(rule, *about)
-    return user
 
 
 async def _renew_hash(

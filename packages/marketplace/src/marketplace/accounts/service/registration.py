@@ -5,7 +5,6 @@ somebody else with a password of their own. An answer is the same whether the ad
 the letter says the rest.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,43 +17,22 @@ from marketplace.accounts.context import Accounts
 from marketplace.accounts.problems import InvalidVerificationToken
 from marketplace.accounts.schemas import Registration, Verification
 from marketplace.accounts.sessions import end_sessions, record
-from marketplace.accounts.tokens import digest, new_verification_token, verified_user
+from marketplace.accounts.tokens import (
+    VERIFICATION_PREFIX,
+    digest,
+    new_mailed_token,
+    user_of_mailed_token,
+)
 from marketplace.database import Transactions
-from marketplace.entities import AuditedAction, EndReason, User
-
-NEW_SUBJECT = "Verify your e-mail address"
-NEW_LETTER = """\
-Somebody, we hope you, wants to make an account with this address. This token verifies the address, and sets
-the password that you choose with it:
-
-    {token}
-
-If it was not you, nothing needs to be done: without this letter nobody can use the account.
-"""
-KNOWN_SUBJECT = "Your account"
-KNOWN_LETTER = """\
-Somebody, perhaps you, has asked for an account or a new password with this address, which has an account
-already. You can log in as before. If you have forgotten the password, this token sets another one:
-
-    {token}
-
-If it was not you, nothing needs to be done: without this letter nobody can change the password.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """What is to be mailed: to whom, and the token. `is_known` is the account of somebody who has logged in."""
-
-    email: str
-    token: str
-    is_known: bool
+from marketplace.entities import AuditedAction, EndReason, LetterKind, User
 
 
 async def register(
     transactions: Transactions, form: Registration, *, accounts: Accounts
-) -> Letter | None:
-    """A letter to the address, whether it has an account or not. None: it got enough of them.
+) -> str | None:
+    """Put down a letter to the address, whether it has an account or not, and give its token.
+
+    None: the address got enough of them.
 
     Raises `PasswordTooShort`, `PasswordTooWeak`.
     """
@@ -67,8 +45,8 @@ async def register(
 
 async def renew_verification(
     transactions: Transactions, email: str, *, accounts: Accounts
-) -> Letter | None:
-    """Another letter to an account that is not verified yet; None where there is no such account."""
+) -> str | None:
+    """Another letter to an account that is not verified yet: its token; None where there is no such account."""
     if not await _may_write_to(email, accounts=accounts):
         return None
     return await transactions.write(_renew, email, is_known=False, accounts=accounts)
@@ -76,8 +54,8 @@ async def renew_verification(
 
 async def forget_password(
     transactions: Transactions, email: str, *, accounts: Accounts
-) -> Letter | None:
-    """A letter that sets a new password; None where there is no account with this address."""
+) -> str | None:
+    """A letter that sets a new password: its token; None where there is no account with this address."""
     if not await _may_write_to(email, accounts=accounts):
         return None
     return await transactions.write(_renew, email, is_known=True, accounts=accounts)
@@ -90,7 +68,7 @@ async def verify(transactions: Transactions, form: Verification, *, accounts: Ac
     `PasswordTooWeak`, after which the token works still.
     """
     token = form.token.get_secret_value()
-    user_id = verified_user(token)
+    user_id = user_of_mailed_token(token, prefix=VERIFICATION_PREFIX)
     user = None if user_id is None else await transactions.read(_find, user_id, token=token)
     if user is None:
         raise InvalidVerificationToken
@@ -111,12 +89,6 @@ async def add_verified(
     await transactions.write(_add_verified, email, password_hash=password_hash)
 
 
-async def mail(letter: Letter, *, accounts: Accounts) -> None:
-    """Mail the letter, after the answer was given: how long that takes tells nobody anything."""
-    subject, text = (KNOWN_SUBJECT, KNOWN_LETTER) if letter.is_known else (NEW_SUBJECT, NEW_LETTER)
-    await accounts.mail.send(to=letter.email, subject=subject, text=text.format(token=letter.token))
-
-
 async def _may_write_to(email: str, *, accounts: Accounts) -> bool:
     """Whoever asks: nobody's mailbox is filled. That is not said, as it would tell nothing but that."""
     return await accounts.rates.is_within(
@@ -124,9 +96,7 @@ async def _may_write_to(email: str, *, accounts: Accounts) -> bool:
     )
 
 
-async def _open(
-    transaction: AsyncSession, form: Registration, *, accounts: Accounts
-) -> Letter | None:
+async def _open(transaction: AsyncSession, form: Registration, *, accounts: Accounts) -> str | None:
     added = queries.add_user(uuid7(), email=form.email)
     if (user_id := await transaction.scalar(added)) is not None:
         await record(transaction, AuditedAction.USER_REGISTERED, user_id=user_id)
@@ -138,18 +108,18 @@ async def _open(
 
 async def _renew(
     transaction: AsyncSession, email: str, *, is_known: bool, accounts: Accounts
-) -> Letter | None:
+) -> str | None:
     user = await transaction.scalar(queries.locked_user_by_email(email))
     if user is None or (user.is_verified and not is_known):
         return None
     return await _letter(transaction, user, accounts=accounts)
 
 
-async def _letter(transaction: AsyncSession, user: User, *, accounts: Accounts) -> Letter | None:
-    """With a new token, in place of the one before; None for an account that is disabled."""
+async def _letter(transaction: AsyncSession, user: User, *, accounts: Accounts) -> str | None:
+    """Put a letter down with a new token, in place of the one before; None for an account that is disabled."""
     if user.disabled_at is not None:
         return None
-    token = new_verification_token(user.id)
+    token = new_mailed_token(user.id, prefix=VERIFICATION_PREFIX)
     lifetime: timedelta = (
         accounts.settings.password_reset_lifetime
         if user.is_verified
@@ -158,7 +128,9 @@ async def _letter(transaction: AsyncSession, user: User, *, accounts: Accounts) 
     await transaction.execute(
         queries.put_verification(user.id, token_hash=digest(token), lifetime=lifetime)
     )
-    return Letter(email=user.email, token=token, is_known=user.is_verified)
+    kind = LetterKind.KNOWN_ACCOUNT if user.is_verified else LetterKind.NEW_ACCOUNT
+    await accounts.outbox.put(transaction, kind, to=user.email, user_id=user.id, token=token)
+    return token
 
 
 async def _find(transaction: AsyncSession, user_id: UUID, *, token: str) -> User | None:
@@ -178,6 +150,7 @@ async def _use(transaction: AsyncSession, user_id: UUID, *, token: str, password
     )
     user.is_verified, user.password_hash = True, password_hash
     await record(transaction, action, user_id=user_id)
+    await transaction.execute(queries.drop_email_change(user_id))
     await end_sessions(transaction, queries.of_user(user_id), reason=EndReason.PASSWORD_CHANGE)
 
 

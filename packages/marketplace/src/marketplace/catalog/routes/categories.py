@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from marketplace.accounts.principal import Administrator
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
@@ -26,15 +26,15 @@ from marketplace.catalog.schemas import (
 from marketplace.catalog.service import categories
 from marketplace.database import RequestTransactions
 from marketplace.entities import Category, Subcategory
-from marketplace.problems import InvalidRequest, documented
+from marketplace.problems import InvalidRequest, api_router, documented
 
-router = APIRouter()
+router = api_router(tags=["catalogue"])
 
 
 @router.get("/categories")
 async def list_categories(transactions: RequestTransactions) -> Categories:
     """Every category with its subcategories, by name."""
-    return await transactions.read(categories.everything)
+    return await transactions.read_page(categories.everything)
 
 
 @router.get(

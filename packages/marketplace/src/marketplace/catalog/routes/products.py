@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from marketplace.accounts.principal import Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
@@ -26,10 +26,10 @@ from marketplace.catalog.schemas import (
 from marketplace.catalog.service import products
 from marketplace.cursors import Cursors, cursors_of
 from marketplace.database import RequestTransactions, transactions_of
-from marketplace.problems import InvalidCursor, InvalidRequest, documented
+from marketplace.problems import InvalidCursor, InvalidRequest, api_router, documented
 from marketplace.query_parameters import documented_query, read_query
 
-router = APIRouter()
+router = api_router(tags=["catalogue"])
 product_cursors = cursors_of("products")
 
 
@@ -43,7 +43,7 @@ async def list_products(request: Request) -> Response:
     """Products by name, a page at a time."""
     filters = read_query(ProductFilters, request)
     transactions, cursors = await transactions_of(request), await product_cursors(request)
-    text = await transactions.read_on_driver(products.page, filters, cursors=cursors)
+    text = await transactions.read_page_on_driver(products.page, filters, cursors=cursors)
     return Response(text, media_type="application/json")
 
 

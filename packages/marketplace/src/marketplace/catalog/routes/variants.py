@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from marketplace.accounts.principal import Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
@@ -24,9 +24,9 @@ from marketplace.catalog.schemas import (
 from marketplace.catalog.service import variants
 from marketplace.database import RequestTransactions
 from marketplace.entities import Variant
-from marketplace.problems import InvalidRequest, documented
+from marketplace.problems import InvalidRequest, api_router, documented
 
-router = APIRouter()
+router = api_router(tags=["catalogue"])
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
 from marketplace.accounts.principal import Administrator, Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
@@ -13,9 +13,9 @@ from marketplace.catalog.service import vendors
 from marketplace.cursors import Cursors, PageRequest, cursors_of
 from marketplace.database import RequestTransactions
 from marketplace.entities import Vendor
-from marketplace.problems import InvalidCursor, InvalidRequest, documented
+from marketplace.problems import InvalidCursor, InvalidRequest, api_router, documented
 
-router = APIRouter(prefix="/vendors")
+router = api_router(prefix="/vendors", tags=["catalogue"])
 
 
 @router.get("", responses=documented(InvalidCursor, InvalidRequest))
@@ -25,7 +25,7 @@ async def list_vendors(
     cursors: Annotated[Cursors, Depends(cursors_of("vendors"))],
 ) -> VendorPage:
     """Vendors by name, a page at a time."""
-    return await transactions.read(vendors.page, page, cursors=cursors)
+    return await transactions.read_page(vendors.page, page, cursors=cursors)
 
 
 @router.get(

@@ -1,9 +1,5 @@
 """Orders over HTTP, and what the payment provider tells of their money."""
 
-from fastapi import APIRouter
+from marketplace.orders.routes import orders, payments, refunds
 
-from marketplace.orders.routes import orders, payments
-
-router = APIRouter()
-for part in (orders, payments):
-    router.include_router(part.router)
+ROUTES = [route for part in (orders, payments, refunds) for route in part.router.routes]

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from marketplace.accounts.principal import (
@@ -17,6 +17,7 @@ from marketplace.accounts.problems import (
     FreshAuthenticationNeeded,
     InvalidAccessToken,
     RoleNotAllowed,
+    SecondFactorRequired,
 )
 from marketplace.cursors import Cursors, PageRequest, cursors_of
 from marketplace.database import RequestTransactions
@@ -28,6 +29,7 @@ from marketplace.orders.problems import (
     IllegalTransition,
     NotForSale,
     NotPaid,
+    OnItsWay,
     OrderNotFound,
     OutOfStock,
     RequestInFlight,
@@ -36,6 +38,7 @@ from marketplace.orders.problems import (
     TooManyUnits,
 )
 from marketplace.orders.schemas import (
+    Address,
     AllOrdersFilters,
     Cart,
     OrderDetail,
@@ -48,10 +51,16 @@ from marketplace.orders.schemas import (
     VendorOrderPage,
 )
 from marketplace.orders.service import checkout, orders
-from marketplace.problems import InvalidCursor, InvalidRequest, TooManyRequests, documented
+from marketplace.problems import (
+    InvalidCursor,
+    InvalidRequest,
+    TooManyRequests,
+    api_router,
+    documented,
+)
 
-router = APIRouter(tags=["orders"])
-FOR_SOME = (InvalidAccessToken, RoleNotAllowed)
+router = api_router(tags=["orders"])
+FOR_SOME = (InvalidAccessToken, RoleNotAllowed, SecondFactorRequired)
 LISTED = (InvalidCursor, InvalidRequest)
 REPLAYED = {
     "headers": {
@@ -99,7 +108,7 @@ async def check_out(
         key=idempotency_key,
         method=request.method,
         path=request.url.path,
-        body=cart.model_dump_json(),
+        body=cart.model_dump_json(exclude_none=True),
     )
     answer = await transactions.write_on_driver(
         checkout.check_out, cart, request=keyed_request, limits=settings.order
@@ -116,7 +125,9 @@ async def list_my_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("my orders"))],
 ) -> OrderPage:
     """One's own orders, the newest first."""
-    return await transactions.read(orders.list_mine, principal, filters=filters, cursors=cursors)
+    return await transactions.read_page(
+        orders.list_mine, principal, filters=filters, cursors=cursors
+    )
 
 
 @router.get(
@@ -163,6 +174,21 @@ async def move_order(
     return await transactions.read(orders.get, principal, order_id=order_id)
 
 
+@router.put(
+    "/orders/{order_id}/delivery-address",
+    responses=documented(InvalidAccessToken, OrderNotFound, OnItsWay, InvalidRequest),
+)
+async def put_delivery_address(
+    transactions: RequestTransactions,
+    principal: CurrentPrincipal,
+    order_id: UUID,
+    address: Address,
+) -> OrderDetail:
+    """Where the order goes, in place of what was said before; until it is shipped."""
+    await transactions.write(orders.put_address, principal, order_id=order_id, address=address)
+    return await transactions.read(orders.get, principal, order_id=order_id)
+
+
 @router.get("/vendor/orders", responses=documented(*FOR_SOME, *LISTED))
 async def list_vendor_orders(
     transactions: RequestTransactions,
@@ -185,7 +211,7 @@ async def list_all_orders(
     cursors: Annotated[Cursors, Depends(cursors_of("all orders"))],
 ) -> OrderPage:
     """Every order of the shop, the newest first."""
-    return await transactions.read(orders.list_all, filters=filters, cursors=cursors)
+    return await transactions.read_page(orders.list_all, filters=filters, cursors=cursors)
 
 
 @router.get(

@@ -3,7 +3,7 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -16,9 +16,9 @@ from marketplace.orders.problems import (
 )
 from marketplace.orders.schemas import Acknowledgement, PaymentNotice
 from marketplace.orders.service import payments
-from marketplace.problems import InvalidRequest, documented
+from marketplace.problems import InvalidRequest, api_router, documented
 
-router = APIRouter(tags=["orders"])
+router = api_router(tags=["orders"])
 
 
 @router.post(

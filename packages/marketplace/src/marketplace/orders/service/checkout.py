@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg.types.json import Json
 from uuid_utils.compat import uuid7
 
+from marketplace.accounts.problems import InvalidAccessToken
 from marketplace.catalog import stock
 from marketplace.database import Connection
 from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim
@@ -63,6 +64,12 @@ PLACE = """
 """
 
 
+ADD_ADDRESS = """
+    INSERT INTO delivery_addresses (order_id, recipient, street, addition, postal_code, city, country)
+    VALUES (%(order_id)s, %(recipient)s, %(street)s, %(addition)s, %(postal_code)s, %(city)s, %(country)s)
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What the client is told, now or again."""
@@ -75,9 +82,12 @@ class Answer:
 # One customer's orders are placed one after the other: of two at once the second sees the first.
 LOCK_CUSTOMER = "SELECT pg_advisory_xact_lock(hashtextextended('orders of ' || %s::uuid, 0))"
 
-# A row: orders that wait for their payment, and with them those of a day that nobody paid.
+# A row: orders that wait for their payment, with them those of a day that nobody paid, and whether the account was
+# deleted a moment ago.
 UNPAID = """
-    SELECT count(*) FILTER (WHERE status = 'pending'), count(*) FROM orders
+    SELECT count(*) FILTER (WHERE status = 'pending'), count(*),
+           EXISTS (SELECT FROM users WHERE id = %s AND deleted_at IS NOT NULL)
+    FROM orders
     WHERE ordered_by_id = %s AND status IN ('pending', 'cancelled') AND paid = 0
       AND (status = 'pending' OR created_at > now() - interval '1 day')
 """
@@ -114,10 +124,12 @@ async def _require_modesty(
         raise TooManyUnits(most=limits.most_units)
     async with connection.pipeline():
         await connection.execute(LOCK_CUSTOMER, [user_id])
-        cursor = await connection.execute(UNPAID, [user_id])
+        cursor = await connection.execute(UNPAID, [user_id, user_id])
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101  # an aggregate
-    pending, unpaid = row
+    pending, unpaid, is_deleted = row
+    if is_deleted:
+        raise InvalidAccessToken
     if pending >= limits.most_open or unpaid >= limits.most_unpaid_per_day:
         raise TooManyOpenOrders
 
@@ -135,6 +147,9 @@ async def _place(
     placed = await connection.execute(PLACE, values)
     if placed.rowcount == 0:
         raise RequestInFlight
+    if cart.delivery_address is not None:
+        address = {"order_id": order.id, **cart.delivery_address.model_dump()}
+        await connection.execute(ADD_ADDRESS, address)
     return Answer(status=CREATED, body=body, is_replay=False)
 
 

@@ -2,17 +2,19 @@
 
 from uuid import UUID
 
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.accounts.principal import Principal
 from marketplace.catalog import stock
 from marketplace.cursors import Cursors, PageRequest, Position
 from marketplace.database import driver_of
-from marketplace.entities import Order, OrderStatus, Role
+from marketplace.entities import DeliveryAddress, Order, OrderStatus, Role
 from marketplace.orders import queries, transitions
 from marketplace.orders.money import SHIPPED_WHEN
-from marketplace.orders.problems import IllegalTransition, NotPaid, OrderNotFound
+from marketplace.orders.problems import IllegalTransition, NotPaid, OnItsWay, OrderNotFound
 from marketplace.orders.schemas import (
+    Address,
     AllOrdersFilters,
     OrderDetail,
     OrderFilters,
@@ -139,6 +141,22 @@ async def move(
         await stock.give_back(await driver_of(session), [order_id])
 
 
+async def put_address(
+    session: AsyncSession, principal: Principal, *, order_id: UUID, address: Address
+) -> None:
+    """Say where an order goes, until it is shipped. Raises `OrderNotFound`, `OnItsWay`."""
+    order = await session.get(Order, order_id, with_for_update={"key_share": True})
+    if order is None or not _may_see(principal, order):
+        raise OrderNotFound(order_id=order_id)
+    if order.status not in {OrderStatus.PENDING, OrderStatus.CONFIRMED}:
+        raise OnItsWay(current=order.status.value)
+    values = address.model_dump()
+    put = upsert(DeliveryAddress).values(order_id=order_id, **values)
+    await session.execute(
+        put.on_conflict_do_update(index_elements=[DeliveryAddress.order_id], set_=values)
+    )
+
+
 def _may_see(principal: Principal, order: Order) -> bool:
     return principal.role is Role.ADMIN or order.ordered_by_id == principal.user_id
 
@@ -162,4 +180,5 @@ def _for_vendor(order: Order) -> VendorOrder:
         created_at=order.created_at,
         total=sum(line.total for line in order.lines),
         lines=list(order.lines),
+        delivery_address=order.delivery_address,
     )

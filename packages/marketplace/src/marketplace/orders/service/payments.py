@@ -27,6 +27,7 @@ from marketplace.orders import money, transitions
 from marketplace.orders.money import Money
 from marketplace.orders.problems import InvalidSignature, OrderNotFound, PaymentEventReused
 from marketplace.orders.schemas import PaymentNotice
+from marketplace.orders.service import refunds
 
 TOLERANCE = timedelta(minutes=5)
 SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
@@ -133,18 +134,23 @@ async def _settle(
         .returning(PaymentEvent)
     )
     events = (await session.scalars(marked)).all()
-    session.add_all(
-        Refund(
-            id=uuid7(),
-            order_id=event.order_id,
-            payment_event_id=event.id,
-            amount=event.amount,
-            currency=event.currency,
-        )
-        for event in events
-        if event.kind is PaymentEventKind.REFUNDED
-    )
+    for event in events:
+        if event.kind is PaymentEventKind.REFUNDED:
+            await _document(session, event)
     return Outcome.APPLIED
+
+
+async def _document(session: AsyncSession, event: PaymentEvent) -> None:
+    refund = Refund(
+        id=uuid7(),
+        order_id=event.order_id,
+        payment_event_id=event.id,
+        amount=event.amount,
+        currency=event.currency,
+    )
+    session.add(refund)
+    await session.flush()
+    await refunds.settle(session, refund)
 
 
 def _digest(body: bytes, *, at: int, secret: str) -> str:

@@ -1,0 +1,80 @@
+"""The statements on all that belongs to a person."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Delete, Select, delete, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from marketplace.entities import (
+    AuditEvent,
+    DeliveryAddress,
+    EmailChange,
+    EmailVerification,
+    Entity,
+    IdempotencyKey,
+    Letter,
+    Order,
+    OrderStatus,
+    RecoveryCode,
+    SecondFactor,
+    Session,
+)
+
+UNDER_WAY = (OrderStatus.CONFIRMED, OrderStatus.SHIPPED)
+# Gone with the account. Orders stay, without their addresses; the audit holds ids, and goes with its retention.
+OWNED: tuple[type[Entity], ...] = (
+    EmailChange,
+    EmailVerification,
+    IdempotencyKey,
+    Letter,
+    RecoveryCode,
+    SecondFactor,
+    Session,
+)
+
+
+def sessions_of(user_id: UUID) -> Select[Session]:
+    """Every session that is kept, the oldest first."""
+    return select(Session).where(Session.user_id == user_id).order_by(Session.id)
+
+
+def orders_of(user_id: UUID) -> Select[Order]:
+    """Every order with all that is kept of it, the oldest first."""
+    return (
+        select(Order)
+        .options(
+            selectinload(Order.lines),
+            selectinload(Order.events),
+            selectinload(Order.refunds),
+            joinedload(Order.delivery_address),
+        )
+        .where(Order.ordered_by_id == user_id)
+        .order_by(Order.created_at, Order.id)
+    )
+
+
+def events_of(user_id: UUID) -> Select[AuditEvent]:
+    """What is on record about the account, the oldest first."""
+    return select(AuditEvent).where(AuditEvent.user_id == user_id).order_by(AuditEvent.id)
+
+
+def orders_in(states: tuple[OrderStatus, ...], *, user_id: UUID) -> Select[UUID]:
+    """The orders of a user in these states, locked."""
+    return (
+        select(Order.id)
+        .where(Order.ordered_by_id == user_id, Order.status.in_(states))
+        .order_by(Order.id)
+        .with_for_update(key_share=True)
+    )
+
+
+def addresses_of(user_id: UUID) -> Delete:
+    """Where the orders of a user went."""
+    ordered = select(Order.id).where(Order.ordered_by_id == user_id)
+    return delete(DeliveryAddress).where(DeliveryAddress.order_id.in_(ordered))
+
+
+def rows_of(owned: type[Any], user_id: UUID) -> Delete:
+    """All rows of a table that belong to a user."""
+    return delete(owned).where(owned.user_id == user_id)

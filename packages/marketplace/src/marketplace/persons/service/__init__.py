@@ -1,0 +1,1 @@
+"""What is done with all of a person's data."""

@@ -1,0 +1,94 @@
+"""A person's data: all of it in one answer, and its end.
+
+The law keeps what was sold and paid, for years; it does not keep who reads this sentence. So the row of the user stays,
+for its orders to refer to, and says nothing any more.
+"""
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from marketplace.accounts import queries as accounts_queries
+from marketplace.accounts.context import Accounts
+from marketplace.accounts.principal import Principal
+from marketplace.accounts.problems import InvalidAccessToken
+from marketplace.accounts.schemas import Account, AuditRecord, SessionList
+from marketplace.accounts.service.administration import require_another_administrator
+from marketplace.accounts.sessions import record
+from marketplace.catalog import stock
+from marketplace.database import driver_of
+from marketplace.entities import AuditedAction, LetterKind, OrderStatus, Role, User
+from marketplace.orders import transitions
+from marketplace.persons import queries
+from marketplace.persons.problems import OrdersUnderWay
+from marketplace.persons.schemas import Export, ExportedOrder
+
+# As check-out has it: an order that is placed just now is seen, and one that comes later is refused.
+LOCK_CUSTOMER = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('orders of ' || CAST(:user_id AS uuid), 0))"
+)
+
+
+async def export(transaction: AsyncSession, principal: Principal) -> Export:
+    """All that is kept of whoever asks; that it was asked for is on record."""
+    user = await transaction.get(User, principal.user_id)
+    if user is None:
+        raise InvalidAccessToken
+    await record(transaction, AuditedAction.USER_EXPORTED, user_id=user.id)
+    sessions = await transaction.scalars(queries.sessions_of(user.id))
+    orders = await transaction.scalars(queries.orders_of(user.id))
+    events = await transaction.scalars(queries.events_of(user.id))
+    now = (await transaction.scalars(select(func.now()))).one()
+    return Export(
+        exported_at=now,
+        account=Account.model_validate(user),
+        sessions=SessionList.of(sessions, current=principal).items,
+        orders=[ExportedOrder.model_validate(order) for order in orders],
+        events=[AuditRecord.model_validate(event) for event in events],
+    )
+
+
+async def delete(transaction: AsyncSession, principal: Principal, *, accounts: Accounts) -> None:
+    """End an account, and all that tells whose it was. What waits for its payment is cancelled.
+
+    Raises `OrdersUnderWay`, `LastAdministrator`.
+    """
+    await require_another_administrator(transaction, principal.user_id)
+    user = await transaction.get(User, principal.user_id, with_for_update={"key_share": True})
+    if user is None or user.deleted_at is not None:
+        raise InvalidAccessToken
+    await transaction.execute(text(LOCK_CUSTOMER), {"user_id": user.id})
+    await _end_orders(transaction, user)
+    old_email = user.email
+    for owned in queries.OWNED:
+        await transaction.execute(queries.rows_of(owned, user.id))
+    await transaction.execute(queries.addresses_of(user.id))
+    await transaction.execute(
+        accounts_queries.change_user(
+            user.id,
+            email=f"deleted-{user.id.hex}@deleted.invalid",
+            phone_number=None,
+            password_hash=None,
+            is_verified=False,
+            has_second_factor=False,
+            role=Role.CUSTOMER,
+            vendor_id=None,
+            disabled_at=func.coalesce(User.disabled_at, func.now()),
+            deleted_at=func.now(),
+        )
+    )
+    await record(transaction, AuditedAction.USER_DELETED, user_id=user.id)
+    await accounts.outbox.put(transaction, LetterKind.ACCOUNT_DELETED, to=old_email, user_id=None)
+
+
+async def _end_orders(transaction: AsyncSession, user: User) -> None:
+    under_way = queries.orders_in(queries.UNDER_WAY, user_id=user.id)
+    if list(await transaction.scalars(under_way)):
+        raise OrdersUnderWay
+    unpaid = queries.orders_in((OrderStatus.PENDING,), user_id=user.id)
+    order_ids = list(await transaction.scalars(unpaid))
+    for order_id in order_ids:
+        await transitions.move(
+            transaction, order_id, to=OrderStatus.CANCELLED, reason="account deleted"
+        )
+    if order_ids:
+        await stock.give_back(await driver_of(transaction), order_ids)
