@@ -1,0 +1,216 @@
+"""Behind PgBouncer (transaction mode; `apt-get install pgbouncer`): the application through it, migrations past it.
+
+One line a promise; exit status 1 where one does not hold. A migration through the pooler is refused with the variable
+that names the server; nothing that we connect with is seen by a stranger; three migrators go past the pooler at once,
+one of them is killed, while an application works through it: applied once, nothing stranded, no request failed.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import text
+
+from holdfast import Database
+from holdfast.engine.profiles import Profile
+from holdfast.engine.settings import Settings
+from holdfast.scratch.server import temporary_server
+
+ROWS = 200_000
+MIGRATORS = 3
+SCRIPTS = {
+    "1_orders.sql": "CREATE TABLE orders (id int PRIMARY KEY, note text);",
+    "2_note.sql": "UPDATE orders SET note = coalesce(note, '') || 'x';\nCREATE INDEX orders_note ON orders (note);",
+}
+LIMITS = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def pgbouncer(direct: str, *, folder: Path) -> Iterator[str]:
+    """In front of the server for the block; gives the URL."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        sys.exit("./dev prove pooler needs PgBouncer: apt-get install pgbouncer")
+    place, port = conninfo_to_dict(direct), free_port()
+    (folder / "users.txt").write_text(f'"{place["user"]}" ""\n')
+    (folder / "p.ini").write_text(
+        f"[databases]\n{place['dbname']} = host={place['host']} port={place['port']} dbname={place['dbname']}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\n"
+        f"auth_file = {folder}/users.txt\npool_mode = transaction\ndefault_pool_size = 4\n"
+        f"logfile = {folder}/p.log\n"
+    )
+    as_nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+    for each in (folder, *folder.iterdir()):
+        each.chmod(0o777)
+    process = subprocess.Popen([program, folder / "p.ini"], **as_nobody, stderr=subprocess.DEVNULL)  # type: ignore[call-overload]  # who runs it
+    url = f"postgresql://{place['user']}@127.0.0.1:{port}/{place['dbname']}"
+    try:
+        wait_for(lambda: answers(url))
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def answers(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < limit, "waited a minute in vain"
+        time.sleep(0.1)
+
+
+def holdfast(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "holdfast", *arguments],
+        env={
+            **os.environ,
+            "HOLDFAST_PROFILE": "development",
+            "HOLDFAST_LOG_SQL": "off",
+            **variables,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def promise(words: str, *, holds: bool, said: str = "") -> bool:
+    print(f"{'holds ' if holds else 'BROKEN'}  {words}", flush=True)
+    if not holds:
+        print(said)
+    return holds
+
+
+def refused(pooled: str, scripts: Path) -> Iterator[bool]:
+    run = holdfast("apply", str(scripts), DATABASE_URL=pooled, HOLDFAST_POOLER="transaction")
+    said = run.communicate()[0]
+    yield promise(
+        "a migration through it is refused, with the variable that names the server",
+        holds=run.returncode == 3 and "HOLDFAST_MIGRATION_URL=" in said,
+        said=said,
+    )
+    database = Database(Settings(profile=Profile.TEST, url=pooled))
+    try:
+        database.start()
+        said = "it has started"
+    except Exception as error:  # noqa: BLE001  # its words are what is looked at
+        said = str(error)
+    finally:
+        database.stop()
+    yield promise(
+        "who does not say that it is one is told how", holds="HOLDFAST_POOLER" in said, said=said
+    )
+
+
+def alone(pooled: str, application: Database) -> Iterator[bool]:
+    with application.sessions() as session:
+        session.execute(text("SELECT 1"))
+    with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as stranger:
+        seen = {stranger.execute(LIMITS).fetchone() for _ in range(20)}
+    yield promise(
+        "a stranger sees none of our settings", holds=seen == {("0", "0")}, said=str(seen)
+    )
+
+
+def migrated(pooled: str, direct: str, scripts: Path, application: Database) -> Iterator[bool]:
+    """Three at once past the pooler, one killed; an application works through it."""
+    failed: list[BaseException] = []
+    served, ended = [0], threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            try:
+                with application.sessions.begin() as session:
+                    session.execute(text("SELECT count(*) FROM orders WHERE id < 10"))
+                served[0] += 1
+            except Exception as error:  # noqa: BLE001  # told below
+                failed.append(error)
+
+    threads = [threading.Thread(target=serve) for _ in range(4)]
+    variables = {
+        "DATABASE_URL": pooled,
+        "HOLDFAST_POOLER": "transaction",
+        "HOLDFAST_MIGRATION_URL": direct,
+    }
+    for thread in threads:
+        thread.start()
+    migrators = [holdfast("apply", str(scripts), **variables) for _ in range(MIGRATORS)]
+    with psycopg.connect(direct, autocommit=True) as watch:
+        busy = "SELECT count(*) FROM orders WHERE note IS NOT NULL"
+        wait_for(lambda: (watch.execute(busy).fetchone() or [0])[0] > 0)
+        holder = (
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+        )
+        leaders = (watch.execute(holder).fetchone() or [0])[0]
+    migrators[0].send_signal(signal.SIGKILL)
+    said = "\n".join(each.communicate()[0] for each in migrators[1:])
+    ended.set()
+    for thread in threads:
+        thread.join()
+    with psycopg.connect(direct) as connection:
+        left = connection.execute("SELECT count(*) FROM holdfast.queue").fetchone()
+        twice = connection.execute("SELECT count(*) FROM orders WHERE note <> 'x'").fetchone()
+    is_done = all(each.returncode == 0 for each in migrators[1:])
+    yield promise(
+        f"{MIGRATORS} migrators past it, one killed: applied once, nothing stranded",
+        holds=is_done and (left, twice) == ((0,), (0,)) and leaders <= 2,
+        said=f"{left} {twice} {leaders}\n{said}",
+    )
+    words = f"meanwhile {served[0]} transactions through it, none failed"
+    yield promise(words, holds=not failed and served[0] > 0, said=str(failed[:1]))
+
+
+@click.command(help=__doc__)
+def main() -> None:
+    with (
+        temporary_server() as server,
+        tempfile.TemporaryDirectory() as folder,
+        pgbouncer(server.url(), folder=Path(folder)) as pooled,
+    ):
+        scripts = Path(folder) / "scripts"
+        scripts.mkdir()
+        for name, script in SCRIPTS.items():
+            (scripts / name).write_text(script)
+        first = holdfast("apply", str(scripts), "--to", "1_orders", DATABASE_URL=server.url())
+        assert first.wait() == 0, first.communicate()[0]
+        with psycopg.connect(server.url()) as connection:
+            connection.execute("INSERT INTO orders SELECT n FROM generate_series(1, %s) n", [ROWS])
+        application = Database(
+            Settings(profile=Profile.TEST, url=pooled, pooler="transaction", tls="off")
+        )
+        holds = [
+            *refused(pooled, scripts),
+            *alone(pooled, application),
+            *migrated(pooled, server.url(), scripts, application),
+        ]
+        application.stop()
+    sys.exit(0 if all(holds) else 1)
+
+
+if __name__ == "__main__":
+    main()
