@@ -204,7 +204,7 @@ TITLES = {
 }
 
 
-TRAFFIC = ("A2", "A5")  # 15 and 30 of 100 requests write
+TRAFFIC = ("A2", "A6")  # 15 and 30 of 100 requests write
 
 
 def bench(*, quick: bool) -> bool:
@@ -230,7 +230,7 @@ def bench(*, quick: bool) -> bool:
     for kind, windows in found.items():
         print(f"\nOf 100 requests {15 if kind == 'A2' else 30} write.\n\n{table(windows)}")
     kept = [writes_kept(windows) for windows in found.values()]
-    usual, busy = found["A2"], found["A5"]
+    usual, busy = found["A2"], found["A6"]
     times = of(usual["ours"], "wall") / of(usual["update"], "wall")
     longest, none = of(usual["ours"], "longest"), of(usual["none"], "longest")
     print(

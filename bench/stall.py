@@ -2,7 +2,8 @@
 
 `./dev bench stall [--quick]`. A shop of two million orders gets nine indexes, two version columns, a sessions table,
 a NOT NULL, a foreign key and a unique constraint, under 200 requests a second and transactions that stay open; in A4
-two columns change their type instead, one of them a key with three foreign keys; in A5 30 of 100 requests write.
+two columns change their type instead, one of them a key with three foreign keys; in A5 orders in 64 partitions get an
+index, a unique constraint, a foreign key, a NOT NULL and one partition more; in A6 30 of 100 requests write.
 Each window has a fresh copy of the
 shop; windows of the tools alternate. Exit status 1 when
 holdfast misses its target in a full run or a run is interrupted, 3 when a peer cannot be installed.
@@ -23,7 +24,7 @@ from live.figures import Figures
 from live.results import CONDITIONS, FIGURES, keep, keep_conditions, new_folder, picture, read
 from live.scenarios import SCENARIOS
 from live.summary import last_line, markdown, tables, verdict
-from live.tools import ALEMBIC, IDEAL, NONE, OURS, TOOLS, Tool, changing_types
+from live.tools import ALEMBIC, NONE, OURS, TOOLS, Tool, has_changes, with_changes
 from live.window import Bench, measure
 
 
@@ -46,7 +47,7 @@ def windows_of(wanted: Wanted) -> list[tuple[str, str, int]]:
         for number in range(1, wanted.windows + 1)
         for scenario in wanted.scenarios
         for tool in random.sample(wanted.tools, len(wanted.tools))
-        if not SCENARIOS[scenario].changes_types or tool in OF_TYPES
+        if has_changes(tool, SCENARIOS[scenario].changes)
     ]
 
 
@@ -68,8 +69,7 @@ def measure_all(wanted: Wanted, tools: dict[str, Tool], *, out: Path) -> None:
         todo, begun = windows_of(wanted), time.monotonic()
         for done, (scenario, name, number) in enumerate(todo, 1):
             tool = tools[name]
-            if SCENARIOS[scenario].changes_types:
-                tool = changing_types(tool) or tool
+            tool = with_changes(tool, SCENARIOS[scenario].changes)
             figures = measure(bench, SCENARIOS[scenario], tool, number=number)
             keep(figures, folder=out)
             spent = time.monotonic() - begun
@@ -119,7 +119,6 @@ def run(wanted: Wanted, *, out: Path) -> Path:
     return folder / FIGURES
 
 
-OF_TYPES = (NONE, IDEAL, OURS, ALEMBIC)  # the tools that have the changes of A4
 QUICK = Wanted(
     scenarios=("A1",),
     tools=(NONE, OURS, ALEMBIC),
@@ -161,7 +160,7 @@ def main(
 ) -> None:
     few = QUICK
     if scenarios:
-        smallest = 100_000 if "A4" in scenarios else QUICK.rows.orders
+        smallest = 100_000 if {"A4", "A5"} & set(scenarios) else QUICK.rows.orders
         few = replace(QUICK, scenarios=scenarios, rows=Rows(orders=smallest))
     full = Wanted(
         scenarios=scenarios or tuple(SCENARIOS),

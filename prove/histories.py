@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,7 +87,9 @@ class Proof:
         if answer.error:
             raise Differs(f"{answer.revision}: {answer.error}")
         self.exemptions += excuse_lines(answer.refused)
-        return f"{self.exemptions} statements needed an exemption"
+        why = Counter(answer.reasons).most_common()
+        reasons = "".join(f"\n          {number:4} {reason}" for reason, number in why)
+        return f"{self.exemptions} statements needed an exemption{reasons}\n         "
 
     def exemption(self, answer: Answer) -> None:
         """Exemption what was refused after all. Everything else is a failure."""

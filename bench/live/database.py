@@ -52,6 +52,20 @@ TYPES_LEFT = """
     UNION SELECT 'there are ' || count(*) || ' foreign keys to users' FROM pg_constraint
     WHERE contype = 'f' AND confrelid = 'users'::regclass HAVING count(*) <> 3
 """
+PARTITIONS_LEFT = """
+    SELECT indexrelid::regclass || ' is not valid' FROM pg_index WHERE NOT indisvalid
+    UNION SELECT conname || ' is not valid' FROM pg_constraint WHERE NOT convalidated
+    UNION SELECT name || ' is not there' FROM unnest(ARRAY['orders_created_at', 'orders_order_number',
+      'orders_archive_created_at_idx', 'orders_archive_order_number_id_key']) AS name
+    WHERE to_regclass(name) IS NULL
+    UNION SELECT 'there is no foreign key to variants' WHERE NOT EXISTS (
+      SELECT FROM pg_constraint WHERE conname = 'orders_variant' AND conrelid = 'orders_archive'::regclass)
+    UNION SELECT relname || '.channel may be NULL' FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+    WHERE attname = 'channel' AND NOT attnotnull AND relkind IN ('r', 'p')
+    UNION SELECT 'there are ' || count(*) || ' partitions' FROM pg_inherits
+    WHERE inhparent = 'orders'::regclass HAVING count(*) <> 65
+"""
+LEFT = {"types": TYPES_LEFT, "partitions": PARTITIONS_LEFT}
 CHANGE_SET = {
     ("index", "users", "email"),
     ("index", "users", "phone_number"),
@@ -123,16 +137,17 @@ class Database:
         if ended.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{ended.stderr}{ended.stdout}")
 
-    def prepare_types(self, users: int) -> None:
-        """The tables that A4 needs besides the shop."""
-        file = Path(__file__).parent / "types.sql"
+    def prepare(self, changes: str, rows: Mapping[str, int]) -> None:
+        """What another change set needs besides the shop, or in its place."""
+        file = Path(__file__).parent / f"{changes}.sql"
         psql = (str(binary("psql")), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
-        self.run(*psql, f"--set=users={users}", "--file", str(file), folder=file.parent)
+        numbers = [f"--set={table}={number}" for table, number in rows.items()]
+        self.run(*psql, *numbers, "--file", str(file), folder=file.parent)
 
-    def types_left(self) -> list[str]:
-        """The columns of A4 that are not what they were to become, and keys that are not valid."""
+    def left_of(self, changes: str) -> list[str]:
+        """What of that change set is not as it was to become, or not valid."""
         with psycopg.connect(self.url) as connection:
-            return [lacking for (lacking,) in connection.execute(TYPES_LEFT)]
+            return [lacking for (lacking,) in connection.execute(LEFT[changes])]
 
     def missing(self) -> list[str]:
         """What of the change set is not there, or not valid."""

@@ -1,4 +1,4 @@
-"""Five kinds of live traffic. 85 of 100 requests read, in A5 70; holders are transactions that stay open.
+"""Kinds of live traffic. 85 of 100 requests read, in A6 70; holders are transactions that stay open.
 
 A holder keeps one row lock in each of the four tables for 5 s, on rows that no request touches, then rests.
 """
@@ -19,7 +19,8 @@ class Scenario:
     order: str  # the request that places an order
     holders: int
     rest: tuple[timedelta, timedelta]
-    changes_types: bool = False  # another change set: what `types.sql` prepares
+    # Another change set: `types.sql` or `partitions.sql` prepares it, `alembic_NAME` has it.
+    changes: str = ""
     writes_more: bool = False  # 30 of 100 requests
 
     @property
@@ -68,10 +69,18 @@ SCENARIOS = {
             order="place_order_transaction",
             holders=2,
             rest=seconds(3, 15),
-            changes_types=True,
+            changes="types",
         ),
         Scenario(
             name="A5",
+            title="as A2; orders in 64 partitions get an index, a unique, a foreign key, NOT NULL and a partition",
+            order="place_order_transaction",
+            holders=2,
+            rest=seconds(3, 15),
+            changes="partitions",
+        ),
+        Scenario(
+            name="A6",
             title="as A2, and twice as many requests write: 30 of 100",
             order="place_order_transaction",
             holders=2,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from environments import PEERS, node_environment, python_environment
 
-TYPES = PEERS / "alembic_types"
 OURS, NONE, IDEAL, ALEMBIC = "ours", "none", "ideal", "alembic"
 
 
@@ -88,13 +87,19 @@ def _typeorm() -> Tool:
     )
 
 
-def changing_types(tool: Tool) -> Tool | None:
-    """The tool with the changes of types in the place of the shop's; None for one that has none."""
-    if tool.name == NONE:
+def has_changes(name: str, changes: str) -> bool:
+    """Whether the tool has this change set; every one has the shop's own, which has no name."""
+    by_hand = name == IDEAL and (PEERS / f"ideal_{changes}.py").exists()
+    return not changes or by_hand or name in (NONE, OURS, ALEMBIC)
+
+
+def with_changes(tool: Tool, changes: str) -> Tool:
+    """The tool with another change set in the place of the shop's."""
+    if tool.name == NONE or not changes:
         return tool
     if tool.name == IDEAL:
-        return replace(tool, command=(sys.executable, str(PEERS / "ideal_types.py")))
-    return replace(tool, folder=TYPES) if tool.name in (OURS, ALEMBIC) else None
+        return replace(tool, command=(sys.executable, str(PEERS / f"ideal_{changes}.py")))
+    return replace(tool, folder=PEERS / f"alembic_{changes}")
 
 
 TOOLS: Mapping[str, Callable[[], Tool]] = {

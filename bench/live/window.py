@@ -42,8 +42,8 @@ class Outcome:
 def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Figures:
     """The figures of one window; its latencies and what the tool printed are in the folder `out`."""
     database = fresh_copy(bench.server)
-    if scenario.changes_types:
-        database.prepare_types(bench.rows.by_table["users"])
+    if scenario.changes:
+        database.prepare(scenario.changes, bench.rows.by_table)
         if tool.adopt:
             database.run(*tool.adopt, more=tool.environment, folder=tool.folder)
     name = f"{scenario.name}-{tool.name}-{number}"
@@ -83,7 +83,7 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
 
 
 def _missing(database: Database, scenario: Scenario) -> list[str]:
-    return database.types_left() if scenario.changes_types else database.missing()
+    return database.left_of(scenario.changes) if scenario.changes else database.missing()
 
 
 def _change(bench: Bench, tool: Tool, database: Database, *, log: Path) -> Outcome:

@@ -28,6 +28,7 @@ class Answer:
     counts: dict[str, int] = field(default_factory=dict)  # points at which a kill may hit
     writes: dict[str, int] = field(default_factory=dict)
     refused: tuple[tuple[str, int], ...] = ()  # file and line of what was exempted on the way
+    reasons: dict[str, int] = field(default_factory=dict)  # why, and of how many statements
 
 
 class Processes:

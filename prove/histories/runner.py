@@ -103,6 +103,7 @@ class Watch:
         self.writes: Counter[str] = Counter()
         self.sources: dict[str, tuple[str, int]] = {}
         self.refused: list[tuple[str, int]] = []
+        self.reasons: Counter[str] = Counter()
         self.limit = 0
 
     def report(self, told: Event) -> None:
@@ -139,7 +140,7 @@ class Watch:
         except (LongStatement, BreaksRunningCode) as error:
             if (line := self.excusable(error)) is None:
                 raise
-            self.refused.append(line)
+            self._note(line, error)
             exempted = replace(statement, exemption=Exemption(reason="history", until=date.max))
             return rewrite(exempted, facts=facts, today=today)
 
@@ -149,7 +150,14 @@ class Watch:
         except (LongStatement, BreaksRunningCode) as error:
             if (line := self.excusable(error)) is None:
                 raise
-            self.refused.append(line)
+            self._note(line, error)
+
+    def _note(self, line: tuple[str, int], error: LongStatement | BreaksRunningCode) -> None:
+        """A statement counts once, though it is looked at when it is sent and when its turn comes."""
+        if line not in self.refused:
+            is_long = isinstance(error, LongStatement)
+            self.reasons[error.work.rstrip(",") if is_long else f"breaks {error.breaks}"] += 1
+        self.refused.append(line)
 
     def _statement(self, connection: Any, cursor: Any, sql: str, *_: object) -> None:
         self._point()
@@ -212,7 +220,14 @@ def perform(order: dict[str, Any], name: str, folder: Path) -> None:
             if order.get("excuse_everything"):
                 watch.excuse_everything()
             upgrade(config, order["target"], report=watch.report)
-        answer({"counts": watch.counts, "writes": watch.writes, "refused": watch.refused})
+        answer(
+            {
+                "counts": watch.counts,
+                "writes": watch.writes,
+                "refused": watch.refused,
+                "reasons": watch.reasons,
+            }
+        )
     except BaseException as error:  # noqa: BLE001  # it is told, whatever it is
         traceback.print_exc()
         excusable = watch.excusable(error)

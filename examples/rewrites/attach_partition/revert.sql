@@ -1,1 +1,3 @@
 ALTER TABLE visits DETACH PARTITION visits_2026;
+ALTER TABLE visits DROP CONSTRAINT visits_id;
+DROP INDEX visits_day_idx;

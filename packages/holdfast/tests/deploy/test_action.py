@@ -58,8 +58,10 @@ def test_one_bad_migration(shop: Project, job: Job, service: CommentService) -> 
     ended = job.run(PLAN, without=NOT_INSTALLED_AGAIN)
     assert (ended.status, ended.step) == (1, "Result")
     [annotation] = re.findall(r"^::error (.*?)::(.*)$", ended.log, re.MULTILINE)
-    assert annotation[0] == "file=shop%2C back%3Aend/versions/r2.py,line=10,title=online"
-    assert annotation[1].startswith("revision r2: Refused, because public.t is in use: ALTER TABLE")
+    assert annotation[0] == "file=shop%2C back%3Aend/versions/r2.py,line=11,title=online"
+    assert annotation[1].startswith(
+        "revision r2: r2.py:11: Refused, because public.t is in use: ALTER TABLE"
+    )
     assert job.outputs["check"] == {
         "status": "1",
         "found": "true",
@@ -72,7 +74,7 @@ def test_one_bad_migration(shop: Project, job: Job, service: CommentService) -> 
                 "uri": "shop%2C%20back%3Aend/versions/r2.py",
                 "uriBaseId": "%SRCROOT%",
             },
-            "region": {"startLine": 10},
+            "region": {"startLine": 11},
         }
     ]
     [comment] = service.comments

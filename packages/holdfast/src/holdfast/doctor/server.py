@@ -53,6 +53,11 @@ def _version(evidence: Evidence) -> Verdict:
     major = evidence.application.server.major
     if major in SUPPORTED:
         return fine(f"PostgreSQL {major}")
+    if major >= SUPPORTED.stop:
+        return warn(
+            f"PostgreSQL {major} is not measured yet: what is instant and what is locked may differ from 18",
+            "Try the migrations on a copy first (holdfast plan); see docs/operations.md.",
+        )
     return warn(f"PostgreSQL {major} is not one holdfast is tested on", "15, 16, 17 and 18 are.")
 
 

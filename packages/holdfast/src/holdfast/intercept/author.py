@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import traceback
 from functools import lru_cache
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def excuse_at_call(file: Path) -> Exemption | None:
     if frame is None:
         return None
     return excuse_in(_source_of_statement(source, frame.f_lineno))
+
+
+def line_in(file: Path, error: BaseException) -> str | None:
+    """The line of `file` that an error comes from, as FILE:LINE: a helper may have sent what the author never wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == file]
+    return f"{file.name}:{lines[-1]}" if lines else None
 
 
 # One revision after the other, and the file may be edited between two runs of one process.

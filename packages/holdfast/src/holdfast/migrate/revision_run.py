@@ -32,6 +32,7 @@ from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard
+from holdfast.intercept.author import line_in
 from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.intercept.interceptor import intercepting
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
@@ -121,6 +122,8 @@ class RevisionRun:
             history.finish(session, entry)
         except BaseException as error:
             self._record_failure(entry, error)
+            if isinstance(error, RefusedStatement) and error.place is None:
+                error.place = line_in(Path(self.step.revision.path), error)
             raise
 
     def commit(self) -> None:
@@ -319,5 +322,8 @@ class RevisionRun:
             history.fail(self.context.session, entry, error)
             self.context.session.commit()
         except Exception:  # the error on its way is the one to see, not this one
-            log.warning("the failure could not be recorded in holdfast.history")
+            if (
+                guard is None or guard.verdict is None
+            ):  # otherwise it is tried again, on a new connection
+                log.warning("the failure could not be recorded in holdfast.history")
             log.debug("why it could not be recorded", exc_info=True)

@@ -58,7 +58,7 @@ def _of_added_partition(partition: str, tables: Iterable[Relation]) -> Iterator[
         ]
         for name in (partition, *below):
             yield from candidates(name, label="pkey")
-            for index in table.indexes:
+            for index in (known for known in table.indexes if known.definition):
                 second = joined(column_names(parsed_index(index)))
                 for label in ("idx", "key"):
                     yield from candidates(name, second=second, label=label)

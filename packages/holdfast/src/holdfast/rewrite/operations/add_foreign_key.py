@@ -30,8 +30,8 @@ from holdfast.rewrite.tree import constraint_of, copy, qualify
 FOREIGN_KEY_ON_PARTITIONED = LongWork(
     rows=(33,),
     work="reads every row of every partition",
-    instead="Add the foreign key to each partition, then to the parent, and allow that: it takes them"
-    " over without reading. PostgreSQL 18 does without.",
+    instead="Write DROP CONSTRAINT as a statement of its own before it: by itself the foreign key is made partition by"
+    " partition, beside users.",
 )
 
 

@@ -28,9 +28,8 @@ from holdfast.rewrite.tree import constraint_of, copy, strings
 KEY_ON_PARTITIONED = LongWork(
     rows=(34,),
     work="builds an index on every partition",
-    instead="Write CREATE UNIQUE INDEX ON ONLY for the parent, CREATE UNIQUE INDEX CONCURRENTLY for"
-    " each partition and ALTER INDEX .. ATTACH PARTITION; the unique index does what the"
-    " constraint does.",
+    instead="Write DROP CONSTRAINT as a statement of its own before it: by itself the key is made partition by"
+    " partition, beside users.",
 )
 
 

@@ -79,6 +79,8 @@ def _indexes(parent: Relation, partition: Relation, *, facts: Facts) -> Iterator
     taken: set[str] = set()
     used: list[Index] = []
     for index in parent.indexes:
+        if not index.definition:
+            continue  # it waits in the queue itself: when the turn of this statement comes it is known
         steps, found = index_of_partition(
             index, of=parent, partition=partition, facts=facts, taken=taken, used=used
         )
@@ -90,6 +92,8 @@ def _indexes(parent: Relation, partition: Relation, *, facts: Facts) -> Iterator
 def _foreign_keys(parent: Relation, partition: Relation, *, facts: Facts) -> Iterator[Step]:
     by_parts = partition.is_partitioned and facts.server_major < NOT_VALID_ON_PARTITIONED
     for found in parent.foreign_keys():
+        if not found.definition:
+            continue
         key = parsed_constraint(found.definition, name=found.name)
         if found.references is not None:
             qualify(key.pktable, found.references)

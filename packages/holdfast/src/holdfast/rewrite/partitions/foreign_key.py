@@ -78,6 +78,8 @@ def same_foreign_keys(
     """The foreign keys of the partition that PostgreSQL would take as a part of this one."""
     wanted = _essence(constraint, facts=facts)
     for found in partition.foreign_keys():
+        if not found.definition:
+            continue
         own = parsed_constraint(found.definition, name=found.name)
         if found.references is not None:
             qualify(own.pktable, found.references)

@@ -175,13 +175,12 @@ class _Plan:
         node.relation.inh = True
         yield replace(build_index(node, table=partition), only_for=self._is_below(partition))
         constraint = self.wanted.constraint
-        if constraint is None:
-            yield from self._attach(partition, name, parent)
-            return
-        command = add_constraint(over_index(constraint, name=name.name, index=name.name))
-        add = transaction(alter_table(partition.name, command), facts=self.facts)
-        (attach,) = self._attach(partition, name, parent)
-        yield replace(attach, sql=(*add.sql, *attach.sql), locks=(*add.locks, *attach.locks))
+        if constraint is not None:
+            # By itself: users of the partition wait for as little as they do without partitions.
+            command = add_constraint(over_index(constraint, name=name.name, index=name.name))
+            add = transaction(alter_table(partition.name, command), facts=self.facts)
+            yield replace(add, only_for=self._is_below(partition))
+        yield from self._attach(partition, name, parent)
 
     def _attach(
         self, partition: Relation, name: QualifiedName, parent: QualifiedName
@@ -215,7 +214,9 @@ class _Plan:
     def _same(self, partition: Relation) -> Index | None:
         """An index of the partition that PostgreSQL would take as its part."""
         known = self._known(self.indexes[self.table.name])
-        node = parsed_index(known) if known is not None else self.wanted.node
+        node = self.wanted.node
+        if known is not None and known.definition:
+            node = parsed_index(known)
         return self.wanted.same_on(partition, node=node)
 
     def _known(self, name: QualifiedName) -> Index | None:
