@@ -142,7 +142,7 @@ class TransactionGuard(Protocol):
         ...
 
 
-class StandbyWatch(Protocol):
+class LocksOnStandbys(Protocol):
     """Knows what a lock would do on standbys."""
 
     def require_free(self, session: "MigrationSession", locks: tuple[Lock, ...]) -> None:
@@ -163,7 +163,7 @@ class MigrationSession:
         self.version_table = ""  # whose journal and history this is: its schema and its name
         self.epoch: int | None = None  # of our leadership, once we have it
         self.guard: TransactionGuard | None = None  # who keeps users from waiting for us
-        self.standbys: StandbyWatch | None = None  # who looks at them before a lock
+        self.standbys: LocksOnStandbys | None = None  # who looks at them before a lock
         self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
