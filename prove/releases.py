@@ -111,6 +111,7 @@ class Release:
 
     def _work(self, ended: Event, seed: int) -> None:
         random_ = random.Random(seed + 10 * self.number)
+        own: dict[str, list[uuid.UUID]] = {"vendor": [], "category": []}  # nobody else writes these
         name = f"shop release={self.number}"
         # The type change makes prepared statements fail once; holdfast's pool forgets them, this is plain psycopg.
         with psycopg.connect(
@@ -120,20 +121,28 @@ class Release:
                 kind = random_.choice(list(self.sends))
                 began = time.monotonic()
                 try:
-                    self._send(connection, kind, random_)
+                    self._send(connection, kind, random_, own)
                 except psycopg.Error as error:
                     self.failed.append(f"{kind}: {error.sqlstate} {error}".splitlines()[0])
                 self.longest = max(self.longest, time.monotonic() - began)
                 self.requests += 1
 
-    def _send(self, connection: psycopg.Connection, kind: str, random_: random.Random) -> None:
+    def _send(
+        self,
+        connection: psycopg.Connection,
+        kind: str,
+        random_: random.Random,
+        own: dict[str, list[uuid.UUID]],
+    ) -> None:
         text = self.sends[kind].encode()
         if kind in ("vendor", "category"):
             log = self.vendors if kind == "vendor" else self.categories
-            known = list(log)
+            known = own[kind]
             key = random_.choice(known) if known and random_.random() < 0.5 else uuid.uuid4()
             value = f"{self.number} {uuid.uuid4()}"
             connection.execute(text, (key, value))
+            if key not in log:
+                known.append(key)
             log[key] = value
             return
         found = connection.execute(text, (f"v{random_.randint(1, ROWS)}",))

@@ -330,6 +330,41 @@ ENUMS = {
         "sa.Enum(name='e_old').drop(op.get_bind(), checkfirst=True)"
     ),
 }
+ODD = """
+CREATE SCHEMA app; CREATE TYPE app."My kind" AS ENUM ('x', 'y');
+CREATE TABLE app."T t" (id int PRIMARY KEY, "c c" app."My kind"[] NOT NULL DEFAULT '{}');
+INSERT INTO app."T t" SELECT n, '{x}' FROM generate_series(1, 300) n;
+COMMENT ON COLUMN app."T t"."c c" IS 'cc'
+"""
+ODD_CHANGE = (
+    'ALTER TYPE app."My kind" RENAME TO "My old"',
+    """CREATE TYPE app."My kind" AS ENUM ('x', 'z')""",
+    """COMMENT ON TYPE app."My kind" IS 'new'""",
+    'GRANT USAGE ON TYPE app."My kind" TO pg_monitor',
+    'ALTER TABLE app."T t" ALTER "c c" DROP DEFAULT',
+    'ALTER TABLE app."T t" ALTER "c c" TYPE app."My kind"[] USING "c c"::text[]::app."My kind"[]',
+    """ALTER TABLE app."T t" ALTER "c c" SET DEFAULT '{}'""",
+    'DROP TYPE app."My old"',
+)
+
+
+def test_an_enum_of_any_name(postgres: Postgres, tmp_path: Path) -> None:
+    """Whatever it is called, wherever it is, of an array, with a comment and a privilege: casts work all the time."""
+    with ExitStack() as lifetime:
+        both = side_by_side(postgres, tmp_path, before=ODD, lifetime=lifetime)
+        both.revision("\n".join(f"op.execute({sql!r})" for sql in ODD_CHANGE))
+        command.upgrade(both.plain.config, "head")
+        user = lifetime.enter_context(psycopg.connect(both.online.database, autocommit=True))
+
+        def look(_: Event) -> None:
+            user.execute("""SELECT FROM app."T t" WHERE "c c" @> ARRAY['x'::app."My kind"]""")
+
+        upgrade(both.online.config, "head", report=look)
+        dumps = [in_any_order(schema_dump(each.database)) for each in (both.online, both.plain)]
+        assert dumps[0] == dumps[1]
+        assert all_rows(both.online.database) == all_rows(both.plain.database)
+
+
 AN_ENUM = """
 CREATE TYPE e AS ENUM ('x', 'y');
 CREATE TABLE t (id int PRIMARY KEY, b e NOT NULL DEFAULT 'x', c e[]);

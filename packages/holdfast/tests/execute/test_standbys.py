@@ -16,8 +16,9 @@ from standby import Pair, streaming_pair
 
 from holdfast.doctor.check import Severity
 from holdfast.doctor.examine import examine
-from holdfast.engine.settings import Settings
+from holdfast.engine.settings import Settings, StandbySettings
 from holdfast.errors.migration import LockNotFree
+from holdfast.errors.settings import InvalidSettings
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.progress import Event, LagUnseen, StandbyNotAsked, StandbyReadersUnseen
 from holdfast.execute.session import MigrationSession
@@ -146,6 +147,14 @@ def test_a_standby_that_does_not_answer_is_told_and_left_out(
     upgrade(replicated.config, "head", report=events.append)
     [told] = [event for event in events if isinstance(event, StandbyNotAsked)]
     assert told.standby == "/nowhere:5432"
+
+
+def test_a_url_that_is_none_is_an_error_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything has run, and without the value, which may hold a password."""
+    monkeypatch.setenv("HOLDFAST_STANDBYS", "postgresql://a@b/c,host=db2 password=secret")
+    with pytest.raises(InvalidSettings, match="standbys: Value error") as raised:
+        StandbySettings()
+    assert "secret" not in str(raised.value)
 
 
 def test_a_lag_that_a_role_may_not_see_is_told_once(replicated: Project) -> None:

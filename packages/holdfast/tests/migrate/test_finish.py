@@ -228,6 +228,9 @@ def test_a_drop_that_cannot_wait_is_refused(shop: Project) -> None:
     upgrade(shop.config, "head", expand=True)
     with pytest.raises(NotTakenBack, match="view paid"):
         downgrade(shop.config, "-1")
+    assert shop.query("SELECT count(*) FROM holdfast.unfinished") == [(0,)]
+    upgrade(shop.config, "head", expand=True)  # once more: nothing is pending, and it waits once
+    assert waits(shop) == [("object", "paid")]
 
 
 def test_plan_says_what_waits_and_what_needs_it(

@@ -183,8 +183,16 @@ def _readable_url(url: SecretStr | None) -> SecretStr | None:
 OtherUrl = Annotated[SecretStr | None, AfterValidator(_readable_url)]
 
 
+def _urls(value: object) -> object:
+    """Raises ValueError, without the value, which may hold a password."""
+    found = _split_at_commas(value)
+    for url in found if isinstance(found, tuple) else ():
+        split_url(str(url))
+    return found
+
+
 # NoDecode: not JSON.
-StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
+StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_urls)]
 AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 

@@ -158,6 +158,7 @@ class RevisionInterceptor:
     def returns(self) -> None:
         """The function has returned: execute what has waited, unless it has to be divided."""
         with self._nothing_swallowed():
+            self.queue.require_all_taken_back()
             if self._must_be_divided() or self.queue.has_committed:
                 self._go_back_to_look()
                 self._planned()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.errors.migration import NotTakenBack
 from holdfast.errors.statement import NeedsFinish
 from holdfast.execute.journal import NOW, Queued
 from holdfast.execute.session import LocalSetting
@@ -21,7 +22,7 @@ from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.referenced_objects import relations_in
-from holdfast.rewrite.side_by_side.expand import waiting_in
+from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
 from holdfast.rewrite.statement import Statement, excuse_in, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
@@ -107,6 +108,23 @@ class RevisionQueue:
                 statement=shortened(entry.statement.sql),
                 waiting=str(waiting),
                 revision=of.get(waiting, ""),
+            )
+
+    def require_all_taken_back(self) -> None:
+        """Raises NotTakenBack where a revert would leave something that waits, before it has done anything."""
+        if self.work.releases is not Releases.BACK or self.has_committed:
+            return
+        ended = {
+            number
+            for entry in self.entries
+            if entry.facts is not None
+            for number in ended_by(draft_of(entry.statement, facts=entry.facts).steps)
+        }
+        left = [r for r in self.work.recorded if _is_of(r, self.work) and r.id not in ended]
+        if left:
+            raise NotTakenBack(
+                revision=self.work.revision.revision,
+                waiting=tuple(str(each.waiting) for each in left),
             )
 
     def _is_replaced(self, place: int, entry: QueueEntry) -> bool:

@@ -322,5 +322,8 @@ class RevisionRun:
             history.fail(self.context.session, entry, error)
             self.context.session.commit()
         except Exception:  # the error on its way is the one to see, not this one
-            log.warning("the failure could not be recorded in holdfast.history")
+            if (
+                guard is None or guard.verdict is None
+            ):  # otherwise it is tried again, on a new connection
+                log.warning("the failure could not be recorded in holdfast.history")
             log.debug("why it could not be recorded", exc_info=True)

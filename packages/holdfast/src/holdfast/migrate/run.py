@@ -214,6 +214,7 @@ def _migrate(
             except Exception as error:
                 run.ask_guard(error)  # Alembic's own statements may have met it too
                 if run.ended is None:
+                    run.raise_own(error)
                     raise
                 if not run.may_repeat:
                     raise _ended_for_good(*run.ended) from error
@@ -262,6 +263,7 @@ class _Run:
         # By the guard, outside of what is tried again at once: what, and why.
         self.ended: tuple[str, GuardVerdict] | None = None
         self.revision = ""  # that is under way
+        self.own_error: HoldfastError | None = None  # what a revision has raised
         self.passes: list[bool] = []
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
@@ -422,6 +424,11 @@ class _Run:
             self.release()  # here, inside the event loop of an async env.py
             raise
 
+    def raise_own(self, error: Exception) -> None:
+        """Raise what a revision has raised, where env.py's own ROLLBACK on a lost connection would hide it."""
+        if self.own_error is not None and not isinstance(error, HoldfastError):
+            raise self.own_error from error
+
     def ask_guard(self, error: Exception) -> None:
         """Note in `ended` what the guard has done, if this is what came of it."""
         session = self.session
@@ -450,6 +457,7 @@ class _Run:
                     run(function, **arguments)
                     self._disarm_early(run.context.session)
             except BaseException as error:
+                self.own_error = error if isinstance(error, HoldfastError) else None
                 self.release()  # here, inside the event loop of an async env.py
                 if self._was_cancelled(error):
                     raise StoppedInStep(revision=run.name) from error

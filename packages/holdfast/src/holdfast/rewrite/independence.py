@@ -9,6 +9,7 @@ from holdfast.rewrite.pairs import relation_name
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.tree import find, strings
+from holdfast.rewrite.type_names import renamed_type
 from holdfast.rewrite.units import QueueEntry
 
 # What nobody can look into, or what decides how the rest is understood.
@@ -69,7 +70,7 @@ def are_independent(one: QueueEntry, other: QueueEntry) -> bool:
     """Whether it does not matter which of the two runs first."""
     if is_opaque(one) or is_opaque(other):
         return False
-    if _names_made(one) & _words(other) or _names_made(other) & _words(one):
+    if _mentions(other, _names_made(one)) or _mentions(one, _names_made(other)):
         return False
     if not relations_of(one) & relations_of(other):
         return True
@@ -131,6 +132,8 @@ def _named(entry: QueueEntry) -> Iterator[str]:
             yield node.typevar.relname
         case pb.ViewStmt():
             yield node.view.relname
+        case pb.RenameStmt() if node.rename_type == pb.OBJECT_TYPE:
+            yield from (renamed_type(node), node.newname)
         case pb.DropStmt():
             yield from _dropped(node)
 
@@ -143,6 +146,12 @@ def _dropped(node: pb.DropStmt) -> Iterator[str]:
             yield strings(item.type_name.names)[-1]
         elif item.HasField("list") and node.remove_type not in AROUND_DROPS - {pb.OBJECT_VIEW}:
             yield strings(item.list.items)[-1]
+
+
+def _mentions(entry: QueueEntry, names: frozenset[str]) -> bool:
+    """Whether all words of one of the names are in the statement: a quoted name may have several."""
+    words = _words(entry) if names else frozenset()
+    return any(words.issuperset(WORD.findall(name)) for name in names)
 
 
 def _words(entry: QueueEntry) -> frozenset[str]:

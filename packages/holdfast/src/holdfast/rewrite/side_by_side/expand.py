@@ -11,7 +11,7 @@ from holdfast.rewrite.side_by_side.refusal import NeedsOneRelease
 from holdfast.rewrite.side_by_side.rename_column import renamed_column
 from holdfast.rewrite.side_by_side.rename_table import renamed_table
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import Step, waits_of
+from holdfast.rewrite.steps import BatchStep, Step, TransactionStep, waits_of
 from holdfast.rewrite.waiting import Waiting
 
 
@@ -32,6 +32,12 @@ def expanded_action(action: Action) -> Split | None:
     if action.facts.side_by_side.releases is not Releases.TWO:
         return None
     return expanded_drop(action)
+
+
+def ended_by(steps: tuple[Step, ...]) -> tuple[int, ...]:
+    """The numbers of what no longer waits once these steps are done."""
+    found = (step for step in steps if isinstance(step, BatchStep | TransactionStep))
+    return tuple(number for step in found for number in step.ends)
 
 
 def waiting_in(steps: tuple[Step, ...]) -> tuple[Waiting, ...]:
