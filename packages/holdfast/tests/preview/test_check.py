@@ -105,8 +105,8 @@ def test_not_online(history: Project) -> None:
     give_models(history, MODELS.replace("Integer", "BigInteger"))
     found = check(history.config)
     assert [(each.rule, each.file.stem, each.line) for each in found] == [
-        ("online", "r2", 10),
-        ("online", "r4", 10),
+        ("online", "r2", 11),
+        ("online", "r4", 11),
     ]
     assert [each.file.stem for each in check(history.config, since="r2")] == ["r4"]
 
