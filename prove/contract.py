@@ -120,7 +120,7 @@ def undisturbed(case: Case) -> None:
         events: list[Event] = []
         with users_of(project.database, case.kept) as users:
             upgrade(project.config, "head", report=events.append)
-        assert users.errors == []
+        assert users.errors == [], users.errors
         is_reviewed = (case.example / "online.txt").exists()
         assert locks_seen(project) <= (
             locks_announced(case.example, major=case.postgres.major)

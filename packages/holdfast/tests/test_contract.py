@@ -55,7 +55,7 @@ def test_contract(example: Path, postgres: Postgres, tmp_path: Path) -> None:
         with users_of(online_url, kept) as users:
             upgrade(online.config, "head")
         number = entries(online)
-        assert users.errors == []
+        assert users.errors == [], users.errors
         assert dump(online_url, example) == dump(plain_url, example)
         assert locks_seen(online) <= locks_announced(example, major=postgres.major)
 

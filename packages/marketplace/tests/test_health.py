@@ -51,6 +51,7 @@ def test_not_ready_while_a_migration_is_pending(api: httpx.Client, shop: Engine)
             "status": 503,
             "code": "migrations_pending",
             "detail": f"The database is at revision {before}; this version needs {HEAD}.",
+            "request_id": answer.headers["x-request-id"],
         },
     )
 

@@ -73,7 +73,8 @@ STOPPED = """
 """
 # The columns of each table with their types, by number: a type that is made again keeps its name.
 COLUMNS = """
-    SELECT c.oid::regclass::text, array_agg(attname::text || ' ' || atttypid::text ORDER BY attname)
+    SELECT c.oid::regclass::text, array_agg(
+        concat_ws(' ', attname, atttypid, atttypmod, attcollation) ORDER BY attname)
     FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
     WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
       AND relname NOT IN ('alembic_version', 'schema_migrations') GROUP BY c.oid

@@ -145,7 +145,12 @@ def test_a_referenced_table(shop: str) -> None:
     """The foreign keys that point to it; the index of its primary key belongs to the constraint."""
     users = facts(shop, "DROP TABLE users").relations[("", "users")]
     assert users.referenced_by == (
-        Reference(table=shop_name("orders"), constraint="orders_user", columns=("id",)),
+        Reference(
+            table=shop_name("orders"),
+            constraint="orders_user",
+            columns=("id",),
+            definition="FOREIGN KEY (user_id) REFERENCES users(id)",
+        ),
     )
     assert [index.constraint for index in users.indexes] == ["users_pkey"]
     assert users.column("Name") == Column(name="Name", type="character varying(50)", not_null=True)

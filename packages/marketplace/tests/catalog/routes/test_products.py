@@ -138,6 +138,7 @@ def test_a_cursor_that_was_tampered_with_is_refused(api: httpx.Client) -> None:
                 "status": 400,
                 "code": "invalid_cursor",
                 "detail": "The cursor is not one of ours, or has expired; begin again without one.",
+                "request_id": answer.headers["x-request-id"],
             },
         )
 
@@ -188,5 +189,6 @@ def test_no_such_product(api: httpx.Client) -> None:
             "status": 404,
             "code": "product_not_found",
             "detail": f"There is no product {nowhere}.",
+            "request_id": answer.headers["x-request-id"],
         },
     )
