@@ -167,6 +167,26 @@ def test_triggers_touched_by_others(
         )
 
 
+def test_rows_written_in_a_session_with_other_settings(
+    open_project: Callable[[str], Project],
+) -> None:
+    """A conversion that depends on a setting, with or without USING: each row gets the value of the revision.
+
+    PostgreSQL looks for mutable functions in a generated column before it adds the assignment's own cast.
+    """
+    project = open_project("timestamp_to_timestamptz")
+
+    def write() -> None:
+        with psycopg.connect(project.database, autocommit=True) as user:
+            user.execute("SET TimeZone = 'Asia/Tokyo'")
+            user.execute("INSERT INTO t VALUES (9001, '2025-01-01 12:00')")
+            user.execute("UPDATE t SET c = '2025-01-01 12:00' WHERE id = 7")
+
+    upgrade(project.config, "head", report=AtStep("UPDATE ONLY public.t", write))
+    written = "SELECT (c AT TIME ZONE 'Europe/Paris')::text FROM t WHERE id IN (7, 9001)"
+    assert project.query(written) == [("2025-01-01 12:00:00",)] * 2
+
+
 def test_rows_moved_into_other_blocks_meanwhile(open_project: Callable[[str], Project]) -> None:
     """VACUUM FULL puts rows into blocks that are done already: the copying begins again."""
     project = open_project("json_to_jsonb")

@@ -110,8 +110,8 @@ BEGIN
           EXECUTE new_type;
         END LOOP;
         EXECUTE format('CREATE TEMP TABLE %s (LIKE %s)', substr(clone, 9), asked ->> 'table');
-        EXECUTE format('ALTER TABLE %s ADD "~generated" %s GENERATED ALWAYS AS (%s) STORED',
-          clone, one ->> 'new_type', probe);
+        EXECUTE format('ALTER TABLE %s ADD "~generated" %s GENERATED ALWAYS AS ((%s)::%s) STORED',
+          clone, one ->> 'new_type', probe, one ->> 'new_type');
         RAISE EXCEPTION USING ERRCODE = 'HF000';
       EXCEPTION
         WHEN SQLSTATE 'HF000' THEN is_immutable := true;
