@@ -119,7 +119,7 @@ class CategoryWithSubcategories(CategoryDetail):
 
 
 class Categories(_Answer):
-    """All categories, by name."""
+    """All categories with their subcategories, in the order of their names."""
 
     items: list[CategoryWithSubcategories]
 
