@@ -119,7 +119,7 @@ class CategoryWithSubcategories(CategoryDetail):
 
 
 class Categories(_Answer):
-    """All categories with their subcategories, in the order of their names."""
+    """All categories, by name."""
 
     items: list[CategoryWithSubcategories]
 
