@@ -338,13 +338,17 @@ def test_migrations_that_are_not_the_owner(project: Project, role: str) -> None:
 
 
 def test_migrations_through_a_pooler(project: Project) -> None:
-    """Refused whatever the application does."""
+    """Refused, unless the settings say that there is no other way."""
     name = conninfo_to_dict(project.database)["dbname"]
     with pooler(socket_of(project.database)) as port:
         project.database = f"postgresql://postgres@127.0.0.1:{port}/{name}"
         project.env((project.folder / "env.py").read_text())
         found = examine(settings(project.database, tls="remote"), project.config)
+        pooled = examine(
+            settings(project.database, tls="remote", pooler="transaction"), project.config
+        )
     assert of(found, "migrations-pooler")[0] is Severity.REFUSE
+    assert of(pooled, "migrations-pooler")[0] is Severity.WARN  # by a lease
 
 
 def test_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
