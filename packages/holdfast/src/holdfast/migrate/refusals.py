@@ -71,12 +71,12 @@ def of_a_pooler(session: MigrationSession) -> HoldfastError | None:
         return CannotLease(reason="asyncpg prepares each statement")
     if session.has_event_triggers():
         return CannotLease(reason="event triggers run beside each DDL statement")
-    row = session.execute(LIMITS).one()
-    found = [name for name in LIMITED if row._mapping[name]]
+    row = session.execute(LIMITS).mappings().one()
+    found = [name for name in LIMITED if row[name]]
     if not found:
         return None
-    resets = "; ".join(f"ALTER ROLE {row.role} SET {name} = 0" for name in found)
-    return RoleHasLimits(role=row.role, limits=", ".join(found), resets=resets)
+    resets = "; ".join(f"ALTER ROLE {row['role']} SET {name} = 0" for name in found)
+    return RoleHasLimits(role=row["role"], limits=", ".join(found), resets=resets)
 
 
 def behind_pooler(session: MigrationSession) -> BehindPooler:
