@@ -378,7 +378,7 @@ class StandbySettings(_OneVariable):
     standbys: StandbyUrls = ()
 
     def urls(self) -> tuple[str, ...]:
-        """With their passwords."""
+        """The URLs of the standbys, with their passwords."""
         return tuple(url.get_secret_value() for url in self.standbys)
 
 

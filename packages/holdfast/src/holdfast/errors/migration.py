@@ -310,7 +310,7 @@ class LeftUnfinished(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class LeftBehind(HoldfastError):
-    """All steps are done, and something that they made is not valid."""
+    """All steps are done, and an object that they made is not valid."""
 
     revision: str
     found: tuple[str, ...]
@@ -357,7 +357,7 @@ class StoppedWhileWaiting(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class UnfinishedRevision(HoldfastError):
-    """Another revision is half-way."""
+    """Another revision is half-way in this database, so this one was not started."""
 
     revision: str
     direction: str
@@ -479,7 +479,7 @@ class LostVersionTable(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NothingToAbandon(HoldfastError):
-    """No revision is half-way."""
+    """There is nothing to abandon: no revision is half-way."""
 
     exit_status = 2
     what = "No revision of this project is half-way in this database; nothing was changed."

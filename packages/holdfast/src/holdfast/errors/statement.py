@@ -26,7 +26,7 @@ class RefusedStatement(HoldfastError):
     exit_status = 1
 
     def parts(self) -> tuple[str, str, str]:
-        """Also where its revision stands, if that has done something."""
+        """The three parts, and where its revision stands, if that has done something."""
         what, why, remedy = super().parts()
         if not self.is_half_way:
             return what, why, remedy
@@ -114,7 +114,7 @@ class NotEnoughDisk(RefusedStatement):
 
 @dataclass(kw_only=True, eq=False)
 class TornApart(RefusedStatement):
-    """What users must not see in between lasts too long for one transaction."""
+    """The parts of a change that users must not see half done last too long for one transaction."""
 
     between: str
     relation: str
@@ -167,7 +167,7 @@ class NeedsFinish(RefusedStatement):
     remedy = "When the old release is gone: holdfast finish. Then run again: {again}"
 
     def parts(self) -> tuple[str, str, str]:
-        """In the same revision there is nothing to finish yet."""
+        """The three parts; of a change in the same revision they say that there is nothing to finish yet."""
         what, why, remedy = super().parts()
         if self.revision:
             return what, why, remedy

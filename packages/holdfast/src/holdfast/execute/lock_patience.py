@@ -135,7 +135,7 @@ class LockPatience:
                 before = blockers
 
     def _roll_back(self, error: Exception) -> GuardVerdict | None:
-        """What the guard has done, if it was the guard. Raises EndedByGuard where the connection is gone with it."""
+        """Roll back; give what the guard has done, if it has. Raises EndedByGuard where the connection is gone."""
         guard = self.session.guard
         try:
             self.session.rollback()

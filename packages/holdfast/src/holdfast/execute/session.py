@@ -149,7 +149,7 @@ class LocksOnStandbys(Protocol):
         """Raise where one of these had better not be taken now."""
 
     def close(self) -> None:
-        """End its connections."""
+        """End the connections to the standbys."""
 
 
 class MigrationSession:

@@ -48,7 +48,7 @@ def of_the_way(session: MigrationSession) -> HoldfastError | None:
 
 
 def behind_pooler(session: MigrationSession) -> BehindPooler:
-    """With the address of the server itself, where that of the pooler tells it."""
+    """The refusal of a pooler, with the address of the server itself where the pooler's tells it."""
     direct = direct_url(session.migration.engine.url)
     return BehindPooler() if direct is None else BehindPooler(direct=direct)
 

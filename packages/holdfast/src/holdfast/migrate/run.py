@@ -230,7 +230,7 @@ def _migrate(
 
 
 def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
-    """On a connection of the caller's nothing is repeated."""
+    """The error for a unit that kept users waiting: on a connection of the caller's nothing is repeated."""
     return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
 
 

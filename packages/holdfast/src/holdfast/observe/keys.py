@@ -93,14 +93,14 @@ class NarrowModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """Both."""
+    """The columns whose numbers may run out, and the narrower columns that refer to wider ones."""
 
     numbered: tuple[NumberedColumn, ...] = ()
     narrow: tuple[NarrowReference, ...] = ()
 
 
 def keys(connection: Connection) -> Keys:
-    """Those that the role of the connection may see."""
+    """The keys that may run out, of the tables that the role of the connection may see."""
     return Keys(
         numbered=tuple(
             NumberedColumn(

@@ -152,7 +152,7 @@ def _of_references(
 
 
 def _statements(connection: Connection, table: QualifiedName) -> list[str]:
-    """None where it is not installed, or not to be read by the role."""
+    """The statements that pg_stat_statements knows; None where it is not installed, or not to be read by the role."""
     try:
         schema = connection.execute(EXTENSION).scalar_one_or_none()
         if schema is None:

@@ -354,7 +354,7 @@ def _lines_of(step: Step, *, number: int) -> str:
 
 
 def notes_of(step: Step) -> tuple[str, ...]:
-    """What a reviewer should know of it."""
+    """What a reviewer should know of the step."""
     own = step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
     return (*own, *(note for waiting in waits_of(step) for note in waiting.notes))
 
