@@ -39,6 +39,19 @@ class RefusedStatement(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NeedsSession(RefusedStatement):
+    """A statement needs a session of its own, or a guard, and the run goes through a pooler."""
+
+    reason: str
+    what = "Refused, because a connection pooler is in between: {statement}"
+    why = "Of a session nothing is kept there, and {reason}."
+    remedy = (
+        "Run it past the pooler: HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE names the"
+        " server itself. Or take the statement out of the migration."
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class LongStatement(RefusedStatement):
     """A statement holds a lock on a table in use for as long as the table is large."""
 

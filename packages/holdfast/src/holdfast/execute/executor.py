@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -33,6 +33,7 @@ from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
+from holdfast.execute.leader import MARK
 from holdfast.execute.lock_patience import (
     LockPatience,
     LockTimeouts,
@@ -627,9 +628,13 @@ class Executor:
             ),
             self.session.step_outside_transaction(),
         ):
-            self.session.execute_sql(sql)
+            self.session.execute_sql(f"{MARK} {sql}" if self.session.is_pooled else sql)
 
     def _watching(self, step: str) -> AbstractContextManager[None]:
+        if (
+            self.session.is_pooled
+        ):  # the process that a watcher would end may serve a customer already
+            return nullcontext()
         patience = self.patience.budget
         return watching(self.session, step=step, patience=patience, report=self.report)
 

@@ -229,10 +229,13 @@ def forecast(
 def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[PlannedRevision, ...]:
     """The revisions, with those who rely on the columns of a table of which one is copied."""
     steps = [step.step for each in revisions for step in each.steps]
-    tables = {step.table for step in steps if isinstance(step, CopyRowsStep)}
-    if not tables:
+    changes: dict[QualifiedName, dict[str, str]] = {}
+    for step in steps:
+        if isinstance(step, CopyRowsStep):
+            changes.setdefault(step.table, {}).update(step.new_types)
+    if not changes:
         return revisions
-    found = on_project_connection(config, partial(notices, tables=tables))
+    found = on_project_connection(config, partial(notices, changes=changes))
     return tuple(
         replace(
             each,

@@ -295,6 +295,9 @@ class CopyRowsStep:
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # for whoever reviews the plan
+    new_types: tuple[
+        tuple[str, str], ...
+    ] = ()  # each column that changes its type, with the new one
 
     def describe(self) -> str:
         """For a line of progress."""

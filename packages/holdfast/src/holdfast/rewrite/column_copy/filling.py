@@ -86,6 +86,7 @@ def copy_rows(copied: Copied) -> CopyRowsStep:
         settings=copied.copying_settings,
         scans=(copied.table,),
         notes=notes_of_copying(copied.facts),
+        new_types=tuple((each.column, each.new_type) for each in copied.facts.changes),
     )
 
 
