@@ -65,7 +65,6 @@ from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import parse, shortened
 from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
-from holdfast.rewrite.step_numbers import ALONE, Around, CountedUnit, around, next_step, total
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -84,6 +83,7 @@ from holdfast.rewrite.steps import (
     ValidateStep,
 )
 from holdfast.rewrite.unit_steps import steps_of_unit
+from holdfast.rewrite.units import ALONE, Around, CountedUnit, around, next_step, total
 
 log = logging.getLogger(__name__)
 

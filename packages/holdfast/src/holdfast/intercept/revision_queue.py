@@ -14,7 +14,6 @@ from holdfast.intercept.author import AuthorSettings, excuse_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
-from holdfast.rewrite.expected_count import expected_count
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases, SideBySide
 from holdfast.rewrite.locks import Lock
@@ -28,6 +27,7 @@ from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
 from holdfast.rewrite.statement import Statement, excuse_in, shortened
 from holdfast.rewrite.steps import Step
+from holdfast.rewrite.unit_steps import expected_count
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import Recorded, Waiting
 

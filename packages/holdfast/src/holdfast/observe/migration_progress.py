@@ -13,7 +13,8 @@ from sqlalchemy import Connection, text
 from holdfast.observe.blockers import blockers_of
 from holdfast.observe.schema_constants import KEY
 from holdfast.observe.watched_step import waits_for
-from holdfast.rewrite.step_numbers import (
+from holdfast.rewrite.steps import BuildIndexStep, Step, from_json
+from holdfast.rewrite.units import (
     SETTING,
     CountedUnit,
     from_setting,
@@ -21,7 +22,6 @@ from holdfast.rewrite.step_numbers import (
     next_step,
     total,
 )
-from holdfast.rewrite.steps import BuildIndexStep, Step, from_json
 
 HOLDER = text(
     """

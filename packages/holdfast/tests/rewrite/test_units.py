@@ -1,6 +1,6 @@
 """One count of a revision's steps: whatever is done of it, a step keeps its number."""
 
-from holdfast.rewrite.step_numbers import (
+from holdfast.rewrite.units import (
     Around,
     CountedUnit,
     around,
