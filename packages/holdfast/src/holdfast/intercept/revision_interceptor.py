@@ -40,15 +40,18 @@ from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
-from holdfast.rewrite.online import Duration, duration, is_excused, rewrite
+from holdfast.rewrite.online import Duration, as_written, duration, is_excused, locks_of, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
-from holdfast.rewrite.referenced_objects import relations_in
-from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
-from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
-from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.statement import (
+    Statement,
+    StatementKind,
+    is_opaque_ddl,
+    parse,
+    relations_in,
+    shortened,
+)
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit

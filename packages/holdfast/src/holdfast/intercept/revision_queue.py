@@ -21,10 +21,9 @@ from holdfast.rewrite.online import draft_of
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
-from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
-from holdfast.rewrite.statement import Statement, excuse_in, shortened
+from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import Recorded, Waiting
 

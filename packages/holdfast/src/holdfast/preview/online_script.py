@@ -20,8 +20,7 @@ from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
-from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import Statement, StatementKind, parse, shortened
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.unit_steps import steps_of_unit
 from holdfast.rewrite.units import QueueEntry, Unit
