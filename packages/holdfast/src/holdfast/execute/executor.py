@@ -207,7 +207,9 @@ class Executor:
                 steps = statement.steps or ()  # a look at partitions may have found more to do
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
+        parsed = parse(statement.sql)
+        if len(parsed) > 1:
+            parsed = unit_with_types_beside(self.session.connection, as_one(parsed))
         facts = self.patience.run(
             lambda _: facts_for(
                 self.session.connection,

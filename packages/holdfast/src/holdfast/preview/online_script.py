@@ -72,7 +72,7 @@ def _planned(
         units, refusal = _units(entries, today=today) if waits else (_alone(entries), None)
         for unit in units:
             parsed = as_one([entry.statement for entry in unit.entries])
-            facts = facts_for(connection, *parsed, new=new_before[unit.positions[0]])
+            facts = facts_for(connection, *parsed, new=new_before[unit.entries[0].position])
             yield _one(parsed, together, facts, refusal, today=today)
             for statement in parsed:
                 connection.exec_driver_sql(statement.sql, execution_options={"no_parameters": True})
