@@ -1,4 +1,4 @@
-"""Two releases of the marketplace on one database: old alone, expand, both, finish (or revert, or with kills), new alone.
+"""Two releases of the marketplace on one database: old alone, expand, both, finish or revert, also with kills.
 
 `./dev prove releases [--quick] [--major 16]`: two processes of the shop, the package as it is and a copy whose entities
 have changed: a column and a table are renamed, a column and a table dropped, a type changed. Each answers 100 requests

@@ -7,9 +7,9 @@ error: then the shop has changed, and this has to follow.
 import shutil
 from pathlib import Path
 
-import marketplace
 from alembic.script import ScriptDirectory
 
+import marketplace
 from marketplace.schema import migration_config
 
 REVISION = "second_release"

@@ -97,7 +97,9 @@ class RevisionQueue:
         if facts is None:
             return
         taking_back = self.work.releases is Releases.BACK
-        if taking_back and takes_back(entry.statement, facts=facts, revision=self.work.revision.revision):
+        if taking_back and takes_back(
+            entry.statement, facts=facts, revision=self.work.revision.revision
+        ):
             return
         recorded = [r for r in self.work.recorded if not (taking_back and _is_of(r, self.work))]
         ahead = [

@@ -18,6 +18,7 @@ from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.steps import BatchStep, Step
 from holdfast.rewrite.tree import (
     add_strings,
+    column_of,
     copy,
     definition,
     find,
@@ -86,9 +87,9 @@ def expanded_drop_statement(statement: Statement, facts: Facts) -> tuple[Step, .
     if all(_is_new(parts, facts) for parts, _ in names):
         return None
     kind = OBJECTS[node.remove_type]
-    if node.missing_ok and node.remove_type in OF_RELATIONS:
-        if all(facts.relation_named(parts) is None for parts, _ in names):
-            return None  # they are not there
+    is_relation = node.missing_ok and node.remove_type in OF_RELATIONS
+    if is_relation and all(facts.relation_named(parts) is None for parts, _ in names):
+        return None  # they are not there
     return (
         _waits(
             *(
@@ -133,6 +134,15 @@ def _column(action: Action) -> Split | None:
     if known is None:
         provisional = Waiting(what="column", name=name, relation=table.name, sql=_sql(action))
         return Split(after=(_waits(provisional),))
+    if _is_added_again(action):
+        refusal = NeedsOneRelease(
+            relation=str(table.name),
+            what=f"drop of column {name}",
+            reasons=(
+                "The same statement adds a column of that name: do that behind holdfast finish.",
+            ),
+        )
+        return Split(stays=(action.command,), refusals=(refusal,))
     if action.command.behavior != pb.DROP_CASCADE and _is_needed(known, action.facts):
         return None
     reasons = tuple(_against_column(known, known.column(name), default=_default_of(known, name)))
@@ -142,6 +152,14 @@ def _column(action: Action) -> Split | None:
         )
         return Split(stays=(action.command,), refusals=(refusal,))
     return _column_waits(action, known)
+
+
+def _is_added_again(action: Action) -> bool:
+    commands = [item.alter_table_cmd for item in action.statement.cmds]
+    return any(
+        each.subtype == pb.AT_AddColumn and column_of(each).colname == action.command.name
+        for each in commands
+    )
 
 
 def _is_needed(known: ChangedTable, facts: Facts) -> bool:

@@ -70,7 +70,9 @@ def is_there_already(statement: Statement, *, facts: Facts) -> bool:
         if recorded.waiting.what in ("column", "table")
     ]
     node = statement.node
-    if isinstance(node, pb.ViewStmt):
+    if isinstance(node, pb.ViewStmt) and not any(
+        _is_inverse(statement, each, facts) for each in facts.side_by_side.recorded
+    ):
         return not node.replace and _goes_along(node.view, {each.relation for each in kept}, facts)
     if isinstance(node, pb.IndexStmt):
         table = _kept_table(node.relation, {each.relation for each in kept}, facts)
@@ -93,9 +95,7 @@ def is_there_already(statement: Statement, *, facts: Facts) -> bool:
     return table is not None and bool(name) and table.constraint(name) is not None and not is_key
 
 
-def _goes_along(
-    written: pb.RangeVar, kept: set[QualifiedName | None], facts: Facts
-) -> bool:
+def _goes_along(written: pb.RangeVar, kept: set[QualifiedName | None], facts: Facts) -> bool:
     """Whether it is a view that the CASCADE of what was kept would have taken along."""
     schema = written.schemaname or facts.current_schema
     name = QualifiedName(schema=schema, name=written.relname)
