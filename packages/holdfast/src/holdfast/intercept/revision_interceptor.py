@@ -555,7 +555,7 @@ class RevisionInterceptor:
         blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
         step = as_written(entry.statement, facts=_facts(entry))
-        self.queue.counts(step, entry.statement, position=entry.position, is_allowed=False)
+        self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
     def _run(
         self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()
