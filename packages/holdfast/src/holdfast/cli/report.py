@@ -32,7 +32,7 @@ from holdfast.execute.progress import (
 )
 from holdfast.execute.verdict import GuardVerdict, Reason
 from holdfast.observe.watched_step import Watched
-from holdfast.rewrite.units import in_words as in_words_of
+from holdfast.rewrite.steps import in_words as in_words_of
 
 if TYPE_CHECKING:
     from holdfast.cli.terminal import Terminal

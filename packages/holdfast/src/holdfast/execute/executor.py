@@ -65,11 +65,14 @@ from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import StatementKind, is_opaque_ddl, parse, shortened
 from holdfast.rewrite.steps import (
+    ALONE,
+    Around,
     AutocommitStep,
     BackfillStep,
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    CountedUnit,
     DetachStep,
     DropIndexStep,
     FillRowsStep,
@@ -80,9 +83,11 @@ from holdfast.rewrite.steps import (
     Step,
     TransactionStep,
     ValidateStep,
+    around,
+    next_step,
+    total,
 )
 from holdfast.rewrite.unit_steps import steps_of_unit
-from holdfast.rewrite.units import ALONE, Around, CountedUnit, around, next_step, total
 
 log = logging.getLogger(__name__)
 

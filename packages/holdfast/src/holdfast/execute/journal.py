@@ -29,8 +29,17 @@ from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.execute.tables import calls, queue, unfinished
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_json
-from holdfast.rewrite.units import SETTING, CountedUnit, from_setting, to_setting
+from holdfast.rewrite.steps import (
+    SETTING,
+    CopyRowsStep,
+    CountedUnit,
+    LookStep,
+    Step,
+    from_json,
+    from_setting,
+    to_json,
+    to_setting,
+)
 
 # For which releases a unit is; older layouts have no such column.
 RELEASES: ColumnElement[str] = literal_column(

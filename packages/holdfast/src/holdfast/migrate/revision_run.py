@@ -47,7 +47,7 @@ from holdfast.migrate.run_options import RunOptions
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.units import next_step, total
+from holdfast.rewrite.steps import next_step, total
 from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,12 @@ from sqlalchemy import Connection, text
 from holdfast.observe.blockers import blockers_of
 from holdfast.observe.schema_constants import KEY
 from holdfast.observe.watched_step import waits_for
-from holdfast.rewrite.steps import BuildIndexStep, Step, from_json
-from holdfast.rewrite.units import (
+from holdfast.rewrite.steps import (
     SETTING,
+    BuildIndexStep,
     CountedUnit,
+    Step,
+    from_json,
     from_setting,
     in_words,
     next_step,

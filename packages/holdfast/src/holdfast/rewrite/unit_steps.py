@@ -31,6 +31,7 @@ from holdfast.rewrite.steps import (
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    CountedUnit,
     DropIndexStep,
     PartitionsStep,
     Step,
@@ -40,7 +41,7 @@ from holdfast.rewrite.steps import (
 )
 from holdfast.rewrite.tree import constraint_of, copy, sql
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.units import CountedUnit, QueueEntry, Unit
+from holdfast.rewrite.units import QueueEntry, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """One count of a revision's steps: whatever is done of it, a step keeps its number."""
 
-from holdfast.rewrite.units import (
+from holdfast.rewrite.steps import (
     Around,
     CountedUnit,
     around,
