@@ -56,8 +56,7 @@ from holdfast.rewrite.online import is_excused
 from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
-from holdfast.rewrite.statement import parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
+from holdfast.rewrite.statement import StatementKind, is_opaque_ddl, parse, shortened
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BackfillStep,
@@ -209,7 +208,9 @@ class Executor:
                 steps = statement.steps or ()  # a look at partitions may have found more to do
 
     def _planned(self, statement: Queued) -> Queued:
-        parsed = unit_with_types_beside(self.session.connection, as_one(parse(statement.sql)))
+        parsed = parse(statement.sql)
+        if len(parsed) > 1:
+            parsed = unit_with_types_beside(self.session.connection, as_one(parsed))
         facts = self.patience.run(
             lambda _: facts_for(
                 self.session.connection,

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Table,
+    bindparam,
     delete,
     insert,
     literal_column,
@@ -25,7 +26,7 @@ from holdfast.execute import result_json as recorded
 from holdfast.execute.progress import Direction
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.execute.tables import calls, of_version_table, queue, unfinished
+from holdfast.execute.tables import calls, queue, unfinished
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_json
@@ -312,3 +313,12 @@ CREATED_CONSTRAINT = text(
       AND xmin::text::bigint = pg_current_xact_id()::text::bigint % 4294967296
     """
 )
+
+
+def of_version_table(table: Table, version_table: str) -> ColumnElement[bool]:
+    """Whether a row is that of a version table; those of the first layout, which do not say, are those of ''."""
+    # All in the text: after a statement with parameters the session keeps a snapshot, which builds wait for.
+    said: ColumnElement[str] = literal_column(
+        f"coalesce(to_jsonb({table.name}) ->> 'version_table', '')"
+    )
+    return said == bindparam(None, version_table, unique=True, literal_execute=True)

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from postgast import pg_query_pb2 as pb
+from sqlalchemy import text
 
 from holdfast.errors.migration import NotTakenBack
 from holdfast.errors.statement import NeedsFinish
 from holdfast.execute.journal import NOW, Queued
-from holdfast.execute.session import LocalSetting
-from holdfast.intercept.author import AuthorSettings, excuse_at_call
+from holdfast.execute.session import LocalSetting, MigrationSession
+from holdfast.intercept.interceptor import excuse_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
@@ -21,12 +22,51 @@ from holdfast.rewrite.online import draft_of
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
-from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
-from holdfast.rewrite.statement import Statement, excuse_in, shortened
+from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import Recorded, Waiting
+
+UNREADABLE = {"seed"}  # it can be set, but nobody can ask for it
+# SET TRANSACTION and SET SESSION CHARACTERISTICS name no setting, but set these. The isolation level of a transaction
+# can be set only before its first statement: each of ours has its own.
+MODES = {
+    "TRANSACTION": {"transaction_read_only": "transaction_read_only"},
+    "SESSION CHARACTERISTICS": {
+        "transaction_deferrable": "default_transaction_deferrable",
+        "transaction_isolation": "default_transaction_isolation",
+        "transaction_read_only": "default_transaction_read_only",
+    },
+}
+
+
+class AuthorSettings:
+    """The names that SET and set_config() have named in one call of a revision's function."""
+
+    def __init__(self, session: MigrationSession) -> None:
+        self.session = session
+        self.names: set[str] = set()
+
+    def note(self, statement: Statement) -> None:
+        """A SET is on its way to the server."""
+        self.names |= _names_set(statement)
+
+    def in_force(self) -> tuple[LocalSetting, ...]:
+        """The settings of the author with the values that they have now."""
+        current = text("SELECT current_setting(:name)")
+        return tuple(
+            LocalSetting(
+                name=name, setting=self.session.execute(current, {"name": name}).scalar_one()
+            )
+            for name in sorted(self.names)
+        )
+
+    def keep(self, settings: tuple[LocalSetting, ...]) -> None:
+        """They hold in the later transactions of the session too, in place of what env.py has set."""
+        names = {setting.name for setting in settings}
+        others = (before for before in self.session.local_settings if before.name not in names)
+        self.session.local_settings = (*others, *settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +112,11 @@ class RevisionQueue:
     def entries(self) -> list[QueueEntry]:
         """The statements that wait, in the form that the rules of a queue take."""
         return [each.entry for each in self.waiting]
+
+    def statements_of(self, unit: Unit) -> list[WaitingStatement]:
+        """Those that wait of a unit, in its order."""
+        by_position = {each.entry.position: each for each in self.waiting}
+        return [by_position[entry.position] for entry in unit.entries]
 
     def facts(self, statement: Statement) -> Facts:
         """What will be known when what waits has run; of rows only what that cannot change."""
@@ -289,7 +334,7 @@ class RevisionQueue:
 
     def _in_order(self, queued: list[Queued], units: tuple[Unit, ...]) -> list[Queued]:
         """Where units have changed places with calls, none can be taken back without the others."""
-        positions = [position for unit in units for position in unit.positions]
+        positions = [entry.position for unit in units for entry in unit.entries]
         if positions == sorted(positions):
             return queued
         first = min(each.call for each in queued)
@@ -297,8 +342,7 @@ class RevisionQueue:
 
     def _queued(self, unit: Unit) -> Iterator[Queued]:
         """What the journal keeps of a unit; executions of one statement alone are units of their own."""
-        by_position = {each.entry.position: each for each in self.waiting}
-        parts = [(by_position[entry.position], entry) for entry in unit.entries]
+        parts = list(zip(self.statements_of(unit), unit.entries, strict=True))
         texts = [
             [_with_exemption(text, entry.statement) for text in _texts(waiting, entry)]
             for waiting, entry in parts
@@ -351,3 +395,20 @@ def _names(statement: Statement, facts: Facts | None) -> frozenset[str]:
     new_name = {statement.node.newname} if isinstance(statement.node, pb.RenameStmt) else set()
     named = {name for _, name in relations_in(statement)}
     return frozenset(named | {relation.name.name for relation in known} | new_name)
+
+
+def _names_set(statement: Statement) -> set[str]:
+    node = statement.node
+    if isinstance(node, pb.VariableSetStmt):
+        if node.kind == pb.VAR_SET_MULTI:
+            modes = MODES.get(node.name, {})
+            return {modes[o.def_elem.defname] for o in node.args if o.def_elem.defname in modes}
+        return {node.name} - UNREADABLE if node.name else set()
+    # SELECT set_config('search_path', ..): its first argument
+    values = [
+        call.args[0].a_const.sval.sval
+        for target in getattr(node, "target_list", ())
+        if (call := target.res_target.val.func_call).funcname
+        and call.funcname[-1].string.sval == "set_config"
+    ]
+    return {value for value in values if value}

@@ -32,9 +32,8 @@ from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard
-from holdfast.intercept.author import line_in
 from holdfast.intercept.fresh import apply_to_fresh
-from holdfast.intercept.interceptor import intercepting
+from holdfast.intercept.interceptor import intercepting, line_in
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals

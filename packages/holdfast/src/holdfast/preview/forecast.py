@@ -46,8 +46,7 @@ from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.single_transaction import LARGEST_BYTES, LARGEST_ROWS
-from holdfast.rewrite.statement import parse
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind, parse
 from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,

@@ -27,8 +27,11 @@ from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
-from holdfast.rewrite.column_values import columns_without_values, refuse_column_without_values
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.operations.add_column import (
+    columns_without_values,
+    refuse_column_without_values,
+)
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.rewrite.steps import (
     BackfillStep,

@@ -16,13 +16,11 @@ from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName, free_name, quote
-from holdfast.rewrite.online import draft_of, needs_no_transaction_of_its_own, rewrite
+from holdfast.rewrite.online import as_written, draft_of, needs_no_transaction_of_its_own, rewrite
 from holdfast.rewrite.pairs import is_given_back, taken_by
-from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import refuse_undivided
-from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import Statement, StatementKind, parse, shortened
 from holdfast.rewrite.steps import (
     AutocommitStep,
     BatchStep,

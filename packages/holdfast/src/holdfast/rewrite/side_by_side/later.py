@@ -11,15 +11,15 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.referenced_objects import (
+from holdfast.rewrite.side_by_side.created import FUNCTIONS, TYPES, created_object
+from holdfast.rewrite.statement import (
+    Statement,
+    StatementKind,
     WrittenName,
-    functions_in,
+    function_names,
     relations_in,
     types_in,
 )
-from holdfast.rewrite.side_by_side.created import FUNCTIONS, TYPES, created_object
-from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.waiting import Waiting
 
@@ -102,7 +102,7 @@ def _is_of_object(statement: Statement, waiting: Waiting, named: frozenset[Quali
         return True
     name = waiting.name.split("(")[0].split(".")[-1]
     if waiting.kind in FUNCTIONS:
-        return name in functions_in(statement)
+        return name in function_names(statement.node)
     if waiting.kind in TYPES:
         return name in types_in(statement)
     return any(relation.name == name for relation in named)
