@@ -202,6 +202,7 @@ class Settings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", arbitrary_types_allowed=True)
     other_variables = (
         "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
+        "HOLDFAST_BACKFILL_SLOT_WAL",
         "HOLDFAST_BUILD_WORKERS",
         "HOLDFAST_DOCS_URL",
         "HOLDFAST_FREE_DISK",
@@ -352,6 +353,8 @@ class BackfillSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_BACKFILL_")
 
     rows_per_second: int | None = Field(None, ge=1)
+    # That one replication slot may keep from being removed: a backfill pauses there.
+    slot_wal: ByteSize = ByteSize(4_000_000_000)
 
 
 class BuildSettings(EnvironmentSettings):
@@ -378,8 +381,22 @@ class StandbySettings(_OneVariable):
     standbys: StandbyUrls = ()
 
     def urls(self) -> tuple[str, ...]:
-        """With their passwords."""
+        """The URLs of the standbys, with their passwords."""
         return tuple(url.get_secret_value() for url in self.standbys)
+
+
+class PoolerSettings(_OneVariable):
+    """Whether a pooler stands before the server, and whether there is a way past it."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    pooler: PoolerSetting = Pooler.OFF
+    migration_url: OtherUrl = None
+
+    @property
+    def is_only_way(self) -> bool:
+        """Whether somebody has said that it is there, and named no way past it."""
+        return self.pooler is not Pooler.OFF and self.migration_url is None
 
 
 class ReleaseSettings(_OneVariable):

@@ -70,6 +70,8 @@ class LockTimeouts:
             watch_anything(session, users_may_wait=users_may_wait)
             return
         session.watch(own_wait=self.lock + MARGIN, users_may_wait=users_may_wait)
+        if not users_may_wait:
+            session.be_brief()
         set_local(session, "lock_timeout", self.lock)
         if self.deadlock is not None:
             set_local(session, "deadlock_timeout", self.deadlock)
@@ -109,11 +111,13 @@ class LockPatience:
                 if is_refusal or (verdict is None and sqlstate(error) not in TRY_AGAIN):
                     raise
                 tries += 1
+                blockers: tuple[Blocker, ...] = ()
                 if verdict is not None and verdict.reason is Reason.USERS:
                     users_waited += 1
                     self.report(UsersWaited(what=what, tries=users_waited, verdict=verdict))
                     refuse_to_keep_users_waiting(what, users_waited, verdict)
-                    blockers: tuple[Blocker, ...] = ()
+                elif verdict is not None and verdict.reason is Reason.SILENCE:
+                    self.report(UsersWaited(what=what, tries=tries, verdict=verdict))
                 else:
                     blockers = _on_standbys(error) or self._blockers(
                         _wanted(locks(), verdict, error)
@@ -135,7 +139,7 @@ class LockPatience:
                 before = blockers
 
     def _roll_back(self, error: Exception) -> GuardVerdict | None:
-        """What the guard has done, if it was the guard. Raises EndedByGuard where the connection is gone with it."""
+        """Roll back; give what the guard has done, if it has. Raises EndedByGuard where the connection is gone."""
         guard = self.session.guard
         try:
             self.session.rollback()
@@ -181,9 +185,10 @@ def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -
     """Before a statement that nobody can look into: a DO block, a function, DDL beside event triggers.
 
     A lock_timeout would be an error inside its body, which may catch it and lose the change; the guard's is none.
+    Behind a pooler there is no guard, and no such body: what is left is a write of rows.
     """
     session.watch(own_wait=FIRST_LOCK, users_may_wait=users_may_wait)
-    set_local(session, "lock_timeout", timedelta())
+    set_local(session, "lock_timeout", FIRST_LOCK if session.is_pooled else timedelta())
 
 
 def set_local(session: MigrationSession, name: str, value: timedelta) -> None:

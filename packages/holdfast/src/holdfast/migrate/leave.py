@@ -21,7 +21,7 @@ IS_THERE = text("SELECT to_regnamespace(:schema) IS NOT NULL")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What was given up, and whether there was anything of ours."""
+    """What `leave` has given up, and whether holdfast had anything in the database."""
 
     given_up: tuple[Abandoned, ...]
     had_schema: bool
@@ -29,7 +29,10 @@ class Left:
 
 
 def leave(config: Config, *, report: Report = silent) -> Left:
-    """End what is under way, let go what waits, and drop the schema `holdfast`; `alembic_version` stays as it is."""
+    """End what is under way, let go what waits, and drop the schema `holdfast`; `alembic_version` stays as it is.
+
+    In one database: see `each_database` for a project that has several.
+    """
     had_schema = on_project_connection(config, _is_there)
     given_up: list[Abandoned] = []
     while had_schema:
@@ -43,12 +46,12 @@ def leave(config: Config, *, report: Report = silent) -> Left:
     return Left(
         given_up=tuple(given_up),
         had_schema=had_schema,
-        gone=finished,
+        gone=tuple(line for each in finished for line in each.gone),
     )
 
 
 def waits(config: Config) -> tuple[WaitingLine, ...]:
-    """What would be let go: the old names and all that waits to be dropped."""
+    """What `leave` would let go: the old names and all that waits to be dropped."""
     return tuple(line for each in prospects(config) for line in each.waiting)
 
 

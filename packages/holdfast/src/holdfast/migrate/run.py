@@ -37,6 +37,7 @@ from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
+from holdfast.execute.lease import Lease, leadership_of
 from holdfast.execute.progress import Report, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyWatch
@@ -45,7 +46,7 @@ from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.run_options import ON_SCRATCH, RunOptions
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.taken_back import steps_down
@@ -111,9 +112,10 @@ def upgrade(
         should_pause=should_pause,
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
+        slot_wal=BackfillSettings().slot_wal,
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
-        standbys=StandbySettings().urls(),
+        standbys=_standbys(config),
         looks_for_edits=True,
         accepts_edits=accept_edited,
         expand=wants_expand(config) if expand is None else expand,
@@ -121,6 +123,11 @@ def upgrade(
     passes = _migrate(config, script, revision, tag, find, options)
     if project is not None and passes == [True]:
         record_rest(project, script)
+
+
+def _standbys(config: Config) -> tuple[str, ...]:
+    """Those whose readers are asked; on a scratch database nobody's are."""
+    return () if ON_SCRATCH in config.attributes else StandbySettings().urls()
 
 
 def wants_expand(config: Config) -> bool:
@@ -167,9 +174,10 @@ def downgrade(
         should_pause=should_pause,
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
+        slot_wal=BackfillSettings().slot_wal,
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
-        standbys=StandbySettings().urls(),
+        standbys=_standbys(config),
     )
     try:
         _migrate(config, script, revision, tag, find, options)
@@ -230,7 +238,7 @@ def _migrate(
 
 
 def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
-    """On a connection of the caller's nothing is repeated."""
+    """The error for a unit that kept users waiting: on a connection of the caller's nothing is repeated."""
     return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
 
 
@@ -254,7 +262,7 @@ class _Run:
         self.find = find
         self.options = options
         self.may_repeat = may_repeat  # on a new connection, where the guard has ended ours
-        self.leadership: leader.Leadership | None = None
+        self.leadership: leader.Leadership | Lease | None = None
         self.session: MigrationSession | None = None
         self.canceller: Canceller | None = None
         # Another process has migrated while we waited: env.py runs to its end, so that it disposes
@@ -319,12 +327,11 @@ class _Run:
         if refusal := refusals.of_the_way(session):
             raise refusal
         session.commit()
-        assert context.connection is not None  # noqa: S101  # see steps
-        self.leadership = leader.Leadership(context.connection)
+        self.leadership = leadership_of(session)
         report, patience = self.options.report, self.options.patience
         self.leadership.acquire(report=report, patience=patience)
         self.leadership.take_over(session, report=report, patience=patience)
-        session.guard = Guard(session)
+        session.guard = None if session.is_pooled else Guard(session)
         session.standbys = StandbyWatch(self.options.standbys, report=report)
         # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):

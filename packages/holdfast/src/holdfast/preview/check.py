@@ -42,6 +42,7 @@ RULES = {
     "models": "Models and migrations agree.",
     "reversible": "Up, down and up again ends in the same schema.",
     "online": "Every statement has an online form, or an exemption whose day has not passed.",
+    "releases": "Nothing goes that the running release may use (a warning: it may be gone).",
     "unedited": "The files of applied revisions are those that ran.",
 }
 BEGINS = "It passes in one run from an empty database, and fails in a run that begins later."
@@ -62,6 +63,7 @@ class CheckFinding:
     file: Path
     line: int = 1
     revision: str | None = None
+    is_warning: bool = False  # it may be meant: no reason to fail
 
 
 def check(
@@ -123,7 +125,7 @@ def _one_head(script: ScriptDirectory, config: Config) -> Iterator[CheckFinding]
 def _online(
     config: Config, script: ScriptDirectory, server: Postgres, since: str | None
 ) -> Iterator[CheckFinding]:
-    """What `plan` would refuse of each revision from `since` on. Raises HistoryNotReplayed."""
+    """The refusals that `plan` would have for each revision from `since` on. Raises HistoryNotReplayed."""
     start, said = since or _begins_at(config, script), ""
     while start is not None:
         with scratch_database(config, server=server, revision=(start,)) as url:
@@ -135,13 +137,16 @@ def _online(
 def _through(
     config: Config, script: ScriptDirectory, url: str
 ) -> Generator[CheckFinding, None, tuple[str | None, str]]:
-    """To the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
+    """Run to the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
     with observing(url) as observer:
         listener = Trial(sizes={}, observer=observer)
         ended = yield from _to_the_head(config, script, url, listener)
         listener.seen = observer.seen()
     for revision, refusal in listener.bodies_under_lock():
         yield _finding(script, revision, "online", refusal)
+    for revision, found in listener.taken_away():
+        words = "\n".join(f"breaks the release that runs: {each}" for each in found)
+        yield replace(_finding(script, revision, "releases", words), is_warning=True)
     return ended
 
 

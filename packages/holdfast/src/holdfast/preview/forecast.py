@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.engine.settings import BackfillSettings
+from holdfast.engine.settings import BackfillSettings, StandbySettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, UnparsableStatement
 from holdfast.execute import waiting
@@ -28,6 +28,7 @@ from holdfast.execute.progress import (
     RevisionStarted,
     RowsRead,
     StatementPlanned,
+    StatementsUndone,
 )
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import (
@@ -40,13 +41,14 @@ from holdfast.migrate.run import upgrade
 from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
+from holdfast.preview.followers import of_followers
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
 from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.side_by_side.breaks import breaks
 from holdfast.rewrite.single_transaction import LARGEST_BYTES, LARGEST_ROWS
-from holdfast.rewrite.statement import parse
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind, parse
 from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,
@@ -209,7 +211,7 @@ def forecast(
             replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
             for each in revisions
         )
-    revisions = _noticed(config, revisions)
+    revisions = _followed(config, _noticed(config, revisions))
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = on_project_connection(
         config, lambda project: blockers_of(project.connection, locks)
@@ -226,12 +228,15 @@ def forecast(
 
 
 def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[PlannedRevision, ...]:
-    """With those who rely on the columns of a table of which one is copied."""
+    """The revisions, with those who rely on the columns of a table of which one is copied."""
     steps = [step.step for each in revisions for step in each.steps]
-    tables = {step.table for step in steps if isinstance(step, CopyRowsStep)}
-    if not tables:
+    changes: dict[QualifiedName, dict[str, str]] = {}
+    for step in steps:
+        if isinstance(step, CopyRowsStep):
+            changes.setdefault(step.table, {}).update(step.new_types)
+    if not changes:
         return revisions
-    found = on_project_connection(config, partial(notices, tables=tables))
+    found = on_project_connection(config, partial(notices, changes=changes))
     return tuple(
         replace(
             each,
@@ -240,6 +245,28 @@ def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[Pl
                 if isinstance(step.step, CopyRowsStep)
                 else step
                 for step in each.steps
+            ),
+        )
+        for each in revisions
+    )
+
+
+def _followed(
+    config: Config, revisions: tuple[PlannedRevision, ...]
+) -> tuple[PlannedRevision, ...]:
+    """The revisions, with what standbys and subscribers would meet."""
+    steps = tuple((step.step, step.locks) for each in revisions for step in each.steps)
+    urls = StandbySettings().urls()
+    found = iter(
+        on_project_connection(
+            config, lambda project: of_followers(project.connection, steps=steps, urls=urls)
+        )
+    )
+    return tuple(
+        replace(
+            each,
+            steps=tuple(
+                replace(step, notices=(*step.notices, *next(found))) for step in each.steps
             ),
         )
         for each in revisions
@@ -304,7 +331,7 @@ def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
 
 
 def _set_waits(url: str, target: _Target) -> None:
-    """What waits on the database itself, so that a statement which needs it is refused here, too."""
+    """Record on the scratch database what waits on the real one: a statement that needs it is refused here, too."""
     if not target.waits:
         return
     with psycopg.connect(url, autocommit=True) as connection:
@@ -355,10 +382,19 @@ class Trial:
                     self.observer.note_tables()
             case StatementPlanned():
                 self.planned.append((len(self.started), event))
+            case StatementsUndone(statements=undone):
+                self._forget(undone)
             case RowsRead():
                 self.read.append((len(self.started), event))
             case RevisionDone():
                 self.done.add(len(self.started))
+
+    def _forget(self, statements: int) -> None:
+        """Forget the last statements that were executed at once: they come again, or never."""
+        for place in reversed(range(len(self.planned))):
+            if statements and not self.planned[place][1].is_queued:
+                del self.planned[place]
+                statements -= 1
 
     def revisions(self) -> Iterator[PlannedRevision]:
         """The revisions that were tried, with what was seen of each step."""
@@ -383,10 +419,20 @@ class Trial:
                 if refusal is not None:
                     yield started.revision, refusal
 
+    def taken_away(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each revision with what a release that runs may use of it; not what its author allows."""
+        for number, started in enumerate(self.started, start=1):
+            events = [event for at, event in self.planned if at == number and not event.is_allowed]
+            found = tuple(
+                words for event in events for step in event.steps for words in breaks(step)
+            )
+            if found:
+                yield started.revision, found
+
     def _steps(
         self, number: int, seen: list[Seen]
     ) -> Iterator[tuple[StatementPlanned, PlannedStep]]:
-        """What is not queued is committed as a whole; of what is queued each step by itself."""
+        """The steps with what was seen: what is not queued is one transaction, what is queued one for each step."""
         events = [event for at, event in self.planned if at == number]
         is_open = False
         for event in events:

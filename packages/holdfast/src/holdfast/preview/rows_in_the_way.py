@@ -27,8 +27,11 @@ from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
-from holdfast.rewrite.column_values import columns_without_values, refuse_column_without_values
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.operations.add_column import (
+    columns_without_values,
+    refuse_column_without_values,
+)
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.rewrite.steps import (
     BackfillStep,
@@ -91,16 +94,16 @@ class Questions:
     may_have_written_any: bool = False
 
     def __call__(self, told: Event) -> None:
-        """To be called with each event of the run."""
+        """Ask about the rows in the way; to be called with each event of the run."""
         match told:
             case StatementPlanned(steps=steps):
                 self.planned = steps
                 for step in steps:
                     self._statement(step)
-            case StepStarted(number=number):
-                step = self.planned[number - 1]
-                if isinstance(step, ValidateStep) and not self._is_written(step.table.name):
-                    self._validation(step)
+            case StepStarted(step=words):
+                begun = next((each for each in self.planned if each.describe() == words), None)
+                if isinstance(begun, ValidateStep) and not self._is_written(begun.table.name):
+                    self._validation(begun)
             case _:
                 pass
 
@@ -192,7 +195,7 @@ def noting_questions(url: str) -> Iterator[Questions]:
 def ask(
     project: ProjectConnection, questions: list[tuple[Step, About]], *, patience: timedelta
 ) -> list[tuple[Step, RowsInTheWay]]:
-    """Of the database itself. What it has not yet, a table or a column, has no rows in the way."""
+    """Ask the database itself. What it has not yet, a table or a column, has no rows in the way."""
     with second_session(project.connection) as connection:
         connection.execute(text("SET default_transaction_read_only = on"))
         _set(connection, statement_timeout=patience, lock_timeout=LOCK_TIMEOUT)
@@ -241,7 +244,7 @@ def _look(connection: Connection, step: LookStep) -> RowsInTheWay | None:
 
 
 def _questions(connection: Connection, about: Question | Statement) -> Iterator[Question]:
-    """Of a statement: whether it adds a column that has no value for the rows that are there."""
+    """What to ask about a statement: whether it adds a column that has no value for the rows that are there."""
     if isinstance(about, Question):
         yield about
         return

@@ -12,7 +12,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.referenced_objects import written_name
+from holdfast.rewrite.statement import written_name
 from holdfast.rewrite.waiting import Recorded, Waiting
 
 
@@ -238,7 +238,7 @@ class SideBySide:
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
-        """All that waits."""
+        """All that waits for `finish`: what is recorded, and what statements ahead leave."""
         return (*(found.waiting for found in self.recorded), *self.ahead)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation, RelationKind
-from holdfast.rewrite.index_build import build_index, over_index
+from holdfast.rewrite.index_build import build_index, locks_of_build, over_index
 from holdfast.rewrite.index_names import column_names, joined
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, free_name
@@ -19,7 +19,6 @@ from holdfast.rewrite.rewriting import (
     add_constraint,
     alter_table,
     drop_constraint_if_exists,
-    locks_of_node,
     transaction,
 )
 from holdfast.rewrite.steps import PartitionOf, PartitionsStep, Step, TransactionStep
@@ -66,7 +65,7 @@ class WantedIndex:
         return None
 
     def name_on(self, partition: Relation, *, taken: frozenset[str]) -> str:
-        """What PostgreSQL would call it on this partition."""
+        """The name that PostgreSQL would choose for the index on this partition."""
         second = "" if self.label == "pkey" else joined(column_names(self.node))
         return free_name(partition.name.name, second=second, label=self.label, taken=taken)
 
@@ -193,16 +192,15 @@ class _Plan:
         )
 
     def _only(self, table: Relation, *, name: QualifiedName) -> TransactionStep:
-        """On the table itself, which has no rows."""
+        """The CREATE INDEX on the table itself, which has no rows."""
         node = self.wanted.statement(table.name)
         node.relation.inh = False
         if isinstance(node, pb.IndexStmt):
             node.idxname = name.name
         else:
             _named(node, name.name)
-        return TransactionStep(
-            sql=(sql(node),), locks=locks_of_node(node, facts=self.facts), undo=self._undo()
-        )
+        locks = locks_of_build(node, self.facts) if isinstance(node, pb.IndexStmt) else ()
+        return transaction(node, facts=self.facts, locks=locks, undo=self._undo())
 
     def _undo(self) -> tuple[str, ...]:
         """With the index of the table those go that are attached to it."""

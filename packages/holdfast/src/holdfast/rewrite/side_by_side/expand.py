@@ -7,6 +7,7 @@ from holdfast.rewrite.side_by_side.drops import (
     expanded_drop_statement,
     expanded_value,
 )
+from holdfast.rewrite.side_by_side.one_name import one_name
 from holdfast.rewrite.side_by_side.refusal import NeedsOneRelease
 from holdfast.rewrite.side_by_side.rename_column import renamed_column
 from holdfast.rewrite.side_by_side.rename_table import renamed_table
@@ -18,17 +19,21 @@ from holdfast.rewrite.waiting import Waiting
 def expanded(
     statement: Statement, *, facts: Facts
 ) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
-    """Of a whole statement: its steps, or why there are none."""
+    """The steps of a whole statement beside an old release, or why there are none."""
     if facts.side_by_side.releases is not Releases.TWO:
         return None
     steps = expanded_drop_statement(statement, facts) or expanded_value(statement)
     if steps is not None:
         return steps, None
-    return renamed_column(statement, facts) or renamed_table(statement, facts)
+    return (
+        renamed_column(statement, facts)
+        or renamed_table(statement, facts)
+        or one_name(statement, facts)
+    )
 
 
 def expanded_action(action: Action) -> Split | None:
-    """Of one action of an ALTER TABLE."""
+    """The steps of one action of an ALTER TABLE beside an old release, or why there are none."""
     if action.facts.side_by_side.releases is not Releases.TWO:
         return None
     return expanded_drop(action)
@@ -41,5 +46,5 @@ def ended_by(steps: tuple[Step, ...]) -> tuple[int, ...]:
 
 
 def waiting_in(steps: tuple[Step, ...]) -> tuple[Waiting, ...]:
-    """What waits once these steps are done."""
+    """What waits for `finish` once these steps are done."""
     return tuple(waiting for step in steps for waiting in waits_of(step))
