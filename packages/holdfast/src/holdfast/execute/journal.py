@@ -308,7 +308,7 @@ def _of_two(statement: Queued) -> dict[str, str]:
 CREATED_CONSTRAINT = text(
     """
     SELECT conname FROM pg_constraint
-    WHERE conrelid = CAST(:table AS regclass) AND NOT convalidated
+    WHERE conrelid = CAST(:table AS regclass) AND NOT convalidated AND conparentid = 0
       AND xmin::text::bigint = pg_current_xact_id()::text::bigint % 4294967296
     """
 )

@@ -14,6 +14,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
+from holdfast.observe.enums import enums_in_use
 from holdfast.observe.partition_bounds import partition_bound
 from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
@@ -23,6 +24,7 @@ from holdfast.rewrite.facts import (
     Constraint,
     ConstraintKind,
     DefaultPartition,
+    EnumInUse,
     DependentView,
     Facts,
     Index,
@@ -331,6 +333,7 @@ class KnownCatalog:
             type_changes=_type_changes(connection, statements, by_name, found),
             bounds=_bounds(connection, statements, found),
             now=self.session.now,
+            enums=_enums(connection, statements),
             side_by_side=replace(
                 self.side_by_side, tables=self._two_releases(connection, statements, found)
             ),
@@ -527,6 +530,11 @@ def _type_changes(
             table = written[name].relation if name in written else by_name.get(name)
             found.append(changed_table(connection, statement, table, new_types=new_types))
     return tuple(each for each in found if each is not None)
+
+
+def _enums(connection: sa.Connection, statements: Iterable[Statement]) -> tuple[EnumInUse, ...]:
+    of_names = [each for each in statements if isinstance(each.node, pb.DropStmt | pb.RenameStmt)]
+    return enums_in_use(connection, of_names) if of_names else ()
 
 
 def _bounds(
