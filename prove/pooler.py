@@ -2,7 +2,8 @@
 
 One line a promise; exit status 1 where one does not hold. A migration through the pooler is refused with the variable
 that names the server; nothing that we connect with is seen by a stranger; three migrators go past the pooler at once,
-one of them is killed, while an application works through it: applied once, nothing stranded, no request failed.
+the leader is killed, while an application works through it: applied once, nothing stranded, no request failed. Then the
+same with three that go through it, by a lease, which a stranger does not see either.
 """
 
 import os
@@ -33,7 +34,11 @@ MIGRATORS = 3
 SCRIPTS = {
     "1_orders.sql": "CREATE TABLE orders (id int PRIMARY KEY, note text);",
     "2_note.sql": "UPDATE orders SET note = coalesce(note, '') || 'x';\nCREATE INDEX orders_note ON orders (note);",
+    "3_mark.sql": "ALTER TABLE orders ADD COLUMN mark text;\n"
+    "UPDATE orders SET mark = coalesce(mark, '') || 'x';\n"
+    "ALTER TABLE orders ALTER COLUMN mark SET NOT NULL;\nCREATE INDEX orders_mark ON orders (mark);",
 }
+LAST = "3_mark.sql"
 LIMITS = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
 
 
@@ -78,9 +83,9 @@ def answers(url: str) -> bool:
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 180
     while not is_so():
-        assert time.monotonic() < limit, "waited a minute in vain"
+        assert time.monotonic() < limit, "waited three minutes in vain"
         time.sleep(0.1)
 
 
@@ -107,7 +112,7 @@ def promise(words: str, *, holds: bool, said: str = "") -> bool:
 
 
 def refused(pooled: str, scripts: Path) -> Iterator[bool]:
-    run = holdfast("apply", str(scripts), DATABASE_URL=pooled, HOLDFAST_POOLER="transaction")
+    run = holdfast("apply", str(scripts), DATABASE_URL=pooled)
     said = run.communicate()[0]
     yield promise(
         "a migration through it is refused, with the variable that names the server",
@@ -132,57 +137,91 @@ def alone(pooled: str, application: Database) -> Iterator[bool]:
         session.execute(text("SELECT 1"))
     with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as stranger:
         seen = {stranger.execute(LIMITS).fetchone() for _ in range(20)}
+        held = stranger.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        ).fetchone()
     yield promise(
-        "a stranger sees none of our settings", holds=seen == {("0", "0")}, said=str(seen)
+        "a stranger sees none of our settings, and no lock is left",
+        holds=seen == {("0", "0")} and held == (0,),
+        said=f"{seen} {held}",
     )
 
 
-def migrated(pooled: str, direct: str, scripts: Path, application: Database) -> Iterator[bool]:
-    """Three at once past the pooler, one killed; an application works through it."""
-    failed: list[BaseException] = []
-    served, ended = [0], threading.Event()
+@contextmanager
+def served(application: Database) -> Iterator[list[BaseException | None]]:
+    """Four threads of an application; gives an entry per request, an error where it failed."""
+    requests: list[BaseException | None] = []
+    ended = threading.Event()
 
     def serve() -> None:
         while not ended.is_set():
             try:
                 with application.sessions.begin() as session:
                     session.execute(text("SELECT count(*) FROM orders WHERE id < 10"))
-                served[0] += 1
+                requests.append(None)
+                time.sleep(0.005)
             except Exception as error:  # noqa: BLE001  # told below
-                failed.append(error)
+                requests.append(error)
 
     threads = [threading.Thread(target=serve) for _ in range(4)]
-    variables = {
-        "DATABASE_URL": pooled,
-        "HOLDFAST_POOLER": "transaction",
-        "HOLDFAST_MIGRATION_URL": direct,
-    }
     for thread in threads:
         thread.start()
-    migrators = [holdfast("apply", str(scripts), **variables) for _ in range(MIGRATORS)]
-    with psycopg.connect(direct, autocommit=True) as watch:
-        busy = "SELECT count(*) FROM orders WHERE note IS NOT NULL"
-        wait_for(lambda: (watch.execute(busy).fetchone() or [0])[0] > 0)
-        holder = (
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-        )
-        leaders = (watch.execute(holder).fetchone() or [0])[0]
-    migrators[0].send_signal(signal.SIGKILL)
-    said = "\n".join(each.communicate()[0] for each in migrators[1:])
-    ended.set()
-    for thread in threads:
-        thread.join()
+    try:
+        yield requests
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def migrated(
+    direct: str, application: Database, *, to: str, column: str, way: str, variables: dict[str, str]
+) -> Iterator[bool]:
+    """Three at once, the leader killed in the middle of its backfill; an application works meanwhile."""
+    with served(application) as requests:
+        migrators = [holdfast("apply", to, **variables) for _ in range(MIGRATORS)]
+        with psycopg.connect(direct, autocommit=True) as watch:
+
+            def is_at_work() -> bool:
+                exists = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = %s"
+                if watch.execute(exists, [column]).fetchone() == (0,):
+                    return False
+                busy = f"SELECT EXISTS (SELECT FROM orders WHERE {column} IS NOT NULL)"
+                return watch.execute(busy).fetchone() == (True,)  # type: ignore[arg-type]  # our own name
+
+            try:
+                wait_for(is_at_work)
+            except AssertionError:
+                for each in migrators:
+                    each.kill()
+                    print(each.communicate()[0])
+                raise
+            leader = watch.execute("SELECT client FROM holdfast.leader").fetchone()
+            epoch = watch.execute("SELECT epoch FROM holdfast.leader").fetchone()
+        (killed,) = [
+            each for each in migrators if leader and f"{each.pid}" in leader[0].split()[-1]
+        ]
+        killed.send_signal(signal.SIGKILL)
+        others = [each for each in migrators if each is not killed]
+        said = "\n".join(each.communicate()[0] for each in others)
     with psycopg.connect(direct) as connection:
         left = connection.execute("SELECT count(*) FROM holdfast.queue").fetchone()
-        twice = connection.execute("SELECT count(*) FROM orders WHERE note <> 'x'").fetchone()
-    is_done = all(each.returncode == 0 for each in migrators[1:])
+        twice = connection.execute(
+            f"SELECT count(*) FROM orders WHERE {column} IS DISTINCT FROM 'x'"  # type: ignore[arg-type]  # our own name
+        ).fetchone()
+        invalid = connection.execute(
+            "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+        ).fetchone()
+        leaders = connection.execute("SELECT epoch FROM holdfast.leader").fetchone()
+    is_done = all(each.returncode == 0 for each in others)
     yield promise(
-        f"{MIGRATORS} migrators past it, one killed: applied once, nothing stranded",
-        holds=is_done and (left, twice) == ((0,), (0,)) and leaders <= 2,
-        said=f"{left} {twice} {leaders}\n{said}",
+        f"{MIGRATORS} migrators {way}, the leader killed: applied once, nothing stranded",
+        holds=is_done and (left, twice, invalid) == ((0,), (0,), (0,)) and leaders != epoch,
+        said=f"{left} {twice} {invalid} {epoch} {leaders}\n{said}",
     )
-    words = f"meanwhile {served[0]} transactions through it, none failed"
-    yield promise(words, holds=not failed and served[0] > 0, said=str(failed[:1]))
+    failed = [error for error in requests if error is not None]
+    words = f"meanwhile {len(requests)} transactions through it, none failed"
+    yield promise(words, holds=not failed and bool(requests), said=str(failed[:1]))
 
 
 @click.command(help=__doc__)
@@ -195,7 +234,8 @@ def main() -> None:
         scripts = Path(folder) / "scripts"
         scripts.mkdir()
         for name, script in SCRIPTS.items():
-            (scripts / name).write_text(script)
+            if name != LAST:
+                (scripts / name).write_text(script)
         first = holdfast("apply", str(scripts), "--to", "1_orders", DATABASE_URL=server.url())
         assert first.wait() == 0, first.communicate()[0]
         with psycopg.connect(server.url()) as connection:
@@ -206,7 +246,30 @@ def main() -> None:
         holds = [
             *refused(pooled, scripts),
             *alone(pooled, application),
-            *migrated(pooled, server.url(), scripts, application),
+            *migrated(
+                server.url(),
+                application,
+                to=str(scripts),
+                column="note",
+                way="past it",
+                variables={
+                    "DATABASE_URL": pooled,
+                    "HOLDFAST_POOLER": "transaction",
+                    "HOLDFAST_MIGRATION_URL": server.url(),
+                },
+            ),
+        ]
+        (scripts / LAST).write_text(SCRIPTS[LAST])
+        holds += [
+            *migrated(
+                server.url(),
+                application,
+                to=str(scripts),
+                column="mark",
+                way="through it, by a lease",
+                variables={"DATABASE_URL": pooled, "HOLDFAST_POOLER": "transaction"},
+            ),
+            *alone(pooled, application),
         ]
         application.stop()
     sys.exit(0 if all(holds) else 1)

@@ -338,13 +338,17 @@ def test_migrations_that_are_not_the_owner(project: Project, role: str) -> None:
 
 
 def test_migrations_through_a_pooler(project: Project) -> None:
-    """Refused whatever the application does."""
+    """Refused, unless the settings say that there is no other way."""
     name = conninfo_to_dict(project.database)["dbname"]
     with pooler(socket_of(project.database)) as port:
         project.database = f"postgresql://postgres@127.0.0.1:{port}/{name}"
         project.env((project.folder / "env.py").read_text())
         found = examine(settings(project.database, tls="remote"), project.config)
+        pooled = examine(
+            settings(project.database, tls="remote", pooler="transaction"), project.config
+        )
     assert of(found, "migrations-pooler")[0] is Severity.REFUSE
+    assert of(pooled, "migrations-pooler")[0] is Severity.WARN  # by a lease
 
 
 def test_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,6 +410,43 @@ def test_keys_that_run_out(database: str) -> None:
         if finding.check.name == "keys"
     ]
     assert "ALTER SEQUENCE public.c_id_seq AS bigint;" in remedy
+
+
+MODELS_OF_KEYS = """
+from sqlalchemy import BigInteger, Column, Integer, MetaData, SmallInteger, Table, TypeDecorator
+class Number(TypeDecorator):
+    impl, cache_ok = Integer, True
+class Large(TypeDecorator):
+    impl, cache_ok = BigInteger, True
+models = MetaData()
+Table("t", models, Column("id", Integer), Column("a", Number), Column("b", Large), Column("c", BigInteger),
+    Column("d", BigInteger().with_variant(Integer, "sqlite")), Column("e", Integer), Column("not there", Integer))
+Table("t", models, Column("Q", SmallInteger), schema="s x")
+Table("nowhere", models, Column("id", Integer))
+"""
+
+
+def test_what_is_narrower_than_a_bigint(project: Project) -> None:
+    """Whatever stands beside a bigint column and ends before it: its sequence while it is young, the models."""
+    execute(
+        project.database,
+        "CREATE TABLE t (id serial PRIMARY KEY, a int8, b int8, c int8, d int8, e int)",
+        'ALTER TABLE t ALTER id TYPE bigint; CREATE SCHEMA "s x"; CREATE TABLE "s x".t ("Q" int8)',
+    )
+    env = project.folder / "env.py"
+    given = env.read_text().replace(
+        "context.configure(", "context.configure(target_metadata=models, "
+    )
+    env.write_text(MODELS_OF_KEYS + given)
+    assert of(examine(settings(project.database), project.config), "keys") == (
+        Severity.WARN,
+        (
+            "public.t.id is bigint, and public.t_id_seq, which numbers it, is integer;"
+            " the models say INTEGER of public.t.id, which is bigint;"
+            " the models say INTEGER of public.t.a, which is bigint;"
+            ' the models say SMALLINT of "s x".t."Q", which is bigint'
+        ),
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
@@ -37,7 +37,8 @@ def _accept(listener: socket.socket, server: str) -> None:
 
 
 def _serve(client: socket.socket, path: str) -> None:
-    with closing(client), closing(socket.socket(socket.AF_UNIX)) as server:
+    # A client that is killed resets its connection.
+    with closing(client), closing(socket.socket(socket.AF_UNIX)) as server, suppress(OSError):
         server.connect(path)
         other = {client: server, server: client}
         while True:

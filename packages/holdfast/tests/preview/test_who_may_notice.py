@@ -52,10 +52,20 @@ def test_said_before(project: Project) -> None:
     """The plan of a type change says what differs afterwards and who may notice."""
     project.revision(
         "op.execute('CREATE TABLE t (id serial PRIMARY KEY, a text)')\n"
-        "op.execute('CREATE FUNCTION f() RETURNS SETOF t LANGUAGE sql AS $$SELECT * FROM t$$')"
+        "op.execute('CREATE FUNCTION f() RETURNS SETOF t LANGUAGE sql AS $$SELECT * FROM t$$')\n"
+        "op.execute('CREATE TABLE u (t_id int REFERENCES t, other_id int REFERENCES t)')"
     )
     upgrade(project.config, "head")
-    project.revision("op.alter_column('t', 'id', type_=sa.BigInteger)")
+    project.revision(
+        "op.alter_column('t', 'id', type_=sa.BigInteger)\n"
+        "op.alter_column('u', 'other_id', type_=sa.BigInteger)"
+    )
+    env = project.folder / "env.py"
+    given = env.read_text().replace(
+        "context.configure(", "context.configure(target_metadata=models, "
+    )
+    models = "import sqlalchemy as sa\nmodels = sa.MetaData()\nsa.Table('t', models, sa.Column('id', sa.Integer))\n"
+    env.write_text(models + given)
     text = "\n".join(as_text(forecast(project.config)))
     for expected in (
         "note: id stands last in public.t afterwards",
@@ -66,5 +76,8 @@ def test_said_before(project: Project) -> None:
         "note: needs free disk for public.t once more",
         "note: the function f() has whole rows of public.t: look at it",
         "can get 23505",
+        "the models say INTEGER of public.t.id, which becomes bigint: say BigInteger there",
+        "public.u.t_id stays integer and refers to id, which becomes bigint: change its type, too",
     ):
         assert expected in text
+    assert "public.u.other_id stays" not in text

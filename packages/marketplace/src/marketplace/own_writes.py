@@ -49,7 +49,7 @@ class KeepOwnWrites:
         self.written = written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Serve one request, and remember in a cookie how far its client has written."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

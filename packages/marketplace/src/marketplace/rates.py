@@ -35,7 +35,7 @@ class Counter(Protocol):
         """Whether one more would be within the rule."""
 
     async def forget(self, rule: Rate, *about: str) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, as if there had been no hit."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class InProcess:
         self._swept_at = time.monotonic()
 
     async def hit(self, rule: Rate, *about: str) -> float | None:
-        """See `Counter`."""
+        """Count a hit, as `Counter` says."""
         now, item = time.monotonic(), rate(rule)
         self._sweep(now)
         window = self._windows.setdefault(_key(rule, *about), Window(item.get_expiry()))
@@ -70,7 +70,7 @@ class InProcess:
         return None
 
     async def has_room(self, rule: Rate, *about: str) -> bool:
-        """See `Counter`."""
+        """Whether a hit would be allowed, as `Counter` says."""
         window = self._windows.get(_key(rule, *about))
         if window is None:
             return True
@@ -78,7 +78,7 @@ class InProcess:
         return len(window.hits) < rate(rule).amount
 
     async def forget(self, rule: Rate, *about: str) -> None:
-        """See `Counter`."""
+        """Begin to count anew, as `Counter` says."""
         self._windows.pop(_key(rule, *about), None)
 
     def _sweep(self, now: float) -> None:
@@ -98,19 +98,19 @@ class InDatabase:
         self.transactions: Transactions | None = None  # known once the application starts
 
     async def hit(self, rule: Rate, *about: str) -> float | None:
-        """See `Counter`."""
+        """Count a hit, as `Counter` says."""
         item = rate(rule)
         values = {"key": _key(rule, *about), "seconds": item.get_expiry()}
         hits, left = await self._row(HIT, values) or (1, 0.0)
         return None if hits <= item.amount else left
 
     async def has_room(self, rule: Rate, *about: str) -> bool:
-        """See `Counter`."""
+        """Whether a hit would be allowed, as `Counter` says."""
         row = await self._row(LOOK, {"key": _key(rule, *about)})
         return row is None or row[0] < rate(rule).amount
 
     async def forget(self, rule: Rate, *about: str) -> None:
-        """See `Counter`."""
+        """Begin to count anew, as `Counter` says."""
         async with self._started().statements("rates") as connection:
             await connection.execute(FORGET, {"key": _key(rule, *about)})
 
@@ -152,7 +152,7 @@ class Rates:
         return await self.counter.has_room(rule, *about)
 
     async def forget(self, rule: Rate, *about: str) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, as if there had been no hit."""
         await self.counter.forget(rule, *about)
 
 

@@ -59,7 +59,7 @@ class LogLevel(StrEnum):
 
     @property
     def number(self) -> int:
-        """As `logging` has it."""
+        """The level as the number that `logging` has for it."""
         return logging.getLevelNamesMapping()[self.name]
 
 

@@ -28,7 +28,7 @@ READ_ONLY = {"isolation_level": "AUTOCOMMIT"}
 
 
 class Database:
-    """For synchronous code. `metadata` is only needed where synchronisation is switched on."""
+    """A database for synchronous code. `metadata` is only needed where synchronisation is switched on."""
 
     def __init__(
         self, settings: Settings, *, metadata: MetaData | None = None, **options: Any
@@ -111,7 +111,7 @@ class Database:
 
 
 class AsyncDatabase:
-    """For an event loop, which it never blocks."""
+    """A database for an event loop, which it never blocks."""
 
     def __init__(
         self, settings: Settings, *, metadata: MetaData | None = None, **options: Any
@@ -140,20 +140,20 @@ class AsyncDatabase:
         self.has_started = True
 
     async def stop(self, *, close: bool = True) -> None:
-        """As `Database.stop`."""
+        """Close the connections of the engines, as `Database.stop` does."""
         for engine in filter(None, (self.engine, self.reading_engine)):
             if not close:
                 _sized(engine.sync_engine).leave()
             await engine.dispose(close=close)
 
     async def written(self) -> str:
-        """As `Database.written`."""
+        """Give the position up to which the primary has written, as `Database.written` does."""
         async with self.engine.connect() as connection:
             return str((await connection.execute(WRITTEN)).scalar_one())
 
     @asynccontextmanager
     async def reading(self, *, after: str | None = None) -> AsyncIterator[AsyncSession]:
-        """As `Database.reading`."""
+        """Give a session that may read from a standby, as `Database.reading` does."""
         session = await self._on_standby(after)
         async with self.sessions() if session is None else session as found:
             yield found
@@ -161,7 +161,7 @@ class AsyncDatabase:
     async def read(
         self, work: Callable[[AsyncSession], Awaitable[Result]], *, after: str | None = None
     ) -> Result:
-        """As `Database.read`."""
+        """Do work that reads, on a standby where one will do, as `Database.read` does."""
         session = await self._on_standby(after)
         if session is not None:
             try:

@@ -54,7 +54,7 @@ class HealthLook:
             self.problem = _in_words(error)
 
     async def over_async(self, engine: AsyncEngine) -> None:
-        """The same in an event loop."""
+        """Judge the same in an event loop."""
         try:
             async with engine.connect() as connection:
                 await connection.run_sync(self.on)

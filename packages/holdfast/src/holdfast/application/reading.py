@@ -51,16 +51,16 @@ class Standbys:
         return is_position and monotonic() >= self.avoided_until
 
     def question(self, after: str | None) -> dict[str, object]:
-        """The parameters of IS_FRESH."""
+        """The parameters of the query IS_FRESH: the position to be read, the largest lag."""
         return {"after": after, "lag": f"{self.lag.total_seconds()} s"}
 
     def note(self, error: Exception) -> None:
-        """It could not be asked: where it cannot even be connected to, each request would wait for that."""
+        """Note that the standby failed; leave it out where it cannot be connected to: every request would wait."""
         if not isinstance(error, DBAPIError) or error.statement is None:
             self.avoid()
 
     def avoid(self) -> None:
-        """Not for a while."""
+        """Leave the standby out for a while."""
         self.avoided_until = monotonic() + AVOIDED_FOR.total_seconds()
 
 

@@ -14,6 +14,7 @@ from holdfast.execute.progress import (
     Event,
     LagUnseen,
     LockBusy,
+    NoGuardBehindPooler,
     RevisionDone,
     RevisionStarted,
     RunPaused,
@@ -91,6 +92,11 @@ class Printer:
                 self._line(f"     ended, {reason(verdict)}; try {tries}: {what}")
             case StandbyReadersUnseen() | StandbyNotAsked() | LagUnseen():
                 self._line(f"     {about_standbys(event)}")
+            case NoGuardBehindPooler():
+                self._line(
+                    "     through a pooler, by a lease: known locks are brief, and nobody watches for whom users wait."
+                    " HOLDFAST_MIGRATION_URL, where there is a way to the server itself, has the guard"
+                )
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
                 self._line(
                     f"     an autovacuum is in the way: waiting up to {seconds(lock_timeout)} once, "

@@ -34,7 +34,7 @@ def _as_json(found: Status) -> dict[str, object]:
 
 
 def _lines_of(found: Status, passes: tuple[Status, ...]) -> Iterator[str]:
-    """With the names of its database and version table, where there are several."""
+    """The lines of one status, with the names of database and version table where there are several."""
     if len(passes) > 1:
         yield f"database {found.database}, {found.version_table}:"
     yield from _lines(found)

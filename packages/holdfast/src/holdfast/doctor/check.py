@@ -8,7 +8,7 @@ from holdfast.engine.environment import Stamp
 from holdfast.engine.profiles import Profile
 from holdfast.engine.settings import Settings
 from holdfast.migrate.status import Status
-from holdfast.observe.keys import Keys
+from holdfast.observe.keys import Keys, NarrowModel
 from holdfast.observe.leftovers import Leftover
 from holdfast.observe.server import Connected
 from holdfast.observe.standbys import ReadingOnStandby
@@ -30,6 +30,7 @@ class History:
     heads: tuple[str, ...]  # of the project
     relations: int  # that people have made in the database
     status: Status
+    narrow_models: tuple[NarrowModel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from holdfast.execute.standbys import Standby
 from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
 from holdfast.migrate.status import status_of
 from holdfast.observe.database import count_user_relations
-from holdfast.observe.keys import keys
+from holdfast.observe.keys import keys, narrow_models
 from holdfast.observe.leftovers import leftovers
 from holdfast.observe.server import look_at_connection
 
@@ -99,6 +99,9 @@ def _history(project: ProjectConnection) -> History:
             project.connection, version_table=project.context.version_table
         ),
         status=status_of(project),
+        narrow_models=narrow_models(
+            project.connection, project.context.opts.get("target_metadata")
+        ),
     )
 
 

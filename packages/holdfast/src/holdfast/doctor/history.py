@@ -25,6 +25,12 @@ def _pooler(evidence: Evidence) -> Verdict | None:
         return None
     if not evidence.history.connected.is_behind_pooler:
         return fine("migrations reach the server itself")
+    if evidence.settings.is_pooled and evidence.settings.migration_url is None:
+        return warn(
+            "migrations go through the pooler, by a lease: no guard keeps users from waiting for them, and what"
+            " needs one, or a session, is refused",
+            "Where there is a way to the server itself: HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE",
+        )
     return refuse(
         "migrations go through a pooler: two of them would get the same lock",
         "Point the URL that env.py uses at the server itself.",

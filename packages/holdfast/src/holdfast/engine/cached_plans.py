@@ -28,7 +28,7 @@ Execute = Callable[..., None]
 
 
 def heal_cached_plans(engine: Engine) -> None:
-    """On every connection of the engine, sync or async. Only psycopg 3 is looked after.
+    """Heal cached plans on every connection of the engine, sync or async; only those of psycopg 3.
 
     Not by SQLAlchemy's event `do_execute`, of which only the first listener would be called: that is the application's.
     """

@@ -378,8 +378,22 @@ class StandbySettings(_OneVariable):
     standbys: StandbyUrls = ()
 
     def urls(self) -> tuple[str, ...]:
-        """With their passwords."""
+        """The URLs of the standbys, with their passwords."""
         return tuple(url.get_secret_value() for url in self.standbys)
+
+
+class PoolerSettings(_OneVariable):
+    """Whether a pooler stands before the server, and whether there is a way past it."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
+
+    pooler: PoolerSetting = Pooler.OFF
+    migration_url: OtherUrl = None
+
+    @property
+    def is_only_way(self) -> bool:
+        """Whether somebody has said that it is there, and named no way past it."""
+        return self.pooler is not Pooler.OFF and self.migration_url is None
 
 
 class ReleaseSettings(_OneVariable):

@@ -56,8 +56,60 @@ class BehindPooler(HoldfastError):
     )
     remedy = (
         "Name the server itself for migrations; the application keeps the pooler:"
-        " HOLDFAST_MIGRATION_URL={direct} (an env.py with an engine of its own: the URL that it uses)"
+        " HOLDFAST_MIGRATION_URL={direct} (an env.py with an engine of its own: the URL that it uses)."
+        " Where there is no way past it: HOLDFAST_POOLER=transaction migrates through it, by a lease and without"
+        " the guard"
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class RoleHasLimits(HoldfastError):
+    """Behind a pooler nothing can be SET, and the role's own limits would end long steps."""
+
+    role: str
+    limits: str  # such as "statement_timeout"
+    resets: str  # what lifts them
+    what = "{role} has limits of its own ({limits}), which this run cannot lift through a pooler; nothing was migrated."
+    why = (
+        "They would end the build of an index in the middle, each time; and a SET for the session would"
+        " reach the application's transactions."
+    )
+    remedy = (
+        "Migrate as a role without them ({resets}), or past the pooler:"
+        " HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class CannotLease(HoldfastError):
+    """A run through a pooler that cannot be safe there."""
+
+    reason: str
+    what = "This run goes through a connection pooler and cannot be safe there; nothing was migrated: {reason}."
+    why = "Through a pooler there is a lease, and no guard that keeps users from waiting for what nobody can look into."
+    remedy = "Name the server itself for migrations: HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE"
+
+
+@dataclass(kw_only=True, eq=False)
+class SettingsNeedSession(HoldfastError):
+    """A step outside a transaction needs settings, and a pooler is in between."""
+
+    names: str
+    what = "A step that cannot be in a transaction needs settings of its session ({names}), and a pooler is in between."
+    why = "SET LOCAL ends with a transaction, and what is SET for a session would reach the application's."
+    remedy = (
+        "Give them to the role (ALTER ROLE .. SET ..) instead of setting them, or run past the pooler:"
+        " HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE. Then go on: {again}"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class LeaseNotRenewed(HoldfastError):
+    """The lease of a run through a pooler may be somebody else's by now."""
+
+    what = "The lease on migrations of this database could not be renewed; the run stopped before its next step."
+    why = "Another process takes a lease that is not renewed for 20 s, and may migrate by now."
+    remedy = "What was committed stays. Run again to go on: {again}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -310,7 +362,7 @@ class LeftUnfinished(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class LeftBehind(HoldfastError):
-    """All steps are done, and something that they made is not valid."""
+    """All steps are done, and an object that they made is not valid."""
 
     revision: str
     found: tuple[str, ...]
@@ -357,7 +409,7 @@ class StoppedWhileWaiting(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class UnfinishedRevision(HoldfastError):
-    """Another revision is half-way."""
+    """Another revision is half-way in this database, so this one was not started."""
 
     revision: str
     direction: str
@@ -479,7 +531,7 @@ class LostVersionTable(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NothingToAbandon(HoldfastError):
-    """No revision is half-way."""
+    """There is nothing to abandon: no revision is half-way."""
 
     exit_status = 2
     what = "No revision of this project is half-way in this database; nothing was changed."

@@ -201,7 +201,7 @@ class SchemaNotCopied(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotTheScratchDatabase(HoldfastError):
-    """What was meant for the scratch database was about to reach another one."""
+    """A statement meant for the scratch database was about to reach another one."""
 
     found: str
     what = "The project's env.py is connected to the database {found}; nothing was executed there."

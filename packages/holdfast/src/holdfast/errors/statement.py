@@ -26,7 +26,7 @@ class RefusedStatement(HoldfastError):
     exit_status = 1
 
     def parts(self) -> tuple[str, str, str]:
-        """Also where its revision stands, if that has done something."""
+        """The three parts, and where its revision stands, if that has done something."""
         what, why, remedy = super().parts()
         if not self.is_half_way:
             return what, why, remedy
@@ -36,6 +36,19 @@ class RefusedStatement(HoldfastError):
             f" it as it is, and go on from here: {self.again}"
         )
         return what, why, remedy
+
+
+@dataclass(kw_only=True, eq=False)
+class NeedsSession(RefusedStatement):
+    """A statement needs a session of its own, or a guard, and the run goes through a pooler."""
+
+    reason: str
+    what = "Refused, because a connection pooler is in between: {statement}"
+    why = "Of a session nothing is kept there, and {reason}."
+    remedy = (
+        "Run it past the pooler: HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE names the"
+        " server itself. Or take the statement out of the migration."
+    )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -114,7 +127,7 @@ class NotEnoughDisk(RefusedStatement):
 
 @dataclass(kw_only=True, eq=False)
 class TornApart(RefusedStatement):
-    """What users must not see in between lasts too long for one transaction."""
+    """The parts of a change that users must not see half done last too long for one transaction."""
 
     between: str
     relation: str
@@ -167,7 +180,7 @@ class NeedsFinish(RefusedStatement):
     remedy = "When the old release is gone: holdfast finish. Then run again: {again}"
 
     def parts(self) -> tuple[str, str, str]:
-        """In the same revision there is nothing to finish yet."""
+        """The three parts; of a change in the same revision they say that there is nothing to finish yet."""
         what, why, remedy = super().parts()
         if self.revision:
             return what, why, remedy

@@ -92,6 +92,6 @@ class BlockBatches:
 
 
 def _adapted(size: int, *, took: timedelta) -> int:
-    """In proportion, but never by more than 2: one slow batch says little about the next."""
+    """The size of the next batch: in proportion, but by 2 at most, as one slow batch says little about the next."""
     factor = min(2.0, max(0.5, BATCH / took))
     return min(LARGEST, max(SMALLEST, round(size * factor)))

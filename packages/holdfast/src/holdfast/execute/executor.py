@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -33,6 +33,7 @@ from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
+from holdfast.execute.leader import MARK
 from holdfast.execute.lock_patience import (
     LockPatience,
     LockTimeouts,
@@ -345,17 +346,17 @@ class Executor:
         return done
 
     def _tell_applications(self, step: BatchStep | TransactionStep) -> None:
-        """Of what may have changed the rows that a prepared statement returns."""
+        """Tell applications of a change that may alter the rows that a prepared statement returns."""
         if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
             self.session.tell_applications()
 
     def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
-        """In the transaction of the step: what waits for `finish` from now on, and what no longer does."""
+        """Record in the transaction of the step what waits for `finish` from now on, and what no longer does."""
         waiting.forget(self.session, step.ends)
         waiting.add(self.session, step.waits, revision=self.revision, settings=statement.settings)
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
-        """All of them first, the later ones with a shorter wait, where a step locks several tables or several times."""
+        """Take all locks of a step first, where it has several; the later ones with a shorter wait."""
         if not is_explicit:  # one lock is what the statement itself waits for
             return
         for sql in locking(self._lockable(locks)):
@@ -407,7 +408,7 @@ class Executor:
                 raise self._rows_in_the_way(step, constraint) or error from error
 
     def _rows_in_the_way(self, step: ValidateStep, constraint: str) -> DataInTheWay | None:
-        """None where the migration's role may not look at both tables."""
+        """The rows that break the constraint; None where the migration's role may not look at both tables."""
         try:
             found = rows_against(self.session.connection, table=step.table, constraint=constraint)
         except DBAPIError as error:
@@ -454,7 +455,7 @@ class Executor:
         return self._detach(statement, step)
 
     def _detach(self, statement: Queued, step: DetachStep) -> Queued:
-        """What was begun and killed stays pending until it is finalized; nobody can begin it again."""
+        """Detach the partition. What was begun and killed is finalized: nobody can begin it again."""
         names = {"partition": str(step.partition), "table": str(step.table)}
         is_pending = self.session.execute(DETACH_IS_PENDING, names).scalar()
         self.session.commit()
@@ -579,9 +580,13 @@ class Executor:
             ),
             self.session.step_outside_transaction(),
         ):
-            self.session.execute_sql(sql)
+            self.session.execute_sql(f"{MARK} {sql}" if self.session.is_pooled else sql)
 
     def _watching(self, step: str) -> AbstractContextManager[None]:
+        if (
+            self.session.is_pooled
+        ):  # the process that a watcher would end may serve a customer already
+            return nullcontext()
         patience = self.patience.budget
         return watching(self.session, step=step, patience=patience, report=self.report)
 

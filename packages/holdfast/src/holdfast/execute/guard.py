@@ -385,7 +385,7 @@ def _loop(request: GuardRequest, *, own: int) -> str:
 
 
 def _verdict(error: DBAPIError) -> GuardVerdict:
-    """From the message of the loop's own exception."""
+    """The verdict that the message of the loop's own exception carries."""
     told = str(error.orig)
     said = json.loads(told[told.index("{") : told.rindex("}") + 1])
     modes = {mode.in_catalog: mode for mode in LockMode}

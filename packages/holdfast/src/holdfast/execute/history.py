@@ -75,7 +75,7 @@ def fail(session: MigrationSession, entry: int, error: BaseException) -> None:
 
 
 def mark_interrupted(session: MigrationSession) -> None:
-    """What still says 'running' when nobody else migrates was killed. The caller is the leader.
+    """Mark as interrupted what still says 'running': as the caller leads, its process was killed.
 
     Of every version table: there is one leader for the database.
     """

@@ -32,13 +32,28 @@ log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=10)
 VERIFIED_FOR = timedelta(seconds=1)
+ASKED_EVERY = timedelta(milliseconds=50)
+TOLD_EVERY = 20  # times
 
-# One row: the new epoch. Waits for the transactions that hold the row FOR SHARE.
+MARK = "/* holdfast step */"  # begins a statement outside a transaction, behind a pooler: no lock can stand for it
+# One row: the new epoch, and whether a step of a former leader goes on. Waits for the transactions that hold the row
+# FOR SHARE. No row while somebody else has a lease (execute/lease.py).
 RAISE_EPOCH = text(
     """
-    UPDATE holdfast.leader SET epoch = epoch + 1, client = :client, since = now() RETURNING epoch
+    UPDATE holdfast.leader SET epoch = epoch + 1, client = :client, since = now()
+    WHERE NOT EXISTS (SELECT FROM holdfast.lease WHERE until > clock_timestamp() AND token <> :token)
+    RETURNING epoch, EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+      AND state = 'active' AND pid <> pg_backend_pid() AND query LIKE :marked) AS is_stepping
     """
 )
+IS_STEPPING = text(
+    """
+    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+      AND state = 'active' AND pid <> pg_backend_pid() AND query LIKE :marked)
+    """
+)
+LEASE_HOLDER = text("SELECT client FROM holdfast.lease WHERE until > clock_timestamp()")
+FORMER = "the process that migrated before"
 WAIT_A_SECOND = text("SELECT set_config('lock_timeout', '1s', true)")
 
 
@@ -72,28 +87,8 @@ class Leadership:
         """
         tables.ensure(session)
         session.commit()
-        self._raise_epoch(session, report=report, patience=patience)
+        raise_epoch(session, report=report, patience=patience)
         self._wait_for_step(report=report, patience=patience)
-
-    def _raise_epoch(
-        self, session: MigrationSession, *, report: Report, patience: timedelta
-    ) -> None:
-        for _ in polling(patience):
-            try:
-                session.execute(WAIT_A_SECOND)
-                epoch = session.execute(RAISE_EPOCH, {"client": client()}).scalar_one()
-                session.commit()
-            except DBAPIError as error:
-                session.rollback()
-                if sqlstate(error) != LOCK_NOT_AVAILABLE:
-                    raise
-                report(WaitingForLeader(holder="a transaction of the process that migrated before"))
-            else:
-                session.epoch = epoch
-                return
-        raise AnotherMigratorIsStillAtWork(
-            holder="a transaction of the process that migrated before", waited=patience
-        )
 
     def _wait_for_step(self, *, report: Report, patience: timedelta) -> None:
         """A build of a former leader goes on in its own backend, also when its process is gone."""
@@ -163,3 +158,49 @@ class Leadership:
     def _tell(self, report: Report, attempt: int, *, key: int) -> None:
         if attempt % 10 == 1:
             report(WaitingForLeader(holder=self.holder(key)))
+
+
+def raise_epoch(
+    session: MigrationSession, *, report: Report, patience: timedelta, token: str = ""
+) -> None:
+    """Become the one whose epoch counts, once no other has a lease (`token` is ours) and no transaction is in flight.
+
+    Raises AnotherMigratorIsStillAtWork after `patience`.
+    """
+    values = {"client": client(), "token": token, "marked": f"{MARK}%"}
+    holder = f"a transaction of {FORMER}"
+    for tries, _ in enumerate(polling(patience, every=ASKED_EVERY)):
+        try:
+            session.execute(WAIT_A_SECOND)
+            raised = session.execute(RAISE_EPOCH, values).one_or_none()
+            if raised is None:
+                by_lease = session.execute(LEASE_HOLDER).scalar()
+                holder = f"{by_lease or FORMER}, by a lease through a pooler"
+            session.commit()
+        except DBAPIError as error:
+            session.rollback()
+            if sqlstate(error) != LOCK_NOT_AVAILABLE:
+                raise
+            raised, holder = None, f"a transaction of {FORMER}"
+        if raised is not None:
+            session.epoch = raised.epoch
+            if raised.is_stepping:
+                _wait_for_marked_step(session, report=report, patience=patience)
+            return
+        if tries % TOLD_EVERY == 0:
+            report(WaitingForLeader(holder=holder))
+    raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience)
+
+
+def _wait_for_marked_step(
+    session: MigrationSession, *, report: Report, patience: timedelta
+) -> None:
+    holder = f"a step of {FORMER}"
+    for tries, _ in enumerate(polling(patience, every=ASKED_EVERY)):
+        is_stepping = session.execute(IS_STEPPING, {"marked": f"{MARK}%"}).scalar_one()
+        session.commit()
+        if not is_stepping:
+            return
+        if tries % TOLD_EVERY == 0:
+            report(WaitingForLeader(holder=holder))
+    raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience)

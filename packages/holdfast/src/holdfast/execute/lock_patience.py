@@ -70,6 +70,8 @@ class LockTimeouts:
             watch_anything(session, users_may_wait=users_may_wait)
             return
         session.watch(own_wait=self.lock + MARGIN, users_may_wait=users_may_wait)
+        if not users_may_wait:
+            session.be_brief()
         set_local(session, "lock_timeout", self.lock)
         if self.deadlock is not None:
             set_local(session, "deadlock_timeout", self.deadlock)
@@ -135,7 +137,7 @@ class LockPatience:
                 before = blockers
 
     def _roll_back(self, error: Exception) -> GuardVerdict | None:
-        """What the guard has done, if it was the guard. Raises EndedByGuard where the connection is gone with it."""
+        """Roll back; give what the guard has done, if it has. Raises EndedByGuard where the connection is gone."""
         guard = self.session.guard
         try:
             self.session.rollback()
@@ -181,9 +183,10 @@ def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -
     """Before a statement that nobody can look into: a DO block, a function, DDL beside event triggers.
 
     A lock_timeout would be an error inside its body, which may catch it and lose the change; the guard's is none.
+    Behind a pooler there is no guard, and no such body: what is left is a write of rows.
     """
     session.watch(own_wait=FIRST_LOCK, users_may_wait=users_may_wait)
-    set_local(session, "lock_timeout", timedelta())
+    set_local(session, "lock_timeout", FIRST_LOCK if session.is_pooled else timedelta())
 
 
 def set_local(session: MigrationSession, name: str, value: timedelta) -> None:

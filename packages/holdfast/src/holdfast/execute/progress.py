@@ -154,6 +154,11 @@ class StandbyNotAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoGuardBehindPooler:
+    """The run goes through a pooler, by a lease: nobody watches for whom users wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LagUnseen:
     """A backfill does not wait for some standbys: this role does not see how far they are behind."""
 
@@ -179,6 +184,7 @@ Event = (
     | StandbyReadersUnseen
     | StandbyNotAsked
     | LagUnseen
+    | NoGuardBehindPooler
 )
 Report = Callable[[Event], None]
 

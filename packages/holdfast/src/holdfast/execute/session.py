@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from holdfast.engine.changed_shapes import CHANNEL
-from holdfast.errors.migration import TakenOver
+from holdfast.errors.migration import SettingsNeedSession, TakenOver
 from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
 from holdfast.execute.verdict import GuardVerdict
+from holdfast.observe.pooler import announced_pid, is_behind_pooler, prepare_nothing
 from holdfast.observe.schema_constants import STEP_KEY
 from holdfast.rewrite.locks import Lock
 
@@ -62,9 +63,27 @@ CALLED = text("SELECT current_setting('application_name')")
 # Of those that this server has: transaction_timeout is younger than PostgreSQL 16.
 NO_LIMITS = text(
     """
-    SELECT set_config(name, '0', :is_local) FROM pg_settings WHERE name = ANY (CAST(:names AS text[]))
+    SELECT set_config(name, '0', true) FROM pg_settings WHERE name = ANY (CAST(:names AS text[]))
     """
 )
+# The same for a whole session, and its name. Not through a pooler, which gives the session to strangers.
+OWN_SESSION = text(
+    """
+    SELECT set_config(name, '0', false) FROM pg_settings
+    WHERE name = ANY (CAST(:names AS text[])) AND pg_backend_pid() = coalesce(:pid, pg_backend_pid())
+    UNION ALL SELECT set_config('application_name', :name, false)
+    WHERE pg_backend_pid() = coalesce(:pid, pg_backend_pid())
+    """
+)
+# Instead of a guard, where nobody can be one: the server ends what holds a lock for long, or is idle in it.
+BRIEFLY = text(
+    """
+    SELECT set_config('statement_timeout', :statement, true),
+           set_config('idle_in_transaction_session_timeout', :idle, true)
+    """
+)
+STATEMENT_UNDER_LOCK = timedelta(seconds=1)
+IDLE_UNDER_LOCK = timedelta(seconds=5)
 TIMEOUTS = (
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
@@ -93,12 +112,14 @@ class LocalSetting:
     setting: str
 
 
-def polling(patience: timedelta) -> Iterator[None]:
+def polling(
+    patience: timedelta, *, every: timedelta = timedelta(milliseconds=20)
+) -> Iterator[None]:
     """Once, and then every few milliseconds until the patience is over."""
     limit = monotonic() + patience.total_seconds()
     yield
     while monotonic() < limit:
-        sleep(0.02)
+        sleep(every.total_seconds())
         yield
 
 
@@ -149,7 +170,7 @@ class LocksOnStandbys(Protocol):
         """Raise where one of these had better not be taken now."""
 
     def close(self) -> None:
-        """End its connections."""
+        """End the connections to the standbys."""
 
 
 class MigrationSession:
@@ -164,6 +185,9 @@ class MigrationSession:
         self.epoch: int | None = None  # of our leadership, once we have it
         self.guard: TransactionGuard | None = None  # who keeps users from waiting for us
         self.standbys: LocksOnStandbys | None = None  # who looks at them before a lock
+        self.is_pooled = (
+            False  # what is set for a session would reach strangers: see notice_pooler()
+        )
         self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
@@ -233,8 +257,17 @@ class MigrationSession:
         finally:
             self._connection.close()
 
+    def notice_pooler(self) -> bool:
+        """Find out, and remember, whether a pooler is in between: then no session is ours, only transactions are."""
+        self.is_pooled = is_behind_pooler(self.connection)
+        if self.is_pooled:
+            prepare_nothing(self.migration)
+        return self.is_pooled
+
     def call_itself(self, name: str) -> None:
         """Be found under this name in pg_stat_activity until `close`. Nothing is uncommitted before, nothing after."""
+        if self.is_pooled:
+            return
         if self._called_before is None:
             self._called_before = str(self._connection.execute(CALLED).scalar_one())
         self.name = name
@@ -281,6 +314,15 @@ class MigrationSession:
                 own_wait=own_wait, users_may_wait=users_may_wait, ends_when_idle=ends_when_idle
             )
 
+    def be_brief(self) -> None:
+        """Before a lock that blocks users, where there is no guard: the server bounds how long it can be held."""
+        if self.is_pooled:
+            limits = {"statement": STATEMENT_UNDER_LOCK, "idle": IDLE_UNDER_LOCK}
+            values = {
+                name: str(round(limit.total_seconds() * 1000)) for name, limit in limits.items()
+            }
+            self.execute(BRIEFLY, values)
+
     def require_free_on_standbys(self, locks: tuple[Lock, ...]) -> None:
         """Before these are asked for. Raises StandbyInTheWay, see execute/standbys.py."""
         if self.standbys is not None and locks:
@@ -310,7 +352,7 @@ class MigrationSession:
 
     def lift_limits_for_transaction(self) -> None:
         """For one that may take as long as it needs: no timeout of the server ends it."""
-        self.execute(NO_LIMITS, {"names": list(TIMEOUTS), "is_local": True})
+        self.execute(NO_LIMITS, {"names": list(TIMEOUTS)})
 
     def _require_leadership(self) -> None:
         """Once in each transaction. What nobody has been elected for (a look) has no epoch."""
@@ -332,6 +374,10 @@ class MigrationSession:
         if self.epoch is None:
             yield
             return
+        if self.is_pooled:  # a lock of the session would stay behind: see execute/lease.py
+            self._require_epoch()
+            yield
+            return
         for _ in polling(STEP_LOCK_WITHIN):
             if self.execute(LOCK_STEP, {"key": STEP_KEY}).scalar_one():
                 break
@@ -339,13 +385,16 @@ class MigrationSession:
             raise TakenOver(ours=self.epoch, found="a later one")
         try:
             # Behind the lock: whoever raises the epoch after this look waits for the lock.
-            found = self.execute(EPOCH).scalar_one_or_none()
-            if found != self.epoch:
-                raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
+            self._require_epoch()
             yield
         finally:
             with suppress(DBAPIError):  # the lock goes with its connection too
                 self.execute(UNLOCK_STEP, {"key": STEP_KEY})
+
+    def _require_epoch(self) -> None:
+        found = self.execute(EPOCH).scalar_one_or_none()
+        if found != self.epoch:
+            raise TakenOver(ours=self.epoch or 0, found=str(found or "a later one"))
 
     @contextmanager
     def more_local_settings(self, settings: tuple[LocalSetting, ...]) -> Iterator[None]:
@@ -426,7 +475,17 @@ class MigrationSession:
 
     @contextmanager
     def session_settings(self, settings: Mapping[str, str]) -> Iterator[None]:
-        """Settings for statements outside a transaction, those of SET LOCAL included; then as before."""
+        """Settings for statements outside a transaction, those of SET LOCAL included; then as before.
+
+        Behind a pooler none can be set; raises SettingsNeedSession where the statement needs them.
+        """
+        if self.is_pooled:
+            # Our own (holdfast.now) is for writes of rows.
+            needed = [s.name for s in self.local_settings if not s.name.startswith("holdfast.")]
+            if needed:
+                raise SettingsNeedSession(names=", ".join(needed))
+            yield
+            return
         wanted = {local.name: local.setting for local in self.local_settings} | dict(settings)
         current = text("SELECT current_setting(:name, true)")
         found = {name: self.execute(current, {"name": name}).scalar_one() for name in wanted}
@@ -458,8 +517,9 @@ def second_session(migration: Connection, *, name: str = "holdfast") -> Iterator
     own = OwnEngine(engine.pool.recreate(), engine.dialect, engine.url)
     try:
         with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(NO_LIMITS, {"names": list(TIMEOUTS), "is_local": False})
-            connection.execute(CALL, {"name": name})
+            prepare_nothing(connection)
+            pid = announced_pid(connection.connection.driver_connection)
+            connection.execute(OWN_SESSION, {"names": list(TIMEOUTS), "name": name, "pid": pid})
             connection.commit()  # for SQLAlchemy only: whoever gets it may choose another isolation level
             yield connection
     finally:

@@ -78,7 +78,7 @@ class StandbyWatch:
         self._has_locked, self._target = True, None
 
     def close(self) -> None:
-        """End the connections. Idempotent."""
+        """End the connections to all standbys. A second call does nothing."""
         for standby in self.standbys:
             standby.close()
 
@@ -162,7 +162,7 @@ class Standby:
         return reading(self._connected())
 
     def close(self) -> None:
-        """End its connection. Idempotent."""
+        """End the connection to this standby. A second call does nothing."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -136,6 +136,17 @@ leader = Table(
     CheckConstraint("is_only_row", name="leader_is_only_row_check"),
 )
 
+# At most one row: who migrates through a pooler, where no lock of a session can say so. See execute/lease.py.
+lease = Table(
+    "lease",
+    metadata,
+    Column("is_only_row", Boolean, primary_key=True, server_default="true"),
+    Column("token", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    CheckConstraint("is_only_row", name="lease_is_only_row_check"),
+)
+
 # At most one row: what `holdfast pause` asks of the run, which looks between batches and units.
 pause = Table(
     "pause",

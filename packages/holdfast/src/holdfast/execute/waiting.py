@@ -26,7 +26,7 @@ IS_THERE = text("SELECT to_regclass('holdfast.waiting') IS NOT NULL")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One row."""
+    """One row of the table of what waits for `finish`."""
 
     recorded: Recorded
     since: datetime
@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def waiting(self) -> Waiting:
-        """What it is."""
+        """What the row says that waits."""
         return self.recorded.waiting
 
     @property
@@ -50,7 +50,7 @@ class Entry:
         return self.steps_done > 0 or self.is_started or self.reached is not None
 
     def queued(self, steps: tuple[Step, ...]) -> Queued:
-        """As the executor takes it."""
+        """The row as a unit that the executor runs."""
         return Queued(
             sql=self.waiting.sql,
             new=NewRelations(),
@@ -86,7 +86,7 @@ def add(
 
 
 def forget(session: MigrationSession, ids: Sequence[int]) -> None:
-    """It waits no longer: it is gone, or taken back."""
+    """Delete the row of what waits no longer: it is gone, or taken back."""
     if ids:
         session.execute(delete(waiting).where(waiting.c.id.in_(ids)))
 
@@ -119,7 +119,7 @@ def entries(session: MigrationSession) -> tuple[Entry, ...]:
 
 
 def recorded(session: MigrationSession) -> tuple[Recorded, ...]:
-    """What waits, without how far it is."""
+    """What waits in the session's version table, without how far each is."""
     return tuple(entry.recorded for entry in entries(session))
 
 
@@ -139,11 +139,11 @@ class FinishJournal:
     session: MigrationSession
 
     def every(self) -> tuple[Queued, ...]:
-        """No other statement waits with it."""
+        """Give no statement: nothing else is in the queue of one that waits."""
         return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
-        """Record the steps."""
+        """Record the steps by which it will be finished."""
         self._update(statement, steps=steps_to_json(steps))
         return replace(statement, steps=steps)
 

@@ -12,7 +12,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
-from holdfast.errors.statement import UnparsableStatement
+from holdfast.errors.statement import NeedsSession, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
 from holdfast.execute.progress import RowsRead, StatementPlanned
@@ -42,6 +42,7 @@ from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.online import Duration, duration, is_excused, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
+from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
@@ -143,6 +144,8 @@ class RevisionInterceptor:
         if self.failure is not None:
             raise self.failure
         with self._nothing_swallowed():
+            if self.session.is_pooled:
+                raise NeedsSession(statement="the driver's own connection", reason=UNSEEN)
             if not self.session.in_autocommit():
                 self._do_before(before_a_look(self.state))
             self.lock_waits.for_rows()
@@ -202,6 +205,9 @@ class RevisionInterceptor:
         self, statement: Statement, texts: tuple[str, ...], intercepted: InterceptedStatement
     ) -> bool:
         """Decide, and execute here what is to be executed now, so that its result can be recorded."""
+        if self.session.is_pooled:
+            with self._nothing_swallowed():
+                refuse_without_session(statement, is_call=_is_opaque(statement))
         if statement.kind in UNRECORDED:
             with self._nothing_swallowed():
                 self._settings_or_control(statement)

@@ -102,7 +102,7 @@ def _forget_what_waits(
 
 
 def _undo(step: Step) -> tuple[str, ...]:
-    """As the step itself says; a write, a drop and the like have to be taken back by a person."""
+    """The SQL that takes the step back, as the step says it; of a write, a drop and the like a person has to."""
     return step.undo or (f"-- by hand, take back: {step.describe()}",)
 
 

@@ -59,7 +59,7 @@ class RecordedAttempt(Protocol):
 
     @property
     def direction(self) -> Direction:
-        """Which way it was going."""
+        """Which way the revision was going."""
 
     @property
     def outcome(self) -> str:

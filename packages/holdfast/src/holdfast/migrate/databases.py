@@ -54,7 +54,7 @@ class Passes:
 
 
 def passes_of(config: Config) -> Passes:
-    """For one run of env.py with this configuration."""
+    """The counter of passes for one run of env.py with this configuration."""
     attributes = config.attributes
     return Passes(only=attributes.get(ONLY), only_pass=attributes.get(ONLY_PASS))
 

@@ -42,7 +42,7 @@ from holdfast.rewrite.steps import Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLine:
-    """One thing that waits, for a person."""
+    """One thing that waits for `finish`, as a person reads it."""
 
     what: str
     revision: str
@@ -68,7 +68,7 @@ def waiting_in(session: MigrationSession) -> tuple[WaitingLine, ...]:
 
 
 def line_of(entry: Entry) -> WaitingLine:
-    """For a person."""
+    """What waits, as the line that a person reads."""
     return WaitingLine(
         what=str(entry.waiting),
         revision=entry.recorded.revision,
@@ -189,7 +189,7 @@ def _chosen(session: MigrationSession, revision: str | None) -> tuple[Entry, ...
 
 
 def _require_unused(session: MigrationSession, entries: Sequence[Entry], *, yes: bool) -> None:
-    """What was seen is kept in either case, so that the next look counts from here."""
+    """Refuse to finish what is in use. What was seen is kept, so that the next look counts from here."""
     seen = look(session, entries)
     found: Signs = signs(entries, seen, release=ReleaseSettings().release)
     names = tuple(str(entry.waiting) for entry in entries)

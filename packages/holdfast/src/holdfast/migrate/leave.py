@@ -21,7 +21,7 @@ IS_THERE = text("SELECT to_regnamespace(:schema) IS NOT NULL")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What was given up, and whether there was anything of ours."""
+    """What `leave` has given up, and whether holdfast had anything in the database."""
 
     given_up: tuple[Abandoned, ...]
     had_schema: bool
@@ -48,7 +48,7 @@ def leave(config: Config, *, report: Report = silent) -> Left:
 
 
 def waits(config: Config) -> tuple[WaitingLine, ...]:
-    """What would be let go: the old names and all that waits to be dropped."""
+    """What `leave` would let go: the old names and all that waits to be dropped."""
     return tuple(line for each in prospects(config) for line in each.waiting)
 
 

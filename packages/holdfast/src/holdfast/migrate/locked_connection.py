@@ -13,15 +13,14 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from holdfast.execute import leader
 from holdfast.execute.journal import Journal
+from holdfast.execute.lease import leadership_of
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.version_table import identify
-from holdfast.observe.pooler import is_behind_pooler
 
 Result = TypeVar("Result")
 
@@ -61,10 +60,10 @@ def on_every_locked_pass(
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         with closing(MigrationSession(context.connection)) as session:
             session.keep_local_settings()
-            if is_behind_pooler(session.connection):
-                raise refusals.behind_pooler(session)
+            if refusal := refusals.of_a_pooler(session):
+                raise refusal
             session.commit()
-            with closing(leader.Leadership(context.connection)) as leadership:
+            with closing(leadership_of(session)) as leadership:
                 leadership.acquire(report=report)
                 leadership.take_over(session, report=report)
                 identify(session, context)

@@ -10,12 +10,12 @@ from holdfast.migrate.taken_back import step_down
 
 
 def upgrade_plainly(config: Config, revision: str) -> None:
-    """As alembic.command.upgrade; only in the database to which the project is restricted."""
+    """Upgrade as alembic.command.upgrade does; only in the database to which the project is restricted."""
     _migrate(config, revision, "_upgrade_revs")
 
 
 def downgrade_plainly(config: Config, revision: str) -> None:
-    """As alembic.command.downgrade; only in the database to which the project is restricted."""
+    """Downgrade as alembic.command.downgrade does; only in the database to which the project is restricted."""
     _migrate(config, revision, "_downgrade_revs")
 
 

@@ -6,15 +6,19 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
+from sqlalchemy import text
 
 from holdfast.engine.connection.direct_url import direct_url
+from holdfast.engine.settings import PoolerSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     BehindPooler,
+    CannotLease,
     EditedWhileUnfinished,
     FunctionWasInterrupted,
     LostVersionTable,
     ReadOnlyServer,
+    RoleHasLimits,
     TwoHeads,
     UnknownDatabase,
 )
@@ -29,7 +33,17 @@ from holdfast.observe.database import (
     database_name,
     is_read_only,
 )
-from holdfast.observe.pooler import is_behind_pooler
+
+# What would end a step outside a transaction, where nothing can be SET for it.
+LIMITED = ("statement_timeout", "lock_timeout", "transaction_timeout")
+# One row: the role, and whether it has each of these limits.
+LIMITS = text(
+    """
+    SELECT quote_ident(current_user) AS role, current_setting('statement_timeout') <> '0' AS statement_timeout,
+           current_setting('lock_timeout') <> '0' AS lock_timeout,
+           coalesce(current_setting('transaction_timeout', true), '0') <> '0' AS transaction_timeout
+    """
+)
 
 
 def of_the_history(script: ScriptDirectory, config: Config | None) -> HoldfastError | None:
@@ -40,15 +54,33 @@ def of_the_history(script: ScriptDirectory, config: Config | None) -> HoldfastEr
 
 def of_the_way(session: MigrationSession) -> HoldfastError | None:
     """A connection over which nothing can be migrated."""
-    if is_behind_pooler(session.connection):
-        return behind_pooler(session)
+    if refusal := of_a_pooler(session):
+        return refusal
     if is_read_only(session.connection):
         return ReadOnlyServer(database=database_name(session.connection))
     return None
 
 
+def of_a_pooler(session: MigrationSession) -> HoldfastError | None:
+    """A pooler in between, where nobody has said that there is no other way, or where that is not safe."""
+    if not session.notice_pooler():
+        return None
+    if not PoolerSettings().is_only_way:
+        return behind_pooler(session)
+    if session.dialect.driver == "asyncpg":
+        return CannotLease(reason="asyncpg prepares each statement")
+    if session.has_event_triggers():
+        return CannotLease(reason="event triggers run beside each DDL statement")
+    row = session.execute(LIMITS).mappings().one()
+    found = [name for name in LIMITED if row[name]]
+    if not found:
+        return None
+    resets = "; ".join(f"ALTER ROLE {row['role']} SET {name} = 0" for name in found)
+    return RoleHasLimits(role=row["role"], limits=", ".join(found), resets=resets)
+
+
 def behind_pooler(session: MigrationSession) -> BehindPooler:
-    """With the address of the server itself, where that of the pooler tells it."""
+    """The refusal of a pooler, with the address of the server itself where the pooler's tells it."""
     direct = direct_url(session.migration.engine.url)
     return BehindPooler() if direct is None else BehindPooler(direct=direct)
 

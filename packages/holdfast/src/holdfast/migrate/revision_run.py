@@ -150,7 +150,7 @@ class RevisionRun:
         )
 
     def _unfinished(self) -> Unfinished | None:
-        """What an earlier run left of this revision; raise where it cannot be gone on with."""
+        """What an earlier run left of this revision. Raises where it cannot be gone on with."""
         found = Journal(self.context.session).unfinished()
         self.context.session.commit()
         if found is None:

@@ -37,6 +37,7 @@ from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
+from holdfast.execute.lease import Lease, leadership_of
 from holdfast.execute.progress import Report, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyWatch
@@ -230,7 +231,7 @@ def _migrate(
 
 
 def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
-    """On a connection of the caller's nothing is repeated."""
+    """The error for a unit that kept users waiting: on a connection of the caller's nothing is repeated."""
     return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
 
 
@@ -254,7 +255,7 @@ class _Run:
         self.find = find
         self.options = options
         self.may_repeat = may_repeat  # on a new connection, where the guard has ended ours
-        self.leadership: leader.Leadership | None = None
+        self.leadership: leader.Leadership | Lease | None = None
         self.session: MigrationSession | None = None
         self.canceller: Canceller | None = None
         # Another process has migrated while we waited: env.py runs to its end, so that it disposes
@@ -319,12 +320,11 @@ class _Run:
         if refusal := refusals.of_the_way(session):
             raise refusal
         session.commit()
-        assert context.connection is not None  # noqa: S101  # see steps
-        self.leadership = leader.Leadership(context.connection)
+        self.leadership = leadership_of(session)
         report, patience = self.options.report, self.options.patience
         self.leadership.acquire(report=report, patience=patience)
         self.leadership.take_over(session, report=report, patience=patience)
-        session.guard = Guard(session)
+        session.guard = None if session.is_pooled else Guard(session)
         session.standbys = StandbyWatch(self.options.standbys, report=report)
         # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):

@@ -15,7 +15,7 @@ from holdfast.rewrite.statement import shortened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What a look has counted of one thing that waits."""
+    """How often one thing that waits was seen in use."""
 
     written: int = 0
     calls: dict[str, int] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def look(session: MigrationSession, entries: Sequence[Entry]) -> Look:
 
 
 def signs(entries: Sequence[Entry], found: Look, *, release: str | None) -> Signs:
-    """What speaks against it, for the release that is to be the only one."""
+    """What speaks against letting it go, for the release that is to be the only one."""
     others = [s for s in found.sessions if release and s.release and s.release != release]
     in_use = [f"a session of another release: {each}" for each in others]
     for entry, counted in zip(entries, found.counted, strict=True):

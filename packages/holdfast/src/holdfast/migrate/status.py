@@ -66,7 +66,7 @@ def status(config: Config) -> Status:
 
 
 def statuses(config: Config) -> tuple[Status, ...]:
-    """One for each call of run_migrations in env.py."""
+    """The status of each database and version table: one for each call of run_migrations in env.py."""
     return on_every_pass(config, status_of)
 
 
@@ -161,7 +161,7 @@ def _refusal(
     unknown: tuple[str, ...],
     edited: tuple[str, ...],
 ) -> HoldfastError | None:
-    """In the order in which `run` meets them."""
+    """The refusal with which `run` would meet it, looked for in the order of `run`."""
     if unknown:
         return DatabaseAhead(revisions=unknown)
     refusal = refusals.of_the_history(project.script, project.context.config)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -86,6 +87,13 @@ class Canceller:
             log.warning("the statement under way could not be cancelled", exc_info=True)
 
     def _cancel(self) -> None:
+        if (
+            self.session.is_pooled
+        ):  # the process may serve somebody else by now: the pooler knows whose it is
+            self.has_cancelled = True
+            driver: Any = self.session.migration.connection.driver_connection
+            driver.cancel()
+            return
         with second_session(self.session.migration, name=self.session.name) as connection:
             while not self._ended.wait(LOOK_EVERY):
                 if connection.execute(CANCEL, {"pid": self._pid}).scalar():

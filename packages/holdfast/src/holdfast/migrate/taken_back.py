@@ -27,7 +27,7 @@ def step_down(script: ScriptDirectory, revision: str) -> RevisionStep:
 
 
 def last_ones(script: ScriptDirectory, heads: tuple[str, ...], count: int) -> list[str]:
-    """One head after the other, each time the one that comes last in the history; fewer where there are no more."""
+    """The last revisions, one head after the other; fewer where there are no more."""
     order = [revision.revision for revision in script.walk_revisions()]  # the last one first
     left = {
         node.revision

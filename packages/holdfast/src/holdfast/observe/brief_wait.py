@@ -29,7 +29,7 @@ SET = text(
 
 @contextmanager
 def waiting_briefly(connection: Connection, tables: tuple[QualifiedName, ...]) -> Iterator[None]:
-    """For the block; then the setting is as before. Raises TableIsLocked where one of the tables was not free."""
+    """Wait only briefly for locks in the block. Raises TableIsLocked where one of the tables was not free."""
     is_local = not connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
     values = {"setting": BRIEFLY, "is_local": is_local}
     before = connection.execute(SET, values).one().before

@@ -357,7 +357,7 @@ class KnownCatalog:
         return tuple(each for each in tables if each is not None)
 
     def _names_asked(self, statement: Statement, *, new: NewRelations) -> frozenset[WrittenName]:
-        """Of a table that it creates, or an index on one that the revision has made, only what is not new."""
+        """The names to be asked about: of a table that it creates, or an index on a new one, only what is not new."""
         node, names = statement.node, relations_in(statement)
         is_new_table = isinstance(node, pb.CreateStmt) and not node.if_not_exists
         is_new_index = isinstance(node, pb.IndexStmt) and not node.concurrent
@@ -489,7 +489,7 @@ def _properties(document: Mapping[str, Any], kind: str, name: str) -> Iterable[s
 
 
 def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relation]:
-    """Each partition, and behind it those that it has itself."""
+    """The partitions in depth: each one, and behind it those that it has itself."""
     for relation in below:
         if relation.partition_of == top:
             yield relation

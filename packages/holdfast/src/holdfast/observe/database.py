@@ -27,7 +27,7 @@ def count_user_relations(connection: Connection, *, version_table: str) -> int:
 
 
 def count_unexplained_relations(connection: Connection, *, schema: str, version_table: str) -> int:
-    """Those in the schema of a version table, and in all that have no version table of their own."""
+    """The relations in the schema of a version table, and those in all schemas that have none."""
     values = {"version_table": version_table, "schema": schema}
     return int(connection.execute(USER_RELATIONS, values).scalar_one())
 

@@ -47,7 +47,7 @@ class ReindexLeftover:
 def leftovers_of_reindex(
     connection: Connection, tables: Iterable[QualifiedName]
 ) -> tuple[ReindexLeftover, ...]:
-    """All of them on these tables."""
+    """All indexes on these tables that an interrupted REINDEX CONCURRENTLY has left."""
     rows = connection.execute(OF_REINDEX, {"tables": [str(table) for table in tables]})
     return tuple(
         ReindexLeftover(name=QualifiedName(schema=row.schema, name=row.name), builder=row.builder)

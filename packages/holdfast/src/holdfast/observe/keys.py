@@ -1,11 +1,16 @@
-"""Keys that will run out: sequences by the share that is used, foreign keys narrower than their key.
+"""Keys that will run out: sequences by the share that is used, foreign keys and models narrower than their column.
 
 Read-only, no lock that anybody meets; the last values come from the sequences, not from the tables.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, MetaData, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import CompileError
+
+from holdfast.rewrite.names import quote
 
 # One row per sequence that owns a column: how far it is, and how far sequence and column can go.
 SEQUENCES = text(
@@ -43,6 +48,18 @@ NARROWER = text(
     ORDER BY 1
     """
 )
+# One row per column of these that is a bigint in the database.
+BIGINTS = text(
+    """
+    SELECT asked.number, format('%I.%I.%I', n.nspname, t.relname, a.attname) AS column_name
+    FROM unnest(CAST(:tables AS text[]), CAST(:columns AS text[])) WITH ORDINALITY AS asked (t, c, number)
+    JOIN pg_class t ON t.oid = to_regclass(asked.t) JOIN pg_namespace n ON n.oid = t.relnamespace
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = asked.c AND a.atttypid = 'int8'::regtype
+    ORDER BY 1
+    """
+)
+NARROW = ("INTEGER", "SMALLINT")
+DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +84,23 @@ class NarrowReference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NarrowModel:
+    """A column of the models that says INTEGER or SMALLINT, and is a bigint in the database."""
+
+    column: str
+    model_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """Both."""
+    """The columns whose numbers may run out, and the narrower columns that refer to wider ones."""
 
     numbered: tuple[NumberedColumn, ...] = ()
     narrow: tuple[NarrowReference, ...] = ()
 
 
 def keys(connection: Connection) -> Keys:
-    """Those that the role of the connection may see."""
+    """The keys that may run out, of the tables that the role of the connection may see."""
     return Keys(
         numbered=tuple(
             NumberedColumn(
@@ -97,3 +122,44 @@ def keys(connection: Connection) -> Keys:
             for row in connection.execute(NARROWER)
         ),
     )
+
+
+def integers_of(models: object) -> Iterator[tuple[Column[object], str]]:
+    """The columns that the target_metadata of an env.py calls INTEGER or SMALLINT, each with that type."""
+    given = (models,) if isinstance(models, MetaData) else models
+    for metadata in given if isinstance(given, Iterable) else ():
+        for table in metadata.tables.values():
+            for column in table.columns:
+                if (name := _type_name(column)) in NARROW:
+                    yield column, name
+
+
+def narrow_models(connection: Connection, models: object) -> tuple[NarrowModel, ...]:
+    """The columns of the target_metadata that are wider in the database than the models say."""
+    found = list(integers_of(models))
+    if not found:
+        return ()
+    asked = {
+        "tables": [table_in_sql(column) for column, _ in found],
+        "columns": [column.name for column, _ in found],
+    }
+    return tuple(
+        NarrowModel(column=row.column_name, model_type=found[row.number - 1][1])
+        for row in connection.execute(BIGINTS, asked)
+    )
+
+
+def table_in_sql(column: Column[object]) -> str:
+    """The table of a model's column, as to_regclass() takes it."""
+    table = column.table
+    schema = getattr(table, "schema", None)
+    name = quote(getattr(table, "name", ""))
+    return f"{quote(schema)}.{name}" if schema else name
+
+
+def _type_name(column: Column[object]) -> str:
+    """What PostgreSQL would get, of a type of the application's own too; nothing where only it can say."""
+    try:
+        return column.type.compile(dialect=DIALECT)
+    except CompileError:
+        return ""

@@ -16,6 +16,13 @@ def is_behind_pooler(connection: Connection) -> bool:
     return announced is not None and announced != answering
 
 
+def prepare_nothing(connection: Connection) -> None:
+    """Keep psycopg from preparing statements: behind a pooler the next transaction may be another session's."""
+    driver: Any = connection.connection.driver_connection
+    if hasattr(driver, "prepare_threshold"):
+        driver.prepare_threshold = None
+
+
 def announced_pid(driver_connection: Any) -> int | None:
     """The process id in the protocol's BackendKeyData; None if the driver does not tell."""
     if hasattr(driver_connection, "get_server_pid"):  # asyncpg

@@ -17,7 +17,7 @@ WHERE typname = ANY (CAST(:names AS text[])) OR typname LIKE '%holdfast%'
 def unit_with_types_beside(
     connection: sa.Connection, unit: Sequence[Statement]
 ) -> tuple[Statement, ...]:
-    """What is executed of a unit: of one that makes or renames the type of a column, new types first, names last."""
+    """The statements to execute for a unit: where it makes or renames a column's type, types first, names last."""
     named = types_named(unit) if len(unit) > 1 else frozenset()
     if not named:
         return tuple(unit)

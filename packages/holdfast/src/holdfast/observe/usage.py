@@ -60,7 +60,7 @@ class Calls:
 
 
 def sessions(connection: sa.Connection) -> tuple[Session, ...]:
-    """Of everybody but those who migrate."""
+    """The sessions of everybody but those who migrate."""
     rows = connection.execute(SESSIONS, {"key": KEY})
     return tuple(
         Session(pid=row.pid, role=row.role, application=row.application, client=row.client)
@@ -69,7 +69,7 @@ def sessions(connection: sa.Connection) -> tuple[Session, ...]:
 
 
 def calls(connection: sa.Connection) -> tuple[Calls, ...] | None:
-    """From pg_stat_statements; None where it is not there."""
+    """The calls that pg_stat_statements has counted; None where it is not there."""
     schema = connection.execute(STATEMENTS_SCHEMA).scalar_one_or_none()
     if schema is None:
         return None

@@ -123,7 +123,7 @@ def _one_head(script: ScriptDirectory, config: Config) -> Iterator[CheckFinding]
 def _online(
     config: Config, script: ScriptDirectory, server: Postgres, since: str | None
 ) -> Iterator[CheckFinding]:
-    """What `plan` would refuse of each revision from `since` on. Raises HistoryNotReplayed."""
+    """The refusals that `plan` would have for each revision from `since` on. Raises HistoryNotReplayed."""
     start, said = since or _begins_at(config, script), ""
     while start is not None:
         with scratch_database(config, server=server, revision=(start,)) as url:
@@ -135,7 +135,7 @@ def _online(
 def _through(
     config: Config, script: ScriptDirectory, url: str
 ) -> Generator[CheckFinding, None, tuple[str | None, str]]:
-    """To the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
+    """Run to the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
     with observing(url) as observer:
         listener = Trial(sizes={}, observer=observer)
         ended = yield from _to_the_head(config, script, url, listener)

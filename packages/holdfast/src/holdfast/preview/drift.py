@@ -89,7 +89,7 @@ def drift(config: Config) -> Drift:
 
 
 def ignore_rules(config: Config) -> tuple[IgnoreRule, ...]:
-    """From [tool.holdfast] in pyproject.toml, or as JSON in alembic.ini."""
+    """The rules of [tool.holdfast] in pyproject.toml, or as JSON in alembic.ini."""
     written = config.get_main_option(OPTION)
     try:
         return RULES.validate_json(written) if written else ()
@@ -154,7 +154,7 @@ def _before_what_waits(config: Config, live: _Live) -> tuple[str, ...]:
 
 
 def _let_go_what_is_gone(config: Config, waits: tuple[Recorded, ...]) -> None:
-    """What waits on the scratch database and no longer on the live one."""
+    """Delete on the scratch database what no longer waits on the live one."""
     left = {(each.revision, str(each.waiting)) for each in waits}
 
     def work(locked: LockedConnection) -> None:
@@ -166,7 +166,7 @@ def _let_go_what_is_gone(config: Config, waits: tuple[Recorded, ...]) -> None:
 
 
 def _read(connection: Connection, version_table: str) -> dict[str, SchemaObject]:
-    """In one snapshot, and nothing can be written by accident."""
+    """Read the schema in one snapshot, so that nothing can be written by accident."""
     connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with connection.begin():
         return read_schema(connection, version_table=version_table)

@@ -226,12 +226,15 @@ def forecast(
 
 
 def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[PlannedRevision, ...]:
-    """With those who rely on the columns of a table of which one is copied."""
+    """The revisions, with those who rely on the columns of a table of which one is copied."""
     steps = [step.step for each in revisions for step in each.steps]
-    tables = {step.table for step in steps if isinstance(step, CopyRowsStep)}
-    if not tables:
+    changes: dict[QualifiedName, dict[str, str]] = {}
+    for step in steps:
+        if isinstance(step, CopyRowsStep):
+            changes.setdefault(step.table, {}).update(step.new_types)
+    if not changes:
         return revisions
-    found = on_project_connection(config, partial(notices, tables=tables))
+    found = on_project_connection(config, partial(notices, changes=changes))
     return tuple(
         replace(
             each,
@@ -304,7 +307,7 @@ def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
 
 
 def _set_waits(url: str, target: _Target) -> None:
-    """What waits on the database itself, so that a statement which needs it is refused here, too."""
+    """Record on the scratch database what waits on the real one: a statement that needs it is refused here, too."""
     if not target.waits:
         return
     with psycopg.connect(url, autocommit=True) as connection:
@@ -386,7 +389,7 @@ class Trial:
     def _steps(
         self, number: int, seen: list[Seen]
     ) -> Iterator[tuple[StatementPlanned, PlannedStep]]:
-        """What is not queued is committed as a whole; of what is queued each step by itself."""
+        """The steps with what was seen: what is not queued is one transaction, what is queued one for each step."""
         events = [event for at, event in self.planned if at == number]
         is_open = False
         for event in events:

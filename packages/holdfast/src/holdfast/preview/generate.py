@@ -123,7 +123,7 @@ def _at_the_heads(config: Config, server: Postgres) -> "Iterator[_Tries]":
 def _copies(
     config: Config, server: Postgres, databases: tuple[ConfiguredDatabase, ...]
 ) -> Iterator[tuple[str, ...]]:
-    """At the heads: each has what the revisions do in its database alone."""
+    """Scratch databases at the heads: each has what the revisions do in its database alone."""
     restricted = [only(config, each) for each in databases] if len(databases) > 1 else [config]
     with ExitStack() as lifetime:
         yield tuple(
@@ -199,7 +199,7 @@ class _Tries:
         self.comparisons[database_name(context.connection)].complete(context, directives[0])
 
     def found(self) -> ModelDifference:
-        """Of all databases; where there are several, under the name of each."""
+        """The lines for all databases; where there are several, under the name of each."""
         parts = list(self.comparisons.values())
         lines = [
             line

@@ -161,7 +161,7 @@ class ModelComparison:
         }
 
     def complete(self, context: MigrationContext, script: MigrationScript) -> None:
-        """Of a script that Alembic has filled by its comparison of this database, make what leads to the models."""
+        """Make what leads to the models, of a script that Alembic has filled by its comparison of this database."""
         assert context.connection is not None  # noqa: S101  # autogenerate is never offline
         write_types_of_their_own(context.opts)
         upgrade, downgrade = script.upgrade_ops_list[-1], script.downgrade_ops_list[-1]
@@ -336,7 +336,7 @@ class _Tried:
 
 
 def _source(operation: MigrateOperation, autogen: AutogenContext) -> str:
-    """As Alembic writes it into a file: the parts of a batch are indented there."""
+    """The source as Alembic writes it into a file: the parts of a batch are indented there."""
     written = StringIO()
     printer = PythonPrinter(written)
     for line in render_op(autogen, operation):

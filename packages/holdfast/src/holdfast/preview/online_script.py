@@ -65,7 +65,7 @@ def plan_script(script: str, *, database: str | None, today: date) -> tuple[Plan
 def _planned(
     statements: tuple[Statement, ...], connection: Connection, *, today: date
 ) -> Iterator[PlannedStatement]:
-    """What would wait in a revision is planned as a whole; what reads or sets something runs between."""
+    """The plan: what would wait in a revision is planned as a whole; what reads or sets something runs between."""
     new = NewRelations()
     for waits, group in groupby(statements, key=lambda each: each.kind in WAITING):
         together = tuple(group)

@@ -60,7 +60,7 @@ def _in_words(steps: Sequence[Mapping[str, object]]) -> Iterator[str]:
 
 
 def departures(planned: Steps, *, done: Steps) -> tuple[Departure, ...]:
-    """Of the revisions that were run. A step that was tried several times counts once."""
+    """The departures of the revisions that were run. A step that was tried several times counts once."""
     found = (
         Departure(
             revision=revision, planned=planned.get(revision), done=tuple(dict.fromkeys(steps))

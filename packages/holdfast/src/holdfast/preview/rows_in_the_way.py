@@ -91,7 +91,7 @@ class Questions:
     may_have_written_any: bool = False
 
     def __call__(self, told: Event) -> None:
-        """To be called with each event of the run."""
+        """Ask about the rows in the way; to be called with each event of the run."""
         match told:
             case StatementPlanned(steps=steps):
                 self.planned = steps
@@ -192,7 +192,7 @@ def noting_questions(url: str) -> Iterator[Questions]:
 def ask(
     project: ProjectConnection, questions: list[tuple[Step, About]], *, patience: timedelta
 ) -> list[tuple[Step, RowsInTheWay]]:
-    """Of the database itself. What it has not yet, a table or a column, has no rows in the way."""
+    """Ask the database itself. What it has not yet, a table or a column, has no rows in the way."""
     with second_session(project.connection) as connection:
         connection.execute(text("SET default_transaction_read_only = on"))
         _set(connection, statement_timeout=patience, lock_timeout=LOCK_TIMEOUT)
@@ -241,7 +241,7 @@ def _look(connection: Connection, step: LookStep) -> RowsInTheWay | None:
 
 
 def _questions(connection: Connection, about: Question | Statement) -> Iterator[Question]:
-    """Of a statement: whether it adds a column that has no value for the rows that are there."""
+    """What to ask about a statement: whether it adds a column that has no value for the rows that are there."""
     if isinstance(about, Question):
         yield about
         return

@@ -1,9 +1,10 @@
-"""Who relies on the columns of a table being as many as they are, in their order: what can be seen of it beforehand.
+"""Who may notice that a table's columns change: what can be seen of it beforehand.
 
-Statements from pg_stat_statements, where the database has it, and functions that return or hold whole rows.
+Statements from pg_stat_statements, where the database has it, and functions that return or hold whole rows rely on
+the order of columns; models and foreign keys that are narrower than a new type, on the type.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 import postgast
 from postgast import pg_query_pb2 as pb
@@ -12,7 +13,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.migrate.project_connection import ProjectConnection
-from holdfast.rewrite.names import QualifiedName
+from holdfast.observe.keys import integers_of, table_in_sql
+from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.tree import find
 
@@ -41,13 +43,38 @@ FUNCTIONS = text(
     ORDER BY 1
     """
 )
+# One row per column of a foreign key that leads to this column and holds fewer numbers than its new type.
+NARROWER = text(
+    """
+    SELECT format('%I.%I', n.nspname, t.relname) AS table_name, a.attname AS column_name,
+           format_type(a.atttypid, NULL) AS type
+    FROM pg_constraint k, unnest(k.conkey, k.confkey) AS pair (here, there),
+      pg_class t, pg_namespace n, pg_attribute a, pg_attribute b
+    WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = to_regclass(:table)
+      AND t.oid = k.conrelid AND n.oid = t.relnamespace
+      AND a.attrelid = k.conrelid AND a.attnum = pair.here
+      AND b.attrelid = k.confrelid AND b.attnum = pair.there AND b.attname = :column
+      AND (a.atttypid::regtype::text, :type) IN (('smallint', 'integer'), ('smallint', 'bigint'), ('integer', 'bigint'))
+    ORDER BY 1, 2
+    """
+)
+# Of each table the columns that change their types, with the new ones.
+Changes = Mapping[QualifiedName, Mapping[str, str]]
 
 
 def notices(
-    project: ProjectConnection, *, tables: Iterable[QualifiedName]
+    project: ProjectConnection, *, changes: Changes
 ) -> dict[QualifiedName, tuple[str, ...]]:
     """Who may notice the change of each table, in words; the database is only read."""
-    return {table: tuple(_of_table(project.connection, table)) for table in tables}
+    models = project.context.opts.get("target_metadata")
+    return {
+        table: (
+            *_of_table(project.connection, table),
+            *_of_models(project.connection, table, types=types, models=models),
+            *_of_references(project.connection, table, changes=changes),
+        )
+        for table, types in changes.items()
+    }
 
 
 def relies_on_columns(query: str, *, table: str) -> str | None:
@@ -93,8 +120,39 @@ def _of_table(connection: Connection, table: QualifiedName) -> Iterator[str]:
         yield f"seen in pg_stat_statements: {line}"
 
 
+def _of_models(
+    connection: Connection, table: QualifiedName, *, types: Mapping[str, str], models: object
+) -> Iterator[str]:
+    """The models as they are now: whoever has changed them already is not told."""
+    is_table = text("SELECT to_regclass(:written) = to_regclass(:table)")
+    for column, said in integers_of(models):
+        if types.get(column.name) != "bigint":
+            continue
+        names = {"written": table_in_sql(column), "table": str(table)}
+        if connection.execute(is_table, names).scalar_one():
+            yield (
+                f"the models say {said} of {table}.{quote(column.name)}, which becomes bigint: say BigInteger"
+                " there, or a driver that sends types with its values refuses the larger ones"
+            )
+
+
+def _of_references(
+    connection: Connection, table: QualifiedName, *, changes: Changes
+) -> Iterator[str]:
+    """Foreign keys that stay as they are, and cannot hold what the key can."""
+    known = {(str(name), column) for name, columns in changes.items() for column in columns}
+    for key, new_type in changes[table].items():
+        asked = {"table": str(table), "column": key, "type": new_type}
+        for row in connection.execute(NARROWER, asked):
+            if (row.table_name, row.column_name) not in known:
+                yield (
+                    f"{row.table_name}.{quote(row.column_name)} stays {row.type} and refers to"
+                    f" {quote(key)}, which becomes {new_type}: change its type, too"
+                )
+
+
 def _statements(connection: Connection, table: QualifiedName) -> list[str]:
-    """None where it is not installed, or not to be read by the role."""
+    """The statements that pg_stat_statements knows; None where it is not installed, or not to be read by the role."""
     try:
         schema = connection.execute(EXTENSION).scalar_one_or_none()
         if schema is None:

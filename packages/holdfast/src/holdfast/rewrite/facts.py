@@ -252,7 +252,7 @@ class SideBySide:
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
-        """All that waits."""
+        """All that waits for `finish`: what is recorded, and what statements ahead leave."""
         return (*(found.waiting for found in self.recorded), *self.ahead)
 
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 
+from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.filled_column import is_serial
 from holdfast.rewrite.pairs import relation_name
 from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.statement_kind import StatementKind
-from holdfast.rewrite.tree import find, strings
+from holdfast.rewrite.tree import column_of, find, strings
 from holdfast.rewrite.type_names import renamed_type
 from holdfast.rewrite.units import QueueEntry
 
@@ -62,6 +64,7 @@ AROUND_ACTIONS = frozenset(
     ]
 )
 AROUND_DROPS = frozenset([pb.OBJECT_POLICY, pb.OBJECT_RULE, pb.OBJECT_TRIGGER, pb.OBJECT_VIEW])
+PLAIN = frozenset([pb.CONSTR_DEFAULT, pb.CONSTR_NOTNULL, pb.CONSTR_NULL])  # of a column
 WRITES = (pb.CopyStmt, pb.DeleteStmt, pb.InsertStmt, pb.MergeStmt, pb.UpdateStmt)
 WORD = re.compile(r"\w+")
 
@@ -73,6 +76,8 @@ def are_independent(one: QueueEntry, other: QueueEntry) -> bool:
     if _mentions(other, _names_made(one)) or _mentions(one, _names_made(other)):
         return False
     if not relations_of(one) & relations_of(other):
+        return True
+    if _only_adds_columns_beside(one, other) or _only_adds_columns_beside(other, one):
         return True
     if _is_build(one) or _is_build(other):
         rest = other if _is_build(one) else one
@@ -99,7 +104,8 @@ def relations_of(entry: QueueEntry) -> frozenset[str]:
         relation_name(pb.RangeVar(schemaname=schema, relname=name), entry)
         for schema, name in relations_in(entry.statement)
     )
-    return frozenset(named) | frozenset(str(name) for name in entry.tables) | _views_on(entry)
+    tables = frozenset(str(name) for name in entry.tables)
+    return frozenset(named) | tables | _views_on(entry) | frozenset(_freed_by(entry))
 
 
 def _views_on(entry: QueueEntry) -> frozenset[str]:
@@ -108,6 +114,26 @@ def _views_on(entry: QueueEntry) -> frozenset[str]:
     return frozenset(
         found.identity.partition(" on ")[2] for change in changes for found in change.dependents
     )
+
+
+def _freed_by(entry: QueueEntry) -> Iterator[str]:
+    """The tables that foreign keys lead to which the statement drops: their keys can go from then on."""
+    node, facts = entry.statement.node, entry.facts
+    if facts is None:
+        return
+    if isinstance(node, pb.AlterTableStmt):
+        table = facts.relation(node.relation)
+        gone = {item.alter_table_cmd.name for item in node.cmds if _drops(item.alter_table_cmd)}
+        keys = table.foreign_keys() if table is not None else ()
+        yield from (str(key.references) for key in keys if gone & {key.name, *key.columns})
+    elif isinstance(node, pb.DropStmt):
+        for table in facts.relations.values():
+            yield from (str(key.references) for key in table.foreign_keys())
+            yield from (str(key.table) for key in table.referenced_by)
+
+
+def _drops(command: pb.AlterTableCmd) -> bool:
+    return command.subtype in (pb.AT_DropConstraint, pb.AT_DropColumn)
 
 
 def _names_made(entry: QueueEntry) -> frozenset[str]:
@@ -175,6 +201,34 @@ def _is_around(entry: QueueEntry) -> bool:
     if isinstance(node, pb.AlterTableStmt):
         return all(item.alter_table_cmd.subtype in AROUND_ACTIONS for item in node.cmds)
     return False
+
+
+def _only_adds_columns_beside(one: QueueEntry, other: QueueEntry) -> bool:
+    """Whether `one` only adds plain columns, and `other` only drops what knows nothing of them: a key, an index."""
+    columns = _plain_columns(one.statement.node)
+    return (
+        bool(columns) and _only_drops_keys(other.statement.node) and not _mentions(other, columns)
+    )
+
+
+def _plain_columns(node: Message) -> frozenset[str]:
+    """The columns that an ALTER TABLE adds and that bring no key, CHECK or sequence along; none where it does more."""
+    if not isinstance(node, pb.AlterTableStmt) or node.objtype != pb.OBJECT_TABLE:
+        return frozenset()
+    commands = [item.alter_table_cmd for item in node.cmds]
+    columns = [column_of(c) for c in commands if c.subtype == pb.AT_AddColumn]
+    kinds = {item.constraint.contype for column in columns for item in column.constraints}
+    if len(columns) < len(commands) or not kinds <= PLAIN or any(map(is_serial, columns)):
+        return frozenset()
+    return frozenset(column.colname for column in columns)
+
+
+def _only_drops_keys(node: Message) -> bool:
+    if isinstance(node, pb.DropStmt):
+        return bool(node.remove_type == pb.OBJECT_INDEX)
+    return isinstance(node, pb.AlterTableStmt) and all(
+        item.alter_table_cmd.subtype == pb.AT_DropConstraint for item in node.cmds
+    )
 
 
 def _is_view(entry: QueueEntry) -> bool:

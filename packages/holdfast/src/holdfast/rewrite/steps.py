@@ -295,6 +295,9 @@ class CopyRowsStep:
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # for whoever reviews the plan
+    new_types: tuple[
+        tuple[str, str], ...
+    ] = ()  # each column that changes its type, with the new one
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -351,7 +354,7 @@ def _lines_of(step: Step, *, number: int) -> str:
 
 
 def notes_of(step: Step) -> tuple[str, ...]:
-    """What a reviewer should know of it."""
+    """What a reviewer should know of the step."""
     own = step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
     return (*own, *(note for waiting in waits_of(step) for note in waiting.notes))
 

@@ -78,7 +78,7 @@ def belongs_to_copy(action: Action, table: ChangedTable) -> bool:
 
 
 def without_copies(facts: Facts) -> Facts:
-    """For a statement whose author allows it as it is written: as if it were over in a moment."""
+    """The facts for a statement whose author allows it as it is written: as if it were over in a moment."""
     allowed = (
         replace(
             found,

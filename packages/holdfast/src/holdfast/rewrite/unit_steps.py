@@ -52,7 +52,7 @@ class _Parts:
 def steps_of_unit(
     statements: Sequence[Statement], *, facts: Facts, today: date
 ) -> tuple[Step, ...]:
-    """Those of the one statement, or of all together. Raises what `rewrite` raises."""
+    """The steps of the one statement, or of all together. Raises what `rewrite` raises."""
     statements = [
         written_at(statement, now=facts.now) if statement.kind is StatementKind.WRITE else statement
         for statement in statements

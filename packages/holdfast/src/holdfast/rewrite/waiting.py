@@ -75,7 +75,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What waits, as the database has it."""
+    """One thing that waits, with the revision that left it, as the database has it."""
 
     id: int
     revision: str
@@ -83,12 +83,12 @@ class Recorded:
 
 
 def to_json(waiting: Waiting) -> str:
-    """For the table of what waits."""
+    """What waits, as JSON for its table."""
     return _adapter().dump_json(waiting).decode()
 
 
 def from_json(text: str) -> Waiting:
-    """From the table."""
+    """What waits, read from its JSON in the table."""
     return _adapter().validate_json(text)
 
 

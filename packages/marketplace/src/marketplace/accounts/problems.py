@@ -153,7 +153,7 @@ class PasswordTooWeak(Problem):
 
     @property
     def members(self) -> dict[str, Any]:
-        """How to choose another."""
+        """The members of the answer that help to choose another password."""
         return {"hints": self.hints}
 
 

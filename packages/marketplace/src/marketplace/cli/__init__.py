@@ -34,7 +34,7 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module."""
+        """The command of a verb, whose module is imported when it is called."""
         if cmd_name not in VERBS:
             return None
         name = cmd_name.replace("-", "_")

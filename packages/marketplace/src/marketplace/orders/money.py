@@ -63,7 +63,7 @@ class Money:
 
     @property
     def status(self) -> PaymentStatus:
-        """The table above."""
+        """The status of the payment, by the table above."""
         if self.paid == 0:
             return PaymentStatus.FAILED if self.has_failed else PaymentStatus.PENDING
         left = self.paid - self.refunded

@@ -21,7 +21,7 @@ class DriverState:
 
     @classmethod
     def of(cls, connection: Any) -> Self:
-        """Of a connection, sync or async, as it is now."""
+        """The state of a connection, sync or async, as it is now."""
         attributes = vars(connection).copy()
         attributes.pop(WORKED_OUT, None)
         pgconn = connection.pgconn

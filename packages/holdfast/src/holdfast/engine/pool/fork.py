@@ -29,13 +29,13 @@ class Inherited(Protocol):
 
 
 def watch_forks(pool: Inherited) -> None:
-    """From now on a child of this process leaves the connections of the pool alone."""
+    """Make every child of this process leave the connections of the pool alone."""
     _watched().add(pool)
 
 
 @cache
 def _watched() -> WeakSet[Inherited]:
-    """All pools of the process: a function that is called after a fork cannot be taken back."""
+    """The registry of all pools of the process: a function that is called after a fork cannot be taken back."""
     pools: WeakSet[Inherited] = WeakSet()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _leave_parent(list(pools)))

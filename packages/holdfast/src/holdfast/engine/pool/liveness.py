@@ -15,7 +15,7 @@ from holdfast.engine.changed_shapes import take_in
 
 
 def is_alive(pgconn: PGconn) -> bool:
-    """Never blocks, never writes."""
+    """Whether the server still holds its end of this connection. Never blocks, never writes."""
     if pgconn.status != ConnStatus.OK:
         return False
     poll = select.poll()

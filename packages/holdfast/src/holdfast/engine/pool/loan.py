@@ -21,10 +21,10 @@ class Lender(Protocol):
     waiting: WaysToWait
 
     async def take(self) -> Record:
-        """A connection."""
+        """Take a connection from the pool; waits where none is free."""
 
     def give_back(self, record: Record, *, is_clean: bool) -> None:
-        """For the next one if it is clean, otherwise closed."""
+        """Give the connection back: for the next borrower if it is clean, otherwise closed."""
 
     @property
     def patience(self) -> float:

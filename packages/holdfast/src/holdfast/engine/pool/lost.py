@@ -17,7 +17,7 @@ class Searched(Protocol):
     """What is asked of a pool."""
 
     def return_lost(self, found: object) -> None:
-        """Return what was noted."""
+        """Take back the places of connections that were lost: their borrower is gone."""
 
 
 class LostProperty:
@@ -29,7 +29,7 @@ class LostProperty:
         weakref.finalize(pool, found.put, None).atexit = False
 
     def watch(self) -> None:
-        """Start the thread, once."""
+        """Start the thread that returns lost connections; a second call does nothing."""
         if next(self._begun) == 0:
             arguments = (self._pool, self._found)
             threading.Thread(target=_watch, args=arguments, name="pool-lost", daemon=True).start()

@@ -26,7 +26,7 @@ class Measured(Protocol):
     limits: PoolLimits
 
     def figures(self) -> Figures:
-        """How it stands."""
+        """How many connections the pool has, by what they do, and how many callers wait."""
 
     def __hash__(self) -> int: ...
 
@@ -55,7 +55,7 @@ class PoolMetrics:
         self._pools.add(pool)
 
     def forget(self, pool: Measured) -> None:
-        """Count it no longer."""
+        """Leave the pool out of the figures from now on."""
         self._pools.discard(pool)
 
     def _counts(self, _: CallbackOptions) -> Iterable[Observation]:

@@ -60,7 +60,7 @@ class Request(Generic[Connection]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """How a pool stands."""
+    """How many connections a pool may have, has, and is opening, and how many callers wait."""
 
     maximum: int
     idle: int

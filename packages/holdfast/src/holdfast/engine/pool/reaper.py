@@ -46,12 +46,12 @@ class Reaper:
         self._timer: Timer | None = None
 
     def plan(self) -> None:
-        """A connection became idle."""
+        """Set the timer, when a connection has become idle and none is set."""
         if not self._waiting.will_fire(self._timer):
             self._timer = self._waiting.later(self._idle, self._reap_and_plan)
 
     def stop(self) -> None:
-        """The pool is disposed of."""
+        """End the timer, as the pool is disposed of."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -39,7 +39,7 @@ class Record(_ConnectionRecord):
         super().__init__(pool)
 
     def mark(self, pgconn: Any, *, opened: float, expires: float) -> None:
-        """A connection was opened for it."""
+        """Note that a connection was opened for it."""
         self.opened, self.expires = opened, expires
         self._socket = select.poll()
         self._socket.register(pgconn.socket, select.POLLIN)

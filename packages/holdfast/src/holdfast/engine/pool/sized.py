@@ -79,7 +79,7 @@ class _Sized(Pool):
             )
 
     def figures(self) -> Figures:
-        """How the pool stands."""
+        """How many connections the pool has, by what they do, and how many callers wait."""
         return self.places.figures()
 
     def status(self) -> str:
@@ -113,7 +113,7 @@ class _Sized(Pool):
                 self.discard(record)
 
     def recreate(self) -> Self:
-        """The same, empty."""
+        """A pool with the same limits and settings, without a connection."""
         return type(self)(
             self._creator,
             limits=self.limits,
@@ -176,7 +176,7 @@ class _Sized(Pool):
         return self._get(Checkout(), started=time.monotonic())
 
     def _get(self, checkout: Checkout, *, started: float) -> Record:
-        """With what the checkout has been given already, if anything; may wait."""
+        """Take a connection, with what the checkout has been given already, if anything; may wait."""
         try:
             grant = checkout.grant or self.places.take(checkout) or self._queue(checkout, started)
             while isinstance(grant, Record) and not self.is_usable(grant):
@@ -304,7 +304,7 @@ class _Sized(Pool):
 
 
 class SizedPool(_Sized):
-    """For `create_engine`."""
+    """The pool of `create_engine`: its callers wait in threads."""
 
     _is_asyncio = False
     _new_waiting = Threads
@@ -321,7 +321,7 @@ class SizedPool(_Sized):
 
 
 class AsyncSizedPool(_Sized):
-    """For `create_async_engine`."""
+    """The pool of `create_async_engine`: its callers wait in an event loop."""
 
     _is_asyncio = True
     _new_waiting = EventLoop
@@ -356,7 +356,7 @@ class AsyncSizedPool(_Sized):
         return await greenlet_spawn(self._get, checkout, started=started)
 
     def give_back(self, record: Record, *, is_clean: bool) -> None:
-        """The end of a loan."""
+        """End a loan: take the connection back."""
         if not is_clean:
             record.invalidate()
         self._do_return_conn(record)

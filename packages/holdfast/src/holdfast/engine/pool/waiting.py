@@ -24,17 +24,17 @@ class Waiter(Signal, Protocol):
 
 
 class Timer(Protocol):
-    """What will happen later."""
+    """Work that is to be done later, and may be called off."""
 
     def cancel(self) -> None:
-        """Not any more."""
+        """Call the work off."""
 
 
 class WaysToWait(Protocol):
     """The ways in which a pool waits: in threads, or in an event loop."""
 
     def signal(self) -> Waiter:
-        """For one wait of the caller."""
+        """The means by which one wait of the caller is ended."""
 
     def here(self) -> Signal | None:
         """Who uses a connection from now on, where that can be gone without a word."""
@@ -43,7 +43,7 @@ class WaysToWait(Protocol):
         """Starts it, does not wait for it."""
 
     def later(self, seconds: float, work: Callable[[], None]) -> Timer:
-        """Starts it then."""
+        """Start the work after so many seconds."""
 
     def will_fire(self, timer: Timer | None) -> bool:
         """Whether it is still to be waited for."""
@@ -77,7 +77,7 @@ class Threads:
     """Waits in the thread of the request, works in threads of its own."""
 
     def signal(self) -> Waiter:
-        """Of one lock."""
+        """A wait of one thread, on a lock of its own."""
         return _ThreadWaiter()
 
     def here(self) -> Signal | None:
@@ -90,14 +90,14 @@ class Threads:
         threading.Thread(target=context.run, args=(work,), name="pool-connect", daemon=True).start()
 
     def later(self, seconds: float, work: Callable[[], None]) -> Timer:
-        """In a thread that sleeps until then."""
+        """Do the work in a thread that sleeps until then."""
         timer = threading.Timer(seconds, work)
         timer.name, timer.daemon = "pool-reaper", True
         timer.start()
         return timer
 
     def will_fire(self, timer: Timer | None) -> bool:
-        """Threads outlive whoever started them."""
+        """Whether the work will be done: always, as threads outlive whoever started them."""
         return timer is not None
 
     def end_lost_work(self) -> None:
@@ -151,29 +151,29 @@ class EventLoop:
         self._here: _InLoop | None = None
 
     def signal(self) -> Waiter:
-        """Of one future."""
+        """A wait of one task, on a future of its own."""
         return _LoopWaiter()
 
     def here(self) -> Signal | None:
-        """The running loop."""
+        """How the event loop that runs now is reached."""
         loop = asyncio.get_running_loop()
         if self._here is None or self._here.loop is not loop:
             self._here = _InLoop(loop)
         return self._here
 
     def in_background(self, work: Callable[[], None]) -> None:
-        """In a task."""
+        """Do the work in a task of the event loop that runs now."""
         task = asyncio.get_running_loop().create_task(greenlet_spawn(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def later(self, seconds: float, work: Callable[[], None]) -> Timer:
-        """In a task of the loop that runs now."""
+        """Do the work in a task of the loop that runs now, when its time has come."""
         self._timers_of = asyncio.get_running_loop()
         return self._timers_of.call_later(seconds, self.in_background, work)
 
     def will_fire(self, timer: Timer | None) -> bool:
-        """A timer dies with its loop."""
+        """Whether the timer's loop still runs: a timer dies with its loop."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

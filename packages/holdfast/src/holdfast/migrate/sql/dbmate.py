@@ -27,14 +27,14 @@ DOWN = re.compile(r"^--\s*migrate:down(\s*$|\s+\S+)", re.MULTILINE)
 
 
 class Dbmate:
-    """A folder of dbmate."""
+    """A folder of dbmate's files, and its table schema_migrations."""
 
     name = "dbmate"
     table = VersionTable(name="schema_migrations", schema=None)
     in_any_order = True
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """In the order of their names."""
+        """The files of the folder, in the order of their names."""
         named = sorted((each for each in path.iterdir() if each.is_file()), key=lambda e: e.name)
         return tuple(
             _read(each, found[1]) for each in named if (found := FILE.fullmatch(each.name))
@@ -49,17 +49,17 @@ class Dbmate:
         return standing(versions, files)
 
     def create(self, connection: Connection, schema: str) -> None:
-        """As dbmate itself does."""
+        """Create the version table as dbmate itself does."""
         connection.execute(CreateTable(_table(schema), if_not_exists=True))
 
     def record(
         self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
     ) -> None:
-        """One row, the version."""
+        """Insert the row of an applied file: its version."""
         connection.execute(insert(_table(schema)).values(version=file.version))
 
     def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
-        """Delete its row."""
+        """Delete the row of a file that was taken back."""
         table = _table(schema)
         connection.execute(delete(table).where(table.c.version == file.version))
 

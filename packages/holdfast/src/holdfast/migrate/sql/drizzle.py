@@ -45,7 +45,7 @@ class Drizzle:
     in_any_order = True  # what stands before an applied one counts as applied
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """Those of the journal."""
+        """The files that Drizzle's journal lists, in its order."""
         journal = path / JOURNAL
         try:
             entries = json.loads(journal.read_text(encoding="utf-8"))["entries"]
@@ -57,24 +57,24 @@ class Drizzle:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """By the newest row alone, as Drizzle itself."""
+        """The recorded files, told by the newest row alone, as Drizzle itself tells them."""
         newest = connection.scalar(select(func.max(_table(schema).c.created_at)))
         return standing(newest, files)
 
     def create(self, connection: Connection, schema: str) -> None:
-        """As Drizzle itself does."""
+        """Create the version table as Drizzle itself does."""
         connection.execute(CreateSchema(schema, if_not_exists=True))
         connection.execute(CreateTable(_table(schema), if_not_exists=True))
 
     def record(
         self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
     ) -> None:
-        """One row: the hash of the file, and when it was generated."""
+        """Insert the row of an applied file: its hash, and when it was generated."""
         row = {"hash": file.checksum, "created_at": file.created}
         connection.execute(insert(_table(schema)).values(**row))
 
     def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
-        """Drizzle has no way back."""
+        """Raise NoWayBack: Drizzle has none."""
         raise NoWayBack(revision=file.version, layout=self.name)
 
 

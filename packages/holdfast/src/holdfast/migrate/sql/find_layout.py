@@ -36,7 +36,7 @@ def find_layout(path: Path, *, named: str | None = None) -> Layout:
 
 
 def _signs(path: Path) -> set[str]:
-    """What the names say, and of numbered files their first lines too."""
+    """The layouts that the names of the files speak for, and of numbered files their first lines too."""
     entries = sorted(path.iterdir())
     names = [each.name for each in entries if each.is_file()]
     found: set[str] = set()

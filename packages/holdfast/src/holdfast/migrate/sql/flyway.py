@@ -80,20 +80,20 @@ class Flyway:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """In the order in which they were installed."""
+        """The recorded files, in the order in which they were installed."""
         table = _table(schema)
         rows = connection.execute(select(table).order_by(table.c.installed_rank)).all()
         return standing(rows, files)
 
     def create(self, connection: Connection, schema: str) -> None:
-        """As Flyway itself does."""
+        """Create the version table as Flyway itself does."""
         table = _table(schema)
         table.create(connection, checkfirst=True)
 
     def record(
         self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
     ) -> None:
-        """One row, with the next rank."""
+        """Insert the row of an applied file, with the next rank."""
         table = _table(schema)
         rank = select(func.coalesce(func.max(table.c.installed_rank), 0) + 1)
         connection.execute(
@@ -111,7 +111,7 @@ class Flyway:
         )
 
     def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
-        """Only its paid editions have a way back."""
+        """Raise NoWayBack: only Flyway's paid editions have one."""
         raise NoWayBack(revision=file.version, layout=self.name)
 
 

@@ -39,18 +39,18 @@ def _as_it_is(element: WholeStatement, compiler: Any, **keywords: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptFunction:
-    """What a revision calls. Read when it is made: nothing has run when a script is refused."""
+    """What a revision calls: one script. It is read when it is made, so a refused script has run nothing."""
 
     script: Script
     path: Path
     is_one_transaction: bool
 
     def __call__(self, **arguments: Any) -> None:
-        """As the folder's own tool would: what refuses a transaction outside of one."""
+        """Run the script as the folder's own tool would: outside a transaction what refuses one."""
         self._send(commits=self._commits_by_itself)
 
     def in_steps(self, **arguments: Any) -> None:
-        """For a planner that knows where a transaction may not be: outside of it is only what commits inside."""
+        """Run the script for a planner, which knows where no transaction may be: outside is what commits inside."""
         self._send(commits=self._commits_inside)
 
     def _send(self, *, commits: Callable[[Statement], bool]) -> None:
@@ -66,7 +66,7 @@ class ScriptFunction:
         return is_refused_inside(statement) or self._commits_inside(statement)
 
     def _commits_inside(self, statement: Statement) -> bool:
-        """What another transaction has to see done before the script goes on."""
+        """Whether another transaction has to see it done before the script goes on."""
         if self.is_one_transaction:
             return False
         node = statement.node
@@ -93,7 +93,7 @@ def function_of(part: ScriptText, *, path: Path, is_one_transaction: bool) -> Sc
 
 
 def _resets(script: Script) -> tuple[str, ...]:
-    """For each setting that the script has made for its session: the next one finds what it would find alone."""
+    """RESET for each setting of the script's session, so that the next script finds what it would find alone."""
     found: dict[str, None] = {}
     for each in script.statements:
         node = each.statement.node

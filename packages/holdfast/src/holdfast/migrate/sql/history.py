@@ -43,7 +43,7 @@ class SqlSource:
 
 
 class SqlRevision(Script):
-    """One file."""
+    """One SQL file as a revision of Alembic."""
 
     @classmethod
     def verify_rev_id(cls, revision: str) -> None:
@@ -126,7 +126,7 @@ class SqlHistory(ScriptDirectory):
     # What Alembic's class finds by expressions like "head", "+2", "abc:def"; names of files may look like these.
 
     def walk_revisions(self, base: str = "base", head: str = "heads") -> Iterator[Script]:
-        """From the last one to the first, both included."""
+        """The revisions from the last one to the first, both included."""
         order = self._order or ()
         first = 0 if base == "base" else self._place(base)
         last = len(order) - 1 if head in ("head", "heads") else self._place(head)
@@ -184,7 +184,7 @@ class SqlHistory(ScriptDirectory):
         return found
 
     def run_env(self) -> None:
-        """What an env.py does: connect, and let Alembic's caller do its work there."""
+        """Do what an env.py does: connect, and let Alembic's caller do its work there."""
         engine = self._engine()
         with engine.connect() as connection:
             table = self.source.layout.table

@@ -59,11 +59,11 @@ class Layout(Protocol):
 
     @property
     def name(self) -> str:
-        """As a person knows it."""
+        """The name by which a person knows the layout."""
 
     @property
     def table(self) -> VersionTable:
-        """Where it keeps its records."""
+        """The table in which its tool keeps its records."""
 
     @property
     def in_any_order(self) -> bool:
@@ -76,7 +76,7 @@ class Layout(Protocol):
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """What the table says, which exists. Raises FailedInTool."""
+        """The files that the table, which exists, has recorded. Raises FailedInTool."""
         ...
 
     def create(self, connection: Connection, schema: str) -> None:

@@ -51,7 +51,7 @@ class Numbered:
     in_any_order = False
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """In the order of the numbers."""
+        """The files of the folder, in the order of their numbers."""
         named = (each for each in path.iterdir() if each.is_file())
         found = [_read(each, m[1]) for each in named if (m := FILE.fullmatch(each.name))]
         found.sort(key=lambda file: (int(file.name), file.version))
@@ -63,17 +63,17 @@ class Numbered:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """By the name of the file."""
+        """The recorded files, by their names."""
         return standing(connection.execute(select(_table(schema))).all(), files)
 
     def create(self, connection: Connection, schema: str) -> None:
-        """One row a file."""
+        """Create the version table, which has one row for each applied file."""
         connection.execute(CreateTable(_table(schema), if_not_exists=True))
 
     def record(
         self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
     ) -> None:
-        """With the checksum of its text."""
+        """Insert the row of an applied file, with the checksum of its text."""
         connection.execute(
             insert(_table(schema)).values(
                 version=file.version,

@@ -49,7 +49,7 @@ class Prisma:
     in_any_order = True
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """One folder each."""
+        """The scripts of a folder of Prisma, one in each of its folders, in the order of their names."""
         scripts = (
             each / SCRIPT
             for each in sorted(path.iterdir(), key=lambda e: e.name)
@@ -66,13 +66,13 @@ class Prisma:
         return standing(rows, files)
 
     def create(self, connection: Connection, schema: str) -> None:
-        """As Prisma itself does."""
+        """Create the version table as Prisma itself does."""
         connection.execute(CreateTable(_table(schema), if_not_exists=True))
 
     def record(
         self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
     ) -> None:
-        """One row, as one that Prisma has finished."""
+        """Insert the row of an applied script, as one that Prisma has finished."""
         connection.execute(
             insert(_table(schema)).values(
                 id=str(uuid.uuid4()),
@@ -85,7 +85,7 @@ class Prisma:
         )
 
     def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
-        """Prisma has no way back."""
+        """Raise NoWayBack: Prisma has none."""
         raise NoWayBack(revision=file.version, layout=self.name)
 
 

@@ -17,7 +17,7 @@ SOURCE = "holdfast_sql_source"
 def sql_config(
     path: Path, *, layout: str | None = None, settings: Settings | None = None
 ) -> Config:
-    """For a file or a folder; the database is that of the settings. Raises FolderNotUnderstood."""
+    """The configuration of a file or folder of SQL, with the database of the settings. Raises FolderNotUnderstood."""
     config = Config()
     config.cmd_opts = Namespace(x=[], quiet=True, looked=True)
     config.attributes[SOURCE] = SqlSource(
@@ -43,6 +43,6 @@ def database_of(source: SqlSource) -> str | None:
 
 
 def require_alembic(config: Config, *, verb: str) -> None:
-    """For what needs models or revisions of Alembic. Raises NotForScripts."""
+    """Refuse a verb that needs models or revisions of Alembic. Raises NotForScripts."""
     if sql_source(config) is not None:
         raise NotForScripts(verb=verb)

@@ -20,15 +20,15 @@ SCHEMA = text(
 
 
 class LayoutOwner(Protocol):
-    """Where the files are."""
+    """An object that knows how the files of a project are laid out."""
 
     @property
     def layout(self) -> Layout:
-        """How they are kept."""
+        """The layout of the files."""
 
 
 class FileHistory(Protocol):
-    """What is asked of the history."""
+    """An object that knows the file of each revision."""
 
     files: tuple[ScriptFile, ...]
     source: LayoutOwner
@@ -60,7 +60,7 @@ class RecordedContext(MigrationContext):
         return self._database.dialect.has_table(self._database, name, schema=schema)
 
     def run_migrations(self, **kw: Any) -> None:
-        """One after the other what the caller's function gives, each recorded."""
+        """Run what the caller's function gives, one after the other, and record each."""
         self.impl.start_migrations()
         heads = self.get_current_heads()
         assert self._migrations_fn is not None  # noqa: S101  # every caller has one

@@ -96,7 +96,7 @@ def _without_bracket(statements: Sequence[ScriptStatement]) -> tuple[ScriptState
 
 
 def _is_control(node: Message, kinds: Sequence[int]) -> bool:
-    """Of these kinds, and without options (ISOLATION LEVEL, AND CHAIN)."""
+    """Whether it begins or ends a transaction, without options (ISOLATION LEVEL, AND CHAIN)."""
     return (
         isinstance(node, pb.TransactionStmt)
         and node.kind in kinds
@@ -125,7 +125,7 @@ def _copy_data(node: pb.CopyStmt, place: str) -> CopyDataInScript:
 def _why_unparsable(
     error: postgast.PgQueryError, place: _Place
 ) -> UnparsableScript | PsqlCommandInScript | CopyDataInScript:
-    """What stands where the parser has stopped: a command of psql, a row for COPY, or a mistake."""
+    """Why the parser has stopped: at a command of psql, a row for COPY, or a mistake."""
     position = max(error.cursorpos - 1, 0)  # in characters
     before, rest = place.text[:position], place.text[position:]
     line = place.first_line + before.count("\n")

@@ -29,7 +29,7 @@ class SingleScript:
     in_any_order = True
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """The one."""
+        """The one file, as the only revision."""
         return (
             ScriptFile(
                 version=path.name,
@@ -51,14 +51,14 @@ class SingleScript:
         return RecordedFiles(applied=frozenset(known[each] for each in connection.scalars(rows)))
 
     def create(self, connection: Connection, schema: str) -> None:
-        """In the schema of ours, which a migrator has made."""
+        """Create the version table, in the schema holdfast."""
         connection.execute(CreateSchema(schema, if_not_exists=True))
         connection.execute(CreateTable(_table(schema), if_not_exists=True))
 
     def record(
         self, connection: Connection, schema: str, file: ScriptFile, *, took: timedelta
     ) -> None:
-        """With its name, for people."""
+        """Insert the row of the script: its checksum, and its name for people."""
         row = {"checksum": file.checksum, "name": file.path.name}
         connection.execute(insert(_table(schema)).values(**row))
 

@@ -65,6 +65,6 @@ def record_rest(project: Project, script: ScriptDirectory) -> None:
 
 
 def _is_still_there(target: Target) -> bool:
-    """Not if env.py has changed the variables by which the target was found."""
+    """Whether the target is still the one found: not if env.py has changed the variables that lead there."""
     now = target_of(os.environ, directory=Path.cwd())
     return target.named_by == GIVEN or (now is not None and now.named_by == target.named_by)

@@ -60,14 +60,14 @@ def folder_of(options: ConfigParser) -> Path | None:
 
 
 def digest_of_options(options: ConfigParser) -> str:
-    """Of all options, which env.py may ask for."""
+    """The digest of all options, as env.py may ask for any."""
     items = options.items(SECTION, raw=True)
     said = sorted((name, value) for name, value in items if name != "here")
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def digest_of_files(folder: Path) -> str | None:
-    """Of every Python file below the folder, env.py included."""
+    """The digest of every Python file below the folder, env.py included."""
     digest = hashlib.sha256()
     for path in _python_files(folder):
         if path is None:
@@ -79,7 +79,7 @@ def digest_of_files(folder: Path) -> str | None:
 
 
 def _python_files(folder: Path) -> Iterator[Path | None]:
-    """In a fixed order; None for a link to another folder."""
+    """The Python files below the folder in a fixed order; None for a link to another folder."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir():
             if entry.is_symlink():

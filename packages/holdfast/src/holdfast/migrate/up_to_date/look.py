@@ -56,7 +56,7 @@ class Project:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides which database this is and what is pending there."""
+        """The fingerprint of all that decides which database this is and what is pending there."""
         return f"1 {self.options} {self.files} {self.target.named_by}"
 
     def head_if_up_to_date(self) -> str | None:
@@ -70,7 +70,7 @@ class Project:
         return None if row is None else str(row[0])
 
     def connect(self) -> psycopg.Connection:
-        """In autocommit: BEGIN would be one more round trip."""
+        """Connect in autocommit: a BEGIN would be one more round trip."""
         return psycopg.connect(**self.target.parameters, autocommit=True)  # type: ignore[arg-type]  # libpq's words
 
 

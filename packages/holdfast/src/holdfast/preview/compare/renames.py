@@ -42,7 +42,7 @@ class Rename:
 
 
 def parse_rename(text: str, *, default_schema: str) -> Rename:
-    """From `table.old:new`, `schema.table.old:new`, or `old_table:new_table`."""
+    """Parse `table.old:new`, `schema.table.old:new`, or `old_table:new_table`."""
     path, _, new = text.partition(":")
     *parents, old = path.split(".")
     if not parents:
@@ -54,7 +54,7 @@ def parse_rename(text: str, *, default_schema: str) -> Rename:
 
 
 def candidates(found: SchemaForm, wanted: SchemaForm) -> list[Rename]:
-    """What could be a rename: of one type and table; tables with the same columns."""
+    """The pairs that could be a rename: columns of one type and table; tables with the same columns."""
     return [*_tables(found, wanted), *_columns(found, wanted)]
 
 

@@ -47,7 +47,7 @@ def literal(value: str) -> str:
 
 
 def sql_text(text: str) -> str:
-    """For sqlalchemy.text(), which takes a colon before a name for a parameter."""
+    """The text for sqlalchemy.text(), which takes a colon before a name for a parameter."""
     return COLON.sub(r"\\:\1", text)
 
 
@@ -62,7 +62,7 @@ def execute(sql: str) -> str:
 
 
 def short_name(name: QualifiedName, default_schema: str) -> str:
-    """In SQL; without the schema where that is understood."""
+    """The name in SQL; without the schema where that is understood."""
     return quote(name.name) if name.schema == default_schema else str(name)
 
 

@@ -116,7 +116,7 @@ class _Table:
         return not any(map(self._own_sequence, columns)) and any(each.default for each in columns)
 
     def _redefaulted(self, old: ColumnForm, new: ColumnForm) -> tuple[str, ...]:
-        """With the sequence of a column that counts by itself (serial)."""
+        """The change of a default, with the sequence of a column that counts by itself (serial)."""
         before, after = self._own_sequence(old), self._own_sequence(new)
         made: tuple[str, ...] = ()
         gone: tuple[str, ...] = ()
@@ -240,7 +240,7 @@ class _Table:
 
 
 def _default(column: ColumnForm) -> str | None:
-    """What a sequence is called that the column owns is no difference."""
+    """The default to compare: what a sequence is called that the column owns is no difference."""
     is_serial = column.default is not None and column.default.startswith("nextval(")
     return "nextval()" if is_serial else column.default
 
@@ -252,7 +252,7 @@ def _unquoted(name: str) -> str:
 def _unmatched(
     found: tuple[ConstraintForm, ...], wanted: tuple[ConstraintForm, ...]
 ) -> tuple[list[ConstraintForm], list[ConstraintForm]]:
-    """By name and definition first; of the rest, those with one definition belong together."""
+    """Pair by name and definition first; of the rest, those with one definition belong together."""
     same = {(c.name, c.definition) for c in found} & {(c.name, c.definition) for c in wanted}
     gone = [c for c in found if (c.name, c.definition) not in same]
     new = []

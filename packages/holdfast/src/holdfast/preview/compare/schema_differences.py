@@ -49,7 +49,7 @@ class IgnoreRule:
 def differences(
     history: Mapping[str, SchemaObject], database: Mapping[str, SchemaObject]
 ) -> tuple[Difference, ...]:
-    """In the order of the objects. What belongs to a missing or extra object goes without saying."""
+    """The differences, in the order of the objects. What belongs to a missing or extra object goes without saying."""
     found = (
         _difference(name, history.get(name), database.get(name))
         for name in sorted(history.keys() | database.keys())

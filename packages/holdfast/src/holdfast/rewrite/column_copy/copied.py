@@ -30,7 +30,7 @@ class Copied:
 
     @property
     def table(self) -> QualifiedName:
-        """The table."""
+        """The table whose columns are copied."""
         return self.facts.table
 
     @property
@@ -41,7 +41,7 @@ class Copied:
 
     @property
     def triggers(self) -> tuple[str, str]:
-        """Of INSERT and of UPDATE."""
+        """The names of the two triggers: of INSERT and of UPDATE."""
         return f"{self.trigger} i", f"{self.trigger} u"
 
     @property
@@ -53,21 +53,21 @@ class Copied:
 
     @property
     def copying_settings(self) -> tuple[tuple[str, str], ...]:
-        """Of the session that copies: rows are never hidden, triggers of the application are quiet."""
+        """The settings of the session that copies: rows are never hidden, triggers of the application are quiet."""
         quiet = (("session_replication_role", "replica"),) if needs_replica_role(self.facts) else ()
         return (("row_security", "off"), *quiet)
 
     def lock(self, mode: LockMode) -> Lock:
-        """One on the table."""
+        """A lock on the table."""
         return Lock(mode=mode, relation=self.table)
 
     def alter(self, action: str) -> str:
-        """An ALTER TABLE of it."""
+        """An ALTER TABLE of the copied table."""
         return f"ALTER TABLE {self.table} {action}"
 
 
 def copied(facts: ChangedTable) -> Copied:
-    """With every name chosen: NAME_holdfast, or the first with a number that is free."""
+    """Choose every name of the copy: NAME_holdfast, or the first with a number that is free."""
     taken = set(facts.taken)
 
     def choose(name: str) -> str:

@@ -24,7 +24,7 @@ from holdfast.rewrite.tree import parsed_constraint, sql
 
 
 def statistics(copied: Copied) -> Iterator[Step]:
-    """Extended statistics; ANALYZE fills them."""
+    """The steps that make extended statistics on the copies; ANALYZE fills them."""
     for found in copied.facts.statistics:
         yield TransactionStep(
             sql=tuple(_statistics(copied, found)),
@@ -54,7 +54,7 @@ def analyze(copied: Copied) -> Step:
 
 
 def foreign_keys(copied: Copied) -> Iterator[Step]:
-    """Each a second time, on the copy; the rows are read beside users."""
+    """The steps that make each foreign key a second time, on the copy, reading the rows beside users."""
     for key in copied.facts.foreign_keys:
         name = copied.keys[key.table, key.name]
         constraint = key_of_copy(key, name=name, copies=copied.copies)

@@ -86,11 +86,12 @@ def copy_rows(copied: Copied) -> CopyRowsStep:
         settings=copied.copying_settings,
         scans=(copied.table,),
         notes=notes_of_copying(copied.facts),
+        new_types=tuple((each.column, each.new_type) for each in copied.facts.changes),
     )
 
 
 def strict(copied: Copied) -> Iterator[Step]:
-    """From here on users get PostgreSQL's own errors; then the constraints are validated."""
+    """The step from which users get PostgreSQL's own errors; behind it the constraints are validated."""
     table, facts = copied.table, copied.facts
     not_nulls = [column for column in facts.columns if column.not_null]
     adds = [

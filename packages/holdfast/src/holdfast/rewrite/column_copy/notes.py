@@ -6,7 +6,7 @@ from holdfast.rewrite.column_copy.facts import ChangedTable, OwnedSequence
 
 
 def notes_of_copying(table: ChangedTable) -> tuple[str, ...]:
-    """Before the rows are written."""
+    """What a reviewer should know before the rows are written to the copy."""
     return (
         (
             f"needs free disk for {table.table} once more, indexes of the column included; PostgreSQL does"
@@ -16,7 +16,7 @@ def notes_of_copying(table: ChangedTable) -> tuple[str, ...]:
 
 
 def notes_of_swap(table: ChangedTable) -> tuple[str, ...]:
-    """Before the copy takes its place."""
+    """What a reviewer should know before the copy takes the column's place."""
     return tuple(_of_swap(table))
 
 

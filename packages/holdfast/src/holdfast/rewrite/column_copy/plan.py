@@ -19,7 +19,7 @@ from holdfast.rewrite.steps import Step
 
 
 def column_copy(facts: ChangedTable) -> tuple[Step, ...]:
-    """For a table whose columns can be copied: see `refusals`."""
+    """The steps of a copy, for a table whose columns can be copied: see `refusals`."""
     table = copied(facts)
     return (
         *look_before(table),

@@ -29,7 +29,7 @@ def columns_read(change: Conversion) -> tuple[str, ...]:
 
 
 def _of_postgresql(table: ChangedTable) -> Iterator[str]:
-    """What PostgreSQL itself does not change along."""
+    """The reasons of PostgreSQL itself: what it does not change along with the column."""
     for change in table.changes:
         if change.error:
             yield f"It could not be tried on an empty copy of the table: {change.error}."

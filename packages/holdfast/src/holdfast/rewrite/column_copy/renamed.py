@@ -23,7 +23,7 @@ Names = Mapping[str, str]  # of each column that changes: of its copy
 
 
 def prefixed(expression: pb.Node, *, by: str) -> pb.Node:
-    """Each column of the expression as one of a row variable: `new.a`."""
+    """The expression with each column as one of a row variable: `new.a`."""
     of_row = copy(expression)
     for reference in find(of_row, pb.ColumnRef):
         column = strings(reference.fields)[-1]
@@ -33,14 +33,14 @@ def prefixed(expression: pb.Node, *, by: str) -> pb.Node:
 
 
 def check_of_copy(check: DependentCheck, *, name: str, copies: Names) -> pb.Constraint:
-    """The CHECK for new rows only."""
+    """The CHECK on the copy, for new rows only."""
     constraint = parsed_constraint(check.definition, name=name)
     _rename(constraint, copies)
     return not_valid(constraint)
 
 
 def index_of_copy(index: DependentIndex, *, name: str, copies: Names) -> pb.IndexStmt:
-    """The CREATE INDEX."""
+    """The CREATE INDEX that makes the same index on the copy of a column."""
     (parsed,) = postgast.parse(index.definition).stmts
     node = copy(parsed.stmt.index_stmt)
     node.idxname, node.table_space = name, index.tablespace or ""
@@ -66,7 +66,7 @@ def key_of_copy(key: DependentKey, *, name: str, copies: Names) -> pb.Constraint
 def statistics_of_copy(
     found: DependentStatistics, *, name: str, copies: Names
 ) -> pb.CreateStatsStmt:
-    """The CREATE STATISTICS."""
+    """The CREATE STATISTICS that makes the same statistics on the copy of a column."""
     (parsed,) = postgast.parse(found.definition).stmts
     node = copy(parsed.stmt.create_stats_stmt)
     del node.defnames[:]

@@ -23,7 +23,7 @@ KEPT_NUMBER = "holdfast.sequence"  # a setting: the new sequence goes on where t
 
 
 def swap(copied: Copied) -> BatchStep:
-    """Everything in one batch."""
+    """The batch that puts the copies in the place of the columns."""
     facts = copied.facts
     names = ", ".join(column.name for column in facts.columns)
     return BatchStep(
@@ -45,7 +45,7 @@ def swap(copied: Copied) -> BatchStep:
 
 
 def _guard(copied: Copied) -> str:
-    """Both triggers are as they were made, and still the last to fire: so the proof holds."""
+    """SQL that fails unless both triggers are as they were made and the last to fire: so the proof holds."""
     names = ", ".join(map(literal, copied.triggers))
     stamp = f"obj_description({literal(copied.function)}::regprocedure, 'pg_proc')"
     of_table = f"tgrelid = {literal(str(copied.table))}::regclass"
@@ -64,7 +64,7 @@ def _guard(copied: Copied) -> str:
 
 
 def _saved(copied: Copied, sequence: OwnedSequence) -> Iterator[str]:
-    """What would go with the old column."""
+    """SQL that keeps for the new column what would go with the old one: its sequences."""
     if sequence.is_identity:
         yield (
             f"PERFORM set_config('{KEPT_NUMBER}', (SELECT last_value || ' ' || is_called"

@@ -74,7 +74,7 @@ def _is_exclusion(index: Index | None, table: Relation) -> bool:
 
 
 def hazards(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
-    """CONCURRENTLY has none."""
+    """The hazards of a REINDEX; with CONCURRENTLY it has none."""
     if has_option(node.params, name="concurrently"):
         return
     written = (node.relation.schemaname, node.relation.relname)

@@ -35,7 +35,7 @@ NOT_VALID_ON_PARTITIONED = 18  # the first major version that takes it
 def foreign_key_on_partitions(
     constraint: pb.Constraint, *, table: Relation, facts: Facts
 ) -> tuple[Step, ...]:
-    """All of it: the partitions, another look at them, and the table. The constraint has a name."""
+    """All steps of a foreign key that has a name: the partitions, another look at them, and the table."""
     whole = alter_table(table.name, add_constraint(constraint))
     add = transaction(
         whole, facts=facts, undo=(drop_constraint_if_exists(table.name, name=constraint.conname),)
@@ -122,7 +122,7 @@ def foreign_key_of_partition(
 
 
 def _name_on(constraint: pb.Constraint, partition: Relation, *, facts: Facts) -> str:
-    """That of the table's own, unless a constraint of the partition has it."""
+    """The name on the partition: that of the table's own, unless a constraint of the partition has it."""
     if partition.constraint(constraint.conname) is None:
         return str(constraint.conname)
     unnamed = copy(constraint)

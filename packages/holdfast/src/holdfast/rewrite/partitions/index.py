@@ -66,7 +66,7 @@ class WantedIndex:
         return None
 
     def name_on(self, partition: Relation, *, taken: frozenset[str]) -> str:
-        """What PostgreSQL would call it on this partition."""
+        """The name that PostgreSQL would choose for the index on this partition."""
         second = "" if self.label == "pkey" else joined(column_names(self.node))
         return free_name(partition.name.name, second=second, label=self.label, taken=taken)
 
@@ -222,7 +222,7 @@ class _Plan:
         )
 
     def _only(self, table: Relation, *, name: QualifiedName) -> TransactionStep:
-        """On the table itself, which has no rows."""
+        """The CREATE INDEX on the table itself, which has no rows."""
         node = self.wanted.statement(table.name)
         node.relation.inh = False
         if isinstance(node, pb.IndexStmt):

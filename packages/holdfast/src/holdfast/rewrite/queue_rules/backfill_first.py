@@ -13,7 +13,7 @@ from holdfast.rewrite.units import QueueEntry, Unit
 
 
 def backfill_first(units: Sequence[Unit]) -> tuple[Unit, ...]:
-    """Each entry is still a unit of its own."""
+    """The units in the best order, in which writes come before builds; each entry is still a unit of its own."""
     return tuple(units[place] for place in in_best_order([unit.entries[0] for unit in units]))
 
 

@@ -24,7 +24,7 @@ from holdfast.rewrite.units import QueueEntry
 
 
 def is_bracket(taken: Taken) -> bool:
-    """Whatever stands in between."""
+    """Whether it stays taken until it is given back, whatever stands in between."""
     return taken.is_switched_off or taken.what == "policy"
 
 

@@ -70,11 +70,11 @@ class _Beside:
     naming: list[Statement] = field(default_factory=list)
 
     def in_order(self) -> tuple[Statement, ...]:
-        """As they are executed."""
+        """The sorted statements in the order in which they are executed."""
         return (*self.created, *self.before, *self.tables.values(), *self.naming)
 
     def takes(self, statement: Statement) -> None:
-        """Sort one statement in."""
+        """Sort one statement into the group in which it will be executed."""
         node = statement.node
         if isinstance(node, pb.CreateEnumStmt):
             self._creates(statement, node)
@@ -108,7 +108,7 @@ class _Beside:
         self.naming.append(statement)
 
     def _changes(self, statement: Statement) -> None:
-        """One ALTER TABLE for each table."""
+        """The change of a column as a part of the one ALTER TABLE of its table."""
         node = statement.node
         assert isinstance(node, pb.AlterTableStmt)  # noqa: S101  # see _is_of_copies
         table = (node.relation.schemaname, node.relation.relname)

@@ -28,7 +28,7 @@ def writes_together(units: Sequence[Unit], *, wrote: bool = False) -> tuple[Unit
 
 
 def _place(unit: Unit, before: Sequence[Unit], *, first: int) -> int | None:
-    """The unit that it joins."""
+    """The place of the unit that the write joins."""
     for place in reversed(range(first, len(before))):
         if _is_written_whole(before[place]):
             return place

@@ -11,7 +11,7 @@ from holdfast.rewrite.tree import strings
 
 
 def breaks(step: Step) -> tuple[str, ...]:
-    """In words, a line each; nothing of a step that leaves it to `holdfast finish`."""
+    """What the step breaks, a line each; nothing of a step that leaves it to `holdfast finish`."""
     if not isinstance(step, TransactionStep) or isinstance(step, BatchStep) or step.waits:
         return ()
     statements = [statement for text in step.sql for statement in parse(text)]
@@ -22,7 +22,7 @@ def breaks(step: Step) -> tuple[str, ...]:
 
 
 def _gone(statement: Statement) -> Iterator[tuple[str, str]]:
-    """What is gone, by its name, and what of it a release may be using."""
+    """What the step takes away, by its name, and what of it a release may be using."""
     node = statement.node
     if isinstance(node, pb.DropStmt) and (
         node.remove_type in OBJECTS or node.remove_type == pb.OBJECT_TABLE
@@ -40,7 +40,7 @@ def _gone(statement: Statement) -> Iterator[tuple[str, str]]:
 
 
 def _made(statement: Statement) -> Iterator[str]:
-    """What takes such a place in the same moment."""
+    """The names that the step makes in the same moment, in the place of what it takes away."""
     node = statement.node
     if isinstance(node, pb.ViewStmt):
         yield node.view.relname

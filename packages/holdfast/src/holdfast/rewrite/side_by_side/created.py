@@ -16,7 +16,7 @@ RELATIONS = frozenset(["view", "materialized view", "sequence", "foreign table",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedObject:
-    """What a statement makes."""
+    """The object that a statement makes: its kind and its name."""
 
     kind: str
     name: str  # as it is written, of a function with its arguments
@@ -35,7 +35,7 @@ class CreatedObject:
 
 
 def created_object(statement: Statement) -> CreatedObject | None:
-    """What it makes, where that can have the name of something that waits."""
+    """The object that a statement makes, where it can have the name of something that waits."""
     node = statement.node
     return _relation_made(node) or _other_made(node)
 

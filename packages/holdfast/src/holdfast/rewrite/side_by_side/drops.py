@@ -360,7 +360,7 @@ def _keys_of(table: Relation, dropped: set[QualifiedName]) -> Iterator[Suspended
 
 
 def _indexes(statement: Statement, node: pb.DropStmt, facts: Facts) -> tuple[Step, ...] | None:
-    """Of unique indexes: the old release may name their columns in ON CONFLICT."""
+    """The steps of dropping a unique index, whose columns the old release may name in ON CONFLICT."""
     if len(node.objects) != 1:
         return None
     index = facts.index_named(strings(node.objects[0].list.items))

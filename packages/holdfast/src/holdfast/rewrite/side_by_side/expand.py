@@ -18,7 +18,7 @@ from holdfast.rewrite.waiting import Waiting
 def expanded(
     statement: Statement, *, facts: Facts
 ) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
-    """Of a whole statement: its steps, or why there are none."""
+    """The steps of a whole statement beside an old release, or why there are none."""
     if facts.side_by_side.releases is not Releases.TWO:
         return None
     steps = expanded_drop_statement(statement, facts) or expanded_value(statement)
@@ -28,7 +28,7 @@ def expanded(
 
 
 def expanded_action(action: Action) -> Split | None:
-    """Of one action of an ALTER TABLE."""
+    """The steps of one action of an ALTER TABLE beside an old release, or why there are none."""
     if action.facts.side_by_side.releases is not Releases.TWO:
         return None
     return expanded_drop(action)
@@ -41,5 +41,5 @@ def ended_by(steps: tuple[Step, ...]) -> tuple[int, ...]:
 
 
 def waiting_in(steps: tuple[Step, ...]) -> tuple[Waiting, ...]:
-    """What waits once these steps are done."""
+    """What waits for `finish` once these steps are done."""
     return tuple(waiting for step in steps for waiting in waits_of(step))

@@ -70,7 +70,7 @@ def _is_in_the_way(
 
 
 def _named(statement: Statement, facts: Facts) -> frozenset[QualifiedName]:
-    """What the statement itself names; the facts may know more relations, of statements ahead of it."""
+    """The relations that the statement itself names; the facts may know more, of statements ahead of it."""
     found = {_meant(written, facts) for written in relations_in(statement)}
     node = statement.node
     if isinstance(node, pb.RenameStmt) and node.rename_type != pb.OBJECT_COLUMN:
@@ -109,7 +109,7 @@ def _is_of_object(statement: Statement, waiting: Waiting, named: frozenset[Quali
 
 
 def _moves(statement: Statement, facts: Facts) -> bool:
-    """It gives the table another name or schema, or drops it at once."""
+    """Whether it gives the table another name or schema, or drops it at once."""
     node = statement.node
     if isinstance(node, pb.RenameStmt):
         return bool(node.rename_type == pb.OBJECT_TABLE)

@@ -18,7 +18,7 @@ class NeedsOneRelease:
     lifted_by: frozenset[QueuedChange] = frozenset()
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal."""
+        """The error that refuses the statement for these reasons."""
         return NotForTwoReleases(
             statement=shortened(statement.sql),
             relation=self.relation,

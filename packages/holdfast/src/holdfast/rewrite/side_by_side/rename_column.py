@@ -254,7 +254,7 @@ def _shadow_goes(shadow: Shadow) -> Iterator[str]:
 
 
 def _guard(shadow: Shadow) -> str:
-    """Both triggers are as they were made: so no write has passed them."""
+    """SQL that fails unless both triggers are as they were made: so no write has passed them."""
     names = ", ".join(map(literal, shadow.triggers))
     stamp = f"obj_description({literal(shadow.functions[0])}::regprocedure, 'pg_proc')"
     ours = (
@@ -268,7 +268,7 @@ def _guard(shadow: Shadow) -> str:
 
 
 def _carries_nothing_more(shadow: Shadow) -> str:
-    """What others have put on the shadow would go with it."""
+    """SQL that fails where others have put something on the shadow, which would go with it."""
     indexes = ", ".join(literal(name) for _, name in shadow.indexes) or "NULL"
     table = f"{literal(str(shadow.table))}::regclass"
     column = (

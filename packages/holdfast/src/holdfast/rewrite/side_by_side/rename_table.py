@@ -108,7 +108,7 @@ END"""
 
 
 def _privileges(renamed: Renamed) -> tuple[str, ...]:
-    """Those of the table, for its view; its owner's are its own."""
+    """The privileges of the table, granted on its view; those of its owner need no grant."""
     names = {
         "table": literal(str(renamed.new)),
         "view": literal(str(renamed.old)),

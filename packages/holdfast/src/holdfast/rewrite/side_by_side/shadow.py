@@ -27,24 +27,24 @@ class Shadow:
 
     @property
     def table(self) -> QualifiedName:
-        """The table."""
+        """The table of the column."""
         return self.facts.table
 
     @property
     def column(self) -> ChangingColumn:
-        """The column before."""
+        """The column as it is before it is renamed."""
         return self.facts.column(self.name)
 
     @property
     def conversion(self) -> Conversion:
-        """Its type, in full."""
+        """The conversion of the column to its own type."""
         found = self.facts.conversion(self.name)
         assert found is not None  # noqa: S101  # it was asked for
         return found
 
     @property
     def functions(self) -> tuple[str, str]:
-        """Of the first and of the last trigger, as they are called in SQL."""
+        """The functions of the first and of the last trigger, as they are called in SQL."""
         return f"holdfast.{quote(self._own('first'))}()", f"holdfast.{quote(self._own('last'))}()"
 
     @property
@@ -78,27 +78,27 @@ class Shadow:
 
     @property
     def differs(self) -> str:
-        """That the two have different values, of a row variable or of a row."""
+        """A condition of SQL: the two columns have different values, of a row variable or of a row."""
         return self.differ("")
 
     def differ(self, row: str) -> str:
-        """The same, of a row variable."""
+        """The condition that the two columns differ, of a row variable."""
         a, b = (f"{row}{quote(each)}" for each in (self.name, self.new_name))
         # IS DISTINCT FROM does not exist for json, xml and point.
         return f"NOT pg_catalog.record_image_eq(ROW({a}), ROW({b}))"
 
     @property
     def copying_settings(self) -> tuple[tuple[str, str], ...]:
-        """Of the session that fills the shadow: no row is hidden, no trigger of the application hears of it."""
+        """The settings of the session that fills the shadow: no row is hidden, the application's triggers are quiet."""
         quiet = (("session_replication_role", "replica"),) if needs_replica_role(self.facts) else ()
         return (("row_security", "off"), *quiet)
 
     def lock(self, mode: LockMode = LockMode.ACCESS_EXCLUSIVE) -> Lock:
-        """One on the table."""
+        """A lock on the table."""
         return Lock(mode=mode, relation=self.table)
 
     def alter(self, action: str) -> str:
-        """An ALTER TABLE of it."""
+        """An ALTER TABLE of the table."""
         return f"ALTER TABLE {self.table} {action}"
 
     def _own(self, label: str) -> str:
@@ -141,7 +141,7 @@ END"""
 
 
 def last_function(shadow: Shadow) -> str:
-    """What a trigger of the application has made of the column, the shadow gets, too."""
+    """The last trigger's function: the shadow gets what a trigger of the application has made of the column."""
     a, b = quote(shadow.name), quote(shadow.new_name)
     return _function(shadow.functions[1], f"BEGIN new.{b} := new.{a}; RETURN new; END")
 
@@ -154,7 +154,7 @@ def _two_values(shadow: Shadow) -> str:
 
 
 def _function(name: str, body: str) -> str:
-    """As its owner: a user needs no right to the schema holdfast, nor to the sequence."""
+    """A function that runs as its owner: a user needs no right to the schema holdfast, nor to the sequence."""
     return (
         f"CREATE OR REPLACE FUNCTION {name} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
         f" SET search_path = pg_catalog, pg_temp AS {literal(body)}"

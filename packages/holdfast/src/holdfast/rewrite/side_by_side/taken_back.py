@@ -198,7 +198,7 @@ def _split(action: Action, recorded: Recorded) -> Split | None:
 
 
 def _column_again(action: Action, recorded: Recorded) -> Split | None:
-    """What the expand has taken from the column comes back; rows of the new release get the default."""
+    """The steps that give the column back what the expand took from it; rows of the new release get the default."""
     waiting, table = recorded.waiting, action.table.name
     column = action.table.column(waiting.name)
     if column is None:

@@ -1,0 +1,159 @@
+"""One migrator at a time through a transaction pooler, where no session is ours: a lease instead of a session's lock.
+
+A row in holdfast.lease says who migrates and until when; a thread moves that on every 5 s, by the server's clock. Who
+is killed loses it after 20 s. It is taken under the lock of execute/leader.py, for the moment of a transaction: who
+migrates past the pooler holds that lock, and waits for a lease before its epoch counts. The epoch fences as it does
+there; a step outside a transaction is known by a mark in its text, because a session's lock would stay in the pooler.
+Nothing else is kept of a session: no guard, no watcher, no SET. What needs one is refused (rewrite/pooled.py).
+"""
+
+import asyncio
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from time import monotonic
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeaseNotRenewed
+from holdfast.execute import tables
+from holdfast.execute.history import client
+from holdfast.execute.leader import LEASE_HOLDER, PATIENCE, Leadership, raise_epoch
+from holdfast.execute.progress import NoGuardBehindPooler, Report, WaitingForLeader
+from holdfast.execute.session import MigrationSession, polling, second_session
+from holdfast.observe.migration_progress import current_holder
+from holdfast.observe.schema_constants import KEY, STEP_KEY
+
+log = logging.getLogger(__name__)
+
+LASTS = timedelta(seconds=20)
+RENEWED_EVERY = timedelta(seconds=5)
+ASKED_EVERY = timedelta(milliseconds=200)
+TOLD_EVERY = 25  # times
+
+# For the transaction: who migrates past the pooler, or has a step under way there, holds it for its session.
+LOCKED = text("SELECT pg_try_advisory_xact_lock(:key)")
+# A row where it is ours now.
+TAKE = text(
+    """
+    INSERT INTO holdfast.lease (token, client, until) VALUES (:token, :client, clock_timestamp() + :lasts)
+    ON CONFLICT (is_only_row) DO UPDATE SET token = excluded.token, client = excluded.client, until = excluded.until
+    WHERE lease.until <= clock_timestamp()
+    RETURNING token
+    """
+)
+RENEW = text(
+    "UPDATE holdfast.lease SET until = clock_timestamp() + :lasts WHERE token = :token RETURNING token"
+)
+GIVE_BACK = text("DELETE FROM holdfast.lease WHERE token = :token")
+
+
+class Lease:
+    """Held from the first pending revision to the last; ends with `close`, or by itself when it is not renewed."""
+
+    def __init__(self, session: MigrationSession) -> None:
+        self.session = session
+        self.token = secrets.token_hex(16)
+        self._renewed = monotonic()
+        self._is_lost = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="holdfast lease", daemon=True)
+
+    def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
+        """Wait, polling, until no other process migrates this database; raise after `patience`."""
+        for tries, _ in enumerate(polling(patience, every=ASKED_EVERY)):
+            since = monotonic()
+            if self._take():
+                self._renewed = since
+                self._thread.start()
+                report(NoGuardBehindPooler())
+                return
+            if tries % TOLD_EVERY == 0:
+                report(WaitingForLeader(holder=self._holder()))
+        raise AnotherMigratorIsStillAtWork(holder=self._holder(), waited=patience)
+
+    def take_over(
+        self, session: MigrationSession, *, report: Report, patience: timedelta = PATIENCE
+    ) -> None:
+        """Become the one whose epoch counts, behind what a former leader has in flight; raise after `patience`."""
+        raise_epoch(session, report=report, patience=patience, token=self.token)
+        for _ in polling(patience, every=ASKED_EVERY):
+            is_free = session.execute(LOCKED, {"key": STEP_KEY}).scalar_one()
+            session.commit()
+            if is_free:
+                return
+        raise AnotherMigratorIsStillAtWork(holder="a step of a former process", waited=patience)
+
+    def verify(self) -> None:
+        """Raise if somebody else may have it by now. Asks nobody."""
+        if self._is_lost or monotonic() - self._renewed > LASTS.total_seconds():
+            raise LeaseNotRenewed
+
+    def call_itself(self, name: str) -> None:
+        """Do nothing: a name would be that of a stranger's session soon."""
+
+    def close(self) -> None:
+        """Give it back. Idempotent."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _take(self) -> bool:
+        """The tables are made first, under the same lock: of several that begin at once, one makes them."""
+        if not self.session.execute(LOCKED, {"key": KEY}).scalar_one():
+            self.session.rollback()
+            return False
+        tables.ensure(self.session)
+        values = {"token": self.token, "client": client(), "lasts": LASTS}
+        is_ours = self.session.execute(TAKE, values).one_or_none() is not None
+        self.session.commit()
+        return is_ours
+
+    def _holder(self) -> str:
+        has_lease = tables.exist(self.session) and self.session.execute(LEASE_HOLDER).scalar()
+        holder = has_lease or current_holder(self.session.connection, key=KEY)
+        self.session.rollback()
+        return holder or "a process that just ended"
+
+    def _keep(self) -> None:
+        """Renew it until `close`, then give it back; on a new connection each time, so that none can be lost."""
+        while not self._ended.wait(RENEWED_EVERY.total_seconds()) and not self._is_lost:
+            self._is_lost = not self._in_a_session(self._renew)
+        self._in_a_session(self._give_back)
+
+    def _in_a_session(self, work: Callable[[], bool]) -> bool:
+        """True also where there is no way to the server: the lease itself tells when it is over."""
+        try:
+            return asyncio.run(_spawned(work)) if self.session.dialect.is_async else work()
+        except (DBAPIError, OSError):
+            log.debug("the lease could not be reached", exc_info=True)
+            return True
+
+    def _renew(self) -> bool:
+        since = monotonic()
+        with second_session(self.session.migration) as connection:
+            values = {"token": self.token, "lasts": LASTS}
+            is_ours = connection.execute(RENEW, values).one_or_none() is not None
+        if is_ours:
+            self._renewed = since
+        return is_ours
+
+    def _give_back(self) -> bool:
+        with second_session(self.session.migration) as connection:
+            connection.execute(GIVE_BACK, {"token": self.token})
+        return True
+
+
+def leadership_of(session: MigrationSession) -> Leadership | Lease:
+    """By what a run is elected: a lock of its session, or a lease where no session is its own."""
+    return Lease(session) if session.is_pooled else Leadership(session.migration)
+
+
+async def _spawned(work: Callable[[], bool]) -> bool:
+    return await greenlet_spawn(work)
