@@ -127,7 +127,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
   'columns', ARRAY(
     SELECT json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
       'not_null', attnotnull, 'has_default', atthasdef AND attgenerated = '',
-      'is_generated', attgenerated <> '', 'is_identity', attidentity <> '',
+      'is_generated', attgenerated <> '', 'is_virtual', attgenerated = 'v', 'is_identity', attidentity <> '',
       'has_uneven_default', coalesce(
         pg_get_expr(adbin, adrelid) ~* '\\m(now\\(|current_|localtime|(transaction|statement)_timestamp)'
         OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
@@ -546,9 +546,12 @@ def _bounds(
     for statement in statements:
         added = added_partition(statement.node)
         if added is not None:
-            table = written.get((added[0].schemaname, added[0].relname))
-            parent = table.relation if table is not None and not table.relation.is_new else None
-            found.append(partition_bound(connection, statement, parent))
+            table, partition = (
+                known.relation if (known := written.get((each.schemaname, each.relname))) else None
+                for each in added[:2]
+            )
+            is_in_use = any(each and not each.is_new for each in (table, partition))
+            found.append(partition_bound(connection, statement, table if is_in_use else None))
     return tuple(each for each in found if each is not None)
 
 

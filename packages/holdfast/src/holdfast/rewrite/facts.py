@@ -52,6 +52,7 @@ class Column:
     not_null: bool = False
     has_default: bool = False
     is_generated: bool = False
+    is_virtual: bool = False  # generated when it is read, since 18
     is_identity: bool = False
     has_uneven_default: bool = False  # of now(), or of a function that may read tables
     is_new: bool = False  # the revision itself has added it: nobody uses it yet

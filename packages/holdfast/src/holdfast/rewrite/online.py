@@ -104,7 +104,7 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
         )
     steps = online_form(statement, facts=facts)
     if steps is not None:
-        return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
+        return Draft(steps=steps, refusals=_of_what_stays(statement, facts=facts))
     node = statement.node
     if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         return _draft_of_alter_table(statement, node, facts=facts)
@@ -117,10 +117,16 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
     )
 
 
-def _of_partition(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
-    """The foreign keys of a new partition are taken out; what it does to its parent stays."""
-    is_table = isinstance(statement.node, pb.CreateStmt)
-    return hazards_of_statement(statement, facts=facts) if is_table else ()
+def _of_what_stays(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
+    """The hazards of a statement whose online form does most of it as it is written.
+
+    The foreign keys of a new partition are taken out; what it does to its parent stays.
+    """
+    node = statement.node
+    stays = isinstance(node, pb.ClusterStmt | pb.CreateStmt | pb.VacuumStmt) or (
+        isinstance(node, pb.ReindexStmt) and not node.HasField("relation")
+    )
+    return hazards_of_statement(statement, facts=facts) if stays else ()
 
 
 def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:

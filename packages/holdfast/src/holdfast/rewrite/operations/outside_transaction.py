@@ -18,11 +18,18 @@ ALWAYS_OUTSIDE = (
     pb.DropTableSpaceStmt,
     pb.DropdbStmt,
 )
-PERHAPS_OUTSIDE = (pb.AlterTableStmt, pb.DropStmt, pb.IndexStmt, pb.ReindexStmt, pb.VacuumStmt)
+PERHAPS_OUTSIDE = (
+    pb.AlterTableStmt,
+    pb.ClusterStmt,
+    pb.DropStmt,
+    pb.IndexStmt,
+    pb.ReindexStmt,
+    pb.VacuumStmt,
+)
 
 
 def outside_transaction(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """VACUUM, REINDEX CONCURRENTLY, DETACH PARTITION CONCURRENTLY and what concerns the cluster."""
+    """VACUUM, CLUSTER and REINDEX of all tables, what is CONCURRENTLY, and what concerns the cluster."""
     if not is_refused_inside(statement):
         return None
     return (AutocommitStep(sql=statement.sql, locks=locks_of(statement, facts=facts)),)
@@ -32,9 +39,11 @@ def is_refused_inside(statement: Statement) -> bool:
     """Whether PostgreSQL refuses it inside a transaction."""
     node = statement.node
     if isinstance(node, pb.VacuumStmt):
-        return bool(node.is_vacuumcmd) and not has_option(node.options, name="full")
+        return bool(node.is_vacuumcmd)
+    if isinstance(node, pb.ClusterStmt):
+        return not node.HasField("relation")
     if isinstance(node, pb.ReindexStmt):
-        return has_option(node.params, name="concurrently")
+        return not node.HasField("relation") or has_option(node.params, name="concurrently")
     if isinstance(node, pb.DropStmt | pb.IndexStmt):
         return bool(node.concurrent)
     if isinstance(node, pb.AlterTableStmt):

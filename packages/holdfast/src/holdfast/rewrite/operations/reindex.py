@@ -23,6 +23,12 @@ REINDEX = LongWork(
     " one, and allow this one in a quiet hour.",
 )
 
+REINDEX_ALL = LongWork(
+    rows=(6,),
+    work="builds every index anew, one after the other,",
+    instead="Name the tables: REINDEX TABLE of each becomes REINDEX CONCURRENTLY, beside users.",
+)
+
 
 def reindex(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     """None for what has no such form: an index of an exclusion constraint, a whole schema, a system catalog."""
@@ -76,6 +82,9 @@ def _is_exclusion(index: Index | None, table: Relation) -> bool:
 def hazards(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
     """The hazards of a REINDEX; with CONCURRENTLY it has none."""
     if has_option(node.params, name="concurrently"):
+        return
+    if not node.HasField("relation"):
+        yield Hazard(relation=None, rows=0, mode=LockMode.SHARE, doing=REINDEX_ALL)
         return
     written = (node.relation.schemaname, node.relation.relname)
     index = facts.index_named(written)
