@@ -14,7 +14,7 @@ from holdfast.rewrite.queue_rules.replaced_together import is_replaced, with_int
 from holdfast.rewrite.queue_rules.values_added import with_values_added
 from holdfast.rewrite.queue_rules.writes_together import writes_together
 from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 

@@ -8,7 +8,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
-from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.locks import Lock, LockMode, lock
 from holdfast.rewrite.rewriting import Action, ActionOperation, StatementOperation
 from holdfast.rewrite.tree import has_option
 
@@ -82,11 +82,31 @@ def hazards_of_action(action: Action) -> Iterator[Hazard]:
         yield from hazard(action.table, REPACKING[subtype])
 
 
+def locks(node: Repacking, facts: Facts) -> Iterator[Lock]:
+    """Of VACUUM and ANALYZE, too; those of ALTER TABLE are its actions'."""
+    if isinstance(node, pb.ClusterStmt):
+        yield from lock(facts.in_use(node.relation), mode=LockMode.ACCESS_EXCLUSIVE)
+    elif isinstance(node, pb.VacuumStmt):
+        is_full = has_option(node.options, name="full")
+        mode = LockMode.ACCESS_EXCLUSIVE if is_full else LockMode.SHARE_UPDATE_EXCLUSIVE
+        for item in node.rels:
+            yield from lock(facts.in_use(item.vacuum_relation.relation), mode=mode)
+
+
+def is_outside(node: Repacking) -> bool:
+    """VACUUM, and CLUSTER of all tables; not ANALYZE."""
+    if isinstance(node, pb.ClusterStmt):
+        return not node.HasField("relation")
+    return isinstance(node, pb.VacuumStmt) and bool(node.is_vacuumcmd)
+
+
 OPERATION = StatementOperation(
     name="repack",
     rows=(44,),
     statements=(pb.AlterTableMoveAllStmt, pb.AlterTableStmt, pb.ClusterStmt, pb.VacuumStmt),
+    locks=locks,
     hazards=hazards,
+    is_outside=is_outside,
 )
 ACTION = ActionOperation(
     name="repack", rows=(44,), actions=frozenset(REPACKING), hazards=hazards_of_action
