@@ -34,7 +34,7 @@ def plan_queue(
     """
     if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
         return (Unit(entries=tuple(entries)),)  # no rule is about one alone
-    if not done:
+    if not types_named([entry.statement for entry in done]):
         entries = with_values_added(entries)
     ordered = [entries[place] for place in in_best_order(entries)]
     ordered = [*done, *with_interim_checks(ordered)]
