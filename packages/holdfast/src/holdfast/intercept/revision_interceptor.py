@@ -51,6 +51,7 @@ from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
 from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import TransactionStep
+from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -183,10 +184,11 @@ class RevisionInterceptor:
             self._becomes(is_single=True)
             return ()
         try:
-            return parse(intercepted.texts()[0])
+            written = parse(intercepted.texts()[0])
         except UnparsableStatement:
             self._do_before(before_what_cannot_be_divided(self.state))
             return ()  # PostgreSQL will say what is wrong with it
+        return tuple(part for statement in written for part in taken_apart(statement))
 
     def _takes_each(
         self, statements: tuple[Statement, ...], intercepted: InterceptedStatement

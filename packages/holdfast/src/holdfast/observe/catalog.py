@@ -44,6 +44,7 @@ from holdfast.rewrite.referenced_objects import (
     relations_in,
     types_in,
 )
+from holdfast.rewrite.rewriting import dropped_constraints
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import strings
 
@@ -518,6 +519,7 @@ def _type_changes(
 ) -> tuple[ChangedTable, ...]:
     found = []
     new_types: list[str] = []
+    dropped: dict[WrittenName, frozenset[str]] = {}
     for statement in statements:
         if isinstance(statement.node, pb.CreateEnumStmt):
             new_types.append(statement.sql)
@@ -525,7 +527,11 @@ def _type_changes(
             relation = statement.node.relation
             name = (relation.schemaname, relation.relname)
             table = written[name].relation if name in written else by_name.get(name)
-            found.append(changed_table(connection, statement, table, new_types=new_types))
+            gone = dropped.get(name, frozenset()) | dropped_constraints(statement.node)
+            dropped[name] = gone
+            found.append(
+                changed_table(connection, statement, table, new_types=new_types, dropped=gone)
+            )
     return tuple(each for each in found if each is not None)
 
 
