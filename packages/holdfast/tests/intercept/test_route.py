@@ -13,7 +13,7 @@ from holdfast.intercept.route import (
     before_what_cannot_be_divided,
     route,
 )
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind
 
 KINDS = {
     "DDL": Sighting(kind=StatementKind.DDL),

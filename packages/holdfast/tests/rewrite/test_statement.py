@@ -5,8 +5,7 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import UnparsableStatement
-from holdfast.rewrite.statement import Exemption, excuse_in, parse
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import Exemption, StatementKind, excuse_in, parse
 
 KINDS = [
     ("create table t (a int)", StatementKind.DDL),

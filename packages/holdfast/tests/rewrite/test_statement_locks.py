@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.online import locks_of
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.statement_locks import locks_of
 from holdfast.scratch.databases import Postgres
 
 SCHEMA = """

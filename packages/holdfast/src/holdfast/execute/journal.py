@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Table,
+    bindparam,
     delete,
     insert,
     literal_column,
@@ -25,10 +26,20 @@ from holdfast.execute import result_json as recorded
 from holdfast.execute.progress import Direction
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.execute.tables import calls, of_version_table, queue, unfinished
+from holdfast.execute.tables import calls, queue, unfinished
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_json
+from holdfast.rewrite.steps import (
+    SETTING,
+    CopyRowsStep,
+    CountedUnit,
+    LookStep,
+    Step,
+    from_json,
+    from_setting,
+    to_json,
+    to_setting,
+)
 
 # For which releases a unit is; older layouts have no such column.
 RELEASES: ColumnElement[str] = literal_column(
@@ -63,6 +74,7 @@ class Queued:
     today: str  # of the run that queued it: an exemption must hold on that day
     call: int  # which one of the function's calls, from 1
     releases: Releases = Releases.ONE
+    counted: CountedUnit = field(default_factory=CountedUnit)  # when it was queued
     id: int = 0
     steps: tuple[Step, ...] | None = None  # planned when its turn comes
     steps_done: int = 0
@@ -71,6 +83,17 @@ class Queued:
     reached: tuple[str, ...] | None = (
         None  # of a backfill under way: the key of the last row written
     )
+
+    @property
+    def count(self) -> CountedUnit:
+        """Its steps: those that are planned, or else those that were expected when it was queued."""
+        steps = self.counted.steps if self.steps is None else len(self.steps)
+        return replace(self.counted, steps=steps, done=self.steps_done)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is planned, and none of its steps is left."""
+        return self.steps is not None and self.steps_done >= len(self.steps)
 
     @property
     def has_begun(self) -> bool:
@@ -140,7 +163,7 @@ class Journal:
                     version_table=self.session.version_table,
                     sql=statement.sql,
                     new_relations=statement.new.to_json(),
-                    settings=SETTINGS.dump_json(statement.settings).decode(),
+                    settings=SETTINGS.dump_json(_with_count(statement)).decode(),
                     queued_on=statement.today,
                     call=statement.call,
                     **_of_two(statement),
@@ -161,7 +184,8 @@ class Journal:
                 id=row.id,
                 sql=row.sql,
                 new=NewRelations.from_json(row.new_relations),
-                settings=SETTINGS.validate_json(row.settings),
+                settings=(kept := _settings_and_count(row.settings))[0],
+                counted=kept[1],
                 today=row.queued_on,
                 call=row.call,
                 releases=Releases[row.releases],
@@ -304,6 +328,19 @@ def _of_two(statement: Queued) -> dict[str, str]:
     return {} if statement.releases is Releases.ONE else {"releases": statement.releases.name}
 
 
+def _with_count(statement: Queued) -> tuple[LocalSetting, ...]:
+    """The count of its steps as one more setting, which no layout of the journal has to know."""
+    count = LocalSetting(name=SETTING, setting=to_setting(statement.counted))
+    return (*statement.settings, count)
+
+
+def _settings_and_count(text: str) -> tuple[tuple[LocalSetting, ...], CountedUnit]:
+    kept = SETTINGS.validate_json(text)
+    count = next((each.setting for each in kept if each.name == SETTING), None)
+    settings = tuple(each for each in kept if each.name != SETTING)
+    return settings, from_setting(count, steps=None, done=0)
+
+
 # The constraint that this transaction has created NOT VALID on a table.
 CREATED_CONSTRAINT = text(
     """
@@ -312,3 +349,12 @@ CREATED_CONSTRAINT = text(
       AND xmin::text::bigint = pg_current_xact_id()::text::bigint % 4294967296
     """
 )
+
+
+def of_version_table(table: Table, version_table: str) -> ColumnElement[bool]:
+    """Whether a row is that of a version table; those of the first layout, which do not say, are those of ''."""
+    # All in the text: after a statement with parameters the session keeps a snapshot, which builds wait for.
+    said: ColumnElement[str] = literal_column(
+        f"coalesce(to_jsonb({table.name}) ->> 'version_table', '')"
+    )
+    return said == bindparam(None, version_table, unique=True, literal_execute=True)

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ColumnElement,
     DateTime,
     Identity,
     Integer,
@@ -17,9 +16,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    bindparam,
     func,
-    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -216,15 +213,6 @@ def layout_of(session: MigrationSession) -> str | None:
     if layout not in (None, LAYOUT, *TO_THIS_LAYOUT):
         raise UnknownLayout(found=str(layout), known=LAYOUT)
     return layout
-
-
-def of_version_table(table: Table, version_table: str) -> ColumnElement[bool]:
-    """Whether a row is that of a version table; those of the first layout, which do not say, are those of ''."""
-    # All in the text: after a statement with parameters the session keeps a snapshot, which builds wait for.
-    said: ColumnElement[str] = literal_column(
-        f"coalesce(to_jsonb({table.name}) ->> 'version_table', '')"
-    )
-    return said == bindparam(None, version_table, unique=True, literal_execute=True)
 
 
 def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:

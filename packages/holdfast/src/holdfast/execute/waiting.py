@@ -10,9 +10,9 @@ from datetime import datetime
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 
-from holdfast.execute.journal import Queued
+from holdfast.execute.journal import Queued, of_version_table
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.execute.tables import of_version_table, waiting
+from holdfast.execute.tables import waiting
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.steps import from_json as steps_from_json

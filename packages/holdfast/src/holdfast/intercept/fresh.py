@@ -14,7 +14,7 @@ from holdfast.execute import history
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement, intercepting
 from holdfast.intercept.route import RevisionState, Sighting, StatementPlace, Then, route
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind
 
 ANY = Sighting(kind=StatementKind.DDL)
 

@@ -5,10 +5,14 @@ function runs. Statements of other connections of that engine are told apart by 
 is sent through the driver's own connection, such as COPY, does not pass; but it is noticed who asks for that.
 """
 
+import ast
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
@@ -22,6 +26,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from holdfast.execute.dollar_parameters import with_values
 from holdfast.execute.result_json import Result
 from holdfast.execute.session import MigrationSession, OwnEngine
+from holdfast.rewrite.statement import EXCUSE, Exemption, excuse_in
 
 Parameters = Sequence[Any] | dict[str, Any] | None
 
@@ -279,3 +284,42 @@ def _wrapped(method: Callable[..., None], listener: _ConnectionListener) -> Call
             method(*arguments, **keywords)
 
     return unseen
+
+
+def excuse_at_call(file: Path) -> Exemption | None:
+    """The exemption in the source of the statement of `file` that is being executed right now."""
+    source = file.read_text()
+    if EXCUSE.search(source) is None:
+        return None  # nothing is allowed anywhere in the file
+    frame = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
+    while frame is not None and Path(frame.f_code.co_filename) != file:
+        frame = frame.f_back  # type: ignore[assignment]  # ends in None
+    if frame is None:
+        return None
+    return excuse_in(_source_of_statement(source, frame.f_lineno))
+
+
+def line_in(file: Path, error: BaseException) -> str | None:
+    """The line of `file` that an error comes from, as FILE:LINE: a helper may have sent what the author never wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == file]
+    return f"{file.name}:{lines[-1]}" if lines else None
+
+
+# One revision after the other, and the file may be edited between two runs of one process.
+_tree = lru_cache(maxsize=1)(ast.parse)
+
+
+def _source_of_statement(source: str, line: int) -> str:
+    """The lines of the innermost statement that covers `line`, and of a comment just above it."""
+    tree, lines = _tree(source), source.splitlines()
+    spans = [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    if not spans:
+        return ""
+    first, last = min(spans, key=lambda span: span[1] - span[0])
+    above = lines[first - 2].strip() if first > 1 else ""
+    return "\n".join([above if above.startswith("#") else "", *lines[first - 1 : last]])

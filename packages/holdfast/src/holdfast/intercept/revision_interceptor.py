@@ -15,7 +15,7 @@ from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUER
 from holdfast.errors.statement import NeedsSession, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
-from holdfast.execute.progress import RowsRead, StatementPlanned
+from holdfast.execute.progress import RowsRead
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
@@ -40,16 +40,19 @@ from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
-from holdfast.rewrite.online import Duration, duration, is_excused, rewrite
+from holdfast.rewrite.online import Duration, as_written, duration, is_excused, locks_of, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
-from holdfast.rewrite.referenced_objects import relations_in
-from holdfast.rewrite.rewriting import as_written
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
-from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind, is_opaque_ddl
-from holdfast.rewrite.statement_locks import locks_of
+from holdfast.rewrite.statement import (
+    Statement,
+    StatementKind,
+    is_opaque_ddl,
+    parse,
+    relations_in,
+    shortened,
+)
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.type_change import may_write_rows
@@ -519,7 +522,7 @@ class RevisionInterceptor:
 
     def _execute(self, waiting: WaitingStatement) -> None:
         if is_write(waiting.entry):
-            self._before_write(waiting.entry.statement)
+            self._before_write(waiting.entry)
             self._becomes(has_done_something=True, wrote=True)
         else:
             self._takes_locks(waiting.entry, waiting.locks)
@@ -528,24 +531,18 @@ class RevisionInterceptor:
         self.queue.executes(waiting.texts)
         self.queue.open.append(waiting.entry)
 
-    def _before_write(self, statement: Statement) -> None:
-        if _is_opaque(statement):
-            self._before_opaque(statement)
+    def _before_write(self, entry: QueueEntry) -> None:
+        if _is_opaque(entry.statement):
+            self._before_opaque(entry.statement, position=entry.position)
             self._becomes(holds=True)
         else:
             self.lock_waits.for_rows()
 
-    def _before_opaque(self, statement: Statement) -> None:
-        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(statement.sql),
-                steps=(TransactionStep(sql=(statement.sql,)),),
-                is_queued=False,
-                is_allowed=self._users_may_wait(statement),
-            )
-        )
+    def _before_opaque(self, statement: Statement, *, position: int = 0) -> None:
+        allowed = self._users_may_wait(statement)
+        self.lock_waits.for_anything(users_may_wait=allowed)
+        step = TransactionStep(sql=(statement.sql,))
+        self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
@@ -559,14 +556,8 @@ class RevisionInterceptor:
             self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
         blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(entry.statement.sql),
-                steps=(as_written(entry.statement, facts=_facts(entry)),),
-                is_queued=False,
-            )
-        )
+        step = as_written(entry.statement, facts=_facts(entry))
+        self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
     def _run(
         self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()
@@ -601,10 +592,9 @@ class RevisionInterceptor:
             today=self.work.today,
         )
         self._refuse_what_does_not_fit()
-        waiting = {each.entry.position: each for each in self.queue.waiting}
         left = list(units)
-        while left and (left[0].joins_open or self._is_over_soon(left[0], waiting)):
-            self._execute_each([waiting[position] for position in left.pop(0).positions])
+        while left and (left[0].joins_open or self._is_over_soon(left[0])):
+            self._execute_each(self.queue.statements_of(left.pop(0)))
         return tuple(left)
 
     def _refuse_what_does_not_fit(self) -> None:
@@ -614,18 +604,18 @@ class RevisionInterceptor:
             free = free_disk(self.session.connection, told=self.work.free_disk)
             refuse_more_than_fits(needs, free=free)
 
-    def _is_over_soon(self, unit: Unit, waiting: dict[int, WaitingStatement]) -> bool:
+    def _is_over_soon(self, unit: Unit) -> bool:
         """Whether it may be committed together with what is done, and with the record of the rest."""
         if self.session.in_autocommit():
             return False
-        parts = [waiting[position] for position in unit.positions]
+        parts = self.queue.statements_of(unit)
         every = tuple(lock for each in self.queue.waiting for lock in each.locks)
         blocks = any(lock.mode.blocks_users for each in parts for lock in each.locks)
         return (
             not any(each.is_long for each in parts)
             and not (blocks and self.state.wrote)
             and not self.lock_waits.is_in_vain(every)
-            and all(entry == waiting[entry.position].entry for entry in unit.entries)
+            and [each.entry for each in parts] == list(unit.entries)
         )
 
     def _becomes(self, **changes: object) -> None:

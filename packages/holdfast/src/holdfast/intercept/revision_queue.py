@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from postgast import pg_query_pb2 as pb
+from sqlalchemy import text
 
 from holdfast.errors.migration import NotTakenBack
 from holdfast.errors.statement import NeedsFinish
 from holdfast.execute.journal import NOW, Queued
-from holdfast.execute.session import LocalSetting
-from holdfast.intercept.author import AuthorSettings, excuse_at_call
+from holdfast.execute.progress import StatementPlanned, StatementsUndone
+from holdfast.execute.session import LocalSetting, MigrationSession
+from holdfast.intercept.interceptor import excuse_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
@@ -21,12 +23,54 @@ from holdfast.rewrite.online import draft_of
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
-from holdfast.rewrite.referenced_objects import relations_in
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
-from holdfast.rewrite.statement import Statement, excuse_in, shortened
+from holdfast.rewrite.side_by_side.taken_back import takes_back
+from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.unit_steps import expected_count
 from holdfast.rewrite.units import QueueEntry, Unit
-from holdfast.rewrite.waiting import Recorded, Waiting
+from holdfast.rewrite.waiting import HOLDS_ROWS, Recorded, Waiting
+
+UNREADABLE = {"seed"}  # it can be set, but nobody can ask for it
+# SET TRANSACTION and SET SESSION CHARACTERISTICS name no setting, but set these. The isolation level of a transaction
+# can be set only before its first statement: each of ours has its own.
+MODES = {
+    "TRANSACTION": {"transaction_read_only": "transaction_read_only"},
+    "SESSION CHARACTERISTICS": {
+        "transaction_deferrable": "default_transaction_deferrable",
+        "transaction_isolation": "default_transaction_isolation",
+        "transaction_read_only": "default_transaction_read_only",
+    },
+}
+
+
+class AuthorSettings:
+    """The names that SET and set_config() have named in one call of a revision's function."""
+
+    def __init__(self, session: MigrationSession) -> None:
+        self.session = session
+        self.names: set[str] = set()
+
+    def note(self, statement: Statement) -> None:
+        """A SET is on its way to the server."""
+        self.names |= _names_set(statement)
+
+    def in_force(self) -> tuple[LocalSetting, ...]:
+        """The settings of the author with the values that they have now."""
+        current = text("SELECT current_setting(:name)")
+        return tuple(
+            LocalSetting(
+                name=name, setting=self.session.execute(current, {"name": name}).scalar_one()
+            )
+            for name in sorted(self.names)
+        )
+
+    def keep(self, settings: tuple[LocalSetting, ...]) -> None:
+        """They hold in the later transactions of the session too, in place of what env.py has set."""
+        names = {setting.name for setting in settings}
+        others = (before for before in self.session.local_settings if before.name not in names)
+        self.session.local_settings = (*others, *settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +106,9 @@ class RevisionQueue:
         self.waiting: list[WaitingStatement] = []
         # Executed in the transaction that is open; users see it when that is committed.
         self.open: list[QueueEntry] = []
+        # Of what is executed and not committed: what the plan counts as steps, by position.
+        self.counted: list[tuple[int, str]] = []
+        self.uncounted = 0  # such steps that are committed, with no unit behind them yet
         self.catalog = KnownCatalog(
             side_by_side=SideBySide(releases=work.releases, recorded=work.recorded)
         )
@@ -72,6 +119,11 @@ class RevisionQueue:
     def entries(self) -> list[QueueEntry]:
         """The statements that wait, in the form that the rules of a queue take."""
         return [each.entry for each in self.waiting]
+
+    def statements_of(self, unit: Unit) -> list[WaitingStatement]:
+        """Those that wait of a unit, in its order."""
+        by_position = {each.entry.position: each for each in self.waiting}
+        return [by_position[entry.position] for entry in unit.entries]
 
     def facts(self, statement: Statement) -> Facts:
         """What will be known when what waits has run; of rows only what that cannot change."""
@@ -96,9 +148,15 @@ class RevisionQueue:
         if facts is None:
             return
         taking_back = self.work.releases is Releases.BACK
+        if taking_back and takes_back(
+            entry.statement, facts=facts, revision=self.work.revision.revision
+        ):
+            return
         recorded = [r for r in self.work.recorded if not (taking_back and _is_of(r, self.work))]
         ahead = [
-            waiting for place, waiting in self.will_wait if not self._is_replaced(place, entry)
+            waiting
+            for place, waiting in self.will_wait
+            if waiting.what in HOLDS_ROWS or not self._is_replaced(place, entry)
         ]
         known = replace(facts.side_by_side, recorded=tuple(recorded), ahead=tuple(ahead))
         waiting = needs(entry.statement, facts=replace(facts, side_by_side=known))
@@ -154,6 +212,29 @@ class RevisionQueue:
         """It is executed or waits: follow what is new."""
         self.new = _after(self.new, statement, facts)
 
+    def counts(self, step: Step, statement: Statement, *, position: int, is_allowed: bool) -> None:
+        """Report a statement that is about to be executed at once, and count it as a step."""
+        self.counted.append((position, step.describe()))
+        self.work.executor.report(
+            StatementPlanned(
+                revision=self.work.revision.revision,
+                sql=shortened(statement.sql),
+                steps=(step,),
+                is_queued=False,
+                is_allowed=is_allowed,
+            )
+        )
+
+    def _undo_count(self, positions: set[int]) -> None:
+        left = [each for each in self.counted if each[0] not in positions]
+        if len(left) < len(self.counted):
+            self.work.executor.report(
+                StatementsUndone(
+                    revision=self.work.revision.revision, statements=len(self.counted) - len(left)
+                )
+            )
+        self.counted = left
+
     def executes(self, texts: tuple[str, ...]) -> None:
         """Note statements that are executed in the author's transaction."""
         self.executed += (shortened(text) for text in texts)
@@ -193,6 +274,7 @@ class RevisionQueue:
         """What was executed and is undone, in front of what waits; all of it as the catalog is now."""
         later, self.waiting = self.waiting, []
         undone = {each.entry.position for each in executed}
+        self._undo_count(undone)
         self.open = [entry for entry in self.open if entry.position not in undone]
         del self.executed[len(self.executed) - sum(len(each.texts) for each in executed) :]
         self.catalog.forget()
@@ -217,6 +299,7 @@ class RevisionQueue:
 
     def forget(self) -> None:
         """Its author rolls back, and nothing is committed since the last record."""
+        self._undo_count({position for position, _ in self.counted})
         self.clear()
         self.will_wait.clear()
         self.new, self.executed = self._recorded[0], list(self._recorded[1])
@@ -237,12 +320,17 @@ class RevisionQueue:
     ) -> None:
         """Commit what was done, with the record of these units; then run them. `keeping` goes on waiting."""
         settings = self.settings.in_force()
+        executed, uncounted = [words for _, words in self.counted], self.uncounted
         with self.work.session.transactional():
             self._record(units, function_ended=function_ended, keeping=keeping)
             self.work.session.commit()
         self.has_committed = True
+        self.uncounted = 0 if units else uncounted + len(executed)
+        self.counted.clear()
         self.clear()
-        self.work.executor.run_all(self.work.journal.queued())
+        self.work.executor.run_all(
+            executed=executed, uncounted=uncounted, may_be_more=not function_ended
+        )
         self.waiting.extend(keeping)
         self.settings.keep(settings)
 
@@ -266,10 +354,18 @@ class RevisionQueue:
             new=new,
             unrepeatable=self.replay.unrepeatable,
         )
-        queued = self._in_order([each for unit in units for each in self._queued(unit)], units)
+        counted = self._with_counts([each for unit in units for each in self._queued(unit, units)])
+        queued = self._in_order(counted, units)
         self.work.journal.open(revision, queued)
         self.replay.record(self.work.journal, pending=[each.call for each in keeping])
         self._recorded = (new, tuple(self.executed))
+
+    def _with_counts(self, queued: list[Queued]) -> list[Queued]:
+        """The units, of which the first knows how many steps the function itself has executed before it."""
+        if queued:
+            before = self.uncounted + len(self.counted)
+            queued[0] = replace(queued[0], counted=replace(queued[0].counted, before=before))
+        return queued
 
     def _new_without(self, keeping: Sequence[WaitingStatement]) -> NewRelations:
         """What is new but for what these make, which will not be there after a kill."""
@@ -289,16 +385,15 @@ class RevisionQueue:
 
     def _in_order(self, queued: list[Queued], units: tuple[Unit, ...]) -> list[Queued]:
         """Where units have changed places with calls, none can be taken back without the others."""
-        positions = [position for unit in units for position in unit.positions]
+        positions = [entry.position for unit in units for entry in unit.entries]
         if positions == sorted(positions):
             return queued
         first = min(each.call for each in queued)
         return [replace(each, call=first) for each in queued]
 
-    def _queued(self, unit: Unit) -> Iterator[Queued]:
+    def _queued(self, unit: Unit, units: tuple[Unit, ...]) -> Iterator[Queued]:
         """What the journal keeps of a unit; executions of one statement alone are units of their own."""
-        by_position = {each.entry.position: each for each in self.waiting}
-        parts = [(by_position[entry.position], entry) for entry in unit.entries]
+        parts = list(zip(self.statements_of(unit), unit.entries, strict=True))
         texts = [
             [_with_exemption(text, entry.statement) for text in _texts(waiting, entry)]
             for waiting, entry in parts
@@ -311,6 +406,7 @@ class RevisionQueue:
             today=self.work.today.isoformat(),
             call=first.call,
             releases=self.work.releases,
+            counted=expected_count(unit, units, today=self.work.today),
         )
         if len(parts) == 1 and not unit.is_whole:
             yield from (replace(queued, sql=text) for text in texts[0])
@@ -351,3 +447,20 @@ def _names(statement: Statement, facts: Facts | None) -> frozenset[str]:
     new_name = {statement.node.newname} if isinstance(statement.node, pb.RenameStmt) else set()
     named = {name for _, name in relations_in(statement)}
     return frozenset(named | {relation.name.name for relation in known} | new_name)
+
+
+def _names_set(statement: Statement) -> set[str]:
+    node = statement.node
+    if isinstance(node, pb.VariableSetStmt):
+        if node.kind == pb.VAR_SET_MULTI:
+            modes = MODES.get(node.name, {})
+            return {modes[o.def_elem.defname] for o in node.args if o.def_elem.defname in modes}
+        return {node.name} - UNREADABLE if node.name else set()
+    # SELECT set_config('search_path', ..): its first argument
+    values = [
+        call.args[0].a_const.sval.sval
+        for target in getattr(node, "target_list", ())
+        if (call := target.res_target.val.func_call).funcname
+        and call.funcname[-1].string.sval == "set_config"
+    ]
+    return {value for value in values if value}

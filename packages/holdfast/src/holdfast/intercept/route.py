@@ -6,7 +6,7 @@ Pure: `route` looks at a frozen state and at what is known of the statement. `Re
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind
 
 
 class Mode(Enum):

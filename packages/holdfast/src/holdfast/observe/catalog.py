@@ -15,9 +15,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
 from holdfast.observe.partition_bounds import partition_bound
-from holdfast.rewrite.chosen_names import names_to_choose_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
-from holdfast.rewrite.column_values import columns_without_values
 from holdfast.rewrite.facts import (
     Column,
     Constraint,
@@ -35,17 +33,19 @@ from holdfast.rewrite.facts import (
 )
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.online import names_to_choose_from
+from holdfast.rewrite.operations.add_column import columns_without_values
 from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.partitions.lacking import looks_at_partitions
-from holdfast.rewrite.referenced_objects import (
+from holdfast.rewrite.rewriting import dropped_constraints
+from holdfast.rewrite.statement import (
+    Statement,
     WrittenName,
-    functions_in,
+    function_names,
     operators_in,
     relations_in,
     types_in,
 )
-from holdfast.rewrite.rewriting import dropped_constraints
-from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import strings
 
 SESSION = sa.text("""
@@ -296,8 +296,7 @@ class KnownCatalog:
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
         self._look_up([name for name in written if name not in self.names], connection, new=new)
-        if any(looks_at_partitions(each) for each in statements):
-            self._look_at_partitions(connection, new=new)
+        self._look_at_partitions(connection, statements, new=new)
         found = {name: known for name in written if (known := self.names[name]) is not None}
         # A table is also found by its own name: an index or a constraint leads there.
         by_name = {(r.name.schema, r.name.name): r for r in (f.relation for f in found.values())}
@@ -400,14 +399,16 @@ class KnownCatalog:
         for oid, document in rows:
             self.relations[oid] = _relation(json.loads(document), new=new)
 
-    def _look_at_partitions(self, connection: sa.Connection, *, new: NewRelations) -> None:
-        """Read those of every partitioned table that is known, and was not looked at yet."""
+    def _look_at_partitions(
+        self, connection: sa.Connection, statements: Iterable[Statement], *, new: NewRelations
+    ) -> None:
+        """Read those of each partitioned table that was not looked at yet, where a plan depends on them."""
         roots = {
             found.relation.oid: found.relation
             for found in self.names.values()
             if found is not None and found.relation.is_partitioned and not found.relation.partitions
         }
-        if not roots:
+        if not roots or not any(looks_at_partitions(each) for each in statements):
             return
         parameters = {"oids": [str(oid) for oid in roots]}
         below = connection.execute(PARTITIONS, parameters).all()
@@ -442,7 +443,7 @@ class KnownCatalog:
     ) -> dict[str, frozenset[str]]:
         """What is to be known of the functions, operators and types of these statements."""
         wanted = {
-            *(("functions", name) for each in statements for name in functions_in(each)),
+            *(("functions", name) for each in statements for name in function_names(each.node)),
             *(("operators", name) for each in statements for name in operators_in(each)),
             *(("types", name) for each in statements for name in types_in(each)),
         }
@@ -542,6 +543,8 @@ def _bounds(
 ) -> tuple[PartitionBound, ...]:
     found = []
     for statement in statements:
+        if not isinstance(statement.node, pb.AlterTableStmt | pb.CreateStmt):
+            continue
         added = added_partition(statement.node)
         if added is not None:
             table = written.get((added[0].schemaname, added[0].relname))
@@ -563,7 +566,8 @@ def _with_rows(
     connection: sa.Connection, statements: Iterable[Statement], relations: Iterable[Relation]
 ) -> frozenset[QualifiedName]:
     """Which tables are not empty: asked only where a new column needs a value for each row."""
-    if not any(column for each in statements for column in columns_without_values(each)):
+    changing = [each for each in statements if isinstance(each.node, pb.AlterTableStmt)]
+    if not any(column for each in changing for column in columns_without_values(each)):
         return frozenset()
     return frozenset(
         relation.name

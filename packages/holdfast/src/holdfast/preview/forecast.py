@@ -28,6 +28,7 @@ from holdfast.execute.progress import (
     RevisionStarted,
     RowsRead,
     StatementPlanned,
+    StatementsUndone,
 )
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import (
@@ -44,9 +45,9 @@ from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_qu
 from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.side_by_side.breaks import breaks
 from holdfast.rewrite.single_transaction import LARGEST_BYTES, LARGEST_ROWS
-from holdfast.rewrite.statement import parse
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind, parse
 from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,
@@ -358,10 +359,19 @@ class Trial:
                     self.observer.note_tables()
             case StatementPlanned():
                 self.planned.append((len(self.started), event))
+            case StatementsUndone(statements=undone):
+                self._forget(undone)
             case RowsRead():
                 self.read.append((len(self.started), event))
             case RevisionDone():
                 self.done.add(len(self.started))
+
+    def _forget(self, statements: int) -> None:
+        """Forget the last statements that were executed at once: they come again, or never."""
+        for place in reversed(range(len(self.planned))):
+            if statements and not self.planned[place][1].is_queued:
+                del self.planned[place]
+                statements -= 1
 
     def revisions(self) -> Iterator[PlannedRevision]:
         """The revisions that were tried, with what was seen of each step."""
@@ -385,6 +395,16 @@ class Trial:
                 refusal = None if event.is_allowed else work_under_lock(step)
                 if refusal is not None:
                     yield started.revision, refusal
+
+    def taken_away(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each revision with what a release that runs may use of it; not what its author allows."""
+        for number, started in enumerate(self.started, start=1):
+            events = [event for at, event in self.planned if at == number and not event.is_allowed]
+            found = tuple(
+                words for event in events for step in event.steps for words in breaks(step)
+            )
+            if found:
+                yield started.revision, found
 
     def _steps(
         self, number: int, seen: list[Seen]

@@ -20,8 +20,7 @@ from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
-from holdfast.rewrite.statement import Statement, parse, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import Statement, StatementKind, parse, shortened
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.unit_steps import steps_of_unit
@@ -75,7 +74,7 @@ def _planned(
         units, refusal = _units(entries, today=today) if waits else (_alone(entries), None)
         for unit in units:
             parsed = as_one([entry.statement for entry in unit.entries])
-            facts = facts_for(connection, *parsed, new=new_before[unit.positions[0]])
+            facts = facts_for(connection, *parsed, new=new_before[unit.entries[0].position])
             yield _one(parsed, together, facts, refusal, today=today)
             for statement in parsed:
                 connection.exec_driver_sql(statement.sql, execution_options={"no_parameters": True})

@@ -27,8 +27,11 @@ from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
-from holdfast.rewrite.column_values import columns_without_values, refuse_column_without_values
 from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.operations.add_column import (
+    columns_without_values,
+    refuse_column_without_values,
+)
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.rewrite.steps import (
     BackfillStep,
@@ -97,10 +100,10 @@ class Questions:
                 self.planned = steps
                 for step in steps:
                     self._statement(step)
-            case StepStarted(number=number):
-                step = self.planned[number - 1]
-                if isinstance(step, ValidateStep) and not self._is_written(step.table.name):
-                    self._validation(step)
+            case StepStarted(step=words):
+                begun = next((each for each in self.planned if each.describe() == words), None)
+                if isinstance(begun, ValidateStep) and not self._is_written(begun.table.name):
+                    self._validation(begun)
             case _:
                 pass
 

@@ -16,7 +16,7 @@ from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import strongest
 from holdfast.rewrite.names import QualifiedName, quote
-from holdfast.rewrite.online import needs_no_transaction_of_its_own, rewrite
+from holdfast.rewrite.online import as_written, needs_no_transaction_of_its_own, rewrite
 from holdfast.rewrite.parts_of_unit import (
     Parts,
     on_copies,
@@ -24,7 +24,7 @@ from holdfast.rewrite.parts_of_unit import (
     under_another_name,
     with_names,
 )
-from holdfast.rewrite.rewriting import as_written, dropped_constraints
+from holdfast.rewrite.rewriting import dropped_constraints
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import BatchStep, CopyRowsStep, DropIndexStep, Step, TransactionStep
 from holdfast.rewrite.tree import strings

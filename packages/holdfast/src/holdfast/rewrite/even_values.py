@@ -13,8 +13,7 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.statement_kind import function_names
+from holdfast.rewrite.statement import Statement, function_names
 from holdfast.rewrite.tree import copy, find, parsed_expression, sql, strings
 
 WRITES = (pb.DeleteStmt, pb.InsertStmt, pb.MergeStmt, pb.UpdateStmt)

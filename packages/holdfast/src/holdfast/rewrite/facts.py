@@ -12,7 +12,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.referenced_objects import written_name
+from holdfast.rewrite.statement import written_name
 from holdfast.rewrite.waiting import Recorded, Waiting
 
 

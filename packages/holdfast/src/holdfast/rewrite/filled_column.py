@@ -21,7 +21,7 @@ from holdfast.rewrite.rewriting import (
     set_default,
     transaction,
 )
-from holdfast.rewrite.statement_kind import function_names
+from holdfast.rewrite.statement import function_names
 from holdfast.rewrite.steps import FillRowsStep, Step
 from holdfast.rewrite.tree import add_strings, column_of, copy, parsed_expression, strings
 

@@ -8,8 +8,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.filled_column import is_serial
 from holdfast.rewrite.pairs import relation_name
-from holdfast.rewrite.referenced_objects import relations_in
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import StatementKind, relations_in
 from holdfast.rewrite.tree import column_of, find, strings
 from holdfast.rewrite.type_names import renamed_type
 from holdfast.rewrite.units import QueueEntry

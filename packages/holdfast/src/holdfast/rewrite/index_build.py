@@ -1,9 +1,11 @@
 """The step that builds an index beside its users, for CREATE INDEX and for constraints."""
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import Relation
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.locks import Lock, LockMode, lock_with_descendants
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.rewriting import Action
 from holdfast.rewrite.steps import BuildIndexStep
@@ -32,6 +34,12 @@ def build_index(node: pb.IndexStmt, *, table: Relation) -> BuildIndexStep:
         scans=(table.name,) if in_use else (),
         undo=(f"DROP INDEX CONCURRENTLY IF EXISTS {index}",),
     )
+
+
+def locks_of_build(node: pb.IndexStmt, facts: Facts) -> Iterator[Lock]:
+    """Of CREATE INDEX as it is written."""
+    mode = LockMode.SHARE_UPDATE_EXCLUSIVE if node.concurrent else LockMode.SHARE
+    yield from lock_with_descendants(node.relation, mode=mode, facts=facts)
 
 
 def index_of_constraint(action: Action, constraint: pb.Constraint, *, name: str) -> pb.IndexStmt:

@@ -1,39 +1,37 @@
-"""How a statement is executed on a database in use: `duration()` and `rewrite()`.
+"""How a statement is executed on a database in use: `duration()` and `rewrite()`, by the records of its operations.
 
 A statement that is INSTANT is one short transaction, as it is written. Every other is LONG: it has
 an online form of several steps, or is refused unless its author allows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 
+from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.column_values import refuse_column_without_values
-from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.hazards import Hazard
-from holdfast.rewrite.operations import (
-    breaking_changes_of_statement,
-    hazards_of_action,
-    hazards_of_statement,
-    online_form,
-    online_form_of_action,
-)
+from holdfast.rewrite.facts import Facts, Relation, Releases
+from holdfast.rewrite.hazards import BreakingChange, Hazard
+from holdfast.rewrite.locks import Lock, strongest
+from holdfast.rewrite.operations import BY_ACTION, BY_STATEMENT, OF_NEW_TABLES
+from holdfast.rewrite.operations.add_column import refuse_column_without_values
 from holdfast.rewrite.queued_changes import changes_ahead, is_conditional
 from holdfast.rewrite.rewriting import (
     Action,
+    NewObject,
     Refusal,
     Split,
+    StatementOperation,
     alter_table,
-    as_written,
     transaction,
 )
 from holdfast.rewrite.side_by_side.expand import expanded, expanded_action
+from holdfast.rewrite.side_by_side.refusal import NeedsOneRelease
 from holdfast.rewrite.side_by_side.taken_back import taken_back, taken_back_action
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import Step
+from holdfast.rewrite.steps import AutocommitStep, Step, TransactionStep
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import without_copies
 from holdfast.rewrite.units import QueueEntry, tables_of
@@ -59,7 +57,8 @@ def duration(statement: Statement, *, facts: Facts) -> Duration:
 
     Raises ColumnWithoutValues: what must fail fails before anything else has run.
     """
-    refuse_column_without_values(statement, facts=facts)
+    if isinstance(statement.node, pb.AlterTableStmt):
+        refuse_column_without_values(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
     plain = Draft(steps=(as_written(statement, facts=facts),))
     if draft == plain and needs_no_transaction_of_its_own(statement, facts=facts):
@@ -76,7 +75,8 @@ def rewrite(
     name away, ColumnWithoutValues where they must fail; but not for a reason that the statements
     `ahead` of it in a queue may take away.
     """
-    refuse_column_without_values(statement, facts=facts)
+    if isinstance(statement.node, pb.AlterTableStmt):
+        refuse_column_without_values(statement, facts=facts)
     excused = is_excused(statement, today=today)
     draft = draft_of(statement, facts=without_copies(facts) if excused else facts)
     unless = excused or (ahead and is_conditional(statement))
@@ -95,14 +95,14 @@ def is_excused(statement: Statement, *, today: date) -> bool:
 
 def draft_of(statement: Statement, *, facts: Facts) -> Draft:
     """The steps of a statement, refused or not."""
-    for_two = expanded(statement, facts=facts) or taken_back(statement, facts=facts)
+    for_two = _of_two_releases(statement, facts=facts)
     if for_two is not None:
         of_two, refusal = for_two
         return Draft(
             steps=of_two or (as_written(statement, facts=facts),),
             refusals=(refusal,) if refusal is not None else (),
         )
-    steps = online_form(statement, facts=facts)
+    steps = _online_form(statement, facts=facts)
     if steps is not None:
         return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
     node = statement.node
@@ -111,16 +111,132 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
     return Draft(
         steps=(as_written(statement, facts=facts),),
         refusals=(
-            *hazards_of_statement(statement, facts=facts),
-            *breaking_changes_of_statement(statement, facts=facts),
+            *_hazards(statement, facts=facts),
+            *_breaking_changes(statement, facts=facts),
         ),
     )
+
+
+def locks_of(statement: Statement, *, facts: Facts) -> tuple[Lock, ...]:
+    """The locks that it takes as it is written: the strongest per relation in use, in the order of taking.
+
+    Only modes from SHARE UPDATE EXCLUSIVE up: every query takes the weaker ones.
+    """
+    return strongest(tuple(_locks(statement.node, facts=facts)))
+
+
+def as_written(statement: Statement, *, facts: Facts) -> TransactionStep:
+    """The statement itself, in a transaction of its own."""
+    return TransactionStep(sql=(statement.sql,), locks=locks_of(statement, facts=facts))
+
+
+def is_refused_inside(statement: Statement) -> bool:
+    """Whether PostgreSQL refuses it inside a transaction."""
+    return any(
+        each.is_outside(statement.node)
+        for each in _records(statement.node)
+        if each.is_outside is not None
+    )
+
+
+def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = ()) -> Iterator[str]:
+    """Each name that may have to be chosen for what the statement makes, on its table and on each partition of it.
+
+    The catalog is asked which of them are taken, and about no other name.
+    """
+    known = tuple(tables)
+    parts = {part.name.name for table in known if table.is_partitioned for part in table.partitions}
+    node = statement.node
+    if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
+        for item in node.cmds:
+            command = item.alter_table_cmd
+            asked = [each.names for each in BY_ACTION.get(command.subtype, ())]
+            yield from _names(command, node.relation.relname, asked, known=known, parts=parts)
+    elif isinstance(node, pb.IndexStmt | pb.CreateStmt):
+        asked = [each.names for each in _records(node)]
+        yield from _names(node, node.relation.relname, asked, known=known, parts=parts)
+
+
+def _names(
+    node: Message,
+    table: str,
+    asked: Sequence[Callable[[NewObject], Iterator[str]] | None],
+    *,
+    known: tuple[Relation, ...],
+    parts: Collection[str],
+) -> Iterator[str]:
+    for names in asked:
+        if names is not None:
+            yield from names(NewObject(node=node, table=table, relations=known))
+            for part in parts:
+                yield from names(NewObject(node=node, table=part, is_of_partition=True))
+
+
+def _online_form(statement: Statement, *, facts: Facts) -> tuple[Step, ...] | None:
+    """The steps of a statement that is no ALTER TABLE; None where it runs as it is written."""
+    for each in _records(statement.node):
+        steps = each.apply(statement, facts) if each.apply is not None else None
+        if steps is not None:
+            return steps
+    if is_refused_inside(statement):
+        return (AutocommitStep(sql=statement.sql, locks=locks_of(statement, facts=facts)),)
+    return None
+
+
+def _online_form_of_action(action: Action) -> Split | None:
+    """What becomes of an action of ALTER TABLE; None where it is fine as it is."""
+    known = BY_ACTION.get(action.command.subtype, ())
+    operations = OF_NEW_TABLES if action.table.is_new else known
+    splits = (each.apply(action) for each in operations if each.apply is not None)
+    return next((split for split in splits if split is not None), None)
+
+
+def _of_two_releases(
+    statement: Statement, *, facts: Facts
+) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
+    match facts.side_by_side.releases:
+        case Releases.ONE:
+            return None
+        case Releases.TWO:
+            return expanded(statement, facts=facts)
+        case Releases.BACK:
+            return taken_back(statement, facts=facts)
+
+
+def _hazards(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
+    """Of a statement that is run as it is written."""
+    return tuple(
+        hazard
+        for each in _records(statement.node)
+        if each.hazards is not None
+        for hazard in each.hazards(statement.node, facts)
+    )
+
+
+def _breaking_changes(statement: Statement, *, facts: Facts) -> tuple[BreakingChange, ...]:
+    """Names that the statement takes away."""
+    return tuple(
+        change
+        for each in _records(statement.node)
+        if each.breaks is not None
+        for change in each.breaks(statement.node, facts)
+    )
+
+
+def _locks(node: Message, *, facts: Facts) -> Iterator[Lock]:
+    for each in _records(node):
+        if each.locks is not None:
+            yield from each.locks(node, facts)
+
+
+def _records(node: Message) -> tuple[StatementOperation, ...]:
+    return BY_STATEMENT.get(type(node), ())
 
 
 def _of_partition(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
     """The foreign keys of a new partition are taken out; what it does to its parent stays."""
     is_table = isinstance(statement.node, pb.CreateStmt)
-    return hazards_of_statement(statement, facts=facts) if is_table else ()
+    return _hazards(statement, facts=facts) if is_table else ()
 
 
 def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:
@@ -142,7 +258,8 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
     if not before and not after:
         return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
     also = [node for split in splits for node in split.also]
-    middle = (transaction(rest, *also, facts=facts_then),) if rest.cmds else ()
+    locks = [lock for node in also for lock in _locks(node, facts=facts_then)]
+    middle = (transaction(rest, *also, facts=facts_then, locks=locks),) if rest.cmds else ()
     # Two columns may share an index: it is dropped once.
     return Draft(steps=(*dict.fromkeys(before), *middle, *after), refusals=holds)
 
@@ -167,12 +284,18 @@ def _holds(rest: pb.AlterTableStmt, *, table: Relation, facts: Facts) -> tuple[H
         Action(command=item.alter_table_cmd, statement=rest, table=table, facts=facts)
         for item in rest.cmds
     )
-    return tuple(hold for action in actions for hold in hazards_of_action(action))
+    return tuple(
+        hazard
+        for action in actions
+        for each in BY_ACTION.get(action.command.subtype, ())
+        if each.hazards is not None
+        for hazard in each.hazards(action)
+    )
 
 
 def _split(action: Action) -> Split | None:
     for_two = expanded_action(action) or taken_back_action(action)
-    return for_two if for_two is not None else online_form_of_action(action)
+    return for_two if for_two is not None else _online_form_of_action(action)
 
 
 def _with_taken(facts: Facts, names: frozenset[str], *, schema: str) -> Facts:

@@ -4,8 +4,13 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.statement import NeedsSession
-from holdfast.rewrite.statement import Statement, shortened
-from holdfast.rewrite.statement_kind import StatementKind, function_names, is_opaque_ddl
+from holdfast.rewrite.statement import (
+    Statement,
+    StatementKind,
+    function_names,
+    is_opaque_ddl,
+    shortened,
+)
 
 CURSOR_OPT_HOLD = 0x0020  # of parsenodes.h
 UNSEEN = "nobody can look into it, and through a pooler no guard keeps users from waiting for it"

@@ -10,8 +10,7 @@ from enum import Enum
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.referenced_objects import PARTS_OF_RELATIONS, RELATIONS
-from holdfast.rewrite.statement import Statement
+from holdfast.rewrite.statement import PARTS_OF_RELATIONS, RELATIONS, Statement
 from holdfast.rewrite.tree import column_of, constraint_of, find
 from holdfast.rewrite.units import QueueEntry
 

@@ -5,7 +5,7 @@ ALTER TABLE all instant actions stay together in one statement, because they may
 other; what would last is taken out and runs before or after it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,16 +13,15 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors import HoldfastError
+from holdfast.rewrite.alter_table_locks import locks_of_alter_table
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, LockMode, strongest
-from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.names import QualifiedName, candidates
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.statement_kind import StatementKind
-from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import Step, TransactionStep, ValidateStep
-from holdfast.rewrite.tree import copy, qualify, sql, wrap
+from holdfast.rewrite.tree import constraint_of, copy, qualify, sql, wrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,55 +68,75 @@ class Refusal(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewObject:
+    """What a statement, or an action of ALTER TABLE, adds to a table: `node` is its tree, `relations` what is known.
+
+    The names that PostgreSQL or an online form may choose for it are looked up before anything is planned.
+    """
+
+    node: Any
+    table: str
+    relations: tuple[Relation, ...] = ()
+    is_of_partition: bool = (
+        False  # `table` is one; its own is not called what the author has written
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatementOperation:
     """What is known of a kind of statement: `rows` are those of the table of operations.
 
-    `apply` gives its online form, or None where it runs as it is written: then `hazards` are what it reads or writes
-    under a lock, and `breaks` what running code misses after it.
+    `apply` gives its online form, or None where it runs as it is written: then `locks` are the locks that it takes,
+    `hazards` what it reads or writes under them, and `breaks` what running code misses after it. `names` are those
+    that may have to be chosen for it; `is_outside` says whether PostgreSQL refuses it inside a transaction.
     """
 
     name: str
-    rows: tuple[int, ...]
     statements: tuple[type[Message], ...]
+    rows: tuple[int, ...] = ()
     apply: Callable[[Statement, Facts], tuple[Step, ...] | None] | None = None
+    locks: Callable[[Any, Facts], Iterator[Lock]] | None = None
+    names: Callable[[NewObject], Iterator[str]] | None = None
     hazards: Callable[[Any, Facts], Iterator[Hazard]] | None = None
     breaks: Callable[[Any, Facts], Iterator[BreakingChange]] | None = None
+    is_outside: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionOperation:
-    """The same for an action of ALTER TABLE, by its subtype; `apply` gives None where the action is fine as it is."""
+    """The same for an action of ALTER TABLE, by its subtype; `apply` gives None where the action is fine as it is.
+
+    Its locks are those of the whole ALTER TABLE: `alter_table_locks`.
+    """
 
     name: str
     rows: tuple[int, ...]
     actions: frozenset[int]
     apply: Callable[[Action], Split | None] | None = None
+    names: Callable[[NewObject], Iterator[str]] | None = None
     hazards: Callable[[Action], Iterator[Hazard]] | None = None
-
-
-def as_written(statement: Statement, *, facts: Facts) -> TransactionStep:
-    """The statement itself, in a transaction of its own."""
-    return TransactionStep(sql=(statement.sql,), locks=locks_of(statement, facts=facts))
 
 
 def transaction(
     *nodes: Message,
     facts: Facts,
+    locks: Iterable[Lock] = (),
     captures_constraint_on: QualifiedName | None = None,
     undo: tuple[str, ...] = (),
 ) -> TransactionStep:
-    """Statements made from trees, in one transaction, with the locks that they take."""
+    """Statements made from trees, in one transaction; `locks` are those of the ones that are no ALTER TABLE."""
+    of_tables = [
+        lock
+        for node in nodes
+        if isinstance(node, pb.AlterTableStmt)
+        for lock in locks_of_alter_table(node, facts)
+    ]
     return TransactionStep(
         sql=tuple(sql(node) for node in nodes),
-        locks=strongest(tuple(lock for node in nodes for lock in locks_of_node(node, facts=facts))),
+        locks=strongest((*locks, *of_tables)),
         captures_constraint_on=captures_constraint_on,
         undo=undo,
     )
-
-
-def locks_of_node(node: Message, *, facts: Facts) -> tuple[Lock, ...]:
-    """The locks of a statement that is made from a tree."""
-    return locks_of(Statement(sql="", node=node, kind=StatementKind.DDL), facts=facts)
 
 
 def alter_table(table: QualifiedName, *commands: pb.AlterTableCmd) -> pb.AlterTableStmt:
@@ -214,6 +233,12 @@ def drop_foreign_keys(
     return tuple(
         transaction(alter_table(table, drop_constraint(name)), facts=facts) for table, name in keys
     )
+
+
+def names_of_constraint(new: NewObject, *, otherwise: Iterable[str] = ()) -> Iterator[str]:
+    """Of one that its author has named: the name may be taken until another constraint goes."""
+    name = "" if new.is_of_partition else constraint_of(new.node).conname
+    yield from candidates(name, label="new") if name else otherwise
 
 
 def dropped_constraints(statement: pb.AlterTableStmt) -> frozenset[str]:

@@ -10,10 +10,9 @@ from holdfast.errors.statement import CannotWaitHere
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import Hazard, LongWork
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.online import Draft, draft_of, is_excused
+from holdfast.rewrite.online import Draft, draft_of, is_excused, locks_of
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.statement import Statement, shortened
-from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import (
     BackfillStep,
     BuildIndexStep,

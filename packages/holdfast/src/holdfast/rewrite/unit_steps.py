@@ -3,35 +3,46 @@
 Builds come first, under another name where the name is still taken; in the transaction they take their places.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import date
+from typing import Any
 
+from holdfast.errors import HoldfastError
 from holdfast.errors.statement import CannotWaitHere, TornApart
 from holdfast.rewrite.copy_of_unit import copy_of_unit
 from holdfast.rewrite.even_values import written_at
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
-from holdfast.rewrite.online import draft_of, is_excused, needs_no_transaction_of_its_own, rewrite
+from holdfast.rewrite.online import (
+    as_written,
+    draft_of,
+    is_excused,
+    needs_no_transaction_of_its_own,
+    rewrite,
+)
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.parts_of_unit import Parts, parts_of, under_another_name, with_names
-from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.queue_rules.copied_once import as_one
+from holdfast.rewrite.queue_rules.gap_closed import gap_closed
+from holdfast.rewrite.queue_rules.recreated_types import types_named, with_types_beside
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import is_small, refuse_undivided
-from holdfast.rewrite.statement import Statement, shortened
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.statement import Statement, StatementKind, shortened
 from holdfast.rewrite.steps import (
     BatchStep,
     CopyRowsStep,
+    CountedUnit,
     DropIndexStep,
     PartitionsStep,
     Step,
     TransactionStep,
+    ValidateStep,
     do_block,
 )
 from holdfast.rewrite.type_change import may_write_rows, table_written_by_change
-from holdfast.rewrite.units import QueueEntry
+from holdfast.rewrite.units import QueueEntry, Unit
 
 
 def steps_of_unit(
@@ -149,3 +160,47 @@ def _as_transaction(step: BatchStep) -> TransactionStep:
 def _strongest_first(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
     """One lock per relation; a stable order, so that no relation waits for a weaker lock first."""
     return tuple(sorted(strongest(locks), key=lambda lock: -lock.mode.strength))
+
+
+def expected_count(unit: Unit, queue: Sequence[Unit], *, today: date) -> CountedUnit:
+    """The count of the unit's steps, if nothing changes until its turn; a guess where that cannot be told."""
+    facts = _facts_of(unit)
+    if facts is None:
+        return CountedUnit()
+    statements = tuple(entry.statement for entry in unit.entries)
+    if len(statements) > 1:
+        statements = as_one(statements)
+        if types_named(statements):
+            statements = with_types_beside(statements, taken=frozenset()) or statements
+    try:
+        steps = steps_of_unit(statements, facts=facts, today=today)
+    except HoldfastError:  # it is refused in its turn, if it still is one then
+        return CountedUnit()
+    if any(isinstance(step, ValidateStep) for step in steps):
+        everything = [entry.statement for each in queue for entry in each.entries]
+        steps = gap_closed(steps, unit=statements, queue=everything, facts=facts)
+    return CountedUnit(steps=len(steps), is_guess=False)
+
+
+def _facts_of(unit: Unit) -> Facts | None:
+    """What was known of all its statements: of each relation what the last one knew that names it."""
+    known = [entry.facts for entry in unit.entries if entry.facts is not None]
+    if len(known) < len(unit.entries) or not known:
+        return None
+    together = known[0]
+    for facts in known[1:]:
+        together = replace(together, **_both(together, facts))
+    return together
+
+
+def _both(one: Facts, other: Facts) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields(Facts):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(a, Mapping):
+            found[field.name] = {**a, **b}
+        elif isinstance(a, frozenset):
+            found[field.name] = a | b
+        elif isinstance(a, tuple):
+            found[field.name] = (*a, *(each for each in b if each not in a))
+    return found

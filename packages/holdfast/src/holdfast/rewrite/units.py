@@ -35,11 +35,6 @@ class Unit:
     is_whole: bool = False  # also the executions of one statement with several parameters
     joins_open: bool = False  # it completes what the open transaction has begun
 
-    @property
-    def positions(self) -> tuple[int, ...]:
-        """The places of its entries in the function's order."""
-        return tuple(entry.position for entry in self.entries)
-
 
 def tables_of(facts: Facts) -> frozenset[QualifiedName]:
     """The relations that facts are about."""

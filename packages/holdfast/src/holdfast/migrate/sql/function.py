@@ -16,9 +16,8 @@ from sqlalchemy.util import immutabledict
 from holdfast.errors import HoldfastError
 from holdfast.migrate.sql.layout import ScriptText
 from holdfast.migrate.sql.script import Script, ScriptStatement, read_script
-from holdfast.rewrite.operations.outside_transaction import is_refused_inside
-from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.statement_kind import StatementKind
+from holdfast.rewrite.online import is_refused_inside
+from holdfast.rewrite.statement import Statement, StatementKind
 from holdfast.rewrite.tree import find
 
 

@@ -1,12 +1,10 @@
 """One operation, one file, one record: what it reads, what it breaks, how it is executed online.
 
-`rewrite.online` asks the records in this order. What a statement locks as written: `rewrite.statement_locks`.
+Only the records: `rewrite.online` asks them, in this order.
 """
 
 from google.protobuf.message import Message
 
-from holdfast.rewrite.facts import Facts
-from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.operations import (
     add_check,
     add_column,
@@ -26,6 +24,7 @@ from holdfast.rewrite.operations import (
     drop_foreign_key,
     drop_index,
     drop_table,
+    momentary,
     outside_transaction,
     refresh_materialized_view,
     reindex,
@@ -37,9 +36,7 @@ from holdfast.rewrite.operations import (
     validate_constraint,
     write_all_rows,
 )
-from holdfast.rewrite.rewriting import Action, ActionOperation, Split, StatementOperation
-from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import Step
+from holdfast.rewrite.rewriting import ActionOperation, StatementOperation
 
 STATEMENT_OPERATIONS: tuple[StatementOperation, ...] = (
     create_index.OPERATION,
@@ -56,6 +53,7 @@ STATEMENT_OPERATIONS: tuple[StatementOperation, ...] = (
     alter_domain.OPERATION,
     rename.OPERATION,
     rename_enum_value.OPERATION,
+    *momentary.OPERATIONS,
 )
 
 ACTION_OPERATIONS: tuple[ActionOperation, ...] = (
@@ -78,62 +76,6 @@ ACTION_OPERATIONS: tuple[ActionOperation, ...] = (
 
 # Nobody waits for a new table; but its foreign keys lock and read the tables they reference.
 OF_NEW_TABLES = (add_foreign_key.OPERATION,)
-
-
-def online_form(statement: Statement, *, facts: Facts) -> tuple[Step, ...] | None:
-    """The steps of a statement that is no ALTER TABLE; None where it runs as it is written."""
-    for operation in _of(statement.node):
-        steps = operation.apply(statement, facts) if operation.apply is not None else None
-        if steps is not None:
-            return steps
-    return None
-
-
-def online_form_of_action(action: Action) -> Split | None:
-    """What becomes of an action of ALTER TABLE; None where it is fine as it is."""
-    operations = OF_NEW_TABLES if action.table.is_new else _of_action(action)
-    splits = (each.apply(action) for each in operations if each.apply is not None)
-    return next((split for split in splits if split is not None), None)
-
-
-def hazards_of_statement(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
-    """Of a statement that is run as it is written."""
-    return tuple(
-        hazard
-        for each in _of(statement.node)
-        if each.hazards is not None
-        for hazard in each.hazards(statement.node, facts)
-    )
-
-
-def hazards_of_action(action: Action) -> tuple[Hazard, ...]:
-    """Of an action that stays in its ALTER TABLE."""
-    return tuple(
-        hazard
-        for each in _of_action(action)
-        if each.hazards is not None
-        for hazard in each.hazards(action)
-    )
-
-
-def breaking_changes_of_statement(
-    statement: Statement, *, facts: Facts
-) -> tuple[BreakingChange, ...]:
-    """Names that the statement takes away."""
-    return tuple(
-        change
-        for each in _of(statement.node)
-        if each.breaks is not None
-        for change in each.breaks(statement.node, facts)
-    )
-
-
-def _of(node: Message) -> tuple[StatementOperation, ...]:
-    return BY_STATEMENT.get(type(node), ())
-
-
-def _of_action(action: Action) -> tuple[ActionOperation, ...]:
-    return BY_ACTION.get(action.command.subtype, ())
 
 
 BY_STATEMENT: dict[type[Message], tuple[StatementOperation, ...]] = {

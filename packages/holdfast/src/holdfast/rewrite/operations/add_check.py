@@ -3,9 +3,18 @@
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.rewriting import Action, ActionOperation, Split, added_not_valid
+from holdfast.rewrite.rewriting import (
+    Action,
+    ActionOperation,
+    NewObject,
+    Split,
+    added_not_valid,
+    names_of_constraint,
+)
 from holdfast.rewrite.tree import constraint_of
 
 
@@ -21,6 +30,16 @@ def add_check(action: Action) -> Split | None:
     return added_not_valid(action, constraint)
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """One that has no name gets it from PostgreSQL."""
+    if constraint_of(new.node).contype == pb.CONSTR_CHECK:
+        yield from names_of_constraint(new)
+
+
 OPERATION = ActionOperation(
-    name="add_check", rows=(9, 10), actions=frozenset([pb.AT_AddConstraint]), apply=add_check
+    name="add_check",
+    rows=(9, 10),
+    actions=frozenset([pb.AT_AddConstraint]),
+    apply=add_check,
+    names=names,
 )

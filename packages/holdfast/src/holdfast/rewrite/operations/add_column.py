@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.errors.statement import ColumnWithoutValues
+from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.filled_column import (
     filled_column,
     has_volatile_default,
@@ -14,12 +16,16 @@ from holdfast.rewrite.filled_column import (
 )
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.inline_constraints import take_out
+from holdfast.rewrite.names import candidates
 from holdfast.rewrite.operations.add_foreign_key import foreign_key
 from holdfast.rewrite.operations.add_unique import unique
 from holdfast.rewrite.queued_changes import QueuedChange
-from holdfast.rewrite.rewriting import Action, ActionOperation, Split, added_not_valid
+from holdfast.rewrite.rewriting import Action, ActionOperation, NewObject, Split, added_not_valid
+from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.tree import column_of, copy, strings
 
+WITH_VALUES = frozenset([pb.CONSTR_DEFAULT, pb.CONSTR_GENERATED, pb.CONSTR_IDENTITY])
+NOT_NULL = frozenset([pb.CONSTR_NOTNULL, pb.CONSTR_PRIMARY])
 CONSTRAINTS = (pb.CONSTR_CHECK, pb.CONSTR_FOREIGN, pb.CONSTR_UNIQUE)
 
 VOLATILE_DEFAULT = LongWork(
@@ -125,10 +131,60 @@ def _is_stored(column: pb.ColumnDef) -> bool:
     )
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """Of its key, its sequences, the proof that it is not NULL."""
+    column = column_of(new.node)
+    for label in _labels(column):
+        yield from candidates(new.table, second=column.colname, label=label)
+
+
+def _labels(column: pb.ColumnDef) -> Iterator[str]:
+    kinds = {item.constraint.contype for item in column.constraints}
+    if pb.CONSTR_UNIQUE in kinds:
+        yield "key"
+    if pb.CONSTR_FOREIGN in kinds:
+        yield "fkey"
+    if is_serial(column):
+        yield "seq"
+    if pb.CONSTR_IDENTITY in kinds:
+        yield "filling"
+    if is_serial(column) or kinds & {pb.CONSTR_IDENTITY, *NOT_NULL}:
+        yield "not_null"
+
+
+def refuse_column_without_values(statement: Statement, *, facts: Facts) -> None:
+    """Raises ColumnWithoutValues where PostgreSQL would fail on the first row."""
+    node = statement.node
+    table = facts.in_use(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    if table is None or table.name not in facts.with_rows:
+        return
+    for column in columns_without_values(statement):
+        is_there = table.column(column.colname) is not None
+        kind = strings(column.type_name.names)[-1]
+        if not is_there and kind not in facts.defaulting_domains:
+            raise ColumnWithoutValues(
+                statement=shortened(statement.sql),
+                relation=str(table.name),
+                column=column.colname,
+            )
+
+
+def columns_without_values(statement: Statement) -> Iterator[pb.ColumnDef]:
+    """New columns that are NOT NULL and say nothing about their values."""
+    if not isinstance(statement.node, pb.AlterTableStmt):
+        return
+    for item in statement.node.cmds:
+        column = column_of(item.alter_table_cmd)
+        kinds = {constraint.constraint.contype for constraint in column.constraints}
+        if kinds & NOT_NULL and not kinds & WITH_VALUES and not is_serial(column):
+            yield column
+
+
 OPERATION = ActionOperation(
     name="add_column",
     rows=(8, 12, 18, 19, 20, 21, 22, 23),
     actions=frozenset([pb.AT_AddColumn]),
     apply=add_column,
+    names=names,
     hazards=hazards,
 )

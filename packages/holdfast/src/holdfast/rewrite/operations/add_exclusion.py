@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
-from holdfast.rewrite.rewriting import Action, ActionOperation
+from holdfast.rewrite.rewriting import Action, ActionOperation, NewObject, names_of_constraint
 from holdfast.rewrite.tree import constraint_of
 
 EXCLUSION = LongWork(
@@ -23,9 +23,16 @@ def hazards(action: Action) -> Iterator[Hazard]:
         yield from hazard(action.table, EXCLUSION)
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """One that has no name gets it from PostgreSQL."""
+    if constraint_of(new.node).contype == pb.CONSTR_EXCLUSION:
+        yield from names_of_constraint(new)
+
+
 OPERATION = ActionOperation(
     name="add_exclusion",
     rows=(32,),
     actions=frozenset([pb.AT_AddConstraint]),
+    names=names,
     hazards=hazards,
 )

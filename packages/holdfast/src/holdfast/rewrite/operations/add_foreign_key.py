@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.index_names import joined
 from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.names import candidates
 from holdfast.rewrite.partitions.foreign_key import (
     NOT_VALID_ON_PARTITIONED,
     foreign_key_on_partitions,
@@ -17,15 +19,17 @@ from holdfast.rewrite.partitions.foreign_key import (
 from holdfast.rewrite.rewriting import (
     Action,
     ActionOperation,
+    NewObject,
     Split,
     add_constraint,
     added_not_valid,
     alter_table,
     dropped_constraints,
+    names_of_constraint,
     names_taken,
     transaction,
 )
-from holdfast.rewrite.tree import constraint_of, copy, qualify
+from holdfast.rewrite.tree import constraint_of, copy, qualify, strings
 
 FOREIGN_KEY_ON_PARTITIONED = LongWork(
     rows=(33,),
@@ -82,10 +86,20 @@ def hazards(action: Action) -> Iterator[Hazard]:
         yield from hazard(action.table, FOREIGN_KEY_ON_PARTITIONED, mode=mode)
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """TABLE_COLUMNS_fkey."""
+    constraint = constraint_of(new.node)
+    if constraint.contype == pb.CONSTR_FOREIGN:
+        second = joined(strings(constraint.fk_attrs))
+        chosen = candidates(new.table, second=second, label="fkey")
+        yield from names_of_constraint(new, otherwise=chosen)
+
+
 OPERATION = ActionOperation(
     name="add_foreign_key",
     rows=(11, 33),
     actions=frozenset([pb.AT_AddConstraint]),
     apply=add_foreign_key,
+    names=names,
     hazards=hazards,
 )

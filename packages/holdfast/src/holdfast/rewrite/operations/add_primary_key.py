@@ -11,15 +11,22 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import ConstraintKind
 from holdfast.rewrite.hazards import Hazard
 from holdfast.rewrite.index_build import build_index, index_of_constraint
-from holdfast.rewrite.names import free_name
+from holdfast.rewrite.names import candidates, free_name
 from holdfast.rewrite.not_null import not_null_steps
-from holdfast.rewrite.operations.add_unique import hazards_of_key, on_partitions, using_index
+from holdfast.rewrite.operations.add_unique import (
+    hazards_of_key,
+    on_partitions,
+    using_index,
+    with_stand_ins,
+)
 from holdfast.rewrite.rewriting import (
     Action,
     ActionOperation,
+    NewObject,
     Split,
     alter_table,
     dropped_constraints,
+    names_of_constraint,
     names_taken,
     transaction,
 )
@@ -84,10 +91,21 @@ def hazards(action: Action) -> Iterator[Hazard]:
         yield from hazards_of_key(action)
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """TABLE_pkey, and that of the proof that a column is not NULL."""
+    constraint = constraint_of(new.node)
+    if constraint.contype == pb.CONSTR_PRIMARY:
+        chosen = candidates(new.table, label="pkey")
+        yield from names_of_constraint(new, otherwise=with_stand_ins(chosen))
+        for column in strings(constraint.keys):
+            yield from candidates(new.table, second=column, label="not_null")
+
+
 OPERATION = ActionOperation(
     name="add_primary_key",
     rows=(8, 34),
     actions=frozenset([pb.AT_AddConstraint]),
     apply=add_primary_key,
+    names=names,
     hazards=hazards,
 )

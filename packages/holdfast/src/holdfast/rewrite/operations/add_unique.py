@@ -4,26 +4,31 @@ https://www.postgresql.org/docs/current/sql-altertable.html (ADD table_constrain
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.index_build import build_index, index_of_constraint, over_index
 from holdfast.rewrite.index_names import joined
-from holdfast.rewrite.names import free_name
+from holdfast.rewrite.names import candidates, free_name
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps
 from holdfast.rewrite.rewriting import (
     Action,
     ActionOperation,
+    NewObject,
     Split,
     add_constraint,
     alter_table,
     dropped_constraints,
+    names_of_constraint,
     names_taken,
     transaction,
 )
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.tree import constraint_of, copy, strings
+
+STAND_INS = 5  # that are looked up, of each name that may be chosen
 
 KEY_ON_PARTITIONED = LongWork(
     rows=(34,),
@@ -105,10 +110,26 @@ def hazards_of_key(action: Action) -> Iterator[Hazard]:
         yield from hazard(action.table, KEY_ON_PARTITIONED)
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """TABLE_COLUMNS_key."""
+    constraint = constraint_of(new.node)
+    if constraint.contype == pb.CONSTR_UNIQUE:
+        second = joined([*strings(constraint.keys), *strings(constraint.including)])
+        chosen = candidates(new.table, second=second, label="key")
+        yield from names_of_constraint(new, otherwise=with_stand_ins(chosen))
+
+
+def with_stand_ins(names: Iterator[str]) -> Iterator[str]:
+    """While what it replaces still has the name, an index is built under another one."""
+    for name in names:
+        yield from (name, *islice(candidates(name, label="new"), STAND_INS))
+
+
 OPERATION = ActionOperation(
     name="add_unique",
     rows=(7, 34),
     actions=frozenset([pb.AT_AddConstraint]),
     apply=add_unique,
+    names=names,
     hazards=hazards,
 )

@@ -7,7 +7,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.domains import reads_tables_of_domain
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
-from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.locks import Lock, LockMode, lock
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import StatementOperation
 
@@ -27,6 +27,13 @@ def hazards(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Hazard]:
             yield from hazard(table, DOMAIN_CHECK, mode=LockMode.SHARE)
 
 
+def locks(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Lock]:
+    """On the tables that use the domain, where they are read."""
+    if reads_tables_of_domain(node):
+        for relation in facts.relations.values():
+            yield from lock(relation, mode=LockMode.SHARE)
+
+
 OPERATION = StatementOperation(
-    name="alter_domain", rows=(42,), statements=(pb.AlterDomainStmt,), hazards=hazards
+    name="alter_domain", rows=(42,), statements=(pb.AlterDomainStmt,), locks=locks, hazards=hazards
 )

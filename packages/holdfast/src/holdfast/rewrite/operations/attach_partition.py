@@ -26,9 +26,11 @@ from holdfast.rewrite.partitions.foreign_key import (
     same_foreign_keys,
 )
 from holdfast.rewrite.partitions.index import index_of_partition
+from holdfast.rewrite.partitions.names import names_of_partition
 from holdfast.rewrite.rewriting import (
     Action,
     ActionOperation,
+    NewObject,
     Split,
     as_written_action,
     transaction,
@@ -117,10 +119,19 @@ def hazards(action: Action) -> Iterator[Hazard]:
         yield from hazard_of_default_partition(action.table, facts=action.facts)
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """Of what is made for the partition."""
+    if new.relations:
+        yield from names_of_partition(
+            definition(new.node).partition_cmd.name.relname, new.relations
+        )
+
+
 OPERATION = ActionOperation(
     name="attach_partition",
     rows=(36,),
     actions=frozenset([pb.AT_AttachPartition]),
     apply=attach_partition,
+    names=names,
     hazards=hazards,
 )

@@ -3,14 +3,17 @@
 https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
 """
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Index, Relation, RelationKind
-from holdfast.rewrite.index_build import build_index
-from holdfast.rewrite.index_names import index_name
+from holdfast.rewrite.index_build import build_index, locks_of_build
+from holdfast.rewrite.index_names import column_names, index_name, joined
 from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import candidates
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps
-from holdfast.rewrite.rewriting import StatementOperation
+from holdfast.rewrite.rewriting import NewObject, StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step
 from holdfast.rewrite.tree import copy
@@ -72,6 +75,20 @@ def _statistics(node: pb.IndexStmt, *, table: Relation) -> tuple[Step, ...]:
     return (AutocommitStep(sql=f"ANALYZE {table.name}", locks=locks),)
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """Its own may be taken until another index goes, in the same moment."""
+    if new.node.idxname and not new.is_of_partition:
+        yield from candidates(new.node.idxname, label="new")
+    else:
+        yield from candidates(new.table, second=joined(column_names(new.node)), label="idx")
+
+
 OPERATION = StatementOperation(
-    name="create_index", rows=(1, 2, 3, 4, 34), statements=(pb.IndexStmt,), apply=create_index
+    name="create_index",
+    rows=(1, 2, 3, 4, 34),
+    statements=(pb.IndexStmt,),
+    apply=create_index,
+    locks=locks_of_build,
+    names=names,
+    is_outside=lambda node: bool(node.concurrent),
 )

@@ -7,6 +7,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.hazards import Hazard, hazard_of_default_partition
 from holdfast.rewrite.inline_constraints import take_out
+from holdfast.rewrite.locks import Lock, LockMode, lock, lock_name
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.partitions.foreign_key import NOT_VALID_ON_PARTITIONED
 from holdfast.rewrite.rewriting import (
@@ -19,7 +20,7 @@ from holdfast.rewrite.rewriting import (
 )
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
-from holdfast.rewrite.tree import copy, qualify
+from holdfast.rewrite.tree import copy, find, qualify
 
 
 def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -39,7 +40,7 @@ def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     if not keys:
         return None
     qualify(table.relation, name)
-    steps: list[Step] = [transaction(table, facts=facts)]
+    steps: list[Step] = [transaction(table, facts=facts, locks=locks(table, facts))]
     for key in keys:
         steps += _add(key, table=name, facts=facts)
     return tuple(steps)
@@ -83,6 +84,20 @@ def _add(constraint: pb.Constraint, *, table: QualifiedName, facts: Facts) -> It
         yield validate(None, table=table, constraint=key.conname)
 
 
+def locks(node: pb.CreateStmt, facts: Facts) -> Iterator[Lock]:
+    """A foreign key locks the table it references; a partition the table it belongs to."""
+    is_partition = node.HasField("partbound")
+    mode = LockMode.ACCESS_EXCLUSIVE if is_partition else LockMode.SHARE_UPDATE_EXCLUSIVE
+    for parent in node.inh_relations:
+        relation = facts.in_use(parent.range_var)
+        yield from lock(relation, mode=mode)
+        if is_partition and relation and relation.default_partition:
+            yield from lock_name(relation.default_partition.name, mode=mode, facts=facts)
+    for constraint in find(node, pb.Constraint):
+        if constraint.contype == pb.CONSTR_FOREIGN:
+            yield from lock(facts.in_use(constraint.pktable), mode=LockMode.SHARE_ROW_EXCLUSIVE)
+
+
 def hazards(node: pb.CreateStmt, facts: Facts) -> Iterator[Hazard]:
     """A partition takes ACCESS EXCLUSIVE on its parent, but for a moment: as measured by `test_instant`
     in tests/plan/test_duration.py, no row is read without a default partition (row 37)."""
@@ -98,5 +113,6 @@ OPERATION = StatementOperation(
     rows=(13, 37),
     statements=(pb.CreateStmt,),
     apply=create_table,
+    locks=locks,
     hazards=hazards,
 )

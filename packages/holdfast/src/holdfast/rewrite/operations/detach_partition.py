@@ -6,11 +6,11 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DETAC
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.alter_table_locks import locks_of_alter_table
 from holdfast.rewrite.facts import Facts
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.statement_locks import locks_of
 from holdfast.rewrite.steps import DetachStep, Step
 from holdfast.rewrite.tree import copy, definition, qualify, sql
 
@@ -40,11 +40,26 @@ def detach_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | N
             partition=partition.name,
             sql=statement.sql,
             finalize=sql(finalize),
-            locks=tuple(dict.fromkeys((*locks_of(statement, facts=facts), held))),
+            locks=tuple(
+                dict.fromkeys((*strongest(tuple(locks_of_alter_table(node, facts))), held))
+            ),
         ),
     )
 
 
+def is_outside(node: pb.AlterTableStmt) -> bool:
+    """DETACH PARTITION CONCURRENTLY."""
+    commands = [item.alter_table_cmd for item in node.cmds]
+    return any(
+        command.subtype == pb.AT_DetachPartition and definition(command).partition_cmd.concurrent
+        for command in commands
+    )
+
+
 OPERATION = StatementOperation(
-    name="detach_partition", rows=(38,), statements=(pb.AlterTableStmt,), apply=detach_partition
+    name="detach_partition",
+    rows=(38,),
+    statements=(pb.AlterTableStmt,),
+    apply=detach_partition,
+    is_outside=is_outside,
 )

@@ -3,10 +3,12 @@
 https://www.postgresql.org/docs/current/sql-dropindex.html
 """
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Index
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.locks import Lock, LockMode, lock_each, lock_name
 from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import DropIndexStep, Step
@@ -48,6 +50,25 @@ def drop_index_step(index: Index, *, facts: Facts) -> DropIndexStep:
     )
 
 
+def locks(node: pb.DropStmt, facts: Facts) -> Iterator[Lock]:
+    """On its table; with the index of a partitioned table those of its partitions go."""
+    if node.remove_type != pb.OBJECT_INDEX:
+        return
+    mode = LockMode.SHARE_UPDATE_EXCLUSIVE if node.concurrent else LockMode.ACCESS_EXCLUSIVE
+    for item in node.objects:
+        index = facts.index_named(strings(item.list.items))
+        if index is not None:
+            yield from lock_name(index.table, mode=mode, facts=facts)
+            table = facts.relations.get((index.table.schema, index.table.name))
+            below = table.descendants if table is not None and index.is_partitioned else ()
+            yield from lock_each(below, mode=mode, facts=facts)
+
+
 OPERATION = StatementOperation(
-    name="drop_index", rows=(5,), statements=(pb.DropStmt,), apply=drop_index
+    name="drop_index",
+    rows=(5,),
+    statements=(pb.DropStmt,),
+    apply=drop_index,
+    locks=locks,
+    is_outside=lambda node: bool(node.concurrent),
 )

@@ -1,12 +1,15 @@
 """DROP TABLE: each foreign key in its own transaction first, then table by table."""
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.locks import Lock, LockMode, lock, lock_each
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.rewriting import StatementOperation, drop_foreign_keys, transaction
-from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import Step
+from holdfast.rewrite.statement import PARTS_OF_RELATIONS, Statement, object_relation
+from holdfast.rewrite.steps import Step, TransactionStep
 from holdfast.rewrite.tree import add_strings, strings
 
 
@@ -29,7 +32,7 @@ def drop_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     left = facts.without_constraints(keys)
     return (
         *drop_foreign_keys(keys, facts=facts),
-        *(transaction(_drop(table, behavior=node.behavior), facts=left) for table in tables),
+        *(_step(table, behavior=node.behavior, facts=left) for table in tables),
     )
 
 
@@ -64,12 +67,38 @@ def _foreign_keys(tables: list[Relation]) -> list[tuple[QualifiedName, str]]:
     return list(dict.fromkeys(own + pointing))
 
 
-def _drop(table: Relation, *, behavior: int) -> pb.DropStmt:
+def _step(table: Relation, *, behavior: int, facts: Facts) -> TransactionStep:
     node = pb.DropStmt(remove_type=pb.OBJECT_TABLE, behavior=behavior)
     add_strings(node.objects.add().list.items, (table.name.schema, table.name.name))
-    return node
+    return transaction(node, facts=facts, locks=locks(node, facts))
+
+
+def locks(node: pb.DropStmt, facts: Facts) -> Iterator[Lock]:
+    """Of every relation but an index, and of what is a part of one: a trigger, a policy, a rule."""
+    for item in node.objects:
+        parts = strings(item.list.items)
+        if node.remove_type in PARTS_OF_RELATIONS:
+            yield from lock(facts.in_use_named(parts[:-1]), mode=LockMode.ACCESS_EXCLUSIVE)
+        elif node.remove_type != pb.OBJECT_INDEX and object_relation(node.remove_type, parts):
+            is_cascade = node.behavior == pb.DROP_CASCADE
+            yield from _of_relation(facts.in_use_named(parts), is_cascade=is_cascade, facts=facts)
+
+
+def _of_relation(relation: Relation | None, *, is_cascade: bool, facts: Facts) -> Iterator[Lock]:
+    """With it go its foreign keys, whose triggers sit on the referenced tables."""
+    if relation is None:
+        return
+    touched = [key.references for key in relation.foreign_keys() if key.references]
+    touched += relation.descendants
+    if relation.partition_of:
+        touched.append(relation.partition_of)
+    if is_cascade:
+        touched += [reference.table for reference in relation.referenced_by]
+        touched += [view.name for view in relation.dependent_views]
+    yield from lock(relation, mode=LockMode.ACCESS_EXCLUSIVE)
+    yield from lock_each(touched, mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
 
 
 OPERATION = StatementOperation(
-    name="drop_table", rows=(30, 43), statements=(pb.DropStmt,), apply=drop_table
+    name="drop_table", rows=(30, 43), statements=(pb.DropStmt,), apply=drop_table, locks=locks
 )

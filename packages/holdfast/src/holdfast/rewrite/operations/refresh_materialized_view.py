@@ -9,8 +9,9 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.locks import Lock, LockMode, lock
 from holdfast.rewrite.queued_changes import QueuedChange
-from holdfast.rewrite.rewriting import StatementOperation, locks_of_node
+from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step
 from holdfast.rewrite.tree import copy, qualify, sql
@@ -35,9 +36,7 @@ def refresh_materialized_view(statement: Statement, facts: Facts) -> tuple[Step,
     refresh.concurrent = True
     qualify(refresh.relation, view.name)
     return (
-        AutocommitStep(
-            sql=sql(refresh), locks=locks_of_node(refresh, facts=facts), scans=(view.name,)
-        ),
+        AutocommitStep(sql=sql(refresh), locks=tuple(locks(refresh, facts)), scans=(view.name,)),
     )
 
 
@@ -45,6 +44,12 @@ def _can_be_compared(view: Relation) -> bool:
     return view.is_populated and any(
         index.is_unique and index.is_valid and not index.has_expressions for index in view.indexes
     )
+
+
+def locks(node: pb.RefreshMatViewStmt, facts: Facts) -> Iterator[Lock]:
+    """On the view; CONCURRENTLY lets it be read."""
+    mode = LockMode.EXCLUSIVE if node.concurrent else LockMode.ACCESS_EXCLUSIVE
+    yield from lock(facts.in_use(node.relation), mode=mode)
 
 
 def hazards(node: pb.RefreshMatViewStmt, facts: Facts) -> Iterator[Hazard]:
@@ -58,5 +63,6 @@ OPERATION = StatementOperation(
     rows=(45,),
     statements=(pb.RefreshMatViewStmt,),
     apply=refresh_materialized_view,
+    locks=locks,
     hazards=hazards,
 )

@@ -9,7 +9,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.locks import Lock, LockMode, lock, lock_name
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
@@ -83,6 +83,27 @@ def hazards(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
     yield from hazard(table, REINDEX, mode=LockMode.SHARE)
 
 
+def is_concurrent(node: pb.ReindexStmt) -> bool:
+    """Whether its author wrote CONCURRENTLY."""
+    return has_option(node.params, name="concurrently")
+
+
+def locks(node: pb.ReindexStmt, facts: Facts) -> Iterator[Lock]:
+    """On the table, or on that of the index."""
+    mode = LockMode.SHARE_UPDATE_EXCLUSIVE if is_concurrent(node) else LockMode.SHARE
+    index = facts.index_named((node.relation.schemaname, node.relation.relname))
+    if index is not None:
+        yield from lock_name(index.table, mode=mode, facts=facts)
+    elif node.kind == pb.REINDEX_OBJECT_TABLE:
+        yield from lock(facts.in_use(node.relation), mode=mode)
+
+
 OPERATION = StatementOperation(
-    name="reindex", rows=(6,), statements=(pb.ReindexStmt,), apply=reindex, hazards=hazards
+    name="reindex",
+    rows=(6,),
+    statements=(pb.ReindexStmt,),
+    apply=reindex,
+    locks=locks,
+    hazards=hazards,
+    is_outside=is_concurrent,
 )

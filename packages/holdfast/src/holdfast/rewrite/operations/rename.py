@@ -6,6 +6,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.hazards import BreakingChange
+from holdfast.rewrite.locks import Lock, LockMode, lock, lock_with_descendants
 from holdfast.rewrite.rewriting import StatementOperation
 
 
@@ -33,6 +34,14 @@ def breaks(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
         )
 
 
+def locks(node: pb.RenameStmt, facts: Facts) -> Iterator[Lock]:
+    """A column is renamed in all that inherits from the table; an index locks its table for nobody."""
+    if node.rename_type == pb.OBJECT_COLUMN:
+        yield from lock_with_descendants(node.relation, mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
+    elif node.rename_type != pb.OBJECT_INDEX:
+        yield from lock(facts.in_use(node.relation), mode=LockMode.ACCESS_EXCLUSIVE)
+
+
 OPERATION = StatementOperation(
-    name="rename", rows=(27, 28), statements=(pb.RenameStmt,), breaks=breaks
+    name="rename", rows=(27, 28), statements=(pb.RenameStmt,), locks=locks, breaks=breaks
 )

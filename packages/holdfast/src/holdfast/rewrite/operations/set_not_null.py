@@ -1,14 +1,19 @@
 """SET NOT NULL: the rows are read while the table is in use, and the lock lasts a moment."""
 
+from collections.abc import Iterator
+
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.names import candidates
 from holdfast.rewrite.not_null import not_null_steps, proofs
 from holdfast.rewrite.rewriting import (
     Action,
     ActionOperation,
+    NewObject,
     Split,
     alter_table,
     dropped_constraints,
+    names_of_constraint,
     transaction,
 )
 from holdfast.rewrite.tree import constraint_of, strings
@@ -46,9 +51,21 @@ def _column_and_name(command: pb.AlterTableCmd) -> tuple[str, str] | None:
     return strings(constraint.keys)[0], constraint.conname
 
 
+def names(new: NewObject) -> Iterator[str]:
+    """TABLE_COLUMN_not_null, which PostgreSQL 18 gives to the constraint, and a proof has for a while."""
+    if new.node.subtype == pb.AT_SetNotNull:
+        yield from candidates(new.table, second=new.node.name, label="not_null")
+    elif constraint_of(new.node).contype == pb.CONSTR_NOTNULL:
+        constraint = constraint_of(new.node)
+        yield from names_of_constraint(new)
+        for column in strings(constraint.keys):
+            yield from candidates(new.table, second=column, label="not_null")
+
+
 OPERATION = ActionOperation(
     name="set_not_null",
     rows=(14, 15, 16),
     actions=frozenset([pb.AT_AddConstraint, pb.AT_SetNotNull]),
     apply=set_not_null,
+    names=names,
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation, RelationKind
-from holdfast.rewrite.index_build import build_index, over_index
+from holdfast.rewrite.index_build import build_index, locks_of_build, over_index
 from holdfast.rewrite.index_names import column_names, joined
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, free_name
@@ -19,7 +19,6 @@ from holdfast.rewrite.rewriting import (
     add_constraint,
     alter_table,
     drop_constraint_if_exists,
-    locks_of_node,
     transaction,
 )
 from holdfast.rewrite.steps import PartitionOf, PartitionsStep, Step, TransactionStep
@@ -200,9 +199,8 @@ class _Plan:
             node.idxname = name.name
         else:
             _named(node, name.name)
-        return TransactionStep(
-            sql=(sql(node),), locks=locks_of_node(node, facts=self.facts), undo=self._undo()
-        )
+        locks = locks_of_build(node, self.facts) if isinstance(node, pb.IndexStmt) else ()
+        return transaction(node, facts=self.facts, locks=locks, undo=self._undo())
 
     def _undo(self) -> tuple[str, ...]:
         """With the index of the table those go that are attached to it."""

@@ -5,8 +5,7 @@ from datetime import date
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, quote
-from holdfast.rewrite.online import rewrite
-from holdfast.rewrite.rewriting import as_written
+from holdfast.rewrite.online import as_written, rewrite
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import BatchStep, LookStep, Step
 from holdfast.rewrite.waiting import RENAMES, Waiting

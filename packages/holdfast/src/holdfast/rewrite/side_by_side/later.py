@@ -11,15 +11,15 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.referenced_objects import (
+from holdfast.rewrite.side_by_side.created import FUNCTIONS, TYPES, created_object
+from holdfast.rewrite.statement import (
+    Statement,
+    StatementKind,
     WrittenName,
-    functions_in,
+    function_names,
     relations_in,
     types_in,
 )
-from holdfast.rewrite.side_by_side.created import FUNCTIONS, TYPES, created_object
-from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.statement_kind import StatementKind
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.waiting import Waiting
 
@@ -47,6 +47,8 @@ def _is_in_the_way(
     names: frozenset[str],
 ) -> bool:
     match waiting.what:
+        case _ if _moves_schema(statement, waiting):
+            return True
         case "value":
             is_its_type = isinstance(statement.node, pb.AlterEnumStmt) and waiting.kind in names
             return is_its_type and bool({waiting.name, waiting.new_name} & names)
@@ -102,10 +104,19 @@ def _is_of_object(statement: Statement, waiting: Waiting, named: frozenset[Quali
         return True
     name = waiting.name.split("(")[0].split(".")[-1]
     if waiting.kind in FUNCTIONS:
-        return name in functions_in(statement)
+        return name in function_names(statement.node)
     if waiting.kind in TYPES:
         return name in types_in(statement)
     return any(relation.name == name for relation in named)
+
+
+def _moves_schema(statement: Statement, waiting: Waiting) -> bool:
+    """It gives the schema of what waits another name."""
+    node = statement.node
+    if not isinstance(node, pb.RenameStmt) or node.rename_type != pb.OBJECT_SCHEMA:
+        return False
+    is_in_it = waiting.relation is not None and waiting.relation.schema == node.subname
+    return is_in_it or waiting.name.startswith(f"{node.subname}.")
 
 
 def _moves(statement: Statement, facts: Facts) -> bool:
