@@ -1,6 +1,7 @@
 """A plan says in every format what a step costs: a write to all rows is never an instant."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from holdfast.cli.plan import as_json, as_markdown, as_text
@@ -51,6 +52,20 @@ def test_a_backfill_in_text() -> None:
         "     writes: all rows of public.orders, in about 800 batches, each committed",
         "     about 2,000,000 rows, 340 MB, 40 s at 50,000 rows a second",
     ]
+
+
+def test_the_disk_that_it_needs() -> None:
+    """Before the run, beside what is free; a little is not worth a line."""
+    revision = replace(FOUND.revisions[0], steps=(), disk=5_000_000_000, free_disk=None)
+    for free, words in (
+        (None, "nobody knows how much is free: HOLDFAST_FREE_DISK says it"),
+        (70_000_000_000, "70 GB are free"),
+    ):
+        found = replace(FOUND, revisions=(replace(revision, free_disk=free),))
+        assert list(as_text(found))[-1] == f"  needs about 5 GB more disk; {words}"
+    assert "disk" not in "".join(
+        as_text(replace(FOUND, revisions=(replace(revision, disk=90_000),)))
+    )
 
 
 def test_a_backfill_in_a_pull_request() -> None:

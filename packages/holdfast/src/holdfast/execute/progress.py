@@ -61,6 +61,15 @@ class RowsRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskNeeded:
+    """What waits needs more disk, about so many bytes; `free` are those that are free, None where nobody knows."""
+
+    revision: str
+    bytes: int
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
     """A step of a queue begins."""
 
@@ -172,6 +181,7 @@ Event = (
     | WaitingForLeader
     | StatementPlanned
     | RowsRead
+    | DiskNeeded
     | StepStarted
     | StepDone
     | StepWatched

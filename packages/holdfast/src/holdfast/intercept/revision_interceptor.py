@@ -15,7 +15,7 @@ from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUER
 from holdfast.errors.statement import NeedsSession, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
-from holdfast.execute.progress import RowsRead, StatementPlanned
+from holdfast.execute.progress import DiskNeeded, RowsRead, StatementPlanned
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
@@ -35,6 +35,7 @@ from holdfast.intercept.route import (
     before_what_cannot_be_divided,
     route,
 )
+from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.facts import Facts, Releases
@@ -426,9 +427,12 @@ class RevisionInterceptor:
         way = route(self.state, sighting, place=StatementPlace.SECOND_CONNECTION)
         self._do_before(way.before)
         self.queue.catalog.forget()
-        if way.then is not Then.BESIDE:
+        if kind is not StatementKind.DDL:
             return False
         with closing(MigrationSession(intercepted.connection)) as session:
+            self._refuse_beside(statements[0], session)
+            if way.then is not Then.BESIDE:
+                return False
             session.epoch, session.version_table = self.session.epoch, self.session.version_table
             executor = replace(
                 self.work.executor,
@@ -439,6 +443,12 @@ class RevisionInterceptor:
             )
             executor.run(self.queue.queued(statements[0].sql, statements[0]))
         return True
+
+    def _refuse_beside(self, statement: Statement, session: MigrationSession) -> None:
+        """What does not fit on the disk does not fit from another connection either."""
+        statement = self.queue.exempted(statement)
+        facts = facts_for(session.connection, statement, new=self.queue.new)
+        self._refuse_what_does_not_fit([QueueEntry(statement=statement, facts=facts)])
 
     # What waits.
 
@@ -601,17 +611,19 @@ class RevisionInterceptor:
             wrote=self.state.wrote and not self.state.holds,
             today=self.work.today,
         )
-        self._refuse_what_does_not_fit()
+        self._refuse_what_does_not_fit(self.queue.entries)
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0])):
             self._execute_each(self.queue.statements_of(left.pop(0)))
         return tuple(left)
 
-    def _refuse_what_does_not_fit(self) -> None:
+    def _refuse_what_does_not_fit(self, entries: Sequence[QueueEntry]) -> None:
         """Before the first unit: a build that finds the disk full would stop the server."""
-        needs = disk_needs(self.queue.entries, today=self.work.today)
+        needs = disk_needs(entries, today=self.work.today)
         if needs:
             free = free_disk(self.session.connection, told=self.work.free_disk)
+            name, size = self.work.revision.revision, sum(need.bytes for need in needs)
+            self.work.executor.report(DiskNeeded(revision=name, bytes=size, free=free))
             refuse_more_than_fits(needs, free=free)
 
     def _is_over_soon(self, unit: Unit) -> bool:
