@@ -4,7 +4,7 @@ import pytest
 from alembic_project import Project
 from models_env import give_models
 
-from holdfast.cli.check import as_sarif
+from holdfast.cli.check import as_annotation, as_lines, as_sarif
 from holdfast.migrate.run import upgrade
 from holdfast.preview.check import check
 from holdfast.scratch.databases import Postgres
@@ -171,6 +171,41 @@ def test_does_not_replay(history: Project) -> None:
     """The server's own words."""
     history.revision("op.execute('SELECT 1/0')")
     assert found_in(history) == [("replays", "revision r2: division by zero")]
+
+
+def test_what_the_running_release_may_use(history: Project) -> None:
+    """Whatever goes while it runs: a warning at its revision, in each format; not what is new, allowed, or waits."""
+    history.revision(
+        "op.execute('CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 1$$')\n"
+        "op.add_column('t', sa.Column('b', sa.Integer))",
+        "op.drop_column('t', 'b'); op.execute('DROP FUNCTION f')",
+    )
+    history.revision(
+        "op.create_table('made', sa.Column('a', sa.Integer)); op.drop_table('made')\n"
+        "op.execute('ALTER FUNCTION f RENAME TO g')\n"
+        "op.drop_column('t', 'b')",
+        "op.add_column('t', sa.Column('b', sa.Integer)); op.execute('ALTER FUNCTION g RENAME TO f')",
+    )
+    waits = "with --expand the drop waits until that release is gone"
+    message = (
+        "revision r3: breaks the release that runs: it may use the function f; keep the old name, too, until that"
+        f" release is gone\nbreaks the release that runs: it may use the column b of t; {waits}"
+    )
+    [finding] = found = check(history.config)
+    assert (finding.rule, finding.message, finding.is_warning) == ("releases", message, True)
+    assert as_sarif(found)["runs"][0]["results"][0]["level"] == "warning"
+    text = message.replace("%", "%25").replace("\n", "%0A")
+    assert as_annotation(finding).startswith("::warning file=")
+    assert as_annotation(finding).endswith(f",title=releases::{text}")
+    assert "\n".join(as_lines(found)).endswith("found 1: warnings only")
+    with (history.folder / "alembic.ini").open("a") as ini:
+        ini.write("expand = true\n")
+    source = history.file("r3").read_text()
+    allowed = "    op.execute('ALTER FUNCTION f RENAME TO g')  # holdfast: allow nobody calls it until 2099-01-01"
+    history.file("r3").write_text(
+        source.replace("    op.execute('ALTER FUNCTION f RENAME TO g')", allowed)
+    )
+    assert check(history.config) == ()
 
 
 def test_edited_since_applied(history: Project) -> None:

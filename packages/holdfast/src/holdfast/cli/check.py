@@ -42,7 +42,7 @@ def check(
 ) -> None:
     """Check the history on a scratch server: one head, models agree, reversible, online.
 
-    Exit status: 0 nothing found, 1 something.
+    Exit status: 0 nothing found, or warnings only; 1 something.
     """
     with translated_errors():
         found = look(options.config(), since=since, with_database=with_database)
@@ -54,17 +54,20 @@ def check(
         case "sarif":
             click.echo(json.dumps(as_sarif(found)))
         case "github":
-            click.echo("".join(f"{_annotation(finding)}\n" for finding in found), nl=False)
+            click.echo("".join(f"{as_annotation(finding)}\n" for finding in found), nl=False)
         case _:
-            click.echo("\n".join(_lines(found)))
-    sys.exit(1 if found else 0)
+            click.echo("\n".join(as_lines(found)))
+    sys.exit(1 if any(not each.is_warning for each in found) else 0)
 
 
-def _lines(found: Sequence[CheckFinding]) -> Iterator[str]:
+def as_lines(found: Sequence[CheckFinding]) -> Iterator[str]:
+    """The findings for a person at a terminal."""
     for finding in found:
-        yield f"{_path(finding)}:{finding.line}: {finding.rule}"
+        warning = " (warning)" if finding.is_warning else ""
+        yield f"{_path(finding)}:{finding.line}: {finding.rule}{warning}"
         yield from (f"    {line}" for line in finding.message.splitlines())
-    yield f"found {len(found)}" if found else "nothing found"
+    of_warnings = ": warnings only" if all(each.is_warning for each in found) else ""
+    yield f"found {len(found)}{of_warnings}" if found else "nothing found"
 
 
 def _as_json(finding: CheckFinding) -> object:
@@ -73,14 +76,20 @@ def _as_json(finding: CheckFinding) -> object:
         "message": finding.message,
         "file": _path(finding),
         "line": finding.line,
+        "level": _level(finding),
     }
 
 
-def _annotation(finding: CheckFinding) -> str:
+def _level(finding: CheckFinding) -> str:
+    """By the name that SARIF and GitHub have for it."""
+    return "warning" if finding.is_warning else "error"
+
+
+def as_annotation(finding: CheckFinding) -> str:
     """A workflow command: its values have escapes of their own, and a property has two more than the message."""
     message = finding.message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     file = _in_repository(finding).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
-    return f"::error file={file},line={finding.line},title={finding.rule}::{message}"
+    return f"::{_level(finding)} file={file},line={finding.line},title={finding.rule}::{message}"
 
 
 def as_sarif(found: Sequence[CheckFinding]) -> object:
@@ -95,7 +104,7 @@ def as_sarif(found: Sequence[CheckFinding]) -> object:
         {
             "ruleId": finding.rule,
             "ruleIndex": places[finding.rule],
-            "level": "error",
+            "level": _level(finding),
             "message": {"text": finding.message},
             "locations": [
                 {

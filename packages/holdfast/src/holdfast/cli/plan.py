@@ -129,10 +129,7 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
 
 
 def _notes(step: PlannedStep) -> tuple[str, ...]:
-    broken = (
-        f"breaks the release that runs: {each}; it waits with --expand"
-        for each in breaks(step.step)
-    )
+    broken = (f"breaks the release that runs: {each}" for each in breaks(step.step))
     return (*notes_of(step.step), *step.notices, *broken)
 
 

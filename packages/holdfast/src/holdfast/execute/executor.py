@@ -227,7 +227,11 @@ class Executor:
             steps = gap_closed(steps, unit=parsed, queue=queue, facts=facts)
         self.report(
             StatementPlanned(
-                revision=self.revision, sql=shortened(statement.sql), steps=steps, is_queued=True
+                revision=self.revision,
+                sql=shortened(statement.sql),
+                steps=steps,
+                is_queued=True,
+                is_allowed=all(is_excused(each, today=today) for each in parsed),
             )
         )
         statement = self.journal.plan(statement, steps)

@@ -139,7 +139,7 @@ class AutovacuumIsCancelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsersWaited:
-    """A user has waited for a unit, which was ended for that; it is tried again after a pause."""
+    """A unit was ended because a user has waited for it, or nobody watched whether; it is tried again after a pause."""
 
     what: str
     tries: int

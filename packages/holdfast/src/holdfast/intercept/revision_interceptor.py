@@ -576,6 +576,7 @@ class RevisionInterceptor:
                 sql=shortened(entry.statement.sql),
                 steps=(as_written(entry.statement, facts=_facts(entry)),),
                 is_queued=False,
+                is_allowed=is_excused(entry.statement, today=self.work.today),
             )
         )
 

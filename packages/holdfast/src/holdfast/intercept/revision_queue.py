@@ -24,9 +24,10 @@ from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
+from holdfast.rewrite.side_by_side.taken_back import takes_back
 from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
 from holdfast.rewrite.units import QueueEntry, Unit
-from holdfast.rewrite.waiting import Recorded, Waiting
+from holdfast.rewrite.waiting import HOLDS_ROWS, Recorded, Waiting
 
 UNREADABLE = {"seed"}  # it can be set, but nobody can ask for it
 # SET TRANSACTION and SET SESSION CHARACTERISTICS name no setting, but set these. The isolation level of a transaction
@@ -141,9 +142,15 @@ class RevisionQueue:
         if facts is None:
             return
         taking_back = self.work.releases is Releases.BACK
+        if taking_back and takes_back(
+            entry.statement, facts=facts, revision=self.work.revision.revision
+        ):
+            return
         recorded = [r for r in self.work.recorded if not (taking_back and _is_of(r, self.work))]
         ahead = [
-            waiting for place, waiting in self.will_wait if not self._is_replaced(place, entry)
+            waiting
+            for place, waiting in self.will_wait
+            if waiting.what in HOLDS_ROWS or not self._is_replaced(place, entry)
         ]
         known = replace(facts.side_by_side, recorded=tuple(recorded), ahead=tuple(ahead))
         waiting = needs(entry.statement, facts=replace(facts, side_by_side=known))

@@ -43,6 +43,7 @@ RULES = {
     "models": "Models and migrations agree.",
     "reversible": "Up, down and up again ends in the same schema.",
     "online": "Every statement has an online form, or an exemption whose day has not passed.",
+    "releases": "Nothing goes that the running release may use (a warning: it may be gone).",
     "unedited": "The files of applied revisions are those that ran.",
     "disk": "What is pending fits on the disk.",
 }
@@ -64,6 +65,7 @@ class CheckFinding:
     file: Path
     line: int = 1
     revision: str | None = None
+    is_warning: bool = False  # it may be meant: no reason to fail
 
 
 def check(
@@ -145,6 +147,9 @@ def _through(
         listener.seen = observer.seen()
     for revision, refusal in listener.bodies_under_lock():
         yield _finding(script, revision, "online", refusal)
+    for revision, found in listener.taken_away():
+        words = "\n".join(f"breaks the release that runs: {each}" for each in found)
+        yield replace(_finding(script, revision, "releases", words), is_warning=True)
     return ended
 
 

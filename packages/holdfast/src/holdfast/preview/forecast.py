@@ -47,6 +47,7 @@ from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_qu
 from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.side_by_side.breaks import breaks
 from holdfast.rewrite.single_transaction import LARGEST_BYTES, LARGEST_ROWS
 from holdfast.rewrite.statement import StatementKind, parse
 from holdfast.rewrite.steps import (
@@ -402,6 +403,16 @@ class Trial:
                 refusal = None if event.is_allowed else work_under_lock(step)
                 if refusal is not None:
                     yield started.revision, refusal
+
+    def taken_away(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each revision with what a release that runs may use of it; not what its author allows."""
+        for number, started in enumerate(self.started, start=1):
+            events = [event for at, event in self.planned if at == number and not event.is_allowed]
+            found = tuple(
+                words for event in events for step in event.steps for words in breaks(step)
+            )
+            if found:
+                yield started.revision, found
 
     def _steps(
         self, number: int, seen: list[Seen]

@@ -16,6 +16,8 @@ What = Literal[
     "column name", "table name", "column", "table", "unique key", "default", "value", "object"
 ]
 RENAMES: tuple[What, ...] = ("column name", "table name")
+# Another thing in their place would not have their rows.
+HOLDS_ROWS: tuple[What, ...] = ("column", "table", *RENAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,25 +4,35 @@ from collections.abc import Iterator
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.side_by_side.drops import OBJECTS
+from holdfast.rewrite.side_by_side.one_name import renamed_object
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.rewrite.steps import BatchStep, Step, TransactionStep
 from holdfast.rewrite.tree import strings
 
+WAITS = "with --expand the drop waits until that release is gone"
+KEEP = "keep the old name, too, until that release is gone"
+RELATIONS = (pb.OBJECT_TABLE, pb.OBJECT_VIEW, pb.OBJECT_MATVIEW, pb.OBJECT_SEQUENCE)
+
 
 def breaks(step: Step) -> tuple[str, ...]:
-    """What the step breaks, a line each; nothing of a step that leaves it to `holdfast finish`."""
+    """What a release that runs may use of it, a line each; nothing of a step that leaves it to `holdfast finish`."""
     if not isinstance(step, TransactionStep) or isinstance(step, BatchStep) or step.waits:
         return ()
     statements = [statement for text in step.sql for statement in parse(text)]
     made = {each for statement in statements for each in _made(statement)}
+    used = frozenset(lock.relation for lock in step.locks)
     return tuple(
-        words for statement in statements for name, words in _gone(statement) if name not in made
+        words
+        for statement in statements
+        for name, words in _gone(statement, used=used)
+        if name not in made
     )
 
 
-def _gone(statement: Statement) -> Iterator[tuple[str, str]]:
-    """What the step takes away, by its name, and what of it a release may be using."""
+def _gone(statement: Statement, *, used: frozenset[QualifiedName]) -> Iterator[tuple[str, str]]:
+    """What is gone, by its name, and what of it a release may be using. `used`: nobody knows another table yet."""
     node = statement.node
     if isinstance(node, pb.DropStmt) and (
         node.remove_type in OBJECTS or node.remove_type == pb.OBJECT_TABLE
@@ -30,17 +40,21 @@ def _gone(statement: Statement) -> Iterator[tuple[str, str]]:
         kind = OBJECTS.get(node.remove_type, "table")
         for item in node.objects:
             name = _name(item)
-            yield name, f"it may use the {kind} {name}"
-    if isinstance(node, pb.AlterTableStmt):
+            if node.remove_type not in RELATIONS or name in {each.name for each in used}:
+                yield name, f"it may use the {kind} {name}; {WAITS}"
+    if isinstance(node, pb.AlterTableStmt) and used:
         for item in node.cmds:
             command = item.alter_table_cmd
             if command.subtype == pb.AT_DropColumn:
                 name = f"{node.relation.relname}.{command.name}"
-                yield name, f"it may use the column {command.name} of {node.relation.relname}"
+                words = f"it may use the column {command.name} of {node.relation.relname}; {WAITS}"
+                yield name, words
+    if (renamed := renamed_object(statement)) is not None:
+        yield renamed, f"it may use the {renamed}; {KEEP}"
 
 
 def _made(statement: Statement) -> Iterator[str]:
-    """The names that the step makes in the same moment, in the place of what it takes away."""
+    """What takes such a place in the same moment."""
     node = statement.node
     if isinstance(node, pb.ViewStmt):
         yield node.view.relname

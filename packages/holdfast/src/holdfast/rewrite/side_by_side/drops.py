@@ -18,6 +18,7 @@ from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.steps import BatchStep, Step
 from holdfast.rewrite.tree import (
     add_strings,
+    column_of,
     copy,
     definition,
     find,
@@ -42,7 +43,14 @@ OBJECTS = {
     pb.OBJECT_TYPE: "type",
     pb.OBJECT_VIEW: "view",
 }
+OF_RELATIONS = (
+    pb.OBJECT_VIEW,
+    pb.OBJECT_MATVIEW,
+    pb.OBJECT_SEQUENCE,
+    pb.OBJECT_FOREIGN_TABLE,
+)
 VALUE = "until then the value is '{name}' for both releases: the new one has to write that, and may read either"
+RULE_OF_VIEW = '"_RETURN" on '
 KEYS = (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
 UNCHECKED_OPERATORS = frozenset(["=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~", "!~", "~*"])
 
@@ -79,6 +87,9 @@ def expanded_drop_statement(statement: Statement, facts: Facts) -> tuple[Step, .
     if all(_is_new(parts, facts) for parts, _ in names):
         return None
     kind = OBJECTS[node.remove_type]
+    is_relation = node.missing_ok and node.remove_type in OF_RELATIONS
+    if is_relation and all(facts.relation_named(parts) is None for parts, _ in names):
+        return None  # they are not there
     return (
         _waits(
             *(
@@ -110,7 +121,7 @@ def _column(action: Action) -> Split | None:
     column = table.column(name)
     if column is None or column.is_new or table.partition_of is not None:
         return None  # PostgreSQL says what it thinks of it
-    waiting_views = {found.name for found in action.facts.side_by_side.waiting if found.kind}
+    waiting_views = _waiting_views(action.facts)
     needed_by = [
         view
         for view in table.dependent_views
@@ -123,6 +134,17 @@ def _column(action: Action) -> Split | None:
     if known is None:
         provisional = Waiting(what="column", name=name, relation=table.name, sql=_sql(action))
         return Split(after=(_waits(provisional),))
+    if _is_added_again(action):
+        refusal = NeedsOneRelease(
+            relation=str(table.name),
+            what=f"drop of column {name}",
+            reasons=(
+                "The same statement adds a column of that name: do that behind holdfast finish.",
+            ),
+        )
+        return Split(stays=(action.command,), refusals=(refusal,))
+    if action.command.behavior != pb.DROP_CASCADE and _is_needed(known, action.facts):
+        return None
     reasons = tuple(_against_column(known, known.column(name), default=_default_of(known, name)))
     if reasons:
         refusal = NeedsOneRelease(
@@ -130,6 +152,35 @@ def _column(action: Action) -> Split | None:
         )
         return Split(stays=(action.command,), refusals=(refusal,))
     return _column_waits(action, known)
+
+
+def _is_added_again(action: Action) -> bool:
+    commands = [item.alter_table_cmd for item in action.statement.cmds]
+    return any(
+        each.subtype == pb.AT_AddColumn and column_of(each).colname == action.command.name
+        for each in commands
+    )
+
+
+def _is_needed(known: ChangedTable, facts: Facts) -> bool:
+    """Whether a policy, a publication or a function depends on it, so that PostgreSQL refuses the drop."""
+    going = {found.name.split("(")[0].split(".")[-1] for found in facts.side_by_side.waiting}
+    return any(
+        not found.identity.startswith(RULE_OF_VIEW)
+        and not any(name in found.identity for name in going)
+        for found in known.dependents
+    )
+
+
+def _waiting_views(facts: Facts) -> set[str]:
+    """Names of the views that go at `finish`: those that are dropped, and those that have the old name of a table."""
+    return {
+        str(QualifiedName(schema=found.relation.schema, name=found.name))
+        if found.what == "table name" and found.relation is not None
+        else found.name
+        for found in facts.side_by_side.waiting
+        if found.kind or found.what == "table name"
+    }
 
 
 def _default_of(known: ChangedTable, name: str) -> str | None:
@@ -329,7 +380,7 @@ def _tables(statement: Statement, node: pb.DropStmt, facts: Facts) -> tuple[Step
 def _are_needed(tables: Sequence[Relation], dropped: set[QualifiedName], facts: Facts) -> bool:
     waiting = facts.side_by_side.waiting
     going = {found.relation for found in waiting if found.what == "table"} | dropped
-    views = {found.name for found in waiting if found.kind}
+    views = _waiting_views(facts)
     return any(
         {reference.table for reference in table.referenced_by} - going
         or [v for v in table.dependent_views if not {str(v.name), v.name.name} & views]

@@ -7,6 +7,7 @@ from holdfast.rewrite.side_by_side.drops import (
     expanded_drop_statement,
     expanded_value,
 )
+from holdfast.rewrite.side_by_side.one_name import one_name
 from holdfast.rewrite.side_by_side.refusal import NeedsOneRelease
 from holdfast.rewrite.side_by_side.rename_column import renamed_column
 from holdfast.rewrite.side_by_side.rename_table import renamed_table
@@ -24,7 +25,11 @@ def expanded(
     steps = expanded_drop_statement(statement, facts) or expanded_value(statement)
     if steps is not None:
         return steps, None
-    return renamed_column(statement, facts) or renamed_table(statement, facts)
+    return (
+        renamed_column(statement, facts)
+        or renamed_table(statement, facts)
+        or one_name(statement, facts)
+    )
 
 
 def expanded_action(action: Action) -> Split | None:

@@ -47,6 +47,8 @@ def _is_in_the_way(
     names: frozenset[str],
 ) -> bool:
     match waiting.what:
+        case _ if _moves_schema(statement, waiting):
+            return True
         case "value":
             is_its_type = isinstance(statement.node, pb.AlterEnumStmt) and waiting.kind in names
             return is_its_type and bool({waiting.name, waiting.new_name} & names)
@@ -106,6 +108,15 @@ def _is_of_object(statement: Statement, waiting: Waiting, named: frozenset[Quali
     if waiting.kind in TYPES:
         return name in types_in(statement)
     return any(relation.name == name for relation in named)
+
+
+def _moves_schema(statement: Statement, waiting: Waiting) -> bool:
+    """It gives the schema of what waits another name."""
+    node = statement.node
+    if not isinstance(node, pb.RenameStmt) or node.rename_type != pb.OBJECT_SCHEMA:
+        return False
+    is_in_it = waiting.relation is not None and waiting.relation.schema == node.subname
+    return is_in_it or waiting.name.startswith(f"{node.subname}.")
 
 
 def _moves(statement: Statement, facts: Facts) -> bool:

@@ -42,6 +42,12 @@ def taken_back(
     return None
 
 
+def takes_back(statement: Statement, *, facts: Facts, revision: str) -> bool:
+    """Whether it is the inverse of something that this revision has left waiting."""
+    recorded = (each for each in facts.side_by_side.recorded if each.revision == revision)
+    return any(_is_inverse(statement, each, facts) for each in recorded)
+
+
 def taken_back_action(action: Action) -> Split | None:
     """The same of one action of an ALTER TABLE."""
     if action.facts.side_by_side.releases is not Releases.BACK:
@@ -55,7 +61,7 @@ def taken_back_action(action: Action) -> Split | None:
 
 
 def is_there_already(statement: Statement, *, facts: Facts) -> bool:
-    """Whether it would make what went with a column or table that was kept: its index, its constraint."""
+    """Whether it would make what went with a column or table that was kept: its index, its constraint, its view."""
     if facts.side_by_side.releases is not Releases.BACK:
         return False
     kept = [
@@ -64,6 +70,10 @@ def is_there_already(statement: Statement, *, facts: Facts) -> bool:
         if recorded.waiting.what in ("column", "table")
     ]
     node = statement.node
+    if isinstance(node, pb.ViewStmt) and not any(
+        _is_inverse(statement, each, facts) for each in facts.side_by_side.recorded
+    ):
+        return not node.replace and _goes_along(node.view, {each.relation for each in kept}, facts)
     if isinstance(node, pb.IndexStmt):
         table = _kept_table(node.relation, {each.relation for each in kept}, facts)
         return table is not None and any(i.name.name == node.idxname for i in table.indexes)
@@ -83,6 +93,18 @@ def is_there_already(statement: Statement, *, facts: Facts) -> bool:
         for r in facts.side_by_side.recorded
     )
     return table is not None and bool(name) and table.constraint(name) is not None and not is_key
+
+
+def _goes_along(written: pb.RangeVar, kept: set[QualifiedName | None], facts: Facts) -> bool:
+    """Whether it is a view that the CASCADE of what was kept would have taken along."""
+    schema = written.schemaname or facts.current_schema
+    name = QualifiedName(schema=schema, name=written.relname)
+    return any(
+        name == view.name
+        for table in facts.relations.values()
+        if table.name in kept
+        for view in table.dependent_views
+    )
 
 
 def _kept_table(
@@ -234,12 +256,13 @@ def _filled(action: Action, recorded: Recorded) -> Iterator[Step]:
         yield BatchStep(what=f"give {waiting} its default again", sql=(default,), locks=(lock,))
     value = waiting.default or _default_in(action.command)
     if waiting.was_not_null and value is not None:
-        yield CopyRowsStep(
-            table=table,
-            sql=f"UPDATE ONLY {table} SET {name} = {value} WHERE {name} IS NULL",
-            settings=(("row_security", "off"),),
-            scans=(table,),
-        )
+        for each in (table, *action.table.descendants):
+            yield CopyRowsStep(
+                table=each,
+                sql=f"UPDATE ONLY {each} SET {name} = {value} WHERE {name} IS NULL",
+                settings=(("row_security", "off"),),
+                scans=(each,),
+            )
 
 
 def _default_in(command: pb.AlterTableCmd) -> str | None:
