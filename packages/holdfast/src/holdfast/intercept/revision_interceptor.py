@@ -15,7 +15,7 @@ from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUER
 from holdfast.errors.statement import NeedsSession, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
-from holdfast.execute.progress import DiskNeeded, RowsRead, StatementPlanned
+from holdfast.execute.progress import DiskNeeded, RowsRead
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
@@ -41,6 +41,7 @@ from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.one_moment import at_its_moment
 from holdfast.rewrite.online import Duration, as_written, duration, is_excused, locks_of, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
@@ -225,6 +226,8 @@ class RevisionInterceptor:
                     intercepted.give(call.result)
                 return True
             dealt_with = self._deal_with(statement, texts, intercepted)
+            if not dealt_with:
+                intercepted = self._at_its_moment(statement, intercepted)
             self._refresh(intercepted)
         if dealt_with:
             return True
@@ -242,6 +245,21 @@ class RevisionInterceptor:
         else:
             self._executes_and_records(text, intercepted)
         return True
+
+    def _at_its_moment(
+        self, statement: Statement, intercepted: InterceptedStatement
+    ) -> InterceptedStatement:
+        """What the driver executes behind a commit of ours asks for the time of the first transaction."""
+        if len(intercepted.parameters) != 1 or not self._has_a_moment():
+            return intercepted
+        facts = self.queue.facts(statement) if statement.kind in WRITES else None
+        told = at_its_moment(statement, facts=facts, now=self.queue.now)
+        if told is statement:
+            return intercepted
+        return replace(intercepted, sql=told.sql, parameters=(None,), is_many=False)
+
+    def _has_a_moment(self) -> bool:
+        return self.queue.has_committed and not self.session.in_autocommit()
 
     def _executes_once(self, text: str, intercepted: InterceptedStatement) -> None:
         """What may commit inside is never repeated: recorded as started, and as done where it ends well."""
@@ -530,33 +548,33 @@ class RevisionInterceptor:
 
     def _execute(self, waiting: WaitingStatement) -> None:
         if is_write(waiting.entry):
-            self._before_write(waiting.entry.statement)
+            self._before_write(waiting.entry)
             self._becomes(has_done_something=True, wrote=True)
         else:
             self._takes_locks(waiting.entry, waiting.locks)
         for text in waiting.texts:
-            self.session.execute_sql(text)
+            self.session.execute_sql(self._told(text, waiting.entry.facts))
         self.queue.executes(waiting.texts)
         self.queue.open.append(waiting.entry)
 
-    def _before_write(self, statement: Statement) -> None:
-        if _is_opaque(statement):
-            self._before_opaque(statement)
+    def _told(self, sql: str, facts: Facts | None) -> str:
+        if not self._has_a_moment():
+            return sql
+        each = [at_its_moment(s, facts=facts, now=self.queue.now) for s in parse(sql)]
+        return ";\n".join(one.sql for one in each)
+
+    def _before_write(self, entry: QueueEntry) -> None:
+        if _is_opaque(entry.statement):
+            self._before_opaque(entry.statement, position=entry.position)
             self._becomes(holds=True)
         else:
             self.lock_waits.for_rows()
 
-    def _before_opaque(self, statement: Statement) -> None:
-        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(statement.sql),
-                steps=(TransactionStep(sql=(statement.sql,)),),
-                is_queued=False,
-                is_allowed=self._users_may_wait(statement),
-            )
-        )
+    def _before_opaque(self, statement: Statement, *, position: int = 0) -> None:
+        allowed = self._users_may_wait(statement)
+        self.lock_waits.for_anything(users_may_wait=allowed)
+        step = TransactionStep(sql=(statement.sql,))
+        self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
@@ -570,15 +588,8 @@ class RevisionInterceptor:
             self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
         blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(entry.statement.sql),
-                steps=(as_written(entry.statement, facts=_facts(entry)),),
-                is_queued=False,
-                is_allowed=is_excused(entry.statement, today=self.work.today),
-            )
-        )
+        step = as_written(entry.statement, facts=_facts(entry))
+        self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
     def _run(
         self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()

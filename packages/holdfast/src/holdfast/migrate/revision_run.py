@@ -29,7 +29,12 @@ from holdfast.execute.executor import Executor
 from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
-from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
+from holdfast.execute.progress import (
+    Direction,
+    RevisionDone,
+    RevisionResumed,
+    RevisionStarted,
+)
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard
 from holdfast.intercept.fresh import apply_to_fresh
@@ -47,6 +52,7 @@ from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.statement import parse
+from holdfast.rewrite.steps import next_step, total
 from holdfast.rewrite.units import QueueEntry
 from holdfast.rewrite.waiting import Recorded
 
@@ -119,7 +125,7 @@ class RevisionRun:
                 self._run_online(function, arguments)
             else:
                 self._refuse_what_does_not_fit()
-                self._go_on()
+                self._go_on(may_be_more=not unfinished.function_ended)
                 if not unfinished.function_ended:
                     self._run_online(function, arguments)
             self._look_behind()
@@ -175,8 +181,17 @@ class RevisionRun:
     def _is_edited(self, unfinished: Unfinished) -> bool:
         return unfinished.checksum != self._recorded().checksum
 
-    def _go_on(self) -> None:
-        self._executor().run_all(Journal(self.context.session).queued())
+    def _go_on(self, *, may_be_more: bool) -> None:
+        counts = [unit.count for unit in Journal(self.context.session).every()]
+        self.context.options.report(
+            RevisionResumed(
+                revision=self.name,
+                number=next_step(counts),
+                steps=total(counts),
+                may_be_more=may_be_more,
+            )
+        )
+        self._executor().run_all(may_be_more=may_be_more)
 
     def _refuse_what_does_not_fit(self) -> None:
         """What is left is measured anew: the disk may have become full since the revision began."""

@@ -30,6 +30,7 @@ from holdfast.execute.progress import (
     RevisionStarted,
     RowsRead,
     StatementPlanned,
+    StatementsUndone,
 )
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import (
@@ -373,10 +374,19 @@ class Trial:
                 self.planned.append((len(self.started), event))
             case DiskNeeded():
                 self.disk[len(self.started)] = max(self.disk[len(self.started)], event.bytes)
+            case StatementsUndone(statements=undone):
+                self._forget(undone)
             case RowsRead():
                 self.read.append((len(self.started), event))
             case RevisionDone():
                 self.done.add(len(self.started))
+
+    def _forget(self, statements: int) -> None:
+        """Forget the last statements that were executed at once: they come again, or never."""
+        for place in reversed(range(len(self.planned))):
+            if statements and not self.planned[place][1].is_queued:
+                del self.planned[place]
+                statements -= 1
 
     def revisions(self) -> Iterator[PlannedRevision]:
         """The revisions that were tried, with what was seen of each step."""
