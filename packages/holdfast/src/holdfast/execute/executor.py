@@ -30,7 +30,7 @@ from holdfast.errors.sqlstate import (
 )
 from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
-from holdfast.execute.backfill_pace import Pace
+from holdfast.execute.backfill_pace import SLOT_WAL, Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
 from holdfast.execute.leader import MARK
@@ -201,6 +201,7 @@ class Executor:
     pausing: Pausing | None = None
     rows_per_second: int | None = None  # of a backfill
     build_workers: int = 0
+    slot_wal: int = SLOT_WAL  # bytes that a replication slot may keep before a backfill pauses
 
     def run_all(
         self, *, executed: Sequence[str] = (), uncounted: int = 0, may_be_more: bool = False
@@ -505,6 +506,7 @@ class Executor:
             table=str(step.table),
             step=step.describe(),
             rows_per_second=self.rows_per_second,
+            slot_wal=self.slot_wal,
         )
 
     def _with_partitions(self, statement: Queued, step: PartitionsStep | DetachStep) -> Queued:

@@ -339,6 +339,7 @@ class RevisionRun:
             ),
             rows_per_second=self.context.options.rows_per_second,
             build_workers=self.context.options.build_workers,
+            slot_wal=self.context.options.slot_wal,
         )
 
     def _patience(self) -> LockPatience:

@@ -17,7 +17,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.engine.settings import BackfillSettings, DiskSettings
+from holdfast.engine.settings import BackfillSettings, DiskSettings, StandbySettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, NotEnoughDisk, UnparsableStatement
 from holdfast.execute import waiting
@@ -44,6 +44,7 @@ from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.free_disk import UNLIMITED, free_disk
+from holdfast.preview.followers import of_followers
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
 from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
@@ -217,7 +218,7 @@ def forecast(
             replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
             for each in revisions
         )
-    revisions = _noticed(config, revisions)
+    revisions = _followed(config, _noticed(config, revisions))
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = on_project_connection(
         config, lambda project: blockers_of(project.connection, locks)
@@ -251,6 +252,28 @@ def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[Pl
                 if isinstance(step.step, CopyRowsStep)
                 else step
                 for step in each.steps
+            ),
+        )
+        for each in revisions
+    )
+
+
+def _followed(
+    config: Config, revisions: tuple[PlannedRevision, ...]
+) -> tuple[PlannedRevision, ...]:
+    """The revisions, with what standbys and subscribers would meet."""
+    steps = tuple((step.step, step.locks) for each in revisions for step in each.steps)
+    urls = StandbySettings().urls()
+    found = iter(
+        on_project_connection(
+            config, lambda project: of_followers(project.connection, steps=steps, urls=urls)
+        )
+    )
+    return tuple(
+        replace(
+            each,
+            steps=tuple(
+                replace(step, notices=(*step.notices, *next(found))) for step in each.steps
             ),
         )
         for each in revisions
