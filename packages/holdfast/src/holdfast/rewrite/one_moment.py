@@ -17,7 +17,8 @@ from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, copy, find, parsed_expression, sql
 
 Written = TypeVar("Written", bound=Message)
-TEMPORAL = (
+TIMED = (
+    pb.AlterTableStmt,
     pb.CreateTableAsStmt,
     pb.DeleteStmt,
     pb.InsertStmt,
@@ -32,9 +33,9 @@ def at_its_moment(statement: Statement, *, facts: Facts | None, now: str) -> Sta
     node = statement.node
     if not now:
         return statement
-    if isinstance(node, pb.AlterTableStmt) and facts is not None:
-        changed: Message = _columns_at(node, facts=facts, now=now)
-    elif isinstance(node, TEMPORAL):
+    if isinstance(node, pb.AlterTableStmt):
+        changed: Message = node if facts is None else _columns_at(node, facts=facts, now=now)
+    elif isinstance(node, TIMED):
         told = node if facts is None else _with_defaults(node, facts=facts)
         changed = at_one_time(told, now=now, functions=OF_TRANSACTION)
     else:

@@ -17,7 +17,7 @@ from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName, free_name, quote
-from holdfast.rewrite.one_moment import at_its_moment
+from holdfast.rewrite.one_moment import TIMED, at_its_moment
 from holdfast.rewrite.online import as_written, draft_of, needs_no_transaction_of_its_own, rewrite
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue_rules.copied_once import as_one
@@ -57,7 +57,10 @@ def steps_of_unit(
     statements: Sequence[Statement], *, facts: Facts, today: date
 ) -> tuple[Step, ...]:
     """The steps of the one statement, or of all together. Raises what `rewrite` raises."""
-    statements = [at_its_moment(each, facts=facts, now=facts.now) for each in statements]
+    statements = [
+        at_its_moment(each, facts=facts, now=facts.now) if isinstance(each.node, TIMED) else each
+        for each in statements
+    ]
     if len(statements) == 1:
         return rewrite(statements[0], facts=facts, today=today)
     pairs = _paired(statements, facts=facts)
