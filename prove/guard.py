@@ -3,7 +3,7 @@
 `./dev prove guard [NAMES]`. Each way x three blockers (none, a reader and a writer that are idle in their transaction)
 under 200 reads a second, open loop. Before each way the same traffic meets the same run of a revision that changes
 nothing: its longest request is the noise. A line for each; status 1 when a request waited longer than 50 ms (70 where
-the migration is idle, 350 where the guard itself is stopped for 300) and the noise, three times in a row; when a run
+the migration is idle, 150 where the guard's own process is stopped) and the noise, three times in a row; when a run
 neither ended nor was refused, or when something was applied twice. What the server saw of waits for a lock is beside
 it: what a request waited longer than that, it waited for a processor. The last line has the verdict.
 """
@@ -85,9 +85,11 @@ WAYS = {
     "deferred trigger": DO("SELECT f()") + "\n" + DO("INSERT INTO later VALUES (1)"),
     "guard killed": DO(f"DO $$ BEGIN {ADD} PERFORM pg_sleep(1); END $$"),
     "guard stopped": DO(f"DO $$ BEGIN {ADD} PERFORM pg_sleep(1); END $$"),
+    "guard stopped, Python sleeps": PAUSE,
 }
 CONTROL = DO("SELECT 1")
-STOPPED_FOR = 0.3  # s
+STOPPED_FOR = 2.0  # s
+SILENT = 100.0  # ms: so long a guard may be silent
 BLOCKERS = {
     "nobody": "SELECT 1",
     "reader": "SELECT count(*) FROM t",
@@ -125,7 +127,8 @@ CEILING, LEAST_NOISE = 50.0, 20.0  # ms
 MORE = {
     "Python sleeps": 20.0,
     "stopped by SIGSTOP": 20.0,
-    "guard stopped": 1000 * STOPPED_FOR,
+    "guard stopped": SILENT,
+    "guard stopped, Python sleeps": SILENT + 20.0,
 }  # ms
 TRIES = 3
 
@@ -238,7 +241,11 @@ def disturb(name: str, project: Project, run: subprocess.Popen[str]) -> None:
     """What is done to the migrator or its guard in the middle."""
     if name == "guard killed" and (guard := found(project, GUARD)):
         project.query(f"SELECT pg_terminate_backend({guard})")
-    if name == "guard stopped" and found(project, HELD) and (guard := found(project, GUARD)):
+    if (
+        name.startswith("guard stopped")
+        and found(project, HELD)
+        and (guard := found(project, GUARD))
+    ):
         os.kill(guard, signal.SIGSTOP)
         time.sleep(STOPPED_FOR)
         os.kill(guard, signal.SIGCONT)

@@ -328,12 +328,64 @@ def test_without_its_guard_a_unit_does_not_go_on(in_use: Project) -> None:
     [(guard,)] = in_use.query(GUARDS)
     terminate(in_use.database, int(str(guard)))
     run.end()
-    assert len(run.busy) >= 1
+    assert Reason.SILENCE in reasons(run)
     assert in_use.query(HAS_NOTE) == [(1,)]
     assert in_use.query(
         "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
         " WHERE locktype = 'advisory' AND datname = current_database()"
     ) == [(0,)]
+
+
+def reasons(run: BackgroundRun) -> set[Reason]:
+    """Why the guard has ended units of this run."""
+    return {event.verdict.reason for event in run.events if isinstance(event, UsersWaited)}
+
+
+@pytest.mark.parametrize(
+    ("env", "driver", "where"),
+    [
+        (SYNC_ENV, "psycopg", "in a statement"),
+        (SYNC_ENV, "psycopg", "between two"),
+        (ASYNC_ENV, "asyncpg", "in a statement"),
+    ],
+)
+def test_a_guard_that_is_silent_ends_the_unit_wherever_that_is(
+    in_use: Project, env: str, driver: str, where: str
+) -> None:
+    """Its process is stopped, for good: a user who waits is let through all the same, and a new guard is made."""
+    in_use.env(env, driver=driver)
+    calm = in_use.folder / "calm"
+    in_use.query("CREATE TABLE hurry (n int); SELECT 1")
+    long = IN_DO.format(
+        f"{ADD} IF NOT EXISTS (SELECT FROM hurry) THEN PERFORM pg_sleep(60); END IF;"
+    )
+    if where == "in a statement":
+        in_use.revision(f"op.execute({long!r})")
+    else:
+        in_use.revision(
+            f"""
+            import pathlib, time
+            op.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+            limit = time.monotonic() + 60
+            while not pathlib.Path({str(calm)!r}).exists() and time.monotonic() < limit:
+                time.sleep(0.01)
+            op.execute({ADD!r})
+            """
+        )
+    run = BackgroundRun(in_use)
+    wait_until(lambda: bool(in_use.query(LOCKED)) and bool(in_use.query(GUARDS)), what="the lock")
+    [(guard,)] = in_use.query(GUARDS)
+    os.kill(int(str(guard)), signal.SIGSTOP)
+    try:
+        with psycopg.connect(in_use.database, options="-c statement_timeout=20s") as user:
+            assert user.execute(READ).fetchone() == (50000,)  # the work would last 60 s
+        calm.touch()
+        in_use.query("INSERT INTO hurry VALUES (1)")
+        run.end()
+    finally:
+        os.kill(int(str(guard)), signal.SIGCONT)
+    assert Reason.SILENCE in reasons(run)
+    assert in_use.query(HAS_NOTE) == [(1,)]
 
 
 COMMITTING = {

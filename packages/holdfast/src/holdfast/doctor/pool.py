@@ -2,7 +2,7 @@
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse_in_production, warn
 
-# Of a migration: its own, the one that holds the lock, the guard, the one that looks how far a step is.
+# Of a migration: its own, the one that holds the lock, the guard, the one that looks at a step or at the guard.
 MIGRATION = 4
 
 

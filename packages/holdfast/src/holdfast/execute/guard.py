@@ -9,6 +9,7 @@ Armed is an advisory lock of the migration's backend. At the end it goes with CO
 users are let through. Behind COMMIT the migration waits until the loop has ended, so that no late cancel hits what
 comes next. What was cancelled is not committed, even if a body has caught it: before it cancels, the loop takes a
 second advisory lock, which the migration asks for before COMMIT.
+A guard that is silent itself is noticed from a third connection: guard_silence.py.
 The manual: Server Signaling Functions, Advisory Locks, pg_blocking_pids(), pg_locks.
 """
 
@@ -27,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import NoGuard
 from holdfast.errors.sqlstate import QUERY_CANCELED, RAISE_EXCEPTION, sqlstate
+from holdfast.execute.guard_silence import GuardedUnit, SilenceWatch
 from holdfast.execute.session import MigrationSession, second_session
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.schema_constants import FIRED_KEY, GUARD_KEY, KEY
@@ -46,7 +48,8 @@ IDLE = timedelta(seconds=5)  # where the guard itself is gone, the server ends a
 
 ARM = text(
     """
-    SELECT pg_backend_pid(), pg_advisory_lock(:key, pg_backend_pid()),
+    SELECT pg_backend_pid() AS ours, extract(epoch FROM clock_timestamp())::float8 AS since,
+           pg_advisory_lock(:key, pg_backend_pid()),
            CASE WHEN :ends_when_idle THEN set_config('idle_in_transaction_session_timeout', :idle, true) END
     """
 )
@@ -209,17 +212,17 @@ class Guard:
         row = self.session.execute(ARM, values).one()
         self.is_armed = True
         watch = self._watch = self._watch or _GuardWatch(self.session)
-        watch.requests.put(
-            GuardRequest(pid=row[0], own_wait=own_wait, users_may_wait=users_may_wait)
-        )
+        request = GuardRequest(pid=row.ours, own_wait=own_wait, users_may_wait=users_may_wait)
+        watch.requests.put(request)
         try:
-            problem = watch.ready.get(timeout=TO_CONNECT.total_seconds())
+            guard = watch.ready.get(timeout=TO_CONNECT.total_seconds())
         except Empty:
-            problem = TimeoutError("no second connection in time")
-        if problem is not None:
+            guard = TimeoutError("no second connection in time")
+        if isinstance(guard, Exception):
             self._watch = None
             self.session.rollback()
-            raise NoGuard(problem=str(problem).partition("\n")[0]) from problem
+            raise NoGuard(problem=str(guard).partition("\n")[0]) from guard
+        watch.silence.begin(GuardedUnit(ours=row.ours, guard=guard, since=row.since))
 
     def before_commit(self) -> None:
         """Let COMMIT be the end of it. Raises EndedByGuard, after ROLLBACK, where something was cancelled."""
@@ -227,7 +230,7 @@ class Guard:
             return
         row = self.session.execute(BEFORE_COMMIT, {"key": GUARD_KEY, "fired": FIRED_KEY}).one()
         self.session.owes_durability |= row.is_local is not None
-        if row.is_unharmed and (self._watch is None or not self._watch.is_lost):
+        if row.is_unharmed and self._watch is not None and not self._watch.is_lost:
             return
         self.session.rollback()  # which takes the verdict
         raise EndedByGuard(self._verdict or GuardVerdict(reason=Reason.SILENCE))
@@ -270,7 +273,7 @@ class Guard:
         """End the connection and the thread of the guard. Idempotent."""
         watch, self._watch = self._watch, None
         if watch is not None:
-            watch.requests.put(None)
+            watch.close()
             watch.thread.join(SILENCE.total_seconds())
 
     def _give_back(self) -> None:
@@ -289,11 +292,10 @@ class Guard:
         self.is_armed = False
         if self._watch is None:
             return
-        try:
-            self._verdict = self._watch.verdicts.get(timeout=SILENCE.total_seconds())
-        except Empty:
-            self._watch = None  # it ends when it finds that the lock is gone
-            self._verdict = GuardVerdict(reason=Reason.SILENCE)
+        self._verdict = self._watch.settled()
+        if self._verdict is not None and self._verdict.reason is Reason.SILENCE:
+            self._watch.close()  # it ends when it finds that the lock, or its connection, is gone
+            self._watch = None
 
 
 class _GuardWatch:
@@ -302,12 +304,38 @@ class _GuardWatch:
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
         self.requests: SimpleQueue[GuardRequest | None] = SimpleQueue()
-        self.ready: SimpleQueue[Exception | None] = SimpleQueue()
+        self.ready: SimpleQueue[int | Exception] = SimpleQueue()  # its process id
         self.verdicts: SimpleQueue[GuardVerdict | None] = SimpleQueue()
-        self.is_lost = False  # its connection: what it watched must not be committed
+        self.silence = SilenceWatch(session)
+        self._changes = threading.Lock()
+        self._request: GuardRequest | None = None  # under way
+        self._is_lost = False  # its connection
         work = self._in_event_loop if session.dialect.is_async else self._serve
         self.thread = threading.Thread(target=work, name="holdfast guard", daemon=True)
         self.thread.start()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody watches, or has watched for a while: then nothing must be committed."""
+        return self._is_lost or self.silence.has_ended
+
+    def settled(self) -> GuardVerdict | None:
+        """Wait until the loop has ended, and tell what it has done. Nothing that comes next can be hit."""
+        self.silence.end()
+        verdict: GuardVerdict | None = GuardVerdict(
+            reason=Reason.SILENCE, is_terminated=self.silence.has_terminated
+        )
+        if not self.silence.has_ended:
+            with suppress(Empty):
+                verdict = self.verdicts.get(timeout=SILENCE.total_seconds())
+        with self._changes:
+            self._request = None
+        return verdict
+
+    def close(self) -> None:
+        """End its thread when it can, and that which watches it. Idempotent."""
+        self.requests.put(None)
+        self.silence.close()
 
     def _serve(self) -> None:
         """On one connection, as long as that is there; on a new one after that."""
@@ -322,10 +350,9 @@ class _GuardWatch:
                         request = self.requests.get()
             except _Lost as lost:
                 log.debug("the guard's connection was lost", exc_info=True)
-                self.is_lost = True
-                self.verdicts.put(self._end(lost.pid))
+                self._end(lost.request)
                 request = self.requests.get()
-                self.is_lost = False
+                self._is_lost = False
             except (DBAPIError, OSError) as error:
                 if is_new:
                     self.ready.put(error)
@@ -341,31 +368,36 @@ class _GuardWatch:
 
     def _watch_one(self, connection: Connection, request: GuardRequest) -> None:
         own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-        self.ready.put(None)
+        self._request = request
+        self.ready.put(own)
         loop = _loop(request, own=own)
         try:
             connection.exec_driver_sql(loop, execution_options={"no_parameters": True})
         except DBAPIError as error:
             if sqlstate(error) != RAISE_EXCEPTION:  # by which the loop tells what it has done
-                raise _Lost(request.pid) from error
+                raise _Lost(request) from error
             self.verdicts.put(_verdict(error))
         else:
             self.verdicts.put(None)
 
-    def _end(self, pid: int) -> GuardVerdict:
+    def _end(self, request: GuardRequest) -> None:
         """Without a guard the unit does not go on: not even where it is in the middle of a statement."""
         try:
-            with second_session(self.session.migration) as connection:
-                connection.execute(CANCEL, {"pid": pid})
+            with second_session(self.session.migration) as connection, self._changes:
+                if self._request is not request:
+                    return  # it is over: whoever was silent is heard of late
+                self._is_lost = True
+                connection.execute(CANCEL, {"pid": request.pid})
         except (DBAPIError, OSError):
+            self._is_lost = True
             log.debug("the unit without a guard could not be cancelled", exc_info=True)
-        return GuardVerdict(reason=Reason.SILENCE)
+        self.verdicts.put(GuardVerdict(reason=Reason.SILENCE))
 
 
 class _Lost(Exception):
-    def __init__(self, pid: int) -> None:
-        super().__init__(pid)
-        self.pid = pid
+    def __init__(self, request: GuardRequest) -> None:
+        super().__init__(request.pid)
+        self.request = request
 
 
 def _loop(request: GuardRequest, *, own: int) -> str:

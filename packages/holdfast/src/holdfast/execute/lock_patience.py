@@ -111,11 +111,13 @@ class LockPatience:
                 if is_refusal or (verdict is None and sqlstate(error) not in TRY_AGAIN):
                     raise
                 tries += 1
+                blockers: tuple[Blocker, ...] = ()
                 if verdict is not None and verdict.reason is Reason.USERS:
                     users_waited += 1
                     self.report(UsersWaited(what=what, tries=users_waited, verdict=verdict))
                     refuse_to_keep_users_waiting(what, users_waited, verdict)
-                    blockers: tuple[Blocker, ...] = ()
+                elif verdict is not None and verdict.reason is Reason.SILENCE:
+                    self.report(UsersWaited(what=what, tries=tries, verdict=verdict))
                 else:
                     blockers = _on_standbys(error) or self._blockers(
                         _wanted(locks(), verdict, error)

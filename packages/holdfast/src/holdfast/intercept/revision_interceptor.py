@@ -15,7 +15,7 @@ from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUER
 from holdfast.errors.statement import NeedsSession, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
-from holdfast.execute.progress import RowsRead, StatementPlanned
+from holdfast.execute.progress import RowsRead
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
@@ -520,7 +520,7 @@ class RevisionInterceptor:
 
     def _execute(self, waiting: WaitingStatement) -> None:
         if is_write(waiting.entry):
-            self._before_write(waiting.entry.statement)
+            self._before_write(waiting.entry)
             self._becomes(has_done_something=True, wrote=True)
         else:
             self._takes_locks(waiting.entry, waiting.locks)
@@ -529,24 +529,18 @@ class RevisionInterceptor:
         self.queue.executes(waiting.texts)
         self.queue.open.append(waiting.entry)
 
-    def _before_write(self, statement: Statement) -> None:
-        if _is_opaque(statement):
-            self._before_opaque(statement)
+    def _before_write(self, entry: QueueEntry) -> None:
+        if _is_opaque(entry.statement):
+            self._before_opaque(entry.statement, position=entry.position)
             self._becomes(holds=True)
         else:
             self.lock_waits.for_rows()
 
-    def _before_opaque(self, statement: Statement) -> None:
-        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(statement.sql),
-                steps=(TransactionStep(sql=(statement.sql,)),),
-                is_queued=False,
-                is_allowed=self._users_may_wait(statement),
-            )
-        )
+    def _before_opaque(self, statement: Statement, *, position: int = 0) -> None:
+        allowed = self._users_may_wait(statement)
+        self.lock_waits.for_anything(users_may_wait=allowed)
+        step = TransactionStep(sql=(statement.sql,))
+        self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
@@ -560,15 +554,8 @@ class RevisionInterceptor:
             self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
         blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(entry.statement.sql),
-                steps=(as_written(entry.statement, facts=_facts(entry)),),
-                is_queued=False,
-                is_allowed=is_excused(entry.statement, today=self.work.today),
-            )
-        )
+        step = as_written(entry.statement, facts=_facts(entry))
+        self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
     def _run(
         self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()

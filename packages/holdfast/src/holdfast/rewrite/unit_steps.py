@@ -3,12 +3,14 @@
 Builds come first, under another name where the name is still taken; in the transaction they take their places.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import date
+from typing import Any
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.errors import HoldfastError
 from holdfast.errors.statement import CannotWaitHere
 from holdfast.rewrite.copy_of_unit import copy_of_unit
 from holdfast.rewrite.even_values import written_at
@@ -18,6 +20,9 @@ from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.online import as_written, draft_of, needs_no_transaction_of_its_own, rewrite
 from holdfast.rewrite.pairs import is_given_back, taken_by
+from holdfast.rewrite.queue_rules.copied_once import as_one
+from holdfast.rewrite.queue_rules.gap_closed import gap_closed
+from holdfast.rewrite.queue_rules.recreated_types import types_named, with_types_beside
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Statement, StatementKind, parse, shortened
@@ -26,6 +31,7 @@ from holdfast.rewrite.steps import (
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    CountedUnit,
     DropIndexStep,
     PartitionsStep,
     Step,
@@ -35,7 +41,7 @@ from holdfast.rewrite.steps import (
 )
 from holdfast.rewrite.tree import constraint_of, copy, sql
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.units import QueueEntry
+from holdfast.rewrite.units import QueueEntry, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,3 +228,47 @@ def _names(facts: Facts) -> frozenset[QualifiedName]:
 def _strongest_first(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
     """One lock per relation; a stable order, so that no relation waits for a weaker lock first."""
     return tuple(sorted(strongest(locks), key=lambda lock: -lock.mode.strength))
+
+
+def expected_count(unit: Unit, queue: Sequence[Unit], *, today: date) -> CountedUnit:
+    """The count of the unit's steps, if nothing changes until its turn; a guess where that cannot be told."""
+    facts = _facts_of(unit)
+    if facts is None:
+        return CountedUnit()
+    statements = tuple(entry.statement for entry in unit.entries)
+    if len(statements) > 1:
+        statements = as_one(statements)
+        if types_named(statements):
+            statements = with_types_beside(statements, taken=frozenset()) or statements
+    try:
+        steps = steps_of_unit(statements, facts=facts, today=today)
+    except HoldfastError:  # it is refused in its turn, if it still is one then
+        return CountedUnit()
+    if any(isinstance(step, ValidateStep) for step in steps):
+        everything = [entry.statement for each in queue for entry in each.entries]
+        steps = gap_closed(steps, unit=statements, queue=everything, facts=facts)
+    return CountedUnit(steps=len(steps), is_guess=False)
+
+
+def _facts_of(unit: Unit) -> Facts | None:
+    """What was known of all its statements: of each relation what the last one knew that names it."""
+    known = [entry.facts for entry in unit.entries if entry.facts is not None]
+    if len(known) < len(unit.entries) or not known:
+        return None
+    together = known[0]
+    for facts in known[1:]:
+        together = replace(together, **_both(together, facts))
+    return together
+
+
+def _both(one: Facts, other: Facts) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields(Facts):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(a, Mapping):
+            found[field.name] = {**a, **b}
+        elif isinstance(a, frozenset):
+            found[field.name] = a | b
+        elif isinstance(a, tuple):
+            found[field.name] = (*a, *(each for each in b if each not in a))
+    return found
