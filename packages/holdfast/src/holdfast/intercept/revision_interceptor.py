@@ -193,7 +193,11 @@ class RevisionInterceptor:
         except UnparsableStatement:
             self._do_before(before_what_cannot_be_divided(self.state))
             return ()  # PostgreSQL will say what is wrong with it
-        return tuple(part for statement in written for part in taken_apart(statement))
+        return tuple(
+            part
+            for each in written
+            for part in (taken_apart(each) if isinstance(each.node, pb.AlterTableStmt) else (each,))
+        )
 
     def _takes_each(
         self, statements: tuple[Statement, ...], intercepted: InterceptedStatement
