@@ -1,4 +1,4 @@
-"""A message names what exists, whichever verb, option or variable; in an error, a help text, a verdict of the doctor."""
+"""What a message names exists: whichever verb, option or variable, in an error, a help text or a verdict."""
 
 import ast
 import re
