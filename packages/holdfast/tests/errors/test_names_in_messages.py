@@ -27,6 +27,7 @@ OF_OTHERS = {
     "--schema-only": "pg_dump",
     "--no-owner": "pg_dump",
     "--no-privileges": "pg_dump",
+    "--tablespace": "pg_repack",
     "--rolled-back": "prisma migrate",
     "--applied": "(or ",
 }
