@@ -54,6 +54,7 @@ from holdfast.rewrite.statement import (
     shortened,
 )
 from holdfast.rewrite.steps import TransactionStep
+from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -186,10 +187,11 @@ class RevisionInterceptor:
             self._becomes(is_single=True)
             return ()
         try:
-            return parse(intercepted.texts()[0])
+            written = parse(intercepted.texts()[0])
         except UnparsableStatement:
             self._do_before(before_what_cannot_be_divided(self.state))
             return ()  # PostgreSQL will say what is wrong with it
+        return tuple(part for statement in written for part in taken_apart(statement))
 
     def _takes_each(
         self, statements: tuple[Statement, ...], intercepted: InterceptedStatement
