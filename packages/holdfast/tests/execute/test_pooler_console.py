@@ -1,6 +1,5 @@
 """A pooler whose admin console is named hears of each change of shape, and cannot stop a run."""
 
-
 import pytest
 from alembic_project import Project
 from psycopg.conninfo import conninfo_to_dict
