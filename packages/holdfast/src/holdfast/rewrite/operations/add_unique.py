@@ -108,7 +108,9 @@ def hazards(action: Action) -> Iterator[Hazard]:
 
 def hazards_of_key(action: Action) -> Iterator[Hazard]:
     """Of a key that stays in its ALTER TABLE."""
-    is_left = constraint_of(action.command).without_overlaps or action.table.has_foreign_partition
+    constraint = constraint_of(action.command)
+    is_postgresqls = bool(constraint.indexname) or action.table.has_foreign_partition
+    is_left = constraint.without_overlaps or is_postgresqls
     if action.table.is_partitioned and action.statement.relation.inh and not is_left:
         yield from hazard(action.table, by_its_owner(KEY_ON_PARTITIONED, table=action.table))
 
