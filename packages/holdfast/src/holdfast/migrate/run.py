@@ -17,6 +17,8 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 
 from holdfast.engine.settings import (
     BackfillSettings,
@@ -28,7 +30,7 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
     EditedRevision,
-    KeepsUsersWaiting,
+    EndedOnHandedConnection,
     StoppedInStep,
     UnfinishedRevision,
 )
@@ -59,6 +61,10 @@ from holdfast.rewrite.names import QualifiedName
 log = logging.getLogger(__name__)
 
 HEADS = ("head", "heads")
+BECAUSE = {
+    Reason.LOCK: "a lock that it wanted was not free, and users would have waited behind it",
+    Reason.SILENCE: "nobody watched any more whether users wait for it",
+}
 Heads = tuple[str, ...]
 FindSteps = Callable[[Heads], list[RevisionStep]]
 
@@ -230,8 +236,10 @@ def _migrate(
             return run.passes
 
 
-def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
-    """The error for a unit that kept users waiting: on a connection of the caller's nothing is repeated."""
+def _ended_for_good(what: str, verdict: GuardVerdict) -> HoldfastError:
+    """On a connection of the caller's nothing is repeated."""
+    if verdict.reason is not Reason.USERS:
+        return EndedOnHandedConnection(what_for=what, because=BECAUSE[verdict.reason])
     return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
 
 
@@ -264,6 +272,7 @@ class _Run:
         # By the guard, outside of what is tried again at once: what, and why.
         self.ended: tuple[str, GuardVerdict] | None = None
         self.revision = ""  # that is under way
+        self.writes_version = False  # its function has returned, and Alembic writes its row
         self.own_error: HoldfastError | None = None  # what a revision has raised
         self.passes: list[bool] = []
 
@@ -295,7 +304,8 @@ class _Run:
             run = RevisionRun(step=step, context=run_context)
             self.revision = run.name
             step.migration_fn = self._wrap(run, step.migration_fn)
-            yield step
+            with self._lets_go_on_error():
+                yield step
             with self._ended_by_guard():
                 run.commit()
         self.release()
@@ -440,14 +450,28 @@ class _Run:
         if verdict is not None:
             self.ended = (f"revision {self.revision}", verdict)
 
-    def _disarm_early(self, session: MigrationSession) -> None:
-        """Left are Alembic's version row, which is locked already, and COMMIT.
+    @contextmanager
+    def _lets_go_on_error(self) -> Iterator[None]:
+        """Left are Alembic's version row and, in some env.py, COMMIT: an error there is noted where it is raised.
 
-        Ended there, an async connection could not be closed: Alembic's error leaves the event loop before anybody else
-        sees it. A connection of the caller's could not be made anew.
+        An async connection can only be closed in its event loop, which Alembic's error leaves before anybody else
+        sees it.
         """
-        if session.guard is not None and (session.dialect.is_async or not self.may_repeat):
-            session.guard.disarm()
+        session = self.session
+        assert session is not None  # noqa: S101  # between its function and its COMMIT
+
+        def note(context: ExceptionContext) -> None:
+            if self.writes_version and context.connection is session.migration:
+                self.ask_guard(context.original_exception)
+                self.release()
+
+        engine = session.migration.engine
+        event.listen(engine, "handle_error", note)
+        try:
+            yield
+        finally:
+            self.writes_version = False
+            event.remove(engine, "handle_error", note)
 
     def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)  # its name is in Alembic's log
@@ -455,7 +479,7 @@ class _Run:
             try:
                 with self._ended_by_guard():
                     run(function, **arguments)
-                    self._disarm_early(run.context.session)
+                self.writes_version = True
             except BaseException as error:
                 self.own_error = error if isinstance(error, HoldfastError) else None
                 self.release()  # here, inside the event loop of an async env.py
