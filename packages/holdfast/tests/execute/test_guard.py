@@ -293,7 +293,7 @@ def test_on_a_connection_that_was_handed_in_it_is_ended_and_told(
     with (
         reading(in_use),
         engine.connect() as config.attributes["connection"],
-        pytest.raises(KeepsUsersWaiting, match="AccessExclusiveLock on public.t"),
+        pytest.raises(KeepsUsersWaiting, match=r"AccessExclusiveLock on public\.t"),
     ):
         upgrade(config, "head")
     assert in_use.query(HAS_NOTE) == [(0,)]

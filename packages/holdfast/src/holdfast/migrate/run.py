@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
+from holdfast.migrate.lost_connection import RunSoFar, lost_connection
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import RunOptions
 from holdfast.migrate.settings_of_env import noting_settings
@@ -195,6 +197,8 @@ def _migrate(
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     users_waited = 0
+    so_far = RunSoFar(report=options.report)
+    options = replace(options, report=so_far)
     while True:
         with noting_settings() as settings_seen:
             run = _Run(
@@ -222,6 +226,8 @@ def _migrate(
                 run.ask_guard(error)  # Alembic's own statements may have met it too
                 if run.ended is None:
                     run.raise_own(error)
+                    if (lost := lost_connection(error, standing=str(so_far))) is not None:
+                        raise lost from error
                     raise
                 if not run.may_repeat:
                     raise _ended_for_good(*run.ended) from error
@@ -278,6 +284,13 @@ class _Run:
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic's run_migrations executes, one by one, committed one by one."""
+        try:
+            yield from self._steps(heads, context)
+        except Exception:
+            self.release()  # here, inside the event loop of an async env.py: the lock would stay
+            raise
+
+    def _steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         if self.databases.next(context) is None:
             return
         self.passes.append(is_by_settings(context))
