@@ -75,8 +75,8 @@ def test_duplicates_stop_the_queue_and_run_goes_on_after_they_are_mended(project
     found = status(project.config)
     assert found.state is State.HALF_WAY
     assert found.left == (
-        "step 1 of 1: build unique index a_n on public.a",
-        "CREATE INDEX a_id ON a (id)",
+        "step 1 of 2: build unique index a_n on public.a",
+        "step 2 of 2: CREATE INDEX a_id ON a (id)",
     )
     project.query("UPDATE a SET n = id")
     upgrade(project.config, "head")
@@ -137,7 +137,7 @@ def test_abandon_asks(project: Project) -> None:
         CliRunner().invoke(holdfast, command, catch_exceptions=False)
     assert str(refused.value) == (
         "holdfast abandon did nothing: nobody confirmed that this is lost: what is left of revision r2 (up): "
-        "step 1 of 1: build unique index a_n on public.a; CREATE INDEX a_id ON a (id).\n"
+        "step 1 of 2: build unique index a_n on public.a; step 2 of 2: CREATE INDEX a_id ON a (id).\n"
         "It asks on a terminal; this is none, or the answer was no.\n"
         "To do it without being asked: holdfast abandon --yes"
     )
@@ -162,7 +162,7 @@ def test_stopped_between_two_steps(project: Project) -> None:
             report=events.append,
             should_stop=lambda: any(isinstance(event, StepDone) for event in events),
         )
-    assert status(project.config).left == ("step 1 of 1: build index a_id on public.a",)
+    assert status(project.config).left == ("step 2 of 2: build index a_id on public.a",)
     upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
 

@@ -56,7 +56,7 @@ def test_a_backfill_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed([(0.0, STARTED), *batches(70), done], capsys) == [
         f"     {FILL}: 30%, 30,000 of about 100,000 rows, about 70 s left",
         f"     {FILL}: 60%, 60,000 of about 100,000 rows, about 40 s left",
-        f"     1/2 {FILL} (71.00 s)",
+        f"     step 1 of 2: {FILL} (71.00 s)",
     ]
     assert printed([(0.0, STARTED), *batches(29)], capsys) == []
 

@@ -14,18 +14,28 @@ from background import BackgroundRun
 from sqlalchemy import NullPool, create_engine, make_url
 from standby import Pair, streaming_pair
 
+from holdfast.cli.plan import as_text
 from holdfast.doctor.check import Severity
 from holdfast.doctor.examine import examine
 from holdfast.engine.settings import Settings, StandbySettings
 from holdfast.errors.migration import LockNotFree
 from holdfast.errors.settings import InvalidSettings
+from holdfast.execute import backfill_pace
 from holdfast.execute.backfill_pace import Pace
-from holdfast.execute.progress import Event, LagUnseen, StandbyNotAsked, StandbyReadersUnseen
+from holdfast.execute.progress import (
+    BackfillPaused,
+    Event,
+    LagUnseen,
+    StandbyNotAsked,
+    StandbyReadersUnseen,
+)
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import TablesWatched
 from holdfast.migrate.run import upgrade
 from holdfast.observe.blockers import Blocker, BlockerKind
+from holdfast.observe.replicas import HoldingSlot
 from holdfast.observe.standbys import StandbyReader
+from holdfast.preview.forecast import forecast
 
 READ = "SELECT count(*) FROM t"
 ADD = "op.add_column('t', sa.Column('note', sa.Text))"
@@ -35,7 +45,9 @@ BUILD = "op.create_index('t_a', 't', ['a'])"
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     """One primary with one standby, whose readers may take as long as they want."""
-    with streaming_pair({"max_standby_streaming_delay": "-1"}) as both:
+    with streaming_pair(
+        {"max_standby_streaming_delay": "-1"}, of_primary={"wal_level": "logical"}
+    ) as both:
         yield both
 
 
@@ -172,6 +184,77 @@ def test_a_lag_that_a_role_may_not_see_is_told_once(replicated: Project) -> None
             pace.looked_at_others -= 60
             pace.wait_for_others()
     assert events == [LagUnseen(standbys=1, role=role)]
+
+
+@pytest.mark.parametrize("slot_type", ["physical", "logical"])
+def test_a_slot_that_keeps_wal_is_waited_for(
+    replicated: Project, monkeypatch: pytest.MonkeyPatch, slot_type: str
+) -> None:
+    """Whatever reads from it, or nobody: the backfill waits at the budget, names it, and goes on without it."""
+    monkeypatch.setattr(backfill_pace, "LOOK_AT_OTHERS_AFTER", timedelta())
+    monkeypatch.setenv("HOLDFAST_BACKFILL_SLOT_WAL", "1kB")
+    name = f"s{secrets.token_hex(4)}"
+    made = {
+        "physical": f"pg_create_physical_replication_slot('{name}', true)",
+        "logical": f"pg_create_logical_replication_slot('{name}', 'pgoutput')",
+    }
+    replicated.query(f"SELECT 1 FROM {made[slot_type]}")
+    replicated.query("CREATE TABLE noise AS SELECT n FROM generate_series(1, 10000) n; SELECT 1")
+    replicated.revision("op.execute('UPDATE t SET a = -7')")
+    run = BackgroundRun(replicated)
+    try:
+        wait_until(lambda: any(isinstance(e, BackfillPaused) for e in run.events), what="a pause")
+        assert replicated.query("SELECT count(*) FROM t WHERE a = -7") == [(0,)]
+    finally:
+        replicated.query(f"SELECT pg_drop_replication_slot('{name}')")
+    run.end()
+    [why] = {e.why.partition(" keeps ")[0] for e in run.events if isinstance(e, BackfillPaused)}
+    assert why == f"replication slot {name}"
+    assert replicated.query("SELECT count(*) FROM t WHERE a = -7") == [(500,)]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "held", "is_over"),
+    [
+        (None, 900, False),
+        (None, 1_100, True),
+        (10_000, 900, False),
+        (1_000, 600, True),  # the server would give it up at 1,000
+        (1_000, 400, False),
+        (0, 1, True),
+    ],
+)
+def test_budget_of_a_slot(allowed: int | None, held: int, is_over: bool) -> None:
+    """What was asked for, and never more than half of what the server allows it."""
+    slot = HoldingSlot(name="s", is_active=True, held=held, allowed=allowed)
+    assert slot.is_over(1_000) is is_over
+
+
+def test_plan_says_what_followers_meet(
+    pair: Pair, replicated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of each standby, who has the table there now, and subscribers, with the order for both sides."""
+    replicated.query(
+        "CREATE PUBLICATION p FOR TABLE t; CREATE PUBLICATION q FOR TABLE t (id); SELECT 1"
+    )
+    pair.wait_for_replay()
+    replicated.revision(f"{ADD}\nop.drop_column('t', 'a')")
+    unseen = "\n".join(as_text(forecast(replicated.config)))
+    assert "note: 1 standby(s) follow this server: who reads public.t there waits" in unseen
+    url = on_standby(pair, replicated)
+    monkeypatch.setenv("HOLDFAST_STANDBYS", url)
+    with psycopg.connect(url) as reader:
+        pid = reader.info.backend_pid
+        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        text = "\n".join(as_text(forecast(replicated.config)))
+    assert (
+        text.count("who reads public.t waits without end while a longer read keeps this lock") == 1
+    )
+    assert (
+        f"in the way right now: session idle in transaction pid {pid} (postgres) on standby" in text
+    )
+    assert "note: the publication p sends t: add note on its subscribers first" in text
+    assert "publication q" not in text
 
 
 def test_doctor_asks_standbys(

@@ -260,7 +260,7 @@ def test_a_revert_that_is_half_way(project: Project) -> None:
             "half-way r2 down: DataInTheWay: Revision r2 stopped at: build unique index a_u on public.a."
             " In the way: 2 duplicate keys, such as (0, 5), (1, 5)."
         ),
-        "to do    step 1 of 1: build unique index a_u on public.a",
+        "to do    step 3 of 3: build unique index a_u on public.a",
     ]
     assert raised(project, UnfinishedRevision) == [
         "Revision r2 (down) is half-way in this database; nothing else was started.",
@@ -294,7 +294,7 @@ def test_half_way(project: Project) -> None:
             "half-way r2 up: DataInTheWay: Revision r2 stopped at: build unique index a_n on public.a."
             " In the way: 1 duplicate keys, such as (7, 2)."
         ),
-        "to do    step 1 of 1: build unique index a_n on public.a",
+        "to do    step 2 of 2: build unique index a_n on public.a",
     ]
     project.query("UPDATE a SET n = id")
     upgrade(project.config, "head")

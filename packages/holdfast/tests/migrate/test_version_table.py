@@ -13,6 +13,7 @@ from holdfast.migrate.abandon import abandon
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.status import State, status, statuses
+from holdfast.scratch.databases import Postgres
 
 OWN_TABLE = SYNC_ENV.replace(
     "(connection=connection)", "(connection=connection, version_table='alembic_version_b')"
@@ -140,6 +141,26 @@ def test_status_is_the_worst_of_all_tenants(
     tenants.query("DELETE FROM t2.orders WHERE id = 2")
     upgrade(tenants.config, "head")
     assert {each.state for each in statuses(tenants.config)} == {State.UP_TO_DATE}
+
+
+def test_drift_looks_at_every_tenant(
+    tenants: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is compared with its history at its own revision, also where their schemas are made by hand."""
+    upgrade(tenants.config, "head")
+    tenants.revision("op.add_column('orders', sa.Column('y', sa.Integer))")
+    set_tenants(tenants, "t1")
+    upgrade(tenants.config, "head")
+    set_tenants(tenants, "t1,t2,t3")
+    tenants.query("ALTER TABLE t3.orders ADD z int; DROP SCHEMA t4")
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+    monkeypatch.chdir(tenants.folder)
+    shown = CliRunner().invoke(holdfast, ["drift"])
+    assert shown.output.splitlines() == [
+        "extra      column t3.orders.z",
+        "1 differences from the history at r2 (t1.alembic_version), r1 (t2.alembic_version), r1 (t3.alembic_version)",
+    ]
+    assert shown.exit_code == 1
 
 
 def test_a_new_tenant_beside_others_is_no_unknown_database(tenants: Project) -> None:

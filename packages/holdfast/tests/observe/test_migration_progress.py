@@ -76,13 +76,13 @@ def test_nobody_migrates(building: Project) -> None:
 
 
 def test_the_step_of_another_session(building: Project) -> None:
-    """Revision, statement, step, and what it does."""
+    """Revision, step, and what it does."""
     with in_the_middle(building):
         seen = look(building.database)
         shown = status(building)
     assert seen is not None
     assert seen.step is not None
-    assert str(seen) == "revision r2 up, statement 1 of 2, step 1 of 1"
+    assert str(seen) == "revision r2 up, step 1 of 2"
     assert seen.step.doing == "build index i on public.a"
     assert shown[-3].startswith(f"migrates now: {seen}: pid ")
     assert shown[-2] == "doing    build index i on public.a"
@@ -135,7 +135,7 @@ def test_a_waiting_instance_is_not_ready_and_says_why(building: Project) -> None
         start.result(30)
     assert (health.is_ready, health.problem) == (
         False,
-        "starting: revision r2 up, statement 1 of 2, step 1 of 1",
+        "starting: revision r2 up, step 1 of 2",
     )
     assert waiting.health().is_ready
     waiting.stop()

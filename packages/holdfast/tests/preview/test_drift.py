@@ -18,7 +18,7 @@ from holdfast.errors.migration import DatabaseAhead
 from holdfast.migrate.run import upgrade
 from holdfast.observe.schema_objects import read_schema
 from holdfast.preview.compare.schema_differences import Difference, Kind, Property, differences
-from holdfast.preview.drift import Drift, drift
+from holdfast.preview.drift import Drift, StandsAt, drift
 from holdfast.scratch.databases import Postgres
 
 SCHEMA = """
@@ -78,7 +78,7 @@ def execute(url: str, *scripts: str) -> None:
 def read(url: str) -> dict[str, Any]:
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
     with engine.connect() as connection:
-        return read_schema(connection, version_table="alembic_version")
+        return read_schema(connection, version_tables=["alembic_version"])
 
 
 def alembic_sees(live: str, history: str) -> list[object]:
@@ -325,6 +325,7 @@ def test_pending_is_no_drift(migrated: Project) -> None:
     assert drift(migrated.config) == Drift(
         database=str(make_url(migrated.database).database),
         revisions=("r1",),
+        at=(StandsAt(version_table="public.alembic_version", revisions=("r1",)),),
         half_way=None,
         differences=(),
         ignored=(),

@@ -59,6 +59,7 @@ def test_a_key_goes_behind_the_foreign_keys_on_it(sql: str) -> None:
             "ALTER TABLE parent ADD COLUMN n int NOT NULL DEFAULT 0",
         ),
         ("ALTER TABLE parent ADD COLUMN n int, ADD m text", "DROP INDEX public.k"),
+        ("ALTER TABLE parent DROP COLUMN k", "ALTER TABLE parent ADD COLUMN n int"),
     ],
 )
 def test_a_new_column_needs_no_key_to_go(one: str, other: str) -> None:
@@ -72,7 +73,7 @@ def test_a_new_column_needs_no_key_to_go(one: str, other: str) -> None:
         ("ALTER TABLE parent DROP CONSTRAINT k", "ALTER TABLE parent ADD COLUMN n int UNIQUE"),
         ("ALTER TABLE parent DROP CONSTRAINT k", "ALTER TABLE parent ADD COLUMN n serial"),
         ("ALTER TABLE parent DROP CONSTRAINT k", "ALTER TABLE parent ADD COLUMN k int"),
-        ("ALTER TABLE parent DROP COLUMN k", "ALTER TABLE parent ADD COLUMN n int"),
+        ("ALTER TABLE parent DROP COLUMN n", "ALTER TABLE parent ADD COLUMN n int"),
         (
             "ALTER TABLE parent ADD CONSTRAINT k CHECK (n > 0)",
             "ALTER TABLE parent ADD COLUMN n int",

@@ -44,7 +44,8 @@ def _as_text(found: tuple[Finding, ...]) -> str:
 
 def _line(finding: Finding) -> str:
     check, verdict = finding.check, finding.verdict
-    line = f"{verdict.severity:<6} {check.number:>2} {check.title}: {verdict.says}"
+    title = f"{check.title} ({finding.of})" if finding.of else check.title
+    line = f"{verdict.severity:<6} {check.number:>2} {title}: {verdict.says}"
     return f"{line}\n          {check.name}: {verdict.remedy}" if verdict.remedy else line
 
 
@@ -62,6 +63,7 @@ def _as_json(found: tuple[Finding, ...]) -> str:
             "severity": each.verdict.severity,
             "says": each.verdict.says,
             "remedy": each.verdict.remedy,
+            **({"of": each.of} if each.of else {}),
         }
         for each in found
     ]

@@ -43,8 +43,14 @@ def _lines(found: Drift) -> Iterator[str]:
     for rule in found.unused_rules:
         yield f"unused     the rule for {rule.object} covers nothing any more"
     ignored = f", {len(found.ignored)} ignored by rule" if found.ignored else ""
-    at = ", ".join(found.revisions) or "no revision"
+    at = ", ".join(_at(found))
     yield f"{len(found.differences) or 'no'} differences from the history at {at}{ignored}"
+
+
+def _at(found: Drift) -> Iterator[str]:
+    for each in found.at:
+        words = ", ".join(each.revisions) or "no revision"
+        yield words if len(found.at) == 1 else f"{words} ({each.version_table})"
 
 
 def _described(difference: Difference) -> Iterator[str]:

@@ -49,12 +49,25 @@ def finish(
             report=Printer(),
             should_stop=stop.should,
         )
+    lines = [line for each in gone for line in each.gone]
     if form == "json":
-        click.echo(json.dumps({"gone": [_as_json(line) for line in gone]}))
+        several = [
+            {
+                "database": each.database,
+                "version_table": each.version_table,
+                "gone": [_as_json(line) for line in each.gone],
+            }
+            for each in gone
+        ]
+        more = {"databases": several} if len(gone) > 1 else {}
+        click.echo(json.dumps({"gone": [_as_json(line) for line in lines], **more}))
         return
-    for line in gone:
-        click.echo(f"gone     {line.what}  (revision {line.revision})")
-    click.echo(f"finished: {len(gone)} waited" if gone else NOTHING)
+    for each in gone:
+        if len(gone) > 1 and each.gone:
+            click.echo(f"database {each.database}, {each.version_table}:")
+        for line in each.gone:
+            click.echo(f"gone     {line.what}  (revision {line.revision})")
+    click.echo(f"finished: {len(lines)} waited" if lines else NOTHING)
 
 
 def _show(found: tuple[Prospect, ...], form: str) -> None:
@@ -68,9 +81,17 @@ def _show(found: tuple[Prospect, ...], form: str) -> None:
             }
             for each in found
         ]
-        click.echo(json.dumps(shown[0] | ({"databases": shown} if len(shown) > 1 else {})))
+        several = [
+            {"database": each.database, "version_table": each.version_table, **one}
+            for each, one in zip(found, shown, strict=True)
+        ]
+        worst = max(found, key=lambda each: (bool(each.in_use), bool(each.waiting)))
+        more = {"databases": several} if len(shown) > 1 else {}
+        click.echo(json.dumps(shown[found.index(worst)] | more))
         return
     for each in found:
+        if len(found) > 1 and each.waiting:
+            click.echo(f"database {each.database}, {each.version_table}:")
         for line, steps in zip(each.waiting, each.steps, strict=True):
             click.echo(
                 f"waits    {line.what}  (revision {line.revision}, since {line.since:%F %R})"

@@ -1,32 +1,55 @@
 """`holdfast leave`: ends what is under way, and drops everything of ours in the database."""
 
+import sys
+from collections.abc import Iterator
+
 import click
 
 from holdfast.cli.abandon import lines_of
 from holdfast.cli.confirm import confirm
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
+from holdfast.errors import with_options
+from holdfast.migrate.leave import Left, waits
 from holdfast.migrate.leave import leave as go
-from holdfast.migrate.leave import waits
+from holdfast.migrate.project_connection import each_database
+from holdfast.migrate.sql.project import sql_source
+from holdfast.preview.way_back import tried
 
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def leave(options: ProjectOptions, yes: bool) -> None:
-    """Give up what is half-way, let go what waits and drop the schema holdfast. Plain Alembic goes on from here."""
+    """Give up what is half-way, let go what waits and drop the schema holdfast. Plain Alembic goes on from here.
+
+    In every database that env.py goes through. The way back from what was half-way is tried on a scratch server.
+    """
+    out = sys.stdout  # what env.py prints goes elsewhere
     with translated_errors():
-        waiting = tuple(f"{line.what}, which still waits" for line in waits(options.config()))
+        config = options.config()
+        waiting = tuple(f"{line.what}, which still waits" for line in waits(config))
         history = "the history and the journal in the schema holdfast"
         confirm(verb="leave", loses=(history, *waiting), yes=yes)
-        found = go(options.config(), report=Printer())
-    for each in found.given_up:
-        click.echo("\n".join(lines_of(each, "it was not tried")))
+        databases = each_database(config)
+        for database, only in databases:
+            found = go(only, report=Printer())
+            if len(databases) > 1:
+                click.echo(f"database {database.name}:", file=out)
+            # It is given up by now, whatever comes of a try.
+            words = [tried(only, given_up.undo) for given_up in found.given_up]
+            lines = "\n".join(_lines(found, words, is_of_alembic=sql_source(config) is None))
+            click.echo(with_options(lines, options.options_of_sql()), file=out)
+
+
+def _lines(found: Left, tries: list[str], *, is_of_alembic: bool) -> Iterator[str]:
+    for each, said in zip(found.given_up, tries, strict=True):
+        yield from lines_of(each, said)
     for line in found.gone:
-        click.echo(f"gone     {line.what}")
-    if found.had_schema:
-        click.echo(
-            "the schema holdfast is gone; alembic_version is as it was: alembic upgrade head"
-        )
+        yield f"gone     {line.what}"
+    if found.had_schema and is_of_alembic:
+        yield "the schema holdfast is gone; alembic_version is as it was: alembic upgrade head"
+    elif found.had_schema:
+        yield "the schema holdfast is gone, with what it knew of single scripts; the folder's own table is as it was"
     else:
-        click.echo("there is no schema holdfast in this database")
+        yield "there is no schema holdfast in this database"

@@ -185,14 +185,17 @@ def as_json(found: Forecast) -> dict[str, object]:
                 "description": revision.description,
                 "refusal": revision.refusal,
                 "reads_rows": revision.reads_rows,
-                "steps": [_step_as_json(step) for step in revision.steps],
+                "steps": [
+                    {"number": number, **_step_as_json(step)}
+                    for number, step in enumerate(revision.steps, start=1)
+                ],
             }
             for revision in found.revisions
         ],
     }
 
 
-def _step_as_json(step: PlannedStep) -> object:
+def _step_as_json(step: PlannedStep) -> dict[str, object]:
     return {
         "step": json.loads(to_json((step.step,)))[0],
         "is_seen": step.is_seen,

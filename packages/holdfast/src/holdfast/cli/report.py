@@ -16,12 +16,15 @@ from holdfast.execute.progress import (
     LockBusy,
     NoGuardBehindPooler,
     RevisionDone,
+    RevisionResumed,
     RevisionStarted,
     RunPaused,
     StandbyNotAsked,
     StandbyReadersUnseen,
     StatementPlanned,
+    StatementsDone,
     StepDone,
+    StepsRecounted,
     StepStarted,
     StepWatched,
     UsersWaited,
@@ -29,6 +32,7 @@ from holdfast.execute.progress import (
 )
 from holdfast.execute.verdict import GuardVerdict, Reason
 from holdfast.observe.watched_step import Watched
+from holdfast.rewrite.steps import in_words as in_words_of
 
 if TYPE_CHECKING:
     from holdfast.cli.terminal import Terminal
@@ -67,9 +71,15 @@ class Printer:
             case RevisionDone(took=took):
                 self.done.append(event)
                 self._line(f"     done in {seconds(took)}")
+            case StatementsDone():
+                self._line(f"     {_executed(event)}")
+            case RevisionResumed():
+                self._line(f"     {resumed(event)}")
+            case StepsRecounted(steps=steps, expected=expected):
+                self._line(f"     {steps} steps, not {expected} as was expected")
             case StepStarted(step=step):
                 self._last[step] = self.clock()
-                self._now(step, f"{event.number}/{event.steps}")
+                self._now(step, _number(event))
             case StepDone(started=started, took=took):
                 self._step(started, took)
             case StepWatched(step=step, seen=seen):
@@ -128,7 +138,7 @@ class Printer:
             print(words, file=sys.stderr, flush=True)
 
     def _step(self, started: StepStarted, took: timedelta) -> None:
-        figures = (f"     {started.number}/{started.steps} ", f" ({seconds(took)})")
+        figures = (f"     {_number(started)}: ", f" ({seconds(took)})")
         step = started.step
         if self.terminal is not None:
             step = fitted(step, figures="".join(figures), width=self.terminal.width)
@@ -160,6 +170,30 @@ def _terminal() -> "Terminal":
     from holdfast.cli.terminal import Terminal  # loads rich, which a log does not need
 
     return Terminal()
+
+
+def _number(started: StepStarted) -> str:
+    return in_words_of(started.number, started.steps, may_be_more=started.may_be_more)
+
+
+def _executed(event: StatementsDone) -> str:
+    """What the revision's function has executed, with the numbers of these steps."""
+    first, last = event.number, event.number + len(event.statements) - 1
+    words = in_words_of(last, event.steps, may_be_more=event.may_be_more)
+    if first == last:
+        return f"{words}: {event.statements[0]}"
+    each = "; ".join(event.statements)
+    return f"steps {first} to {words.removeprefix('step ')}, in one transaction: {each}"
+
+
+def resumed(event: RevisionResumed) -> str:
+    """Where a run goes on that was killed or stopped."""
+    if event.number > event.steps and not event.may_be_more:
+        return f"all {event.steps} steps were done before; the version row is left"
+    if event.number > event.steps:
+        return f"goes on behind step {event.steps}"
+    where = in_words_of(event.number, event.steps, may_be_more=event.may_be_more)
+    return f"goes on at {where}"
 
 
 def about_standbys(event: StandbyReadersUnseen | StandbyNotAsked | LagUnseen) -> str:

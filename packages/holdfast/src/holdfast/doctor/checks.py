@@ -13,6 +13,11 @@ from holdfast.doctor import (
 )
 from holdfast.doctor.check import Check
 
+# What is asked of each version table that env.py goes through, and of each database once.
+OF_A_PASS = tuple(check for check in history.CHECKS if check.name != "leftovers")
+OF_A_DATABASE = tuple(
+    check for check in (*history.CHECKS, *keys.CHECKS, *migrating.CHECKS) if check not in OF_A_PASS
+)
 CHECKS: tuple[Check, ...] = tuple(
     sorted(
         (

@@ -1,7 +1,9 @@
 """Gathers the evidence on real connections and asks every check. Reads only."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -9,18 +11,23 @@ from alembic.config import Config
 from sqlalchemy import Connection, NullPool
 
 from holdfast.doctor.check import Check, Evidence, History, NamedStandby, Severity, Verdict
-from holdfast.doctor.checks import CHECKS
+from holdfast.doctor.checks import CHECKS, OF_A_DATABASE, OF_A_PASS
 from holdfast.engine.connection.reach import Reach
 from holdfast.engine.create_engine import connect_arguments, create_engine, database_url
 from holdfast.engine.environment import read_stamp
 from holdfast.engine.settings import Settings, StandbySettings
 from holdfast.execute.progress import silent
 from holdfast.execute.standbys import Standby
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.databases import ConfiguredDatabase
+from holdfast.migrate.project_connection import (
+    ProjectConnection,
+    on_every_pass,
+    on_project_connection,
+)
 from holdfast.migrate.status import status_of
 from holdfast.observe.database import count_user_relations
-from holdfast.observe.keys import keys, narrow_models
-from holdfast.observe.leftovers import leftovers
+from holdfast.observe.keys import Keys, keys, narrow_models
+from holdfast.observe.leftovers import Leftover, leftovers
 from holdfast.observe.server import look_at_connection
 
 # A certificate whose key was never kept: no server can show anything that it signed.
@@ -33,6 +40,24 @@ class Finding:
 
     check: Check
     verdict: Verdict
+    of: str = (
+        ""  # the database and version table that it is about, where env.py goes through several
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pass:
+    """What was found of one version table that env.py goes through, and of its database."""
+
+    database: ConfiguredDatabase
+    history: History
+    # None: of an earlier one's database.
+    leftovers: tuple[Leftover, ...] | None
+    keys: Keys | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.database.name}, {self.history.status.version_table}"
 
 
 def examine(
@@ -42,7 +67,8 @@ def examine(
 
     Without a URL in the settings the connection of env.py stands for both.
     """
-    history = None if config is None else on_project_connection(config, _history)
+    seen: set[int] = set()
+    passes = () if config is None else on_every_pass(config, partial(_pass, seen=seen))
     if settings.url is None and config is not None:
         evidence = on_project_connection(
             config, lambda project: gather(settings, project.connection)
@@ -52,7 +78,24 @@ def examine(
             evidence = gather(settings, connection)
     if prove_tls and evidence.application.way is not Reach.SOCKET:
         evidence = replace(evidence, unknown_root_refused=_refuses_unknown_root(settings))
-    return judge(replace(evidence, history=history), CHECKS)
+    if not passes:
+        return judge(evidence, CHECKS)
+    found = judge(replace(evidence, history=passes[0].history), CHECKS)
+    if len(passes) == 1:
+        return found
+    of_first = [replace(f, of=passes[0].name) if f.check in OF_A_PASS else f for f in found]
+    rest = [each for one in passes[1:] for each in _of_another(evidence, one)]
+    places = {check.name: place for place, check in enumerate(CHECKS)}
+    return tuple(sorted([*of_first, *rest], key=lambda each: places[each.check.name]))
+
+
+def _of_another(evidence: Evidence, found: _Pass) -> Iterator[Finding]:
+    """What is to be said of a version table behind the first one, and of its database when that comes first."""
+    own, checks = replace(evidence, history=found.history), OF_A_PASS
+    if found.leftovers is not None and found.keys is not None:
+        own = replace(own, leftovers=found.leftovers, keys=found.keys)
+        checks = (*OF_A_PASS, *OF_A_DATABASE)
+    yield from (replace(each, of=found.name) for each in judge(own, checks))
 
 
 def gather(settings: Settings, connection: Connection) -> Evidence:
@@ -102,6 +145,18 @@ def _history(project: ProjectConnection) -> History:
         narrow_models=narrow_models(
             project.connection, project.context.opts.get("target_metadata")
         ),
+    )
+
+
+def _pass(project: ProjectConnection, *, seen: set[int]) -> _Pass:
+    """The history of a version table; of its database what the first one of a project is asked elsewhere."""
+    is_new = bool(seen) and project.database.number not in seen
+    seen.add(project.database.number)
+    return _Pass(
+        database=project.database,
+        history=_history(project),
+        leftovers=leftovers(project.connection) if is_new else None,
+        keys=keys(project.connection) if is_new else None,
     )
 
 

@@ -202,6 +202,7 @@ class Settings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", arbitrary_types_allowed=True)
     other_variables = (
         "HOLDFAST_BACKFILL_ROWS_PER_SECOND",
+        "HOLDFAST_BACKFILL_SLOT_WAL",
         "HOLDFAST_BUILD_WORKERS",
         "HOLDFAST_DOCS_URL",
         "HOLDFAST_FREE_DISK",
@@ -352,6 +353,8 @@ class BackfillSettings(EnvironmentSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_BACKFILL_")
 
     rows_per_second: int | None = Field(None, ge=1)
+    # That one replication slot may keep from being removed: a backfill pauses there.
+    slot_wal: ByteSize = ByteSize(4_000_000_000)
 
 
 class BuildSettings(EnvironmentSettings):

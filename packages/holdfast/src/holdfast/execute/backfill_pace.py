@@ -10,7 +10,14 @@ from time import monotonic, sleep
 
 from holdfast.execute.progress import BackfillMoved, BackfillPaused, LagUnseen, Report
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.replicas import archiver_lag, estimated_rows, replica_lag, vacuum_of
+from holdfast.observe.replicas import (
+    HoldingSlot,
+    archiver_lag,
+    estimated_rows,
+    holding_slot,
+    replica_lag,
+    vacuum_of,
+)
 
 BATCH = timedelta(milliseconds=50)  # what a batch should take
 ROW_LOCK = timedelta(milliseconds=20)  # a batch that waits holds the rows it has written so far
@@ -25,10 +32,12 @@ class Limits:
 
     replica: timedelta
     archiver: int  # bytes
+    slot: float  # of its budget
 
 
-PAUSE = Limits(replica=timedelta(seconds=10), archiver=1_000_000_000)
-GO_ON = Limits(replica=timedelta(seconds=2), archiver=100_000_000)
+PAUSE = Limits(replica=timedelta(seconds=10), archiver=1_000_000_000, slot=1)
+GO_ON = Limits(replica=timedelta(seconds=2), archiver=100_000_000, slot=0.5)
+SLOT_WAL = 4_000_000_000  # bytes that one replication slot may keep from being removed
 
 
 @dataclass(kw_only=True)
@@ -42,6 +51,7 @@ class Pace:
     rows: int = 0
     not_vacuumed: int = 0
     rows_per_second: int | None = None  # at most
+    slot_wal: int = SLOT_WAL
     estimate: int | None = None
     started: float = field(default_factory=monotonic)
     looked_at_others: float = field(default_factory=monotonic)
@@ -63,7 +73,7 @@ class Pace:
             self.session.execute_sql(f"VACUUM (SKIP_LOCKED) {self.table}")
 
     def wait_for_others(self) -> None:
-        """Wait for replicas, for the archiver of WAL, for a vacuum of the table.
+        """Wait for replicas, the archiver of WAL, the reader of a replication slot, a vacuum of the table.
 
         Pauses at one lag and goes on at a smaller one: otherwise every batch would stop and go.
         """
@@ -87,6 +97,9 @@ class Pace:
                 return f"a replica is {seen.lag.total_seconds():.0f} s behind"
             if (behind := archiver_lag(connection)) > limits.archiver:
                 return f"the archiver of WAL is {behind // 1_000_000} MB behind"
+            slot = holding_slot(connection)
+            if slot is not None and slot.is_over(round(self.slot_wal * limits.slot)):
+                return _said(slot)
             if is_patient and (vacuum := vacuum_of(connection, self.table)) is not None:
                 return f"pid {vacuum} vacuums the table"
             return None
@@ -106,3 +119,11 @@ class Pace:
                 took=timedelta(seconds=monotonic() - self.started),
             )
         )
+
+
+def _said(slot: HoldingSlot) -> str:
+    kept = f"replication slot {slot.name} keeps {slot.held // 1_000_000:,} MB of WAL"
+    if slot.is_active:
+        return f"{kept}, its reader is behind"
+    gone = f"SELECT pg_drop_replication_slot('{slot.name}')"
+    return f"{kept}, nobody reads from it; where its reader is gone for good: {gone}"

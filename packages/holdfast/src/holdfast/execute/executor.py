@@ -1,7 +1,7 @@
 """Executes one step after the other: done already? → lock → run → record. The order is visible in this file."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -30,7 +30,7 @@ from holdfast.errors.sqlstate import (
 )
 from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
-from holdfast.execute.backfill_pace import Pace
+from holdfast.execute.backfill_pace import SLOT_WAL, Pace
 from holdfast.execute.block_batches import BlockBatches
 from holdfast.execute.journal import CREATED_CONSTRAINT, Queued
 from holdfast.execute.leader import MARK
@@ -41,7 +41,14 @@ from holdfast.execute.lock_patience import (
 )
 from holdfast.execute.look import look
 from holdfast.execute.pausing import Pausing
-from holdfast.execute.progress import Report, StatementPlanned, StepDone, StepStarted
+from holdfast.execute.progress import (
+    Report,
+    StatementPlanned,
+    StatementsDone,
+    StepDone,
+    StepsRecounted,
+    StepStarted,
+)
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
@@ -58,11 +65,14 @@ from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import StatementKind, is_opaque_ddl, parse, shortened
 from holdfast.rewrite.steps import (
+    ALONE,
+    Around,
     AutocommitStep,
     BackfillStep,
     BatchStep,
     BuildIndexStep,
     CopyRowsStep,
+    CountedUnit,
     DetachStep,
     DropIndexStep,
     FillRowsStep,
@@ -73,6 +83,9 @@ from holdfast.rewrite.steps import (
     Step,
     TransactionStep,
     ValidateStep,
+    around,
+    next_step,
+    total,
 )
 from holdfast.rewrite.unit_steps import steps_of_unit
 
@@ -188,23 +201,63 @@ class Executor:
     pausing: Pausing | None = None
     rows_per_second: int | None = None  # of a backfill
     build_workers: int = 0
+    slot_wal: int = SLOT_WAL  # bytes that a replication slot may keep before a backfill pauses
 
-    def run_all(self, units: Iterable[Queued]) -> None:
-        """Run what is left of each, one after the other."""
-        for unit in units:
-            self.run(unit)
+    def run_all(
+        self, *, executed: Sequence[str] = (), uncounted: int = 0, may_be_more: bool = False
+    ) -> None:
+        """Run what is left of the queue, one unit after the other.
 
-    def run(self, statement: Queued) -> None:
+        `executed`: what the function has executed in front of them, and is committed now; `uncounted`, and before that.
+        """
+        units = list(self.journal.every())
+        if executed:
+            self._tell_done(executed, [unit.count for unit in units], uncounted, may_be_more)
+        for place, unit in enumerate(units):
+            if not unit.is_done:
+                counts = [each.count for each in units]
+                units[place] = self.run(unit, around(counts, place, may_be_more=may_be_more))
+
+    def run(self, statement: Queued, among: Around = ALONE) -> Queued:
         """Run what is left of a unit. Nothing is uncommitted before, and nothing after."""
         with self.session.more_local_settings(statement.settings), self.session.read_committed():
             if statement.steps is None:
+                expected = statement.count.steps
                 statement = self._planned(statement)
-            steps = statement.steps or ()
-            while statement.steps_done < len(steps):
+                if not statement.counted.is_guess:
+                    self._tell_recount(expected, statement, among)
+            while statement.steps_done < len(steps := statement.steps or ()):
                 self._stop_if_asked()
-                number = statement.steps_done
-                statement = self._step(statement, steps[number], number=number + 1)
-                steps = statement.steps or ()  # a look at partitions may have found more to do
+                statement = self._step(statement, steps[statement.steps_done], among)
+                # A look at partitions may have found more to do.
+                self._tell_recount(len(steps), statement, among)
+        return statement
+
+    def _tell_done(
+        self, executed: Sequence[str], units: Sequence[CountedUnit], uncounted: int, more: bool
+    ) -> None:
+        """Report what the function has executed, with the numbers behind all that was done before."""
+        is_left = any(not unit.is_done for unit in units)
+        first = next_step(units) - len(executed) if is_left else total(units) + uncounted + 1
+        self.report(
+            StatementsDone(
+                revision=self.revision,
+                number=first,
+                steps=total(units) + (0 if is_left else uncounted + len(executed)),
+                statements=tuple(executed),
+                may_be_more=more,
+            )
+        )
+
+    def _tell_recount(self, expected: int, statement: Queued, among: Around) -> None:
+        steps = len(statement.steps or ())
+        if steps != expected:
+            others = among.ahead + among.behind
+            self.report(
+                StepsRecounted(
+                    revision=self.revision, steps=others + steps, expected=others + expected
+                )
+            )
 
     def _planned(self, statement: Queued) -> Queued:
         parsed = parse(statement.sql)
@@ -244,12 +297,13 @@ class Executor:
         recorded = waiting.recorded(self.session)
         return SideBySide(releases=statement.releases, recorded=recorded)
 
-    def _step(self, statement: Queued, step: Step, *, number: int) -> Queued:
+    def _step(self, statement: Queued, step: Step, among: Around) -> Queued:
         started = StepStarted(
             revision=self.revision,
-            number=number,
-            steps=len(statement.steps or ()),
+            number=among.ahead + statement.steps_done + 1,
+            steps=among.ahead + len(statement.steps or ()) + among.behind,
             step=step.describe(),
+            may_be_more=among.may_be_more,
         )
         self.report(started)
         since = monotonic()
@@ -452,6 +506,7 @@ class Executor:
             table=str(step.table),
             step=step.describe(),
             rows_per_second=self.rows_per_second,
+            slot_wal=self.slot_wal,
         )
 
     def _with_partitions(self, statement: Queued, step: PartitionsStep | DetachStep) -> Queued:

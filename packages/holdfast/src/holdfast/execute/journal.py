@@ -29,7 +29,17 @@ from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.execute.tables import calls, queue, unfinished
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.steps import CopyRowsStep, LookStep, Step, from_json, to_json
+from holdfast.rewrite.steps import (
+    SETTING,
+    CopyRowsStep,
+    CountedUnit,
+    LookStep,
+    Step,
+    from_json,
+    from_setting,
+    to_json,
+    to_setting,
+)
 
 # For which releases a unit is; older layouts have no such column.
 RELEASES: ColumnElement[str] = literal_column(
@@ -64,6 +74,7 @@ class Queued:
     today: str  # of the run that queued it: an exemption must hold on that day
     call: int  # which one of the function's calls, from 1
     releases: Releases = Releases.ONE
+    counted: CountedUnit = field(default_factory=CountedUnit)  # when it was queued
     id: int = 0
     steps: tuple[Step, ...] | None = None  # planned when its turn comes
     steps_done: int = 0
@@ -72,6 +83,17 @@ class Queued:
     reached: tuple[str, ...] | None = (
         None  # of a backfill under way: the key of the last row written
     )
+
+    @property
+    def count(self) -> CountedUnit:
+        """Its steps: those that are planned, or else those that were expected when it was queued."""
+        steps = self.counted.steps if self.steps is None else len(self.steps)
+        return replace(self.counted, steps=steps, done=self.steps_done)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is planned, and none of its steps is left."""
+        return self.steps is not None and self.steps_done >= len(self.steps)
 
     @property
     def has_begun(self) -> bool:
@@ -141,7 +163,7 @@ class Journal:
                     version_table=self.session.version_table,
                     sql=statement.sql,
                     new_relations=statement.new.to_json(),
-                    settings=SETTINGS.dump_json(statement.settings).decode(),
+                    settings=SETTINGS.dump_json(_with_count(statement)).decode(),
                     queued_on=statement.today,
                     call=statement.call,
                     **_of_two(statement),
@@ -162,7 +184,8 @@ class Journal:
                 id=row.id,
                 sql=row.sql,
                 new=NewRelations.from_json(row.new_relations),
-                settings=SETTINGS.validate_json(row.settings),
+                settings=(kept := _settings_and_count(row.settings))[0],
+                counted=kept[1],
                 today=row.queued_on,
                 call=row.call,
                 releases=Releases[row.releases],
@@ -303,6 +326,19 @@ class Journal:
 def _of_two(statement: Queued) -> dict[str, str]:
     """Named only where it is not as always: a journal of an older layout has no such column."""
     return {} if statement.releases is Releases.ONE else {"releases": statement.releases.name}
+
+
+def _with_count(statement: Queued) -> tuple[LocalSetting, ...]:
+    """The count of its steps as one more setting, which no layout of the journal has to know."""
+    count = LocalSetting(name=SETTING, setting=to_setting(statement.counted))
+    return (*statement.settings, count)
+
+
+def _settings_and_count(text: str) -> tuple[tuple[LocalSetting, ...], CountedUnit]:
+    kept = SETTINGS.validate_json(text)
+    count = next((each.setting for each in kept if each.name == SETTING), None)
+    settings = tuple(each for each in kept if each.name != SETTING)
+    return settings, from_setting(count, steps=None, done=0)
 
 
 # The constraint that this transaction has created NOT VALID on a table.

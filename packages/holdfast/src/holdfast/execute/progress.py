@@ -53,6 +53,44 @@ class StatementPlanned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatementsUndone:
+    """The last statements that were executed at once are undone: they wait, or are forgotten."""
+
+    revision: str
+    statements: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementsDone:
+    """Statements that the revision's function has executed in one transaction are committed."""
+
+    revision: str
+    number: int  # of the first of them, among the revision's steps
+    steps: int  # of the revision, as far as they are known
+    statements: tuple[str, ...]
+    may_be_more: bool = False  # the revision's function has not ended, and may do more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionResumed:
+    """A run goes on with what an earlier one has begun."""
+
+    revision: str
+    number: int  # of the step at which it goes on; more than `steps` where all are done
+    steps: int
+    may_be_more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsRecounted:
+    """A revision has more or fewer steps than were expected before the turn of each came."""
+
+    revision: str
+    steps: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowsRead:
     """The revision's function asks for rows, and may do different things with different data."""
 
@@ -65,9 +103,10 @@ class StepStarted:
     """A step of a queue begins."""
 
     revision: str
-    number: int  # of its statement's steps, from 1
-    steps: int
+    number: int  # of the revision's steps, from 1, as in its plan
+    steps: int  # of the revision, as far as they are known
     step: str
+    may_be_more: bool = False  # the revision's function has not ended, and may do more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +210,10 @@ Event = (
     | RevisionDone
     | WaitingForLeader
     | StatementPlanned
+    | StatementsUndone
+    | StatementsDone
+    | RevisionResumed
+    | StepsRecounted
     | RowsRead
     | StepStarted
     | StepDone

@@ -15,7 +15,7 @@ from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUER
 from holdfast.errors.statement import NeedsSession, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
-from holdfast.execute.progress import RowsRead, StatementPlanned
+from holdfast.execute.progress import RowsRead
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
@@ -54,6 +54,7 @@ from holdfast.rewrite.statement import (
     shortened,
 )
 from holdfast.rewrite.steps import TransactionStep
+from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -186,10 +187,11 @@ class RevisionInterceptor:
             self._becomes(is_single=True)
             return ()
         try:
-            return parse(intercepted.texts()[0])
+            written = parse(intercepted.texts()[0])
         except UnparsableStatement:
             self._do_before(before_what_cannot_be_divided(self.state))
             return ()  # PostgreSQL will say what is wrong with it
+        return tuple(part for statement in written for part in taken_apart(statement))
 
     def _takes_each(
         self, statements: tuple[Statement, ...], intercepted: InterceptedStatement
@@ -520,7 +522,7 @@ class RevisionInterceptor:
 
     def _execute(self, waiting: WaitingStatement) -> None:
         if is_write(waiting.entry):
-            self._before_write(waiting.entry.statement)
+            self._before_write(waiting.entry)
             self._becomes(has_done_something=True, wrote=True)
         else:
             self._takes_locks(waiting.entry, waiting.locks)
@@ -529,24 +531,18 @@ class RevisionInterceptor:
         self.queue.executes(waiting.texts)
         self.queue.open.append(waiting.entry)
 
-    def _before_write(self, statement: Statement) -> None:
-        if _is_opaque(statement):
-            self._before_opaque(statement)
+    def _before_write(self, entry: QueueEntry) -> None:
+        if _is_opaque(entry.statement):
+            self._before_opaque(entry.statement, position=entry.position)
             self._becomes(holds=True)
         else:
             self.lock_waits.for_rows()
 
-    def _before_opaque(self, statement: Statement) -> None:
-        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(statement.sql),
-                steps=(TransactionStep(sql=(statement.sql,)),),
-                is_queued=False,
-                is_allowed=self._users_may_wait(statement),
-            )
-        )
+    def _before_opaque(self, statement: Statement, *, position: int = 0) -> None:
+        allowed = self._users_may_wait(statement)
+        self.lock_waits.for_anything(users_may_wait=allowed)
+        step = TransactionStep(sql=(statement.sql,))
+        self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
@@ -560,15 +556,8 @@ class RevisionInterceptor:
             self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
         blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
-        self.work.executor.report(
-            StatementPlanned(
-                revision=self.work.revision.revision,
-                sql=shortened(entry.statement.sql),
-                steps=(as_written(entry.statement, facts=_facts(entry)),),
-                is_queued=False,
-                is_allowed=is_excused(entry.statement, today=self.work.today),
-            )
-        )
+        step = as_written(entry.statement, facts=_facts(entry))
+        self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
     def _run(
         self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from holdfast.errors.migration import NotTakenBack
 from holdfast.errors.statement import NeedsFinish
 from holdfast.execute.journal import NOW, Queued
+from holdfast.execute.progress import StatementPlanned, StatementsUndone
 from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.intercept.interceptor import excuse_at_call
 from holdfast.intercept.replay import Replay
@@ -26,6 +27,8 @@ from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
 from holdfast.rewrite.side_by_side.taken_back import takes_back
 from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
+from holdfast.rewrite.steps import Step
+from holdfast.rewrite.unit_steps import expected_count
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import HOLDS_ROWS, Recorded, Waiting
 
@@ -103,6 +106,9 @@ class RevisionQueue:
         self.waiting: list[WaitingStatement] = []
         # Executed in the transaction that is open; users see it when that is committed.
         self.open: list[QueueEntry] = []
+        # Of what is executed and not committed: what the plan counts as steps, by position.
+        self.counted: list[tuple[int, str]] = []
+        self.uncounted = 0  # such steps that are committed, with no unit behind them yet
         self.catalog = KnownCatalog(
             side_by_side=SideBySide(releases=work.releases, recorded=work.recorded)
         )
@@ -206,6 +212,29 @@ class RevisionQueue:
         """It is executed or waits: follow what is new."""
         self.new = _after(self.new, statement, facts)
 
+    def counts(self, step: Step, statement: Statement, *, position: int, is_allowed: bool) -> None:
+        """Report a statement that is about to be executed at once, and count it as a step."""
+        self.counted.append((position, step.describe()))
+        self.work.executor.report(
+            StatementPlanned(
+                revision=self.work.revision.revision,
+                sql=shortened(statement.sql),
+                steps=(step,),
+                is_queued=False,
+                is_allowed=is_allowed,
+            )
+        )
+
+    def _undo_count(self, positions: set[int]) -> None:
+        left = [each for each in self.counted if each[0] not in positions]
+        if len(left) < len(self.counted):
+            self.work.executor.report(
+                StatementsUndone(
+                    revision=self.work.revision.revision, statements=len(self.counted) - len(left)
+                )
+            )
+        self.counted = left
+
     def executes(self, texts: tuple[str, ...]) -> None:
         """Note statements that are executed in the author's transaction."""
         self.executed += (shortened(text) for text in texts)
@@ -245,6 +274,7 @@ class RevisionQueue:
         """What was executed and is undone, in front of what waits; all of it as the catalog is now."""
         later, self.waiting = self.waiting, []
         undone = {each.entry.position for each in executed}
+        self._undo_count(undone)
         self.open = [entry for entry in self.open if entry.position not in undone]
         del self.executed[len(self.executed) - sum(len(each.texts) for each in executed) :]
         self.catalog.forget()
@@ -269,6 +299,7 @@ class RevisionQueue:
 
     def forget(self) -> None:
         """Its author rolls back, and nothing is committed since the last record."""
+        self._undo_count({position for position, _ in self.counted})
         self.clear()
         self.will_wait.clear()
         self.new, self.executed = self._recorded[0], list(self._recorded[1])
@@ -289,12 +320,17 @@ class RevisionQueue:
     ) -> None:
         """Commit what was done, with the record of these units; then run them. `keeping` goes on waiting."""
         settings = self.settings.in_force()
+        executed, uncounted = [words for _, words in self.counted], self.uncounted
         with self.work.session.transactional():
             self._record(units, function_ended=function_ended, keeping=keeping)
             self.work.session.commit()
         self.has_committed = True
+        self.uncounted = 0 if units else uncounted + len(executed)
+        self.counted.clear()
         self.clear()
-        self.work.executor.run_all(self.work.journal.queued())
+        self.work.executor.run_all(
+            executed=executed, uncounted=uncounted, may_be_more=not function_ended
+        )
         self.waiting.extend(keeping)
         self.settings.keep(settings)
 
@@ -318,10 +354,18 @@ class RevisionQueue:
             new=new,
             unrepeatable=self.replay.unrepeatable,
         )
-        queued = self._in_order([each for unit in units for each in self._queued(unit)], units)
+        counted = self._with_counts([each for unit in units for each in self._queued(unit, units)])
+        queued = self._in_order(counted, units)
         self.work.journal.open(revision, queued)
         self.replay.record(self.work.journal, pending=[each.call for each in keeping])
         self._recorded = (new, tuple(self.executed))
+
+    def _with_counts(self, queued: list[Queued]) -> list[Queued]:
+        """The units, of which the first knows how many steps the function itself has executed before it."""
+        if queued:
+            before = self.uncounted + len(self.counted)
+            queued[0] = replace(queued[0], counted=replace(queued[0].counted, before=before))
+        return queued
 
     def _new_without(self, keeping: Sequence[WaitingStatement]) -> NewRelations:
         """What is new but for what these make, which will not be there after a kill."""
@@ -347,7 +391,7 @@ class RevisionQueue:
         first = min(each.call for each in queued)
         return [replace(each, call=first) for each in queued]
 
-    def _queued(self, unit: Unit) -> Iterator[Queued]:
+    def _queued(self, unit: Unit, units: tuple[Unit, ...]) -> Iterator[Queued]:
         """What the journal keeps of a unit; executions of one statement alone are units of their own."""
         parts = list(zip(self.statements_of(unit), unit.entries, strict=True))
         texts = [
@@ -362,6 +406,7 @@ class RevisionQueue:
             today=self.work.today.isoformat(),
             call=first.call,
             releases=self.work.releases,
+            counted=expected_count(unit, units, today=self.work.today),
         )
         if len(parts) == 1 and not unit.is_whole:
             yield from (replace(queued, sql=text) for text in texts[0])

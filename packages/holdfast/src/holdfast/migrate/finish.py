@@ -31,7 +31,7 @@ from holdfast.migrate.locked_connection import LockedConnection, on_every_locked
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.signs import COUNTED, Signs, look, signs
 from holdfast.migrate.stopping import never
-from holdfast.migrate.version_table import identify
+from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.side_by_side.finish import finish_steps
@@ -53,9 +53,20 @@ class WaitingLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prospect:
-    """What `finish` would let go, and what speaks against it."""
+class Finished:
+    """What `finish` has let go of one version table."""
 
+    database: str
+    version_table: str
+    gone: tuple[WaitingLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What `finish` would let go of one version table, and what speaks against it."""
+
+    database: str
+    version_table: str
     waiting: tuple[WaitingLine, ...]
     steps: tuple[tuple[str, ...], ...]  # of each
     in_use: tuple[str, ...]
@@ -86,15 +97,25 @@ def prospects(config: Config, *, revision: str | None = None) -> tuple[Prospect,
         session = MigrationSession(project.connection)
         try:
             identify(session, project.context)
+            place = version_table_of(session, project.context)
             entries = _chosen(session, revision)
             if not entries:
-                return Prospect(waiting=(), steps=(), in_use=(), unproven=())
+                return Prospect(
+                    database=project.database.name,
+                    version_table=place,
+                    waiting=(),
+                    steps=(),
+                    in_use=(),
+                    unproven=(),
+                )
             found = signs(entries, look(session, entries), release=ReleaseSettings().release)
             steps = tuple(
                 tuple(step.describe() for step in _steps(session, entry)) for entry in entries
             )
             session.rollback()
             return Prospect(
+                database=project.database.name,
+                version_table=place,
                 waiting=tuple(map(line_of, entries)),
                 steps=steps,
                 in_use=found.in_use,
@@ -113,19 +134,21 @@ def finish(
     yes: bool = False,
     report: Report = silent,
     should_stop: Callable[[], bool] = never,
-) -> tuple[WaitingLine, ...]:
+) -> tuple[Finished, ...]:
     """Let go what waits, of one revision or of all, and give it. `yes`: the caller knows that nobody uses it.
 
     Raises UnfinishedRevision, StillInUse, CannotTellUse, ShadowCarriesMore, and what a step raises.
     """
 
-    gone: list[WaitingLine] = []
+    gone: dict[tuple[str, str], list[WaitingLine]] = {}
     ended: list[GuardVerdict] = []
     users_waited = 0
 
     def work(locked: LockedConnection) -> None:
+        place = version_table_of(locked.session, locked.context)
+        found = gone.setdefault((locked.database.name, place), [])
         try:
-            gone.extend(
+            found.extend(
                 _finish(
                     locked.session,
                     revision=revision,
@@ -150,7 +173,10 @@ def finish(
             report(UsersWaited(what="finish", tries=users_waited, verdict=verdict))
             lock_patience.refuse_to_keep_users_waiting("finish", users_waited, verdict)
         else:
-            return tuple(gone)
+            return tuple(
+                Finished(database=database, version_table=table, gone=tuple(lines))
+                for (database, table), lines in gone.items()
+            )
 
 
 def _finish(

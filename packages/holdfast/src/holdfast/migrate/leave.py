@@ -29,7 +29,10 @@ class Left:
 
 
 def leave(config: Config, *, report: Report = silent) -> Left:
-    """End what is under way, let go what waits, and drop the schema `holdfast`; `alembic_version` stays as it is."""
+    """End what is under way, let go what waits, and drop the schema `holdfast`; `alembic_version` stays as it is.
+
+    In one database: see `each_database` for a project that has several.
+    """
     had_schema = on_project_connection(config, _is_there)
     given_up: list[Abandoned] = []
     while had_schema:
@@ -43,7 +46,7 @@ def leave(config: Config, *, report: Report = silent) -> Left:
     return Left(
         given_up=tuple(given_up),
         had_schema=had_schema,
-        gone=finished,
+        gone=tuple(line for each in finished for line in each.gone),
     )
 
 

@@ -29,7 +29,12 @@ from holdfast.execute.executor import Executor
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
-from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
+from holdfast.execute.progress import (
+    Direction,
+    RevisionDone,
+    RevisionResumed,
+    RevisionStarted,
+)
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard
 from holdfast.intercept.fresh import apply_to_fresh
@@ -42,6 +47,7 @@ from holdfast.migrate.run_options import RunOptions
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.steps import next_step, total
 from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)
@@ -112,7 +118,7 @@ class RevisionRun:
             if unfinished is None or self._is_edited(unfinished):
                 self._run_online(function, arguments)
             else:
-                self._go_on()
+                self._go_on(may_be_more=not unfinished.function_ended)
                 if not unfinished.function_ended:
                     self._run_online(function, arguments)
             self._look_behind()
@@ -168,8 +174,17 @@ class RevisionRun:
     def _is_edited(self, unfinished: Unfinished) -> bool:
         return unfinished.checksum != self._recorded().checksum
 
-    def _go_on(self) -> None:
-        self._executor().run_all(Journal(self.context.session).queued())
+    def _go_on(self, *, may_be_more: bool) -> None:
+        counts = [unit.count for unit in Journal(self.context.session).every()]
+        self.context.options.report(
+            RevisionResumed(
+                revision=self.name,
+                number=next_step(counts),
+                steps=total(counts),
+                may_be_more=may_be_more,
+            )
+        )
+        self._executor().run_all(may_be_more=may_be_more)
 
     def _look_behind(self) -> None:
         session = self.context.session
@@ -294,6 +309,7 @@ class RevisionRun:
             ),
             rows_per_second=self.context.options.rows_per_second,
             build_workers=self.context.options.build_workers,
+            slot_wal=self.context.options.slot_wal,
         )
 
     def _patience(self) -> LockPatience:

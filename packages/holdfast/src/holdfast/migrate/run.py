@@ -50,7 +50,7 @@ from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.lost_connection import RunSoFar, lost_connection
 from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.run_options import ON_SCRATCH, RunOptions
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.taken_back import steps_down
@@ -120,9 +120,10 @@ def upgrade(
         should_pause=should_pause,
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
+        slot_wal=BackfillSettings().slot_wal,
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
-        standbys=StandbySettings().urls(),
+        standbys=_standbys(config),
         looks_for_edits=True,
         accepts_edits=accept_edited,
         expand=wants_expand(config) if expand is None else expand,
@@ -130,6 +131,11 @@ def upgrade(
     passes = _migrate(config, script, revision, tag, find, options)
     if project is not None and passes == [True]:
         record_rest(project, script)
+
+
+def _standbys(config: Config) -> tuple[str, ...]:
+    """Those whose readers are asked; on a scratch database nobody's are."""
+    return () if ON_SCRATCH in config.attributes else StandbySettings().urls()
 
 
 def wants_expand(config: Config) -> bool:
@@ -176,9 +182,10 @@ def downgrade(
         should_pause=should_pause,
         must_stop=must_stop,
         rows_per_second=BackfillSettings().rows_per_second,
+        slot_wal=BackfillSettings().slot_wal,
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
-        standbys=StandbySettings().urls(),
+        standbys=_standbys(config),
     )
     try:
         _migrate(config, script, revision, tag, find, options)

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from holdfast.execute.progress import Report
 
+ON_SCRATCH = "holdfast_on_scratch"  # in Config.attributes: nothing beside the database has to do with this run
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
@@ -18,6 +20,7 @@ class RunOptions:
     must_stop: Callable[[], bool]  # inside one
     should_pause: Callable[[], bool]
     rows_per_second: int | None  # of a backfill
+    slot_wal: int  # bytes that a replication slot may keep before a backfill pauses
     build_workers: int  # of the server, besides the one that builds an index
     free_disk: int | None  # in bytes, as somebody has said
     standbys: tuple[str, ...] = ()  # their URLs

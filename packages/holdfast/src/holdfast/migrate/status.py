@@ -1,6 +1,6 @@
 """Tells where a database stands against the project's revisions. Reads only, whatever it finds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
 from holdfast.rewrite.statement import shortened
+from holdfast.rewrite.steps import around, in_words, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +138,7 @@ def _look(project: ProjectConnection, session: MigrationSession) -> Status:
         half_way=tuple(entry for entry in entries.values() if entry.revision == half_way),
         failed=tuple(entry for entry in entries.values() if entry.revision in failed),
         waits=waiting_in(session),
-        left=tuple(_in_words(statement) for statement in Journal(session).queued())
-        if known
-        else (),
+        left=tuple(_left(Journal(session).every(), unfinished)) if known else (),
         migrator=None if progress is None else progress.migrator,
         progress=progress,
     )
@@ -194,8 +193,14 @@ def _described(revision: Script) -> Revision:
     return Revision(revision=revision.revision, description=revision.doc or "")
 
 
-def _in_words(statement: Queued) -> str:
-    if not statement.steps:
-        return shortened(statement.sql)
-    step = statement.steps[statement.steps_done]
-    return f"step {statement.steps_done + 1} of {len(statement.steps)}: {step.describe()}"
+def _left(units: Sequence[Queued], unfinished: Unfinished | None) -> Iterator[str]:
+    """What is left of a queue, a line for each unit, with the number of its next step."""
+    counts = [unit.count for unit in units]
+    may_be_more = unfinished is not None and not unfinished.function_ended
+    for place, unit in enumerate(units):
+        if unit.is_done:
+            continue
+        next_one = around(counts, place).ahead + unit.steps_done + 1
+        number = in_words(next_one, total(counts), may_be_more=may_be_more)
+        step = unit.steps[unit.steps_done].describe() if unit.steps else shortened(unit.sql)
+        yield f"{number}: {step}"

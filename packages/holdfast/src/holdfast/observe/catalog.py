@@ -37,6 +37,7 @@ from holdfast.rewrite.online import names_to_choose_from
 from holdfast.rewrite.operations.add_column import columns_without_values
 from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.partitions.lacking import looks_at_partitions
+from holdfast.rewrite.rewriting import dropped_constraints
 from holdfast.rewrite.statement import (
     Statement,
     WrittenName,
@@ -519,6 +520,7 @@ def _type_changes(
 ) -> tuple[ChangedTable, ...]:
     found = []
     new_types: list[str] = []
+    dropped: dict[WrittenName, frozenset[str]] = {}
     for statement in statements:
         if isinstance(statement.node, pb.CreateEnumStmt):
             new_types.append(statement.sql)
@@ -526,7 +528,11 @@ def _type_changes(
             relation = statement.node.relation
             name = (relation.schemaname, relation.relname)
             table = written[name].relation if name in written else by_name.get(name)
-            found.append(changed_table(connection, statement, table, new_types=new_types))
+            gone = dropped.get(name, frozenset()) | dropped_constraints(statement.node)
+            dropped[name] = gone
+            found.append(
+                changed_table(connection, statement, table, new_types=new_types, dropped=gone)
+            )
     return tuple(each for each in found if each is not None)
 
 

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table_sql import ASK
 from holdfast.rewrite.column_copy.facts import ChangedTable
-from holdfast.rewrite.facts import Relation, RelationKind
+from holdfast.rewrite.facts import ConstraintKind, Relation, RelationKind
 from holdfast.rewrite.names import quote
+from holdfast.rewrite.rewriting import drop_constraint
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, copy, expression_sql, sql
 
@@ -36,10 +37,11 @@ def changed_table(
     table: Relation | None,
     *,
     new_types: Sequence[str] = (),
+    dropped: Collection[str] = (),
 ) -> ChangedTable | None:
     """The facts of a table in use one or more of whose columns change their type; None for any other.
 
-    `new_types`: CREATE TYPEs that are to run before.
+    `new_types`: CREATE TYPEs that are to run before; `dropped`: constraints of the table that go before or with it.
     """
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or table is None or table.is_new:
@@ -57,7 +59,7 @@ def changed_table(
         "schema": table.name.schema,
         "clone": f"pg_temp.{quote(table.name.name)}",
         "types": list(new_types),
-        "changes": [_change(node, command) for command in columns],
+        "changes": [_change(node, command, without=_checks(table, dropped)) for command in columns],
     }
     return _asked(connection, table, question)
 
@@ -108,7 +110,18 @@ def _asked(
         return ANSWERED.validate_json(connection.execute(TAKE).one()[0])
 
 
-def _change(node: pb.AlterTableStmt, command: pb.AlterTableCmd) -> dict[str, str | None]:
+def _checks(table: Relation, names: Collection[str]) -> list[pb.Node]:
+    """DROP CONSTRAINT of those that are CHECKs: an empty copy of the table has them under their names."""
+    return [
+        pb.Node(alter_table_cmd=drop_constraint(found.name))
+        for found in table.constraints
+        if found.kind is ConstraintKind.CHECK and found.name in names
+    ]
+
+
+def _change(
+    node: pb.AlterTableStmt, command: pb.AlterTableCmd, *, without: Iterable[pb.Node]
+) -> dict[str, str | None]:
     """One column: the statement that changes its type, and its default where the author does that too."""
     tried = copy(node)
     tried.relation.schemaname = "pg_temp"
@@ -120,7 +133,7 @@ def _change(node: pb.AlterTableStmt, command: pb.AlterTableCmd) -> dict[str, str
         and item.alter_table_cmd.subtype in (pb.AT_AlterColumnType, pb.AT_ColumnDefault)
     ]
     del tried.cmds[:]
-    tried.cmds.extend(of_column)
+    tried.cmds.extend((*without, *of_column))
     using = column_of(command).raw_default
     return {
         "column": command.name,

@@ -250,7 +250,6 @@ BEGIN
           'name', stxname, 'definition', pg_get_statisticsobjdef(e.oid),
           'columns', ARRAY(SELECT attname FROM pg_catalog.pg_attribute
             WHERE attrelid = t.oid AND attnum = ANY (stxkeys)),
-          'target', CASE WHEN stxstattarget >= 0 THEN stxstattarget END,
           'comment', obj_description(e.oid, 'pg_statistic_ext')) ORDER BY stxname), '[]')
         FROM pg_catalog.pg_statistic_ext e JOIN pg_catalog.pg_namespace s ON s.oid = stxnamespace
         WHERE stxrelid = t.oid AND EXISTS (SELECT FROM depending d

@@ -3,6 +3,7 @@
 What is recorded in the schema holdfast is read where this role may read it; who holds the lock, everybody may see.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,17 @@ from sqlalchemy import Connection, text
 from holdfast.observe.blockers import blockers_of
 from holdfast.observe.schema_constants import KEY
 from holdfast.observe.watched_step import waits_for
-from holdfast.rewrite.steps import BuildIndexStep, Step, from_json
+from holdfast.rewrite.steps import (
+    SETTING,
+    BuildIndexStep,
+    CountedUnit,
+    Step,
+    from_json,
+    from_setting,
+    in_words,
+    next_step,
+    total,
+)
 
 HOLDER = text(
     """
@@ -39,12 +50,17 @@ RUNNING = text(
     WITH queue AS (SELECT *, coalesce(to_jsonb(q) ->> 'version_table', '') AS about FROM holdfast.queue q),
          running AS (SELECT *, coalesce(to_jsonb(h) ->> 'version_table', '') AS about
                      FROM holdfast.history h WHERE outcome = 'running' ORDER BY id DESC LIMIT 1)
-    SELECT h.revision, h.direction, h.started_at, q.steps, coalesce(q.steps_done, 0) AS steps_done,
-           (SELECT count(*) FROM queue WHERE done AND about = h.about) AS statements_done,
-           (SELECT count(*) FROM queue WHERE about = h.about) AS statements
+    SELECT h.revision, h.direction, h.started_at, h.about, q.steps, coalesce(q.steps_done, 0) AS steps_done
     FROM running h
     LEFT JOIN LATERAL (SELECT steps, steps_done FROM queue WHERE NOT done AND about = h.about
                        ORDER BY id LIMIT 1) q ON true
+    """
+)
+# One row for each unit of the queue of a version table, in their order, with the number of its steps.
+COUNTED = text(
+    """
+    SELECT settings, json_array_length(CAST(steps AS json)) AS steps, steps_done
+    FROM holdfast.queue q WHERE coalesce(to_jsonb(q) ->> 'version_table', '') = :about ORDER BY id
     """
 )
 # The share of a build that is done, in its present phase; none where the server does not count.
@@ -80,10 +96,8 @@ class LeftHalfWay:
 class RunningStep:
     """The step that a running migration is at, and how far it is."""
 
-    statement: int  # from 1
-    statements: int
-    number: int  # of its statement's steps, from 1
-    steps: int
+    number: int  # of the revision's steps, from 1, as in its plan
+    steps: int  # as far as they are known
     doing: str  # may hold a piece of a statement: not for strangers
     done: float | None  # share, 0 to 1, where the server tells
     waits_for: tuple[
@@ -92,10 +106,7 @@ class RunningStep:
 
     def __str__(self) -> str:
         share = "" if self.done is None else f", {self.done:.0%}"
-        return (
-            f"statement {self.statement} of {self.statements}, "
-            f"step {self.number} of {self.steps}{share}"
-        )
+        return f"{in_words(self.number, self.steps)}{share}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,16 +170,23 @@ def _step(connection: Connection, row: Any) -> RunningStep | None:
     steps = from_json(row.steps) if row.steps else ()
     if row.steps_done >= len(steps):
         return None
-    step = steps[row.steps_done]
+    step, counts = steps[row.steps_done], _counts(connection, row.about)
     return RunningStep(
-        statement=row.statements_done + 1,
-        statements=row.statements,
-        number=row.steps_done + 1,
-        steps=len(steps),
+        number=next_step(counts),
+        steps=total(counts),
         doing=step.describe(),
         done=_share(connection, step),
         waits_for=_in_the_way(connection, step),
     )
+
+
+def _counts(connection: Connection, version_table: str) -> list[CountedUnit]:
+    found = connection.execute(COUNTED, {"about": version_table}).all()
+    kept = [{each["name"]: each["setting"] for each in json.loads(row.settings)} for row in found]
+    return [
+        from_setting(settings.get(SETTING), steps=row.steps, done=row.steps_done)
+        for row, settings in zip(found, kept, strict=True)
+    ]
 
 
 # The sessions of a run are called by its revision, see `holdfast.execute.session`.

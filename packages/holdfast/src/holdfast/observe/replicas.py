@@ -29,6 +29,15 @@ ARCHIVER = text(
     FROM names, segment
     """
 )
+# At most one row: the slot that keeps the most WAL, and how much one may keep before the server gives it up (-1: any).
+SLOT = text(
+    """
+    SELECT slot_name::text AS name, active AS is_active,
+           pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS held,
+           (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size') * 1048576 AS allowed
+    FROM pg_replication_slots WHERE restart_lsn IS NOT NULL ORDER BY held DESC LIMIT 1
+    """
+)
 # At most one row: who vacuums the table, an autovacuum or somebody else.
 VACUUM = text(
     """
@@ -41,6 +50,29 @@ VACUUM = text(
 def archiver_lag(connection: Connection) -> int:
     """Bytes of WAL that are written and not archived yet."""
     return int(connection.execute(ARCHIVER).scalar() or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldingSlot:
+    """The replication slot that keeps the most WAL from being removed."""
+
+    name: str
+    is_active: bool  # somebody reads from it
+    held: int  # bytes
+    allowed: int | None  # bytes, before the server invalidates it; None: no limit
+
+    def is_over(self, budget: int) -> bool:
+        """Whether it keeps more than a budget of bytes, or more than half of what the server allows it."""
+        return self.held > (budget if self.allowed is None else min(budget, self.allowed // 2))
+
+
+def holding_slot(connection: Connection) -> HoldingSlot | None:
+    """The slot that keeps the most WAL; what is invalid keeps none."""
+    row = connection.execute(SLOT).one_or_none()
+    if row is None:
+        return None
+    allowed = row.allowed if row.allowed >= 0 else None
+    return HoldingSlot(name=row.name, is_active=row.is_active, held=row.held, allowed=allowed)
 
 
 def vacuum_of(connection: Connection, table: str) -> int | None:

@@ -5,7 +5,7 @@ aggregates, operators, publications. Names are qualified whatever the session's 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
@@ -29,13 +29,16 @@ class SchemaObject:
         return f"{self.kind} {self.name}"
 
 
-def read_schema(connection: Connection, *, version_table: str) -> dict[str, SchemaObject]:
-    """Read every object by kind and name, without Alembic's version table, in the caller's transaction."""
+def read_schema(
+    connection: Connection, *, version_tables: Collection[str]
+) -> dict[str, SchemaObject]:
+    """Read every object by kind and name, without Alembic's version tables, in the caller's transaction."""
     connection.execute(QUALIFY)
     found = [
         SchemaObject(kind=row.kind, name=row.name, of=row.of, properties=json.loads(row.properties))
         for query in QUERIES
         for row in connection.execute(text(query))
     ]
-    ours = {f"table {each.name}" for each in found if each.name.endswith(f".{version_table}")}
+    ends = tuple(f".{name}" for name in version_tables)
+    ours = {f"table {each.name}" for each in found if each.name.endswith(ends)}
     return {str(each): each for each in found if str(each) not in ours and each.of not in ours}

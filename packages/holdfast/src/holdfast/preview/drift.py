@@ -18,15 +18,17 @@ from holdfast.execute import tables, waiting
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import silent
 from holdfast.execute.session import MigrationSession, second_session
+from holdfast.migrate.databases import only_pass
 from holdfast.migrate.finish import let_go
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
 from holdfast.migrate.project_connection import (
     ProjectConnection,
     each_database,
+    on_every_pass,
     on_project_connection,
 )
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.version_table import identify
+from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import server_major
 from holdfast.observe.schema_objects import SchemaObject, read_schema
 from holdfast.preview.compare.schema_differences import (
@@ -45,11 +47,20 @@ EMBEDDED_MAJORS = (16, 18)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandsAt:
+    """The revisions that a version table names."""
+
+    version_table: str
+    revisions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """How a live database differs from what its migrations make."""
 
     database: str
     revisions: tuple[str, ...]  # that the live database is at
+    at: tuple[StandsAt, ...]  # the same, for each version table that env.py goes through
     half_way: str | None  # a revision whose queue is not finished: what it has done is no drift
     differences: tuple[Difference, ...]
     ignored: tuple[Difference, ...]
@@ -57,13 +68,15 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Live:
+class _Pass:
+    """What was found of one version table: env.py may go through several, as for tenants."""
+
     database: str
-    heads: tuple[str, ...]
     major: int
     version_table: str
+    name: str  # of the table, without its schema
+    heads: tuple[str, ...]
     half_way: str | None
-    schema: dict[str, SchemaObject]
     waits: tuple[Recorded, ...]  # for `holdfast finish`: as it is meanwhile is no drift
 
 
@@ -75,13 +88,16 @@ def drifts(config: Config) -> tuple[Drift, ...]:
 def drift(config: Config) -> Drift:
     """Raises DatabaseAhead where the history is not known, InvalidIgnoreRules."""
     rules = ignore_rules(config)
-    live = on_project_connection(config, _look_at_live)
-    found = differences(_replayed(config, live), live.schema)
+    passes = on_every_pass(config, _look_at_pass)
+    names = {each.name for each in passes}
+    schema = on_project_connection(config, lambda project: _schema_of(project, names))
+    found = differences(_replayed(config, passes), schema)
     left = without_ignored(found, rules)
     return Drift(
-        database=live.database,
-        revisions=live.heads,
-        half_way=live.half_way,
+        database=passes[0].database,
+        revisions=tuple(dict.fromkeys(head for each in passes for head in each.heads)),
+        at=tuple(StandsAt(version_table=p.version_table, revisions=p.heads) for p in passes),
+        half_way=", ".join(dict.fromkeys(p.half_way for p in passes if p.half_way)) or None,
         differences=left,
         ignored=tuple(each for each in found if each not in left),
         unused_rules=tuple(rule for rule in rules if not any(map(rule.covers, found))),
@@ -97,46 +113,63 @@ def ignore_rules(config: Config) -> tuple[IgnoreRule, ...]:
         raise InvalidIgnoreRules(problem=str(error.errors()[0]["msg"])) from error
 
 
-def _look_at_live(project: ProjectConnection) -> _Live:
+def _look_at_pass(project: ProjectConnection) -> _Pass:
     known = {revision.revision for revision in project.script.walk_revisions()}
     if unknown := tuple(head for head in project.heads if head not in known):
         raise DatabaseAhead(revisions=unknown)
     with closing(MigrationSession(project.connection)) as session:
         identify(session, project.context)
         unfinished = Journal(session).unfinished() if tables.exist(session) else None
-        waits = waiting.recorded(session)
-    with second_session(project.connection) as connection:
-        return _Live(
+        return _Pass(
             database=project.database.name,
-            heads=project.heads,
             major=server_major(project.connection),
-            version_table=project.context.version_table,
+            version_table=version_table_of(session, project.context),
+            name=project.context.version_table,
+            heads=project.heads,
             half_way=None if unfinished is None else unfinished.revision,
-            schema=_read(connection, project.context.version_table),
-            waits=waits,
+            waits=waiting.recorded(session),
         )
 
 
-def _replayed(config: Config, live: _Live) -> dict[str, SchemaObject]:
+def _schema_of(project: ProjectConnection, version_tables: set[str]) -> dict[str, SchemaObject]:
+    with second_session(project.connection) as connection:
+        return _read(connection, version_tables)
+
+
+def _replayed(config: Config, passes: tuple[_Pass, ...]) -> dict[str, SchemaObject]:
     """The schema that the history makes, on a server as old as the live one where there is a choice."""
-    major = next((each for each in EMBEDDED_MAJORS if live.major <= each), EMBEDDED_MAJORS[-1])
-    heads = _before_what_waits(config, live) or ("base",)
+    live = passes[0].major
+    major = next((each for each in EMBEDDED_MAJORS if live <= each), EMBEDDED_MAJORS[-1])
+    starts = tuple(_before_what_waits(config, each) for each in passes)
+    is_one = len({frozenset(each) for each in starts}) == 1
     with ExitStack() as lifetime:
         server = lifetime.enter_context(scratch_server(major=major))
-        url = lifetime.enter_context(scratch_database(config, server=server, revision=heads))
-        if live.waits:
-            redirected = lifetime.enter_context(redirected_to(url, config))
-            for head in live.heads:
-                upgrade(redirected, head, expand=True)
-            _let_go_what_is_gone(redirected, live.waits)
+        scratch = scratch_database(
+            config,
+            server=server,
+            revision=starts[0] or ("base",),
+            each_pass=() if is_one else starts,
+        )
+        url = lifetime.enter_context(scratch)
+        for number, each in enumerate(passes):
+            if each.waits:
+                redirected = lifetime.enter_context(redirected_to(url, only_pass(config, number)))
+                _run_for_two_releases(redirected, each)
         engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool
         )
         with engine.connect() as connection:
-            return _read(connection, live.version_table)
+            return _read(connection, {each.name for each in passes})
 
 
-def _before_what_waits(config: Config, live: _Live) -> tuple[str, ...]:
+def _run_for_two_releases(redirected: Config, live: _Pass) -> None:
+    """Apply on the scratch database what has left something to wait, and finish there what is finished."""
+    for head in live.heads:
+        upgrade(redirected, head, expand=True)
+    _let_go_what_is_gone(redirected, live.waits)
+
+
+def _before_what_waits(config: Config, live: _Pass) -> tuple[str, ...]:
     """The revisions below the first that has left something to wait: above, the history runs for two releases."""
     if not live.waits:
         return live.heads
@@ -165,8 +198,8 @@ def _let_go_what_is_gone(config: Config, waits: tuple[Recorded, ...]) -> None:
     on_locked_connection(config, work, report=silent)
 
 
-def _read(connection: Connection, version_table: str) -> dict[str, SchemaObject]:
+def _read(connection: Connection, version_tables: set[str]) -> dict[str, SchemaObject]:
     """Read the schema in one snapshot, so that nothing can be written by accident."""
     connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with connection.begin():
-        return read_schema(connection, version_table=version_table)
+        return read_schema(connection, version_tables=version_tables)

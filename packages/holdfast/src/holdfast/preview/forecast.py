@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.engine.settings import BackfillSettings
+from holdfast.engine.settings import BackfillSettings, StandbySettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, UnparsableStatement
 from holdfast.execute import waiting
@@ -28,6 +28,7 @@ from holdfast.execute.progress import (
     RevisionStarted,
     RowsRead,
     StatementPlanned,
+    StatementsUndone,
 )
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import (
@@ -40,6 +41,7 @@ from holdfast.migrate.run import upgrade
 from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
+from holdfast.preview.followers import of_followers
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
 from holdfast.preview.who_may_notice import notices
 from holdfast.rewrite.locks import Lock, strongest
@@ -209,7 +211,7 @@ def forecast(
             replace(each, steps=tuple(_with_rows(step, found) for step in each.steps))
             for each in revisions
         )
-    revisions = _noticed(config, revisions)
+    revisions = _followed(config, _noticed(config, revisions))
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = on_project_connection(
         config, lambda project: blockers_of(project.connection, locks)
@@ -243,6 +245,28 @@ def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[Pl
                 if isinstance(step.step, CopyRowsStep)
                 else step
                 for step in each.steps
+            ),
+        )
+        for each in revisions
+    )
+
+
+def _followed(
+    config: Config, revisions: tuple[PlannedRevision, ...]
+) -> tuple[PlannedRevision, ...]:
+    """The revisions, with what standbys and subscribers would meet."""
+    steps = tuple((step.step, step.locks) for each in revisions for step in each.steps)
+    urls = StandbySettings().urls()
+    found = iter(
+        on_project_connection(
+            config, lambda project: of_followers(project.connection, steps=steps, urls=urls)
+        )
+    )
+    return tuple(
+        replace(
+            each,
+            steps=tuple(
+                replace(step, notices=(*step.notices, *next(found))) for step in each.steps
             ),
         )
         for each in revisions
@@ -358,10 +382,19 @@ class Trial:
                     self.observer.note_tables()
             case StatementPlanned():
                 self.planned.append((len(self.started), event))
+            case StatementsUndone(statements=undone):
+                self._forget(undone)
             case RowsRead():
                 self.read.append((len(self.started), event))
             case RevisionDone():
                 self.done.add(len(self.started))
+
+    def _forget(self, statements: int) -> None:
+        """Forget the last statements that were executed at once: they come again, or never."""
+        for place in reversed(range(len(self.planned))):
+            if statements and not self.planned[place][1].is_queued:
+                del self.planned[place]
+                statements -= 1
 
     def revisions(self) -> Iterator[PlannedRevision]:
         """The revisions that were tried, with what was seen of each step."""

@@ -22,6 +22,7 @@ from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import Statement, StatementKind, parse, shortened
 from holdfast.rewrite.steps import Step
+from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.unit_steps import steps_of_unit
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.scratch.redirection import refused_by_scratch
@@ -55,8 +56,9 @@ def plan_script(script: str, *, database: str | None, today: date) -> tuple[Plan
             isolation_level="AUTOCOMMIT",
         )
         with engine.connect() as connection:
+            parts = tuple(part for each in parse(script) for part in taken_apart(each))
             try:
-                return tuple(_planned(parse(script), connection, today=today))
+                return tuple(_planned(parts, connection, today=today))
             except DBAPIError as error:
                 raise refused_by_scratch(error) from error
 

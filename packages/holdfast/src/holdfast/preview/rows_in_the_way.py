@@ -100,10 +100,10 @@ class Questions:
                 self.planned = steps
                 for step in steps:
                     self._statement(step)
-            case StepStarted(number=number):
-                step = self.planned[number - 1]
-                if isinstance(step, ValidateStep) and not self._is_written(step.table.name):
-                    self._validation(step)
+            case StepStarted(step=words):
+                begun = next((each for each in self.planned if each.describe() == words), None)
+                if isinstance(begun, ValidateStep) and not self._is_written(begun.table.name):
+                    self._validation(begun)
             case _:
                 pass
 

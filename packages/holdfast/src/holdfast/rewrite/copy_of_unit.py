@@ -4,23 +4,35 @@ A view, policy or trigger that its author drops before and creates after stays w
 it replaced in the moment in which the column is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.column_copy.copied import copied
 from holdfast.rewrite.column_copy.facts import ChangedTable
+from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import strongest
 from holdfast.rewrite.names import QualifiedName, quote
-from holdfast.rewrite.online import draft_of, rewrite
+from holdfast.rewrite.online import as_written, needs_no_transaction_of_its_own, rewrite
+from holdfast.rewrite.parts_of_unit import (
+    Parts,
+    on_copies,
+    parts_of,
+    under_another_name,
+    with_names,
+)
+from holdfast.rewrite.rewriting import dropped_constraints
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import BatchStep, CopyRowsStep, Step, TransactionStep
+from holdfast.rewrite.steps import BatchStep, CopyRowsStep, DropIndexStep, Step, TransactionStep
 from holdfast.rewrite.tree import strings
 from holdfast.rewrite.type_change import may_write_rows
+from holdfast.rewrite.units import QueueEntry
 
 ON_RELATIONS = frozenset([pb.OBJECT_POLICY, pb.OBJECT_RULE, pb.OBJECT_TRIGGER])
+CHANGING_THE_TABLE = frozenset([pb.AT_AddColumn, pb.AT_AddConstraint, pb.AT_DropColumn])
 VIEWS = frozenset([pb.OBJECT_MATVIEW, pb.OBJECT_VIEW])
 
 
@@ -29,31 +41,92 @@ def copy_of_unit(
 ) -> tuple[Step, ...] | None:
     """None where no column is copied, or where what stands around it is not over in a moment.
 
-    The columns of several tables change places in one and the same batch.
+    The columns of several tables change places in one and the same batch. What a key or an index needs that is
+    dropped before and added after the change is built on the copies.
     """
     changing = [s for s in statements if may_write_rows(s, facts=facts)]
-    if not changing:
+    tables = [_table(statement, facts) for statement in changing]
+    if not changing or len(set(tables)) < len(tables):
         return None
-    before: list[Step] = []
+    filling: list[Step] = []
+    around: list[Parts] = []
     moments: list[TransactionStep | BatchStep] = []
+    copies: dict[QualifiedName, Mapping[str, str]] = {}
+    known = facts
     for place, statement in enumerate(statements):
+        before, known = known, expected(known, [QueueEntry(statement=statement, facts=known)])
         if isinstance(statement.node, pb.CreateEnumStmt):
-            before.append(_new_type(statement))
+            filling.append(_new_type(statement))
             continue
-        if statement not in changing:
-            moment = _moment(statement, facts=facts)
-            if moment is None:
+        if statement in changing:
+            left = _without_dropped(facts, statements[:place])
+            *steps, swap = rewrite(statement, facts=left, today=today)
+            is_copy = any(isinstance(step, CopyRowsStep) for step in steps)
+            if not is_copy or not isinstance(swap, BatchStep):
                 return None
-            moments.append(moment)
+            filling += steps
+            moments.append(swap)
+            copies |= _copies(statement, left)
             continue
-        known = _without_dropped(facts, statements[:place])
-        *filling, swap = rewrite(statement, facts=known, today=today)
-        is_copy = any(isinstance(step, CopyRowsStep) for step in filling)
-        if not is_copy or not isinstance(swap, BatchStep):
+        parts = _around(statement, facts=before, today=today)
+        if parts is None or _is_too_early(
+            statement, parts, left=tables[len(copies) :], facts=facts
+        ):
             return None
-        before += filling
-        moments.append(swap)
-    return (*before, _together(moments))
+        built = [build.index for each in around for build in each.before]
+        parts = on_copies(under_another_name(parts, facts=facts, built=built), copies)
+        parts = with_names(parts, facts=before)
+        around.append(parts)
+        moments += parts.moment
+    return (
+        *filling,
+        *(build for parts in around for build in parts.before),
+        _together(moments),
+        *(step for parts in around for step in parts.after),
+    )
+
+
+def _table(statement: Statement, facts: Facts) -> QualifiedName | None:
+    """The table of an ALTER TABLE."""
+    node = statement.node
+    found = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    return found.name if found is not None else None
+
+
+def _copies(statement: Statement, facts: Facts) -> dict[QualifiedName, Mapping[str, str]]:
+    """How the copies of the statement's columns are called until the moment."""
+    table = _table(statement, facts)
+    return {
+        found.table: copied(found).copies for found in facts.type_changes if found.table == table
+    }
+
+
+def _around(statement: Statement, *, facts: Facts, today: date) -> Parts | None:
+    """The parts of a statement that stands around a change; None where it lasts."""
+    steps = rewrite(statement, facts=facts, today=today)
+    if steps and all(isinstance(step, DropIndexStep) for step in steps):
+        return Parts(moment=(as_written(statement, facts=facts),))
+    parts = parts_of(steps)
+    lasts = parts is None or not needs_no_transaction_of_its_own(statement, facts=facts)
+    return None if lasts else parts
+
+
+def _is_too_early(
+    statement: Statement, parts: Parts, *, left: Sequence[QualifiedName | None], facts: Facts
+) -> bool:
+    """Whether it adds to a table, or drops a column of one, of which a column is still to be copied."""
+    node = statement.node
+    if isinstance(node, pb.IndexStmt):
+        return _named(node.relation, facts) in left
+    if not isinstance(node, pb.AlterTableStmt) or _named(node.relation, facts) not in left:
+        return False
+    kinds = {item.alter_table_cmd.subtype for item in node.cmds}
+    return bool(parts.before or parts.after or kinds & CHANGING_THE_TABLE)
+
+
+def _named(relation: pb.RangeVar, facts: Facts) -> QualifiedName | None:
+    found = facts.relation(relation)
+    return found.name if found is not None else None
 
 
 def _together(moments: Sequence[TransactionStep | BatchStep]) -> BatchStep:
@@ -74,22 +147,46 @@ def _new_type(statement: Statement) -> TransactionStep:
     return TransactionStep(sql=(statement.sql,), undo=(f"DROP TYPE IF EXISTS {name}",))
 
 
-def _moment(statement: Statement, *, facts: Facts) -> TransactionStep | None:
-    draft = draft_of(statement, facts=facts)
-    is_one = len(draft.steps) == 1 and not draft.refusals
-    step = draft.steps[0] if is_one else None
-    return step if isinstance(step, TransactionStep) else None
-
-
 def _without_dropped(facts: Facts, before: Sequence[Statement]) -> Facts:
-    """What depends on the columns, but for what is dropped before in the same moment."""
+    """What hangs on the columns, but for what is dropped before in the same moment."""
     dropped = {name for statement in before for name in _dropped(statement, facts)}
+    indexes = {name for statement in before for name in _dropped_indexes(statement, facts)}
+    constraints = {name for statement in before for name in _dropped_constraints(statement, facts)}
 
     def left(table: ChangedTable) -> ChangedTable:
-        found = tuple(each for each in table.dependents if each.identity not in dropped)
-        return replace(table, dependents=found)
+        own = {name for of, name in constraints if of == table.table}
+        return replace(
+            table,
+            dependents=tuple(each for each in table.dependents if each.identity not in dropped),
+            checks=tuple(each for each in table.checks if each.name not in own),
+            indexes=tuple(
+                each
+                for each in table.indexes
+                if each.constraint not in own and (table.table.schema, each.name) not in indexes
+            ),
+            foreign_keys=tuple(
+                each for each in table.foreign_keys if (each.table, each.name) not in constraints
+            ),
+        )
 
     return replace(facts, type_changes=tuple(map(left, facts.type_changes)))
+
+
+def _dropped_constraints(
+    statement: Statement, facts: Facts
+) -> Iterator[tuple[QualifiedName | None, str]]:
+    if isinstance(statement.node, pb.AlterTableStmt):
+        table = _table(statement, facts)
+        yield from ((table, name) for name in dropped_constraints(statement.node))
+
+
+def _dropped_indexes(statement: Statement, facts: Facts) -> Iterator[tuple[str, str]]:
+    node = statement.node
+    if isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_INDEX:
+        for item in node.objects:
+            index = facts.index_named(strings(item.list.items))
+            if index is not None:
+                yield index.name.schema, index.name.name
 
 
 def _dropped(statement: Statement, facts: Facts) -> Iterator[str]:

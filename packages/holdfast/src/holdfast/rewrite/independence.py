@@ -203,10 +203,10 @@ def _is_around(entry: QueueEntry) -> bool:
 
 
 def _only_adds_columns_beside(one: QueueEntry, other: QueueEntry) -> bool:
-    """Whether `one` only adds plain columns, and `other` only drops what knows nothing of them: a key, an index."""
+    """Whether `one` only adds plain columns, and `other` only drops what knows nothing of them: a key, a column."""
     columns = _plain_columns(one.statement.node)
     return (
-        bool(columns) and _only_drops_keys(other.statement.node) and not _mentions(other, columns)
+        bool(columns) and _only_drops_parts(other.statement.node) and not _mentions(other, columns)
     )
 
 
@@ -222,11 +222,11 @@ def _plain_columns(node: Message) -> frozenset[str]:
     return frozenset(column.colname for column in columns)
 
 
-def _only_drops_keys(node: Message) -> bool:
+def _only_drops_parts(node: Message) -> bool:
     if isinstance(node, pb.DropStmt):
         return bool(node.remove_type == pb.OBJECT_INDEX)
     return isinstance(node, pb.AlterTableStmt) and all(
-        item.alter_table_cmd.subtype == pb.AT_DropConstraint for item in node.cmds
+        _drops(item.alter_table_cmd) for item in node.cmds
     )
 
 

@@ -10,7 +10,11 @@ from holdfast.rewrite.queue_rules.bracket import is_bracket, refuse_what_lasts
 from holdfast.rewrite.queue_rules.copied_once import copied_once
 from holdfast.rewrite.queue_rules.one_lock import one_lock
 from holdfast.rewrite.queue_rules.recreated_types import can_be_beside, types_named
-from holdfast.rewrite.queue_rules.replaced_together import is_replaced, with_interim_checks
+from holdfast.rewrite.queue_rules.replaced_together import (
+    builds_on_new_columns,
+    is_replaced,
+    with_interim_checks,
+)
 from holdfast.rewrite.queue_rules.writes_together import writes_together
 from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
 from holdfast.rewrite.statement import StatementKind
@@ -81,11 +85,15 @@ def _is_kept_open(taken: Taken) -> bool:
 
 
 def _executable(group: tuple[QueueEntry, ...], done: set[int]) -> Iterator[tuple[QueueEntry, ...]]:
-    """The group, or its entries each for itself where a type has to be there before a column can be copied."""
+    """The group, or its entries each for itself where one has to be there before another can be prepared.
+
+    A type before a column of it can be copied, a column before an index of it can be built.
+    """
     changes = [e for e in group if e.facts and may_write_rows(e.statement, facts=e.facts)]
     statements = [entry.statement for entry in group]
     is_open = any(entry.position in done for entry in group)
-    if changes and types_named(statements) and (is_open or not can_be_beside(statements)):
+    is_torn = changes and types_named(statements) and (is_open or not can_be_beside(statements))
+    if is_torn or (not is_open and builds_on_new_columns(group)):
         yield from ((entry,) for entry in group)
     else:
         yield group

@@ -11,7 +11,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_copy.refusals import refusals
-from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.rewriting import Action
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of
@@ -105,6 +105,20 @@ def may_write_rows(statement: Statement, *, facts: Facts) -> bool:
         if is_untried(action) or (found is not None and rewrites_rows(found)):
             return True
     return False
+
+
+def table_written_by_change(statement: Statement, *, facts: Facts) -> Relation | None:
+    """The table in use of which PostgreSQL has said that the statement writes every row, or builds an index anew."""
+    node = statement.node
+    table = facts.in_use(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    if table is None or not isinstance(node, pb.AlterTableStmt):
+        return None
+    for item in node.cmds:
+        action = Action(command=item.alter_table_cmd, statement=node, table=table, facts=facts)
+        found = changed_table_of(action)
+        if found is not None and any(change.lasts for change in found.changes):
+            return table
+    return None
 
 
 def _tangled(action: Action, table: ChangedTable) -> Iterator[pb.AlterTableCmd]:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from holdfast.errors.scratch import NotTheScratchDatabase, ScratchRefused
 from holdfast.errors.sqlstate import sqlstate
+from holdfast.migrate.run_options import ON_SCRATCH
 from holdfast.rewrite.statement import shortened
 
 # What env.py says about its sessions is kept; where to and as whom is ours to say.
@@ -58,7 +59,7 @@ def redirected_to(url: str, config: Config, *others: str) -> Iterator[Config]:
     """
     redirected = copy.copy(config)
     redirected.file_config = copy.deepcopy(config.file_config)
-    redirected.attributes = dict(config.attributes)
+    redirected.attributes = {**config.attributes, ON_SCRATCH: True}
     redirected.set_main_option(URL_OPTION, _with_driver_of(config.get_main_option(URL_OPTION), url))
     with (
         _variable(URL_VARIABLE, _with_driver_of(os.environ.get(URL_VARIABLE), url)),

@@ -5,22 +5,25 @@ not begin with an empty database says with what: the option `scratch_start`, a f
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import psycopg
 from alembic.config import Config
+from psycopg.sql import SQL, Identifier
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.engine.settings import ScratchSettings
 from holdfast.errors.scratch import HistoryNotReplayed, NoScratchStart, ScratchOutOfReach
+from holdfast.errors.sqlstate import INVALID_SCHEMA_NAME, sqlstate
 from holdfast.execute.progress import Event, RevisionStarted
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.databases import ONLY, only_pass
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.plain_alembic import upgrade_plainly
+from holdfast.migrate.project_connection import on_every_pass
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.sql.history import SqlSource
 from holdfast.migrate.sql.project import database_of, sql_source
@@ -111,11 +114,34 @@ def _replay(
             ]
         for restricted, each in wanted:
             try:
-                apply(restricted, each)
+                _applied(restricted, each, url=url, apply=apply)
             except DBAPIError as error:
                 failed = started[-1].revision if started else each
                 said = str(error.orig).strip()
                 raise HistoryNotReplayed(revision=failed, said=said) from error
+
+
+def _applied(config: Config, revision: str, *, url: str, apply: Callable[..., None]) -> None:
+    """Apply a revision; where the schemas of its version tables are missing, as those of tenants, make them first."""
+    try:
+        apply(config, revision)
+    except DBAPIError as error:
+        if sqlstate(error) != INVALID_SCHEMA_NAME or not _make_schemas(config, url):
+            raise
+        apply(config, revision)
+
+
+def _make_schemas(config: Config, url: str) -> bool:
+    """Make the schemas that env.py names for its version tables: no revision can. Whether one was missing."""
+    names = on_every_pass(config, lambda project: project.context.version_table_schema)
+    made = False
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in dict.fromkeys(filter(None, names)):
+            missing = connection.execute("SELECT to_regnamespace(quote_ident(%s)) IS NULL", [name])
+            if missing.fetchone() == (True,):
+                connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
+                made = True
+    return made
 
 
 def _copy_of_its_database(config: Config, source: SqlSource, url: str) -> None:

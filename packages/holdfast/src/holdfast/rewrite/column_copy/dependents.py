@@ -84,8 +84,7 @@ def _statistics(copied: Copied, found: DependentStatistics) -> Iterator[str]:
     name = copied.statistics[found.name]
     yield sql(statistics_of_copy(found, name=name, copies=copied.copies))
     qualified = QualifiedName(schema=found.schema, name=name)
-    if found.target is not None:
-        yield f"ALTER STATISTICS {qualified} SET STATISTICS {found.target}"
+    # Not its own SET STATISTICS: PostgreSQL loses that when it changes a type.
     if found.comment:
         yield f"COMMENT ON STATISTICS {qualified} IS {literal(found.comment)}"
 

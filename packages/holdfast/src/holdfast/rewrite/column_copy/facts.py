@@ -124,7 +124,6 @@ class DependentStatistics:
     name: str
     definition: str
     columns: tuple[str, ...]
-    target: int | None = None
     comment: str | None = None
 
 

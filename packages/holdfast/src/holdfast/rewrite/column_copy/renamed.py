@@ -42,12 +42,21 @@ def check_of_copy(check: DependentCheck, *, name: str, copies: Names) -> pb.Cons
 def index_of_copy(index: DependentIndex, *, name: str, copies: Names) -> pb.IndexStmt:
     """The CREATE INDEX that makes the same index on the copy of a column."""
     (parsed,) = postgast.parse(index.definition).stmts
-    node = copy(parsed.stmt.index_stmt)
+    node, _ = columns_renamed(parsed.stmt.index_stmt, copies)
     node.idxname, node.table_space = name, index.tablespace or ""
-    for item in (*node.index_params, *node.index_including_params):
-        item.index_elem.name = copies.get(item.index_elem.name, item.index_elem.name)
-    _rename(node, copies)
     return node
+
+
+def columns_renamed(node: pb.IndexStmt, copies: Names) -> tuple[pb.IndexStmt, Names]:
+    """The CREATE INDEX on the copies, and those of them that it has a column of its own for."""
+    renamed = copy(node)
+    named = {}
+    for item in (*renamed.index_params, *renamed.index_including_params):
+        column = item.index_elem.name
+        if column in copies:
+            named[column] = item.index_elem.name = copies[column]
+    _rename(renamed, copies)
+    return renamed, named
 
 
 def key_of_copy(key: DependentKey, *, name: str, copies: Names) -> pb.Constraint:
@@ -72,7 +81,10 @@ def statistics_of_copy(
     del node.defnames[:]
     add_strings(node.defnames, (found.schema, name))
     for element in find(node, pb.StatsElem):
-        element.name = copies.get(element.name, element.name)
+        if element.name:
+            # As an expression, which is written with its quotes: PostgreSQL takes it for the column.
+            add_strings(element.expr.column_ref.fields, (element.name,))
+            element.name = ""
     _rename(node, copies)
     return node
 

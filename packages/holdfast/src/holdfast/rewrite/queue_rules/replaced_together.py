@@ -4,7 +4,7 @@ Not a key, an index or a constraint whose table is written in between: its autho
 something in its place meanwhile, which allows what the old or the new one allows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
@@ -14,7 +14,15 @@ from holdfast.rewrite.independence import is_opaque, is_write
 from holdfast.rewrite.names import free_name
 from holdfast.rewrite.pairs import Taken, is_given_back, relation_name, taken_by
 from holdfast.rewrite.rewriting import add_constraint, drop_constraint, not_valid
-from holdfast.rewrite.tree import constraint_of, copy, parsed_constraint, sql
+from holdfast.rewrite.tree import (
+    column_of,
+    constraint_of,
+    copy,
+    find,
+    parsed_constraint,
+    sql,
+    strings,
+)
 from holdfast.rewrite.units import QueueEntry
 
 ABOUT_ROWS = ("constraint", "index", "type", "unique key")
@@ -27,6 +35,43 @@ def is_replaced(taken: Taken, until: Sequence[QueueEntry]) -> bool:
     if taken.what == "default" and not any(_changes_type(entry, taken) for entry in until):
         return False
     return not (taken.what.startswith((*ABOUT_ROWS, "default")) and any(map(_writes, until)))
+
+
+def builds_on_new_columns(entries: Sequence[QueueEntry]) -> bool:
+    """Whether an index is to be built on a column that one of these adds, or gives another name."""
+    made: set[tuple[str, str]] = set()
+    for entry in entries:
+        if made & set(_built_on(entry)):
+            return True
+        made |= set(_columns_made(entry))
+    return False
+
+
+def _built_on(entry: QueueEntry) -> Iterator[tuple[str, str]]:
+    """The columns of the indexes that it needs, each with its table."""
+    node = entry.statement.node
+    if isinstance(node, pb.IndexStmt):
+        table = relation_name(node.relation, entry)
+        elements = [item.index_elem for item in (*node.index_params, *node.index_including_params)]
+        yield from ((table, element.name) for element in elements if element.name)
+        yield from ((table, strings(each.fields)[-1]) for each in find(node, pb.ColumnRef))
+    elif isinstance(node, pb.AlterTableStmt):
+        for item in node.cmds:
+            if item.alter_table_cmd.subtype == pb.AT_AddConstraint:
+                constraint = constraint_of(item.alter_table_cmd)
+                keys = (*strings(constraint.keys), *strings(constraint.including))
+                is_key = constraint.contype in (pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE)
+                yield from ((relation_name(node.relation, entry), k) for k in keys if is_key)
+
+
+def _columns_made(entry: QueueEntry) -> Iterator[tuple[str, str]]:
+    node = entry.statement.node
+    if isinstance(node, pb.RenameStmt) and node.rename_type == pb.OBJECT_COLUMN:
+        yield relation_name(node.relation, entry), node.newname
+    elif isinstance(node, pb.AlterTableStmt):
+        for item in node.cmds:
+            if item.alter_table_cmd.subtype == pb.AT_AddColumn:
+                yield relation_name(node.relation, entry), column_of(item.alter_table_cmd).colname
 
 
 def with_interim_checks(entries: Sequence[QueueEntry]) -> tuple[QueueEntry, ...]:

@@ -1,0 +1,10 @@
+alter table t drop constraint k;
+alter table t drop constraint t_b_check;
+drop index ix;
+drop index u;
+alter table t alter id type bigint;
+alter table t alter a type text, alter b type text using b || '!';
+alter table t add constraint t_b_check check (b > '');
+create index ix on t(lower(a), b);
+create unique index u on t(b, id);
+alter table t add constraint k primary key (id, b);

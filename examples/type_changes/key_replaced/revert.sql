@@ -1,0 +1,11 @@
+alter table t drop constraint k;
+alter table t drop constraint t_b_check;
+drop index ix;
+drop index u;
+alter table t alter b drop not null;
+alter table t alter a type varchar(9), alter b type int using rtrim(b, '!')::int;
+alter table t alter id type int;
+alter table t add constraint t_b_check check (b > 0);
+create index ix on t(lower(a)) include (b);
+create unique index u on t(b);
+alter table t add constraint k primary key (id);
