@@ -459,7 +459,7 @@ class _Run:
         if self.own_error is not None and not isinstance(error, HoldfastError):
             raise self.own_error from error
 
-    def ask_guard(self, error: Exception) -> None:
+    def ask_guard(self, error: BaseException) -> None:
         """Note in `ended` what the guard has done, if this is what came of it."""
         session = self.session
         verdict = error.verdict if isinstance(error, EndedByGuard) else None
