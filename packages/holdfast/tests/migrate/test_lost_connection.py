@@ -2,7 +2,7 @@
 
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
-from ended_backend import ended_at
+from met_statement import ended_at
 from psycopg import OperationalError as PsycopgError
 from psycopg.errors import AdminShutdown, UndefinedTable
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError, ProgrammingError
@@ -29,6 +29,10 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
     return error
 
 
+AGAIN = RuntimeError("raised once more")
+AGAIN.__cause__ = raised_from(RuntimeError("in between"), AGAIN)
+
+
 @pytest.mark.parametrize(
     ("error", "is_lost"),
     [
@@ -41,6 +45,7 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
         (raised_from(NEVER_MADE, NEVER_MADE.orig), False),  # type: ignore[arg-type]
         (REFUSED, False),
         (RuntimeError("another one"), False),
+        (AGAIN, False),
         (LeadershipLost(), False),
     ],
 )

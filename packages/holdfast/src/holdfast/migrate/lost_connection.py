@@ -1,6 +1,5 @@
 """Tells that an error is a connection that was lost, whatever raised it, and says what of a run is known to be done."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
@@ -49,9 +48,11 @@ class RunSoFar:
 
 def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | None:
     """The error for it, where a connection was lost anywhere below; None where it is another one."""
-    below = tuple(_below(error))
+    if isinstance(error, HoldfastError):
+        return None
+    below = _below(error)
     found = next((each for each in below if _is_lost(each)), None)
-    if isinstance(error, HoldfastError) or found is None:
+    if found is None:
         return None
     sent = next(
         (each.statement for each in below if isinstance(each, DBAPIError) and each.statement), None
@@ -64,14 +65,18 @@ def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | 
     )
 
 
-def _below(error: BaseException | None) -> Iterator[BaseException]:
+def _below(error: BaseException) -> tuple[BaseException, ...]:
     """It, and what it was raised from or beside; the first that happened first. Of SQLAlchemy's only the wrapper."""
-    if error is None:
-        return
-    cause = error.__cause__ or error.__context__
-    is_wrapper = isinstance(error, DBAPIError) and cause is error.orig
-    yield from _below(cause.__context__ if is_wrapper and cause is not None else cause)
-    yield error
+    found: list[BaseException] = []
+    seen: set[int] = set()  # an error that is raised once more may stand below itself
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        found.insert(0, at)
+        cause = at.__cause__ or at.__context__
+        is_wrapper = isinstance(at, DBAPIError) and cause is at.orig
+        at = cause.__context__ if is_wrapper and cause is not None else cause
+    return tuple(found)
 
 
 def _is_lost(error: BaseException) -> bool:
