@@ -1,5 +1,6 @@
 """Nobody migrates twice, whatever becomes of the connection that holds the lock."""
 
+import signal
 from contextlib import suppress
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ from alembic_project import Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import Process
-from met_statement import meeting
+from met_statement import KilledAt, meeting
 
 from holdfast.errors.connection import ConnectionLost
 from holdfast.errors.migration import (
@@ -108,11 +109,28 @@ def test_a_second_migrator_that_starts_when_the_lock_is_lost_repeats_nothing(
     assert project.query(APPLIED) == [(1,)]
 
 
-@pytest.mark.parametrize("ends", ["the lock", "the work", "both"])
-@pytest.mark.parametrize(
+IN_TRANSACTION = pytest.mark.parametrize(
     ("place", "number"),
     [pytest.param("'HF001'", 1, id="swap"), pytest.param("UPDATE .*acc", 2, id="batch")],
 )
+
+
+@IN_TRANSACTION
+def test_a_migrator_that_is_killed_inside_a_transaction_is_followed(
+    project: Project, place: str, number: int
+) -> None:
+    """SIGKILL in front of a type change's swap or a batch's write: the second one does the rest, once."""
+    accounts(project, TYPE, ADD)
+    first = Process(project, KilledAt(pattern=place, number=number))
+    first.process.join(60)
+    assert first.process.exitcode == -signal.SIGKILL
+    upgrade(project.config, "head")
+    assert project.query(ADDED) == [(1, ROWS)]
+    assert project.query(APPLIED) == [(1,)]
+
+
+@pytest.mark.parametrize("ends", ["the lock", "the work"])
+@IN_TRANSACTION
 def test_a_second_migrator_that_starts_inside_a_transaction_repeats_nothing(
     project: Project, ends: str, place: str, number: int
 ) -> None:
@@ -122,12 +140,9 @@ def test_a_second_migrator_that_starts_inside_a_transaction_repeats_nothing(
 
     def disturb(pid: int) -> None:
         [(holder,)] = project.query(HOLDER)
-        if ends != "the work":
-            terminate(project.database, int(str(holder)))
-        if ends != "the lock":
-            terminate(project.database, pid)
+        terminate(project.database, int(str(holder)) if ends == "the lock" else pid)
         seconds.append(Process(project))  # Alembic has one project a process
-        if ends != "the work":
+        if ends == "the lock":
             wait_until(lambda: bool(project.query(HOLDER)), what="the second to be elected")
 
     with (

@@ -1,12 +1,16 @@
 """Does something in front of a statement that is about to be sent: ends its backend, say, as an administrator does."""
 
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from backends import terminate
+from contract import run
 from sqlalchemy import Connection, Engine, event
 
 
@@ -43,6 +47,21 @@ def meeting(
         yield met
     finally:
         event.remove(Engine, "before_cursor_execute", met)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KilledAt:
+    """What a process does that is killed (SIGKILL) in front of a statement."""
+
+    pattern: str
+    number: int
+
+    def __call__(self, place: Path) -> None:
+        """In a process of its own."""
+        with meeting(
+            self.pattern, lambda _: os.kill(os.getpid(), signal.SIGKILL), number=self.number
+        ):
+            run(place)
 
 
 @contextmanager

@@ -41,10 +41,11 @@ from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
 from holdfast.execute.lease import Lease, leadership_of
-from holdfast.execute.progress import Report, UsersWaited, silent
+from holdfast.execute.progress import Report, StepWatched, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyWatch
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
+from holdfast.execute.waits_named import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
@@ -58,11 +59,13 @@ from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_
 from holdfast.migrate.version_table import identify, schema_of, version_table_of
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.migration_progress import left_half_way
+from holdfast.observe.watched_step import Watched
 from holdfast.rewrite.names import QualifiedName
 
 log = logging.getLogger(__name__)
 
 HEADS = ("head", "heads")
+A_READ = "a statement of the revision or of Alembic"
 BECAUSE = {
     Reason.LOCK: "a lock that it wanted was not free, and users would have waited behind it",
     Reason.SILENCE: "nobody watched any more whether users wait for it",
@@ -206,6 +209,12 @@ def _migrate(
     users_waited = 0
     so_far = RunSoFar(report=options.report)
     options = replace(options, report=so_far)
+
+    def named(who: tuple[str, ...]) -> None:
+        options.report(
+            StepWatched(step=A_READ, seen=Watched(phase="waiting", done=None, waits_for=who))
+        )
+
     while True:
         with noting_settings() as settings_seen:
             run = _Run(
@@ -227,7 +236,7 @@ def _migrate(
                 dont_mutate=True,
             )
             try:
-                with environment:
+                with environment, naming_who_is_waited_for(named, with_own=False):
                     script.run_env()
             except Exception as error:
                 run.ask_guard(error)  # Alembic's own statements may have met it too
