@@ -5,13 +5,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Literal
 
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.errors.durations import roughly
+from holdfast.errors.sizes import size_in_words
 from holdfast.observe.blockers import Blocker
 from holdfast.preview.forecast import (
+    BACKFILLED_ROWS,
     PATIENCE_WITH_ROWS,
     Forecast,
     PlannedRevision,
@@ -24,6 +27,8 @@ from holdfast.rewrite.steps import notes_of, to_json, waits_of
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
 )
+
+WORTH_SAYING = 100_000_000  # bytes of disk
 
 
 @click.command()
@@ -97,6 +102,11 @@ def _of_revision(found: Forecast, revision: PlannedRevision) -> Iterator[str]:
         yield "the database is new: runs as it is written"
     elif not revision.steps:
         yield "no change of the schema"
+    if revision.disk >= WORTH_SAYING:
+        free = "nobody knows how much is free: HOLDFAST_FREE_DISK says it"
+        if revision.free_disk is not None:
+            free = f"{size_in_words(revision.free_disk)} are free"
+        yield f"needs about {size_in_words(revision.disk)} more disk; {free}"
     for sql in revision.reads_rows:
         yield f"reads data, and may do something else with the database's own: {sql}"
 
@@ -127,9 +137,25 @@ def _notes(step: PlannedStep) -> tuple[str, ...]:
 
 def in_words(step: PlannedStep) -> str:
     """Size and time of what is read or rewritten."""
-    rate = step.rows_per_second
-    assumed = "" if rate is None else f" at {rate:,} rows a second"
-    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}{assumed}"
+    size = f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}"
+    return f"{size}{_at_rate(step.rows_per_second)}"
+
+
+def _at_rate(rate: int | None) -> str:
+    """What the time of a backfill rests on: nobody knows its rate before it runs."""
+    match _rate_is(rate):
+        case None:
+            return ""
+        case "limited":
+            return f" at {rate:,} rows a second, the limit that is set"
+        case "assumed":
+            return f" if {rate:,} rows a second are written: assumed, not measured"
+
+
+def _rate_is(rate: int | None) -> Literal["assumed", "limited"] | None:
+    if rate is None:
+        return None
+    return "limited" if rate < BACKFILLED_ROWS else "assumed"
 
 
 def as_markdown(found: Forecast) -> Iterator[str]:
@@ -185,6 +211,8 @@ def as_json(found: Forecast) -> dict[str, object]:
                 "description": revision.description,
                 "refusal": revision.refusal,
                 "reads_rows": revision.reads_rows,
+                "disk": revision.disk,
+                "free_disk": revision.free_disk,
                 "steps": [
                     {"number": number, **_step_as_json(step)}
                     for number, step in enumerate(revision.steps, start=1)
@@ -214,6 +242,7 @@ def _step_as_json(step: PlannedStep) -> dict[str, object]:
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),
         "assumed_rows_per_second": step.rows_per_second,
+        "rate_is": _rate_is(step.rows_per_second),
         "rows_in_the_way": [asdict(rows) for rows in step.rows_in_the_way],
         "blockers": [_blocker_as_json(blocker) for blocker in step.blockers],
     }

@@ -51,7 +51,7 @@ from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.lost_connection import RunSoFar, lost_connection
 from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import ON_SCRATCH, RunOptions
+from holdfast.migrate.run_options import ON_SCRATCH, RunOptions, console_of
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.taken_back import steps_down
@@ -88,6 +88,7 @@ def upgrade(
     must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
     expand: bool | None = None,
+    free_disk: int | None = None,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
@@ -95,7 +96,8 @@ def upgrade(
     the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` and `should_pause` are asked
     between steps and batches, and `must_stop` inside one: its statement is cancelled then.
     An applied revision whose file was edited since is an error, unless `accept_edited`. With `expand`, what a
-    release that is still running uses waits for `holdfast finish`; None: as the project says.
+    release that is still running uses waits for `holdfast finish`; None: as the project says. `free_disk`: bytes, in
+    the place of HOLDFAST_FREE_DISK.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
@@ -125,8 +127,9 @@ def upgrade(
         rows_per_second=BackfillSettings().rows_per_second,
         slot_wal=BackfillSettings().slot_wal,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().disk,
+        free_disk=DiskSettings().disk if free_disk is None else free_disk,
         standbys=_standbys(config),
+        console=console_of(config, report=report),
         looks_for_edits=True,
         accepts_edits=accept_edited,
         expand=wants_expand(config) if expand is None else expand,
@@ -189,6 +192,7 @@ def downgrade(
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
         standbys=_standbys(config),
+        console=console_of(config, report=report),
     )
     try:
         _migrate(config, script, revision, tag, find, options)
@@ -364,6 +368,7 @@ class _Run:
         self.leadership.acquire(report=report, patience=patience)
         self.leadership.take_over(session, report=report, patience=patience)
         session.guard = None if session.is_pooled else Guard(session)
+        session.console = self.options.console
         session.standbys = StandbyWatch(self.options.standbys, report=report)
         # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):
