@@ -49,7 +49,7 @@ def naming_who_is_waited_for(name: Name = warn, *, with_own: bool = True) -> Ite
     )
     for kind, listener in events:
         event.listen(Engine, kind, listener)
-    thread = threading.Thread(target=statements.watch, name="holdfast names holders", daemon=True)
+    thread = threading.Thread(target=statements.watch, name="who is waited for", daemon=True)
     thread.start()
     try:
         yield
