@@ -1,4 +1,5 @@
-"""What a plan reads from pg_stat_statements, on a distribution's PostgreSQL: who would notice a type change.
+"""What is read from pg_stat_statements, on a distribution's PostgreSQL: who would notice a type change, and who still
+uses a name that `finish` would let go.
 
 `./dev prove notices`. The embedded server has no pg_stat_statements, so this needs Debian's or Ubuntu's package
 `postgresql` (apt-get install postgresql), whose binaries it starts in a folder of its own. Exit status 1 when
@@ -22,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "te
 from alembic_project import Project
 
 from holdfast.cli.plan import as_text
+from holdfast.errors.migration import StillInUse
+from holdfast.migrate.finish import finish
 from holdfast.migrate.run import upgrade
 from holdfast.preview.forecast import forecast
 
@@ -93,6 +96,43 @@ def use(url: str) -> None:
             copy.write_row((4, "d"))
 
 
+OLD = (
+    "SELECT name FROM people WHERE id = 1",
+    "UPDATE people SET name = 'b' WHERE id = 1",
+    "INSERT INTO letters (id) VALUES (1)",
+)
+NEW = ("SELECT title FROM people WHERE id = 1", "SELECT id FROM mail")
+CALLS = (
+    "1 calls since the statistics began, perhaps before the expand of: SELECT name FROM people WHERE id = $1",
+    "1 calls since the statistics began, perhaps before the expand of: UPDATE people SET name = $1 WHERE id = $2",
+    "1 calls since the statistics began, perhaps before the expand of: INSERT INTO letters (id) VALUES ($1)",
+)
+
+
+def finished(project: Project) -> tuple[list[str], list[str]]:
+    """What `finish` says while the old release calls by the old names, and what once it does not any more."""
+    project.revision(
+        "op.execute('CREATE TABLE people (id int PRIMARY KEY, name text)')\n"
+        "op.execute('CREATE TABLE letters (id int PRIMARY KEY)')"
+    )
+    upgrade(project.config, "head")
+    project.revision(
+        "op.alter_column('people', 'name', new_column_name='title'); op.rename_table('letters', 'mail')"
+    )
+    upgrade(project.config, "head", expand=True)
+    with psycopg.connect(project.database, autocommit=True) as connection:
+        for statement in (*OLD, *NEW):
+            connection.execute(statement.encode())
+    said = []
+    for _ in range(2):
+        try:
+            finish(project.config, yes=True)
+            said.append([])
+        except StillInUse as error:
+            said.append(list(error.signs))
+    return said[0], said[1]
+
+
 def main() -> None:
     with distribution_server() as url, tempfile.TemporaryDirectory() as folder:
         project = Project(folder=Path(folder) / "project", database=url)
@@ -102,10 +142,16 @@ def main() -> None:
         project.revision("op.alter_column('t', 'id', type_=sa.BigInteger)")
         plan = "\n".join(as_text(forecast(project.config)))
         [(version,)] = project.query("SHOW server_version")
+        upgrade(project.config, "head")
+        seen, then = finished(project)
     print(f"PostgreSQL {version}")
     print("\n".join(line for line in plan.splitlines() if "pg_stat_statements" in line))
     missing = [line for line in SAID if line not in plan]
     missing += [f"(must not be said) {line}" for line in NOT_SAID if line in plan]
+    print("\n".join(f"in use   {sign}" for sign in seen))
+    missing += [line for line in CALLS if line not in seen]
+    missing += [f"(must not be said) {line}" for line in seen if "title" in line or "mail" in line]
+    missing += [f"(must not be said the second time) {line}" for line in then]
     for line in missing:
         print(f"MISSING  {line}")
     sys.exit(1 if missing else 0)

@@ -60,6 +60,17 @@ def test_a_database_lasts_for_its_test(postgres: Postgres) -> None:
             session.execute("SELECT 1")
 
 
+def test_the_first_session_of_a_database_finds_what_it_needs(postgres: Postgres) -> None:
+    """An empty database is one that a session has been in before: the first need not read the whole catalog."""
+    with postgres.database() as url, psycopg.connect(postgres.url("postgres")) as outside:
+        name = conninfo_to_dict(url)["dbname"]
+        oid = "SELECT oid FROM pg_database WHERE datname = %s"
+        found = f"SELECT pg_ls_dir('base/' || ({oid})) = 'pg_internal.init' AS found"
+        assert outside.execute(f"SELECT bool_or(found) FROM ({found})", [name]).fetchone() == (
+            True,
+        )
+
+
 def test_each_copy_of_a_template_is_a_database_of_its_own(
     database_from: Callable[[str, Callable[[str], None]], str],
 ) -> None:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from alembic_project import Project
 from contract import OBSERVER, Process, entries, kill_at, statements
-from two_releases import let_go, plain_dump, waits
+from two_releases import ALSO, let_go, plain_dump, waits
 
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.rewrite.statement import parse
@@ -23,10 +23,6 @@ from holdfast.scratch.dump import schema_dump
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "side_by_side").iterdir())
 SEED = os.environ.get("HOLDFAST_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
-ALSO = """
-    CREATE TRIGGER observe AFTER INSERT OR UPDATE OR DELETE ON holdfast.waiting
-        FOR EACH STATEMENT EXECUTE FUNCTION holdfast.observe();
-"""
 
 
 def project_of(example: Path, *, folder: Path, url: str) -> Project:

@@ -173,7 +173,10 @@ def test_up_killed_and_up_again(data_dir: Path) -> None:
         assert error.splitlines() == [
             f"error: The server in {data_dir} is in use by process {second.process.pid}.",
             "One process at a time owns a server: it starts it and it stops it.",
-            f"Stop that process (kill {second.process.pid}), or choose another folder: --data-dir DIR",
+            (
+                f"Stop that process (kill {second.process.pid}), or choose another folder: ./dev up --data-dir DIR, or"
+                " data_dir= in the program that starts the server"
+            ),
         ]
         assert second.get("/readyz").status_code == 200
         server = postmaster(data_dir)

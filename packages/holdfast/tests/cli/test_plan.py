@@ -1,6 +1,7 @@
 """A plan says in every format what a step costs: a write to all rows is never an instant."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from holdfast.cli.plan import as_json, as_markdown, as_text
@@ -49,7 +50,7 @@ def test_a_backfill_in_text() -> None:
         "r2 fill",
         "  1. UPDATE public.orders SET b = a",
         "     writes: all rows of public.orders, in about 800 batches, each committed",
-        "     about 2,000,000 rows, 340 MB, 40 s at 50,000 rows a second",
+        "     about 2,000,000 rows, 340 MB, 40 s if 50,000 rows a second are written: assumed, not measured",
     ]
 
 
@@ -57,7 +58,7 @@ def test_a_backfill_in_a_pull_request() -> None:
     """The same in one row of the table."""
     assert list(as_markdown(FOUND))[-1] == (
         "| 1 | `UPDATE public.orders SET b = a` | none that users meet | writes public.orders in about 800 batches |"
-        " 2,000,000 rows, 340 MB, 40 s at 50,000 rows a second |"
+        " 2,000,000 rows, 340 MB, 40 s if 50,000 rows a second are written: assumed, not measured |"
     )
 
 
@@ -71,4 +72,16 @@ def test_a_backfill_in_json() -> None:
         340_000_000,
         40.0,
     )
-    assert step["assumed_rows_per_second"] == 50_000
+    assert (step["assumed_rows_per_second"], step["rate_is"]) == (50_000, "assumed")
+
+
+def test_a_backfill_with_a_limit() -> None:
+    """A rate that somebody has set is told as a limit, in each format."""
+    limited = replace(STEP, rows_per_second=1_000, takes=timedelta(seconds=2_000))
+    [revision] = FOUND.revisions
+    found = replace(FOUND, revisions=(replace(revision, steps=(limited,)),))
+    words = "2,000,000 rows, 340 MB, 33 min at 1,000 rows a second, the limit that is set"
+    assert list(as_text(found))[-1] == f"     about {words}"
+    assert list(as_markdown(found))[-1].endswith(f"| {words} |")
+    [step] = json.loads(json.dumps(as_json(found)))["revisions"][0]["steps"]
+    assert step["rate_is"] == "limited"

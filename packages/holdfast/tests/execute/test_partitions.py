@@ -26,6 +26,10 @@ INDEXES = """
     SELECT c.relname, indisvalid, (SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = c.oid)
     FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE relname ~ '^m' ORDER BY 1
 """
+FOREIGN_KEYS = """
+    SELECT conname, convalidated FROM pg_constraint
+    WHERE conrelid = 't'::regclass AND contype = 'f' AND conparentid = 0
+"""
 DETACHING = "SELECT 1 FROM pg_inherits WHERE inhdetachpending"
 
 
@@ -58,6 +62,15 @@ def test_a_partition_goes_meanwhile(partitioned: Project) -> None:
     )
     rest = [("m1_b_idx", True, None), ("m3_b_idx", True, "m_b"), ("m_b", True, None)]
     assert partitioned.query(INDEXES) == rest
+
+
+def test_a_foreign_key_to_a_partitioned_table(partitioned: Project) -> None:
+    """Whatever PostgreSQL makes of it on each partition that it refers to: the one on the table itself is validated."""
+    partitioned.query("ALTER TABLE m ADD PRIMARY KEY (a, b)")
+    partitioned.query("ALTER TABLE t ADD b integer")
+    partitioned.revision("op.execute('ALTER TABLE t ADD FOREIGN KEY (a, b) REFERENCES m')")
+    upgrade(partitioned.config, "head")
+    assert partitioned.query(FOREIGN_KEYS) == [("t_a_b_fkey", True)]
 
 
 def test_rows_in_the_way_of_one_partition(partitioned: Project) -> None:

@@ -173,7 +173,11 @@ def _add_indexes(table: sa.Table, draft: Draft) -> None:
         names, options = INDEXES[number]
         needed = {*names, *options.get("postgresql_include", ())}
         if needed <= set(draft.columns) and _is_indexable(draft, names):
-            sa.Index(f"index_{number}_of_{draft.name}", *(table.c[n] for n in names), **options)
+            sa.Index(
+                f"index_{number}_of_{draft.name}"[:63],  # SQLAlchemy itself refuses a longer one
+                *(table.c[n] for n in names),
+                **options,
+            )
     for number in sorted(draft.expressions):
         column, expression = EXPRESSIONS[number]
         if column in draft.columns:

@@ -12,6 +12,12 @@ from holdfast.migrate.finish import finish
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
+# What is written there counts as an entry, too, at which a test can kill.
+ALSO = """
+    CREATE TRIGGER observe AFTER INSERT OR UPDATE OR DELETE ON holdfast.waiting
+        FOR EACH STATEMENT EXECUTE FUNCTION holdfast.observe();
+"""
+
 
 def let_go(config: Path) -> None:
     """What a process of its own does; the writes of the old release, which is gone, are seen once."""

@@ -5,10 +5,18 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic_project import Project
-from two_releases import executes, plain_dump, waits
+from contract import OBSERVER, kill_at
+from two_releases import ALSO, executes, let_go, plain_dump, waits
 
-from holdfast.errors.migration import CopyDisturbed, ShadowCarriesMore
+from holdfast.errors.migration import (
+    ChangedWhileItWaited,
+    CopyDisturbed,
+    NothingToAbandon,
+    ShadowCarriesMore,
+    StillNeeded,
+)
 from holdfast.errors.statement import NeedsFinish, NotForTwoReleases
+from holdfast.migrate.abandon import abandon
 from holdfast.migrate.finish import finish
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres
@@ -201,7 +209,69 @@ def test_what_would_be_lost_is_refused(project: Project) -> None:
         finish(project.config, yes=True)
 
 
+BY_HAND = {
+    "DROP TABLE t": None,
+    "ALTER TABLE t DROP COLUMN b CASCADE": ChangedWhileItWaited,
+    "ALTER TABLE t RENAME a TO other": ChangedWhileItWaited,
+    "ALTER TABLE t RENAME TO other": None,
+    "DROP VIEW old": None,
+    "DROP TABLE new CASCADE": None,
+    "DROP VIEW old; CREATE TABLE old (id int)": None,
+    "CREATE VIEW onto AS SELECT id FROM old": StillNeeded,
+}
+
+
+def test_changed_by_hand_while_it_waits(project: Project) -> None:
+    """Whatever a person does to it meanwhile: `finish` lets go what is left, or says what to do, in words of ours."""
+    project.revision(
+        executes(
+            "CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL)", "CREATE TABLE old (id int)"
+        ),
+        "pass",
+    )
+    project.revision(executes("ALTER TABLE t RENAME a TO b", "ALTER TABLE old RENAME TO new"))
+    for change, error in BY_HAND.items():
+        upgrade(project.config, "r1")
+        upgrade(project.config, "head", expand=True)
+        project.query(change)
+        if error is None:
+            finish(project.config, yes=True)
+        else:
+            with pytest.raises(error) as caught:
+                finish(project.config, yes=True)
+            if isinstance(caught.value, ChangedWhileItWaited):
+                project.query(f"{caught.value.clear}; DELETE FROM holdfast.waiting")
+            else:
+                project.query("DROP VIEW onto")
+                finish(project.config, yes=True)
+        assert waits(project) == []
+        assert project.query("SELECT proname FROM pg_proc WHERE proname ~ ' of '") == []
+        project.query(
+            "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA holdfast CASCADE"
+        )
+
+
+def test_given_up_half_way(laden: Project) -> None:
+    """`abandon` in the middle of an expand takes the second name away; a finish that was killed goes on."""
+    before = schema_dump(laden.database)
+    with (laden.folder / "alembic.ini").open("a") as ini:
+        ini.write("expand = true\n")
+    laden.query(OBSERVER + ALSO)
+    for entry in (3, 6, 9):
+        assert kill_at(laden, entry)
+        abandon(laden.config)
+        assert waits(laden) == []
+        assert schema_dump(laden.database) == before
+    upgrade(laden.config, "head", expand=True)
+    assert kill_at(laden, 1, does=let_go)
+    with pytest.raises(NothingToAbandon):
+        abandon(laden.config)
+    finish(laden.config, yes=True)
+    assert waits(laden) == []
+
+
 REFUSED = {
+    "a published table": "CREATE TABLE t (id int PRIMARY KEY, a int); CREATE PUBLICATION p FOR TABLE t",
     "a nullable column with a default": "CREATE TABLE t (id int PRIMARY KEY, a int DEFAULT 1)",
     "a generated column": "CREATE TABLE t (id int PRIMARY KEY, a int GENERATED ALWAYS AS (id + 1) STORED)",
     "a partitioned table": "CREATE TABLE t (id int, a int) PARTITION BY LIST (id)",
@@ -223,6 +293,18 @@ def test_refused_before_anything_runs(project: Project, before: str) -> None:
     with pytest.raises(NotForTwoReleases):
         upgrade(project.config, "head", expand=True)
     assert schema_dump(project.database) == then
+
+
+def test_a_published_table_keeps_its_name(project: Project) -> None:
+    """Whoever publishes it, by name, by schema or with all: its subscribers know it by that name."""
+    project.revision(executes("CREATE TABLE t (id int PRIMARY KEY)"))
+    upgrade(project.config, "head")
+    project.revision(executes("ALTER TABLE t RENAME TO u"))
+    for by in ("FOR TABLE t", "FOR TABLES IN SCHEMA public", "FOR ALL TABLES"):
+        project.query(f"CREATE PUBLICATION p {by}")
+        with pytest.raises(NotForTwoReleases, match="publication p sends the table"):
+            upgrade(project.config, "head", expand=True)
+        project.query("DROP PUBLICATION p")
 
 
 RENAMED = """

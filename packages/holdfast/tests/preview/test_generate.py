@@ -195,6 +195,20 @@ ALEMBIC_SEES = {
         "op.create_table('t', sa.Column('a', sa.Text))",
         "t = sa.Table('t', metadata, sa.Column('a', sa.Text))\nsa.Index('i', sa.func.lower(t.c.a).desc())",
     ),
+    "dropped table with signs that mean something to a driver": (
+        (
+            "op.execute(\"CREATE TABLE t (a text DEFAULT '50%s' CHECK (a NOT LIKE 'x:b%'));"
+            " CREATE INDEX i ON t ((a || '%%'))\")"
+        ),
+        "pass",
+    ),
+    "new table with signs that mean something to a driver": (
+        "pass",
+        (
+            "sa.Table('t', metadata, sa.Column('a', sa.Text, server_default='50%s'),"
+            " sa.CheckConstraint(\"a NOT LIKE 'x%'\", name='c'), sa.Index('i', sa.text(\"(a || '%%')\")))"
+        ),
+    ),
     "dropped table": ("op.create_table('t', sa.Column('a', sa.Integer))", "pass"),
 }
 

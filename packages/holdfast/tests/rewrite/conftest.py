@@ -44,10 +44,11 @@ RunOnline = Callable[[str, str], tuple[Step, ...]]
 @pytest.fixture(scope="session")
 def postgres_16() -> Iterator[Postgres]:
     """PostgreSQL 16, the older of the two that come with the scratch server."""
-    with temporary_server(major=16) as server:
-        postgres = postgres_at(server.url())
+    with (
+        temporary_server(major=16) as server,
+        postgres_at(server.url()).for_many_databases() as postgres,
+    ):
         yield postgres
-        postgres.drop_templates()
 
 
 @pytest.fixture(params=[18, 16])

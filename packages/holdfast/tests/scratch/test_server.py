@@ -45,6 +45,17 @@ def test_each_major_starts(major: int) -> None:
     assert row == (major, "UTF8", "C.UTF-8", "UTC", "")
 
 
+def test_a_guardian_starts_with_little() -> None:
+    """Every temporary server has one: it imports neither SQLAlchemy nor pydantic."""
+    loaded = (
+        "import sys, holdfast.scratch.guardian; print(*{*sys.modules} & {'sqlalchemy', 'pydantic'})"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", loaded], check=True, capture_output=True, text=True
+    )
+    assert said.stdout.split() == []
+
+
 def test_drivers_understand_the_url(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """libpq, asyncpg and SQLAlchemy take it as it is, whatever the environment says."""
     monkeypatch.setenv("PGPORT", "1")

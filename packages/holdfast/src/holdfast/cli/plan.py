@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Literal
 
 import click
 
@@ -12,6 +13,7 @@ from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.errors.durations import roughly
 from holdfast.observe.blockers import Blocker
 from holdfast.preview.forecast import (
+    BACKFILLED_ROWS,
     PATIENCE_WITH_ROWS,
     Forecast,
     PlannedRevision,
@@ -127,9 +129,25 @@ def _notes(step: PlannedStep) -> tuple[str, ...]:
 
 def in_words(step: PlannedStep) -> str:
     """Size and time of what is read or rewritten."""
-    rate = step.rows_per_second
-    assumed = "" if rate is None else f" at {rate:,} rows a second"
-    return f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}{assumed}"
+    size = f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}"
+    return f"{size}{_at_rate(step.rows_per_second)}"
+
+
+def _at_rate(rate: int | None) -> str:
+    """What the time of a backfill rests on: nobody knows its rate before it runs."""
+    match _rate_is(rate):
+        case None:
+            return ""
+        case "limited":
+            return f" at {rate:,} rows a second, the limit that is set"
+        case "assumed":
+            return f" if {rate:,} rows a second are written: assumed, not measured"
+
+
+def _rate_is(rate: int | None) -> Literal["assumed", "limited"] | None:
+    if rate is None:
+        return None
+    return "limited" if rate < BACKFILLED_ROWS else "assumed"
 
 
 def as_markdown(found: Forecast) -> Iterator[str]:
@@ -214,6 +232,7 @@ def _step_as_json(step: PlannedStep) -> dict[str, object]:
         "bytes": step.size.bytes,
         "seconds": step.takes.total_seconds(),
         "assumed_rows_per_second": step.rows_per_second,
+        "rate_is": _rate_is(step.rows_per_second),
         "rows_in_the_way": [asdict(rows) for rows in step.rows_in_the_way],
         "blockers": [_blocker_as_json(blocker) for blocker in step.blockers],
     }

@@ -615,6 +615,33 @@ class ShadowCarriesMore(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class ChangedWhileItWaited(HoldfastError):
+    """Somebody has taken one of the two names of a column away, and only a person knows which rows are right."""
+
+    waiting: str
+    missing: str
+    clear: str
+    number: int
+    what = "Nothing was finished of {waiting}: there is no column {missing} any more."
+    why = "It was dropped or renamed behind holdfast's back, and the triggers that keep both names equal fail since."
+    remedy = (
+        "Give it back; or give the column that is left the name that it shall have, and end this by hand: {clear};"
+        " DELETE FROM holdfast.waiting WHERE id = {number}"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class StillNeeded(HoldfastError):
+    """Other objects depend on what would go, and PostgreSQL refuses to drop it."""
+
+    waiting: str
+    found: str
+    what = "Nothing was finished of {waiting}: {found}"
+    why = "PostgreSQL drops nothing that something else needs, and that was made or left while it waited."
+    remedy = "Drop or change what needs it; then go on: holdfast finish"
+
+
+@dataclass(kw_only=True, eq=False)
 class StillInUse(HoldfastError):
     """There are signs that somebody uses what would go."""
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from holdfast.errors import HoldfastError
 
+ANOTHER_DATA_DIR = "./dev up --data-dir DIR, or data_dir= in the program that starts the server"
+
 
 @dataclass(kw_only=True, eq=False)
 class ScratchNotInstalled(HoldfastError):
@@ -67,8 +69,8 @@ class FolderOutOfReach(HoldfastError):
         "permissions of folders that are not its own stay as they are."
     )
     remedy = (
-        "Choose a folder that {user} can reach (HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR for data that"
-        " stays), or: chmod o+x '{folder}'"
+        "Choose a folder that {user} can reach, or: chmod o+x '{folder}'. For tries: HOLDFAST_SCRATCH_DIR=DIR; for"
+        f" data that stays: {ANOTHER_DATA_DIR}"
     )
 
 
@@ -80,7 +82,7 @@ class FolderNotCreated(HoldfastError):
     reason: str
     what = "The folder {folder} could not be created: {reason}."
     why = "The data of the embedded PostgreSQL would lie in it."
-    remedy = "Choose another one: HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR for data that stays."
+    remedy = f"Choose another one. For tries: HOLDFAST_SCRATCH_DIR=DIR; for data that stays: {ANOTHER_DATA_DIR}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -121,7 +123,7 @@ class NotADataFolder(HoldfastError):
     exit_status = 2
     what = "{data_dir} is no data folder of an embedded server: it holds {holds}."
     why = "A new server needs a folder that is empty or does not exist; nothing was touched."
-    remedy = "Choose another one: HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR for data that stays."
+    remedy = f"Choose another one. For tries: HOLDFAST_SCRATCH_DIR=DIR; for data that stays: {ANOTHER_DATA_DIR}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -133,7 +135,7 @@ class DataFolderOfAnotherUser(HoldfastError):
     wanted: int
     what = "The folder {folder} belongs to uid {owner}, not to uid {wanted}."
     why = "PostgreSQL takes only data of the user it runs as."
-    remedy = "Run this as the user who made the folder, or choose another one: --data-dir DIR"
+    remedy = f"Run this as the user who made the folder, or choose another one: {ANOTHER_DATA_DIR}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -144,7 +146,7 @@ class DataFolderInUse(HoldfastError):
     pid: str
     what = "The server in {data_dir} is in use by process {pid}."
     why = "One process at a time owns a server: it starts it and it stops it."
-    remedy = "Stop that process (kill {pid}), or choose another folder: --data-dir DIR"
+    remedy = "Stop that process (kill {pid}), or choose another folder: " + ANOTHER_DATA_DIR
 
 
 @dataclass(kw_only=True, eq=False)
@@ -157,7 +159,7 @@ class DataFolderOfAnotherMajor(HoldfastError):
     exit_status = 2
     what = "{data_dir} holds data of PostgreSQL {found}; this would be PostgreSQL {wanted}."
     why = "A major version reads only its own data; the folder was left as it is."
-    remedy = "Run PostgreSQL {found}, or choose another folder: --data-dir DIR"
+    remedy = "Run PostgreSQL {found}, or choose another folder: " + ANOTHER_DATA_DIR
 
 
 @dataclass(kw_only=True, eq=False)
@@ -170,8 +172,8 @@ class ServerDidNotStart(HoldfastError):
     what = "The embedded PostgreSQL in {data_dir} did not start: {reason}."
     why = "It said last:\n{said}"
     remedy = (
-        "Mend that and start again; another folder is another way: HOLDFAST_SCRATCH_DIR=DIR for tries, --data-dir DIR"
-        " for data that stays."
+        "Mend that and start again, or choose another folder. For tries: HOLDFAST_SCRATCH_DIR=DIR; for data that"
+        f" stays: {ANOTHER_DATA_DIR}"
     )
 
 

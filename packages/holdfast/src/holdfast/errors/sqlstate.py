@@ -5,6 +5,7 @@ from sqlalchemy.exc import DBAPIError
 
 CHECK_VIOLATION = errors.CheckViolation.sqlstate
 DEADLOCK_DETECTED = errors.DeadlockDetected.sqlstate
+DEPENDENT_OBJECTS_STILL_EXIST = errors.DependentObjectsStillExist.sqlstate
 DUPLICATE_TABLE = errors.DuplicateTable.sqlstate
 FEATURE_NOT_SUPPORTED = errors.FeatureNotSupported.sqlstate
 FOREIGN_KEY_VIOLATION = errors.ForeignKeyViolation.sqlstate

@@ -345,7 +345,7 @@ def _settings_and_count(text: str) -> tuple[tuple[LocalSetting, ...], CountedUni
 CREATED_CONSTRAINT = text(
     """
     SELECT conname FROM pg_constraint
-    WHERE conrelid = CAST(:table AS regclass) AND NOT convalidated
+    WHERE conrelid = CAST(:table AS regclass) AND NOT convalidated AND conparentid = 0
       AND xmin::text::bigint = pg_current_xact_id()::text::bigint % 4294967296
     """
 )

@@ -193,6 +193,14 @@ class StandbyNotAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolerNotTold:
+    """A pooler's admin console did not take RECONNECT after a change of shape; the run goes on."""
+
+    pooler: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoGuardBehindPooler:
     """The run goes through a pooler, by a lease: nobody watches for whom users wait."""
 
@@ -228,6 +236,7 @@ Event = (
     | StandbyNotAsked
     | LagUnseen
     | NoGuardBehindPooler
+    | PoolerNotTold
 )
 Report = Callable[[Event], None]
 

@@ -290,7 +290,8 @@ class RevisionInterceptor:
 
     def _has_to_do_with_what_waits(self, entry: QueueEntry, texts: tuple[str, ...]) -> bool:
         """True where a revert would make what was kept; raises what has to be finished first."""
-        if self.work.releases is Releases.ONE and not self.work.recorded:
+        waits = self.work.recorded or self.work.recorded_by_others
+        if self.work.releases is Releases.ONE and not waits:
             return False
         if is_there_already(entry.statement, facts=_facts(entry)):
             self.queue.replay.add(";\n".join(texts), None)

@@ -153,6 +153,7 @@ class RevisionQueue:
         ):
             return
         recorded = [r for r in self.work.recorded if not (taking_back and _is_of(r, self.work))]
+        recorded += self.work.recorded_by_others
         ahead = [
             waiting
             for place, waiting in self.will_wait

@@ -17,7 +17,8 @@ from holdfast.execute.session import MigrationSession
 from holdfast.migrate.finish import let_go
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
 from holdfast.rewrite.side_by_side.finish import take_back_steps
-from holdfast.rewrite.steps import Step
+from holdfast.rewrite.steps import Step, waits_of
+from holdfast.rewrite.waiting import RENAMES
 from holdfast.rewrite.way_back import way_back
 
 
@@ -107,9 +108,14 @@ def _undo(step: Step) -> tuple[str, ...]:
 
 
 def _give_back(session: MigrationSession, statement: Queued, *, report: Report) -> None:
-    """Undo what is done of a column copy, last step first; each statement may be repeated after a kill."""
+    """Undo what is done of a column copy, last step first; each statement may be repeated after a kill.
+
+    A second name is let go with its record, by `_forget_what_waits`.
+    """
     patience = LockPatience(session=session, report=report)
     for step in reversed((statement.steps or ())[: statement.steps_done]):
+        if any(each.what in RENAMES for each in waits_of(step)):
+            continue
         for sql in step.undo:
 
             def unit(timeouts: LockTimeouts, sql: str = sql) -> None:

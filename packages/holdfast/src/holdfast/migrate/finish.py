@@ -11,12 +11,14 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.engine.settings import ReleaseSettings
 from holdfast.errors.migration import (
     CannotTellUse,
+    ChangedWhileItWaited,
     CopyDisturbed,
     ShadowCarriesMore,
     StillInUse,
+    StillNeeded,
     UnfinishedRevision,
 )
-from holdfast.errors.sqlstate import sqlstate
+from holdfast.errors.sqlstate import DEPENDENT_OBJECTS_STILL_EXIST, sqlstate
 from holdfast.errors.standing import COMMAND
 from holdfast.execute import lock_patience, tables, waiting
 from holdfast.execute.executor import Executor
@@ -34,7 +36,7 @@ from holdfast.migrate.stopping import never
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.side_by_side.finish import finish_steps
+from holdfast.rewrite.side_by_side.finish import clearing, finish_steps, missing_name
 from holdfast.rewrite.side_by_side.shadow import CARRIES_MORE
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import Step
@@ -137,7 +139,8 @@ def finish(
 ) -> tuple[Finished, ...]:
     """Let go what waits, of one revision or of all, and give it. `yes`: the caller knows that nobody uses it.
 
-    Raises UnfinishedRevision, StillInUse, CannotTellUse, ShadowCarriesMore, and what a step raises.
+    Raises UnfinishedRevision, StillInUse, CannotTellUse, ShadowCarriesMore, StillNeeded, ChangedWhileItWaited,
+    and what a step raises.
     """
 
     gone: dict[tuple[str, str], list[WaitingLine]] = {}
@@ -265,6 +268,13 @@ def _steps(session: MigrationSession, entry: Entry) -> tuple[Step, ...]:
     with session.more_local_settings(entry.settings):
         (statement,) = parse(entry.waiting.sql)
         facts = facts_for(session.connection, statement, new=NewRelations())
+        if missing := missing_name(entry.waiting, facts=facts):
+            raise ChangedWhileItWaited(
+                waiting=str(entry.waiting),
+                missing=missing,
+                clear="; ".join(clearing(entry.waiting)),
+                number=entry.recorded.id,
+            )
         today = date.fromisoformat(entry.today)
         return finish_steps(entry.waiting, statement, facts=facts, today=today)
 
@@ -277,6 +287,9 @@ def _explained(entry: Entry) -> Iterator[None]:
         error.again = "holdfast finish"
         raise
     except DBAPIError as error:
+        if sqlstate(error) == DEPENDENT_OBJECTS_STILL_EXIST:
+            said = " ".join(str(error.orig).split("\nHINT:")[0].split())
+            raise StillNeeded(waiting=str(entry.waiting), found=said) from error
         if sqlstate(error) != CARRIES_MORE:
             raise
         found = str(error.orig).strip().splitlines()[0]

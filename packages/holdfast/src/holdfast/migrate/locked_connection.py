@@ -20,6 +20,7 @@ from holdfast.execute.session import MigrationSession
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
+from holdfast.migrate.run_options import console_of
 from holdfast.migrate.version_table import identify
 
 Result = TypeVar("Result")
@@ -64,6 +65,7 @@ def on_every_locked_pass(
                 raise refusal
             session.commit()
             with closing(leadership_of(session)) as leadership:
+                session.console = console_of(config, report=report)
                 leadership.acquire(report=report)
                 leadership.take_over(session, report=report)
                 identify(session, context)

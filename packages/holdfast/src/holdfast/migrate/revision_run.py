@@ -285,6 +285,7 @@ class RevisionRun:
             lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
             releases=self._releases(recorded),
             recorded=recorded,
+            recorded_by_others=waiting.recorded_by_others(session),
         )
 
     def _releases(self, recorded: tuple[Recorded, ...]) -> Releases:

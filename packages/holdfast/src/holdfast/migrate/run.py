@@ -46,7 +46,7 @@ from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import ON_SCRATCH, RunOptions
+from holdfast.migrate.run_options import ON_SCRATCH, RunOptions, console_of
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.taken_back import steps_down
@@ -116,6 +116,7 @@ def upgrade(
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
         standbys=_standbys(config),
+        console=console_of(config, report=report),
         looks_for_edits=True,
         accepts_edits=accept_edited,
         expand=wants_expand(config) if expand is None else expand,
@@ -178,6 +179,7 @@ def downgrade(
         build_workers=BuildSettings().workers,
         free_disk=DiskSettings().disk,
         standbys=_standbys(config),
+        console=console_of(config, report=report),
     )
     try:
         _migrate(config, script, revision, tag, find, options)
@@ -332,6 +334,7 @@ class _Run:
         self.leadership.acquire(report=report, patience=patience)
         self.leadership.take_over(session, report=report, patience=patience)
         session.guard = None if session.is_pooled else Guard(session)
+        session.console = self.options.console
         session.standbys = StandbyWatch(self.options.standbys, report=report)
         # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):

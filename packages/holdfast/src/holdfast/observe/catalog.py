@@ -14,6 +14,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
+from holdfast.observe.enums import enums_in_use
 from holdfast.observe.partition_bounds import partition_bound
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import (
@@ -22,6 +23,7 @@ from holdfast.rewrite.facts import (
     ConstraintKind,
     DefaultPartition,
     DependentView,
+    EnumInUse,
     Facts,
     Index,
     PartitionBound,
@@ -126,7 +128,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
   'columns', ARRAY(
     SELECT json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
       'not_null', attnotnull, 'has_default', atthasdef AND attgenerated = '',
-      'is_generated', attgenerated <> '', 'is_identity', attidentity <> '',
+      'is_generated', attgenerated <> '', 'is_virtual', attgenerated = 'v', 'is_identity', attidentity <> '',
       'has_uneven_default', coalesce(
         pg_get_expr(adbin, adrelid) ~* '\\m(now\\(|current_|localtime|(transaction|statement)_timestamp)'
         OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
@@ -331,6 +333,7 @@ class KnownCatalog:
             type_changes=_type_changes(connection, statements, by_name, found),
             bounds=_bounds(connection, statements, found),
             now=self.session.now,
+            enums=_enums(connection, statements),
             side_by_side=replace(
                 self.side_by_side, tables=self._two_releases(connection, statements, found)
             ),
@@ -536,6 +539,11 @@ def _type_changes(
     return tuple(each for each in found if each is not None)
 
 
+def _enums(connection: sa.Connection, statements: Iterable[Statement]) -> tuple[EnumInUse, ...]:
+    of_names = [each for each in statements if isinstance(each.node, pb.DropStmt | pb.RenameStmt)]
+    return enums_in_use(connection, of_names) if of_names else ()
+
+
 def _bounds(
     connection: sa.Connection,
     statements: Iterable[Statement],
@@ -547,9 +555,12 @@ def _bounds(
             continue
         added = added_partition(statement.node)
         if added is not None:
-            table = written.get((added[0].schemaname, added[0].relname))
-            parent = table.relation if table is not None and not table.relation.is_new else None
-            found.append(partition_bound(connection, statement, parent))
+            table, partition = (
+                known.relation if (known := written.get((each.schemaname, each.relname))) else None
+                for each in added[:2]
+            )
+            is_in_use = any(each and not each.is_new for each in (table, partition))
+            found.append(partition_bound(connection, statement, table if is_in_use else None))
     return tuple(each for each in found if each is not None)
 
 

@@ -14,6 +14,9 @@ from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import sql
 
+COPIED_AT_MOST = (
+    200  # a default partition takes what all others do not: each of them takes a lock and a copy
+)
 PARENT, PARTITION = "holdfast_parent", "holdfast_partition"
 
 # One row: the condition; nothing where PostgreSQL would refuse the bound, or no temporary table may be made.
@@ -22,14 +25,22 @@ DO $holdfast$
 DECLARE
   asked jsonb := current_setting('holdfast.question')::jsonb;
   answer text := '';
+  other record;
 BEGIN
   BEGIN
     EXECUTE format('CREATE TEMP TABLE holdfast_parent (LIKE %s) PARTITION BY %s', asked ->> 'table',
       pg_catalog.pg_get_partkeydef((asked ->> 'oid')::oid));
+    FOR other IN SELECT row_number() OVER () AS number, pg_get_expr(relpartbound, c.oid) AS bound
+      FROM pg_catalog.pg_inherits JOIN pg_catalog.pg_class c ON c.oid = inhrelid
+      WHERE (asked ->> 'is_default')::boolean AND inhparent = (asked ->> 'oid')::oid
+    LOOP
+      EXECUTE format('CREATE TEMP TABLE holdfast_other_%s PARTITION OF pg_temp.holdfast_parent %s',
+        other.number, other.bound);
+    END LOOP;
     EXECUTE asked ->> 'create';
     PERFORM set_config('search_path', '', true);
     answer := json_build_array(replace(
-      pg_catalog.pg_get_partition_constraintdef('pg_temp.holdfast_partition'::regclass),
+      coalesce(pg_catalog.pg_get_partition_constraintdef('pg_temp.holdfast_partition'::regclass), 'true'),
       format('%L::oid', 'pg_temp.holdfast_parent'::regclass::oid), format('%L::oid', asked ->> 'oid')),
       pg_catalog.pg_get_partition_constraintdef((asked ->> 'oid')::oid));
     RAISE EXCEPTION USING ERRCODE = 'HF001';
@@ -53,14 +64,19 @@ def partition_bound(
 ) -> PartitionBound | None:
     """The condition of the partition that the statement adds to a table in use; None where there is none to prove."""
     added = added_partition(statement.node)
-    if added is None or parent is None or not parent.is_partitioned or added[2].is_default:
+    if added is None or parent is None or not parent.is_partitioned:
         return None
+    is_default = added[2].is_default
+    is_new = isinstance(statement.node, pb.CreateStmt)
+    if is_default and (is_new or len(parent.partitions) > COPIED_AT_MOST):
+        return None  # a new one has no rows
     create = pb.CreateStmt()
     create.relation.CopyFrom(pb.RangeVar(relname=PARTITION, relpersistence="t", inh=True))
     table = pb.RangeVar(schemaname="pg_temp", relname=PARENT, relpersistence="p", inh=True)
     create.inh_relations.add().range_var.CopyFrom(table)
     create.partbound.CopyFrom(added[2])
     question = {"table": str(parent.name), "oid": parent.oid, "create": sql(create)}
+    question["is_default"] = is_default
     connection.execute(SET, {"question": json.dumps(question)})
     with waiting_briefly(connection, (parent.name,)):
         connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})

@@ -34,7 +34,7 @@ from holdfast.preview.compare.constraint_names import name_constraints
 from holdfast.preview.compare.models import create_models, put_aside, tables_of, types_of
 from holdfast.preview.compare.phantoms import without_phantoms
 from holdfast.preview.compare.renames import Rename, candidates, follow_up, parse_rename
-from holdfast.preview.compare.revision_source import Change
+from holdfast.preview.compare.revision_source import Change, write_percent_signs_once
 from holdfast.preview.compare.schema_changes import table_changes
 from holdfast.preview.compare.settled import settled
 from holdfast.preview.compare.type_changes import enum_changes, new_sequences, new_types
@@ -164,6 +164,7 @@ class ModelComparison:
         """Make what leads to the models, of a script that Alembic has filled by its comparison of this database."""
         assert context.connection is not None  # noqa: S101  # autogenerate is never offline
         write_types_of_their_own(context.opts)
+        write_percent_signs_once(context)
         upgrade, downgrade = script.upgrade_ops_list[-1], script.downgrade_ops_list[-1]
         with closing(MigrationSession(context.connection)) as session, session.transactional():
             self._complete(_Tried(context=context, session=session), upgrade, downgrade)

@@ -52,6 +52,7 @@ class Column:
     not_null: bool = False
     has_default: bool = False
     is_generated: bool = False
+    is_virtual: bool = False  # generated when it is read, since 18
     is_identity: bool = False
     has_uneven_default: bool = False  # of now(), or of a function that may read tables
     is_new: bool = False  # the revision itself has added it: nobody uses it yet
@@ -132,6 +133,15 @@ class PartitionBound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnumInUse:
+    """An enum on which nothing hangs but columns and their defaults; its values are in their order."""
+
+    name: QualifiedName
+    labels: tuple[str, ...]
+    columns: frozenset[tuple[QualifiedName, str]] = frozenset()  # table and column, also of arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DependentView:
     """A view or materialized view that reads columns of this relation."""
 
@@ -170,6 +180,11 @@ class Relation:
     def is_partitioned(self) -> bool:
         """Whether its rows live in partitions."""
         return self.kind is RelationKind.PARTITIONED_TABLE
+
+    @property
+    def has_foreign_partition(self) -> bool:
+        """Whether one of its partitions, where they were asked for, is a foreign table."""
+        return any(part.kind is RelationKind.FOREIGN_TABLE for part in self.partitions)
 
     def column(self, name: str) -> Column | None:
         """The column of this name."""
@@ -269,6 +284,7 @@ class Facts:
     ] = ()  # one for each partition that is added to a table in use
     type_changes: tuple[ChangedTable, ...] = ()  # one for each ALTER COLUMN TYPE of a table in use
     side_by_side: SideBySide = field(default_factory=SideBySide)
+    enums: tuple[EnumInUse, ...] = ()  # those that the statement renames or drops
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names."""

@@ -32,9 +32,9 @@ class LongWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hazard:
-    """A lock on a relation in use that lasts as long as its rows are many."""
+    """A lock on a relation in use that lasts as long as its rows are many; without one, on every table."""
 
-    relation: QualifiedName
+    relation: QualifiedName | None
     rows: int
     mode: LockMode
     doing: LongWork
@@ -48,7 +48,7 @@ class Hazard:
         """The error that refuses a statement with this hazard."""
         return LongStatement(
             statement=shortened(statement.sql),
-            relation=str(self.relation),
+            relation=str(self.relation or "every table of the database"),
             mode=self.mode.value,
             work=self.doing.work,
             blocks=self.mode.blocks,

@@ -104,7 +104,7 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
         )
     steps = _online_form(statement, facts=facts)
     if steps is not None:
-        return Draft(steps=steps, refusals=_of_partition(statement, facts=facts))
+        return Draft(steps=steps, refusals=_of_what_stays(statement, facts=facts))
     node = statement.node
     if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         return _draft_of_alter_table(statement, node, facts=facts)
@@ -233,10 +233,10 @@ def _records(node: Message) -> tuple[StatementOperation, ...]:
     return BY_STATEMENT.get(type(node), ())
 
 
-def _of_partition(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
-    """The foreign keys of a new partition are taken out; what it does to its parent stays."""
-    is_table = isinstance(statement.node, pb.CreateStmt)
-    return _hazards(statement, facts=facts) if is_table else ()
+def _of_what_stays(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
+    """The hazards of a statement that is executed as it is written, but for foreign keys or the transaction."""
+    stays = isinstance(statement.node, pb.CreateStmt) or is_refused_inside(statement)
+    return _hazards(statement, facts=facts) if stays else ()
 
 
 def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:

@@ -15,6 +15,7 @@ from holdfast.rewrite.queue_rules.replaced_together import (
     is_replaced,
     with_interim_checks,
 )
+from holdfast.rewrite.queue_rules.values_added import with_values_added
 from holdfast.rewrite.queue_rules.writes_together import writes_together
 from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
 from holdfast.rewrite.statement import StatementKind
@@ -37,6 +38,8 @@ def plan_queue(
     """
     if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
         return (Unit(entries=tuple(entries)),)  # no rule is about one alone
+    if not types_named([entry.statement for entry in done]):
+        entries = with_values_added(entries)
     ordered = [entries[place] for place in in_best_order(entries)]
     ordered = [*done, *with_interim_checks(ordered)]
     open_positions = {entry.position for entry in done}

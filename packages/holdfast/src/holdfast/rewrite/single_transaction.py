@@ -42,7 +42,8 @@ def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None
     if waiting := waiting_in(draft.steps):
         raise CannotWaitHere(statement=shortened(statement.sql), waiting=str(waiting[0]))
     for refusal in (*draft.refusals, *_holds(statement, draft, facts=facts)):
-        if not isinstance(refusal, Hazard) or not is_small(relations.get(refusal.relation)):
+        relation = refusal.relation if isinstance(refusal, Hazard) else None
+        if relation is None or not is_small(relations.get(relation)):
             raise refusal.error(statement)
 
 

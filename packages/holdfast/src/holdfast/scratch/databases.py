@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import psycopg
 from psycopg import sql
@@ -23,15 +24,32 @@ class Postgres:
     major: int
     _prefix: str
     _templates: dict[object, str] = field(default_factory=dict)
+    _empty: str = "template0"
+    _kept: psycopg.Connection | None = None
+
+    @contextmanager
+    def for_many_databases(self) -> Iterator[Self]:
+        """The same server for who makes thousands of databases: each costs half as much, all are gone at the end.
+
+        One session makes and drops them all. An empty one is a copy of one that a session has been in: that session
+        has left what every first session works out anew (the file pg_internal.init).
+        """
+        with psycopg.connect(self._address, autocommit=True) as kept:
+            quick = replace(self, _kept=kept)
+            try:
+                yield replace(quick, _empty=quick.template(_visit, _visit))
+            finally:
+                quick.drop_templates()
 
     def url(self, database: str) -> str:
         """The URL of one of its databases, for libpq and SQLAlchemy."""
         return self._server.set(database=database).render_as_string(hide_password=False)
 
-    def create(self, *, template: str = "template0") -> str:
-        """Create an empty database and give its name."""
+    def create(self, *, template: str | None = None) -> str:
+        """Create a database, an empty one where no template is named, and give its name."""
         name = f"{self._prefix}_{secrets.token_hex(4)}"
         # On a server without fsync faster than WAL_LOG, the larger the template the more so.
+        template = template or self._empty
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         return name
 
@@ -40,7 +58,7 @@ class Postgres:
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
 
     @contextmanager
-    def database(self, *, template: str = "template0") -> Iterator[str]:
+    def database(self, *, template: str | None = None) -> Iterator[str]:
         """Create a database for the block and give its URL."""
         name = self.create(template=template)
         try:
@@ -77,9 +95,18 @@ class Postgres:
         except psycopg.Error as error:
             raise ScratchOutOfReach(said=str(error).strip()) from error
 
-    def _session(self) -> psycopg.Connection:
-        url = self._server.render_as_string(hide_password=False)
-        return psycopg.connect(url, autocommit=True)
+    def _session(self) -> AbstractContextManager[psycopg.Connection]:
+        if self._kept is not None and not self._kept.closed:
+            return nullcontext(self._kept)
+        return psycopg.connect(self._address, autocommit=True)
+
+    @property
+    def _address(self) -> str:
+        return self._server.render_as_string(hide_password=False)
+
+
+def _visit(url: str) -> None:
+    psycopg.connect(url).close()
 
 
 def libpq_url(url: str) -> str:

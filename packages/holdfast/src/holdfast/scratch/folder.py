@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from holdfast.engine.settings import ScratchSettings
 from holdfast.errors.scratch import (
     DataFolderInUse,
     DataFolderOfAnotherMajor,
@@ -109,6 +108,10 @@ def fast_folder() -> Path:
     A database is 300 files: a new one takes 10 ms there, and up to 200 ms on a disk. Where memory has no room, the
     system's folder for temporary files. Raises NoScratchFolder where none can be written.
     """
+    from holdfast.engine.settings import (
+        ScratchSettings,
+    )  # the guardian of a server needs none of it
+
     named = ScratchSettings().dir
     if named is not None:
         if not os.access(named, os.W_OK | os.X_OK):

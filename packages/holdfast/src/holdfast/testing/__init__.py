@@ -30,8 +30,7 @@ def postgres(request: pytest.FixtureRequest) -> "Iterator[Postgres]":
     with ExitStack() as lifetime:
         is_shared = run and shared.is_file()
         server = postgres_at(shared.read_text() if is_shared else _open_server(lifetime))
-        lifetime.callback(server.drop_templates)
-        yield server
+        yield lifetime.enter_context(server.for_many_databases())
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """An index or key on a partitioned table: names and reuse are those of plain execution."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from holdfast.rewrite.steps import Step
 from holdfast.scratch.databases import Postgres
@@ -56,3 +57,68 @@ def test_names_and_reuse(each_postgres: Postgres, run_online: RunOnline) -> None
         with psycopg.connect(plain) as connection:
             connection.execute(CHANGE.encode())
         assert schema_dump(online) == schema_dump(plain)
+
+
+FOREIGN = """
+CREATE TABLE m (a int NOT NULL, b text) PARTITION BY RANGE (a);
+CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (10);
+CREATE TABLE m2 PARTITION OF m FOR VALUES FROM (10) TO (20) PARTITION BY LIST (a);
+CREATE TABLE m2_1 PARTITION OF m2 FOR VALUES IN (11);
+CREATE FOREIGN DATA WRAPPER nothing;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;
+CREATE FOREIGN TABLE far PARTITION OF m2 FOR VALUES IN (12) SERVER nowhere;
+CREATE INDEX by_hand ON m1 (b);
+INSERT INTO m SELECT 1 + 10 * (n % 2), 'text ' || n FROM generate_series(1, 99) AS n;
+CREATE TABLE r (a int PRIMARY KEY);
+"""
+ON_FOREIGN = "CREATE INDEX ON m (b); CREATE INDEX named ON m (b DESC, a); CREATE INDEX ON m2 (b);"
+REFUSED_ON_FOREIGN = [
+    "CREATE UNIQUE INDEX ON m (a, b)",
+    "ALTER TABLE m ADD UNIQUE (a, b)",
+    "ALTER TABLE m ADD PRIMARY KEY (a)",
+    "ALTER TABLE m ADD FOREIGN KEY (a) REFERENCES r",
+]
+
+
+@pytest.fixture
+def beside_a_foreign_table(each_postgres: Postgres) -> Iterator[tuple[str, str]]:
+    """Two databases with a table of which one partition is a foreign table."""
+
+    def build(url: str) -> None:
+        with psycopg.connect(url) as connection:
+            connection.execute(FOREIGN.encode())
+
+    template = each_postgres.template("a foreign partition", build)
+    with (
+        each_postgres.database(template=template) as plain,
+        each_postgres.database(template=template) as online,
+    ):
+        yield plain, online
+
+
+@pytest.mark.parametrize("each_postgres", [18], indirect=True)
+def test_a_foreign_partition(
+    beside_a_foreign_table: tuple[str, str], run_online: RunOnline
+) -> None:
+    """Wherever below the table the foreign one is, which has no index: that of the table is valid in the end."""
+    plain, online = beside_a_foreign_table
+    run_online(online, ON_FOREIGN)
+    with psycopg.connect(plain) as connection:
+        connection.execute(ON_FOREIGN.encode())
+    assert schema_dump(online) == schema_dump(plain)
+    with psycopg.connect(online) as connection:
+        invalid = connection.execute("SELECT FROM pg_index WHERE NOT indisvalid").fetchall()
+    assert invalid == []
+
+
+@pytest.mark.parametrize("each_postgres", [16], indirect=True)
+def test_what_a_foreign_partition_cannot_have(
+    beside_a_foreign_table: tuple[str, str], run_online: RunOnline
+) -> None:
+    """Whatever key it is that PostgreSQL refuses on a foreign table: in its words, and before anything is done."""
+    _, online = beside_a_foreign_table
+    before = schema_dump(online)
+    for statement in REFUSED_ON_FOREIGN:
+        with pytest.raises((DBAPIError, psycopg.Error), match=r"foreign table|unique index"):
+            run_online(online, statement)
+    assert schema_dump(online) == before

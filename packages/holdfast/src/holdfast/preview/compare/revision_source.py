@@ -3,6 +3,10 @@
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import ClauseElement
 
 from holdfast.rewrite.names import QualifiedName, quote
 
@@ -69,3 +73,18 @@ def short_name(name: QualifiedName, default_schema: str) -> str:
 def sql_literal(text: str) -> str:
     """A text as a string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def write_percent_signs_once(context: MigrationContext) -> None:
+    """Let Alembic write an expression into a revision as it is: it doubles each % as if a driver were to read it.
+
+    Drivers halve them when the revision runs; but SQLAlchemy doubles them for that again.
+    """
+    impl, preparer = context.impl, context.dialect.identifier_preparer
+    render = impl.render_ddl_sql_expr
+
+    def rendered(expression: ClauseElement, **options: Any) -> str:
+        text = render(expression, **options)
+        return text.replace("%%", "%") if preparer._double_percents else text  # noqa: SLF001  # nothing else tells
+
+    impl.render_ddl_sql_expr = rendered  # type: ignore[method-assign, assignment]  # of this context alone

@@ -74,8 +74,9 @@ ACTION_OPERATIONS: tuple[ActionOperation, ...] = (
     repack.ACTION,
 )
 
-# Nobody waits for a new table; but its foreign keys lock and read the tables they reference.
-OF_NEW_TABLES = (add_foreign_key.OPERATION,)
+# Nobody waits for a new table; but its foreign keys lock and read the tables they reference, and a partition of it may
+# be a table in use.
+OF_NEW_TABLES = (add_foreign_key.OPERATION, attach_partition.OPERATION)
 
 
 BY_STATEMENT: dict[type[Message], tuple[StatementOperation, ...]] = {

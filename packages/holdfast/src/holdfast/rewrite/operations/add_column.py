@@ -45,8 +45,13 @@ NUMBERED_COLUMN = LongWork(
 STORED_COLUMN = LongWork(
     rows=(20,),
     work="rewrites every row to compute the column",
-    instead="Add a plain column, keep it current by a trigger and fill it with an UPDATE; or, on"
-    " PostgreSQL 18, write VIRTUAL instead of STORED.",
+    instead="Add a plain column, keep it current by a trigger and fill it with an UPDATE.",
+)
+VIRTUAL = 18  # the first major version with generated columns that are computed when they are read
+VIRTUAL_INSTEAD = replace(
+    STORED_COLUMN,
+    instead="Write VIRTUAL instead of STORED: that is over in a moment, and computed when it is read; no index can be"
+    f" on it. Or: {STORED_COLUMN.instead}",
 )
 DOMAIN_COLUMN = LongWork(
     rows=(21,),
@@ -109,7 +114,8 @@ def hazards(action: Action) -> Iterator[Hazard]:
     if is_serial(column) or pb.CONSTR_IDENTITY in kinds:
         yield from hazard(action.table, _with_reason(NUMBERED_COLUMN, action))
     elif _is_stored(column):
-        yield from hazard(action.table, STORED_COLUMN)
+        has_virtual = action.facts.server_major >= VIRTUAL
+        yield from hazard(action.table, VIRTUAL_INSTEAD if has_virtual else STORED_COLUMN)
     elif strings(column.type_name.names)[-1] in action.facts.constrained_domains:
         yield from hazard(action.table, DOMAIN_COLUMN)
     elif has_volatile_default(column, volatile=action.facts.volatile_functions):

@@ -69,7 +69,8 @@ def foreign_key(action: Action, constraint: pb.Constraint) -> Split | None:
 
 def _on_partitions(action: Action, key: pb.Constraint) -> Split | None:
     """One partition after the other; None where PostgreSQL refuses it, and where another constraint makes room."""
-    if key.skip_validation or dropped_constraints(action.statement):
+    is_refused = key.skip_validation or action.table.has_foreign_partition
+    if is_refused or dropped_constraints(action.statement):
         return None
     table = action.table
     key.conname = name_of_foreign_key(key, table=table.name, taken=names_taken(action))
@@ -81,9 +82,10 @@ def hazards(action: Action) -> Iterator[Hazard]:
     """Of one on a partitioned table that is not made partition by partition."""
     constraint = constraint_of(action.command)
     is_read = constraint.contype == pb.CONSTR_FOREIGN and not constraint.skip_validation
-    if action.table.is_partitioned and is_read:
+    table = action.table
+    if table.is_partitioned and is_read and not table.has_foreign_partition:
         mode = LockMode.SHARE_ROW_EXCLUSIVE
-        yield from hazard(action.table, FOREIGN_KEY_ON_PARTITIONED, mode=mode)
+        yield from hazard(table, FOREIGN_KEY_ON_PARTITIONED, mode=mode)
 
 
 def names(new: NewObject) -> Iterator[str]:

@@ -42,6 +42,8 @@ def add_primary_key(action: Action) -> Split | None:
     if constraint.contype != pb.CONSTR_PRIMARY or constraint.without_overlaps:
         return None
     is_partitioned = action.table.is_partitioned
+    if action.table.has_foreign_partition:
+        return None  # PostgreSQL says that there is none on a foreign table
     if _has_another(action) or (is_partitioned and dropped_constraints(action.statement)):
         return None
     if constraint.indexname:

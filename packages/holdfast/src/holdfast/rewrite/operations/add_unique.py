@@ -58,7 +58,9 @@ def unique(action: Action, constraint: pb.Constraint) -> Split | None:
     )
     dropped = dropped_constraints(action.statement)
     if action.table.is_partitioned:
-        return None if dropped else on_partitions(action, constraint, name=name)
+        # On a foreign table there is none: PostgreSQL says so, before it does anything.
+        is_written = dropped or action.table.has_foreign_partition
+        return None if is_written else on_partitions(action, constraint, name=name)
     if dropped:
         return _in_its_place(action, constraint, name=name, is_taken=name in dropped)
     index = index_of_constraint(action, constraint, name=name)
@@ -105,8 +107,8 @@ def hazards(action: Action) -> Iterator[Hazard]:
 
 def hazards_of_key(action: Action) -> Iterator[Hazard]:
     """Of a key that stays in its ALTER TABLE."""
-    is_overlapping = constraint_of(action.command).without_overlaps
-    if action.table.is_partitioned and action.statement.relation.inh and not is_overlapping:
+    is_left = constraint_of(action.command).without_overlaps or action.table.has_foreign_partition
+    if action.table.is_partitioned and action.statement.relation.inh and not is_left:
         yield from hazard(action.table, KEY_ON_PARTITIONED)
 
 

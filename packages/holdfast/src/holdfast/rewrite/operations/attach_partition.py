@@ -43,17 +43,20 @@ ATTACH_PARTITION = LongWork(
     work="reads every row of the new partition",
     instead="Add a CHECK equal to the bounds of the partition to the table before (for the default partition: that"
     " excludes those of all others), and the table's indexes and foreign keys: then nothing is read, and you can allow"
-    " it. Other than for the default partition that is done for you, where the role may make temporary tables (GRANT"
-    " TEMPORARY ON DATABASE).",
+    " it. That is done for you where the role may make temporary tables (GRANT TEMPORARY ON DATABASE); for a default"
+    " partition beside at most 200 others.",
 )
 
 
 def attach_partition(action: Action) -> Split | None:
-    """None where there is nothing to read, where PostgreSQL refuses at once, and for a default partition."""
+    """None where there is nothing to read, and where PostgreSQL refuses at once."""
     if action.command.subtype != pb.AT_AttachPartition:
         return None
     command = definition(action.command).partition_cmd
     partition = action.facts.relation(command.name)
+    if partition is not None and not partition.is_new and not action.table.oid:
+        # The table is still to be created: what there is to do is planned when it is there.
+        return Split(after=(transaction(as_written_action(action), facts=action.facts),))
     bound = action.facts.bound_of(action.table, partition=command.name.relname)
     if partition is None or bound is None or is_refused(action.table, partition):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.facts import Facts, Index, Relation, RelationKind
+from holdfast.rewrite.facts import Facts, Index, Relation
 from holdfast.rewrite.index_build import build_index, locks_of_build
 from holdfast.rewrite.index_names import column_names, index_name, joined
 from holdfast.rewrite.locks import Lock, LockMode
@@ -45,10 +45,9 @@ def _on_partitions(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> tupl
     existing = _existing(node, table=table, facts=facts)
     if existing is not None and node.if_not_exists:
         return ()
-    has_foreign = any(part.kind is RelationKind.FOREIGN_TABLE for part in table.partitions)
     if existing is not None or node.concurrent or not node.relation.inh:
         return None
-    if node.unique and has_foreign:
+    if node.unique and table.has_foreign_partition:
         return None
     named = copy(node)
     named.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))

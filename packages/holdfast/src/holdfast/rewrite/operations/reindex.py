@@ -23,6 +23,12 @@ REINDEX = LongWork(
     " one, and allow this one in a quiet hour.",
 )
 
+REINDEX_ALL = LongWork(
+    rows=(6,),
+    work="builds every index anew, one after the other,",
+    instead="Name the tables: REINDEX TABLE of each becomes REINDEX CONCURRENTLY, beside users.",
+)
+
 
 def reindex(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     """None for what has no such form: an index of an exclusion constraint, a whole schema, a system catalog."""
@@ -77,6 +83,9 @@ def hazards(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
     """The hazards of a REINDEX; with CONCURRENTLY it has none."""
     if has_option(node.params, name="concurrently"):
         return
+    if not node.HasField("relation"):
+        yield Hazard(relation=None, rows=0, mode=LockMode.SHARE, doing=REINDEX_ALL)
+        return
     written = (node.relation.schemaname, node.relation.relname)
     index = facts.index_named(written)
     table = facts.relations.get((index.table.schema, index.table.name) if index else written)
@@ -98,6 +107,11 @@ def locks(node: pb.ReindexStmt, facts: Facts) -> Iterator[Lock]:
         yield from lock(facts.in_use(node.relation), mode=mode)
 
 
+def is_outside(node: pb.ReindexStmt) -> bool:
+    """With CONCURRENTLY, and of a schema or a database."""
+    return is_concurrent(node) or not node.HasField("relation")
+
+
 OPERATION = StatementOperation(
     name="reindex",
     rows=(6,),
@@ -105,5 +119,5 @@ OPERATION = StatementOperation(
     apply=reindex,
     locks=locks,
     hazards=hazards,
-    is_outside=is_concurrent,
+    is_outside=is_outside,
 )

@@ -1,6 +1,8 @@
-"""VACUUM FULL, CLUSTER, SET UNLOGGED and SET TABLESPACE copy every row into a new file, under a lock: refused."""
+"""VACUUM FULL, CLUSTER, SET TABLESPACE, SET UNLOGGED copy every row or index entry, under a lock: refused."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeAlias
 
 from postgast import pg_query_pb2 as pb
 
@@ -13,50 +15,99 @@ from holdfast.rewrite.tree import has_option
 REPACK = LongWork(
     rows=(44,),
     work="copies every row into a new file",
-    instead="Repack the table with pg_repack, outside of the migrations.",
+    instead="A plain VACUUM makes the space free for new rows, beside users. If it has to be given back to the disk, or"
+    " the rows have to be in an order, repack the table with pg_repack, outside of the migrations.",
 )
-REPACKING = frozenset(
-    [pb.AT_SetAccessMethod, pb.AT_SetLogged, pb.AT_SetTableSpace, pb.AT_SetUnLogged]
+MOVE = replace(
+    REPACK,
+    instead="Move the table with pg_repack --tablespace, outside of the migrations.",
 )
+MOVE_INDEX = LongWork(
+    rows=(44,),
+    work="copies the index into a new file",
+    instead="Build a second index CONCURRENTLY with TABLESPACE, then drop the first one.",
+)
+OTHER_FILE = replace(
+    REPACK,
+    instead="Create a second table that is so from the beginning, and move the rows; there is no other way beside"
+    " users.",
+)
+REPACKING = {
+    pb.AT_SetAccessMethod: OTHER_FILE,
+    pb.AT_SetLogged: OTHER_FILE,
+    pb.AT_SetTableSpace: MOVE,
+    pb.AT_SetUnLogged: OTHER_FILE,
+}
+# Of a table that has partitions these are an entry in the catalog, for partitions to come.
+OF_PARTITIONS_TO_COME = frozenset([pb.AT_SetAccessMethod, pb.AT_SetTableSpace])
+Repacking: TypeAlias = pb.AlterTableMoveAllStmt | pb.AlterTableStmt | pb.ClusterStmt | pb.VacuumStmt
 
 
-def hazards(node: pb.ClusterStmt | pb.VacuumStmt, facts: Facts) -> Iterator[Hazard]:
-    """Of each table that is named."""
-    if isinstance(node, pb.ClusterStmt):
-        yield from hazard(facts.relation(node.relation), REPACK)
-    elif has_option(node.options, name="full"):
-        for item in node.rels:
-            yield from hazard(facts.relation(item.vacuum_relation.relation), REPACK)
+def hazards(node: Repacking, facts: Facts) -> Iterator[Hazard]:
+    """Of each table that is named, or of all where none is."""
+    match node:
+        case pb.ClusterStmt() if node.HasField("relation"):
+            yield from hazard(facts.relation(node.relation), REPACK)
+        case pb.VacuumStmt() if not has_option(node.options, name="full"):
+            return
+        case pb.VacuumStmt() if node.rels:
+            for item in node.rels:
+                yield from hazard(facts.relation(item.vacuum_relation.relation), REPACK)
+        case pb.AlterTableStmt():
+            yield from _of_index_or_view(node, facts)
+        case _:
+            doing = MOVE if isinstance(node, pb.AlterTableMoveAllStmt) else REPACK
+            yield Hazard(relation=None, rows=0, mode=LockMode.ACCESS_EXCLUSIVE, doing=doing)
+
+
+def _of_index_or_view(node: pb.AlterTableStmt, facts: Facts) -> Iterator[Hazard]:
+    """Of ALTER INDEX and ALTER MATERIALIZED VIEW; an index of a partitioned table has no file."""
+    kinds = {item.alter_table_cmd.subtype for item in node.cmds} & REPACKING.keys()
+    if not kinds:
+        return
+    index = facts.index_named((node.relation.schemaname, node.relation.relname))
+    if index is None:
+        yield from hazard(facts.relation(node.relation), REPACKING[kinds.pop()])
+    elif not index.is_partitioned:
+        for found in hazard(
+            facts.relations.get((index.table.schema, index.table.name)), MOVE_INDEX
+        ):
+            yield replace(found, relation=index.name)  # which every query of the table asks for
 
 
 def hazards_of_action(action: Action) -> Iterator[Hazard]:
     """Of the actions of ALTER TABLE that do the same."""
-    yield from hazard(action.table, REPACK)
+    subtype = action.command.subtype
+    if not (action.table.is_partitioned and subtype in OF_PARTITIONS_TO_COME):
+        yield from hazard(action.table, REPACKING[subtype])
 
 
-def locks(node: pb.ClusterStmt | pb.VacuumStmt, facts: Facts) -> Iterator[Lock]:
-    """Of VACUUM and ANALYZE, too."""
+def locks(node: Repacking, facts: Facts) -> Iterator[Lock]:
+    """Of VACUUM and ANALYZE, too; those of ALTER TABLE are its actions'."""
     if isinstance(node, pb.ClusterStmt):
         yield from lock(facts.in_use(node.relation), mode=LockMode.ACCESS_EXCLUSIVE)
-        return
-    is_full = has_option(node.options, name="full")
-    mode = LockMode.ACCESS_EXCLUSIVE if is_full else LockMode.SHARE_UPDATE_EXCLUSIVE
-    for item in node.rels:
-        yield from lock(facts.in_use(item.vacuum_relation.relation), mode=mode)
+    elif isinstance(node, pb.VacuumStmt):
+        is_full = has_option(node.options, name="full")
+        mode = LockMode.ACCESS_EXCLUSIVE if is_full else LockMode.SHARE_UPDATE_EXCLUSIVE
+        for item in node.rels:
+            yield from lock(facts.in_use(item.vacuum_relation.relation), mode=mode)
 
 
-def is_outside(node: pb.ClusterStmt | pb.VacuumStmt) -> bool:
-    """VACUUM; not ANALYZE, and not what holdfast would refuse anyway."""
-    is_vacuum = isinstance(node, pb.VacuumStmt) and bool(node.is_vacuumcmd)
-    return is_vacuum and not has_option(node.options, name="full")
+def is_outside(node: Repacking) -> bool:
+    """VACUUM, and CLUSTER of all tables; not ANALYZE."""
+    if isinstance(node, pb.ClusterStmt):
+        return not node.HasField("relation")
+    return isinstance(node, pb.VacuumStmt) and bool(node.is_vacuumcmd)
 
 
 OPERATION = StatementOperation(
     name="repack",
     rows=(44,),
-    statements=(pb.ClusterStmt, pb.VacuumStmt),
+    statements=(pb.AlterTableMoveAllStmt, pb.AlterTableStmt, pb.ClusterStmt, pb.VacuumStmt),
     locks=locks,
     hazards=hazards,
     is_outside=is_outside,
 )
-ACTION = ActionOperation(name="repack", rows=(44,), actions=REPACKING, hazards=hazards_of_action)
+ACTION = ActionOperation(
+    name="repack", rows=(44,), actions=frozenset(REPACKING), hazards=hazards_of_action
+)

@@ -51,7 +51,7 @@ def foreign_key_on_partitions(
 def lacking_foreign_keys(
     constraint: pb.Constraint, *, table: Relation, facts: Facts
 ) -> tuple[Step, ...]:
-    """The steps for the partitions that have no such foreign key yet, or have one that is NOT VALID."""
+    """The steps for the partitions that have no such foreign key yet, or none that is valid."""
     facts = facts.with_partitions_of(table)
     return tuple(
         step
@@ -97,10 +97,15 @@ def _only_for(
 def foreign_key_of_partition(
     constraint: pb.Constraint, *, partition: Relation, facts: Facts
 ) -> Iterator[TransactionStep | ValidateStep]:
-    """The steps for one partition; none where it has such a foreign key, and it is valid."""
+    """The steps for one partition; none where it has such a foreign key, and it is valid.
+
+    Before 18 PostgreSQL leaves one that is NOT VALID where it is, and wants another beside it.
+    """
     same = list(same_foreign_keys(constraint, partition=partition, facts=facts))
     if any(found.is_validated for found in same):
         return
+    if facts.server_major < NOT_VALID_ON_PARTITIONED:
+        same = []
     name = same[0].name if same else _name_on(constraint, partition, facts=facts)
     if not same:
         key = not_valid(constraint)

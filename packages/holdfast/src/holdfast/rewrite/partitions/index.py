@@ -73,12 +73,24 @@ class WantedIndex:
 def index_steps(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tuple[Step, ...]:
     """What is lacking on the table and its partitions, and another look at them at the end; none if nothing is."""
     plan = _Plan(wanted=wanted, table=table, facts=facts.with_partitions_of(table))
-    steps = [*plan.at_the_top()]
     look = PartitionsStep(table=table.name, sql=sql(wanted.statement(table.name)))
+    if table.has_foreign_partition:
+        return () if is_valid(wanted, table=table) else (*plan.builds(), look, plan.taking_over())
+    steps = [*plan.at_the_top()]
     below = [*plan.below()]
     if steps and below:
         steps.append(look)  # its index tells from now on which one of a partition is the same
     return (*steps, *below, look) if steps or below else ()
+
+
+def lacking_indexes(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tuple[Step, ...]:
+    """What is lacking at a look; where the last step takes over the indexes of the partitions: these alone."""
+    if not table.has_foreign_partition:
+        return index_steps(wanted, table=table, facts=facts)
+    plan = _Plan(wanted=wanted, table=table, facts=facts.with_partitions_of(table))
+    look = PartitionsStep(table=table.name, sql=sql(wanted.statement(table.name)))
+    builds = tuple(plan.builds())
+    return (*builds, look) if builds else ()
 
 
 def is_valid(wanted: WantedIndex, *, table: Relation) -> bool:
@@ -142,6 +154,20 @@ class _Plan:
         if self._known(name) is None:
             yield self._only(self.table, name=name)
 
+    def builds(self) -> Iterator[Step]:
+        """Each partition for itself: ON ONLY the table, its index never turns valid beside a foreign table."""
+        own = QualifiedName(schema=self.table.name.schema, name=self.wanted.node.idxname)
+        self.indexes[self.table.name] = own
+        for partition in self.table.partitions:
+            if partition.kind is RelationKind.TABLE and self._same(partition) is None:
+                yield self._built(partition, self._chosen_name(partition))
+
+    def taking_over(self) -> TransactionStep:
+        """The statement itself, which finds the indexes of the partitions and builds none."""
+        node = self.wanted.statement(self.table.name)
+        locks = locks_of_build(node, self.facts) if isinstance(node, pb.IndexStmt) else ()
+        return transaction(node, facts=self.facts, locks=locks, undo=self._undo())
+
     def below(self) -> Iterator[Step]:
         for partition in self.table.partitions:
             parent = self.indexes[partition.partition_of or self.table.name]
@@ -169,10 +195,7 @@ class _Plan:
     def _build(
         self, partition: Relation, name: QualifiedName, parent: QualifiedName
     ) -> Iterator[Step]:
-        node = copy(self.wanted.node)
-        node.idxname = name.name
-        node.relation.inh = True
-        yield replace(build_index(node, table=partition), only_for=self._is_below(partition))
+        yield self._built(partition, name)
         constraint = self.wanted.constraint
         if constraint is not None:
             # By itself: users of the partition wait for as little as they do without partitions.
@@ -180,6 +203,12 @@ class _Plan:
             add = transaction(alter_table(partition.name, command), facts=self.facts)
             yield replace(add, only_for=self._is_below(partition))
         yield from self._attach(partition, name, parent)
+
+    def _built(self, partition: Relation, name: QualifiedName) -> Step:
+        node = copy(self.wanted.node)
+        node.idxname = name.name
+        node.relation.inh = True
+        return replace(build_index(node, table=partition), only_for=self._is_below(partition))
 
     def _attach(
         self, partition: Relation, name: QualifiedName, parent: QualifiedName

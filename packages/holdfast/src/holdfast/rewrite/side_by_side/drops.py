@@ -100,11 +100,16 @@ def expanded_drop_statement(statement: Statement, facts: Facts) -> tuple[Step, .
     )
 
 
-def _waits(*waiting: Waiting, sql: tuple[str, ...] = (), locks: tuple[Lock, ...] = ()) -> BatchStep:
+def _waits(
+    *waiting: Waiting,
+    sql: tuple[str, ...] = (),
+    locks: tuple[Lock, ...] = (),
+    undo: tuple[str, ...] = (),
+) -> BatchStep:
     listed = ", ".join(map(str, waiting))
     verb = "waits" if len(waiting) == 1 else "wait"
     return BatchStep(
-        what=f"{listed} {verb} for holdfast finish", sql=sql, locks=locks, waits=waiting
+        what=f"{listed} {verb} for holdfast finish", sql=sql, locks=locks, waits=waiting, undo=undo
     )
 
 
@@ -217,11 +222,13 @@ def _column_waits(action: Action, known: ChangedTable) -> Split:
     drops_default = default is not None and "(" not in default and _in_unique_key(known)
     has_value = bool(column.identity) or column.is_generated
     has_value = has_value or (default is not None and not drops_default)
-    actions = []
+    actions, back = [], []
     if column.not_null and not has_value:
         actions.append(f"ALTER COLUMN {quote(name)} DROP NOT NULL")
+        back.append(f"ALTER COLUMN {quote(name)} SET NOT NULL")
     if drops_default:
         actions.append(f"ALTER COLUMN {quote(name)} DROP DEFAULT")
+        back.append(f"ALTER COLUMN {quote(name)} SET DEFAULT {default}")
     checks = [
         Suspended(
             table=table,
@@ -233,6 +240,7 @@ def _column_waits(action: Action, known: ChangedTable) -> Split:
         if not _is_harmless(check.definition, column=name, has_value=has_value)
     ]
     actions += [f"DROP CONSTRAINT {quote(check.name)}" for check in checks]
+    back += [f"ADD CONSTRAINT {quote(check.name)} {check.definition}" for check in checks]
     keys = tuple(
         Suspended(
             table=key.table,
@@ -255,10 +263,11 @@ def _column_waits(action: Action, known: ChangedTable) -> Split:
         notes=tuple(_notes(known, name, has_value=has_value)),
     )
     alter = (f"ALTER TABLE {table} {', '.join(actions)}",) if actions else ()
+    undo = (f"ALTER TABLE {table} {', '.join(back)}",) if back else ()
     locks = (Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=table),) if actions else ()
     return Split(
         before=tuple(suspend(key) for key in keys),
-        after=(_waits(waiting, sql=alter, locks=locks),),
+        after=(_waits(waiting, sql=alter, locks=locks, undo=undo),),
     )
 
 
@@ -305,8 +314,11 @@ def _is_of_several(index: DependentIndex) -> bool:
 def suspend(key: Suspended) -> BatchStep:
     """A foreign key goes at once: the new release deletes and inserts rows without knowing of it."""
     tables = (key.table, *((key.references,) if key.references is not None else ()))
+    valid = "" if key.is_validated or key.definition.endswith("NOT VALID") else " NOT VALID"
+    again = f"ALTER TABLE {key.table} ADD CONSTRAINT {quote(key.name)} {key.definition}{valid}"
     return BatchStep(
         what=f"drop foreign key {key.name} of {key.table}",
+        undo=(again,),
         sql=(f"ALTER TABLE {key.table} DROP CONSTRAINT IF EXISTS {quote(key.name)}",),
         locks=strongest(
             tuple(Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=table) for table in tables)

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.facts import Facts, Relation, RelationKind
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.online import as_written, rewrite
@@ -15,6 +15,10 @@ def finish_steps(
     waiting: Waiting, statement: Statement, *, facts: Facts, today: date
 ) -> tuple[Step, ...]:
     """The steps; none where it is gone already. `facts` are those of the statement that its author has written."""
+    if waiting.what == "table name" and is_gone(waiting, facts=facts):
+        return ()
+    if waiting.what == "column name" and is_gone(waiting, facts=facts):
+        return (_cleared(waiting),)
     if waiting.what in RENAMES:
         return _renamed(waiting)
     if is_gone(waiting, facts=facts):
@@ -28,10 +32,13 @@ def is_gone(waiting: Waiting, *, facts: Facts) -> bool:
     """Whether somebody has dropped it meanwhile, plain Alembic or a person."""
     if waiting.relation is None:
         return False
-    name = waiting.relation
-    table = next((found for found in facts.relations.values() if found.name == name), None)
+    table = _table(waiting, facts)
     match waiting.what:
-        case "table":
+        case "table name":
+            old = QualifiedName(schema=waiting.relation.schema, name=waiting.name)
+            view = next((found for found in facts.relations.values() if found.name == old), None)
+            return view is None or view.kind is not RelationKind.VIEW
+        case "table" | "column name":
             return table is None
         case "column" | "default":
             return table is None or table.column(waiting.name) is None
@@ -42,6 +49,38 @@ def is_gone(waiting: Waiting, *, facts: Facts) -> bool:
             return table.constraint(waiting.name) is None and waiting.name not in indexes
         case _:
             return False
+
+
+def missing_name(waiting: Waiting, *, facts: Facts) -> str | None:
+    """The one of the two names of a column that somebody has taken away."""
+    table = _table(waiting, facts)
+    if waiting.what != "column name" or table is None:
+        return None
+    names = (waiting.name, waiting.new_name)
+    return next((name for name in names if table.column(name) is None), None)
+
+
+def _table(waiting: Waiting, facts: Facts) -> Relation | None:
+    relations = facts.relations.values()
+    return next((found for found in relations if found.name == waiting.relation), None)
+
+
+def _cleared(waiting: Waiting) -> BatchStep:
+    """The table is gone, and its triggers with it: so goes what they have called."""
+    return BatchStep(what=f"clear away what kept {waiting}", sql=clearing(waiting), locks=())
+
+
+def clearing(waiting: Waiting) -> tuple[str, ...]:
+    """What lets go the functions, with the triggers that call them, and the counter."""
+    functions = [
+        each.removeprefix("DROP FUNCTION ")
+        for each in waiting.finish
+        if each.startswith("DROP FUNCTION ")
+    ]
+    return (
+        *(f"DROP FUNCTION IF EXISTS {each} CASCADE" for each in functions),
+        *(each for each in waiting.finish if each.startswith("DROP SEQUENCE ")),
+    )
 
 
 def take_back_steps(waiting: Waiting) -> tuple[Step, ...] | None:

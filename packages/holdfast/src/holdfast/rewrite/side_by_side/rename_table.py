@@ -63,7 +63,7 @@ def renamed_table(
 
 def _expand(renamed: Renamed, relation: Relation, statement: Statement) -> BatchStep:
     old, new, kind = renamed.old, renamed.new, renamed.kind
-    gone = f"DROP VIEW {old}"
+    gone = f"DROP VIEW IF EXISTS {old}"
     back = f"ALTER {kind} {new} RENAME TO {quote(old.name)}"
     waiting = Waiting(
         what="table name",

@@ -1,0 +1,1 @@
+ALTER TABLE parcels ATTACH PARTITION parcels_elsewhere DEFAULT;

@@ -1,0 +1,1 @@
+ALTER TABLE parcels DETACH PARTITION parcels_elsewhere;
