@@ -13,11 +13,14 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import Process
+from sqlalchemy import create_engine
 
 from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting, LockNotFree
 from holdfast.execute import lock_patience
+from holdfast.execute.guard import Guard
 from holdfast.execute.progress import LockBusy, UsersWaited
-from holdfast.execute.verdict import Reason
+from holdfast.execute.session import MigrationSession
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate.run import upgrade
 from holdfast.observe.schema_constants import GUARD_KEY
 from holdfast.testing.blockers import holding
@@ -426,3 +429,19 @@ def test_what_commits_inside_and_ends_is_done_once(in_use: Project, way: str) ->
     run.end()
     assert in_use.query("SELECT n FROM done") == [(1,)]
     assert in_use.query(HAS_NOTE) == [(1,)]
+
+
+class _Ended:
+    """A watch whose loop has ended the connection of what it watched."""
+
+    def settled(self) -> GuardVerdict:
+        return GuardVerdict(reason=Reason.USERS, is_terminated=True)
+
+
+def test_a_connection_that_is_ended_as_it_commits_is_known_to_be_gone(project: Project) -> None:
+    """What is committed stays; whoever goes on asks a new connection, and not this one."""
+    with create_engine(project.url).connect() as connection:
+        guard = Guard(MigrationSession(connection))
+        guard.is_armed, guard._watch = True, _Ended()  # type: ignore[assignment]  # all that committed() asks
+        with pytest.raises(EndedByGuard):
+            guard.committed()

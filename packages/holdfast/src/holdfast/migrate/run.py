@@ -77,6 +77,7 @@ def upgrade(
     must_stop: Callable[[], bool] = never,
     accept_edited: bool = False,
     expand: bool | None = None,
+    free_disk: int | None = None,
 ) -> None:
     """Upgrade to `revision` ("head", "heads", an id, "+2"): alembic.command.upgrade, run safely.
 
@@ -84,7 +85,8 @@ def upgrade(
     the wait for another migrator, `lock_budget` the tries for a lock; `should_stop` and `should_pause` are asked
     between steps and batches, and `must_stop` inside one: its statement is cancelled then.
     An applied revision whose file was edited since is an error, unless `accept_edited`. With `expand`, what a
-    release that is still running uses waits for `holdfast finish`; None: as the project says.
+    release that is still running uses waits for `holdfast finish`; None: as the project says. `free_disk`: bytes, in
+    the place of HOLDFAST_FREE_DISK.
     Raises HoldfastError, alembic.util.CommandError, or what the revision raises.
     """
     if sql:
@@ -114,7 +116,7 @@ def upgrade(
         rows_per_second=BackfillSettings().rows_per_second,
         slot_wal=BackfillSettings().slot_wal,
         build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().disk,
+        free_disk=DiskSettings().disk if free_disk is None else free_disk,
         standbys=_standbys(config),
         console=console_of(config, report=report),
         looks_for_edits=True,
