@@ -4,6 +4,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
@@ -12,12 +13,12 @@ from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
 from holdfast.rewrite.index_build import build_index, locks_of_build
 from holdfast.rewrite.index_names import column_names, index_name, joined
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.names import candidates
+from holdfast.rewrite.names import QualifiedName, candidates, quote
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps
 from holdfast.rewrite.rewriting import NewObject, StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step
-from holdfast.rewrite.tree import copy
+from holdfast.rewrite.tree import columns_read, copy
 
 
 def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -96,6 +97,29 @@ def names(new: NewObject) -> Iterator[str]:
         yield from candidates(new.table, second=joined(column_names(new.node)), label="idx")
 
 
+def leaves(table: Relation, node: pb.IndexStmt) -> Relation:
+    """The table with the index."""
+    elements = [item.index_elem for item in node.index_params]
+    columns = tuple(element.name for element in elements if element.name)
+    index = Index(
+        name=QualifiedName(schema=table.name.schema, name=node.idxname),
+        table=table.name,
+        columns=(*columns, *columns_read(node)),
+        keys=columns,
+        definition="",
+        is_unique=node.unique,
+        has_expressions=len(columns) < len(elements) or node.HasField("where_clause"),
+        is_partitioned=table.is_partitioned,
+    )
+    return replace(table, indexes=(*table.indexes, index))
+
+
+def way_back(node: pb.IndexStmt) -> tuple[str, ...]:
+    """Of an index that has a name."""
+    schema = f"{quote(node.relation.schemaname)}." if node.relation.schemaname else ""
+    return (f"DROP INDEX CONCURRENTLY {schema}{quote(node.idxname)}",) if node.idxname else ()
+
+
 OPERATION = StatementOperation(
     name="create_index",
     rows=(1, 2, 3, 4, 34),
@@ -105,4 +129,6 @@ OPERATION = StatementOperation(
     hazards=hazards,
     names=names,
     is_outside=lambda node: bool(node.concurrent),
+    leaves=leaves,
+    way_back=way_back,
 )
