@@ -41,7 +41,7 @@ def table_changes(
 def gone_with_columns(
     before: SchemaForm, after: SchemaForm, *, default_schema: str
 ) -> Iterator[Change]:
-    """The CHECKs and exclusions that dropped columns have taken along: no line drops them, and the way back has to make them."""
+    """The CHECKs and exclusions that dropped columns have taken along: only the way back has to name them."""
     for name, left in after.tables.items():
         found = before.tables.get(name)
         if found is None:
