@@ -3,7 +3,8 @@
 `./dev bench stall [--quick]`. A shop of two million orders gets nine indexes, two version columns, a sessions table,
 a NOT NULL, a foreign key and a unique constraint, under 200 requests a second and transactions that stay open; in A4
 two columns change their type instead, one of them a key with three foreign keys; in A5 orders in 64 partitions get an
-index, a unique constraint, a foreign key, a NOT NULL and one partition more; in A6 30 of 100 requests write.
+index, a unique constraint, a foreign key, a NOT NULL and one partition more; in A6 30 of 100 requests write; in A7 a
+standby takes half of the reads.
 Each window has a fresh copy of the
 shop; windows of the tools alternate. Exit status 1 when
 holdfast misses its target in a full run or a run is interrupted, 3 when a peer cannot be installed.
@@ -14,6 +15,7 @@ import random
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from live.database import Rows, shop_server, template
 from live.figures import Figures
 from live.results import CONDITIONS, FIGURES, keep, keep_conditions, new_folder, picture, read
 from live.scenarios import SCENARIOS
+from live.standby import standby_of
 from live.summary import last_line, markdown, tables, verdict
 from live.tools import ALEMBIC, NONE, OURS, TOOLS, Tool, has_changes, with_changes
 from live.window import Bench, measure
@@ -54,12 +57,15 @@ def windows_of(wanted: Wanted) -> list[tuple[str, str, int]]:
 def measure_all(wanted: Wanted, tools: dict[str, Tool], *, out: Path) -> None:
     """Window after window, each written down when it is over."""
     say(f"seeding {wanted.rows.orders:,} orders; results go to {out}")
-    with shop_server(wanted.rows) as server:
+    with ExitStack() as servers:
+        server = servers.enter_context(shop_server(wanted.rows))
         keep_conditions(server, wanted.rows, folder=out)
         for tool in tools.values():
             if tool.adopt:
                 template(server).run(*tool.adopt, more=tool.environment, folder=tool.folder)
+        has_standby = any(SCENARIOS[name].has_standby for name in wanted.scenarios)
         bench = Bench(
+            pair=servers.enter_context(standby_of(server)) if has_standby else None,
             server=server,
             rows=wanted.rows,
             most_runs=wanted.most_runs,

@@ -3,10 +3,12 @@
 One line a promise; exit status 1 where one does not hold. A migration through the pooler is refused with the variable
 that names the server; nothing that we connect with is seen by a stranger; three migrators go past the pooler at once,
 the leader is killed, while an application works through it: applied once, nothing stranded, no request failed. Then the
-same with three that go through it, by a lease, which a stranger does not see either.
+same with three that go through it, by a lease, which a stranger does not see either. At the end the marketplace's tour
+goes through it, beside pages that are read and a migration.
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import httpx
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
@@ -27,7 +30,7 @@ from sqlalchemy import text
 from holdfast import Database
 from holdfast.engine.profiles import Profile
 from holdfast.engine.settings import Settings
-from holdfast.scratch.server import temporary_server
+from holdfast.scratch.server import EmbeddedServer, temporary_server
 
 ROWS = 200_000
 MIGRATORS = 3
@@ -39,6 +42,12 @@ SCRIPTS = {
     "ALTER TABLE orders ALTER COLUMN mark SET NOT NULL;\nCREATE INDEX orders_mark ON orders (mark);",
 }
 LAST = "3_mark.sql"
+CHANGE = """
+ALTER TABLE products ADD COLUMN note text;
+UPDATE products SET note = 'x';
+CREATE INDEX products_note ON products (note);
+"""
+WEBHOOK_KEY = "a key of the tour, which a provider signs with"
 LIMITS = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
 
 
@@ -56,10 +65,10 @@ def pgbouncer(direct: str, *, folder: Path) -> Iterator[str]:
     place, port = conninfo_to_dict(direct), free_port()
     (folder / "users.txt").write_text(f'"{place["user"]}" ""\n')
     (folder / "p.ini").write_text(
-        f"[databases]\n{place['dbname']} = host={place['host']} port={place['port']} dbname={place['dbname']}\n"
+        f"[databases]\n* = host={place['host']} port={place['port']}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\n"
         f"auth_file = {folder}/users.txt\npool_mode = transaction\ndefault_pool_size = 4\n"
-        f"logfile = {folder}/p.log\n"
+        f"logfile = {folder}/p.log\nadmin_users = {place['user']}\n"
     )
     as_nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
     for each in (folder, *folder.iterdir()):
@@ -224,13 +233,108 @@ def migrated(
     yield promise(words, holds=not failed and bool(requests), said=str(failed[:1]))
 
 
+@contextmanager
+def shop(variables: dict[str, str], *, folder: Path) -> Iterator[str]:
+    """The marketplace behind the pooler, for the block; gives its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    log = folder / "shop.log"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "marketplace", "up", "--port", str(port)],
+            env={**os.environ, "HOLDFAST_PROFILE": "development", **variables},
+            cwd=folder,
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        wait_for(lambda: process.poll() is not None or is_up(address))
+        assert process.poll() is None, log.read_text()
+        yield address
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def is_up(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def toured(pooled: str, server: EmbeddedServer, *, folder: Path, console: str) -> Iterator[bool]:
+    """docs/tour.md as one script through the pooler, beside clients who browse and a migration past it."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE shop")
+    pooled = pooled.rpartition("/")[0] + "/shop"
+    direct = server.url("shop")
+    variables = {
+        "DATABASE_URL": pooled,
+        "HOLDFAST_POOLER": "transaction",
+        "HOLDFAST_MIGRATION_URL": direct,
+        "HOLDFAST_POOLER_ADMIN_URL": console,
+        "MARKETPLACE_PAYMENT_WEBHOOK_KEY": WEBHOOK_KEY,
+    }
+    tour = Path(__file__).parents[1] / "docs" / "tour.md"
+    script = "".join(re.findall(r"^```sh\n(.*?)^```", tour.read_text(), re.MULTILINE | re.DOTALL))
+    changes = folder / "changes"
+    changes.mkdir()
+    (changes / "1_note.sql").write_text(CHANGE)
+    failed: list[str] = []
+    answered, ended = [0], threading.Event()
+
+    def browse() -> None:
+        with httpx.Client(base_url=address) as client:
+            while not ended.wait(0.05):
+                status = client.get("/products").status_code
+                answered[0] += 1
+                if status != 200:
+                    failed.append(str(status))
+
+    with shop(variables, folder=folder) as address:
+        threads = [threading.Thread(target=browse) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        known = holdfast("--sql", str(changes), "baseline", "base", **variables)
+        assert known.wait() == 0, known.communicate()[0]
+        migrator = holdfast("apply", str(changes), **variables)
+        walked = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            env={**os.environ, "SHOP": address, "WEBHOOK_KEY": WEBHOOK_KEY},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = migrator.communicate()[0]
+        ended.set()
+        for thread in threads:
+            thread.join()
+    yield promise(
+        f"the marketplace's tour through it, beside a migration past it and {answered[0]} pages, none failed",
+        holds=walked.returncode == 0
+        and migrator.returncode == 0
+        and not failed
+        and walked.stdout.splitlines()[-1] == "401",
+        said=f"{walked.stdout}\n{walked.stderr}\n{said}\n{failed[:3]}",
+    )
+    log = (folder / "p.log").read_text()
+    yield promise(
+        "the admin console was told to RECONNECT", holds="RECONNECT 'shop'" in log, said=log[-2000:]
+    )
+
+
 @click.command(help=__doc__)
-def main() -> None:
+@click.option("--tour-only", is_flag=True, help="Only the marketplace's tour.")
+def main(*, tour_only: bool) -> None:
     with (
         temporary_server() as server,
         tempfile.TemporaryDirectory() as folder,
         pgbouncer(server.url(), folder=Path(folder)) as pooled,
     ):
+        console = pooled.rpartition("/")[0] + "/pgbouncer"
+        if tour_only:
+            sys.exit(0 if all(toured(pooled, server, folder=Path(folder), console=console)) else 1)
         scripts = Path(folder) / "scripts"
         scripts.mkdir()
         for name, script in SCRIPTS.items():
@@ -272,6 +376,7 @@ def main() -> None:
             *alone(pooled, application),
         ]
         application.stop()
+        holds += toured(pooled, server, folder=Path(folder), console=console)
     sys.exit(0 if all(holds) else 1)
 
 

@@ -27,6 +27,7 @@ SETTINGS = {
     "shared_buffers": "1GB",
     "max_wal_size": "8GB",
     "checkpoint_timeout": "15min",
+    "wal_keep_size": "2GB",  # for the standby, where there is one
 }
 
 # One row per object of the change set; names are left out, since tools choose their own.

@@ -28,6 +28,8 @@ class Figures:
     reads_p999: float = math.nan
     writes_p999: float = math.nan
     writes_longest: float = math.nan
+    standby_longest: float = math.nan  # of the short reads there
+    standby_failed: int = 0  # of these and of the reports: cancelled, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

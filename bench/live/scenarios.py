@@ -1,4 +1,5 @@
-"""Kinds of live traffic. 85 of 100 requests read, in A6 70; holders are transactions that stay open.
+"""Kinds of live traffic. 85 of 100 requests read, in A6 70, in A7 half of them on a standby; holders are transactions
+that stay open.
 
 A holder keeps one row lock in each of the four tables for 5 s, on rows that no request touches, then rests.
 """
@@ -22,10 +23,17 @@ class Scenario:
     # Another change set: `types.sql` or `partitions.sql` prepares it, `alembic_NAME` has it.
     changes: str = ""
     writes_more: bool = False  # 30 of 100 requests
+    has_standby: bool = False  # which takes half of the reads, and has a report of 20 s every 30 s
 
     @property
     def requests(self) -> dict[str, int]:
         """Files of `requests/`, and of 100 requests how many are of that kind; those that write come last."""
+        if self.has_standby:
+            return {
+                **{name: part // 2 for name, part in READS.items()},
+                self.order: 10,
+                "ship_order": 5,
+            }
         if self.writes_more:
             return {**FEWER_READS, self.order: 20, "ship_order": 10}
         return {**READS, self.order: 10, "ship_order": 5}
@@ -86,6 +94,14 @@ SCENARIOS = {
             holders=2,
             rest=seconds(3, 15),
             writes_more=True,
+        ),
+        Scenario(
+            name="A7",
+            title="as A1; a standby takes half of the reads, and has a report of 20 s every 30 s",
+            order="place_order_statements",
+            holders=1,
+            rest=seconds(1, 5),
+            has_standby=True,
         ),
     )
 }

@@ -15,10 +15,11 @@ import psycopg
 
 from holdfast.scratch.server import binary
 from live.database import Database
-from live.scenarios import Scenario
+from live.scenarios import READS, Scenario
 
 # Not the protocol "prepared": there pgbench itself waits for each PREPARE, and with it all its connections.
 RATE, CONNECTIONS = 200, 20  # requests/s; the application's pool
+RATE_ON_STANDBY = 85  # half of the reads
 LONGEST = 3600  # s, should nobody end it
 REQUESTS = Path(__file__).parent / "requests"
 
@@ -98,15 +99,23 @@ class Traffic:
 
     users: Pgbench
     holders: Pgbench
+    readers: Pgbench | None = None  # on the standby
 
     def stop(self) -> None:
         self.users.stop()
+        if self.readers is not None:
+            self.readers.stop()
         self.holders.stop()
 
 
 @contextmanager
 def traffic(
-    database: Database, scenario: Scenario, *, rows: Mapping[str, int], seed: int
+    database: Database,
+    scenario: Scenario,
+    *,
+    rows: Mapping[str, int],
+    seed: int,
+    standby: Database | None = None,
 ) -> Iterator[Traffic]:
     """Traffic for the block, the same at the same moments for the same seed; `stop` it to read its log."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as undo:
@@ -114,13 +123,25 @@ def traffic(
         numbers = [f"--define={table}={number}" for table, number in rows.items()]
         same = f"--random-seed={seed}"
         files = [f"--file={REQUESTS / name}.sql@{part}" for name, part in scenario.requests.items()]
+        rate = RATE if standby is None else RATE - RATE_ON_STANDBY
         users = Pgbench(
             database,
             name="users",
             folder=folder,
-            arguments=[same, f"--rate={RATE}", f"--client={CONNECTIONS}", *numbers, *files],
+            arguments=[same, f"--rate={rate}", f"--client={CONNECTIONS}", *numbers, *files],
         )
         undo.callback(users.kill)
+        readers = None
+        if standby is not None:
+            files = [f"--file={REQUESTS / name}.sql@{part}" for name, part in READS.items()]
+            on_standby = [f"--rate={RATE_ON_STANDBY}", f"--client={CONNECTIONS}"]
+            readers = Pgbench(
+                standby,
+                name="readers",
+                folder=folder,
+                arguments=[same, *on_standby, *numbers, *files],
+            )
+            undo.callback(readers.kill)
         start, end = (round(limit.total_seconds()) for limit in scenario.rest)
         holders = Pgbench(
             database,
@@ -132,4 +153,4 @@ def traffic(
             ],
         )
         undo.callback(holders.kill)
-        yield Traffic(users=users, holders=holders)
+        yield Traffic(users=users, holders=holders, readers=readers)

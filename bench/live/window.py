@@ -4,13 +4,14 @@ import json
 import random
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.scratch.server import EmbeddedServer
-from live.database import Database, Rows, fresh_copy
+from live.database import SHOP, Database, Rows, fresh_copy
 from live.figures import Figures, Span, failed, latencies, percentile
 from live.scenarios import Scenario
+from live.standby import Pair, Reports
 from live.tools import Tool
 from live.traffic import Request, traffic
 
@@ -28,6 +29,7 @@ class Bench:
     most_runs: int
     no_change: float  # s that the window without a change lasts
     out: Path
+    pair: Pair | None = None  # with the standby, where a scenario has one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +52,20 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
     # In a round all tools meet the same requests and holders, in the next round others.
     chance = random.Random(f"{scenario.name} {number}")
     seed = chance.randrange(2**31)
-    with traffic(database, scenario, rows=bench.rows.by_table, seed=seed) as load:
+    standby = _standby(bench) if scenario.has_standby else None
+    if standby is not None:
+        tool = replace(tool, environment={**tool.environment, "HOLDFAST_STANDBYS": standby.url})
+    reports = None if standby is None else Reports(standby)
+    with traffic(database, scenario, rows=bench.rows.by_table, seed=seed, standby=standby) as load:
+        if reports is not None:
+            reports.start()
         time.sleep(chance.uniform(3, 5))
         outcome = _change(bench, tool, database, log=_file(bench.out / "logs", f"{name}.txt"))
         time.sleep(TAIL)
+        if reports is not None:
+            reports.stop()
         load.stop()
+        there = [] if load.readers is None else load.readers.requests()
         requests, held = load.users.requests(), load.holders.requests()
     _keep(requests, outcome.span, file=_file(bench.out / "latencies", f"{name}.json"))
     times = latencies(requests, outcome.span)
@@ -79,7 +90,16 @@ def measure(bench: Bench, scenario: Scenario, tool: Tool, *, number: int) -> Fig
         reads_p999=percentile(reads, 0.999),
         writes_p999=percentile(writes, 0.999),
         writes_longest=percentile(writes, 1.0),
+        standby_longest=percentile(latencies(there, outcome.span), 1.0),
+        standby_failed=failed([*there, *(reports.done if reports else ())], outcome.span),
     )
+
+
+def _standby(bench: Bench) -> Database:
+    """The shop there, once the copy is replayed."""
+    assert bench.pair is not None
+    bench.pair.wait_for_replay()
+    return Database(url=bench.pair.standby.url(SHOP))
 
 
 def _missing(database: Database, scenario: Scenario) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic import command
-from alembic_project import Project
+from alembic_project import SYNC_ENV, Project
 from sqlalchemy.exc import DBAPIError
 from two_releases import executes, plain_dump, waits
 from type_changes import in_any_order
@@ -297,6 +297,28 @@ def test_a_drop_that_postgresql_refuses_never_waits(shop: Project) -> None:
     assert len(waits(shop)) == 3
     downgrade(shop.config, "-1")
     assert schema_dump(shop.database) == before
+
+
+def test_what_waits_in_another_version_table(shop: Project, tmp_path: Path) -> None:
+    """Whichever history of a database needs a name that waits in another: refused; each finishes its own."""
+    other = Project(folder=tmp_path / "other", database=shop.database)
+    table = "context.configure(connection=connection, version_table='other_version')"
+    other.env(SYNC_ENV.replace("context.configure(connection=connection)", table))
+    other.revision("pass", name="o1")
+    command.stamp(other.config, "o1")
+    shop.revision(executes("ALTER TABLE moods RENAME how TO feeling"))
+    upgrade(shop.config, "head", expand=True)
+    name = other.revision(executes("CREATE INDEX i ON moods (feeling)"), name="o2")
+    with pytest.raises(NeedsFinish, match="revision r2"):
+        upgrade(other.config, "head")
+    other.file(name).unlink()
+    other.revisions.pop()
+    other.revision(executes("ALTER TABLE orders DROP COLUMN note"), name="o2")
+    upgrade(other.config, "head", expand=True)
+    finish(other.config, yes=True)
+    assert waits(shop) == [("column name", "how")]
+    finish(shop.config, yes=True)
+    assert waits(shop) == []
 
 
 PARTITIONED = """

@@ -15,6 +15,7 @@ from holdfast.execute.progress import (
     LagUnseen,
     LockBusy,
     NoGuardBehindPooler,
+    PoolerNotTold,
     RevisionDone,
     RevisionResumed,
     RevisionStarted,
@@ -102,6 +103,10 @@ class Printer:
                 self._line(f"     ended, {reason(verdict)}; try {tries}: {what}")
             case StandbyReadersUnseen() | StandbyNotAsked() | LagUnseen():
                 self._line(f"     {about_standbys(event)}")
+            case PoolerNotTold(pooler=pooler, problem=problem):
+                self._line(
+                    f"     the pooler {pooler} was not told to RECONNECT, and keeps what is prepared there: {problem}"
+                )
             case NoGuardBehindPooler():
                 self._line(
                     "     through a pooler, by a lease: known locks are brief, and nobody watches for whom users wait."

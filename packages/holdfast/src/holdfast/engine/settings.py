@@ -210,6 +210,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_SCRATCH_URL",
         "HOLDFAST_SQL",
         "HOLDFAST_SQL_LAYOUT",
+        "HOLDFAST_POOLER_ADMIN_URL",
         "HOLDFAST_STANDBYS",
         "HOLDFAST_TEST_URL",
     )
@@ -392,6 +393,7 @@ class PoolerSettings(_OneVariable):
 
     pooler: PoolerSetting = Pooler.OFF
     migration_url: OtherUrl = None
+    pooler_admin_url: OtherUrl = None  # where RECONNECT is understood
 
     @property
     def is_only_way(self) -> bool:

@@ -99,6 +99,15 @@ class RowsRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskNeeded:
+    """What waits needs more disk, about so many bytes; `free` are those that are free, None where nobody knows."""
+
+    revision: str
+    bytes: int
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
     """A step of a queue begins."""
 
@@ -193,6 +202,14 @@ class StandbyNotAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolerNotTold:
+    """A pooler's admin console did not take RECONNECT after a change of shape; the run goes on."""
+
+    pooler: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoGuardBehindPooler:
     """The run goes through a pooler, by a lease: nobody watches for whom users wait."""
 
@@ -215,6 +232,7 @@ Event = (
     | RevisionResumed
     | StepsRecounted
     | RowsRead
+    | DiskNeeded
     | StepStarted
     | StepDone
     | StepWatched
@@ -228,6 +246,7 @@ Event = (
     | StandbyNotAsked
     | LagUnseen
     | NoGuardBehindPooler
+    | PoolerNotTold
 )
 Report = Callable[[Event], None]
 

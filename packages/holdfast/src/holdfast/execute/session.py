@@ -21,6 +21,7 @@ from sqlalchemy.pool import StaticPool
 from holdfast.engine.changed_shapes import CHANNEL
 from holdfast.errors.migration import SettingsNeedSession, TakenOver
 from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
+from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.verdict import GuardVerdict
 from holdfast.observe.pooler import announced_pid, is_behind_pooler, prepare_nothing
 from holdfast.observe.schema_constants import STEP_KEY
@@ -188,6 +189,7 @@ class MigrationSession:
         self.is_pooled = (
             False  # what is set for a session would reach strangers: see notice_pooler()
         )
+        self.console: PoolerConsole | None = None  # of the pooler of the applications
         self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
@@ -279,6 +281,8 @@ class MigrationSession:
         with self.transactional():
             self.execute(TELL, {"channel": CHANNEL})
             self.commit()
+        if self.console is not None:
+            self.console.reconnect(self.migration.engine.url.database or "")
 
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""

@@ -123,6 +123,17 @@ def recorded(session: MigrationSession) -> tuple[Recorded, ...]:
     return tuple(entry.recorded for entry in entries(session))
 
 
+def recorded_by_others(session: MigrationSession) -> tuple[Recorded, ...]:
+    """What waits in the other version tables of the database, which share its relations."""
+    if not session.execute(IS_THERE).scalar_one():
+        return ()
+    asked = select(waiting.c.id, waiting.c.revision, waiting.c.document).where(~_mine(session))
+    return tuple(
+        Recorded(id=row.id, revision=row.revision, waiting=from_json(row.document))
+        for row in session.execute(asked)
+    )
+
+
 def note_seen(session: MigrationSession, entry: Entry, seen: str) -> None:
     """Keep what a look has found, for the next one to compare with."""
     session.execute(update(waiting).where(waiting.c.id == entry.recorded.id).values(seen=seen))

@@ -28,6 +28,7 @@ class RevisionContext:
     lock_timeout_of_rows: timedelta  # the session's own, for statements that only wait for rows
     releases: Releases = Releases.ONE  # that the revision has to do with
     recorded: tuple[Recorded, ...] = ()  # what waits for `finish`
+    recorded_by_others: tuple[Recorded, ...] = ()  # in the other version tables of the database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

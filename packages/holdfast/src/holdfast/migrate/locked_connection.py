@@ -17,9 +17,11 @@ from holdfast.execute.journal import Journal
 from holdfast.execute.lease import leadership_of
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.waits_named import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
+from holdfast.migrate.run_options import console_of
 from holdfast.migrate.version_table import identify
 
 Result = TypeVar("Result")
@@ -64,6 +66,7 @@ def on_every_locked_pass(
                 raise refusal
             session.commit()
             with closing(leadership_of(session)) as leadership:
+                session.console = console_of(config, report=report)
                 leadership.acquire(report=report)
                 leadership.take_over(session, report=report)
                 identify(session, context)
@@ -80,6 +83,9 @@ def on_every_locked_pass(
                 session.commit()
         return ()
 
-    with EnvironmentContext(config, script, fn=call, dont_mutate=True):
+    with (
+        EnvironmentContext(config, script, fn=call, dont_mutate=True),
+        naming_who_is_waited_for(),
+    ):
         script.run_env()
     return tuple(results)

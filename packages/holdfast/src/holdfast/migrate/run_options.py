@@ -4,6 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from alembic.config import Config
+
+from holdfast.engine.settings import PoolerSettings
+from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.progress import Report
 
 ON_SCRATCH = "holdfast_on_scratch"  # in Config.attributes: nothing beside the database has to do with this run
@@ -24,6 +28,13 @@ class RunOptions:
     build_workers: int  # of the server, besides the one that builds an index
     free_disk: int | None  # in bytes, as somebody has said
     standbys: tuple[str, ...] = ()  # their URLs
+    console: PoolerConsole | None = None  # of the pooler of the applications
     looks_for_edits: bool = False
     accepts_edits: bool = False
     expand: bool = False  # two releases run on it: what the old one needs waits for `finish`
+
+
+def console_of(config: Config, *, report: Report) -> PoolerConsole | None:
+    """The admin console of the pooler, where one is named; a change on a scratch database is not told."""
+    url = None if ON_SCRATCH in config.attributes else PoolerSettings().pooler_admin_url
+    return None if url is None else PoolerConsole(url=url.get_secret_value(), report=report)
