@@ -74,6 +74,9 @@ def is_there_already(statement: Statement, *, facts: Facts) -> bool:
         _is_inverse(statement, each, facts) for each in facts.side_by_side.recorded
     ):
         return not node.replace and _goes_along(node.view, {each.relation for each in kept}, facts)
+    if isinstance(node, pb.CreateTrigStmt) and not node.replace:
+        table = _kept_table(node.relation, {each.relation for each in kept}, facts)
+        return table is not None and node.trigname in table.triggers
     if isinstance(node, pb.IndexStmt):
         table = _kept_table(node.relation, {each.relation for each in kept}, facts)
         return table is not None and any(i.name.name == node.idxname for i in table.indexes)
