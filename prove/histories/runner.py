@@ -90,6 +90,18 @@ CONFIGS: dict[str, tuple[Callable[[Path, str], Config], tuple[str, ...]]] = {
 }
 
 
+NOT_COPIED = "It is executed by a copy of the column, but not here. "
+
+
+def _reason(error: LongStatement | BreaksRunningCode) -> str:
+    """Why it is refused; of a change of a type also why its column is not copied."""
+    if isinstance(error, BreaksRunningCode):
+        return f"breaks {error.breaks}"
+    why = error.work.rstrip(",")
+    _, is_type_change, not_copied = error.instead.partition(NOT_COPIED)
+    return f"{why}: {not_copied}" if is_type_change else why
+
+
 class Watch:
     """Counts what a process does in each revision, kills it where it is told to, remembers who sent what."""
 
@@ -155,8 +167,7 @@ class Watch:
     def _note(self, line: tuple[str, int], error: LongStatement | BreaksRunningCode) -> None:
         """A statement counts once, though it is looked at when it is sent and when its turn comes."""
         if line not in self.refused:
-            is_long = isinstance(error, LongStatement)
-            self.reasons[error.work.rstrip(",") if is_long else f"breaks {error.breaks}"] += 1
+            self.reasons[_reason(error)] += 1
         self.refused.append(line)
 
     def _statement(self, connection: Any, cursor: Any, sql: str, *_: object) -> None:

@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Annotated
 
 import httpx
 import psycopg
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from standby import Pair, streaming_pair
 
 from holdfast import AsyncDatabase, Profile, Settings
+from holdfast.application.own_writes import COOKIE, KeepOwnWrites, reading_of
 from marketplace.database import Connection, Transactions
-from marketplace.own_writes import COOKIE, KeepOwnWrites
 
+PAGES = ("orders", "products", "users")
 SEEN = "SELECT pg_is_in_recovery(), (SELECT count(*) FROM orders)"
 
 
@@ -52,6 +54,12 @@ def shop(database: AsyncDatabase) -> FastAPI:
 
         return await transactions.read_page(work)
 
+    @app.get("/users")
+    async def users(
+        session: Annotated[AsyncSession, Depends(reading_of(database))],
+    ) -> list[object]:
+        return list((await session.execute(text(SEEN))).one())
+
     @app.get("/products")
     async def products() -> list[object]:
         async def work(connection: Connection) -> list[object]:
@@ -75,12 +83,12 @@ def test_a_page_has_what_its_client_has_written(pair: Pair) -> None:
             httpx.AsyncClient(transport=transport, base_url="https://shop") as writer,
             httpx.AsyncClient(transport=transport, base_url="https://shop") as reader,
         ):
-            found = [(await reader.get("/orders")).json(), (await reader.get("/products")).json()]
+            found = [(await reader.get(f"/{page}")).json() for page in PAGES]
             with psycopg.connect(pair.standby.url(), autocommit=True) as standby:
                 standby.execute("SELECT pg_wal_replay_pause()")
                 answer = await writer.post("/orders")
                 assert COOKIE in answer.cookies
-                found += [(await writer.get(f"/{page}")).json() for page in ("orders", "products")]
+                found += [(await writer.get(f"/{page}")).json() for page in PAGES]
                 found.append((await reader.get("/orders")).json())
                 standby.execute("SELECT pg_wal_replay_resume()")
             pair.wait_for_replay()
@@ -89,8 +97,8 @@ def test_a_page_has_what_its_client_has_written(pair: Pair) -> None:
         return found
 
     assert asyncio.run(visit()) == [
-        *([True, 0], [True, 0]),  # nobody has written
-        *([False, 1], [False, 1]),  # the writer
+        *([True, 0], [True, 0], [True, 0]),  # nobody has written
+        *([False, 1], [False, 1], [False, 1]),  # the writer
         [True, 0],  # somebody else
         [True, 1],  # the writer, once the standby has it
     ]

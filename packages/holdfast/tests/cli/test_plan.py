@@ -54,6 +54,20 @@ def test_a_backfill_in_text() -> None:
     ]
 
 
+def test_the_disk_that_it_needs() -> None:
+    """Before the run, beside what is free; a little is not worth a line."""
+    revision = replace(FOUND.revisions[0], steps=(), disk=5_000_000_000, free_disk=None)
+    for free, words in (
+        (None, "nobody knows how much is free: HOLDFAST_FREE_DISK says it"),
+        (70_000_000_000, "70 GB are free"),
+    ):
+        found = replace(FOUND, revisions=(replace(revision, free_disk=free),))
+        assert list(as_text(found))[-1] == f"  needs about 5 GB more disk; {words}"
+    assert "disk" not in "".join(
+        as_text(replace(FOUND, revisions=(replace(revision, disk=90_000),)))
+    )
+
+
 def test_a_backfill_in_a_pull_request() -> None:
     """The same in one row of the table."""
     assert list(as_markdown(FOUND))[-1] == (

@@ -4,9 +4,11 @@ import pytest
 from alembic_project import Project
 from sqlalchemy import NullPool, create_engine
 
+from holdfast.errors.migration import DataInTheWay
 from holdfast.errors.statement import NotEnoughDisk
 from holdfast.migrate.run import upgrade
 from holdfast.observe.free_disk import free_disk
+from holdfast.preview.check import check
 
 LARGE = {
     "index": "op.create_index('t_a', 't', ['a'])",
@@ -56,3 +58,63 @@ def test_the_disk_of_this_machine_is_seen(in_use: Project) -> None:
         assert seen is not None
         assert seen > 0
         assert free_disk(connection, told=7) == 7
+
+
+BESIDE = {
+    "by itself": """
+with op.get_bind().engine.connect().execution_options(isolation_level='AUTOCOMMIT') as other:
+    other.execute(sa.text('CREATE INDEX t_a ON t (a)'))
+""",
+    "in a transaction": """
+with op.get_bind().engine.begin() as other:
+    other.execute(sa.text('CREATE INDEX t_a ON t (a)'))
+""",
+    "in an autocommit_block": """
+with op.get_context().autocommit_block():
+    op.execute('CREATE INDEX CONCURRENTLY t_a ON t (a)')
+""",
+}
+
+
+@pytest.mark.parametrize("how", BESIDE)
+def test_what_does_not_fit_is_refused_wherever_it_is_sent(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Over another connection of the same engine, or where each statement commits itself."""
+    in_use.revision(BESIDE[how])
+    monkeypatch.setenv("HOLDFAST_FREE_DISK", "100kB")
+    with pytest.raises(NotEnoughDisk):
+        upgrade(in_use.config, "head")
+    assert in_use.query("SELECT relname FROM pg_class WHERE relname = 't_a'") == []
+    monkeypatch.setenv("HOLDFAST_FREE_DISK", "1GB")
+    upgrade(in_use.config, "head")
+
+
+def test_what_is_left_is_measured_before_it_goes_on(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its steps are planned already or not: the disk may have become full since the revision began."""
+    in_use.revision(
+        "op.create_unique_constraint('one', 't', ['a'])\nop.create_index('t_a', 't', ['a', 'id'])"
+    )
+    in_use.query("INSERT INTO t VALUES (0, 1)")
+    with pytest.raises(DataInTheWay):
+        upgrade(in_use.config, "head")
+    monkeypatch.setenv("HOLDFAST_FREE_DISK", "100kB")
+    in_use.query("DELETE FROM t WHERE id = 0")
+    with pytest.raises(NotEnoughDisk) as raised:
+        upgrade(in_use.config, "head")
+    assert raised.value.is_half_way
+    monkeypatch.setenv("HOLDFAST_FREE_DISK", "1GB")
+    upgrade(in_use.config, "head")
+
+
+def test_plan_and_check_refuse_what_does_not_fit(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the sizes and the disk of the database itself, not by those of the server that a plan is tried on."""
+    revision = in_use.revision(LARGE["index"])
+    monkeypatch.setenv("HOLDFAST_FREE_DISK", "100kB")
+    [found] = [each for each in check(in_use.config, with_database=True) if each.rule == "disk"]
+    assert found.revision == revision
+    assert "The disk would be full" in found.message

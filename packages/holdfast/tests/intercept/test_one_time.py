@@ -1,7 +1,7 @@
 """now() is one moment for all that a revision writes, as it is in plain Alembic's one transaction."""
 
 import pytest
-from alembic_project import Project
+from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 
 from holdfast.errors.migration import DataInTheWay
 from holdfast.migrate.run import upgrade
@@ -54,3 +54,52 @@ def test_what_commits_itself_has_its_own_time(project: Project) -> None:
     )
     upgrade(project.config, "head")
     assert project.query("SELECT count(DISTINCT at) FROM log") == [(3,)]
+
+
+STAMPED = """
+op.execute('CREATE TABLE t (id int PRIMARY KEY, a int)')
+op.execute('CREATE TABLE log (id int, at timestamptz DEFAULT now(), day date DEFAULT current_date)')
+"""
+BEHIND_A_COMMIT = """
+bind = op.get_bind()
+log = sa.table('log', sa.column('id', sa.Integer), sa.column('at', sa.DateTime(timezone=True)))
+op.execute('INSERT INTO log (id) VALUES (1)')
+op.create_index('t_a', 't', ['a'])
+op.bulk_insert(log, [{'id': 2}, {'id': 3}])
+op.add_column('t', sa.Column('made', sa.DateTime(timezone=True), server_default=sa.func.now()))
+bind.execute(sa.text('SELECT count(*) FROM t')).scalar_one()
+[(at, said)] = bind.execute(sa.text('INSERT INTO log (id) VALUES (:id) RETURNING at, now()'), {'id': 4}).all()
+bind.execute(sa.insert(log).values(id=5, at=sa.func.now()).returning(log.c.id)).scalar_one()
+bind.execute(sa.text("WITH w AS (INSERT INTO log (id) VALUES (6) RETURNING id) SELECT * FROM w")).all()
+op.execute('INSERT INTO log VALUES (7, DEFAULT)')
+bind.execute(sa.text("UPDATE log SET at = DEFAULT WHERE id = 7 RETURNING id")).all()
+[row] = bind.execute(sa.text('SELECT now()')).mappings()
+assert at == said == row['now'], (at, said, row)
+op.add_column('log', sa.Column('seen', sa.DateTime(timezone=True), server_default=sa.text('now()')))
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "driver"), [(SYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")]
+)
+def test_defaults_and_what_gives_rows_back_have_the_same_time(
+    project: Project, env: str, driver: str
+) -> None:
+    """Whether the time is a column's default, new or old, and whether Python sees the rows that are written."""
+    project.env(env, driver=driver)
+    project.revision(STAMPED)
+    upgrade(project.config, "head")
+    project.query("INSERT INTO t VALUES (1, 1)")
+    project.revision(BEHIND_A_COMMIT)
+    upgrade(project.config, "head")
+    times = (
+        "SELECT count(DISTINCT at), count(at) FROM"
+        " (SELECT at FROM log UNION ALL SELECT seen FROM log UNION ALL SELECT made FROM t) AS every_time"
+    )
+    assert project.query(times) == [(1, 15)]
+    assert project.query("SELECT count(DISTINCT day), count(day) FROM log") == [(1, 7)]
+    defaults = (
+        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"
+        " ON attrelid = adrelid AND attnum = adnum WHERE attname IN ('made', 'seen')"
+    )
+    assert project.query(defaults) == [("now()",), ("now()",)]

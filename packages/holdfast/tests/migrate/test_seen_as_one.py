@@ -28,6 +28,7 @@ CREATE TABLE keyed (id int PRIMARY KEY, email text CONSTRAINT email_is_unique UN
   CONSTRAINT few CHECK (total < 100), t int CONSTRAINT of_t REFERENCES t);
 INSERT INTO keyed SELECT n, 'e' || n, n % 7, n % 100, n FROM generate_series(1, 300) AS n;
 CREATE INDEX keyed_org ON keyed (org);
+ALTER TABLE keyed ALTER total SET DEFAULT 7;
 CREATE TABLE keyed_new (id int PRIMARY KEY, email text);
 GRANT SELECT ON docs, v TO pg_monitor;
 """
@@ -189,6 +190,12 @@ CASES = {
         REFERENCES,
         "op.drop_constraint('of_t', 'keyed', type_='foreignkey')",
         "op.create_foreign_key('of_t', 'keyed', 't', ['t'], ['id'], ondelete='CASCADE')",
+    ),
+    "default around a build": case(
+        "SELECT count(*) = 1 FROM pg_attrdef WHERE adrelid = 'keyed'::regclass",
+        "ALTER TABLE keyed ALTER total DROP DEFAULT",
+        "op.create_index('keyed_total', 'keyed', ['total'])",
+        "ALTER TABLE keyed ALTER total SET DEFAULT 8",
     ),
     "column by another one": case(
         COLUMN,

@@ -83,3 +83,17 @@ def test_a_new_column_needs_no_key_to_go(one: str, other: str) -> None:
 def test_a_new_column_that_takes_a_place(one: str, other: str) -> None:
     """Not where it brings a key, a sequence or a name along that the other statement frees, or where that needs it."""
     assert not are_independent(entry(one), entry(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("DROP VIEW v", "DROP VIEW w"),
+        ("DROP MATERIALIZED VIEW m", "DROP VIEW v"),
+        ("DROP VIEW v", "DROP FUNCTION f()"),
+        ("DROP TABLE t", "DROP TYPE y"),
+    ],
+)
+def test_drops_keep_their_order(one: str, other: str) -> None:
+    """Whatever is dropped that others can be made of: what depends on it goes first, as its author has written."""
+    assert not are_independent(entry(one), entry(other))

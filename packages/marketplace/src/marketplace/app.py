@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.types import Scope
 
 from holdfast import AsyncDatabase, Profile
+from holdfast.application.own_writes import KeepOwnWrites
 from marketplace import documentation, health, metrics, problems, schema
 from marketplace.accounts import routes as accounts
 from marketplace.accounts.context import open_accounts
@@ -22,7 +23,6 @@ from marketplace.errors import NoDatabase
 from marketplace.faults import Faults
 from marketplace.logs import RequestLog, configure_logs
 from marketplace.orders import routes as orders
-from marketplace.own_writes import KeepOwnWrites
 from marketplace.persons import routes as persons
 from marketplace.request_limits import BodyTimeLimit, RequestSizeLimit
 from marketplace.security_headers import HeadRequests, SecurityHeaders

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from holdfast import AsyncDatabase, Profile, create_async_engine, create_engine, run_unit_async
 from holdfast import Settings as DatabaseSettings
+from holdfast.application.own_writes import note_write, position_to_read
 from holdfast.engine.pool.sized import AsyncSizedPool
 from marketplace.bulkhead import Bulkhead
-from marketplace.own_writes import note_write, position_to_read
 from marketplace.problems import Overloaded
 from marketplace.trouble import is_locked_out
 

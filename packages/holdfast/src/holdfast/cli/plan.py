@@ -11,6 +11,7 @@ import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.errors.durations import roughly
+from holdfast.errors.sizes import size_in_words
 from holdfast.observe.blockers import Blocker
 from holdfast.preview.forecast import (
     BACKFILLED_ROWS,
@@ -26,6 +27,8 @@ from holdfast.rewrite.steps import notes_of, to_json, waits_of
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
 )
+
+WORTH_SAYING = 100_000_000  # bytes of disk
 
 
 @click.command()
@@ -99,6 +102,11 @@ def _of_revision(found: Forecast, revision: PlannedRevision) -> Iterator[str]:
         yield "the database is new: runs as it is written"
     elif not revision.steps:
         yield "no change of the schema"
+    if revision.disk >= WORTH_SAYING:
+        free = "nobody knows how much is free: HOLDFAST_FREE_DISK says it"
+        if revision.free_disk is not None:
+            free = f"{size_in_words(revision.free_disk)} are free"
+        yield f"needs about {size_in_words(revision.disk)} more disk; {free}"
     for sql in revision.reads_rows:
         yield f"reads data, and may do something else with the database's own: {sql}"
 
@@ -203,6 +211,8 @@ def as_json(found: Forecast) -> dict[str, object]:
                 "description": revision.description,
                 "refusal": revision.refusal,
                 "reads_rows": revision.reads_rows,
+                "disk": revision.disk,
+                "free_disk": revision.free_disk,
                 "steps": [
                     {"number": number, **_step_as_json(step)}
                     for number, step in enumerate(revision.steps, start=1)

@@ -236,9 +236,14 @@ class Guard:
         raise EndedByGuard(self._verdict or GuardVerdict(reason=Reason.SILENCE))
 
     def committed(self) -> None:
-        """Wait until the loop has ended. What it has done too late has done nothing."""
+        """Wait until the loop has ended. What it has cancelled too late has done nothing.
+
+        Raises EndedByGuard where it has ended the connection: what is committed stays, and a new one goes on from it.
+        """
         if self.is_armed:
             self._settle()
+            if self._verdict is not None and self._verdict.is_terminated:
+                raise EndedByGuard(self._verdict)
             self._verdict = None
 
     def disarm(self) -> None:

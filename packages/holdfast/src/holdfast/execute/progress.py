@@ -99,6 +99,15 @@ class RowsRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskNeeded:
+    """What waits needs more disk, about so many bytes; `free` are those that are free, None where nobody knows."""
+
+    revision: str
+    bytes: int
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
     """A step of a queue begins."""
 
@@ -223,6 +232,7 @@ Event = (
     | RevisionResumed
     | StepsRecounted
     | RowsRead
+    | DiskNeeded
     | StepStarted
     | StepDone
     | StepWatched

@@ -15,7 +15,7 @@ from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUER
 from holdfast.errors.statement import NeedsSession, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
-from holdfast.execute.progress import RowsRead
+from holdfast.execute.progress import DiskNeeded, RowsRead
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.lock_waits import LockWaits
@@ -35,11 +35,13 @@ from holdfast.intercept.route import (
     before_what_cannot_be_divided,
     route,
 )
+from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
+from holdfast.rewrite.one_moment import at_its_moment
 from holdfast.rewrite.online import Duration, as_written, duration, is_excused, locks_of, rewrite
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
@@ -191,7 +193,11 @@ class RevisionInterceptor:
         except UnparsableStatement:
             self._do_before(before_what_cannot_be_divided(self.state))
             return ()  # PostgreSQL will say what is wrong with it
-        return tuple(part for statement in written for part in taken_apart(statement))
+        return tuple(
+            part
+            for each in written
+            for part in (taken_apart(each) if isinstance(each.node, pb.AlterTableStmt) else (each,))
+        )
 
     def _takes_each(
         self, statements: tuple[Statement, ...], intercepted: InterceptedStatement
@@ -226,6 +232,8 @@ class RevisionInterceptor:
                     intercepted.give(call.result)
                 return True
             dealt_with = self._deal_with(statement, texts, intercepted)
+            if not dealt_with:
+                intercepted = self._at_its_moment(statement, intercepted)
             self._refresh(intercepted)
         if dealt_with:
             return True
@@ -243,6 +251,21 @@ class RevisionInterceptor:
         else:
             self._executes_and_records(text, intercepted)
         return True
+
+    def _at_its_moment(
+        self, statement: Statement, intercepted: InterceptedStatement
+    ) -> InterceptedStatement:
+        """What the driver executes behind a commit of ours asks for the time of the first transaction."""
+        if len(intercepted.parameters) != 1 or not self._has_a_moment():
+            return intercepted
+        facts = self.queue.facts(statement) if statement.kind in WRITES else None
+        told = at_its_moment(statement, facts=facts, now=self.queue.now)
+        if told is statement:
+            return intercepted
+        return replace(intercepted, sql=told.sql, parameters=(None,), is_many=False)
+
+    def _has_a_moment(self) -> bool:
+        return self.queue.has_committed and not self.session.in_autocommit()
 
     def _executes_once(self, text: str, intercepted: InterceptedStatement) -> None:
         """What may commit inside is never repeated: recorded as started, and as done where it ends well."""
@@ -429,9 +452,12 @@ class RevisionInterceptor:
         way = route(self.state, sighting, place=StatementPlace.SECOND_CONNECTION)
         self._do_before(way.before)
         self.queue.catalog.forget()
-        if way.then is not Then.BESIDE:
+        if kind is not StatementKind.DDL:
             return False
         with closing(MigrationSession(intercepted.connection)) as session:
+            self._refuse_beside(statements[0], session)
+            if way.then is not Then.BESIDE:
+                return False
             session.epoch, session.version_table = self.session.epoch, self.session.version_table
             executor = replace(
                 self.work.executor,
@@ -442,6 +468,12 @@ class RevisionInterceptor:
             )
             executor.run(self.queue.queued(statements[0].sql, statements[0]))
         return True
+
+    def _refuse_beside(self, statement: Statement, session: MigrationSession) -> None:
+        """What does not fit on the disk does not fit from another connection either."""
+        statement = self.queue.exempted(statement)
+        facts = facts_for(session.connection, statement, new=self.queue.new)
+        self._refuse_what_does_not_fit([QueueEntry(statement=statement, facts=facts)])
 
     # What waits.
 
@@ -528,9 +560,15 @@ class RevisionInterceptor:
         else:
             self._takes_locks(waiting.entry, waiting.locks)
         for text in waiting.texts:
-            self.session.execute_sql(text)
+            self.session.execute_sql(self._told(text, waiting.entry.facts))
         self.queue.executes(waiting.texts)
         self.queue.open.append(waiting.entry)
+
+    def _told(self, sql: str, facts: Facts | None) -> str:
+        if not self._has_a_moment():
+            return sql
+        each = [at_its_moment(s, facts=facts, now=self.queue.now) for s in parse(sql)]
+        return ";\n".join(one.sql for one in each)
 
     def _before_write(self, entry: QueueEntry) -> None:
         if _is_opaque(entry.statement):
@@ -592,17 +630,19 @@ class RevisionInterceptor:
             wrote=self.state.wrote and not self.state.holds,
             today=self.work.today,
         )
-        self._refuse_what_does_not_fit()
+        self._refuse_what_does_not_fit(self.queue.entries)
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0])):
             self._execute_each(self.queue.statements_of(left.pop(0)))
         return tuple(left)
 
-    def _refuse_what_does_not_fit(self) -> None:
+    def _refuse_what_does_not_fit(self, entries: Sequence[QueueEntry]) -> None:
         """Before the first unit: a build that finds the disk full would stop the server."""
-        needs = disk_needs(self.queue.entries, today=self.work.today)
+        needs = disk_needs(entries, today=self.work.today)
         if needs:
             free = free_disk(self.session.connection, told=self.work.free_disk)
+            name, size = self.work.revision.revision, sum(need.bytes for need in needs)
+            self.work.executor.report(DiskNeeded(revision=name, bytes=size, free=free))
             refuse_more_than_fits(needs, free=free)
 
     def _is_over_soon(self, unit: Unit) -> bool:

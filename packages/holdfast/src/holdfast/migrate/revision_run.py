@@ -26,7 +26,7 @@ from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
-from holdfast.execute.journal import Journal, Unfinished
+from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import (
@@ -44,10 +44,16 @@ from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
 from holdfast.migrate.final_look import left_behind
 from holdfast.migrate.run_options import RunOptions
+from holdfast.observe.catalog import facts_for
+from holdfast.observe.free_disk import free_disk
+from holdfast.rewrite.disk_space import DiskNeed, disk_needs, needs_of_rest, refuse_more_than_fits
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.queue_rules.copied_once import as_one
+from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import next_step, total
+from holdfast.rewrite.units import QueueEntry
 from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)
@@ -118,6 +124,7 @@ class RevisionRun:
             if unfinished is None or self._is_edited(unfinished):
                 self._run_online(function, arguments)
             else:
+                self._refuse_what_does_not_fit()
                 self._go_on(may_be_more=not unfinished.function_ended)
                 if not unfinished.function_ended:
                     self._run_online(function, arguments)
@@ -185,6 +192,29 @@ class RevisionRun:
             )
         )
         self._executor().run_all(may_be_more=may_be_more)
+
+    def _refuse_what_does_not_fit(self) -> None:
+        """What is left is measured anew: the disk may have become full since the revision began."""
+        session = self.context.session
+        queued = Journal(session).queued()
+        needs = self._patience().run(
+            lambda _: [need for unit in queued for need in self._needs(unit)],
+            what="a look at the tables of what is left",
+            locks=lambda: (),
+        )
+        if needs:
+            free = free_disk(session.connection, told=self.context.options.free_disk)
+            refuse_more_than_fits(needs, free=free)
+        session.commit()
+
+    def _needs(self, unit: Queued) -> tuple[DiskNeed, ...]:
+        statements, today = as_one(parse(unit.sql)), date.fromisoformat(unit.today)
+        facts = facts_for(self.context.session.connection, *statements, new=unit.new)
+        if unit.steps is not None:
+            left = unit.steps[unit.steps_done :]
+            return needs_of_rest(statements, left=left, facts=facts, today=today)
+        entries = [QueueEntry(statement=statement, facts=facts) for statement in statements]
+        return disk_needs(entries, today=today)
 
     def _look_behind(self) -> None:
         session = self.context.session

@@ -8,6 +8,8 @@ import shutil
 
 from sqlalchemy import Connection, text
 
+UNLIMITED = 2**63  # for a trial on another server, whose disk says nothing
+
 # No row where the role may not see it.
 DATA_DIRECTORY = text(
     """

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from alembic.config import Config
@@ -28,7 +29,7 @@ from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.sql.project import sql_source
 from holdfast.migrate.status import statuses
-from holdfast.preview.forecast import Trial
+from holdfast.preview.forecast import Trial, forecasts
 from holdfast.preview.generate import difference
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
@@ -44,6 +45,7 @@ RULES = {
     "online": "Every statement has an online form, or an exemption whose day has not passed.",
     "releases": "Nothing goes that the running release may use (a warning: it may be gone).",
     "unedited": "The files of applied revisions are those that ran.",
+    "disk": "What is pending fits on the disk.",
 }
 BEGINS = "It passes in one run from an empty database, and fails in a run that begins later."
 SHOWN = 20  # lines of a difference
@@ -84,6 +86,7 @@ def check(
             found.append(_finding(script, error.revision, "replays", words))
     if with_database:
         found += _edited(config, script)
+        found += _too_large(config, script) if all(f.rule != "replays" for f in found) else []
     return tuple(found)
 
 
@@ -261,6 +264,18 @@ def _edited(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
             script, each.revision, "unedited", EditedRevision(revisions=(each.revision,)).parts()[0]
         )
         for each in dict.fromkeys(one for found in statuses(config) for one in found.edited)
+    ]
+
+
+def _too_large(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
+    """What is pending and does not fit on the disk of the database itself."""
+    if not any(found.pending for found in statuses(config)):
+        return []
+    return [
+        _finding(script, revision.revision, "disk", revision.refusal or "")
+        for found in forecasts(config, patience_with_rows=timedelta())
+        for revision in found.revisions
+        if revision.lacks_disk
     ]
 
 

@@ -68,7 +68,7 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pass:
+class _LivePass:
     """What was found of one version table: env.py may go through several, as for tenants."""
 
     database: str
@@ -113,14 +113,14 @@ def ignore_rules(config: Config) -> tuple[IgnoreRule, ...]:
         raise InvalidIgnoreRules(problem=str(error.errors()[0]["msg"])) from error
 
 
-def _look_at_pass(project: ProjectConnection) -> _Pass:
+def _look_at_pass(project: ProjectConnection) -> _LivePass:
     known = {revision.revision for revision in project.script.walk_revisions()}
     if unknown := tuple(head for head in project.heads if head not in known):
         raise DatabaseAhead(revisions=unknown)
     with closing(MigrationSession(project.connection)) as session:
         identify(session, project.context)
         unfinished = Journal(session).unfinished() if tables.exist(session) else None
-        return _Pass(
+        return _LivePass(
             database=project.database.name,
             major=server_major(project.connection),
             version_table=version_table_of(session, project.context),
@@ -136,7 +136,7 @@ def _schema_of(project: ProjectConnection, version_tables: set[str]) -> dict[str
         return _read(connection, version_tables)
 
 
-def _replayed(config: Config, passes: tuple[_Pass, ...]) -> dict[str, SchemaObject]:
+def _replayed(config: Config, passes: tuple[_LivePass, ...]) -> dict[str, SchemaObject]:
     """The schema that the history makes, on a server as old as the live one where there is a choice."""
     live = passes[0].major
     major = next((each for each in EMBEDDED_MAJORS if live <= each), EMBEDDED_MAJORS[-1])
@@ -162,14 +162,14 @@ def _replayed(config: Config, passes: tuple[_Pass, ...]) -> dict[str, SchemaObje
             return _read(connection, {each.name for each in passes})
 
 
-def _run_for_two_releases(redirected: Config, live: _Pass) -> None:
+def _run_for_two_releases(redirected: Config, live: _LivePass) -> None:
     """Apply on the scratch database what has left something to wait, and finish there what is finished."""
     for head in live.heads:
         upgrade(redirected, head, expand=True)
     _let_go_what_is_gone(redirected, live.waits)
 
 
-def _before_what_waits(config: Config, live: _Pass) -> tuple[str, ...]:
+def _before_what_waits(config: Config, live: _LivePass) -> tuple[str, ...]:
     """The revisions below the first that has left something to wait: above, the history runs for two releases."""
     if not live.waits:
         return live.heads

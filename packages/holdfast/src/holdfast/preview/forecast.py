@@ -4,6 +4,7 @@ Locks, scans and rewrites are those seen there; rows, bytes and who is in the wa
 database itself, which is only read.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,13 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.engine.settings import BackfillSettings, StandbySettings
+from holdfast.engine.settings import BackfillSettings, DiskSettings, StandbySettings
 from holdfast.errors import HoldfastError
-from holdfast.errors.statement import LongStatement, UnparsableStatement
+from holdfast.errors.statement import LongStatement, NotEnoughDisk, UnparsableStatement
 from holdfast.execute import waiting
 from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
+    DiskNeeded,
     Event,
     Report,
     RevisionDone,
@@ -41,6 +43,7 @@ from holdfast.migrate.run import upgrade
 from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
+from holdfast.observe.free_disk import UNLIMITED, free_disk
 from holdfast.preview.followers import of_followers
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
 from holdfast.preview.who_may_notice import notices
@@ -129,6 +132,9 @@ class PlannedRevision:
     steps: tuple[PlannedStep, ...]
     reads_rows: tuple[str, ...]  # with these statements: its plan may differ with the data
     refusal: str | None  # why a run would stop here
+    disk: int = 0  # bytes that it needs more, about
+    free_disk: int | None = None  # bytes; None where nobody knows
+    lacks_disk: bool = False  # that is why it is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +165,7 @@ class _Target:
     major: int
     sizes: dict[QualifiedName, Size]
     version_table: str
+    free_disk: int | None  # bytes, as somebody has said or as this machine sees them
     waits: tuple[Recorded, ...] = ()  # for `holdfast finish`
 
 
@@ -288,6 +295,7 @@ def _target(project: ProjectConnection) -> _Target:
         major=project.connection.execute(MAJOR).scalar_one(),
         sizes=_sizes(project.connection),
         version_table=version_table,
+        free_disk=free_disk(project.connection, told=DiskSettings().disk),
         waits=waits,
     )
 
@@ -303,13 +311,13 @@ def _tried(
     config: Config, url: str, revision: str, target: _Target, *, expand: bool | None
 ) -> "Trial":
     if target.is_new:
-        trial = Trial(sizes=target.sizes)
+        trial = Trial(sizes=target.sizes, free_disk=target.free_disk)
         _run(config, revision, trial, report=trial, expand=expand)
         return trial
     _set_sizes(url, target.sizes)
     _set_waits(url, target)
     with observing(url) as observer, noting_questions(url) as questions:
-        trial = Trial(sizes=target.sizes, observer=observer)
+        trial = Trial(sizes=target.sizes, free_disk=target.free_disk, observer=observer)
 
         def report(told: Event) -> None:
             trial(told)
@@ -345,14 +353,16 @@ def _run(
     config: Config, revision: str, trial: "Trial", *, report: Report, expand: bool | None
 ) -> None:
     try:
-        upgrade(config, revision, report=report, expand=expand)
+        # Of the server itself: the disk of the scratch server says nothing.
+        free = UNLIMITED if trial.free_disk is None else trial.free_disk
+        upgrade(config, revision, report=report, expand=expand, free_disk=free)
     except HoldfastError as refusal:
         if not trial.started:  # nothing was tried: not a matter of a revision
             raise
         if isinstance(refusal, LongStatement):  # where it was tried there are no rows
             of = {str(name): size.rows for name, size in trial.sizes.items()}
             refusal.rows = of.get(refusal.relation, 0)
-        trial.refusal = str(refusal)
+        trial.refusal, trial.lacks_disk = str(refusal), isinstance(refusal, NotEnoughDisk)
     except (DBAPIError, CommandError) as error:
         said = str(error.orig).strip() if isinstance(error, DBAPIError) else str(error)
         trial.refusal = f"It fails on the scratch database: {said}"
@@ -363,12 +373,15 @@ class Trial:
     """Listens to the run on the scratch database."""
 
     sizes: dict[QualifiedName, Size]
+    free_disk: int | None = None
     observer: Observer | None = None
     refusal: str | None = None
+    lacks_disk: bool = False
     started: list[RevisionStarted] = field(default_factory=list)
     # Each with the number of the start it came behind: several version tables have one revision.
     planned: list[tuple[int, StatementPlanned]] = field(default_factory=list)
     read: list[tuple[int, RowsRead]] = field(default_factory=list)
+    disk: Counter[int] = field(default_factory=Counter)  # bytes, by the number of the start
     done: set[int] = field(default_factory=set)
     seen: tuple[Seen, ...] = ()
     questions: list[tuple[Step, About]] = field(default_factory=list)
@@ -382,6 +395,8 @@ class Trial:
                     self.observer.note_tables()
             case StatementPlanned():
                 self.planned.append((len(self.started), event))
+            case DiskNeeded():
+                self.disk[len(self.started)] = max(self.disk[len(self.started)], event.bytes)
             case StatementsUndone(statements=undone):
                 self._forget(undone)
             case RowsRead():
@@ -408,6 +423,9 @@ class Trial:
                 steps=tuple(step for _, step in planned),
                 reads_rows=tuple(dict.fromkeys(e.sql for at, e in self.read if at == number)),
                 refusal=next(filter(None, long), None) if number in self.done else self.refusal,
+                disk=self.disk[number],
+                free_disk=self.free_disk,
+                lacks_disk=self.lacks_disk and number not in self.done,
             )
 
     def bodies_under_lock(self) -> Iterator[tuple[str, str]]:

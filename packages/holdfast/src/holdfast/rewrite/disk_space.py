@@ -72,6 +72,18 @@ def disk_needs(entries: Sequence[QueueEntry], *, today: date) -> tuple[DiskNeed,
     return tuple(need for need in needs if need is not None and need.bytes)
 
 
+def needs_of_rest(
+    statements: Sequence[Statement], *, left: Sequence[Step], facts: Facts, today: date
+) -> tuple[DiskNeed, ...]:
+    """Of the steps that are left of a unit, unless its author allows them."""
+    if any(is_excused(each, today=today) for each in statements):
+        return ()
+    tables = _tables(facts)
+    size = sum(disk_of(step, tables=tables) for step in left)
+    words = "; ".join(each.sql for each in statements)
+    return (DiskNeed(statement=shortened(words), bytes=size),) if size else ()
+
+
 def disk_of(step: Step, *, tables: dict[QualifiedName, Relation]) -> int:
     """The bytes that one step adds."""
     match step:
@@ -94,8 +106,7 @@ def _is_allowed(entry: QueueEntry, today: date) -> bool:
 def _need(statement: Statement, facts: Facts | None) -> DiskNeed | None:
     if facts is None:
         return None
-    known = [table for table in facts.relations.values() if not table.is_new]
-    tables = {each.name: each for table in known for each in (table, *table.partitions)}
+    tables = _tables(facts)
     if isinstance(statement.node, pb.AlterTableStmt) and may_write_rows(statement, facts=facts):
         size = sum(
             table.bytes for table in tables.values()
@@ -105,6 +116,12 @@ def _need(statement: Statement, facts: Facts | None) -> DiskNeed | None:
     else:
         return None
     return DiskNeed(statement=shortened(statement.sql), bytes=size)
+
+
+def _tables(facts: Facts) -> dict[QualifiedName, Relation]:
+    """Those in use, and their partitions."""
+    known = [table for table in facts.relations.values() if not table.is_new]
+    return {each.name: each for table in known for each in (table, *table.partitions)}
 
 
 def _of_build(step: BuildIndexStep, table: Relation) -> int:

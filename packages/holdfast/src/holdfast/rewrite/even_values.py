@@ -6,17 +6,16 @@ https://www.postgresql.org/docs/current/xfunc-volatility.html
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TypeVar
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.statement import Statement, function_names
-from holdfast.rewrite.tree import copy, find, parsed_expression, sql, strings
+from holdfast.rewrite.index_names import column_name
+from holdfast.rewrite.statement import function_names
+from holdfast.rewrite.tree import copy, find, parsed_expression, strings
 
-WRITES = (pb.DeleteStmt, pb.InsertStmt, pb.MergeStmt, pb.UpdateStmt)
 Written = TypeVar("Written", bound=Message)
 OF_TRANSACTION = frozenset(["now", "transaction_timestamp"])
 NOW = OF_TRANSACTION | {"statement_timestamp"}  # of all batches, which are one statement
@@ -88,14 +87,6 @@ def at_one_time(node: Written, *, now: str, functions: frozenset[str] = NOW) -> 
     return write
 
 
-def written_at(statement: Statement, *, now: str) -> Statement:
-    """The same for a statement, where it is a write that asks for the time."""
-    if not now or not isinstance(statement.node, WRITES):
-        return statement
-    write = at_one_time(statement.node, now=now, functions=OF_TRANSACTION)
-    return statement if write == statement.node else replace(statement, node=write, sql=sql(write))
-
-
 def _moment(node: pb.Node, *, now: str, functions: frozenset[str]) -> pb.Node | None:
     """What stands in the place of this expression; None where it is not one of the time."""
     if node.HasField("func_call") and not node.func_call.args:
@@ -117,6 +108,17 @@ def _at(now: str, kind: str, *, modifier: int) -> pb.Node:
 
 
 def _replace_in(message: Message, moment: Callable[[pb.Node], pb.Node | None]) -> None:
+    if isinstance(message, pb.ResTarget) and not message.name:
+        before = copy(message.val)
+        _replace_each(message, moment)
+        called = column_name(before)
+        if message.val != before and called != "expr":
+            message.name = called  # as the column is called without the moment
+    else:
+        _replace_each(message, moment)
+
+
+def _replace_each(message: Message, moment: Callable[[pb.Node], pb.Node | None]) -> None:
     for child in _children(message):
         found = moment(child) if isinstance(child, pb.Node) else None
         if found is not None:

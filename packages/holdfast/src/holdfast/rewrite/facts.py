@@ -54,6 +54,7 @@ class Column:
     is_generated: bool = False
     is_virtual: bool = False  # generated when it is read, since 18
     is_identity: bool = False
+    time_default: str = ""  # its default, where that asks for the time
     has_uneven_default: bool = False  # of now(), or of a function that may read tables
     is_new: bool = False  # the revision itself has added it: nobody uses it yet
 

@@ -63,6 +63,16 @@ AROUND_ACTIONS = frozenset(
     ]
 )
 AROUND_DROPS = frozenset([pb.OBJECT_POLICY, pb.OBJECT_RULE, pb.OBJECT_TRIGGER, pb.OBJECT_VIEW])
+USED_BY_OTHERS = frozenset(
+    [
+        pb.OBJECT_DOMAIN,
+        pb.OBJECT_FUNCTION,
+        pb.OBJECT_MATVIEW,
+        pb.OBJECT_TABLE,
+        pb.OBJECT_TYPE,
+        pb.OBJECT_VIEW,
+    ]
+)
 PLAIN = frozenset([pb.CONSTR_DEFAULT, pb.CONSTR_NOTNULL, pb.CONSTR_NULL])  # of a column
 WRITES = (pb.CopyStmt, pb.DeleteStmt, pb.InsertStmt, pb.MergeStmt, pb.UpdateStmt)
 WORD = re.compile(r"\w+")
@@ -72,6 +82,8 @@ def are_independent(one: QueueEntry, other: QueueEntry) -> bool:
     """Whether it does not matter which of the two runs first."""
     if is_opaque(one) or is_opaque(other):
         return False
+    if _drops_what_others_use(one) and _drops_what_others_use(other):
+        return False  # what depends goes first, and the statements do not say what does
     if _mentions(other, _names_made(one)) or _mentions(one, _names_made(other)):
         return False
     if not relations_of(one) & relations_of(other):
@@ -84,6 +96,12 @@ def are_independent(one: QueueEntry, other: QueueEntry) -> bool:
     if is_write(one) or is_write(other):
         return _is_view(one) or _is_view(other)
     return False
+
+
+def _drops_what_others_use(entry: QueueEntry) -> bool:
+    """Whether it drops a view, a table, a function or a type, which another one may be made of."""
+    node = entry.statement.node
+    return isinstance(node, pb.DropStmt) and node.remove_type in USED_BY_OTHERS
 
 
 def is_write(entry: QueueEntry) -> bool:

@@ -160,6 +160,10 @@ def _taken_by_drop(node: pb.DropStmt, entry: QueueEntry) -> Iterator[Taken]:
         yield Taken(what="type", of="", name=name)
     for item in node.objects:
         yield from _dropped(node.remove_type, item, entry)
+        if node.behavior == pb.DROP_CASCADE and item.HasField("list") and entry.facts is not None:
+            found = entry.facts.relation_named(strings(item.list.items))
+            for view in found.dependent_views if found is not None else ():
+                yield Taken(what="relation", of=str(view.name), is_view=True)
 
 
 def _taken_by_rename(node: pb.RenameStmt, entry: QueueEntry) -> Iterator[Taken]:

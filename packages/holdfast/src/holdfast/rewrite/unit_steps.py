@@ -11,10 +11,10 @@ from typing import Any
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import CannotWaitHere, TornApart
 from holdfast.rewrite.copy_of_unit import copy_of_unit
-from holdfast.rewrite.even_values import written_at
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
+from holdfast.rewrite.one_moment import TIMED, at_its_moment
 from holdfast.rewrite.online import (
     as_written,
     draft_of,
@@ -29,7 +29,7 @@ from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.queue_rules.recreated_types import types_named, with_types_beside
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import is_small, refuse_undivided
-from holdfast.rewrite.statement import Statement, StatementKind, shortened
+from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.steps import (
     BatchStep,
     CopyRowsStep,
@@ -50,8 +50,8 @@ def steps_of_unit(
 ) -> tuple[Step, ...]:
     """The steps of the one statement, or of all together. Raises what `rewrite` raises."""
     statements = [
-        written_at(statement, now=facts.now) if statement.kind is StatementKind.WRITE else statement
-        for statement in statements
+        at_its_moment(each, facts=facts, now=facts.now) if isinstance(each.node, TIMED) else each
+        for each in statements
     ]
     if len(statements) == 1:
         return rewrite(statements[0], facts=facts, today=today)

@@ -29,10 +29,8 @@ ABOUT_ROWS = ("constraint", "index", "type", "unique key")
 
 
 def is_replaced(taken: Taken, until: Sequence[QueueEntry]) -> bool:
-    """Whether the two are one: nothing was dropped for the sake of a write; a default, for a change of its column."""
+    """Whether the two are one: nothing was dropped for the sake of a write."""
     if taken.is_switched_off or taken.what == "policy":
-        return False
-    if taken.what == "default" and not any(_changes_type(entry, taken) for entry in until):
         return False
     return not (taken.what.startswith((*ABOUT_ROWS, "default")) and any(map(_writes, until)))
 
@@ -90,14 +88,6 @@ def with_interim_checks(entries: Sequence[QueueEntry]) -> tuple[QueueEntry, ...]
                 pair = _with_interim(entry, entries[given], name=taken.name)
                 changed[place], changed[given] = pair or (changed[place], changed[given])
     return tuple(changed)
-
-
-def _changes_type(entry: QueueEntry, default: Taken) -> bool:
-    node = entry.statement.node
-    if not isinstance(node, pb.AlterTableStmt) or relation_name(node.relation, entry) != default.of:
-        return False
-    commands = (item.alter_table_cmd for item in node.cmds)
-    return any(c.subtype == pb.AT_AlterColumnType and c.name == default.name for c in commands)
 
 
 def _writes(entry: QueueEntry) -> bool:

@@ -1,19 +1,29 @@
-"""Who has just written something reads it: a cookie with the position of his last write goes along for a minute.
+"""Who has just written something reads it, over HTTP: a cookie with the position of the last write, for a minute.
 
-Only where HOLDFAST_READ_URL names standbys. A client without cookies reads what a standby has, which may be older.
+`KeepOwnWrites` is the middleware of an ASGI application, `reading_of` gives FastAPI a dependency; nothing of either is
+imported here. Only where HOLDFAST_READ_URL names standbys. A client without cookies reads what a standby has.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from typing import Any
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from holdfast.application.database import AsyncDatabase
 
 COOKIE = "wrote"
 # Longer than a standby may lag behind and still be read from.
 KEPT_SECONDS = 60
+
+# As ASGI has them.
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -28,7 +38,7 @@ OF_REQUEST: ContextVar[OwnWrites | None] = ContextVar("own_writes", default=None
 
 
 def note_write() -> None:
-    """Something was committed for the client of this request, if there is one."""
+    """Note that something was committed for the client of this request, if there is one."""
     if (own := OF_REQUEST.get()) is not None:
         own.has_written = True
 
@@ -41,10 +51,28 @@ def position_to_read() -> str | None:
     return "" if own.has_written else own.before
 
 
-class KeepOwnWrites:
-    """Middleware: reads the cookie, and sets it when the request has written."""
+def reading_of(database: AsyncDatabase) -> Callable[[], AsyncIterator[AsyncSession]]:
+    """Make a dependency for routes that only read: `Depends(reading_of(database))` gives them a session.
 
-    def __init__(self, app: ASGIApp, *, written: Callable[[Scope], Awaitable[str | None]]) -> None:
+    On a standby, unless it lacks what the client of the request has written.
+    """
+
+    async def reading() -> AsyncIterator[AsyncSession]:
+        async with database.reading(after=position_to_read()) as session:
+            yield session
+
+    return reading
+
+
+class KeepOwnWrites:
+    """Middleware: reads the cookie, and sets it when the request has written.
+
+    `written` gives the position of all that is committed, for a request's scope; None sets no cookie.
+    """
+
+    def __init__(
+        self, app: Application, *, written: Callable[[Scope], Awaitable[str | None]]
+    ) -> None:
         self.app = app
         self.written = written
 
@@ -60,10 +88,12 @@ class KeepOwnWrites:
             if message["type"] == "http.response.start" and own.has_written:
                 position = await self.written(scope)
                 if position is not None:
-                    MutableHeaders(scope=message).append(
-                        "set-cookie",
-                        f"{COOKIE}={position}; Max-Age={KEPT_SECONDS}; Path=/; HttpOnly; Secure; SameSite=Lax",
+                    cookie = (
+                        f"{COOKIE}={position}; Max-Age={KEPT_SECONDS}; Path=/; HttpOnly; Secure;"
+                        " SameSite=Lax"
                     )
+                    headers = [*message.get("headers", ()), (b"set-cookie", cookie.encode())]
+                    message = {**message, "headers": headers}
             await send(message)
 
         try:
