@@ -327,7 +327,7 @@ PARTITIONED = """
     INSERT INTO parts VALUES (1, 1);
     CREATE VIEW of_code AS SELECT code FROM orders;
     CREATE INDEX of_moods ON moods (id);
-    ALTER TABLE moods ADD CONSTRAINT some CHECK (id > 0);
+    ALTER TABLE moods ADD CONSTRAINT known CHECK (id > 0);
     CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
     CREATE TRIGGER quiet BEFORE INSERT ON moods FOR EACH ROW EXECUTE FUNCTION quiet();
 """
@@ -359,7 +359,7 @@ def test_back_in_every_shape(shop: Project) -> None:
         executes(
             "CREATE TABLE moods (id integer, kind mood)",
             "CREATE INDEX of_moods ON moods (id)",
-            "ALTER TABLE moods ADD CONSTRAINT some CHECK (id > 0)",
+            "ALTER TABLE moods ADD CONSTRAINT known CHECK (id > 0)",
             "CREATE TRIGGER quiet BEFORE INSERT ON moods FOR EACH ROW EXECUTE FUNCTION quiet()",
         ),
     )
