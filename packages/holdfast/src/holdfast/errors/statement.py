@@ -23,6 +23,7 @@ class RefusedStatement(HoldfastError):
 
     statement: str
     is_half_way = False  # its revision, when it was refused
+    call = 0  # of the function, that has sent it; where it had waited
     exit_status = 1
 
     def parts(self) -> tuple[str, str, str]:

@@ -121,6 +121,8 @@ WHERE conname = ANY (CAST(:names AS name[]))
 RELATIONS = sa.text("""
 SELECT c.oid::int8 AS oid, json_build_object(
   'is_populated', c.relispopulated,
+  'owner', pg_catalog.pg_get_userbyid(relowner),
+  'is_owned', pg_catalog.pg_has_role(relowner, 'USAGE'),
   'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
   'rows', CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8
     ELSE pg_catalog.pg_stat_get_live_tuples(c.oid) END,
@@ -640,6 +642,8 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         is_populated=document["is_populated"],
         has_uneven_checks=document["has_uneven_checks"],
         published_by=document["published_by"],
+        owner=document["owner"],
+        is_owned=document["is_owned"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
         default_partition=_default(document["default_partition"]),
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Index, Relation
+from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
 from holdfast.rewrite.index_build import build_index, locks_of_build
 from holdfast.rewrite.index_names import column_names, index_name, joined
 from holdfast.rewrite.locks import Lock, LockMode
@@ -48,12 +49,25 @@ def _on_partitions(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> tupl
         return ()
     if existing is not None or node.concurrent or not node.relation.inh:
         return None
-    if node.unique and table.has_foreign_partition:
+    if (node.unique and table.has_foreign_partition) or table.partition_of_another is not None:
         return None
     named = copy(node)
     named.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
     steps = index_steps(WantedIndex(node=named), table=table, facts=facts)
     return (*steps, *_statistics(node, table=table))
+
+
+INDEX_ON_PARTITIONED = LongWork(rows=(34,), work="builds an index on every partition", instead="")
+
+
+def hazards(node: pb.IndexStmt, facts: Facts) -> Iterator[Hazard]:
+    """Of one on a partitioned table of which one partition belongs to another role."""
+    table = facts.in_use(node.relation)
+    is_whole = table is not None and node.relation.inh and table.partition_of_another is not None
+    if table is not None and is_whole and _existing(node, table=table, facts=facts) is None:
+        yield from hazard(
+            table, by_its_owner(INDEX_ON_PARTITIONED, table=table), mode=LockMode.SHARE
+        )
 
 
 def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | None:
@@ -112,6 +126,7 @@ OPERATION = StatementOperation(
     statements=(pb.IndexStmt,),
     apply=create_index,
     locks=locks_of_build,
+    hazards=hazards,
     names=names,
     is_outside=lambda node: bool(node.concurrent),
     leaves=leaves,

@@ -97,7 +97,11 @@ def reasons_against(table: ChangedTable, shadow: Shadow) -> Iterator[str]:
     if change.error:
         yield f"It could not be tried on an empty copy of the table: {change.error}."
     if not table.is_table or table.inherits:
-        yield "The table has partitions, is one, or inherits."
+        yield (
+            "The table has partitions, is one, or inherits, and a column has two names in one table only. Add a column"
+            " of the new name, have the application write both, fill it with an UPDATE of each partition, and drop the"
+            " old one a release later."
+        )
     if table.is_typed:
         yield "The table was created OF a type."
     if column.is_generated:
