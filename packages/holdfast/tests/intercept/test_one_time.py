@@ -97,7 +97,8 @@ def test_defaults_and_what_gives_rows_back_have_the_same_time(
     upgrade(project.config, "head")
     times = (
         "SELECT count(DISTINCT at), count(at) FROM"
-        " (SELECT at FROM log UNION ALL SELECT at FROM made_here UNION ALL SELECT seen FROM log UNION ALL SELECT made FROM t) AS every_time"
+        " (SELECT at FROM log UNION ALL SELECT at FROM made_here "
+        " UNION ALL SELECT seen FROM log UNION ALL SELECT made FROM t) AS every_time"
     )
     assert project.query(times) == [(1, 17)]
     assert project.query("SELECT count(DISTINCT day), count(day) FROM log") == [(1, 7)]
