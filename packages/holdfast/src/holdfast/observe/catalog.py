@@ -131,7 +131,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
     SELECT json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
       'not_null', attnotnull, 'has_default', atthasdef AND attgenerated = '',
       'time_default', CASE WHEN attgenerated = ''
-        AND pg_get_expr(adbin, adrelid) ~* '\\m(now\\(|current_|localtime|transaction_timestamp)'
+        AND pg_get_expr(adbin, adrelid) ~* '\\m(now\\(|current_(date|time)|localtime|transaction_timestamp)'
         THEN pg_get_expr(adbin, adrelid) ELSE '' END,
       'is_generated', attgenerated <> '', 'is_virtual', attgenerated = 'v', 'is_identity', attidentity <> '',
       'has_uneven_default', coalesce(
