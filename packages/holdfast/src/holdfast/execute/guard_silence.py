@@ -24,7 +24,8 @@ SILENT = timedelta(milliseconds=100)  # while somebody waits: a turn takes 2 to 
 SILENT_FOR_NOBODY = timedelta(milliseconds=300)  # a machine with too much to do is no reason
 CANCELS = 10  # a body may catch them
 
-# No row where the guard, or our backend, has ended, or this role may not see it; otherwise whether the guard has been silent for too long.
+# No row where the guard, or our backend, has ended, or this role may not see it; otherwise whether it has been silent
+# for too long.
 LOOK = text(
     """
     SELECT CASE WHEN silent < :silent THEN false WHEN silent > :for_nobody THEN true
