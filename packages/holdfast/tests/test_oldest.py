@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from everywhere import each
 from filelock import FileLock
 
 from holdfast.scratch.databases import Postgres
@@ -28,7 +29,7 @@ def oldest(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("tests", TESTS)
+@pytest.mark.parametrize("tests", each(TESTS, here=1))
 def test_as_the_newest(oldest: Path, postgres: Postgres, tests: str) -> None:
     """The same tests pass with these packages in front."""
     environment = {

@@ -13,7 +13,7 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import Process
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
 
 from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting, LockNotFree
 from holdfast.execute import lock_patience
@@ -235,21 +235,31 @@ def test_whoever_waits_for_rows_only_ends_nothing(in_use: Project) -> None:
     assert events == []
 
 
-AT_COMMIT = """
+WAITS = """
     CREATE TABLE told (n int);
-    CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       IF NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'lets it pass') THEN
         PERFORM pg_sleep(60);
       END IF; RETURN NULL; END $$;
-    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON told DEFERRABLE INITIALLY DEFERRED
-      FOR EACH ROW EXECUTE FUNCTION at_commit();
 """
+# What lasts between the function of a revision and the end of COMMIT.
+LATE = {
+    "at COMMIT": "CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON told DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION waits()",
+    "at the version row": "CREATE TRIGGER waits AFTER UPDATE ON alembic_version"
+    " FOR EACH ROW EXECUTE FUNCTION waits()",
+}
 
 
-def test_work_at_commit_is_watched_too(in_use: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deferred trigger works long when the transaction is committed, under its locks: users are let through."""
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize(("env", "driver"), [(SYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg")])
+def test_what_comes_behind_the_function_is_watched_too(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch, env: str, driver: str, late: str
+) -> None:
+    """Whatever works long under its locks at Alembic's version row or at COMMIT, with any driver: users go on."""
     monkeypatch.setattr(lock_patience, "USERS_WAIT_AT_MOST", 50)  # on a machine that is busy
-    in_use.query(f"{AT_COMMIT}; SELECT 1")
+    in_use.env(env, driver=driver)
+    in_use.query(f"{WAITS}; {LATE[late]}; SELECT 1")
     both = IN_DO.format(f"{ADD} INSERT INTO told VALUES (1);")
     in_use.revision(f"op.execute({both!r})")
     with reading(in_use):
@@ -261,6 +271,34 @@ def test_work_at_commit_is_watched_too(in_use: Project, monkeypatch: pytest.Monk
         run.end()
     assert in_use.query(HAS_NOTE) == [(1,)]
     assert in_use.query("SELECT n FROM told") == [(1,)]
+
+
+HANDED_IN = """
+from alembic import context
+context.configure(connection=context.config.attributes["connection"])
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_on_a_connection_that_was_handed_in_it_is_ended_and_told(
+    in_use: Project, late: str
+) -> None:
+    """Users are let through to the end of COMMIT there too; it is not repeated, and leaves nothing."""
+    in_use.env(HANDED_IN)
+    in_use.query(f"{WAITS}; {LATE[late]}; SELECT 1")
+    both = IN_DO.format(f"{ADD} INSERT INTO told VALUES (1);")
+    in_use.revision(f"op.execute({both!r})")
+    engine = create_engine(in_use.url, poolclass=NullPool)
+    config = in_use.config
+    with (
+        reading(in_use),
+        engine.connect() as config.attributes["connection"],
+        pytest.raises(KeepsUsersWaiting, match=r"AccessExclusiveLock on public\.t"),
+    ):
+        upgrade(config, "head")
+    assert in_use.query(HAS_NOTE) == [(0,)]
 
 
 @pytest.mark.parametrize("env", [(SYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg")],

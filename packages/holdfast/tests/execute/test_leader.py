@@ -1,5 +1,6 @@
 """Nobody migrates twice, whatever becomes of the connection that holds the lock."""
 
+import signal
 from contextlib import suppress
 from datetime import timedelta
 
@@ -8,7 +9,9 @@ from alembic_project import Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import Process
+from met_statement import KilledAt, meeting
 
+from holdfast.errors.connection import ConnectionLost
 from holdfast.errors.migration import (
     AnotherMigratorIsStillAtWork,
     LeadershipLost,
@@ -104,6 +107,56 @@ def test_a_second_migrator_that_starts_when_the_lock_is_lost_repeats_nothing(
     second.end()
     assert project.query(ADDED) == [(1, ROWS)]
     assert project.query(APPLIED) == [(1,)]
+
+
+IN_TRANSACTION = pytest.mark.parametrize(
+    ("place", "number"),
+    [pytest.param("'HF001'", 1, id="swap"), pytest.param("UPDATE .*acc", 2, id="batch")],
+)
+
+
+@IN_TRANSACTION
+def test_a_migrator_that_is_killed_inside_a_transaction_is_followed(
+    project: Project, place: str, number: int
+) -> None:
+    """SIGKILL in front of a type change's swap or a batch's write: the second one does the rest, once."""
+    accounts(project, TYPE, ADD)
+    first = Process(project, KilledAt(pattern=place, number=number))
+    first.process.join(60)
+    assert first.process.exitcode == -signal.SIGKILL
+    upgrade(project.config, "head")
+    assert project.query(ADDED) == [(1, ROWS)]
+    assert project.query(APPLIED) == [(1,)]
+
+
+@pytest.mark.parametrize("ends", ["the lock", "the work"])
+@IN_TRANSACTION
+def test_a_second_migrator_that_starts_inside_a_transaction_repeats_nothing(
+    project: Project, ends: str, place: str, number: int
+) -> None:
+    """Connections are ended in front of a type change's swap or a batch's write, whichever, and a second one starts."""
+    accounts(project, TYPE, ADD)
+    seconds: list[Process] = []
+
+    def disturb(pid: int) -> None:
+        [(holder,)] = project.query(HOLDER)
+        terminate(project.database, int(str(holder)) if ends == "the lock" else pid)
+        seconds.append(Process(project))  # Alembic has one project a process
+        if ends == "the lock":
+            wait_until(lambda: bool(project.query(HOLDER)), what="the second to be elected")
+
+    with (
+        meeting(place, disturb, number=number) as met,
+        suppress(TakenOver, LeadershipLost, ConnectionLost),
+    ):
+        upgrade(project.config, "head")
+    assert met.at is not None
+    [second] = seconds
+    second.end()
+    assert project.query(ADDED) == [(1, ROWS)]
+    assert project.query(APPLIED) == [(1,)]
+    kind = "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = 'big'::regclass AND attname = 'v'"
+    assert project.query(kind) == [("bigint",)]
 
 
 def test_a_lock_that_is_lost_while_one_is_elected_is_an_error_of_ours(project: Project) -> None:

@@ -96,7 +96,7 @@ def test_everything_of_a_table(shop: str, ask: Ask) -> None:
     assert found.current_schema == "shop"
     assert found.relations[("", "orders")] is found.relations[("shop", "orders")]
     orders = found.relations[("", "orders")]
-    assert replace(orders, oid=1, rows=0, bytes=0) == Relation(
+    assert replace(orders, oid=1, rows=0, bytes=0, owner="") == Relation(
         oid=1,
         name=shop_name("orders"),
         kind=RelationKind.TABLE,

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import psycopg.conninfo
 import pytest
+from everywhere import each
 from newcomers import KINDS, Newcomer
 
 from holdfast.scratch.databases import Postgres
@@ -16,7 +17,7 @@ from holdfast.scratch.databases import Postgres
 WAITS = "SELECT 1 FROM holdfast.history WHERE outcome = 'running'"
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS)
+@pytest.fixture(params=each([*KINDS], here=2))
 def newcomer(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -24,7 +25,7 @@ def newcomer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Newcomer]:
     monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
-    make, count = request.param
+    make, count = KINDS[request.param]
     with ExitStack() as lifetime:
         urls = tuple(lifetime.enter_context(postgres.database()) for _ in range(count))
         yield make(tmp_path, urls)

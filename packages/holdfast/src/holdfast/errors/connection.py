@@ -58,10 +58,11 @@ class ConnectionLost(HoldfastError):
 
     said: str
     statement: str
+    standing: str = ""  # what is known to be done
     what = "The connection to the database was lost: {said}\nIt was sent: {statement}"
     why = (
         "The server, or something on the way to it, has ended the session. What was committed before stays and is "
-        "recorded; what was not is rolled back by the server."
+        "recorded; what was not is rolled back by the server. {standing}"
     )
     remedy = "Look at the log of the server; when it answers again, go on: {again}"
 

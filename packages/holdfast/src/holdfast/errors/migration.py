@@ -272,6 +272,20 @@ class KeepsUsersWaiting(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class EndedOnHandedConnection(HoldfastError):
+    """The guard has ended a transaction on a connection that the caller handed in, where nothing is tried again."""
+
+    what_for: str
+    because: str
+    what = "Ended, and not tried again on a connection that was handed in: {what_for}"
+    why = (
+        "It was ended because {because}. Only the owner of the connection in config.attributes can make"
+        " a new one. Nothing of this try is left; what was committed before stays and is recorded."
+    )
+    remedy = "Call it again, on a new connection; or on the command line: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
 class NoGuard(HoldfastError):
     """The second connection that watches whether users wait could not be made."""
 

@@ -28,6 +28,7 @@ from holdfast.errors.sqlstate import (
     UNIQUE_VIOLATION,
     sqlstate,
 )
+from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import SLOT_WAL, Pace
@@ -223,7 +224,11 @@ class Executor:
         with self.session.more_local_settings(statement.settings), self.session.read_committed():
             if statement.steps is None:
                 expected = statement.count.steps
-                statement = self._planned(statement)
+                try:
+                    statement = self._planned(statement)
+                except RefusedStatement as refused:
+                    refused.call = statement.call
+                    raise
                 if not statement.counted.is_guess:
                     self._tell_recount(expected, statement, among)
             while statement.steps_done < len(steps := statement.steps or ()):

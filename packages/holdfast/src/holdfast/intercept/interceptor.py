@@ -299,6 +299,14 @@ def excuse_at_call(file: Path) -> Exemption | None:
     return excuse_in(_source_of_statement(source, frame.f_lineno))
 
 
+def line_at_call(file: Path) -> str | None:
+    """The line of `file` that is being executed right now, as FILE:LINE."""
+    frame = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
+    while frame is not None and Path(frame.f_code.co_filename) != file:
+        frame = frame.f_back  # type: ignore[assignment]  # ends in None
+    return None if frame is None else f"{file.name}:{frame.f_lineno}"
+
+
 def line_in(file: Path, error: BaseException) -> str | None:
     """The line of `file` that an error comes from, as FILE:LINE: a helper may have sent what the author never wrote."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -12,7 +12,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
-from holdfast.errors.statement import NeedsSession, UnparsableStatement
+from holdfast.errors.statement import NeedsSession, RefusedStatement, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
 from holdfast.execute.progress import DiskNeeded, RowsRead
@@ -624,12 +624,16 @@ class RevisionInterceptor:
 
         That is what completes something which it has begun, and what stands in front of all that lasts.
         """
-        units = plan_queue(
-            self.queue.entries,
-            done=self.queue.open,
-            wrote=self.state.wrote and not self.state.holds,
-            today=self.work.today,
-        )
+        try:
+            units = plan_queue(
+                self.queue.entries,
+                done=self.queue.open,
+                wrote=self.state.wrote and not self.state.holds,
+                today=self.work.today,
+            )
+        except RefusedStatement as refused:
+            refused.place = refused.place or self.queue.place_of(refused.statement)
+            raise
         self._refuse_what_does_not_fit(self.queue.entries)
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0])):

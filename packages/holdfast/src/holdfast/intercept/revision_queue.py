@@ -7,11 +7,11 @@ from postgast import pg_query_pb2 as pb
 from sqlalchemy import text
 
 from holdfast.errors.migration import NotTakenBack
-from holdfast.errors.statement import NeedsFinish
+from holdfast.errors.statement import NeedsFinish, RefusedStatement
 from holdfast.execute.journal import NOW, Queued
 from holdfast.execute.progress import StatementPlanned, StatementsUndone
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.intercept.interceptor import excuse_at_call
+from holdfast.intercept.interceptor import excuse_at_call, line_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
@@ -25,7 +25,7 @@ from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
-from holdfast.rewrite.side_by_side.taken_back import takes_back
+from holdfast.rewrite.side_by_side.taken_back import taken_back, takes_back
 from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.unit_steps import expected_count
@@ -86,6 +86,7 @@ class WaitingStatement:
     call: int
     is_at_its_own_time: bool  # its author wants it committed by itself
     names: frozenset[str]  # of all relations that it is about, without their schemas
+    place: str | None  # the line of the revision that has sent it, as FILE:LINE
 
 
 class RevisionQueue:
@@ -106,6 +107,8 @@ class RevisionQueue:
         self.waiting: list[WaitingStatement] = []
         # Executed in the transaction that is open; users see it when that is committed.
         self.open: list[QueueEntry] = []
+        # The line of each unit's long statement, by the call that the unit stands for.
+        self.places: dict[int, str | None] = {}
         # Of what is executed and not committed: what the plan counts as steps, by position.
         self.counted: list[tuple[int, str]] = []
         self.uncounted = 0  # such steps that are committed, with no unit behind them yet
@@ -141,6 +144,11 @@ class RevisionQueue:
     @property
     def _ahead(self) -> tuple[Waiting, ...]:
         return tuple(waiting for _, waiting in self.will_wait)
+
+    def place_of(self, refused: str) -> str | None:
+        """The line that has sent a statement which waits, by its text in an error."""
+        places = (e.place for e in self.waiting if shortened(e.entry.statement.sql) == refused)
+        return next(places, None)
 
     def refuse_what_waits(self, entry: QueueEntry) -> None:
         """Raises NeedsFinish, before anything has run, where the statement has to do with what waits."""
@@ -211,7 +219,8 @@ class RevisionQueue:
 
     def note(self, statement: Statement, facts: Facts) -> None:
         """It is executed or waits: follow what is new."""
-        self.new = _after(self.new, statement, facts)
+        if taken_back(statement, facts=facts) is None:  # what it would make is there already
+            self.new = _after(self.new, statement, facts)
 
     def counts(self, step: Step, statement: Statement, *, position: int, is_allowed: bool) -> None:
         """Report a statement that is about to be executed at once, and count it as a step."""
@@ -264,6 +273,7 @@ class RevisionQueue:
             call=self.replay.number,
             is_at_its_own_time=self.work.session.in_autocommit(),
             names=_names(entry.statement, entry.facts),
+            place=line_at_call(self.work.file),
         )
         self.waiting.append(waiting)
         if entry.facts is not None and self.work.releases is Releases.TWO:
@@ -329,9 +339,13 @@ class RevisionQueue:
         self.uncounted = 0 if units else uncounted + len(executed)
         self.counted.clear()
         self.clear()
-        self.work.executor.run_all(
-            executed=executed, uncounted=uncounted, may_be_more=not function_ended
-        )
+        try:
+            self.work.executor.run_all(
+                executed=executed, uncounted=uncounted, may_be_more=not function_ended
+            )
+        except RefusedStatement as refused:
+            refused.place = refused.place or self.places.get(refused.call)
+            raise
         self.waiting.extend(keeping)
         self.settings.keep(settings)
 
@@ -400,6 +414,9 @@ class RevisionQueue:
             for waiting, entry in parts
         ]
         first = parts[0][0]
+        self.places[first.call] = next(
+            (each.place for each, _ in parts if each.is_long), first.place
+        )
         queued = Queued(
             sql="",
             new=first.new,

@@ -17,6 +17,7 @@ from holdfast.execute.journal import Journal
 from holdfast.execute.lease import leadership_of
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.waits_named import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
@@ -82,6 +83,9 @@ def on_every_locked_pass(
                 session.commit()
         return ()
 
-    with EnvironmentContext(config, script, fn=call, dont_mutate=True):
+    with (
+        EnvironmentContext(config, script, fn=call, dont_mutate=True),
+        naming_who_is_waited_for(),
+    ):
         script.run_env()
     return tuple(results)

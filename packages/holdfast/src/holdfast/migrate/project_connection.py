@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from holdfast.errors.migration import NothingMigrated
+from holdfast.execute.waits_named import naming_who_is_waited_for
 from holdfast.migrate.databases import ConfiguredDatabase, only, passes_of
 from holdfast.migrate.history_files import open_history
 
@@ -54,7 +55,10 @@ def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> 
         seen.append(look(project))
         return ()
 
-    with EnvironmentContext(config, script, fn=call, dont_mutate=True):
+    with (
+        EnvironmentContext(config, script, fn=call, dont_mutate=True),
+        naming_who_is_waited_for(),
+    ):
         script.run_env()
     if not seen:
         raise NothingMigrated(env=str(script.env_py_location))

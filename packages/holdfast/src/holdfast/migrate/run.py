@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 
 from holdfast.engine.settings import (
     BackfillSettings,
@@ -28,7 +31,7 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
     EditedRevision,
-    KeepsUsersWaiting,
+    EndedOnHandedConnection,
     StoppedInStep,
     UnfinishedRevision,
 )
@@ -38,13 +41,15 @@ from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
 from holdfast.execute.lease import Lease, leadership_of
-from holdfast.execute.progress import Report, UsersWaited, silent
+from holdfast.execute.progress import Report, StepWatched, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyWatch
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
+from holdfast.execute.waits_named import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
+from holdfast.migrate.lost_connection import RunSoFar, lost_connection
 from holdfast.migrate.revision_run import RevisionRun, RunContext
 from holdfast.migrate.run_options import ON_SCRATCH, RunOptions, console_of
 from holdfast.migrate.settings_of_env import noting_settings
@@ -54,11 +59,17 @@ from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_
 from holdfast.migrate.version_table import identify, schema_of, version_table_of
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.migration_progress import left_half_way
+from holdfast.observe.watched_step import Watched
 from holdfast.rewrite.names import QualifiedName
 
 log = logging.getLogger(__name__)
 
 HEADS = ("head", "heads")
+A_READ = "a statement of the revision or of Alembic"
+BECAUSE = {
+    Reason.LOCK: "a lock that it wanted was not free, and users would have waited behind it",
+    Reason.SILENCE: "nobody watched any more whether users wait for it",
+}
 Heads = tuple[str, ...]
 FindSteps = Callable[[Heads], list[RevisionStep]]
 
@@ -200,6 +211,14 @@ def _migrate(
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
     users_waited = 0
+    so_far = RunSoFar(report=options.report)
+    options = replace(options, report=so_far)
+
+    def named(who: tuple[str, ...]) -> None:
+        options.report(
+            StepWatched(step=A_READ, seen=Watched(phase="waiting", done=None, waits_for=who))
+        )
+
     while True:
         with noting_settings() as settings_seen:
             run = _Run(
@@ -221,12 +240,14 @@ def _migrate(
                 dont_mutate=True,
             )
             try:
-                with environment:
+                with environment, naming_who_is_waited_for(named, with_own=False):
                     script.run_env()
             except Exception as error:
                 run.ask_guard(error)  # Alembic's own statements may have met it too
                 if run.ended is None:
                     run.raise_own(error)
+                    if (lost := lost_connection(error, standing=str(so_far))) is not None:
+                        raise lost from error
                     raise
                 if not run.may_repeat:
                     raise _ended_for_good(*run.ended) from error
@@ -241,8 +262,10 @@ def _migrate(
             return run.passes
 
 
-def _ended_for_good(what: str, verdict: GuardVerdict) -> KeepsUsersWaiting:
-    """The error for a unit that kept users waiting: on a connection of the caller's nothing is repeated."""
+def _ended_for_good(what: str, verdict: GuardVerdict) -> HoldfastError:
+    """On a connection of the caller's nothing is repeated."""
+    if verdict.reason is not Reason.USERS:
+        return EndedOnHandedConnection(what_for=what, because=BECAUSE[verdict.reason])
     return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
 
 
@@ -275,11 +298,19 @@ class _Run:
         # By the guard, outside of what is tried again at once: what, and why.
         self.ended: tuple[str, GuardVerdict] | None = None
         self.revision = ""  # that is under way
+        self.writes_version = False  # its function has returned, and Alembic writes its row
         self.own_error: HoldfastError | None = None  # what a revision has raised
         self.passes: list[bool] = []
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic's run_migrations executes, one by one, committed one by one."""
+        try:
+            yield from self._steps(heads, context)
+        except Exception:
+            self.release()  # here, inside the event loop of an async env.py: the lock would stay
+            raise
+
+    def _steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
         if self.databases.next(context) is None:
             return
         self.passes.append(is_by_settings(context))
@@ -306,7 +337,8 @@ class _Run:
             run = RevisionRun(step=step, context=run_context)
             self.revision = run.name
             step.migration_fn = self._wrap(run, step.migration_fn)
-            yield step
+            with self._lets_go_on_error():
+                yield step
             with self._ended_by_guard():
                 run.commit()
         self.release()
@@ -441,7 +473,7 @@ class _Run:
         if self.own_error is not None and not isinstance(error, HoldfastError):
             raise self.own_error from error
 
-    def ask_guard(self, error: Exception) -> None:
+    def ask_guard(self, error: BaseException) -> None:
         """Note in `ended` what the guard has done, if this is what came of it."""
         session = self.session
         verdict = error.verdict if isinstance(error, EndedByGuard) else None
@@ -452,14 +484,28 @@ class _Run:
         if verdict is not None:
             self.ended = (f"revision {self.revision}", verdict)
 
-    def _disarm_early(self, session: MigrationSession) -> None:
-        """Left are Alembic's version row, which is locked already, and COMMIT.
+    @contextmanager
+    def _lets_go_on_error(self) -> Iterator[None]:
+        """Left are Alembic's version row and, in some env.py, COMMIT: an error there is noted where it is raised.
 
-        Ended there, an async connection could not be closed: Alembic's error leaves the event loop before anybody else
-        sees it. A connection of the caller's could not be made anew.
+        An async connection can only be closed in its event loop, which Alembic's error leaves before anybody else
+        sees it.
         """
-        if session.guard is not None and (session.dialect.is_async or not self.may_repeat):
-            session.guard.disarm()
+        session = self.session
+        assert session is not None  # noqa: S101  # between its function and its COMMIT
+
+        def note(context: ExceptionContext) -> None:
+            if self.writes_version and context.connection is session.migration:
+                self.ask_guard(context.original_exception)
+                self.release()
+
+        engine = session.migration.engine
+        event.listen(engine, "handle_error", note)
+        try:
+            yield
+        finally:
+            self.writes_version = False
+            event.remove(engine, "handle_error", note)
 
     def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)  # its name is in Alembic's log
@@ -467,7 +513,7 @@ class _Run:
             try:
                 with self._ended_by_guard():
                     run(function, **arguments)
-                    self._disarm_early(run.context.session)
+                self.writes_version = True
             except BaseException as error:
                 self.own_error = error if isinstance(error, HoldfastError) else None
                 self.release()  # here, inside the event loop of an async env.py

@@ -27,7 +27,9 @@ from holdfast.rewrite.filled_column import SERIAL, is_serial
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import created_relation
 from holdfast.rewrite.online import draft_of
+from holdfast.rewrite.operations import BY_STATEMENT
 from holdfast.rewrite.side_by_side.expand import waiting_in
+from holdfast.rewrite.side_by_side.taken_back import taken_back
 from holdfast.rewrite.tree import column_of, constraint_of, expression_sql, find, strings
 from holdfast.rewrite.type_names import type_of_tree
 from holdfast.rewrite.units import QueueEntry
@@ -91,6 +93,8 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
     waits = _waits(entry)
     if waits:
         return _with_what_waits(facts, entry, waits)
+    if entry.facts is not None and taken_back(statement, facts=entry.facts) is not None:
+        return facts  # it is there already
     created = created_relation(statement)
     if created is not None:
         return _with_new_table(facts, created, node)
@@ -100,8 +104,6 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
             change = _change_of(item.alter_table_cmd, node)
             facts = _changed(facts, name, change) if change else facts
         return facts
-    if isinstance(node, pb.IndexStmt):
-        return _changed(facts, _name(node.relation, entry), lambda table: _with_index(table, node))
     if isinstance(node, pb.RenameStmt):
         return _renamed(facts, node, entry)
     if isinstance(node, pb.CreateTrigStmt):
@@ -109,7 +111,21 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
         return _changed(facts, name, lambda table: _with_trigger(table, node))
     if isinstance(node, pb.DropStmt):
         return _dropped(facts, node, entry)
+    return _as_recorded(facts, node, entry)
+
+
+def _as_recorded(facts: Facts, node: Any, entry: QueueEntry) -> Facts:
+    """As the record of the operation says."""
+    left = [each.leaves for each in BY_STATEMENT.get(type(node), ()) if each.leaves is not None]
+    for leaves in left:
+        facts = _changed(
+            facts, _name(node.relation, entry), partial(_left, leaves=leaves, node=node)
+        )
     return facts
+
+
+def _left(table: Relation, *, leaves: Callable[[Relation, Any], Relation], node: Any) -> Relation:
+    return leaves(table, node)
 
 
 def _waits(entry: QueueEntry) -> tuple[Waiting, ...]:
@@ -309,29 +325,6 @@ def _without_constraints(table: Relation, names: set[str]) -> Relation:
     left = table.without_constraints([(table.name, name) for name in names])
     gone = [index.name for index in table.indexes if index.constraint in names]
     return left.without_indexes(gone)
-
-
-def _with_index(table: Relation, node: pb.IndexStmt) -> Relation:
-    elements = [item.index_elem for item in node.index_params]
-    names = tuple(element.name for element in elements if element.name)
-    index = Index(
-        name=QualifiedName(schema=table.name.schema, name=node.idxname),
-        table=table.name,
-        columns=(*names, *strings_of_columns(node)),
-        keys=names,
-        definition="",
-        is_unique=node.unique,
-        has_expressions=len(names) < len(elements) or node.HasField("where_clause"),
-        is_partitioned=table.is_partitioned,
-    )
-    return replace(table, indexes=(*table.indexes, index))
-
-
-def strings_of_columns(node: Message) -> tuple[str, ...]:
-    """The columns that expressions below this node read."""
-    return tuple(
-        strings(column.fields)[-1] for column in find(node, pb.ColumnRef) if strings(column.fields)
-    )
 
 
 def _set_not_null(table: Relation, command: pb.AlterTableCmd) -> Relation:

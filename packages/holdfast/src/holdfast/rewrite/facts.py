@@ -176,6 +176,13 @@ class Relation:
     is_populated: bool = True  # false for a materialized view that was never refreshed
     has_uneven_checks: bool = False  # a CHECK calls a function that may read tables
     published_by: str | None = None
+    owner: str = ""
+    is_owned: bool = True  # by the role that migrates, or one that it is a member of
+
+    @property
+    def partition_of_another(self) -> "Relation | None":
+        """A partition, where they were asked for, whose owner another role is: only that may change it by itself."""
+        return next((part for part in self.partitions if not part.is_owned), None)
 
     @property
     def is_partitioned(self) -> bool:

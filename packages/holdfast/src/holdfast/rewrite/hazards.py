@@ -6,13 +6,13 @@ The rows are those of the table of operations in docs/operations.md.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import BreaksRunningCode, LongStatement
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.locks import LockMode
-from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement, shortened
 
@@ -82,6 +82,18 @@ def hazard(
     """The hazard of a relation in use; none on one that is not there or new."""
     if relation is not None and not relation.is_new:
         yield Hazard(relation=relation.name, rows=relation.rows, mode=mode, doing=doing)
+
+
+def by_its_owner(doing: LongWork, *, table: Relation) -> LongWork:
+    """The same; where a partition is another role's, that is what stands in the way of its online form."""
+    other = table.partition_of_another
+    if other is None:
+        return doing
+    instead = (
+        f"It is made partition by partition, which only the owner of each may do, and {other.name} belongs to another"
+        f" role: GRANT {quote(other.owner)} to the role that migrates, or ALTER TABLE {other.name} OWNER TO it."
+    )
+    return replace(doing, instead=instead)
 
 
 DEFAULT_PARTITION = LongWork(

@@ -60,10 +60,18 @@ def duration(statement: Statement, *, facts: Facts) -> Duration:
     if isinstance(statement.node, pb.AlterTableStmt):
         refuse_column_without_values(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
-    plain = Draft(steps=(as_written(statement, facts=facts),))
-    if draft == plain and needs_no_transaction_of_its_own(statement, facts=facts):
+    if _is_as_written(draft, statement) and needs_no_transaction_of_its_own(statement, facts=facts):
         return Duration.INSTANT
     return Duration.LONG
+
+
+def _is_as_written(draft: Draft, statement: Statement) -> bool:
+    """Whether nothing but the statement itself is executed, in a transaction, and nothing is refused."""
+    if draft.refusals or len(draft.steps) != 1:
+        return False
+    (step,) = draft.steps
+    plain = TransactionStep(sql=(statement.sql,), locks=step.locks)
+    return step == plain
 
 
 def rewrite(

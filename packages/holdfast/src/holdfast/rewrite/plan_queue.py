@@ -8,6 +8,7 @@ from holdfast.rewrite.pairs import Taken
 from holdfast.rewrite.queue_rules.backfill_first import in_best_order
 from holdfast.rewrite.queue_rules.bracket import is_bracket, refuse_what_lasts
 from holdfast.rewrite.queue_rules.copied_once import copied_once
+from holdfast.rewrite.queue_rules.new_enums import refuse_new_enums_on_partitions
 from holdfast.rewrite.queue_rules.one_lock import one_lock
 from holdfast.rewrite.queue_rules.recreated_types import can_be_beside, types_named
 from holdfast.rewrite.queue_rules.replaced_together import (
@@ -34,12 +35,14 @@ def plan_queue(
 
     `wrote`: so are writes of the function. What belongs to either joins the transaction that is open.
 
-    Raises TornApart where what users must see as one can be kept neither in a moment nor on a small table.
+    Raises LongStatement where a new enum would be that of a partitioned table; TornApart where what users
+    must see as one can be kept neither in a moment nor on a small table.
     """
     if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
         return (Unit(entries=tuple(entries)),)  # no rule is about one alone
     if not types_named([entry.statement for entry in done]):
         entries = with_values_added(entries)
+    refuse_new_enums_on_partitions(entries, today=today)
     ordered = [entries[place] for place in in_best_order(entries)]
     ordered = [*done, *with_interim_checks(ordered)]
     open_positions = {entry.position for entry in done}

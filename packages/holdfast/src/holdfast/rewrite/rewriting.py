@@ -88,7 +88,8 @@ class StatementOperation:
 
     `apply` gives its online form, or None where it runs as it is written: then `locks` are the locks that it takes,
     `hazards` what it reads or writes under them, and `breaks` what running code misses after it. `names` are those
-    that may have to be chosen for it; `is_outside` says whether PostgreSQL refuses it inside a transaction.
+    that may have to be chosen for it; `is_outside` says whether PostgreSQL refuses it inside a transaction. `leaves` is
+    its table after it, `way_back` the SQL that takes it back.
     """
 
     name: str
@@ -100,6 +101,8 @@ class StatementOperation:
     hazards: Callable[[Any, Facts], Iterator[Hazard]] | None = None
     breaks: Callable[[Any, Facts], Iterator[BreakingChange]] | None = None
     is_outside: Callable[[Any], bool] | None = None
+    leaves: Callable[[Relation, Any], Relation] | None = None
+    way_back: Callable[[Any], tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

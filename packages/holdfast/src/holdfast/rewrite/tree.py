@@ -97,3 +97,10 @@ def parsed_constraint(definition: str, *, name: str) -> pb.Constraint:
     constraint = copy(constraint_of(statement.stmt.alter_table_stmt.cmds[0].alter_table_cmd))
     constraint.conname = name
     return constraint
+
+
+def columns_read(node: Message) -> tuple[str, ...]:
+    """The columns that expressions below this node read."""
+    return tuple(
+        strings(column.fields)[-1] for column in find(node, pb.ColumnRef) if strings(column.fields)
+    )

@@ -4,7 +4,7 @@ From what PostgreSQL said of it (`observe.changed_table`): which conversions are
 decided by casts without a function, domains, lengths that grow and time zones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
@@ -14,7 +14,7 @@ from holdfast.rewrite.column_copy.refusals import refusals
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.rewriting import Action
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.tree import column_of
+from holdfast.rewrite.tree import column_of, strings
 
 # What the same ALTER TABLE may do to other columns, before the copy.
 BESIDE = frozenset([pb.AT_ColumnDefault, pb.AT_DropNotNull, pb.AT_SetNotNull])
@@ -31,6 +31,25 @@ def is_untried(action: Action) -> bool:
         and action.table.column(action.command.name) is not None
         and changed_table_of(action) is None
     )
+
+
+def partitioned_with_new_enum(
+    statement: Statement, *, facts: Facts, enums: Collection[str]
+) -> Relation | None:
+    """The table, if it has partitions and the statement gives a column one of these enums: every row is written.
+
+    The enums are made by the same queue, so that PostgreSQL could not be asked yet.
+    """
+    node = statement.node
+    table = facts.in_use(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    if table is None or not table.is_partitioned or not isinstance(node, pb.AlterTableStmt):
+        return None
+    types = [
+        strings(column_of(item.alter_table_cmd).type_name.names)[-1]
+        for item in node.cmds
+        if item.alter_table_cmd.subtype == pb.AT_AlterColumnType
+    ]
+    return table if set(types) & set(enums) else None
 
 
 def changed_table_of(action: Action) -> ChangedTable | None:

@@ -5,6 +5,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.statement import UnparsableStatement
 from holdfast.rewrite.names import quote
+from holdfast.rewrite.operations import BY_STATEMENT
 from holdfast.rewrite.statement import parse, shortened
 
 
@@ -26,14 +27,12 @@ def _of(node: Message) -> tuple[str, ...]:
             return (f"DROP SEQUENCE {_name(node.sequence)}",)
         case pb.ViewStmt() if not node.replace:
             return (f"DROP VIEW {_name(node.view)}",)
-        case pb.IndexStmt() if node.idxname:
-            schema = f"{quote(node.relation.schemaname)}." if node.relation.schemaname else ""
-            return (f"DROP INDEX CONCURRENTLY {schema}{quote(node.idxname)}",)
         case pb.AlterTableStmt() if node.objtype == pb.OBJECT_TABLE:
             undone = [_of_action(node, each.alter_table_cmd) for each in node.cmds]
             return tuple(each for each in reversed(undone) if each) if all(undone) else ()
         case _:
-            return ()
+            ways = (each.way_back for each in BY_STATEMENT.get(type(node), ()))
+            return next((way(node) for way in ways if way is not None), ())
 
 
 def _of_action(node: pb.AlterTableStmt, action: pb.AlterTableCmd) -> str:

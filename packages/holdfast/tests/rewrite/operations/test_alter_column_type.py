@@ -126,7 +126,8 @@ def test_another_type(facts: Facts, check_steps: Check) -> None:
     ("known", "reason"),
     [
         ({"published_by": "p"}, "The publication p sends all columns of the table"),
-        ({"inherits": True}, "The table has partitions, is one, or inherits"),
+        ({"inherits": True}, "The table is a partition or inherits"),
+        ({"is_table": False}, "fill it with an UPDATE of each partition"),
         ({"is_typed": True}, "The table was created OF a type."),
         ({"hides_rows": True}, "Row level security hides rows"),
         ({"row_type_used_by": "log"}, "log has a column of the row type of the table."),

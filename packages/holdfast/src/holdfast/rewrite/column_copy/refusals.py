@@ -43,8 +43,13 @@ def _of_postgresql(table: ChangedTable) -> Iterator[str]:
 
 
 def _of_table(table: ChangedTable) -> Iterator[str]:
-    if not table.is_table or table.inherits:
-        yield "The table has partitions, is one, or inherits; a column is copied of one table only."
+    if not table.is_table:
+        yield (
+            "The table has partitions, and a column is copied of one table only. Add a column of the new type, have the"
+            " application write both, fill it with an UPDATE of each partition, and drop the old one a release later."
+        )
+    elif table.inherits:
+        yield "The table is a partition or inherits; a column is copied of one table only."
     if table.is_typed:
         yield "The table was created OF a type."
     for column in table.columns:

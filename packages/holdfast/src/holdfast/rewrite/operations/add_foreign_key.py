@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
 from holdfast.rewrite.index_names import joined
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.names import candidates
@@ -69,7 +69,8 @@ def foreign_key(action: Action, constraint: pb.Constraint) -> Split | None:
 
 def _on_partitions(action: Action, key: pb.Constraint) -> Split | None:
     """One partition after the other; None where PostgreSQL refuses it, and where another constraint makes room."""
-    is_refused = key.skip_validation or action.table.has_foreign_partition
+    is_others = action.table.partition_of_another is not None
+    is_refused = key.skip_validation or is_others or action.table.has_foreign_partition
     if is_refused or dropped_constraints(action.statement):
         return None
     table = action.table
@@ -85,7 +86,7 @@ def hazards(action: Action) -> Iterator[Hazard]:
     table = action.table
     if table.is_partitioned and is_read and not table.has_foreign_partition:
         mode = LockMode.SHARE_ROW_EXCLUSIVE
-        yield from hazard(table, FOREIGN_KEY_ON_PARTITIONED, mode=mode)
+        yield from hazard(table, by_its_owner(FOREIGN_KEY_ON_PARTITIONED, table=table), mode=mode)
 
 
 def names(new: NewObject) -> Iterator[str]:

@@ -42,7 +42,7 @@ def add_primary_key(action: Action) -> Split | None:
     if constraint.contype != pb.CONSTR_PRIMARY or constraint.without_overlaps:
         return None
     is_partitioned = action.table.is_partitioned
-    if action.table.has_foreign_partition:
+    if action.table.has_foreign_partition or action.table.partition_of_another is not None:
         return None  # PostgreSQL says that there is none on a foreign table
     if _has_another(action) or (is_partitioned and dropped_constraints(action.statement)):
         return None

@@ -8,7 +8,7 @@ from itertools import islice
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.hazards import Hazard, LongWork, hazard
+from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
 from holdfast.rewrite.index_build import build_index, index_of_constraint, over_index
 from holdfast.rewrite.index_names import joined
 from holdfast.rewrite.names import candidates, free_name
@@ -59,7 +59,8 @@ def unique(action: Action, constraint: pb.Constraint) -> Split | None:
     dropped = dropped_constraints(action.statement)
     if action.table.is_partitioned:
         # On a foreign table there is none: PostgreSQL says so, before it does anything.
-        is_written = dropped or action.table.has_foreign_partition
+        is_others = action.table.partition_of_another is not None
+        is_written = dropped or is_others or action.table.has_foreign_partition
         return None if is_written else on_partitions(action, constraint, name=name)
     if dropped:
         return _in_its_place(action, constraint, name=name, is_taken=name in dropped)
@@ -107,9 +108,11 @@ def hazards(action: Action) -> Iterator[Hazard]:
 
 def hazards_of_key(action: Action) -> Iterator[Hazard]:
     """Of a key that stays in its ALTER TABLE."""
-    is_left = constraint_of(action.command).without_overlaps or action.table.has_foreign_partition
+    constraint = constraint_of(action.command)
+    is_postgresqls = bool(constraint.indexname) or action.table.has_foreign_partition
+    is_left = constraint.without_overlaps or is_postgresqls
     if action.table.is_partitioned and action.statement.relation.inh and not is_left:
-        yield from hazard(action.table, KEY_ON_PARTITIONED)
+        yield from hazard(action.table, by_its_owner(KEY_ON_PARTITIONED, table=action.table))
 
 
 def names(new: NewObject) -> Iterator[str]:

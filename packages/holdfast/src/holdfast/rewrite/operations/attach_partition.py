@@ -54,11 +54,14 @@ def attach_partition(action: Action) -> Split | None:
         return None
     command = definition(action.command).partition_cmd
     partition = action.facts.relation(command.name)
-    if partition is not None and not partition.is_new and not action.table.oid:
-        # The table is still to be created: what there is to do is planned when it is there.
+    is_used = partition is not None and not partition.is_new
+    if partition is not None and is_used and (not action.table.oid or partition.partition_of):
+        # The table is still to be created, or it is detached before: what there is to do is planned when that is done.
         return Split(after=(transaction(as_written_action(action), facts=action.facts),))
     bound = action.facts.bound_of(action.table, partition=command.name.relname)
-    if partition is None or bound is None or is_refused(action.table, partition):
+    if partition is None or bound is None or _is_under_way(partition):
+        return None
+    if is_refused(action.table, partition):
         return None
     facts = action.facts.with_partitions_of(action.table)
     steps: list[Step] = []
@@ -77,6 +80,11 @@ def attach_partition(action: Action) -> Split | None:
         return None
     attach = transaction(as_written_action(action), facts=facts)
     return Split(after=(*steps, replace(attach, sql=(*attach.sql, *drops))))
+
+
+def _is_under_way(partition: Relation) -> bool:
+    """Whether the open transaction has made it, perhaps with rows that nobody may miss before the ATTACH."""
+    return partition.is_new and bool(partition.oid)
 
 
 def _indexes(parent: Relation, partition: Relation, *, facts: Facts) -> Iterator[Step]:
@@ -115,7 +123,7 @@ def hazards(action: Action) -> Iterator[Hazard]:
     """Of a default partition, and where PostgreSQL has not said the bound."""
     command = definition(action.command).partition_cmd
     partition = action.facts.relation(command.name)
-    if partition is not None and is_refused(action.table, partition):
+    if partition is not None and (_is_under_way(partition) or is_refused(action.table, partition)):
         return
     yield from hazard(partition, ATTACH_PARTITION)
     if not command.bound.is_default:

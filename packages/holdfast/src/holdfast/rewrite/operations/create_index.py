@@ -4,19 +4,21 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Index, Relation
+from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
 from holdfast.rewrite.index_build import build_index, locks_of_build
 from holdfast.rewrite.index_names import column_names, index_name, joined
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.names import candidates
+from holdfast.rewrite.names import QualifiedName, candidates, quote
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps
 from holdfast.rewrite.rewriting import NewObject, StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step
-from holdfast.rewrite.tree import copy
+from holdfast.rewrite.tree import columns_read, copy
 
 
 def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -47,12 +49,25 @@ def _on_partitions(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> tupl
         return ()
     if existing is not None or node.concurrent or not node.relation.inh:
         return None
-    if node.unique and table.has_foreign_partition:
+    if (node.unique and table.has_foreign_partition) or table.partition_of_another is not None:
         return None
     named = copy(node)
     named.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
     steps = index_steps(WantedIndex(node=named), table=table, facts=facts)
     return (*steps, *_statistics(node, table=table))
+
+
+INDEX_ON_PARTITIONED = LongWork(rows=(34,), work="builds an index on every partition", instead="")
+
+
+def hazards(node: pb.IndexStmt, facts: Facts) -> Iterator[Hazard]:
+    """Of one on a partitioned table of which one partition belongs to another role."""
+    table = facts.in_use(node.relation)
+    is_whole = table is not None and node.relation.inh and table.partition_of_another is not None
+    if table is not None and is_whole and _existing(node, table=table, facts=facts) is None:
+        yield from hazard(
+            table, by_its_owner(INDEX_ON_PARTITIONED, table=table), mode=LockMode.SHARE
+        )
 
 
 def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | None:
@@ -82,12 +97,38 @@ def names(new: NewObject) -> Iterator[str]:
         yield from candidates(new.table, second=joined(column_names(new.node)), label="idx")
 
 
+def leaves(table: Relation, node: pb.IndexStmt) -> Relation:
+    """The table with the index."""
+    elements = [item.index_elem for item in node.index_params]
+    columns = tuple(element.name for element in elements if element.name)
+    index = Index(
+        name=QualifiedName(schema=table.name.schema, name=node.idxname),
+        table=table.name,
+        columns=(*columns, *columns_read(node)),
+        keys=columns,
+        definition="",
+        is_unique=node.unique,
+        has_expressions=len(columns) < len(elements) or node.HasField("where_clause"),
+        is_partitioned=table.is_partitioned,
+    )
+    return replace(table, indexes=(*table.indexes, index))
+
+
+def way_back(node: pb.IndexStmt) -> tuple[str, ...]:
+    """Of an index that has a name."""
+    schema = f"{quote(node.relation.schemaname)}." if node.relation.schemaname else ""
+    return (f"DROP INDEX CONCURRENTLY {schema}{quote(node.idxname)}",) if node.idxname else ()
+
+
 OPERATION = StatementOperation(
     name="create_index",
     rows=(1, 2, 3, 4, 34),
     statements=(pb.IndexStmt,),
     apply=create_index,
     locks=locks_of_build,
+    hazards=hazards,
     names=names,
     is_outside=lambda node: bool(node.concurrent),
+    leaves=leaves,
+    way_back=way_back,
 )

@@ -77,6 +77,8 @@ def default_partition(parent: Relation, *, facts: Facts) -> Relation | None:
 
 def is_refused(parent: Relation, partition: Relation) -> bool:
     """Whether PostgreSQL says at once that the tables do not match: nothing is made for that."""
+    if partition.is_new:
+        return False  # of what the revision has made only the name is known
     own = {column.name: column for column in partition.columns}
     if own.keys() != {column.name for column in parent.columns}:
         return True
