@@ -23,7 +23,7 @@ SCRIPT = """
 CREATE TABLE refunds (id int PRIMARY KEY);
 ALTER TABLE refunds ADD COLUMN order_id int REFERENCES orders (id);
 CREATE INDEX orders_status ON orders (status);
-ALTER TABLE orders ALTER COLUMN id TYPE bigint, ADD CHECK (id > 0);
+CLUSTER orders USING orders_pkey;
 """
 
 

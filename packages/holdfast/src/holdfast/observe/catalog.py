@@ -39,7 +39,7 @@ from holdfast.rewrite.online import names_to_choose_from
 from holdfast.rewrite.operations.add_column import columns_without_values
 from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.partitions.lacking import looks_at_partitions
-from holdfast.rewrite.rewriting import dropped_constraints
+from holdfast.rewrite.rewriting import dropped_constraints, dropped_indexes
 from holdfast.rewrite.statement import (
     Statement,
     WrittenName,
@@ -549,7 +549,9 @@ def _type_changes(
     found = []
     new_types: list[str] = []
     dropped: dict[WrittenName, frozenset[str]] = {}
+    indexes: set[str] = set()
     for statement in statements:
+        indexes |= dropped_indexes(statement.node)
         if isinstance(statement.node, pb.CreateEnumStmt):
             new_types.append(statement.sql)
         if isinstance(statement.node, pb.AlterTableStmt):
@@ -559,7 +561,9 @@ def _type_changes(
             gone = dropped.get(name, frozenset()) | dropped_constraints(statement.node)
             dropped[name] = gone
             found.append(
-                changed_table(connection, statement, table, new_types=new_types, dropped=gone)
+                changed_table(
+                    connection, statement, table, new_types=new_types, dropped=gone | indexes
+                )
             )
     return tuple(each for each in found if each is not None)
 
