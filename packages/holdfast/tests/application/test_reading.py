@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from standby import Pair, streaming_pair
 
-from holdfast import AsyncDatabase, Database
-from holdfast.application.reading import Standbys
+from holdfast import AsyncDatabase, Database, create_engine
+from holdfast.application.reading import IS_FRESH, Standbys
 from holdfast.engine.profiles import Profile
 from holdfast.engine.settings import Settings
 
@@ -74,6 +74,18 @@ def test_a_position_of_nobody_is_read_from_the_primary(after: str, database: Dat
     """It comes from a client: whatever it is, nothing is executed of it and nothing fails."""
     with database.reading(after=after) as session:
         assert session.execute(WHERE).one()[0] is False
+
+
+@pytest.mark.parametrize("is_standby", [True, False])
+def test_a_server_without_the_position_is_not_read_from(pair: Pair, is_standby: bool) -> None:
+    """Whatever it is: a standby that lags, or one that was promoted beside the primary and writes by itself."""
+    server = pair.standby if is_standby else pair.primary
+    engine = create_engine(Settings(profile=Profile.TEST, url=server.url()))
+    with engine.connect() as connection:
+        for after, is_fresh in (("0/1", True), ("FFFFFFFF/FFFFFFFF", False)):
+            asked = {"after": after, "lag": "1 h"}
+            assert connection.execute(IS_FRESH, asked).scalar_one() is is_fresh
+    engine.dispose()
 
 
 def test_a_standby_that_is_gone_is_not_waited_for(pair: Pair) -> None:

@@ -23,7 +23,7 @@ SCRIPT = """
 CREATE TABLE refunds (id int PRIMARY KEY);
 ALTER TABLE refunds ADD COLUMN order_id int REFERENCES orders (id);
 CREATE INDEX orders_status ON orders (status);
-ALTER TABLE orders ALTER COLUMN id TYPE bigint, ADD CHECK (id > 0);
+CLUSTER orders USING orders_pkey;
 """
 
 
@@ -159,6 +159,36 @@ def test_a_statement_that_fails_on_the_copy(database: str, change: Path) -> None
     """An error of the scratch server is told as one of the scratch server."""
     shown = online(change, database)
     assert shown.returncode == 3
-    assert shown.stderr.startswith(
-        'error: The scratch server refused a statement: relation "a" does not exist'
+    assert shown.stderr.splitlines()[:2] == [
+        f'error: A statement of {change} fails where the script is tried: relation "a" does not exist',
+        (
+            "It was tried on a copy of the database's schema, on the scratch server; no other database was changed."
+            " It was: CREATE INDEX a_id ON a (id)"
+        ),
+    ]
+
+
+def test_a_script_for_a_database_that_is_not_named(
+    tmp_path: Path, postgres: Postgres, database: str
+) -> None:
+    """The way out is that of a script: it has no models and no revision."""
+    file = tmp_path / "add.sql"
+    file.write_text("CREATE INDEX ON orders (note);")
+    empty = online(file, database, "--empty", scratch=postgres.url("postgres"))
+    assert (empty.returncode, empty.stderr.splitlines()[:3]) == (
+        3,
+        [
+            f'error: A statement of {file} fails where the script is tried: relation "orders" does not exist',
+            (
+                "It was tried on an empty database, on the scratch server; no other database was changed. It was:"
+                " CREATE INDEX ON orders (note)"
+            ),
+            (
+                "Mend the script; or name the database that it is for:"
+                " DATABASE_URL=postgresql://USER@HOST/DATABASE, without --empty"
+            ),
+        ],
     )
+    file.write_text("ALTER TABL orders")
+    wrong = online(file, database, "--empty", scratch=postgres.url("postgres"))
+    assert wrong.stderr.splitlines()[2] == f"Correct the statement, then: holdfast online {file}"

@@ -60,3 +60,29 @@ def test_check_goes_on_behind_two_heads(
     assert heads == [("r2",), ("r3",)]
     ini.write_text(ini.read_text().replace("shop, blog", "shop"))
     assert check(branches.config)[0].rule == "one-head"
+
+
+def test_a_misspelt_verb() -> None:
+    """The verb that is meant, as a line to type."""
+    ended = CliRunner().invoke(holdfast, ["statu"])
+    assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (
+        2,
+        "Error: There is no verb 'statu'. Is it this: holdfast status",
+    )
+
+
+def test_what_was_asked_for_and_is_not_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No verb says more than it knows: nothing was asked about what lies behind, or what others have left."""
+    monkeypatch.chdir(project.folder)
+    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
+    said = [
+        CliRunner().invoke(holdfast, words).stdout
+        for words in (["run", "--to", "base"], ["finish", "--revision", "r9"], ["revert"])
+    ]
+    assert said == [
+        "nothing is pending up to base\n",
+        "nothing of revision r9 waits\n",
+        "nothing to revert\n",
+    ]

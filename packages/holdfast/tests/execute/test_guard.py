@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -483,3 +484,39 @@ def test_a_connection_that_is_ended_as_it_commits_is_known_to_be_gone(project: P
         guard.is_armed, guard._watch = True, _Ended()  # type: ignore[assignment]  # all that committed() asks
         with pytest.raises(EndedByGuard):
             guard.committed()
+
+
+AS_OWNER = """
+from alembic import context
+from sqlalchemy import create_engine, event, pool
+
+engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+
+@event.listens_for(engine, "connect")
+def set_role(connection, record):
+    connection.cursor().execute("SET ROLE {role}")
+    connection.commit()
+
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+def test_users_are_let_through_where_each_connection_sets_a_role(in_use: Project) -> None:
+    """A role that may not cancel what the login role executes: the guard's own connection is the login's."""
+    role = f"owner_{uuid4().hex}"
+    in_use.query(
+        f"CREATE ROLE {role}; ALTER TABLE t OWNER TO {role}; GRANT CREATE ON SCHEMA public TO {role};"
+        f" GRANT ALL ON ALL TABLES IN SCHEMA public, holdfast TO {role};"
+        f" GRANT ALL ON ALL SEQUENCES IN SCHEMA holdfast TO {role}; GRANT ALL ON SCHEMA holdfast TO {role}"
+    )
+    in_use.env(AS_OWNER.format(role=role))
+    in_use.revision(f"op.execute({LONG!r})")
+    try:
+        with reading(in_use), pytest.raises(KeepsUsersWaiting):
+            upgrade(in_use.config, "head")
+        assert in_use.query(HAS_NOTE) == [(0,)]
+    finally:
+        in_use.query(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")

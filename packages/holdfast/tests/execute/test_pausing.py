@@ -1,6 +1,7 @@
 """A run waits while somebody asks for it, and holds nothing meanwhile."""
 
 from datetime import timedelta
+from time import sleep
 
 import pytest
 from alembic_project import Project
@@ -54,14 +55,32 @@ def test_a_signal_pauses_too(in_use: Project) -> None:
     ] * 2
 
 
+HELD = """
+    SELECT mode FROM pg_locks WHERE granted AND relation = 't'::regclass
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND mode <> 'AccessShareLock'
+"""
+
+
 def test_rows_per_second(in_use: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HOLDFAST_BACKFILL_ROWS_PER_SECOND bounds a backfill: 50,000 rows at 40,000 take a second at least."""
+    """HOLDFAST_BACKFILL_ROWS_PER_SECOND bounds a backfill: 50,000 rows at 40,000 take a second at least.
+
+    While it waits for the next batch it holds no row.
+    """
     monkeypatch.setenv("HOLDFAST_BACKFILL_ROWS_PER_SECOND", "40000")
+    held: list[object] = []
+
+    def wait(seconds: float) -> None:
+        held.extend(in_use.query(HELD))
+        sleep(seconds)
+
+    monkeypatch.setattr(backfill_pace, "sleep", wait)
     in_use.revision(ADD)
     events: list[object] = []
     upgrade(in_use.config, "head", report=events.append)
     last = [event for event in events if isinstance(event, BackfillMoved)][-1]
     assert last.rows / last.took.total_seconds() <= 40_000
+    assert held == []
 
 
 def test_a_backfill_waits_for_a_vacuum_of_its_table(

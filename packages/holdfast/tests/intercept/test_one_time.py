@@ -65,10 +65,13 @@ bind = op.get_bind()
 log = sa.table('log', sa.column('id', sa.Integer), sa.column('at', sa.DateTime(timezone=True)))
 op.execute('INSERT INTO log (id) VALUES (1)')
 op.create_index('t_a', 't', ['a'])
+op.execute('CREATE TABLE made_here (id int, at timestamptz DEFAULT now())')
+op.execute('INSERT INTO made_here (id) VALUES (1)')
 op.bulk_insert(log, [{'id': 2}, {'id': 3}])
 op.add_column('t', sa.Column('made', sa.DateTime(timezone=True), server_default=sa.func.now()))
 bind.execute(sa.text('SELECT count(*) FROM t')).scalar_one()
 [(at, said)] = bind.execute(sa.text('INSERT INTO log (id) VALUES (:id) RETURNING at, now()'), {'id': 4}).all()
+bind.execute(sa.text('INSERT INTO made_here VALUES (2) RETURNING id')).scalar_one()
 bind.execute(sa.insert(log).values(id=5, at=sa.func.now()).returning(log.c.id)).scalar_one()
 bind.execute(sa.text("WITH w AS (INSERT INTO log (id) VALUES (6) RETURNING id) SELECT * FROM w")).all()
 op.execute('INSERT INTO log VALUES (7, DEFAULT)')
@@ -94,9 +97,10 @@ def test_defaults_and_what_gives_rows_back_have_the_same_time(
     upgrade(project.config, "head")
     times = (
         "SELECT count(DISTINCT at), count(at) FROM"
-        " (SELECT at FROM log UNION ALL SELECT seen FROM log UNION ALL SELECT made FROM t) AS every_time"
+        " (SELECT at FROM log UNION ALL SELECT at FROM made_here "
+        " UNION ALL SELECT seen FROM log UNION ALL SELECT made FROM t) AS every_time"
     )
-    assert project.query(times) == [(1, 15)]
+    assert project.query(times) == [(1, 17)]
     assert project.query("SELECT count(DISTINCT day), count(day) FROM log") == [(1, 7)]
     defaults = (
         "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef JOIN pg_attribute"

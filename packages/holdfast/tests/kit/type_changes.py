@@ -11,7 +11,7 @@ TYPE_CHANGES = sorted(
     for path in (Path(__file__).parents[4] / "examples" / "type_changes").iterdir()
     if path.is_dir()
 )
-TABLE = re.compile(r"^(CREATE (?:UNLOGGED )?TABLE .*\()\n((?:    .*\n)*)(\).*;)$", re.MULTILINE)
+TABLE = re.compile(r"^(CREATE (?:UNLOGGED )?TABLE .*\()\n((?:    .*\n)*)(\).*)$", re.MULTILINE)
 # The order of names in CREATE STATISTICS .. ON is that of the columns of the table.
 STATISTICS = re.compile(r"^(CREATE STATISTICS .* ON )(.*)( FROM .*)$", re.MULTILINE)
 TABLES = """

@@ -190,6 +190,7 @@ def test_what_would_be_lost_is_refused(project: Project) -> None:
         "ALTER TABLE t ALTER b TYPE bigint",
         "ALTER TABLE t ADD COLUMN a text",
         "ALTER TABLE t RENAME TO u",
+        "GRANT SELECT (b) ON t TO PUBLIC",
         "CREATE VIEW v AS SELECT * FROM t",
     ):
         name = project.revision(executes(later))
@@ -199,7 +200,10 @@ def test_what_would_be_lost_is_refused(project: Project) -> None:
         project.revisions.pop()
     project.revision(executes("ALTER TABLE t ADD COLUMN z text", "CREATE INDEX j ON t (z)"))
     upgrade(project.config, "head")  # has nothing to do with it
-    project.query("CREATE INDEX by_hand ON t (b)")
+    project.query("GRANT UPDATE (b) ON t TO PUBLIC")
+    with pytest.raises(ShadowCarriesMore, match="a privilege"):
+        finish(project.config, yes=True)
+    project.query("REVOKE UPDATE (b) ON t FROM PUBLIC; CREATE INDEX by_hand ON t (b)")
     with pytest.raises(ShadowCarriesMore, match="by_hand"):
         finish(project.config, yes=True)
     project.query(

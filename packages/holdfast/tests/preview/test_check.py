@@ -115,6 +115,8 @@ BODIES = {
     "DO": "DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0); END $$",
     "DO, EXECUTE": "DO $$ BEGIN EXECUTE 'ALTER TABLE t ALTER a TYPE bigint'; END $$",
     "function": "SELECT long()",
+    "DO, LOCK TABLE": "DO $$ BEGIN LOCK TABLE t IN ACCESS EXCLUSIVE MODE; PERFORM count(*) FROM t; END $$",
+    "DO, LOCK TABLE and a write": "DO $$ BEGIN LOCK TABLE t; UPDATE t SET a = a; END $$",
 }
 LONG = """
     CREATE FUNCTION long() RETURNS void LANGUAGE plpgsql AS $$ BEGIN

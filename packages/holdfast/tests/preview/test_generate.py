@@ -195,6 +195,13 @@ ALEMBIC_SEES = {
         "op.create_table('t', sa.Column('a', sa.Text))",
         "t = sa.Table('t', metadata, sa.Column('a', sa.Text))\nsa.Index('i', sa.func.lower(t.c.a).desc())",
     ),
+    "dropped column with a condition": (
+        (
+            "op.create_table('t', sa.Column('id', sa.Integer), sa.Column('a', sa.Text),"
+            " sa.CheckConstraint('a <> id::text', name='both'), sa.CheckConstraint(\"a <> ''\", name='one'))"
+        ),
+        "sa.Table('t', metadata, sa.Column('id', sa.Integer))",
+    ),
     "dropped table with signs that mean something to a driver": (
         (
             "op.execute(\"CREATE TABLE t (a text DEFAULT '50%s' CHECK (a NOT LIKE 'x:b%'));"

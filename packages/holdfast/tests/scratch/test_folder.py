@@ -20,7 +20,7 @@ from holdfast.errors.scratch import (
     NotADataFolder,
     UnknownServerUser,
 )
-from holdfast.scratch.folder import fast_folder, server_user
+from holdfast.scratch.folder import fast_folder, has_room, server_user
 from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import EmbeddedServer
 
@@ -186,6 +186,12 @@ def test_the_folder_of_a_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "named").mkdir()
     monkeypatch.setenv("HOLDFAST_SCRATCH_DIR", str(tmp_path / "named"))
     assert fast_folder() == tmp_path / "named"
+
+
+def test_memory_that_is_small() -> None:
+    """The 64 MB of a container hold no server, a few GB do."""
+    found = [has_room(megabytes * 1024**2) for megabytes in (0, 64, 1024, 2048, 64_000)]
+    assert found == [False, False, False, True, True]
 
 
 def test_no_folder_for_a_try(monkeypatch: pytest.MonkeyPatch) -> None:

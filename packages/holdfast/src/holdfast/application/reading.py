@@ -25,12 +25,14 @@ WRITTEN = text("SELECT pg_current_wal_insert_lsn()::text")
 # the last transaction that it has replayed.
 IS_FRESH = text(
     """
-    SELECT NOT pg_is_in_recovery() OR (
+    SELECT CASE WHEN pg_is_in_recovery() THEN
         coalesce(pg_last_wal_replay_lsn() >= CAST(:after AS pg_lsn), true)
         AND coalesce(
             (pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
              AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE pid IS NOT NULL))
-            OR now() - pg_last_xact_replay_timestamp() < CAST(:lag AS interval), false))
+            OR now() - pg_last_xact_replay_timestamp() < CAST(:lag AS interval), false)
+      -- The primary itself; or a standby that was promoted beside it, which may not have what came after.
+      ELSE coalesce(pg_current_wal_insert_lsn() >= CAST(:after AS pg_lsn), true) END
     """
 )
 NO_ANSWER = (DBAPIError, PoolTimeout)

@@ -5,6 +5,7 @@ Results go to stdout, progress and errors to stderr. Exit status: 0 fine, 1 foun
 """
 
 import atexit
+import difflib
 import gc
 import importlib
 import sys
@@ -73,6 +74,9 @@ class Verbs(click.Group):
         if cmd_name in CALLED_ELSEWHERE:
             ctx.fail(f"There is no verb '{cmd_name}'; here it is: {CALLED_ELSEWHERE[cmd_name]}")
         if cmd_name not in VERBS:
+            like = difflib.get_close_matches(cmd_name, VERBS, n=1)
+            if like:
+                ctx.fail(f"There is no verb '{cmd_name}'. Is it this: holdfast {like[0]}")
             return None
         command: click.Command = getattr(
             importlib.import_module(f"holdfast.cli.{cmd_name}"), cmd_name

@@ -39,7 +39,7 @@ def finish(
     if dry_run:
         with translated_errors():
             found = prospects(options.config(), revision=revision)
-        _show(found, form)
+        _show(found, form, nothing=_nothing(revision))
         ctx.exit(int(any(each.in_use for each in found)))
     with translated_errors(), stopping(grace) as stop:
         gone = let_go(
@@ -67,10 +67,14 @@ def finish(
             click.echo(f"database {each.database}, {each.version_table}:")
         for line in each.gone:
             click.echo(f"gone     {line.what}  (revision {line.revision})")
-    click.echo(f"finished: {len(lines)} waited" if lines else NOTHING)
+    click.echo(f"finished: {len(lines)} waited" if lines else _nothing(revision))
 
 
-def _show(found: tuple[Prospect, ...], form: str) -> None:
+def _nothing(revision: str | None) -> str:
+    return NOTHING if revision is None else f"nothing of revision {revision} waits"
+
+
+def _show(found: tuple[Prospect, ...], form: str, *, nothing: str) -> None:
     if form == "json":
         shown = [
             {
@@ -103,7 +107,7 @@ def _show(found: tuple[Prospect, ...], form: str) -> None:
         for words in each.unproven:
             click.echo(f"no proof {words}")
     if not any(each.waiting for each in found):
-        click.echo(NOTHING)
+        click.echo(nothing)
 
 
 def _as_json(line: WaitingLine) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import click
 from holdfast.cli.project import FORMAT, translated_errors
 from holdfast.engine.create_engine import migration_url
 from holdfast.engine.settings import Settings
+from holdfast.errors.scratch import ScratchRefused
+from holdfast.errors.sql import ScriptNotTried
+from holdfast.errors.statement import UnparsableStatement
 from holdfast.preview.online_script import PlannedStatement, plan_script
 from holdfast.rewrite.steps import as_text, to_json
 
@@ -24,7 +28,7 @@ def online(ctx: click.Context, file: Path, empty: bool, form: str) -> None:
 
     Exit status: 0 every statement has an online form, 1 at least one is refused.
     """
-    with translated_errors():
+    with translated_errors(), _told_of_a_script(file, is_empty=empty):
         settings = Settings()
         url = None
         if not empty and settings.url is not None:
@@ -36,6 +40,28 @@ def online(ctx: click.Context, file: Path, empty: bool, form: str) -> None:
     else:
         click.echo("\n".join(line for statement in planned for line in _lines(statement)))
     ctx.exit(1 if any(statement.refusal for statement in planned) else 0)
+
+
+@contextmanager
+def _told_of_a_script(file: Path, *, is_empty: bool) -> Iterator[None]:
+    """Tell what goes wrong as an error of the script: it has no models, and no revision."""
+    try:
+        yield
+    except UnparsableStatement as error:
+        error.again = f"holdfast online {file}"
+        raise
+    except ScratchRefused as error:
+        nothing_there = is_empty or Settings().url is None
+        raise ScriptNotTried(
+            file=str(file),
+            said=error.said,
+            statement=error.statement,
+            tried_on="an empty database" if nothing_there else "a copy of the database's schema",
+            instead="name the database that it is for: DATABASE_URL=postgresql://USER@HOST/DATABASE, without --empty"
+            if nothing_there
+            else "name a server that has what is missing (an extension, a role):"
+            " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres",
+        ) from error
 
 
 def _lines(statement: PlannedStatement) -> Iterator[str]:

@@ -40,7 +40,8 @@ def revert(
     ):
         config = options.config()
         listed = [f"{name} {description}" for name, description in taken_back(config, target)]
-        click.echo(f"takes back {len(listed)}: {', '.join(listed) or 'nothing'}", err=True)
+        if listed:
+            click.echo(f"takes back {len(listed)}: {', '.join(listed)}", err=True)
         if count is not None and len(listed) > count:
             confirm(verb=f"revert -n {count}", loses=tuple(listed), yes=yes)
         downgrade(

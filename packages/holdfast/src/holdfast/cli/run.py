@@ -75,6 +75,6 @@ def run(
         expand=expand,
         plan_file=plan_file,
         form=form,
-        nothing=UP_TO_DATE,
+        nothing=UP_TO_DATE if revision is None else f"nothing is pending up to {revision}",
         grace=grace,
     )

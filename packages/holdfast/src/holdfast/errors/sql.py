@@ -147,3 +147,17 @@ class NotForScripts(HoldfastError):
     what = "holdfast {verb} is for a project of Alembic, not for SQL scripts."
     why = "It reads the models, or writes revisions, which a folder of SQL files does not have."
     remedy = "Run it without --sql in the folder of an Alembic project: holdfast {verb}"
+
+
+@dataclass(kw_only=True, eq=False)
+class ScriptNotTried(HoldfastError):
+    """A statement of a script fails where the script is tried, so nothing can be said of it."""
+
+    file: str
+    said: str
+    statement: str
+    tried_on: str
+    instead: str
+    what = "A statement of {file} fails where the script is tried: {said}"
+    why = "It was tried on {tried_on}, on the scratch server; no other database was changed. It was: {statement}"
+    remedy = "Mend the script; or {instead}"

@@ -14,7 +14,7 @@ class UnparsableStatement(HoldfastError):
     position: int
     what = "A statement cannot be parsed: {message} (character {position}): {statement}"
     why = "What a statement locks is read from its syntax tree; PostgreSQL's grammar gives none."
-    remedy = "Correct the statement in the migration, then run again: {again}"
+    remedy = "Correct the statement, then: {again}"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -41,10 +41,11 @@ class Batches:
                 self.session.rollback()
                 return None
             size, self.size = self.size, max(SMALLEST, self.size // 2)  # should a row be locked
-            self._write(reached, last)
+            written = self._write(reached, last)
             record(last)
             self.session.commit()
             self.size = _adapted(size, took=timedelta(seconds=monotonic() - since))
+            self.pace.count(written)  # which may wait: nothing is held now
             return last
 
         last = self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)
@@ -59,10 +60,9 @@ class Batches:
         ).one_or_none()
         return None if row is None else tuple(row)
 
-    def _write(self, reached: Key | None, last: Key) -> None:
+    def _write(self, reached: Key | None, last: Key) -> int:
         sql = self.step.first_batch if reached is None else self.step.batch
-        written = self.session.execute_sql(with_values(sql, (*(reached or ()), *last))).rowcount
-        self.pace.count(written)
+        return self.session.execute_sql(with_values(sql, (*(reached or ()), *last))).rowcount
 
 
 def _adapted(size: int, *, took: timedelta) -> int:

@@ -57,7 +57,7 @@ class Pace:
     looked_at_others: float = field(default_factory=monotonic)
 
     def count(self, written: int) -> None:
-        """So many rows are committed. Returns when the next ones may be written."""
+        """Count rows that are committed. Returns when the next ones may be written, so nothing may be held."""
         self.rows += written
         self.not_vacuumed += written
         if self.rows_per_second is not None:
@@ -70,7 +70,8 @@ class Pace:
             return
         self.not_vacuumed = 0
         with self.session.autocommit():
-            self.session.execute_sql(f"VACUUM (SKIP_LOCKED) {self.table}")
+            # To give the end of the file back it would lock the table against reads, on standbys too.
+            self.session.execute_sql(f"VACUUM (SKIP_LOCKED, TRUNCATE false) {self.table}")
 
     def wait_for_others(self) -> None:
         """Wait for replicas, the archiver of WAL, the reader of a replication slot, a vacuum of the table.

@@ -67,8 +67,8 @@ class BlockBatches:
             since = monotonic()  # only from here on are rows held
             written = self.session.execute_sql(f"{self.step.sql} AND {blocks}").rowcount
             self.session.commit()
-            self.pace.count(written)
             self.size = _adapted(size, took=timedelta(seconds=monotonic() - since))
+            self.pace.count(written)  # which may wait: nothing is held now
             return file, str(until)
 
         done = self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)

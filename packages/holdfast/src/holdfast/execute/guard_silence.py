@@ -24,7 +24,8 @@ SILENT = timedelta(milliseconds=100)  # while somebody waits: a turn takes 2 to 
 SILENT_FOR_NOBODY = timedelta(milliseconds=300)  # a machine with too much to do is no reason
 CANCELS = 10  # a body may catch them
 
-# No row where the guard, or our backend, has ended; otherwise whether the guard has been silent for too long.
+# No row where the guard, or our backend, has ended, or this role may not see it; otherwise whether it has been silent
+# for too long.
 LOOK = text(
     """
     SELECT CASE WHEN silent < :silent THEN false WHEN silent > :for_nobody THEN true
@@ -32,7 +33,7 @@ LOOK = text(
                   SELECT FROM pg_stat_get_backend_idset() AS id
                   WHERE :ours = ANY (pg_blocking_pids(pg_stat_get_backend_pid(id)))) END AS is_silent
     FROM (SELECT clock_timestamp() - greatest(coalesce(xact_start, state_change), to_timestamp(:since)) AS silent
-          FROM pg_stat_get_activity(:guard)) AS guard, pg_stat_get_activity(:ours)
+          FROM pg_stat_get_activity(:guard) WHERE state IS NOT NULL) AS guard, pg_stat_get_activity(:ours)
     """
 )
 # One row while our backend is there. Between two statements for a moment, or in no transaction, it is left alone.

@@ -67,12 +67,14 @@ NO_LIMITS = text(
     SELECT set_config(name, '0', true) FROM pg_settings WHERE name = ANY (CAST(:names AS text[]))
     """
 )
-# The same for a whole session, and its name. Not through a pooler, which gives the session to strangers.
+# The same for a whole session, and its name. Not through a pooler, which gives the session to strangers. A role that
+# each connection of the user's engine SETs may not cancel what the login role executes: here it is the login role.
 OWN_SESSION = text(
     """
     SELECT set_config(name, '0', false) FROM pg_settings
     WHERE name = ANY (CAST(:names AS text[])) AND pg_backend_pid() = coalesce(:pid, pg_backend_pid())
-    UNION ALL SELECT set_config('application_name', :name, false)
+    UNION ALL SELECT set_config(own.name, own.setting, false)
+    FROM (VALUES ('application_name', :name), ('role', 'none')) AS own (name, setting)
     WHERE pg_backend_pid() = coalesce(:pid, pg_backend_pid())
     """
 )

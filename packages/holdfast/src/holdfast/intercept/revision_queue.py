@@ -25,7 +25,7 @@ from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
-from holdfast.rewrite.side_by_side.taken_back import takes_back
+from holdfast.rewrite.side_by_side.taken_back import taken_back, takes_back
 from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.unit_steps import expected_count
@@ -219,7 +219,8 @@ class RevisionQueue:
 
     def note(self, statement: Statement, facts: Facts) -> None:
         """It is executed or waits: follow what is new."""
-        self.new = _after(self.new, statement, facts)
+        if taken_back(statement, facts=facts) is None:  # what it would make is there already
+            self.new = _after(self.new, statement, facts)
 
     def counts(self, step: Step, statement: Statement, *, position: int, is_allowed: bool) -> None:
         """Report a statement that is about to be executed at once, and count it as a step."""

@@ -5,7 +5,7 @@ open a table, they wait for whoever has it locked, but only briefly (TableIsLock
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ from holdfast.rewrite.online import names_to_choose_from
 from holdfast.rewrite.operations.add_column import columns_without_values
 from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.partitions.lacking import looks_at_partitions
-from holdfast.rewrite.rewriting import dropped_constraints
+from holdfast.rewrite.rewriting import dropped_constraints, dropped_indexes
 from holdfast.rewrite.statement import (
     Statement,
     WrittenName,
@@ -48,7 +48,7 @@ from holdfast.rewrite.statement import (
     relations_in,
     types_in,
 )
-from holdfast.rewrite.tree import strings
+from holdfast.rewrite.tree import find, strings
 
 SESSION = sa.text("""
 SELECT current_setting('server_version_num')::int AS server_version,
@@ -131,7 +131,7 @@ SELECT c.oid::int8 AS oid, json_build_object(
     SELECT json_build_object('name', attname, 'type', format_type(atttypid, atttypmod),
       'not_null', attnotnull, 'has_default', atthasdef AND attgenerated = '',
       'time_default', CASE WHEN attgenerated = ''
-        AND pg_get_expr(adbin, adrelid) ~* '\\m(now\\(|current_|localtime|transaction_timestamp)'
+        AND pg_get_expr(adbin, adrelid) ~* '\\m(now\\(|current_(date|time)|localtime|transaction_timestamp)'
         THEN pg_get_expr(adbin, adrelid) ELSE '' END,
       'is_generated', attgenerated <> '', 'is_virtual', attgenerated = 'v', 'is_identity', attidentity <> '',
       'has_uneven_default', coalesce(
@@ -302,7 +302,9 @@ class KnownCatalog:
             {name for each in statements for name in self._names_asked(each, new=new)}
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
-        self._look_up([name for name in written if name not in self.names], connection, new=new)
+        filled = {name for each in statements for name in _filled(each)}
+        unknown = [name for name in written if not self._is_known(name, filled)]
+        self._look_up(unknown, connection, new=new, filled=filled)
         self._look_at_partitions(connection, statements, new=new)
         found = {name: known for name in written if (known := self.names[name]) is not None}
         # A table is also found by its own name: an index or a constraint leads there.
@@ -377,8 +379,19 @@ class KnownCatalog:
     def _qualified(self, written: WrittenName) -> QualifiedName:
         return QualifiedName(schema=written[0] or self.session.current_schema, name=written[1])
 
+    def _is_known(self, name: WrittenName, filled: Collection[WrittenName]) -> bool:
+        """Of a table that gets rows more than its name, new or not: the defaults of its columns."""
+        found = self.names.get(name)
+        is_brief = found is not None and found.relation.is_new and not found.relation.columns
+        return name in self.names and not (is_brief and name in filled)
+
     def _look_up(
-        self, written: list[WrittenName], connection: sa.Connection, *, new: NewRelations
+        self,
+        written: list[WrittenName],
+        connection: sa.Connection,
+        *,
+        new: NewRelations,
+        filled: Collection[WrittenName],
     ) -> None:
         if not written:
             return
@@ -387,7 +400,7 @@ class KnownCatalog:
         in_full = {
             row.oid: QualifiedName(schema=row.schema, name=row.name)
             for row in rows
-            if not _is_only_named(row, new=new)
+            if not _is_only_named(row, new=new) or written[row.place - 1] in filled
         }
         unknown = {oid: name for oid, name in in_full.items() if oid not in self.relations}
         self._read(unknown, connection, new=new)
@@ -503,6 +516,13 @@ def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relat
             yield from _depth_first(below, top=relation.name)
 
 
+def _filled(statement: Statement) -> Iterator[WrittenName]:
+    """The tables to which its writes give values."""
+    for kind in (pb.InsertStmt, pb.UpdateStmt, pb.MergeStmt):
+        for write in find(statement.node, kind):
+            yield write.relation.schemaname, write.relation.relname
+
+
 def _is_only_named(row: Any, *, new: NewRelations) -> bool:
     """A table that the revision has made, and that has no partitions: no plan looks further."""
     name = QualifiedName(schema=row.schema, name=row.name)
@@ -529,7 +549,9 @@ def _type_changes(
     found = []
     new_types: list[str] = []
     dropped: dict[WrittenName, frozenset[str]] = {}
+    indexes: set[str] = set()
     for statement in statements:
+        indexes |= dropped_indexes(statement.node)
         if isinstance(statement.node, pb.CreateEnumStmt):
             new_types.append(statement.sql)
         if isinstance(statement.node, pb.AlterTableStmt):
@@ -539,7 +561,9 @@ def _type_changes(
             gone = dropped.get(name, frozenset()) | dropped_constraints(statement.node)
             dropped[name] = gone
             found.append(
-                changed_table(connection, statement, table, new_types=new_types, dropped=gone)
+                changed_table(
+                    connection, statement, table, new_types=new_types, dropped=gone | indexes
+                )
             )
     return tuple(each for each in found if each is not None)
 

@@ -41,7 +41,7 @@ def changed_table(
 ) -> ChangedTable | None:
     """The facts of a table in use one or more of whose columns change their type; None for any other.
 
-    `new_types`: CREATE TYPEs that are to run before; `dropped`: constraints of the table that go before or with it.
+    `new_types`: CREATE TYPEs that are to run before; `dropped`: constraints and indexes of the table that go before it.
     """
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or table is None or table.is_new:
@@ -59,6 +59,7 @@ def changed_table(
         "schema": table.name.schema,
         "clone": f"pg_temp.{quote(table.name.name)}",
         "types": list(new_types),
+        "dropped": _indexes(table, dropped),
         "changes": [_change(node, command, without=_checks(table, dropped)) for command in columns],
     }
     return _asked(connection, table, question)
@@ -108,6 +109,15 @@ def _asked(
         connection.execute(SET, {"question": json.dumps(question)})
         connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
         return ANSWERED.validate_json(connection.execute(TAKE).one()[0])
+
+
+def _indexes(table: Relation, names: Collection[str]) -> list[str]:
+    """Those of them that are indexes, or constraints that have one."""
+    return [
+        index.name.name
+        for index in table.indexes
+        if index.name.name in names or index.constraint in names
+    ]
 
 
 def _checks(table: Relation, names: Collection[str]) -> list[pb.Node]:

@@ -15,6 +15,7 @@ DECLARE
   change jsonb;
   probe text;
   new_type text;
+  gone text;
   one jsonb;
   node text;
   definition text;
@@ -33,6 +34,20 @@ BEGIN
       END LOOP;
       EXECUTE format('CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL)',
         substr(clone, 9), asked ->> 'table');
+      -- What the revision drops before is not in the way of the change.
+      FOR gone IN
+        SELECT CASE WHEN k.oid IS NULL THEN format('DROP INDEX %s', tried.oid::regclass)
+          ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', clone, k.conname) END
+        FROM (SELECT i.relname AS name, row_number() OVER (ORDER BY x.indexrelid) AS place
+          FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+          WHERE x.indrelid = (asked ->> 'table')::regclass) AS named
+        JOIN (SELECT indexrelid AS oid, row_number() OVER (ORDER BY indexrelid) AS place
+          FROM pg_catalog.pg_index WHERE indrelid = clone::regclass) AS tried USING (place)
+        LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = tried.oid AND k.contype IN ('p', 'u', 'x')
+        WHERE asked -> 'dropped' ? named.name::text
+      LOOP
+        EXECUTE gone;
+      END LOOP;
       -- What the expression is made of, with every name in full.
       is_authors := true;
       EXECUTE format('ALTER TABLE %s ADD CONSTRAINT "~probe" CHECK ((%s) IS NULL)', clone, probe);
@@ -84,7 +99,8 @@ BEGIN
             SELECT named.name FROM (
               SELECT i.relname AS name, row_number() OVER (ORDER BY x.indexrelid) AS place
               FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
-              WHERE x.indrelid = (asked ->> 'table')::regclass) AS named
+              WHERE x.indrelid = (asked ->> 'table')::regclass
+                AND NOT coalesce(asked -> 'dropped' ? i.relname::text, false)) AS named
             JOIN (
               SELECT pg_relation_filenode(indexrelid) AS file,
                 row_number() OVER (ORDER BY place) AS place

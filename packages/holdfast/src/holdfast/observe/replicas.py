@@ -35,7 +35,7 @@ SLOT = text(
     SELECT slot_name::text AS name, active AS is_active,
            pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS held,
            (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size') * 1048576 AS allowed
-    FROM pg_replication_slots WHERE restart_lsn IS NOT NULL ORDER BY held DESC LIMIT 1
+    FROM pg_replication_slots WHERE restart_lsn IS NOT NULL AND wal_status <> 'lost' ORDER BY held DESC LIMIT 1
     """
 )
 # At most one row: who vacuums the table, an autovacuum or somebody else.

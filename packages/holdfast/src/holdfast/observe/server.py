@@ -60,7 +60,8 @@ SERVER = text(
       (SELECT count(*) FROM pg_stat_replication WHERE state IS NULL) AS hidden_standbys,
       ARRAY(SELECT format('%s (%s)', slot_name, pg_size_pretty(held)) FROM (
               SELECT slot_name, pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                ELSE pg_current_wal_lsn() END, restart_lsn) AS held FROM pg_replication_slots) AS slot
+                ELSE pg_current_wal_lsn() END, restart_lsn) AS held FROM pg_replication_slots
+              WHERE wal_status <> 'lost') AS slot
             WHERE held > 1000000000 ORDER BY slot_name) AS slots_that_hold_wal,
       (SELECT setting::bigint FROM pg_settings WHERE name = 'idle_session_timeout')
         AS idle_session_timeout,

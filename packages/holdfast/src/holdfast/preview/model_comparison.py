@@ -35,7 +35,7 @@ from holdfast.preview.compare.models import create_models, put_aside, tables_of,
 from holdfast.preview.compare.phantoms import without_phantoms
 from holdfast.preview.compare.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.preview.compare.revision_source import Change, write_percent_signs_once
-from holdfast.preview.compare.schema_changes import table_changes
+from holdfast.preview.compare.schema_changes import gone_with_columns, table_changes
 from holdfast.preview.compare.settled import settled
 from holdfast.preview.compare.type_changes import enum_changes, new_sequences, new_types
 from holdfast.preview.compare.type_source import write_types_of_their_own
@@ -192,7 +192,9 @@ class ModelComparison:
         # Types that CREATE TABLE has brought: DROP TABLE leaves them.
         left = brought - {*found.enums, *found.domains}
         default_schema = self.models.default_schema
-        dropped = new_types(self._found(tried.session), left, default_schema=default_schema)
+        now = self._found(tried.session)
+        dropped = new_types(now, left, default_schema=default_schema)
+        gone = list(gone_with_columns(found, now, default_schema=default_schema))
         then = self._what_alembic_left(tried)
         later = [part for part, works in parts if not works and not _changes_a_column(part)]
         for part in later:  # it may need a key that was not there before
@@ -205,7 +207,7 @@ class ModelComparison:
             *_back(later),
             *_downs(then),
             *_back(kept),
-            *_downs([*before, *dropped]),
+            *_downs([*before, *dropped, *gone]),
         ]
 
     def _of_ours(self, operations: Sequence[MigrateOperation]) -> Iterator[MigrateOperation]:

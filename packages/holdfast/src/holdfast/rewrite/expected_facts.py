@@ -29,6 +29,7 @@ from holdfast.rewrite.new_relations import created_relation
 from holdfast.rewrite.online import draft_of
 from holdfast.rewrite.operations import BY_STATEMENT
 from holdfast.rewrite.side_by_side.expand import waiting_in
+from holdfast.rewrite.side_by_side.taken_back import taken_back
 from holdfast.rewrite.tree import column_of, constraint_of, expression_sql, find, strings
 from holdfast.rewrite.type_names import type_of_tree
 from holdfast.rewrite.units import QueueEntry
@@ -92,6 +93,8 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
     waits = _waits(entry)
     if waits:
         return _with_what_waits(facts, entry, waits)
+    if entry.facts is not None and taken_back(statement, facts=entry.facts) is not None:
+        return facts  # it is there already
     created = created_relation(statement)
     if created is not None:
         return _with_new_table(facts, created, node)

@@ -76,7 +76,7 @@ def on_copies(parts: Parts, copies: Mapping[QualifiedName, Mapping[str, str]]) -
     for build in parts.before:
         node = _index_of(build.sql)
         renamed, columns = columns_renamed(node, copies.get(build.table, {}))
-        before.append(replace(build, sql=sql(renamed)) if columns else build)
+        before.append(replace(build, sql=sql(renamed)) if renamed != node else build)
         index = QualifiedName(schema=build.schema, name=build.index)
         named += [
             # RENAME COLUMN of a table leaves the name that an index has for a column of its own.

@@ -12,7 +12,7 @@ from holdfast.rewrite.queue_rules.new_enums import refuse_new_enums_on_partition
 from holdfast.rewrite.queue_rules.one_lock import one_lock
 from holdfast.rewrite.queue_rules.recreated_types import can_be_beside, types_named
 from holdfast.rewrite.queue_rules.replaced_together import (
-    builds_on_new_columns,
+    first_build_on_new_columns,
     is_replaced,
     with_interim_checks,
 )
@@ -91,18 +91,22 @@ def _is_kept_open(taken: Taken) -> bool:
 
 
 def _executable(group: tuple[QueueEntry, ...], done: set[int]) -> Iterator[tuple[QueueEntry, ...]]:
-    """The group, or its entries each for itself where one has to be there before another can be prepared.
+    """The group, or parts of it where one entry has to be there before another can be prepared.
 
     A type before a column of it can be copied, a column before an index of it can be built.
     """
     changes = [e for e in group if e.facts and may_write_rows(e.statement, facts=e.facts)]
     statements = [entry.statement for entry in group]
     is_open = any(entry.position in done for entry in group)
-    is_torn = changes and types_named(statements) and (is_open or not can_be_beside(statements))
-    if is_torn or (not is_open and builds_on_new_columns(group)):
+    if changes and types_named(statements) and (is_open or not can_be_beside(statements)):
         yield from ((entry,) for entry in group)
-    else:
+        return
+    cut = None if is_open else first_build_on_new_columns(group)
+    if cut is None:
         yield group
+    else:
+        yield group[:cut]
+        yield from _executable(group[cut:], done)
 
 
 def _unit(group: Sequence[QueueEntry], done: set[int]) -> Unit:

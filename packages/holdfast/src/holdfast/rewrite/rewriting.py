@@ -21,7 +21,7 @@ from holdfast.rewrite.names import QualifiedName, candidates
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step, TransactionStep, ValidateStep
-from holdfast.rewrite.tree import constraint_of, copy, qualify, sql, wrap
+from holdfast.rewrite.tree import constraint_of, copy, qualify, sql, strings, wrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +250,13 @@ def dropped_constraints(statement: pb.AlterTableStmt) -> frozenset[str]:
     return frozenset(
         command.name for command in commands if command.subtype == pb.AT_DropConstraint
     )
+
+
+def dropped_indexes(node: Message) -> frozenset[str]:
+    """The indexes that a DROP INDEX drops, without their schemas."""
+    if not isinstance(node, pb.DropStmt) or node.remove_type != pb.OBJECT_INDEX:
+        return frozenset()
+    return frozenset(strings(item.list.items)[-1] for item in node.objects)
 
 
 def names_taken(action: Action) -> frozenset[str]:

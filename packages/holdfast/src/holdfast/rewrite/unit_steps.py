@@ -3,10 +3,12 @@
 Builds come first, under another name where the name is still taken; in the transaction they take their places.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date
 from typing import Any
+
+from postgast import pg_query_pb2 as pb
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import CannotWaitHere, TornApart
@@ -14,6 +16,7 @@ from holdfast.rewrite.copy_of_unit import copy_of_unit
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
+from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.one_moment import TIMED, at_its_moment
 from holdfast.rewrite.online import (
     as_written,
@@ -41,6 +44,7 @@ from holdfast.rewrite.steps import (
     ValidateStep,
     do_block,
 )
+from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import may_write_rows, table_written_by_change
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -60,12 +64,17 @@ def steps_of_unit(
     if copied is not None:
         return copied
     _refuse_a_change_of_rows(statements, facts=facts, today=today)
+    written = [table_written_by_change(statement, facts=facts) for statement in statements]
+    rewritten = {table.name for table in written if table is not None}
     parts: list[Parts] = []
     before = facts
     for statement, is_paired in zip(statements, pairs, strict=True):
         # What is replaced in the same moment is there for both releases.
         known = _of_one_release(facts) if is_paired else facts
         found = _parts(statement, facts=known, today=today)
+        if rewritten and (found.before or found.after) and _is_of(statement, rewritten, facts):
+            # A small table whose rows are written anew: nothing can be built before.
+            found = Parts(moment=(as_written(statement, facts=known),))
         built = [build.index for part in parts for build in part.before]
         named = with_names(found, facts=known)
         parts.append(under_another_name(named, facts=before, built=built))
@@ -82,6 +91,12 @@ def steps_of_unit(
         *((together,) if together.sql or together.waits or together.ends else ()),
         *(step for part in parts for step in part.after),
     )
+
+
+def _is_of(statement: Statement, tables: Collection[QualifiedName], facts: Facts) -> bool:
+    """Whether it is about one of the tables."""
+    found = (facts.relation(each) for each in find(statement.node, pb.RangeVar))
+    return any(relation is not None and relation.name in tables for relation in found)
 
 
 def _refuse_a_change_of_rows(statements: Sequence[Statement], *, facts: Facts, today: date) -> None:

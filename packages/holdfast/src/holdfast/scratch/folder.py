@@ -123,9 +123,14 @@ def fast_folder() -> Path:
 
 
 def memory_has_room() -> bool:
-    """Whether files can lie in memory; in a container it may be 64 MB, or read only."""
+    """Whether files can lie in memory, which may be read only."""
     is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK)
-    return is_writable and shutil.disk_usage(MEMORY).free >= ROOM_IN_MEMORY
+    return is_writable and has_room(shutil.disk_usage(MEMORY).free)
+
+
+def has_room(free: int) -> bool:
+    """Whether a server and what it is asked for fit into so many bytes: the memory of a container may be 64 MB."""
+    return free >= ROOM_IN_MEMORY
 
 
 def temporary_folder() -> Path:

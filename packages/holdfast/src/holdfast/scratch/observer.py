@@ -1,16 +1,22 @@
-"""What each statement of DDL does on a scratch database: the locks that it holds, what it scans and what it rewrites.
+"""What a statement does on a scratch database: the locks that it holds, what it scans and what it rewrites.
 
 Event triggers write it down in the statement's own transaction. Scans are counted when they begin and rewrites
-seen by relfilenode, so no table needs rows. What runs outside a transaction is not seen.
+seen by relfilenode, so no table needs rows. Bodies (DO, CALL, a function in a SELECT) may do more than DDL: LOCK TABLE,
+writes; so a look is sent before and behind each, on its own connection. What runs outside a transaction is not seen.
 https://www.postgresql.org/docs/current/event-triggers.html
 """
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, Engine, event
 
+from holdfast.execute.session import OwnEngine
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName
 
@@ -38,6 +44,23 @@ BEGIN
     ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
       WHERE pg_relation_filenode(oid) <> file);
 END $$;
+CREATE FUNCTION holdfast.look_before_body() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM holdfast.before;
+  INSERT INTO holdfast.before SELECT oid, pg_relation_filenode(oid), pg_stat_get_xact_numscans(oid)
+    FROM holdfast.in_use;
+END $$;
+CREATE FUNCTION holdfast.look_after_body(body text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO holdfast.seen (xid, query, locks, scans, rewrites) SELECT
+    pg_current_xact_id()::text, body,
+    ARRAY(SELECT mode || name[1] || chr(1) || name[2] FROM pg_locks JOIN holdfast.in_use ON oid = relation
+      WHERE pid = pg_backend_pid() AND granted),
+    ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
+      WHERE pg_stat_get_xact_numscans(oid) > scans),
+    ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
+      WHERE pg_relation_filenode(oid) <> file);
+END $$;
 CREATE EVENT TRIGGER holdfast_before ON ddl_command_start EXECUTE FUNCTION holdfast.look_before();
 CREATE EVENT TRIGGER holdfast_after ON ddl_command_end EXECUTE FUNCTION holdfast.look_after();
 """
@@ -49,6 +72,11 @@ INSERT INTO holdfast.in_use
     AND nspname NOT IN ('holdfast', 'pg_catalog', 'information_schema', 'pg_toast')
   ON CONFLICT (oid) DO UPDATE SET name = excluded.name
 """
+# Sent in every database that is met meanwhile; only in the scratch one there is something to call.
+LOOK_AT_BODY = sql.SQL(
+    "DO $look$ BEGIN IF to_regclass('holdfast.seen') IS NOT NULL THEN PERFORM {look}; END IF; END $look$"
+)
+BODY = re.compile(r"\s*(--[^\n]*\n\s*)*(DO|CALL|SELECT|WITH)\b", re.IGNORECASE)
 SEEN = "SELECT xid, query, locks, scans, rewrites FROM holdfast.seen ORDER BY id"
 
 
@@ -99,7 +127,43 @@ class Observer:
 def observing(url: str) -> Iterator[Observer]:
     """Observe a database in which holdfast has its schema, for the block."""
     with psycopg.connect(url, autocommit=True) as connection:
-        yield Observer(connection)
+        observer = Observer(connection)
+        if not observer.can_see:
+            yield observer
+            return
+        event.listen(Engine, "before_cursor_execute", _before_body)
+        event.listen(Engine, "after_cursor_execute", _after_body)
+        try:
+            yield observer
+        finally:
+            event.remove(Engine, "before_cursor_execute", _before_body)
+            event.remove(Engine, "after_cursor_execute", _after_body)
+
+
+def _is_body(connection: Connection, statement: str) -> bool:
+    """What an author sends: of our own questions none is one."""
+    found = BODY.match(statement)
+    is_own = isinstance(connection.engine, OwnEngine)
+    return found is not None and (not is_own or found[2].upper() in ("DO", "CALL"))
+
+
+def _before_body(connection: Connection, _: Any, statement: str, *__: Any) -> None:
+    if _is_body(connection, statement):
+        _look(connection, sql.SQL("holdfast.look_before_body()"))
+
+
+def _after_body(connection: Connection, _: Any, statement: str, *__: Any) -> None:
+    if _is_body(connection, statement):
+        look = sql.SQL("holdfast.look_after_body({})").format(
+            sql.Literal(statement.replace("%%", "%"))  # as the driver doubles it
+        )
+        _look(connection, look)
+
+
+def _look(connection: Connection, look: sql.Composable) -> None:
+    """On a cursor of the driver's own, which nobody listens to."""
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.execute(LOOK_AT_BODY.format(look=look).as_string(None))
 
 
 def _name(text: str) -> QualifiedName:

@@ -38,6 +38,24 @@ def table_changes(
             yield from _Table(found, wanted, default_schema, sequences).changes()
 
 
+def gone_with_columns(
+    before: SchemaForm, after: SchemaForm, *, default_schema: str
+) -> Iterator[Change]:
+    """The CHECKs and exclusions that dropped columns have taken along: only the way back has to name them."""
+    for name, left in after.tables.items():
+        found = before.tables.get(name)
+        if found is None:
+            continue
+        table = _Table(found, left, default_schema, frozenset())
+        names = {constraint.name for constraint in left.constraints}
+        columns = {column.name for column in left.columns}
+        if all(column.name in columns for column in found.columns):
+            continue
+        for constraint in found.constraints:
+            if constraint.kind in ("c", "x") and constraint.name not in names:
+                yield Change(up=(), down=(table.created(constraint),))
+
+
 class _Table:
     def __init__(
         self,
@@ -51,6 +69,10 @@ class _Table:
         is_default = found.name.schema == default_schema
         self.schema = None if is_default else found.name.schema
         self.sql_name = quote(self.table) if is_default else str(found.name)
+
+    def created(self, constraint: ConstraintForm) -> str:
+        """The line that makes a constraint."""
+        return self._create(constraint)
 
     def changes(self) -> Iterator[Change]:
         gone, new = _unmatched(self.found.constraints, self.wanted.constraints)

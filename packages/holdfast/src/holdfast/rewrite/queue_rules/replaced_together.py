@@ -35,14 +35,14 @@ def is_replaced(taken: Taken, until: Sequence[QueueEntry]) -> bool:
     return not (taken.what.startswith((*ABOUT_ROWS, "default")) and any(map(_writes, until)))
 
 
-def builds_on_new_columns(entries: Sequence[QueueEntry]) -> bool:
-    """Whether an index is to be built on a column that one of these adds, or gives another name."""
+def first_build_on_new_columns(entries: Sequence[QueueEntry]) -> int | None:
+    """The place of the first that builds an index on a column that one before it adds, or gives another name."""
     made: set[tuple[str, str]] = set()
-    for entry in entries:
+    for place, entry in enumerate(entries):
         if made & set(_built_on(entry)):
-            return True
+            return place
         made |= set(_columns_made(entry))
-    return False
+    return None
 
 
 def _built_on(entry: QueueEntry) -> Iterator[tuple[str, str]]:

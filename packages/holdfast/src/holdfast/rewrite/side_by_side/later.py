@@ -20,7 +20,7 @@ from holdfast.rewrite.statement import (
     relations_in,
     types_in,
 )
-from holdfast.rewrite.tree import find
+from holdfast.rewrite.tree import find, strings
 from holdfast.rewrite.waiting import Waiting
 
 PRIVILEGES = (pb.GrantStmt, pb.AlterOwnerStmt, pb.AlterDefaultPrivilegesStmt)
@@ -28,14 +28,32 @@ PRIVILEGES = (pb.GrantStmt, pb.AlterOwnerStmt, pb.AlterDefaultPrivilegesStmt)
 
 def needs(statement: Statement, *, facts: Facts) -> Waiting | None:
     """The first thing that waits and has to go, or be taken back, before the statement can run."""
-    if statement.kind is not StatementKind.DDL or isinstance(statement.node, PRIVILEGES):
+    if statement.kind is not StatementKind.DDL:
         return None
+    if isinstance(statement.node, PRIVILEGES):
+        return _second_name_granted(statement, facts)
     named = _named(statement, facts)
     names = frozenset(_texts(statement.node))
     for waiting in facts.side_by_side.waiting:
         if _is_in_the_way(statement, waiting, facts=facts, named=named, names=names):
             return waiting
     return None
+
+
+def _second_name_granted(statement: Statement, facts: Facts) -> Waiting | None:
+    """The column whose new name gets a privilege of its own, which would go with the second column."""
+    columns = {
+        column for item in find(statement.node, pb.AccessPriv) for column in strings(item.cols)
+    }
+    named = _named(statement, facts)
+    found = (
+        waiting
+        for waiting in facts.side_by_side.waiting
+        if waiting.what == "column name"
+        and waiting.relation in named
+        and waiting.new_name in columns
+    )
+    return next(found, None)
 
 
 def _is_in_the_way(
@@ -62,6 +80,8 @@ def _is_in_the_way(
             return old in named or (
                 waiting.relation in named and _is_hindered_by_view(statement, facts)
             )
+        case "default" if _changes_type(statement, waiting.column):
+            return False  # what it is given back afterwards is of the new type
         case _:
             if waiting.relation not in named:
                 return False
@@ -108,6 +128,15 @@ def _is_of_object(statement: Statement, waiting: Waiting, named: frozenset[Quali
     if waiting.kind in TYPES:
         return name in types_in(statement)
     return any(relation.name == name for relation in named)
+
+
+def _changes_type(statement: Statement, column: str) -> bool:
+    node = statement.node
+    return isinstance(node, pb.AlterTableStmt) and any(
+        item.alter_table_cmd.subtype == pb.AT_AlterColumnType
+        and item.alter_table_cmd.name == column
+        for item in node.cmds
+    )
 
 
 def _moves_schema(statement: Statement, waiting: Waiting) -> bool:

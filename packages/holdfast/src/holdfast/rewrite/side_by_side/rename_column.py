@@ -286,12 +286,18 @@ def _carries_nothing_more(shadow: Shadow) -> str:
         f" (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid"
         f" WHERE x.indrelid = {table} AND c.relname IN ({indexes})))"
     )
+    granted_on = (
+        "SELECT g.grantee, g.privilege_type FROM pg_catalog.pg_attribute k, aclexplode(k.attacl) g"
+        f" WHERE k.attrelid = {table} AND k.attname = {{}} AND NOT k.attisdropped"
+    )
     changed = (
-        f"SELECT 'its type, NOT NULL, or its comment' WHERE EXISTS (SELECT FROM pg_catalog.pg_attribute"
+        f"SELECT 'its type, NOT NULL, its comment, or a privilege' WHERE EXISTS (SELECT FROM pg_catalog.pg_attribute"
         f" WHERE attrelid = {table} AND attnum = {column} AND (attnotnull OR col_description(attrelid,"
         f" attnum) IS NOT NULL OR format_type(atttypid, atttypmod) IS DISTINCT FROM"
         f" (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a WHERE"
         f" a.attrelid = {table} AND a.attname = {literal(shadow.name)} AND NOT a.attisdropped)))"
+        f" OR EXISTS ({granted_on.format(literal(shadow.new_name))}"
+        f" EXCEPT {granted_on.format(literal(shadow.name))})"
     )
     return (
         f"DECLARE more text := concat_ws(', ', ({found}), ({changed})); BEGIN IF more <> '' THEN RAISE"

@@ -27,6 +27,7 @@ from holdfast.rewrite.tree import column_of, constraint_of, definition, expressi
 from holdfast.rewrite.type_names import type_of_tree
 from holdfast.rewrite.waiting import Recorded, Suspended
 
+SERIAL = {"serial": "integer", "bigserial": "bigint", "smallserial": "smallint"}
 KEYS = (pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE)
 
 
@@ -74,6 +75,9 @@ def is_there_already(statement: Statement, *, facts: Facts) -> bool:
         _is_inverse(statement, each, facts) for each in facts.side_by_side.recorded
     ):
         return not node.replace and _goes_along(node.view, {each.relation for each in kept}, facts)
+    if isinstance(node, pb.CreateTrigStmt) and not node.replace:
+        table = _kept_table(node.relation, {each.relation for each in kept}, facts)
+        return table is not None and node.trigname in table.triggers
     if isinstance(node, pb.IndexStmt):
         table = _kept_table(node.relation, {each.relation for each in kept}, facts)
         return table is not None and any(i.name.name == node.idxname for i in table.indexes)
@@ -226,6 +230,7 @@ def _column_again(action: Action, recorded: Recorded) -> Split | None:
     if column is None:
         return None
     written = type_of_tree(column_of(action.command).type_name)
+    written = SERIAL.get(written, written)
     if written and written != column.type and "." not in column.type:
         reason = (
             f"Column {waiting.name} is still there, as {column.type}; downgrade() adds it as {written}."
