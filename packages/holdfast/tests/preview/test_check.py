@@ -97,12 +97,17 @@ def test_not_reversible(history: Project) -> None:
 
 def test_not_online(history: Project) -> None:
     """Every refused statement, those behind the first included; an exemption counts until its day."""
-    change = "op.execute('ALTER TABLE t ALTER a TYPE bigint, SET (fillfactor = 90)')"
-    back = "op.execute('ALTER TABLE t RESET (fillfactor), ALTER a TYPE integer')"
-    history.revision(change, back)
-    history.revision(f"{back}  # holdfast: allow it is small until 2999-01-01", change)
-    history.revision(f"{change}  # holdfast: allow it was small until 2020-01-01", back)
-    give_models(history, MODELS.replace("Integer", "BigInteger"))
+    for name, allowed in (
+        ("b", ""),
+        ("c", "  # holdfast: allow it is small until 2999-01-01"),
+        ("d", "  # holdfast: allow it was small until 2020-01-01"),
+    ):
+        add = f"op.execute('ALTER TABLE t ADD {name} int GENERATED ALWAYS AS (a) STORED')"
+        history.revision(f"{add}{allowed}", f"op.drop_column('t', '{name}')")
+    columns = ", ".join(
+        f"sa.Column({name!r}, sa.Integer, sa.Computed('a', persisted=True))" for name in "bcd"
+    )
+    give_models(history, MODELS.replace("sa.Integer)", f"sa.Integer), {columns}"))
     found = check(history.config)
     assert [(each.rule, each.file.stem, each.line) for each in found] == [
         ("online", "r2", 11),
@@ -153,15 +158,17 @@ def test_not_online_behind_something_that_was_done(history: Project) -> None:
     history.revision(
         "op.create_index('i', 't', ['a'])\n"
         "op.get_bind().execute(sa.text('SELECT count(*) FROM t'))\n"
-        "op.execute('ALTER TABLE t ALTER a TYPE bigint, SET (fillfactor = 90)')",
-        "op.drop_index('i'); op.execute('ALTER TABLE t RESET (fillfactor), ALTER a TYPE integer')",
+        "op.execute('ALTER TABLE t ADD c int GENERATED ALWAYS AS (a) STORED')",
+        "op.drop_column('t', 'c'); op.drop_index('i')",
     )
     history.revision(
         "op.alter_column('t', 'a', new_column_name='b')",
         "op.alter_column('t', 'b', new_column_name='a')",
     )
     give_models(
-        history, "t = sa.Table('t', metadata, sa.Column('b', sa.BigInteger))\nsa.Index('i', t.c.b)"
+        history,
+        "t = sa.Table('t', metadata, sa.Column('b', sa.Integer), "
+        "sa.Column('c', sa.Integer, sa.Computed('b', persisted=True)))\nsa.Index('i', t.c.b)",
     )
     assert [(each.rule, each.file.stem) for each in check(history.config)] == [
         ("online", "r2"),
