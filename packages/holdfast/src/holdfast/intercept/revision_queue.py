@@ -219,7 +219,8 @@ class RevisionQueue:
 
     def note(self, statement: Statement, facts: Facts) -> None:
         """It is executed or waits: follow what is new."""
-        if taken_back(statement, facts=facts) is None:  # what it would make is there already
+        is_revert = facts.side_by_side.releases is Releases.BACK
+        if not is_revert or taken_back(statement, facts=facts) is None:  # else it is there already
             self.new = _after(self.new, statement, facts)
 
     def counts(self, step: Step, statement: Statement, *, position: int, is_allowed: bool) -> None:
