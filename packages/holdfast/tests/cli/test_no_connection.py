@@ -99,7 +99,8 @@ def test_a_connection_that_is_lost(project: Project, tmp_path: Path) -> None:
     assert ended(project, "run")[-2:] == [
         (
             "The server, or something on the way to it, has ended the session. What was committed before stays and is "
-            "recorded; what was not is rolled back by the server."
+            "recorded; what was not is rolled back by the server. This run has completed no revision. Revision r1 was "
+            "under way. Whether a COMMIT that was just sent has arrived, the database knows: holdfast status."
         ),
         "Look at the log of the server; when it answers again, go on: holdfast run",
     ]

@@ -206,7 +206,7 @@ def test_json_is_a_stream_of_events(project: Project) -> None:
     project.revision("op.create_index('i', 'a', ['id'])")
     status, lines = run_as_json(project, "run")
     assert [line["event"] for line in lines] == [
-        *("revision_started", "statement_planned", "step_started", "step_done"),
+        *("revision_started", "disk_needed", "statement_planned", "step_started", "step_done"),
         *("revision_done", "result"),
     ]
     assert run_as_json(project, "run") == (0, [{"event": "result", "done": [], "departures": []}])

@@ -606,7 +606,7 @@ class RevisionInterceptor:
         self._go_back_to_look()
         if self.queue.waiting and not self._must_be_divided():
             self._execute_waiting()
-        units = self._planned()
+        units = self._planned(is_told=True)
         is_divided = self.state.is_divided or not self.session.in_autocommit()
         self.queue.run(units, function_ended=function_ended, keeping=keeping)
         self.lock_waits.forget()
@@ -619,7 +619,7 @@ class RevisionInterceptor:
             has_driver=self.state.has_driver,
         )
 
-    def _planned(self) -> tuple[Unit, ...]:
+    def _planned(self, *, is_told: bool = False) -> tuple[Unit, ...]:
         """The units that are left when what can be has been executed in the open transaction.
 
         That is what completes something which it has begun, and what stands in front of all that lasts.
@@ -634,20 +634,23 @@ class RevisionInterceptor:
         except RefusedStatement as refused:
             refused.place = refused.place or self.queue.place_of(refused.statement)
             raise
-        self._refuse_what_does_not_fit(self.queue.entries)
+        self._refuse_what_does_not_fit(self.queue.entries, is_told=is_told)
         left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0])):
             self._execute_each(self.queue.statements_of(left.pop(0)))
         return tuple(left)
 
-    def _refuse_what_does_not_fit(self, entries: Sequence[QueueEntry]) -> None:
+    def _refuse_what_does_not_fit(
+        self, entries: Sequence[QueueEntry], *, is_told: bool = False
+    ) -> None:
         """Before the first unit: a build that finds the disk full would stop the server."""
         needs = disk_needs(entries, today=self.work.today)
         if needs:
             free = free_disk(self.session.connection, told=self.work.free_disk)
-            name, size = self.work.revision.revision, sum(need.bytes for need in needs)
-            self.work.executor.report(DiskNeeded(revision=name, bytes=size, free=free))
             refuse_more_than_fits(needs, free=free)
+            if is_told:
+                name, size = self.work.revision.revision, sum(need.bytes for need in needs)
+                self.work.executor.report(DiskNeeded(revision=name, bytes=size, free=free))
 
     def _is_over_soon(self, unit: Unit) -> bool:
         """Whether it may be committed together with what is done, and with the record of the rest."""
