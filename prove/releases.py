@@ -23,6 +23,7 @@ import click
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, make_url
 from sqlalchemy.orm import Session
 
@@ -85,7 +86,9 @@ def let_go(config: Path) -> None:
 
 
 def take_back(config: Path) -> None:
-    downgrade(Config(config), "-1")
+    """Not `-1`: who was killed behind the end would take back one more."""
+    script = ScriptDirectory.from_config(Config(config))
+    downgrade(Config(config), str(script.get_revision(REVISION).down_revision))
 
 
 def does(work: Callable[[Path], None], made: Project, *, kills: int) -> None:
