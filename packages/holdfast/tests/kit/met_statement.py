@@ -31,7 +31,8 @@ class MetStatement:
         if self.number:
             return
         self.at = " ".join(sql.split())
-        driver: Any = connection.connection.driver_connection
+        # Where it can be, not by SQLAlchemy: who asks that for the driver's own connection is taken for the author.
+        driver: Any = getattr(cursor, "connection", None) or connection.connection.driver_connection
         is_asyncpg = hasattr(driver, "get_server_pid")
         self.does(driver.get_server_pid() if is_asyncpg else driver.info.backend_pid)
 
