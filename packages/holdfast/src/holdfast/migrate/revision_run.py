@@ -141,7 +141,8 @@ class RevisionRun:
     def commit(self) -> None:
         """Commit the revision, whatever transaction env.py has opened context all of them."""
         self.context.session.commit()
-        self.context.session.tell_applications()
+        if not self.context.is_fresh:  # nobody has prepared a statement there
+            self.context.session.tell_applications()
         self.context.session.make_durable()
         self.context.options.report(
             RevisionDone(

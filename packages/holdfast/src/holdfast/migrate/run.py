@@ -331,9 +331,12 @@ class _Run:
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
         session.commit()
+        if run_context.is_fresh:  # nobody looks for the revision, and naming it costs four ways to the server
+            self._call_sessions("holdfast")
         for step in pending:
             self._check_leadership()
-            self._call_sessions(f"holdfast {step.revision.revision}")
+            if not run_context.is_fresh:
+                self._call_sessions(f"holdfast {step.revision.revision}")
             run = RevisionRun(step=step, context=run_context)
             self.revision = run.name
             step.migration_fn = self._wrap(run, step.migration_fn)
