@@ -331,7 +331,9 @@ class _Run:
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
         session.commit()
-        if run_context.is_fresh:  # nobody looks for the revision, and naming it costs four ways to the server
+        if (
+            run_context.is_fresh
+        ):  # nobody looks for the revision, and naming it costs four ways to the server
             self._call_sessions("holdfast")
         for step in pending:
             self._check_leadership()
