@@ -6,14 +6,12 @@ Every option of SQLAlchemy's create_engine may be added, also another `poolclass
 import asyncio
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import URL, Engine, NullPool, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import await_only
 
 from holdfast.engine.cached_plans import heal_cached_plans
@@ -32,6 +30,9 @@ from holdfast.errors.connection import CannotConnect, Profiled, cannot_connect, 
 from holdfast.errors.settings import NoDatabaseUrl
 from holdfast.errors.sqlstate import sqlstate
 
+if TYPE_CHECKING:  # it brings the ORM along, which `holdfast run` does without
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
 
 def create_engine(settings: Settings, **options: Any) -> Engine:
     """Make an engine for synchronous code, with the sized pool. `options` are those of SQLAlchemy's create_engine."""
@@ -41,8 +42,10 @@ def create_engine(settings: Settings, **options: Any) -> Engine:
     return engine
 
 
-def create_async_engine(settings: Settings, **options: Any) -> AsyncEngine:
+def create_async_engine(settings: Settings, **options: Any) -> "AsyncEngine":
     """Make an engine for an event loop, with the sized pool. `options` are those of SQLAlchemy's."""
+    from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
+
     url = database_url(settings)
     arguments = _options(settings, url, AsyncSizedPool, options)
     engine = sqlalchemy_asyncio.create_async_engine(url, **arguments)

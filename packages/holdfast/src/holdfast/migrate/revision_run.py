@@ -95,7 +95,7 @@ class RevisionRun:
     @property
     def database(self) -> str:
         """The name of the database that is changed: env.py may go through several."""
-        return self.context.session.connection.engine.url.database or ""
+        return self.context.session.migration.engine.url.database or ""
 
     def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
         """Do what the revision does, all but the version row; `commit` follows when that is written."""
