@@ -20,6 +20,7 @@ from holdfast.cli.traceback import not_installed, of_the_project
 from holdfast.errors import HoldfastError
 
 COULD_NOT = 3
+OBJECTS = 50_000  # made before the garbage collector looks: imports make many, and all of them stay
 LAYOUTS = ("dbmate", "flyway", "prisma", "drizzle", "numbered")
 VERBS = (
     "generate",
@@ -137,6 +138,7 @@ def holdfast(
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    gc.set_threshold(OBJECTS)
     atexit.register(gc.freeze)  # the end of the process would look through everything once more
     try:
         holdfast(prog_name="holdfast")
