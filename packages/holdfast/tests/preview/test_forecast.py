@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import forked
 import psycopg
 import pytest
 from alembic_project import Project
@@ -373,3 +374,16 @@ def test_version_tables_at_different_revisions(project: Project, behind: str) ->
     }
     assert planned == [*pending["t1"], *pending["t2"]]
     assert not found.is_refused
+
+
+def test_a_database_of_which_nothing_is_recorded(project: Project) -> None:
+    """What `run` would refuse has no plan, whatever the revisions do: the same words, none of the scratch server's."""
+    project.revision("op.add_column('by_hand', sa.Column('b', sa.Integer))")
+    project.query("CREATE TABLE by_hand (a int); SELECT 1")
+    told = {verb: forked.holdfast(verb, cwd=project.folder) for verb in ("plan", "run")}
+    assert told["plan"].stderr == told["run"].stderr
+    assert {ended.returncode for ended in told.values()} == {2}
+    project.query("DROP TABLE by_hand; SELECT 1")
+    ended = forked.holdfast("plan", cwd=project.folder)
+    assert ended.returncode == 1
+    assert 'fails on the scratch database: relation "by_hand" does not exist' in ended.stdout

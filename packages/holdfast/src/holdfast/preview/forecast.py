@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.engine.settings import BackfillSettings, DiskSettings, StandbySettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, NotEnoughDisk, UnparsableStatement
-from holdfast.execute import waiting
+from holdfast.execute import history, tables, waiting
 from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     DiskNeeded,
@@ -33,6 +33,7 @@ from holdfast.execute.progress import (
     StatementsUndone,
 )
 from holdfast.execute.session import MigrationSession
+from holdfast.migrate import refusals
 from holdfast.migrate.project_connection import (
     ProjectConnection,
     each_database,
@@ -283,6 +284,8 @@ def _followed(
 def _target(project: ProjectConnection) -> _Target:
     with closing(MigrationSession(project.connection)) as session:
         identify(session, project.context)
+        if not project.heads:
+            _require_known(session, project)
         waits, version_table = waiting.recorded(session), session.version_table
     return _Target(
         database=project.database.name,
@@ -298,6 +301,16 @@ def _target(project: ProjectConnection) -> _Target:
         free_disk=free_disk(project.connection, told=DiskSettings().disk),
         waits=waits,
     )
+
+
+def _require_known(session: MigrationSession, project: ProjectConnection) -> None:
+    """Raise what `run` would refuse: a database with tables of which nothing is recorded has no plan."""
+    entries = history.latest(session) if tables.exist(session) else {}
+    refusal = refusals.of_a_database_without_revision(
+        session, project.context, project.script, entries
+    )
+    if refusal is not None:
+        raise refusal
 
 
 def _sizes(connection: Connection) -> dict[QualifiedName, Size]:

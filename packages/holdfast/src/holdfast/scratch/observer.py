@@ -21,6 +21,7 @@ from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName
 
 INSTALL = """
+CREATE SCHEMA IF NOT EXISTS holdfast;
 CREATE TABLE holdfast.seen (
   id bigint GENERATED ALWAYS AS IDENTITY, xid text, query text, locks text[], scans text[], rewrites text[]);
 CREATE TABLE holdfast.in_use (oid oid PRIMARY KEY, name text[]);
@@ -125,7 +126,7 @@ class Observer:
 
 @contextmanager
 def observing(url: str) -> Iterator[Observer]:
-    """Observe a database in which holdfast has its schema, for the block."""
+    """Observe a database, for the block, whether holdfast has its schema there already or not."""
     with psycopg.connect(url, autocommit=True) as connection:
         observer = Observer(connection)
         if not observer.can_see:
