@@ -8,6 +8,7 @@ import pytest
 from alembic_project import Project
 
 from holdfast.cli.plan import as_markdown, as_text
+from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
 from holdfast.preview.forecast import Forecast, forecast
 from holdfast.rewrite.locks import Lock, LockMode
@@ -387,3 +388,11 @@ def test_a_database_of_which_nothing_is_recorded(project: Project) -> None:
     ended = forked.holdfast("plan", cwd=project.folder)
     assert ended.returncode == 1
     assert 'fails on the scratch database: relation "by_hand" does not exist' in ended.stdout
+
+
+def test_what_no_revision_has_made_counts_as_used(project: Project) -> None:
+    """Where nothing is applied but tables are there, a revision is shown as it will run, not as on an empty one."""
+    project.query("CREATE TABLE by_hand (a int); SELECT 1")
+    project.revision("op.create_table('t', sa.Column('a', sa.Integer))")
+    baseline(project.config, "base")
+    assert "  1. CREATE TABLE t ( a INTEGER )" in list(as_text(forecast(project.config)))

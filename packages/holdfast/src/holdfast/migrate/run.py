@@ -51,7 +51,7 @@ from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.lost_connection import RunSoFar, lost_connection
 from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import ON_SCRATCH, RunOptions, console_of
+from holdfast.migrate.run_options import IN_USE, ON_SCRATCH, RunOptions, console_of
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.taken_back import steps_down
@@ -132,6 +132,7 @@ def upgrade(
         console=console_of(config, report=report),
         looks_for_edits=True,
         accepts_edits=accept_edited,
+        counts_as_used=IN_USE in config.attributes,
         expand=wants_expand(config) if expand is None else expand,
     )
     passes = _migrate(config, script, revision, tag, find, options)
@@ -389,7 +390,8 @@ class _Run:
     ) -> RunContext:
         entries = history.latest(session)
         relations = count_user_relations(session.connection, version_table=context.version_table)
-        is_fresh = not heads and not relations and Journal(session).unfinished() is None
+        is_empty = not heads and not relations and Journal(session).unfinished() is None
+        is_fresh = is_empty and not self.options.counts_as_used
         if self.options.looks_for_edits:
             self._look_for_edits(heads, session, entries)
         if not heads and (

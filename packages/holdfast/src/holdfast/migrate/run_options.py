@@ -11,6 +11,9 @@ from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.progress import Report
 
 ON_SCRATCH = "holdfast_on_scratch"  # in Config.attributes: nothing beside the database has to do with this run
+IN_USE = (
+    "holdfast_in_use"  # in Config.attributes: the database counts as used, though nothing is in it
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,9 @@ class RunOptions:
     console: PoolerConsole | None = None  # of the pooler of the applications
     looks_for_edits: bool = False
     accepts_edits: bool = False
+    counts_as_used: bool = (
+        False  # the scratch database of one with tables that no revision has made
+    )
     expand: bool = False  # two releases run on it: what the old one needs waits for `finish`
 
 

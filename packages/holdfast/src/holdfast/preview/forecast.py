@@ -41,6 +41,7 @@ from holdfast.migrate.project_connection import (
     on_project_connection,
 )
 from holdfast.migrate.run import upgrade
+from holdfast.migrate.run_options import IN_USE
 from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
 from holdfast.observe.database import count_user_relations
@@ -327,6 +328,7 @@ def _tried(
         trial = Trial(sizes=target.sizes, free_disk=target.free_disk)
         _run(config, revision, trial, report=trial, expand=expand)
         return trial
+    config.attributes[IN_USE] = True
     _set_sizes(url, target.sizes)
     _set_waits(url, target)
     with observing(url) as observer, noting_questions(url) as questions:
