@@ -37,7 +37,9 @@ def test_a_pooler_that_does_not_answer(project: Project, monkeypatch: pytest.Mon
     url = "postgresql://admin:secret@/pgbouncer?host=/nowhere"
     monkeypatch.setenv("HOLDFAST_POOLER_ADMIN_URL", url)
     project.revision("op.create_table('t', sa.Column('id', sa.Integer, primary_key=True))")
+    upgrade(project.config, "head")
     project.revision("op.add_column('t', sa.Column('a', sa.Integer))")
+    project.revision("op.add_column('t', sa.Column('b', sa.Integer))")
     events: list[Event] = []
     upgrade(project.config, "head", report=events.append)
     [said] = [event for event in events if isinstance(event, PoolerNotTold)]
