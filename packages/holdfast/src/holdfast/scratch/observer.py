@@ -26,25 +26,6 @@ CREATE TABLE holdfast.seen (
   id bigint GENERATED ALWAYS AS IDENTITY, xid text, query text, locks text[], scans text[], rewrites text[]);
 CREATE TABLE holdfast.in_use (oid oid PRIMARY KEY, name text[]);
 CREATE TABLE holdfast.before (oid oid, file oid, scans int8);
-CREATE FUNCTION holdfast.look_before() RETURNS event_trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF current_query() ~* '\\mconcurrently\\M' THEN RETURN; END IF;
-  DELETE FROM holdfast.before;
-  INSERT INTO holdfast.before SELECT oid, pg_relation_filenode(oid), pg_stat_get_xact_numscans(oid)
-    FROM holdfast.in_use;
-END $$;
-CREATE FUNCTION holdfast.look_after() RETURNS event_trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF current_query() ~* '\\mconcurrently\\M' THEN RETURN; END IF;
-  INSERT INTO holdfast.seen (xid, query, locks, scans, rewrites) SELECT
-    pg_current_xact_id()::text, current_query(),
-    ARRAY(SELECT mode || name[1] || chr(1) || name[2] FROM pg_locks JOIN holdfast.in_use ON oid = relation
-      WHERE pid = pg_backend_pid() AND granted),
-    ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
-      WHERE pg_stat_get_xact_numscans(oid) > scans),
-    ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
-      WHERE pg_relation_filenode(oid) <> file);
-END $$;
 CREATE FUNCTION holdfast.look_before_body() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM holdfast.before;
@@ -61,6 +42,16 @@ BEGIN
       WHERE pg_stat_get_xact_numscans(oid) > scans),
     ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
       WHERE pg_relation_filenode(oid) <> file);
+END $$;
+CREATE FUNCTION holdfast.look_before() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_query() ~* '\\mconcurrently\\M' THEN RETURN; END IF;
+  PERFORM holdfast.look_before_body();
+END $$;
+CREATE FUNCTION holdfast.look_after() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_query() ~* '\\mconcurrently\\M' THEN RETURN; END IF;
+  PERFORM holdfast.look_after_body(current_query());
 END $$;
 CREATE EVENT TRIGGER holdfast_before ON ddl_command_start EXECUTE FUNCTION holdfast.look_before();
 CREATE EVENT TRIGGER holdfast_after ON ddl_command_end EXECUTE FUNCTION holdfast.look_after();
