@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
-from holdfast.execute.backfill_pace import BATCH, ROW_LOCK, Pace
+from holdfast.execute.backfill_pace import ROW_LOCK, Pace, next_size
 from holdfast.execute.dollar_parameters import with_values
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, set_local
 from holdfast.execute.session import MigrationSession
@@ -44,7 +44,8 @@ class Batches:
             written = self._write(reached, last)
             record(last)
             self.session.commit()
-            self.size = _adapted(size, took=timedelta(seconds=monotonic() - since))
+            took = timedelta(seconds=monotonic() - since)
+            self.size = next_size(size, took=took, smallest=SMALLEST, largest=LARGEST)
             self.pace.count(written)  # which may wait: nothing is held now
             return last
 
@@ -63,9 +64,3 @@ class Batches:
     def _write(self, reached: Key | None, last: Key) -> int:
         sql = self.step.first_batch if reached is None else self.step.batch
         return self.session.execute_sql(with_values(sql, (*(reached or ()), *last))).rowcount
-
-
-def _adapted(size: int, *, took: timedelta) -> int:
-    """The size of the next batch: in proportion, but by 2 at most, as one slow batch says little about the next."""
-    factor = min(2.0, max(0.5, BATCH / took))
-    return min(LARGEST, max(SMALLEST, round(size * factor)))

@@ -122,6 +122,12 @@ class Pace:
         )
 
 
+def next_size(size: int, *, took: timedelta, smallest: int, largest: int) -> int:
+    """The size of the next batch: in proportion, but by 2 at most, as one slow batch says little about the next."""
+    factor = min(2.0, max(0.5, BATCH / took))
+    return min(largest, max(smallest, round(size * factor)))
+
+
 def _said(slot: HoldingSlot) -> str:
     kept = f"replication slot {slot.name} keeps {slot.held // 1_000_000:,} MB of WAL"
     if slot.is_active:

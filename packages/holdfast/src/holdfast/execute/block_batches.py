@@ -11,7 +11,7 @@ from time import monotonic
 
 from sqlalchemy import text
 
-from holdfast.execute.backfill_pace import BATCH, ROW_LOCK, Pace
+from holdfast.execute.backfill_pace import ROW_LOCK, Pace, next_size
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, set_local
 from holdfast.execute.session import MigrationSession
 from holdfast.rewrite.locks import Lock, LockMode
@@ -67,7 +67,8 @@ class BlockBatches:
             since = monotonic()  # only from here on are rows held
             written = self.session.execute_sql(f"{self.step.sql} AND {blocks}").rowcount
             self.session.commit()
-            self.size = _adapted(size, took=timedelta(seconds=monotonic() - since))
+            took = timedelta(seconds=monotonic() - since)
+            self.size = next_size(size, took=took, smallest=SMALLEST, largest=LARGEST)
             self.pace.count(written)  # which may wait: nothing is held now
             return file, str(until)
 
@@ -89,9 +90,3 @@ class BlockBatches:
     @property
     def _its_lock(self) -> Lock:
         return Lock(mode=LockMode.ACCESS_SHARE, relation=self.step.table)
-
-
-def _adapted(size: int, *, took: timedelta) -> int:
-    """The size of the next batch: in proportion, but by 2 at most, as one slow batch says little about the next."""
-    factor = min(2.0, max(0.5, BATCH / took))
-    return min(LARGEST, max(SMALLEST, round(size * factor)))
