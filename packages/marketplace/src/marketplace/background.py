@@ -47,13 +47,13 @@ def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
     """None where they are switched off: another process, or a timer, has to do them."""
     if not settings.background.enabled:
         return ()
+    transactions = Transactions.on(database.engine, placement=settings.placement)
     expire = partial(
         expire_orders,
-        Transactions.on(database.engine),
+        transactions,
         older_than=settings.order.unpaid_for,
         scarce_older_than=settings.order.unpaid_for_low_stock,
     )
-    transactions = Transactions.on(database.engine)
     deliver = partial(Outbox.of(settings).deliver, transactions)
     reseal = partial(transactions.write, seal_anew, vault=second_factor_vault(settings))
     clean = partial(greenlet_spawn, _clean_up, database.engine.sync_engine, settings)

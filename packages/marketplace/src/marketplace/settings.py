@@ -33,6 +33,7 @@ from holdfast.engine.connection.database_url import read_url
 from holdfast.engine.duration_setting import Duration
 from holdfast.errors.durations import in_words
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
+from marketplace.placement import Placement
 from marketplace.production import objections
 from marketplace.secrets import derived_key
 
@@ -264,6 +265,8 @@ class Settings(BaseSettings):
     rate: RateSettings = RateSettings()
     background: BackgroundSettings = BackgroundSettings()
     order: OrderSettings = OrderSettings()
+    # What `marketplace place` has done to the database: docs/scale.md.
+    placement: Placement = Placement.ONE_SERVER
 
     @property
     def returns_verification_token(self) -> bool:
