@@ -91,7 +91,9 @@ class World:
         ids = [client.session_id for client in clients]
         with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(RESET, {"ids": ids, "digests": digests})
-            connection.exec_driver_sql("VACUUM (ANALYZE) sessions, variants, variant_stock, orders, order_lines")
+            connection.exec_driver_sql(
+                "VACUUM (ANALYZE) sessions, variants, variant_stock, orders, order_lines"
+            )
         return clients
 
     def written(self) -> Written:

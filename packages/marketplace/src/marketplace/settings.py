@@ -135,6 +135,8 @@ class BackgroundSettings(_Group):
     expire_orders: Duration = Field(default=timedelta(minutes=1), gt=timedelta())
     cleanup: Duration = Field(default=timedelta(hours=1), gt=timedelta())
     letters: Duration = Field(default=timedelta(seconds=2), gt=timedelta())
+    # How old the stock of a product may be that the low-stock page shows, where the database is placed by user.
+    roll_up: Duration = Field(default=timedelta(minutes=1), gt=timedelta())
 
 
 class RateStorage(StrEnum):

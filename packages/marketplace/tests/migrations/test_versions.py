@@ -199,7 +199,9 @@ def dump(engine: Engine) -> str:
     written = schema_dump(
         engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     )
-    return TABLE.sub(lambda table: "\n".join(sorted(table[0].replace(",\n", "\n").split("\n"))), written)
+    return TABLE.sub(
+        lambda table: "\n".join(sorted(table[0].replace(",\n", "\n").split("\n"))), written
+    )
 
 
 def test_everything_is_there_after_run_and_goes_step_by_step(

@@ -1,8 +1,8 @@
 """Stock moves here and nowhere else: taken by an order, given back by one, adjusted with a reason.
 
-The count is in a row of its own beside the variant, in no index, so a sale is a HOT update. The product's roll-up is indexed
-(the low-stock page), so it is written only when it matters: by whatever adds stock, and by a sale that
-leaves a variant at LOW_STOCK or below. That is enough to keep two promises: it is never less than the
+The count is in a row of its own beside the variant, in no index, so a sale is a HOT update. The product's
+roll-up is indexed (the low-stock page), so it is written only when it matters: by whatever adds stock, and by a
+sale that leaves a variant at LOW_STOCK or below. That is enough to keep two promises: it is never less than the
 sum of the variants, and it is that sum wherever the sum is LOW_STOCK or below.
 
 Order of locks, for all: variants by id, then products by id. All runs in the caller's transaction, on
@@ -255,7 +255,7 @@ async def _roll_up(connection: Connection, products: set[UUID]) -> None:
 
 
 async def roll_up_everything(transactions: Transactions) -> int:
-    """Bring the products up to date whose roll-up matters: how many. Where stock is on several servers, a job does it."""
+    """Bring the products up to date whose roll-up matters, and say how many: a job, where a sale cannot do it."""
     async with transactions.statements("roll up") as connection:
         due = await (await connection.execute(ROLLED_UP, {"low": LOW_STOCK})).fetchall()
         for product_id, stock in sorted(due):

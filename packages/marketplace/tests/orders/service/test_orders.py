@@ -17,7 +17,9 @@ LAMP, MUG = demo_id("Alder Lamp, desk"), demo_id("Copper Mug, one")
 @pytest.fixture(autouse=True)
 def stocked(shop: Engine) -> None:
     with Session(shop) as session:
-        session.execute(update(VariantStock).where(VariantStock.variant_id.in_([LAMP, MUG])).values(stock=100))
+        session.execute(
+            update(VariantStock).where(VariantStock.variant_id.in_([LAMP, MUG])).values(stock=100)
+        )
         session.commit()
 
 
@@ -136,7 +138,10 @@ def test_a_customer_cancels_what_is_pending(api: httpx.Client, shop: Engine) -> 
     assert customer.post(path, {"to": "cancelled"}).json()["status"] == "cancelled"
     assert refusal(customer.post(path, {"to": "cancelled"})) == (409, "illegal_transition")
     with Session(shop) as session:
-        assert [session.get_one(VariantStock, variant).stock for variant in (LAMP, MUG)] == [100, 100]
+        assert [session.get_one(VariantStock, variant).stock for variant in (LAMP, MUG)] == [
+            100,
+            100,
+        ]
         events = session.scalars(select(OrderEvent).where(OrderEvent.order_id == UUID(order_id)))
         assert [event.to_state for event in events] == ["pending", "cancelled"]
 

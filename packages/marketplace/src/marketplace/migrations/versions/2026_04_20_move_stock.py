@@ -2,8 +2,8 @@
 
 How many units of a variant there are moves into a table of its own. The release before this one goes on writing
 `variants.stock`: as long as that column is there, two triggers keep both the same. Whoever writes either has locked the
-row of the variant first, so none of them waits for the other crosswise. The column and the triggers go with the revision
-`drop_stock_of_variants`.
+row of the variant first, so none of them waits for the other crosswise. The column and the triggers go with
+the revision `drop_stock_of_variants`.
 
 Revision ID: 8d20c5f1e6b7
 Revises: 9be3f6017da4
