@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import Any
@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import release_before
 from alembic.config import Config
+from psycopg.errors import DeadlockDetected
 from psycopg.types.json import Json
 
 from holdfast.migrate.finish import finish
@@ -60,15 +61,19 @@ class Till:
             if len(sold) < len(wanted):
                 wanted = {}
                 raise psycopg.Rollback(order)
+        self.count({key: -units for key, units in wanted.items()})
         counted = some_variant()
         values = {"delta": 5, "variant_id": counted, "most": stock.MOST_STOCK}
         with connection.transaction():
             assert connection.execute(self.adjust, values).fetchone()
             connection.execute(release_before.EDIT, [counted])
+        self.count({counted: 5})
+
+    def count(self, moved: dict[UUID, int]) -> None:
+        """What was committed."""
         with self.lock:
-            for key, units in wanted.items():
-                self.left[key] = self.left.get(key, 0) - units
-            self.left[counted] = self.left.get(counted, 0) + 5
+            for key, units in moved.items():
+                self.left[key] = self.left.get(key, 0) + units
             self.rounds += 1
 
 
@@ -85,7 +90,10 @@ def open_till(till: Till, url: str) -> Iterator[Till]:
         try:
             with psycopg.connect(url, autocommit=True) as connection:
                 while not ended.is_set():
-                    till.move(connection)
+                    with suppress(
+                        DeadlockDetected
+                    ):  # `Transactions` does it again, as any lost race
+                        till.move(connection)
         except psycopg.Error as error:
             till.errors.append(f"{type(error).__name__}: {error}")
 
