@@ -104,7 +104,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = AsyncDatabase(settings, metadata=Entity.metadata, metrics=app.state.metrics.pool)
     app.state.database = database
     engine = app.state.engine = database.engine
-    app.state.transactions = Transactions.on(engine, database=database)
+    app.state.transactions = Transactions.on(
+        engine, database=database, placement=app.state.settings.placement
+    )
     app.state.accounts.rates.start(app.state.transactions)
     app.state.product_pages = SharedReads()
     app.state.principals = SessionLookup(partial(driver_connection, engine))

@@ -53,7 +53,13 @@ from holdfast.execute.progress import (
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
-from holdfast.observe.indexes import FoundIndex, find_index, leftovers_of_reindex
+from holdfast.observe.indexes import (
+    FoundIndex,
+    find_index,
+    is_valid_on_nodes,
+    leftovers_of_reindex,
+    leftovers_on_nodes,
+)
 from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
 from holdfast.rewrite.column_copy.swap import DISTURBED
@@ -598,20 +604,27 @@ class Executor:
 
     def _look(self, step: BuildIndexStep | DropIndexStep) -> FoundIndex | None:
         found = find_index(self.session.connection, schema=step.schema, name=step.index)
+        if found is not None and found.is_valid and self.session.is_citus:
+            is_valid = is_valid_on_nodes(
+                self.session.connection, schema=step.schema, name=step.index
+            )
+            found = replace(found, is_valid=is_valid)
         self.session.commit()
         return found
 
-    def _drop_leftover(self, step: BuildIndexStep) -> None:
+    def _drop_leftover(self, step: BuildIndexStep | DropIndexStep) -> None:
         if self._look(step) is not None:
             name = f"{quote(step.schema)}.{quote(step.index)}"
             self._unhurried(
-                f"DROP INDEX CONCURRENTLY {name}", watched=f"clean up index {step.index}"
+                f"DROP INDEX CONCURRENTLY IF EXISTS {name}", watched=f"clean up index {step.index}"
             )
 
     def _drop(self, statement: Queued, step: DropIndexStep) -> Queued:
-        if not statement.is_started or self._look(step) is not None:
+        if not statement.is_started:
             statement = self._started(statement)
             self._unhurried(step.sql, watched=step.describe())
+        elif self._look(step) is not None:
+            self._drop_leftover(step)
         return self._recorded(statement)
 
     def _outside_transaction(self, statement: Queued, step: AutocommitStep | ReindexStep) -> Queued:
@@ -624,6 +637,8 @@ class Executor:
         """Wait for one that outlives its killed migrator, and drop what it has left."""
         while statement.is_started:
             found = leftovers_of_reindex(self.session.connection, step.tables)
+            if self.session.is_citus:
+                found += leftovers_on_nodes(self.session.connection, step.tables)
             self.session.commit()
             if not found:
                 break
@@ -632,8 +647,7 @@ class Executor:
                 sleep(POLL.total_seconds())
                 continue
             for each in found:
-                sql = f"DROP INDEX CONCURRENTLY IF EXISTS {each.name}"
-                self._unhurried(sql, watched=f"clean up index {each.name}")
+                self._unhurried(each.drop, watched=f"clean up index {each.name}")
         return self._started(statement)
 
     def _unhurried(self, sql: str, *, watched: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.citus import NOT_COPIED
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_copy.refusals import refusals
 from holdfast.rewrite.facts import Facts, Relation
@@ -81,7 +82,8 @@ def rewrites_rows(table: ChangedTable) -> bool:
 
 def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]:
     """Why the columns cannot be copied; none where they can."""
-    return (*(refusals(table)), *((TANGLED,) if any(_tangled(action, table)) else ()))
+    of_citus = (NOT_COPIED,) if action.table.placement is not None else ()
+    return (*of_citus, *refusals(table), *((TANGLED,) if any(_tangled(action, table)) else ()))
 
 
 def is_tangled_copy(action: Action, table: ChangedTable) -> bool:

@@ -114,7 +114,11 @@ async def check_out(
         body=cart.model_dump_json(exclude_none=True),
     )
     answer = await transactions.write_on_driver(
-        checkout.check_out, cart, request=keyed_request, limits=settings.order
+        checkout.check_out,
+        cart,
+        request=keyed_request,
+        limits=settings.order,
+        placement=transactions.placement,
     )
     headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
     return JSONResponse(answer.body, answer.status, headers)
