@@ -53,6 +53,18 @@ class NeedsSession(RefusedStatement):
 
 
 @dataclass(kw_only=True, eq=False)
+class CitusRefuses(RefusedStatement):
+    """A statement fails on a table of a Citus cluster, whatever is in it."""
+
+    relation: str
+    reason: str
+    instead: str
+    what = "Refused, because Citus would not execute it on {relation}: {statement}"
+    why = "On a Citus cluster {reason}."
+    remedy = "{instead}"
+
+
+@dataclass(kw_only=True, eq=False)
 class LongStatement(RefusedStatement):
     """A statement holds a lock on a table in use for as long as the table is large."""
 
