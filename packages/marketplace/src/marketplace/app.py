@@ -18,14 +18,15 @@ from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.background import jobs, running
 from marketplace.catalog import routes as catalog
 from marketplace.database import Transactions, database_settings, driver_connection
+from marketplace.edge import Edge
 from marketplace.entities import Entity
 from marketplace.errors import NoDatabase
 from marketplace.faults import Faults
-from marketplace.logs import RequestLog, configure_logs
+from marketplace.head_requests import HeadRequests
+from marketplace.logs import configure_logs
 from marketplace.orders import routes as orders
 from marketplace.persons import routes as persons
 from marketplace.request_limits import BodyTimeLimit, RequestSizeLimit
-from marketplace.security_headers import HeadRequests, SecurityHeaders
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
 from marketplace.starting import started
 
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json" if settings.exposes_docs else None,
         redirect_slashes=False,  # to the host that the client names, whatever that is
-        telemetry={"meter_provider": measured.provider, "tracing": False, "logs": False},
+        telemetry={"metrics": False, "tracing": False, "logs": False},  # `Edge` measures
     )
     # From the inside out: the last one is asked first.
     app.add_middleware(KeepOwnWrites, written=_written)
@@ -68,8 +69,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyTimeLimit, limit=settings.request_body_time)
     app.add_middleware(Faults)
     app.add_middleware(HeadRequests)
-    app.add_middleware(SecurityHeaders, is_production=settings.profile is Profile.PRODUCTION)
-    app.add_middleware(RequestLog)
+    is_production = settings.profile is Profile.PRODUCTION
+    app.add_middleware(Edge, metrics=measured.requests, is_production=is_production)
     app.state.database_url = sqlalchemy_url(settings.database_url)
     app.state.settings = settings
     app.state.metrics = measured
@@ -101,8 +102,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.transactions = Transactions.on(engine, database=database)
     app.state.accounts.rates.start(app.state.transactions)
     app.state.principals = SessionLookup(partial(driver_connection, engine))
-    try:
-        async with started(database), running(jobs(database, app.state.settings)):
-            yield
-    finally:
-        app.state.metrics.stop()
+    async with started(database), running(jobs(database, app.state.settings)):
+        yield

@@ -138,6 +138,16 @@ class LockPatience:
                     no_longer_try_until = monotonic() + BETWEEN_LONGER_TRIES.total_seconds()
                 before = blockers
 
+    def once(self, unit: Callable[[LockTimeouts], Result]) -> Result | None:
+        """Call `unit` once; None where a lock was not free or users waited for it: then it is rolled back."""
+        try:
+            return unit(LockTimeouts())
+        except Exception as error:
+            verdict = self._roll_back(error)
+            if _is_refusal(error) or (verdict is None and sqlstate(error) not in TRY_AGAIN):
+                raise
+            return None
+
     def _roll_back(self, error: Exception) -> GuardVerdict | None:
         """Roll back; give what the guard has done, if it has. Raises EndedByGuard where the connection is gone."""
         guard = self.session.guard

@@ -236,6 +236,14 @@ class MigrationSession:
             forget()
         return result
 
+    def execute_as_leader(self, sql: str) -> None:
+        """Execute a finished text that writes a row where it has found our epoch. Raises TakenOver otherwise."""
+        self.restore_local_settings()
+        self._is_fenced = True
+        with self._another_leader_refused():
+            if self.execute_sql(sql).rowcount != 1:
+                raise TakenOver(ours=self.epoch or 0, found="a later one")
+
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included.
 
@@ -365,14 +373,20 @@ class MigrationSession:
         if self._is_fenced or self.epoch is None or self.in_autocommit():
             return
         self._is_fenced = True
-        try:
+        with self._another_leader_refused():
             found = self._connection.execute(FENCE).scalar_one_or_none()
+        if found != self.epoch:
+            raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
+
+    @contextmanager
+    def _another_leader_refused(self) -> Iterator[None]:
+        """In REPEATABLE READ an epoch that was raised since the transaction began is an error of the server."""
+        try:
+            yield
         except DBAPIError as error:
             if sqlstate(error) != SERIALIZATION_FAILURE:
                 raise
-            found = None  # raised since this transaction of REPEATABLE READ began
-        if found != self.epoch:
-            raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
+            raise TakenOver(ours=self.epoch or 0, found="a later one") from error
 
     @contextmanager
     def step_outside_transaction(self) -> Iterator[None]:

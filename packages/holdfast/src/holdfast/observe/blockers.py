@@ -12,7 +12,6 @@ from enum import Enum
 from sqlalchemy import Connection, text
 
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.statement import shortened, without_values
 
 
 class BlockerKind(Enum):
@@ -132,6 +131,8 @@ def shown_query(query: str | None) -> str | None:
     """The query of another session, as far as it may be shown: without values, on one line."""
     if query is None or query.startswith("<insufficient privilege>"):
         return None
+    from holdfast.rewrite.statement import shortened, without_values  # loads the parser
+
     return shortened(without_values(query))
 
 

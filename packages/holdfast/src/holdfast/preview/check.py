@@ -27,7 +27,7 @@ from holdfast.migrate.history_files import has_way_back, open_history, surplus_h
 from holdfast.migrate.plain_alembic import take_back_plainly, upgrade_plainly
 from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.sql.project import sql_source
+from holdfast.migrate.sql.source import sql_source
 from holdfast.migrate.status import statuses
 from holdfast.preview.forecast import Trial, forecasts
 from holdfast.preview.generate import difference
