@@ -17,7 +17,7 @@ from holdfast.errors.migration import (
     NotTakenBack,
     UnfinishedRevision,
 )
-from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
 from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history, waiting
@@ -54,7 +54,12 @@ from holdfast.rewrite.waiting import Recorded
 log = logging.getLogger(__name__)
 
 TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED)
-LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
+OF_SESSION = text(
+    """
+    SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8 AS lock_timeout,
+           to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus
+    """
+)
 
 
 def look_after_users(
@@ -247,7 +252,8 @@ class RevisionRun(OneRevision):
         """A lock that was not free, or a guard, makes the function run again: not where it cannot be replayed."""
         reason = interceptor.queue.replay.unrepeatable
         failure = interceptor.failure or OSError()
-        is_tried_again = isinstance(failure, EndedByGuard) or sqlstate(failure) in TRY_AGAIN
+        state = self.context.session.state_of(failure)
+        is_tried_again = isinstance(failure, EndedByGuard) or state in TRY_AGAIN
         if interceptor.queue.has_committed and reason and is_tried_again:
             raise FunctionWasInterrupted(revision=self.name, reason=reason) from interceptor.failure
 
@@ -255,6 +261,8 @@ class RevisionRun(OneRevision):
         session = self.context.session
         last = self.context.entries.get(self.name)
         recorded = waiting.recorded(session)
+        own = session.execute(OF_SESSION).one()
+        session.notice_citus(own.is_citus)
         return RevisionContext(
             session=session,
             journal=Journal(session),
@@ -264,7 +272,7 @@ class RevisionRun(OneRevision):
             today=date.today(),  # noqa: DTZ011  # an exemption ends with the day of whoever runs it
             tried_before=last is not None and last.outcome in ("interrupted", "failed"),
             free_disk=self.context.options.beside_users().free_disk,
-            lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
+            lock_timeout_of_rows=timedelta(seconds=own.lock_timeout),
             releases=self._releases(recorded),
             recorded=recorded,
             recorded_by_others=waiting.recorded_by_others(session),
