@@ -28,7 +28,6 @@ HERE = (
     "json_to_jsonb",
     "serial_key",
     "user_triggers",
-    "view",
 )
 STOPPED = [example for example in TYPE_CHANGES if (example / "stops.txt").exists()]
 ERRORS = {"data": DataInTheWay, "refused": LongStatement, "error": DBAPIError}
