@@ -19,7 +19,7 @@ from holdfast.scratch.server import temporary_server
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
 from environments import NotInstalled
-from seeded import build, engine_on
+from seeded import STOCK_OF_PEERS, build, engine_on
 from web.clients import Unexpected
 from web.measure import FULL, PATHS, QUICK, Pace, Result, measure_way
 from web.peers import OURS, PEER, Way, ways
@@ -71,7 +71,8 @@ def main(quick: bool, only: tuple[str, ...]) -> None:
         url = server.url("postgres")
         build(url, products=PRODUCTS)
         with engine_on(url).begin() as connection:
-            connection.execute(text("UPDATE variants SET stock = 100000000"))
+            connection.execute(text("UPDATE variant_stock SET stock = 100000000"))
+            connection.execute(text(STOCK_OF_PEERS))
         try:
             report(measure(url, Path(folder), chosen, pace=QUICK if quick else FULL))
         except (Unexpected, DidNotServe, ExceptionGroup) as error:

@@ -43,7 +43,7 @@ from marketplace.orders.service import checkout
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
 from environments import PEERS, NotInstalled, node_environment, python_environment
-from seeded import build, engine_on
+from seeded import STOCK_OF_PEERS, build, engine_on
 
 PATHS = ("session", "rotate", "stock", "order")
 ALONE = "session, alone"  # what only the product measures
@@ -137,7 +137,7 @@ def reset(engine: Engine, tokens: dict[str, str]) -> None:
     digests = [hashlib.sha256(token.encode()).digest() for token in tokens.values()]
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(RESET, {"ids": list(tokens), "digests": digests})
-        connection.exec_driver_sql("VACUUM (ANALYZE) sessions, variants")
+        connection.exec_driver_sql("VACUUM (ANALYZE) sessions, variants, variant_stock")
 
 
 def rates(command: list[str], *, seconds: int, shop: Path) -> dict[str, float]:
@@ -200,7 +200,8 @@ def main(quick: bool) -> None:
         url = server.url("postgres")
         build(url, products=PRODUCTS)
         with engine_on(url).begin() as connection:
-            connection.execute(text("UPDATE variants SET stock = 100000000"))
+            connection.execute(text("UPDATE variant_stock SET stock = 100000000"))
+            connection.execute(text(STOCK_OF_PEERS))
         report(measure(url, Path(folder), ways, pace=QUICK if quick else FULL))
 
 

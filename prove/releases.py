@@ -43,6 +43,9 @@ from holdfast.scratch.server import temporary_server
 from marketplace.demo_data import load_demo_data
 
 VENDORS = 20_000
+STOCK_NOW = """
+    SELECT sum(stock) FROM variant_stock WHERE variant_id IN (SELECT id FROM variants WHERE sku LIKE 'sku-%')
+"""
 COURSES = (("finish", 0), ("revert", 0), ("finish", 3), ("revert", 3))
 
 
@@ -59,9 +62,13 @@ def stocked(url: str) -> None:
             f" FROM generate_series(1, {VENDORS}) AS n".encode()
         )
         connection.execute(
-            "INSERT INTO variants (id, product_id, sku, name, price, currency, stock)"
-            f" SELECT id, {product}, 'sku-' || n, 'one', 100, 'EUR', {STOCK}"
+            "INSERT INTO variants (id, product_id, sku, name, price, currency)"
+            f" SELECT id, {product}, 'sku-' || n, 'one', 100, 'EUR'"
             " FROM unnest(%s::uuid[]) WITH ORDINALITY AS made (id, n)".encode(),
+            (ids,),
+        )
+        connection.execute(
+            f"INSERT INTO variant_stock SELECT id, {STOCK} FROM unnest(%s::uuid[]) AS made (id)".encode(),
             (ids,),
         )
 
@@ -176,7 +183,7 @@ class Course:
                 "categories": dict(_rows(connection, f"SELECT id::text, name FROM {table}")),
             }
             orders = {id_ for (id_,) in _rows(connection, "SELECT id::text FROM orders")}
-            stock = _rows(connection, "SELECT sum(stock) FROM variants WHERE sku LIKE 'sku-%'")
+            stock = _rows(connection, STOCK_NOW)
             adjustments = _rows(connection, "SELECT count(*) FROM stock_adjustments")
             waits = _rows(connection, "SELECT count(*) FROM holdfast.waiting")
             notes = () if is_new else _rows(connection, "SELECT note FROM stock_adjustments")

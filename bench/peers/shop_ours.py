@@ -48,8 +48,7 @@ class Ours:
         self.engine = open_engine(url)
         self.transactions = Transactions.on(self.engine)
         self.lookup = SessionLookup(partial(driver_connection, self.engine))
-        self.metrics = Metrics()
-        self.accounts = open_accounts(settings, metrics=self.metrics)
+        self.accounts = open_accounts(settings, metrics=Metrics())
         self.tokens = list(WORLD["tokens"].values())
 
     def paths(self) -> dict[str, Work]:
@@ -91,7 +90,6 @@ class Ours:
 
     async def close(self) -> None:
         await self.engine.dispose()
-        self.metrics.stop()
 
 
 async def main() -> dict[str, float]:

@@ -37,7 +37,7 @@ WRITTEN = text("""
            (SELECT count(*) FROM idempotency_keys JOIN orders ON orders.id = (response ->> 'id')::uuid
             WHERE (SELECT count(*) FROM order_lines WHERE order_id = orders.id) = :lines
               AND EXISTS (SELECT FROM order_events WHERE order_id = orders.id)),
-           (SELECT sum(:stock - stock) FROM variants)
+           (SELECT sum(:stock - stock) FROM variant_stock) + (SELECT sum(:stock - stock) FROM variants)
 """)
 STOCK = 100_000_000  # of each variant, at the beginning
 
@@ -91,7 +91,9 @@ class World:
         ids = [client.session_id for client in clients]
         with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(RESET, {"ids": ids, "digests": digests})
-            connection.exec_driver_sql("VACUUM (ANALYZE) sessions, variants, orders, order_lines")
+            connection.exec_driver_sql(
+                "VACUUM (ANALYZE) sessions, variants, variant_stock, orders, order_lines"
+            )
         return clients
 
     def written(self) -> Written:

@@ -27,11 +27,11 @@ def upgrade() -> None:
     op.rename_table("categories", "departments")
     op.drop_column("stock_adjustments", "note")
     op.drop_table("rate_counts")
-    op.alter_column("variants", "stock", existing_type=sa.Integer(), type_=sa.BigInteger())
+    op.alter_column("variant_stock", "stock", existing_type=sa.Integer(), type_=sa.BigInteger())
 
 
 def downgrade() -> None:
-    op.alter_column("variants", "stock", existing_type=sa.BigInteger(), type_=sa.Integer())
+    op.alter_column("variant_stock", "stock", existing_type=sa.BigInteger(), type_=sa.Integer())
     op.create_table(
         "rate_counts",
         sa.Column("key", sa.String(64), nullable=False),
@@ -64,7 +64,7 @@ CHANGES = {
     "entities/category.py": (('"categories"', '"departments"'),),
     "entities/subcategory.py": (('"categories.id"', '"departments.id"'),),
     "entities/stock_adjustment.py": (("    note: Mapped[str]\n", ""),),
-    "entities/variant.py": (
+    "entities/variant_stock.py": (
         ("import CheckConstraint,", "import BigInteger, CheckConstraint,"),
         (
             'stock: Mapped[int] = mapped_column(server_default=text("0"))',

@@ -4,7 +4,7 @@ import httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 
 from holdfast.migrate.run import downgrade
-from holdfast.observe.migration_progress import KEY
+from holdfast.observe.schema_constants import KEY
 from holdfast.testing.blockers import holding
 from marketplace import schema
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from marketplace.accounts.tokens import RefreshToken, TokenKeys, seal
 from marketplace.demo_data import PASSWORD, demo_id
-from marketplace.logs import REDACTED, configure_logs, redact
+from marketplace.logs import REDACTED, REQUEST_ID, configure_logs, log_request, redact
 
 LIMIT = 30  # seconds
 KEYS = TokenKeys.of(SecretStr("a key of the tests, long enough to be one"))
@@ -94,6 +94,20 @@ def test_on_a_terminal(log: io.StringIO, monkeypatch: pytest.MonkeyPatch, level:
     assert lines[-1][1:] == ["[warning", "]", "seen", REDACTED, "[somebody]"]
     assert [line[3:5] for line in lines[:-1]] == [["SELECT", "1"]] * (level == logging.DEBUG)
     assert "\x1b[" in screen.getvalue()
+
+
+@pytest.mark.parametrize("route", ["/products/{product_id}", None])
+def test_the_line_of_a_request_is_as_any_other(log: io.StringIO, route: str | None) -> None:
+    """Requests are written in a way of their own, for speed; what is read is what any other event would have."""
+    token = REQUEST_ID.set("0a1b2c3d")
+    log_request(method="GET", route=route, status=200, seconds=0.01234)
+    facts = {"method": "GET", "route": route, "status": 200, "milliseconds": 12.3}
+    logging.getLogger("marketplace.logs").info("another", extra=facts)
+    REQUEST_ID.reset(token)
+    request, another = (json.loads(line) for line in log.getvalue().splitlines())
+    assert list(request) == list(another)
+    assert request.pop("timestamp") <= another.pop("timestamp")
+    assert request == another | {"event": "request"}
 
 
 def test_a_request_is_one_line(log: io.StringIO, api: httpx.Client) -> None:

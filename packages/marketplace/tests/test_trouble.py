@@ -142,7 +142,7 @@ def test_a_row_that_somebody_holds(
     monkeypatch.setenv("HOLDFAST_TIMEOUTS_LOCK", "1s")
     api = serve()
     with shop.begin() as connection:
-        connection.execute(text("UPDATE variants SET stock = 1000"))
+        connection.execute(text("UPDATE variant_stock SET stock = 1000"))
     customer, vendor = log_in(api, CUSTOMER), log_in(api, VENDOR)
     logins = [{"email": OTHER_CUSTOMER, "password": PASSWORD}] * 12
     url = shop.url.set(drivername="postgresql").render_as_string(hide_password=False)

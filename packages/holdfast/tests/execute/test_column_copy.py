@@ -1,7 +1,7 @@
 """A column is copied while its table is used: given up, disturbed, stopped by rows, and under traffic."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
 
 from holdfast.errors.migration import CopyDisturbed, DataInTheWay, StoppedBetweenSteps
-from holdfast.execute.progress import BackfillMoved, Event, StepDone, StepStarted
+from holdfast.execute.progress import BackfillMoved, Event, LockBusy, StepDone, StepStarted
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.leave import leave
 from holdfast.migrate.run import upgrade
@@ -187,6 +187,67 @@ def test_rows_written_in_a_session_with_other_settings(
     upgrade(project.config, "head", report=AtStep("UPDATE ONLY public.t", write))
     written = "SELECT (c AT TIME ZONE 'Europe/Paris')::text FROM t WHERE id IN (7, 9001)"
     assert project.query(written) == [("2025-01-01 12:00:00",)] * 2
+
+
+@contextmanager
+def row_held_by_a_user(
+    open_project: Callable[[str], Project], *, then: Callable[[Event], None]
+) -> Iterator[tuple[Project, psycopg.Connection, Callable[[Event], None]]]:
+    """A project, a user, and a report: when the copying has begun the user holds a row in the middle of the table."""
+    project, held = open_project("json_to_jsonb"), []
+    project.query(
+        "INSERT INTO t SELECT n, json_build_object('a', n) FROM generate_series(1000, 20000) n"
+    )
+    with psycopg.connect(project.database) as user:
+
+        def report(event: Event) -> None:
+            if isinstance(event, BackfillMoved) and not held:
+                held.append(user.execute("SELECT 1 FROM t WHERE id = 12000 FOR UPDATE"))
+            then(event)
+
+        yield project, user, report
+
+
+COPIED = "SELECT id FROM t WHERE id IN (11000, 12000, 20000) AND c_holdfast IS NOT NULL"
+ALL_ROWS = "SELECT count(*), count(c) FROM t"
+
+
+def test_a_row_that_is_held_holds_up_no_other_block(
+    open_project: Callable[[str], Project],
+) -> None:
+    """Who holds one row, in whatever block, for however long, is waited for only when all others are copied."""
+    copied = []
+
+    def then(event: Event) -> None:
+        if isinstance(event, LockBusy):
+            copied.extend(project.query(COPIED))
+            user.rollback()
+
+    with row_held_by_a_user(open_project, then=then) as (project, user, report):
+        upgrade(project.config, "head", report=report)
+    assert (20_000,) in copied
+    assert (12_000,) not in copied
+    assert project.query(ALL_ROWS) == [(19_501, 19_501)]
+
+
+def test_blocks_that_were_left_are_copied_by_the_next_run(
+    open_project: Callable[[str], Project],
+) -> None:
+    """A run that ends, in whatever way, before it came back to the blocks it had left: the next one copies them."""
+    first_pass_is_over = Signal()
+
+    def then(event: Event) -> None:
+        if isinstance(event, BackfillMoved) and (20_000,) in project.query(COPIED):
+            first_pass_is_over.set()
+
+    stop = first_pass_is_over.is_set
+    with row_held_by_a_user(open_project, then=then) as (project, user, report):
+        with pytest.raises(StoppedBetweenSteps):
+            upgrade(project.config, "head", report=report, should_stop=stop)
+        user.rollback()
+        assert (12_000,) not in project.query(COPIED)
+        upgrade(project.config, "head")
+    assert project.query(ALL_ROWS) == [(19_501, 19_501)]
 
 
 def test_rows_moved_into_other_blocks_meanwhile(open_project: Callable[[str], Project]) -> None:

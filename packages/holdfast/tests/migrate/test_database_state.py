@@ -30,7 +30,7 @@ from holdfast.migrate.database_state import (
     database_state,
 )
 from holdfast.migrate.run import downgrade, upgrade
-from holdfast.observe.migration_progress import KEY
+from holdfast.observe.schema_constants import KEY
 from holdfast.scratch.databases import Postgres
 from holdfast.testing.blockers import holding
 

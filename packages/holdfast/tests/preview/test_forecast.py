@@ -10,7 +10,7 @@ from alembic_project import Project
 from holdfast.cli.plan import as_markdown, as_text
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
-from holdfast.preview.forecast import Forecast, forecast
+from holdfast.preview.forecast import Forecast, forecast, rows_held
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 from holdfast.scratch.databases import Postgres
@@ -304,6 +304,19 @@ def test_what_a_body_was_seen_to_do(pending: Project, before: str, statement: st
     assert "It reads or writes every row (about 60000 rows) while it holds ACCESS EXCLUSIVE" in str(
         found.revisions[0].refusal
     )
+
+
+def test_rows_that_a_body_holds(pending: Project) -> None:
+    """Of a body that writes rows of a large table `plan` says that users wait for it; of a small one nothing."""
+    pending.revision("op.execute('DO $$ BEGIN UPDATE t SET a = 0 WHERE a IS NULL; END $$')")
+    [[step]] = [revision.steps for revision in forecast(pending.config).revisions]
+    assert (step.row_writes, rows_held(step)) == ((T,), None)
+    with psycopg.connect(pending.database, autocommit=True) as connection:
+        connection.execute("INSERT INTO t SELECT n, n FROM generate_series(1001, 60000) n")
+        connection.execute("VACUUM ANALYZE t")
+    found = forecast(pending.config)
+    assert not found.is_refused
+    assert "a user who writes one of these rows meanwhile waits" in "\n".join(as_text(found))
 
 
 def test_what_is_committed_together(pending: Project) -> None:

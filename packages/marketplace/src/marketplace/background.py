@@ -19,10 +19,12 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 from holdfast import AsyncDatabase
 from marketplace.accounts.context import second_factor_vault
 from marketplace.accounts.second_factor import seal_anew
+from marketplace.catalog.stock import roll_up_everything
 from marketplace.cleanup import clean_up
 from marketplace.database import Transactions
 from marketplace.orders.service.expiry import expire_orders
 from marketplace.outbox import Outbox
+from marketplace.placement import Placement
 from marketplace.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -47,18 +49,25 @@ def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
     """None where they are switched off: another process, or a timer, has to do them."""
     if not settings.background.enabled:
         return ()
+    transactions = Transactions.on(database.engine, placement=settings.placement)
     expire = partial(
         expire_orders,
-        Transactions.on(database.engine),
+        transactions,
         older_than=settings.order.unpaid_for,
         scarce_older_than=settings.order.unpaid_for_low_stock,
     )
-    transactions = Transactions.on(database.engine)
     deliver = partial(Outbox.of(settings).deliver, transactions)
     reseal = partial(transactions.write, seal_anew, vault=second_factor_vault(settings))
     clean = partial(greenlet_spawn, _clean_up, database.engine.sync_engine, settings)
     every = settings.background
+    roll_up = partial(roll_up_everything, transactions)
+    counted = Job(
+        name="stock of products counted",
+        every=every.roll_up,
+        run=_when_ready(database, roll_up),
+    )
     return (
+        *((counted,) if settings.placement is Placement.BY_USER else ()),
         Job(name="expired orders", every=every.expire_orders, run=_when_ready(database, expire)),
         Job(name="letters sent", every=every.letters, run=_when_ready(database, deliver)),
         Job(

@@ -17,10 +17,12 @@ from holdfast import Settings as DatabaseSettings
 from holdfast.application.own_writes import note_write, position_to_read
 from holdfast.engine.pool.sized import AsyncSizedPool
 from marketplace.bulkhead import Bulkhead
+from marketplace.placement import Placement
 from marketplace.problems import Overloaded
 from marketplace.trouble import is_locked_out
 
 Connection = AsyncConnection[tuple[Any, ...]]
+PLACEMENT = "placement"  # what an ORM session knows of its database
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,9 +59,17 @@ def open_short_engine(url: URL, *, profile: Profile, **options: Any) -> Engine:
     return create_engine(database_settings(url, profile=profile), poolclass=NullPool, **options)
 
 
-def sessions_of(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+def sessions_of(
+    engine: AsyncEngine, *, placement: Placement = Placement.ONE_SERVER
+) -> async_sessionmaker[AsyncSession]:
     """The ORM sessions of an engine; what was read stays readable after the commit, for the answer."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+    return async_sessionmaker(engine, expire_on_commit=False, info={PLACEMENT: placement})
+
+
+def placement_of(session: AsyncSession) -> Placement:
+    """Where the rows are that a session reads and writes."""
+    placement: Placement = session.info.get(PLACEMENT, Placement.ONE_SERVER)
+    return placement
 
 
 @asynccontextmanager
@@ -119,16 +129,24 @@ class Transactions:
     sessions: async_sessionmaker[AsyncSession]
     bulkhead: Bulkhead
     database: AsyncDatabase | None = None  # where it has standbys to read from
+    placement: Placement = Placement.ONE_SERVER
 
     @classmethod
-    def on(cls, engine: AsyncEngine, *, database: AsyncDatabase | None = None) -> Self:
+    def on(
+        cls,
+        engine: AsyncEngine,
+        *,
+        database: AsyncDatabase | None = None,
+        placement: Placement = Placement.ONE_SERVER,
+    ) -> Self:
         """The transactions of one engine; pages are read from the standbys of `database`, if it has any."""
         has_standbys = database is not None and database.reading_engine is not None
         return cls(
             engine,
-            sessions_of(engine),
+            sessions_of(engine, placement=placement),
             Bulkhead(_pool_of(engine).limits.max),
             database if has_standbys else None,
+            placement,
         )
 
     async def read_page(

@@ -24,6 +24,7 @@ from marketplace.entities import (
     Subcategory,
     User,
     Variant,
+    VariantStock,
     Vendor,
 )
 
@@ -120,6 +121,7 @@ def load_demo_data(session: Session) -> bool:
         customers = _customers()
         session.add_all([*staff, *categories, *products, *customers, _administrator()])
         session.flush()
+        session.add_all(_stock(variant) for product in products for variant in product.variants)
         session.add_all(_orders(customers, products))
     return True
 
@@ -167,7 +169,6 @@ def _product(shelf: Shelf, *, subcategory: Subcategory, vendor: Vendor, line: st
             name=kind,
             price=price + price // 4 * number,
             currency=CURRENCY,
-            stock=(len(name) * 7 + number * 11) % (RUNS_LOW if shelf.noun in SHORT else 40),
         )
         for number, kind in enumerate(shelf.variants)
     ]
@@ -179,9 +180,19 @@ def _product(shelf: Shelf, *, subcategory: Subcategory, vendor: Vendor, line: st
         description=f"From {vendor.name}: {shelf.noun.lower()} of the {line} line.",
         price=price,
         currency=CURRENCY,
-        stock=sum(variant.stock for variant in variants),
+        stock=sum(_units(name, number) for number, _ in enumerate(variants)),
         variants=variants,
     )
+
+
+def _stock(variant: Variant) -> VariantStock:
+    number = [each.id for each in variant.product.variants].index(variant.id)
+    return VariantStock(variant_id=variant.id, stock=_units(variant.product.name, number))
+
+
+def _units(product: str, number: int) -> int:
+    """Of the variant with this number."""
+    return (len(product) * 7 + number * 11) % (RUNS_LOW if product.endswith(SHORT) else 40)
 
 
 def _user(

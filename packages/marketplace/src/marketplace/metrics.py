@@ -1,17 +1,25 @@
 """What is counted and measured, by the semantic conventions of OpenTelemetry, for Prometheus to fetch.
 
-FastAPI itself measures `http.server.request.duration` with the provider that it is given, the pool of
-connections `db.client.connection.*`.
+`http.server.*` of every request, `db.client.connection.*` by the pool of connections, and what sessions come to.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+
 from fastapi import APIRouter, Request, Response
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.metrics import CallbackOptions, Observation
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from holdfast.engine.pool.metrics import PoolMetrics
+from marketplace.instruments import Meter
 
 router = APIRouter()
+
+# The advice of the semantic conventions for durations of requests, in seconds.
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+)
 
 
 class Metrics:
@@ -19,13 +27,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        reader = PrometheusMetricReader(
-            disable_target_info=True, scope_info_enabled=False, registry=self._registry
-        )
-        # Not stopped at exit: that is the lifespan's to do, which knows when nothing is counted any more.
-        self.provider = MeterProvider([reader], shutdown_on_exit=False)
-        self.pool = PoolMetrics(self.provider.get_meter("holdfast"))
-        self._sessions = self.provider.get_meter("marketplace").create_counter(
+        meter = Meter()
+        self._registry.register(meter)
+        self.pool = PoolMetrics(meter)
+        self.requests = RequestMetrics(meter)
+        self._sessions = meter.create_counter(
             "marketplace.sessions",
             unit="{session}",
             description="Log ins and refreshes by what they came to.",
@@ -39,9 +45,63 @@ class Metrics:
         """All of it, as Prometheus reads it."""
         return generate_latest(self._registry)
 
-    def stop(self) -> None:
-        """End the counting; called once, when the application stops."""
-        self.provider.shutdown()
+
+class RequestMetrics:
+    """How long requests take, by their route and status, and how many are under way."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._under_way: Counter[tuple[str, str]] = Counter()  # by method and scheme
+        self._durations = meter.create_histogram(
+            "http.server.request.duration",
+            unit="s",
+            description="Duration of HTTP server requests.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+        meter.create_observable_up_down_counter(
+            "http.server.active_requests",
+            [self._observed],
+            unit="{request}",
+            description="Number of active HTTP server requests.",
+        )
+
+    def begin(self, *, method: str, scheme: str) -> None:
+        """A request is under way."""
+        self._under_way[_known(method), scheme] += 1
+
+    def end(
+        self,
+        seconds: float,
+        *,
+        method: str,
+        scheme: str,
+        version: str,
+        route: str | None,
+        status: int | None,
+    ) -> None:
+        """The same request has been answered, or ended without an answer: then it has no status."""
+        method = _known(method)
+        self._under_way[method, scheme] -= 1
+        said = {
+            "http.request.method": method,
+            "http.response.status_code": "" if status is None else str(status),
+            "http.route": route or "",
+            "network.protocol.version": version,
+            "url.scheme": scheme,
+        }
+        if status is None or status >= 500:
+            said["error.type"] = "incomplete_response" if status is None else str(status)
+        self._durations.record(seconds, said)
+
+    def _observed(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [
+            Observation(number, {"http.request.method": method, "url.scheme": scheme})
+            for (method, scheme), number in self._under_way.items()
+        ]
+
+
+def _known(method: str) -> str:
+    """Whatever a client makes up is one and the same: no client makes series of its own."""
+    return method if method in METHODS else "_OTHER"
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
-from structlog.contextvars import get_contextvars
+
+from marketplace.logs import REQUEST_ID
 
 MEDIA_TYPE = "application/problem+json"
 REFERENCE = "#/components/schemas/{model}"
@@ -216,7 +217,7 @@ def answer_to(problem: Problem) -> JSONResponse:
 
 
 def _answer(details: ProblemDetails, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    details.request_id = get_contextvars().get("request_id")
+    details.request_id = REQUEST_ID.get()
     body = details.model_dump(exclude_none=True)
     return JSONResponse(body, details.status, headers, media_type=MEDIA_TYPE)
 

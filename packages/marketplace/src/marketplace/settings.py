@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ from holdfast.engine.connection.database_url import read_url
 from holdfast.engine.duration_setting import Duration
 from holdfast.errors.durations import in_words
 from marketplace.errors import UnusableDatabaseUrl, UnusableSettings
+from marketplace.placement import Placement
 from marketplace.production import objections
 from marketplace.secrets import derived_key
 
@@ -134,6 +136,8 @@ class BackgroundSettings(_Group):
     expire_orders: Duration = Field(default=timedelta(minutes=1), gt=timedelta())
     cleanup: Duration = Field(default=timedelta(hours=1), gt=timedelta())
     letters: Duration = Field(default=timedelta(seconds=2), gt=timedelta())
+    # How old the stock of a product may be that the low-stock page shows, where the database is placed by user.
+    roll_up: Duration = Field(default=timedelta(minutes=1), gt=timedelta())
 
 
 class RateStorage(StrEnum):
@@ -162,6 +166,7 @@ class RateSettings(_Group):
     refresh_per_account: Rate = "60/minute"
 
 
+@cache
 def rate(text: Rate) -> RateLimitItem:
     """The form in which `limits` takes it."""
     return parse(text)
@@ -264,6 +269,8 @@ class Settings(BaseSettings):
     rate: RateSettings = RateSettings()
     background: BackgroundSettings = BackgroundSettings()
     order: OrderSettings = OrderSettings()
+    # What `marketplace place` has done to the database: docs/scale.md.
+    placement: Placement = Placement.ONE_SERVER
 
     @property
     def returns_verification_token(self) -> bool:

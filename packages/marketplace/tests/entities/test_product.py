@@ -36,12 +36,11 @@ def test_of_two_edits_on_two_connections_the_second_loses(
         assert (first(later, entity).name, first(later, entity).version) == ("the name of one", 2)
 
 
-@pytest.mark.parametrize("entity", [Product, Variant])
-def test_a_sale_is_no_edit(shop: Engine, entity: type[Product] | type[Variant]) -> None:
+def test_a_sale_is_no_edit(shop: Engine) -> None:
     """Stock that moves by a statement of its own does not make an edit stale."""
     with Session(shop) as editor, Session(shop) as till:
-        edited = first(editor, entity)
-        till.execute(update(entity).where(entity.id == edited.id).values(stock=entity.stock + 1))
+        edited = first(editor, Product)
+        till.execute(update(Product).where(Product.id == edited.id).values(stock=Product.stock + 1))
         till.commit()
         edited.name = "a better name"
         editor.commit()

@@ -41,6 +41,11 @@ USER, VENDOR, PRODUCT, SUBCATEGORY, VARIANT = (
     for kind in range(5)
 )
 
+# For the peers of a measurement, who count in the variant; the product counts in a row beside it.
+STOCK_OF_PEERS = """
+ALTER TABLE variants ADD COLUMN stock integer NOT NULL DEFAULT 0 CHECK (stock >= 0);
+UPDATE variants SET stock = 100000000;
+"""
 # Keys are made of a number, so that rows refer to each other without a look-up; those of orders are
 # in the order of time, as UUIDv7 are. Triggers of foreign keys are off: what is written fits.
 SEED = """
@@ -61,9 +66,11 @@ INSERT INTO products (id, vendor_id, subcategory_id, name, description, stock, p
     SELECT pg_temp.key(2, n), pg_temp.key(1, 1 + n % (:products / 200 + 10)), pg_temp.key(3, 1 + n % 97),
            md5(n::text), repeat('d', 200), CASE WHEN n % 200 = 0 THEN n % 23 ELSE 30 + n % 1000 END, 100, 'EUR'
     FROM generate_series(1, :products) n;
-INSERT INTO variants (id, product_id, sku, name, price, currency, stock)
-    SELECT pg_temp.key(4, n), pg_temp.key(2, (n + 1) / 2), 'SKU-' || n, 'one', 100, 'EUR', 50
+INSERT INTO variants (id, product_id, sku, name, price, currency)
+    SELECT pg_temp.key(4, n), pg_temp.key(2, (n + 1) / 2), 'SKU-' || n, 'one', 100, 'EUR'
     FROM generate_series(1, :products * 2) n;
+INSERT INTO variant_stock (variant_id, stock)
+    SELECT pg_temp.key(4, n), 50 FROM generate_series(1, :products * 2) n;
 INSERT INTO orders (id, ordered_by_id, status, payment_status, currency, subtotal, shipping, total, created_at)
     SELECT pg_temp.key(7, n), pg_temp.key(0, 1 + n * 7 % (:products / 10)),
            CASE WHEN n > :products * 1.99 THEN 'pending' WHEN n % 9 = 0 THEN 'cancelled' ELSE 'delivered' END,

@@ -211,9 +211,8 @@ def settings_on(url: URL, session: SessionSettings) -> Settings:
 async def open_world(url: URL, *, session: SessionSettings | None = None) -> AsyncIterator[World]:
     """A new user, with the old password, on a database that has the schema."""
     engine = open_engine(url)
-    metrics = Metrics()
     settings = settings_on(url, session or SessionSettings())
-    accounts = open_accounts(settings, metrics=metrics)
+    accounts = open_accounts(settings, metrics=Metrics())
     user_id = uuid7()
     address = f"{user_id}@example.com"
     try:
@@ -231,7 +230,6 @@ async def open_world(url: URL, *, session: SessionSettings | None = None) -> Asy
         yield World(engine=engine, accounts=accounts, user_id=user_id, email=address)
     finally:
         await engine.dispose()
-        metrics.stop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

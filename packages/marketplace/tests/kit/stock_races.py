@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from marketplace.database import Transactions, open_engine, sessions_of
 from marketplace.demo_data import demo_id
-from marketplace.entities import IdempotencyKey, Order, OrderLine, Variant
+from marketplace.entities import IdempotencyKey, Order, OrderLine, VariantStock
 from marketplace.orders.idempotency import KeyedRequest, keyed
 from marketplace.orders.problems import OutOfStock, RequestInFlight
 from marketplace.orders.schemas import Cart, CartLine
@@ -41,10 +41,10 @@ class Shop:
     async def variants(self, number: int, *, stock: int) -> list[UUID]:
         """So many, each with so much stock."""
         async with self.sessions.begin() as session:
-            query = select(Variant.id).order_by(Variant.id).limit(number)
+            query = select(VariantStock.variant_id).order_by(VariantStock.variant_id).limit(number)
             variant_ids = list(await session.scalars(query))
-            chosen = Variant.id.in_(variant_ids)
-            await session.execute(update(Variant).where(chosen).values(stock=stock))
+            chosen = VariantStock.variant_id.in_(variant_ids)
+            await session.execute(update(VariantStock).where(chosen).values(stock=stock))
         return variant_ids
 
     async def order(self, lines: Sequence[tuple[UUID, int]], *, key: str | None = None) -> Answer:
@@ -56,7 +56,7 @@ class Shop:
 
     async def stock(self, variant_id: UUID) -> int:
         async with self.sessions() as session:
-            return (await session.get_one(Variant, variant_id)).stock
+            return (await session.get_one(VariantStock, variant_id)).stock
 
     async def sold(self, variant_id: UUID) -> int:
         """By the lines of orders."""
@@ -195,7 +195,7 @@ async def overtaken(shop: Shop, variant_id: UUID, *, left: int) -> Answer:
     """
     cart = Cart(lines=[CartLine(variant_id=variant_id, quantity=1)])
     request = request_for(cart)
-    sold = text("UPDATE variants SET stock = :left WHERE id = :id")
+    sold = text("UPDATE variant_stock SET stock = :left WHERE variant_id = :id")
     async with shop.sessions.begin() as other:
         await other.execute(sold, {"id": variant_id, "left": left})
         transactions = Transactions.on(shop.engine)
@@ -223,7 +223,7 @@ async def deadlocked(shop: Shop) -> Answer:
     The other one would wait for a deadlock to be found for ever: the checkout is what PostgreSQL ends.
     """
     first, second = await shop.variants(2, stock=10)
-    take = text("UPDATE variants SET stock = stock - 1 WHERE id = :id")
+    take = text("SELECT FROM variants WHERE id = :id FOR NO KEY UPDATE")
     async with shop.sessions.begin() as other:
         await other.execute(text("SET LOCAL deadlock_timeout = '60s'"))
         await other.execute(take, {"id": second})

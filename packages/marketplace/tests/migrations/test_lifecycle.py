@@ -25,7 +25,8 @@ LIMIT = 120
 COLUMN = "    weight_in_grams: Mapped[int | None]\n"
 # A variant that does not sell out.
 POPULAR = text(
-    "UPDATE variants SET stock = 1000000 WHERE id = (SELECT min(id::text)::uuid FROM variants) RETURNING id"
+    "UPDATE variant_stock SET stock = 1000000"
+    " WHERE variant_id = (SELECT min(id::text)::uuid FROM variants) RETURNING variant_id"
 )
 # One process for all verbs: each call is the command line's own, its imports are paid once.
 VERBS = """

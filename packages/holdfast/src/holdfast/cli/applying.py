@@ -1,10 +1,11 @@
 """What `holdfast run` does when there may be something to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from alembic.config import Config
@@ -14,8 +15,9 @@ from holdfast.cli.interrupt import pausing, stopping
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.status import statuses
-from holdfast.preview.plan_file import departures, read_plan
+
+if TYPE_CHECKING:
+    from holdfast.preview.plan_file import Departure
 
 
 def apply(
@@ -37,9 +39,7 @@ def apply(
         pausing() as should_pause,
     ):
         config = options.config()
-        planned = None if plan_file is None else read_plan(plan_file)
-        # What an earlier run has begun is not done from its first step.
-        begun = set() if planned is None else _half_way(config)
+        departed_from = _kept_plan(plan_file, config)
         upgrade(
             config,
             revision or "head",
@@ -50,8 +50,7 @@ def apply(
             accept_edited=accept_edited,
             expand=expand,
         )
-    done = {each: tuple(steps) for each, steps in report.steps.items() if each not in begun}
-    departed = () if planned is None else departures(planned, done=done)
+    departed = departed_from(report.steps)
     if isinstance(report, EventStream):
         report.result(departures=[asdict(each) for each in departed])
         return
@@ -75,5 +74,21 @@ def reporting(form: str) -> Iterator[Printer | EventStream]:
         printer.close()
 
 
-def _half_way(config: Config) -> set[str]:
-    return {entry.revision for each in statuses(config) for entry in each.half_way}
+def _kept_plan(
+    file: Path | None, config: Config
+) -> "Callable[[Mapping[str, Sequence[str]]], tuple[Departure, ...]]":
+    """How a run has departed from the plan in a file, by the steps that it has done; in no way without a file."""
+    if file is None:
+        return lambda _: ()
+    from holdfast.migrate.status import statuses  # loads what an empty database does not need
+    from holdfast.preview.plan_file import departures, read_plan
+
+    planned = read_plan(file)
+    # What an earlier run has begun is not done from its first step.
+    begun = {entry.revision for each in statuses(config) for entry in each.half_way}
+
+    def departed(steps: Mapping[str, Sequence[str]]) -> "tuple[Departure, ...]":
+        done = {each: tuple(words) for each, words in steps.items() if each not in begun}
+        return departures(planned, done=done)
+
+    return departed

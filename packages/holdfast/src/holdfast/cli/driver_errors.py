@@ -10,12 +10,10 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.cli.project import CONFIG
-from holdfast.engine.connection.connect_failure import is_no_connection, of_project
 from holdfast.errors import HoldfastError
 from holdfast.errors.connection import ConnectionLost
 from holdfast.errors.migration import DatabaseRefused
 from holdfast.errors.sqlstate import sqlstate
-from holdfast.rewrite.statement import shortened
 
 LOST = ("57P", "08")  # classes of SQLSTATE with which a server ends a session
 NOTHING = "Nothing was changed."
@@ -48,6 +46,9 @@ def explaining_connections() -> Iterator[None]:
 
 
 def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | None:
+    # Loads all settings, which most runs never look at.
+    from holdfast.engine.connection.connect_failure import is_no_connection, of_project
+
     if arguments and is_no_connection(error):
         config = click.get_current_context().meta.get(CONFIG)
         return of_project(error, arguments, url_of_file=_url(config), file=_file(config))
@@ -63,6 +64,8 @@ def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | N
 def _answered(
     message: str, state: str | None, statement: str | None, error: Exception
 ) -> HoldfastError:
+    from holdfast.rewrite.statement import shortened  # loads the parser
+
     sent = shortened(statement or "COMMIT")
     if state is None or state.startswith(LOST):
         lost = ConnectionLost(said=message.strip().splitlines()[0], statement=sent)

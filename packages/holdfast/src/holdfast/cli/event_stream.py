@@ -24,7 +24,6 @@ from holdfast.execute.progress import (
     StepWatched,
     WaitingForLeader,
 )
-from holdfast.rewrite.steps import to_json
 
 EVERY = timedelta(seconds=1)  # of what is told again and again: each kind of event at most
 REPEATED = (BackfillMoved, BackfillPaused, LockBusy, RunPaused, StepWatched, WaitingForLeader)
@@ -104,6 +103,10 @@ def as_event(event: Event) -> dict[str, object]:
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(event).__name__)
     more = {}
     if isinstance(event, StatementPlanned):
+        from holdfast.rewrite.steps import (
+            to_json,  # loads pydantic, which an empty database does not need
+        )
+
         more = {"steps": json.loads(to_json(event.steps))}
     return {"event": name.removeprefix("_"), **plain_fields(event), **more}
 

@@ -13,7 +13,7 @@ from holdfast.errors import with_options
 from holdfast.migrate.leave import Left, waits
 from holdfast.migrate.leave import leave as go
 from holdfast.migrate.project_connection import each_database
-from holdfast.migrate.sql.project import sql_source
+from holdfast.migrate.sql.source import sql_source
 from holdfast.preview.way_back import tried
 
 

@@ -33,7 +33,6 @@ from holdfast.execute.progress import (
 )
 from holdfast.execute.verdict import GuardVerdict, Reason
 from holdfast.observe.watched_step import Watched
-from holdfast.rewrite.steps import in_words as in_words_of
 
 if TYPE_CHECKING:
     from holdfast.cli.terminal import Terminal
@@ -179,6 +178,15 @@ def _terminal() -> "Terminal":
 
 def _number(started: StepStarted) -> str:
     return in_words_of(started.number, started.steps, may_be_more=started.may_be_more)
+
+
+def in_words_of(number: int, steps: int, *, may_be_more: bool) -> str:
+    """Say which step it is of how many."""
+    from holdfast.rewrite.steps import (
+        in_words,  # loads pydantic, which an empty database does not need
+    )
+
+    return in_words(number, steps, may_be_more=may_be_more)
 
 
 def _executed(event: StatementsDone) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 URL_VARIABLES = ("HOLDFAST_URL", "DATABASE_URL")  # the first one that is set counts
 DOTENV = Path(".env")
+PROFILE = "HOLDFAST_PROFILE"
 
 
 def read_variables(environment: Mapping[str, str], *, file: Path | None) -> dict[str, str]:
@@ -21,6 +22,12 @@ def read_variables(environment: Mapping[str, str], *, file: Path | None) -> dict
     if url_variable(said) is not None:
         in_file = {name: value for name, value in in_file.items() if name not in URL_VARIABLES}
     return {**of_process, **in_file, **said}
+
+
+def says_something(environment: Mapping[str, str], *, file: Path | None) -> bool:
+    """Whether a variable of holdfast's own is set, besides the profile: only then can one be wrong."""
+    names = {name for name, value in read_variables(environment, file=file).items() if value}
+    return any(name.startswith("HOLDFAST_") for name in names - {PROFILE})
 
 
 def url_variable(variables: Mapping[str, str]) -> str | None:

@@ -364,6 +364,18 @@ class CopyDisturbed(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class PartitionsNotCopied(HoldfastError):
+    """A partition that was created or attached during a column copy is one of which no column can be copied."""
+
+    revision: str
+    table: str
+    reasons: str
+    what = "Revision {revision} stopped before the copy of a column of {table} takes its place."
+    why = "The partitions are not those it began with. {reasons}"
+    remedy = "Mend that, or detach the partition; then run again: {again}. To give the copy up: holdfast abandon"
+
+
+@dataclass(kw_only=True, eq=False)
 class LeftUnfinished(HoldfastError):
     """A step reported success and left something invalid behind."""
 

@@ -10,6 +10,7 @@ DUPLICATE_TABLE = errors.DuplicateTable.sqlstate
 FEATURE_NOT_SUPPORTED = errors.FeatureNotSupported.sqlstate
 FOREIGN_KEY_VIOLATION = errors.ForeignKeyViolation.sqlstate
 INSUFFICIENT_PRIVILEGE = errors.InsufficientPrivilege.sqlstate
+INTERNAL_ERROR = errors.InternalError_.sqlstate
 INVALID_SCHEMA_NAME = errors.InvalidSchemaName.sqlstate
 LOCK_NOT_AVAILABLE = errors.LockNotAvailable.sqlstate
 NOT_NULL_VIOLATION = errors.NotNullViolation.sqlstate

@@ -53,6 +53,18 @@ class NeedsSession(RefusedStatement):
 
 
 @dataclass(kw_only=True, eq=False)
+class CitusRefuses(RefusedStatement):
+    """A statement fails on a table of a Citus cluster, whatever is in it."""
+
+    relation: str
+    reason: str
+    instead: str
+    what = "Refused, because Citus would not execute it on {relation}: {statement}"
+    why = "On a Citus cluster {reason}."
+    remedy = "{instead}"
+
+
+@dataclass(kw_only=True, eq=False)
 class LongStatement(RefusedStatement):
     """A statement holds a lock on a table in use for as long as the table is large."""
 
@@ -137,7 +149,7 @@ class TornApart(RefusedStatement):
     until: str
     what = "Refused, because {relation} is in use: {statement} .. {until}, with what stands between them"
     why = (
-        "Whoever looks between the two finds no {taken}, so all of it has to be one transaction; but it"
+        "Whoever looks between the two finds {taken}, so all of it has to be one transaction; but it"
         " holds its locks for as long as this takes (about {rows} rows): {between}"
     )
     remedy = (

@@ -1,12 +1,14 @@
 """Writes all rows of a table in batches of blocks, which need no key: sized by time, as the batches along a key are.
 
 A block counts as done only in the file that was read: VACUUM FULL and CLUSTER move rows into blocks that are done
-already, and then it begins again.
+already, and then it begins again. Blocks with a row that somebody holds are left for the end: what is written twice
+changes nothing, and a session that holds a row for seconds holds up nobody but its own blocks.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 
 from sqlalchemy import text
@@ -18,6 +20,7 @@ from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.steps import CopyRowsStep, FillRowsStep
 
 Reached = tuple[str, ...]  # the file, and the first block that is not done
+Blocks = tuple[int, int]  # the first, and the first behind them
 
 FIRST_SIZE = 16  # blocks
 SMALLEST, LARGEST = 1, 4_096
@@ -42,38 +45,79 @@ class BlockBatches:
     step: CopyRowsStep | FillRowsStep
     size: int = FIRST_SIZE
     _end: tuple[str, int] | None = field(default=None, init=False)  # the file, and its end at first
+    _next: int | None = field(default=None, init=False)  # the first block that was not tried yet
+    _left: list[Blocks] = field(default_factory=list, init=False)  # behind a row that was held
 
     def write(
         self, reached: Reached | None, *, record: Callable[[Reached], None]
     ) -> Reached | None:
-        """Write the next batch and commit it; None when there is none."""
+        """Write the next batch and commit it, or leave it for the end; None when there is none."""
         self.pace.wait_for_others()
         self.pace.vacuum()
         file, end = self._end = self._end or self._file()
-        start = int(reached[1]) if reached is not None and reached[0] == file else 0
-        if start >= end:
-            self._end = self._file()
+        if self._next is None:
+            self._next = int(reached[1]) if reached is not None and reached[0] == file else 0
+        if self._next >= end and not self._left:
+            self._end, self._next = self._file(), None
             return None if self._end[0] == file else (self._end[0], "0")
-
-        def unit(_: LockTimeouts) -> Reached:
-            set_local(self.session, "lock_timeout", ROW_LOCK)
-            self.session.commit_without_waiting()
-            for name, setting in self.step.settings:
-                self.session.execute(SET_LOCAL, {"name": name, "setting": setting})
-            size, self.size = self.size, max(SMALLEST, self.size // 2)  # should a row be locked
-            until = min(start + size, end)
-            blocks = f"ctid >= '({start},0)' AND ctid < '({until},0)'"
-            record((file, str(until)))
-            since = monotonic()  # only from here on are rows held
-            written = self.session.execute_sql(f"{self.step.sql} AND {blocks}").rowcount
-            self.session.commit()
-            took = timedelta(seconds=monotonic() - since)
-            self.size = next_size(size, took=took, smallest=SMALLEST, largest=LARGEST)
-            self.pace.count(written)  # which may wait: nothing is held now
-            return file, str(until)
-
-        done = self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)
+        write = partial(self._write, file, record=record)
+        first = self._next
+        done = (
+            self._or_leave((first, min(first + self.size, end)), write)
+            if first < end
+            else self._what_was_left(first, write)
+        )
         self.pace.tell()
+        return file, str(done)
+
+    def _or_leave(self, blocks: Blocks, write: Callable[..., int]) -> int:
+        """Write the blocks, or leave them where somebody holds a row."""
+        _, behind = blocks
+        done = self.patience.once(lambda _: write(blocks, left=self._left, then=behind))
+        if done is None:
+            self._left, self._next = [*self._left, blocks], behind
+            return self._left[0][0]
+        return done
+
+    def _what_was_left(self, end: int, write: Callable[..., int]) -> int:
+        """Write what can be had of the first blocks that were left: half as many each time a row is held."""
+        (first, behind), *others = self._left
+        size = behind - first
+
+        def unit(_: LockTimeouts) -> int:
+            nonlocal size
+            until, size = first + size, max(SMALLEST, size // 2)
+            left = others if until >= behind else [(until, behind), *others]
+            return write((first, until), left=left, then=end)
+
+        return self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)
+
+    def _write(
+        self,
+        file: str,
+        blocks: Blocks,
+        *,
+        left: list[Blocks],
+        then: int,
+        record: Callable[[Reached], None],
+    ) -> int:
+        """Write the blocks and commit them with the first block that is not done then; that is what it gives."""
+        first, behind = blocks
+        set_local(self.session, "lock_timeout", ROW_LOCK)
+        self.session.commit_without_waiting()
+        for name, setting in self.step.settings:
+            self.session.execute(SET_LOCAL, {"name": name, "setting": setting})
+        done = left[0][0] if left else then
+        record((file, str(done)))
+        since = monotonic()  # only from here on are rows held
+        written = self.session.execute_sql(
+            f"{self.step.sql} AND ctid >= '({first},0)' AND ctid < '({behind},0)'"
+        ).rowcount
+        self.session.commit()
+        took = timedelta(seconds=monotonic() - since)
+        self.size = next_size(behind - first, took=took, smallest=SMALLEST, largest=LARGEST)
+        self._left, self._next = left, then
+        self.pace.count(written)  # which may wait: nothing is held now
         return done
 
     def _file(self) -> tuple[str, int]:

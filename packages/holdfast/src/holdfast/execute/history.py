@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from psycopg.sql import SQL, Literal
 from sqlalchemy import func, insert, text, update
 
 from holdfast.execute.progress import Direction
@@ -23,6 +24,16 @@ LATEST = text(
     """
     SELECT DISTINCT ON (revision) * FROM holdfast.history h
     WHERE coalesce(to_jsonb(h) ->> 'version_table', '') IN ('', :version_table) ORDER BY revision, id DESC
+    """
+)
+# One row, with the look at the epoch that each transaction needs. As a finished text: no driver prepares it.
+ADD_DONE = SQL(
+    """
+    INSERT INTO holdfast.history (revision, description, direction, checksum, outcome, client, holdfast_version,
+                                  finished_at, version_table)
+    SELECT {revision}, {description}, {direction}, {checksum}, 'done', {client}, {holdfast_version},
+           clock_timestamp(), {version_table}
+    FROM holdfast.leader WHERE epoch = {epoch} FOR SHARE
     """
 )
 
@@ -59,9 +70,9 @@ def begin(session: MigrationSession, begun: Begun) -> int:
 
 
 def add_done(session: MigrationSession, begun: Begun) -> None:
-    """Record a revision at its end, in its one transaction; that is also when it began."""
-    done = {"outcome": "done", "finished_at": func.clock_timestamp()}
-    session.execute(insert(history).values(**done, **_values(session, begun)))
+    """Record a revision at its end, in its one transaction; that is also when it began. Raises TakenOver."""
+    values = {name: Literal(value) for name, value in _values(session, begun).items()}
+    session.execute_as_leader(ADD_DONE.format(epoch=Literal(session.epoch), **values).as_string())
 
 
 def finish(session: MigrationSession, entry: int) -> None:

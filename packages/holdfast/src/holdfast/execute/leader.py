@@ -10,12 +10,13 @@ harmless. The manual: Advisory Locks.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from time import monotonic
+from itertools import count
+from random import uniform
+from time import monotonic, sleep
 
-import tenacity
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
@@ -25,13 +26,17 @@ from holdfast.execute import tables
 from holdfast.execute.history import client
 from holdfast.execute.progress import Report, WaitingForLeader
 from holdfast.execute.session import CALL, MigrationSession, polling, second_session
-from holdfast.observe.migration_progress import current_holder
+from holdfast.observe.current_holder import current_holder
 from holdfast.observe.schema_constants import KEY, STEP_KEY
 
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=10)
 VERIFIED_FOR = timedelta(seconds=1)
+FIRST_PAUSE = timedelta(
+    milliseconds=50
+)  # between two looks for the lock; doubled up to the longest one
+LONGEST_PAUSE = timedelta(seconds=1)
 ASKED_EVERY = timedelta(milliseconds=50)
 TOLD_EVERY = 20  # times
 
@@ -68,15 +73,10 @@ class Leadership:
 
     def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
         """Wait, polling, until no other process migrates this database; raise after `patience`."""
-        waiting = self._waiting(
-            patience, before_sleep=lambda attempt: self._tell(report, attempt, key=KEY)
-        )
-        try:
-            waiting(self._try, KEY)
-        except tenacity.RetryError as error:
+        if not self._poll(KEY, report=report, patience=patience):
             holder = self.holder(KEY)
             self.close()
-            raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
+            raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience)
 
     def take_over(
         self, session: MigrationSession, *, report: Report, patience: timedelta = PATIENCE
@@ -92,14 +92,9 @@ class Leadership:
 
     def _wait_for_step(self, *, report: Report, patience: timedelta) -> None:
         """A build of a former leader goes on in its own backend, also when its process is gone."""
-        waiting = self._waiting(
-            patience, before_sleep=lambda attempt: self._tell(report, attempt, key=STEP_KEY)
-        )
-        try:
-            waiting(self._try, STEP_KEY)
-        except tenacity.RetryError as error:
+        if not self._poll(STEP_KEY, report=report, patience=patience):
             holder = self.holder(STEP_KEY)
-            raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience) from error
+            raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience)
         with self._holding():
             self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": STEP_KEY})
 
@@ -132,15 +127,19 @@ class Leadership:
             with self._session:
                 self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
-    def _waiting(
-        self, patience: timedelta, *, before_sleep: Callable[[int], None]
-    ) -> tenacity.Retrying:
-        return tenacity.Retrying(
-            wait=tenacity.wait_random_exponential(multiplier=0.025, max=1),
-            stop=tenacity.stop_after_delay(patience.total_seconds()),
-            retry=tenacity.retry_if_result(lambda acquired: not acquired),
-            before_sleep=lambda state: before_sleep(state.attempt_number),
-        )
+    def _poll(self, key: int, *, report: Report, patience: timedelta) -> bool:
+        """Try to get a lock until the patience is over, after random pauses: many replicas may start at once."""
+        limit, pause = monotonic() + patience.total_seconds(), FIRST_PAUSE
+        for tries in count(1):
+            if self._try(key):
+                return True
+            if monotonic() >= limit:
+                return False
+            if tries % 10 == 1:
+                report(WaitingForLeader(holder=self.holder(key)))
+            sleep(uniform(0, pause.total_seconds()))  # noqa: S311  # no secret
+            pause = min(2 * pause, LONGEST_PAUSE)
+        raise AssertionError  # count() has no end
 
     def _try(self, key: int) -> bool:
         lock = text("SELECT pg_try_advisory_lock(:key)")
@@ -154,10 +153,6 @@ class Leadership:
             yield
         except DBAPIError as error:
             raise LeadershipLost from error
-
-    def _tell(self, report: Report, attempt: int, *, key: int) -> None:
-        if attempt % 10 == 1:
-            report(WaitingForLeader(holder=self.holder(key)))
 
 
 def raise_epoch(

@@ -25,7 +25,7 @@ from holdfast.execute.history import client
 from holdfast.execute.leader import LEASE_HOLDER, PATIENCE, Leadership, raise_epoch
 from holdfast.execute.progress import NoGuardBehindPooler, Report, WaitingForLeader
 from holdfast.execute.session import MigrationSession, polling, second_session
-from holdfast.observe.migration_progress import current_holder
+from holdfast.observe.current_holder import current_holder
 from holdfast.observe.schema_constants import KEY, STEP_KEY
 
 log = logging.getLogger(__name__)

@@ -18,12 +18,13 @@ from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, TableIsLocked
-from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyInTheWay
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
+from holdfast.observe.citus import blockers_on_workers
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 
@@ -54,6 +55,8 @@ DO $holdfast$ DECLARE before CONSTANT text := current_setting('lock_timeout'); B
   PERFORM set_config('lock_timeout', before, true);
 END $holdfast$
 """
+# What is SET LOCAL behind it holds on the workers too, until the transaction ends.
+PROPAGATE = text("SELECT set_config('citus.propagate_set_commands', 'local', true)")
 MAY_SET_DEADLOCK_TIMEOUT = text("SELECT has_parameter_privilege('deadlock_timeout', 'SET')")
 
 
@@ -108,7 +111,9 @@ class LockPatience:
             except Exception as error:
                 verdict = self._roll_back(error)
                 is_refusal = _is_refusal(error)  # whatever has led to it
-                if is_refusal or (verdict is None and sqlstate(error) not in TRY_AGAIN):
+                if is_refusal or (
+                    verdict is None and self.session.state_of(error) not in TRY_AGAIN
+                ):
                     raise
                 tries += 1
                 blockers: tuple[Blocker, ...] = ()
@@ -138,6 +143,18 @@ class LockPatience:
                     no_longer_try_until = monotonic() + BETWEEN_LONGER_TRIES.total_seconds()
                 before = blockers
 
+    def once(self, unit: Callable[[LockTimeouts], Result]) -> Result | None:
+        """Call `unit` once; None where a lock was not free or users waited for it: then it is rolled back."""
+        try:
+            return unit(LockTimeouts())
+        except Exception as error:
+            verdict = self._roll_back(error)
+            if _is_refusal(error) or (
+                verdict is None and self.session.state_of(error) not in TRY_AGAIN
+            ):
+                raise
+            return None
+
     def _roll_back(self, error: Exception) -> GuardVerdict | None:
         """Roll back; give what the guard has done, if it has. Raises EndedByGuard where the connection is gone."""
         guard = self.session.guard
@@ -155,8 +172,12 @@ class LockPatience:
         return verdict
 
     def _blockers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
+        connection = self.session.connection
         try:
-            return blockers_of(self.session.connection, locks)
+            here = blockers_of(connection, locks)
+            there = blockers_on_workers(connection, locks) if self.session.is_citus else ()
+            pids = {each.pid for each in here}
+            return (*here, *(each for each in there if each.pid not in pids))
         finally:
             self.session.commit()
 
@@ -192,8 +213,12 @@ def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -
 
 
 def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
-    """SET LOCAL of a setting that is a duration."""
+    """SET LOCAL of a setting that is a duration; on Citus for the workers too, which set_config() does not reach."""
     milliseconds = str(round(value.total_seconds() * 1000))
+    if session.is_citus:
+        session.execute(PROPAGATE)
+        session.execute_sql(f"SET LOCAL {name} = {milliseconds}")
+        return
     session.execute(
         text("SELECT set_config(:name, :value, true)"), {"name": name, "value": milliseconds}
     )

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from holdfast.execute.verdict import GuardVerdict
-from holdfast.observe.blockers import Blocker
-from holdfast.observe.watched_step import Watched
-from holdfast.rewrite.steps import Step
+
+if TYPE_CHECKING:  # what a run on an empty database never tells
+    from holdfast.observe.blockers import Blocker
+    from holdfast.observe.watched_step import Watched
+    from holdfast.rewrite.steps import Step
 
 Direction = Literal["up", "down"]
 
@@ -47,7 +49,7 @@ class StatementPlanned:
 
     revision: str
     sql: str
-    steps: tuple[Step, ...]
+    steps: "tuple[Step, ...]"
     is_queued: bool
     is_allowed: bool = False  # users may wait for it, says its author in a comment
 
@@ -131,7 +133,7 @@ class StepWatched:
     """A look at a step that takes long."""
 
     step: str
-    seen: Watched
+    seen: "Watched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +167,7 @@ class LockBusy:
 
     what: str
     tries: int
-    blockers: tuple[Blocker, ...]
+    blockers: "tuple[Blocker, ...]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,10 @@ from sqlalchemy.pool import StaticPool
 
 from holdfast.engine.changed_shapes import CHANNEL
 from holdfast.errors.migration import SettingsNeedSession, TakenOver
-from holdfast.errors.sqlstate import SERIALIZATION_FAILURE, sqlstate
+from holdfast.errors.sqlstate import INTERNAL_ERROR, SERIALIZATION_FAILURE, sqlstate
 from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.verdict import GuardVerdict
+from holdfast.execute.workers import WorkerWarnings
 from holdfast.observe.pooler import announced_pid, is_behind_pooler, prepare_nothing
 from holdfast.observe.schema_constants import STEP_KEY
 from holdfast.rewrite.locks import Lock
@@ -103,7 +104,16 @@ UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
 ASYNCHRONOUS = text("SELECT set_config('synchronous_commit', 'off', true)")
 TOUCH = text("SELECT 1 FROM holdfast.leader FOR UPDATE")
 TELL = text("SELECT pg_notify(:channel, '')")
-EVENT_TRIGGERS = text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled <> 'D')")
+# One row. The event trigger of Citus itself catches no error: it tells the workers what was dropped.
+BESIDE_DDL = text(
+    """
+    SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus,
+           EXISTS (SELECT FROM pg_event_trigger e WHERE evtenabled <> 'D' AND NOT EXISTS (
+             SELECT FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
+             WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid
+               AND d.refclassid = 'pg_extension'::regclass AND extname = 'citus')) AS has_event_triggers
+    """
+)
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 
@@ -192,6 +202,7 @@ class MigrationSession:
             False  # what is set for a session would reach strangers: see notice_pooler()
         )
         self.console: PoolerConsole | None = None  # of the pooler of the applications
+        self.workers: WorkerWarnings | None = None  # of a cluster of Citus
         self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
@@ -235,6 +246,14 @@ class MigrationSession:
         if forget := getattr(self.dialect, "_invalidate_schema_cache", None):
             forget()
         return result
+
+    def execute_as_leader(self, sql: str) -> None:
+        """Execute a finished text that writes a row where it has found our epoch. Raises TakenOver otherwise."""
+        self.restore_local_settings()
+        self._is_fenced = True
+        with self._another_leader_refused():
+            if self.execute_sql(sql).rowcount != 1:
+                raise TakenOver(ours=self.epoch or 0, found="a later one")
 
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included.
@@ -337,8 +356,27 @@ class MigrationSession:
     def has_event_triggers(self) -> bool:
         """Whether functions run beside DDL: what they catch is not ours to know. Asked once."""
         if self._event_triggers is None:
-            self._event_triggers = bool(self.execute(EVENT_TRIGGERS).scalar_one())
+            row = self.execute(BESIDE_DDL).one()
+            self._event_triggers = bool(row.has_event_triggers)
+            self.notice_citus(row.is_citus)
         return self._event_triggers
+
+    def notice_citus(self, is_citus: bool) -> None:
+        """Remember whether the server is a coordinator of Citus; then listen to what its workers say."""
+        if is_citus and self.workers is None:
+            self.workers = WorkerWarnings.of(self.dbapi_connection)
+
+    @property
+    def is_citus(self) -> bool:
+        """Whether it is known that the server is a coordinator of Citus."""
+        return self.workers is not None
+
+    def state_of(self, error: BaseException) -> str | None:
+        """The SQLSTATE of an error; of one that a worker is behind, that of the worker's."""
+        state = sqlstate(error)
+        if state != INTERNAL_ERROR or self.workers is None:
+            return state
+        return self.workers.state_behind(error) or state
 
     def keep_local_settings(self, names_seen: Collection[str] = ()) -> None:
         """Commit, and remember which settings ended with the transaction.
@@ -365,14 +403,20 @@ class MigrationSession:
         if self._is_fenced or self.epoch is None or self.in_autocommit():
             return
         self._is_fenced = True
-        try:
+        with self._another_leader_refused():
             found = self._connection.execute(FENCE).scalar_one_or_none()
+        if found != self.epoch:
+            raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
+
+    @contextmanager
+    def _another_leader_refused(self) -> Iterator[None]:
+        """In REPEATABLE READ an epoch that was raised since the transaction began is an error of the server."""
+        try:
+            yield
         except DBAPIError as error:
             if sqlstate(error) != SERIALIZATION_FAILURE:
                 raise
-            found = None  # raised since this transaction of REPEATABLE READ began
-        if found != self.epoch:
-            raise TakenOver(ours=self.epoch, found=str(found or "a later one"))
+            raise TakenOver(ours=self.epoch or 0, found="a later one") from error
 
     @contextmanager
     def step_outside_transaction(self) -> Iterator[None]:

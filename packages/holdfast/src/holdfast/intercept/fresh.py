@@ -5,87 +5,78 @@ something on the way is the entry written before that, so that a kill leaves a t
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from alembic.ddl.impl import DefaultImpl
+from sqlalchemy import Connection, event
 
 from holdfast.errors.standing import rolled_back
 from holdfast.execute import history
 from holdfast.execute.session import MigrationSession
-from holdfast.intercept.interceptor import InterceptedStatement, intercepting
-from holdfast.intercept.route import RevisionState, Sighting, StatementPlace, Then, route
-from holdfast.rewrite.statement import StatementKind
-
-ANY = Sighting(kind=StatementKind.DDL)
 
 log = logging.getLogger(__name__)
 
 
-class FreshInterceptor:
-    """Leaves every statement to the driver, and sees the author commit."""
+class FreshEntry:
+    """The entry of one revision in the history: written at its end, or before the author's first commit."""
 
     def __init__(self, session: MigrationSession, facts: history.Begun) -> None:
         self.session = session
         self.facts = facts
-        self.entry: int | None = None
+        self.number: int | None = None  # once it is there
 
-    def arrives(self, intercepted: InterceptedStatement) -> bool:
-        """Do as the route says, which looks at no statement here."""
-        log.debug("statement: %s", intercepted.sql)
-        way = route(RevisionState(), ANY, place=StatementPlace.FRESH)
-        return way.then is not Then.DRIVER
-
-    def commits(self) -> None:
+    def begins(self) -> None:
         """Before the author's own commit: what is kept must be in the history."""
-        if self.entry is None:
-            self.entry = history.begin(self.session, self.facts)
+        if self.number is None:
+            self.number = history.begin(self.session, self.facts)
 
-    def rolls_back(self) -> None:
-        """Do nothing: nobody uses the database, so nothing of it is queued."""
-
-    def sets_savepoint(self) -> None:
-        """Do nothing: no statement waits that a savepoint would have to know of."""
-
-    def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """Do nothing: no statement waits that a savepoint could take back."""
-
-    def asks_for_driver(self) -> None:
-        """Do nothing: everything that was sent is executed already."""
+    def ends(self) -> None:
+        """At the end of the function, in the transaction that also writes the version row."""
+        if self.number is None:
+            history.add_done(self.session, self.facts)
+        else:
+            history.finish(self.session, self.number)
 
     def fails(self, error: BaseException) -> None:
-        """Do nothing: the error is for the revision and its author alone."""
+        """Record why the revision has ended, and say what is left of it."""
+        try:
+            self.session.rollback()
+            if self.number is None:
+                for words in rolled_back(self.facts.revision, self.facts.direction):
+                    error.add_note(words)
+                self.number = history.begin(self.session, self.facts)
+            history.fail(self.session, self.number, error)
+            self.session.commit()
+        except Exception:  # the error on its way is the one to see, not this one
+            log.warning("the failure could not be recorded in holdfast.history", exc_info=True)
 
 
 def apply_to_fresh(
-    session: MigrationSession,
-    impl: DefaultImpl,
-    function: Callable[[], None],
-    facts: history.Begun,
+    session: MigrationSession, function: Callable[[], None], facts: history.Begun
 ) -> None:
     """Do what the revision does, all but the version row; the caller commits."""
-    interceptor = FreshInterceptor(session, facts)
+    entry = FreshEntry(session, facts)
     session.restore_local_settings()
     try:
-        with intercepting(session, interceptor, impl):
+        with _before_commit(session, entry.begins):
             function()
-        if interceptor.entry is None:
-            history.add_done(session, facts)
-        else:
-            history.finish(session, interceptor.entry)
+        entry.ends()
     except BaseException as error:
-        _record_failure(interceptor, error)
+        entry.fails(error)
         raise
 
 
-def _record_failure(interceptor: FreshInterceptor, error: BaseException) -> None:
+@contextmanager
+def _before_commit(session: MigrationSession, note: Callable[[], None]) -> Iterator[None]:
+    """Call `note` before each commit of the migration's connection: nothing else of a statement matters here."""
+
+    def commits(connection: Connection) -> None:
+        if connection.connection.dbapi_connection is session.dbapi_connection:
+            note()
+
+    engine = session.migration.engine
+    event.listen(engine, "commit", commits)
     try:
-        interceptor.session.rollback()
-        if interceptor.entry is None:
-            facts = interceptor.facts
-            for words in rolled_back(facts.revision, facts.direction):
-                error.add_note(words)
-            interceptor.entry = history.begin(interceptor.session, interceptor.facts)
-        history.fail(interceptor.session, interceptor.entry, error)
-        interceptor.session.commit()
-    except Exception:  # the error on its way is the one to see, not this one
-        log.warning("the failure could not be recorded in holdfast.history", exc_info=True)
+        yield
+    finally:
+        event.remove(engine, "commit", commits)

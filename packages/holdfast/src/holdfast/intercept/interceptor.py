@@ -6,6 +6,7 @@ is sent through the driver's own connection, such as COPY, does not pass; but it
 """
 
 import ast
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from holdfast.execute.dollar_parameters import with_values
 from holdfast.execute.result_json import Result
 from holdfast.execute.session import MigrationSession, OwnEngine
 from holdfast.rewrite.statement import EXCUSE, Exemption, excuse_in
+
+log = logging.getLogger(__name__)
 
 Parameters = Sequence[Any] | dict[str, Any] | None
 
@@ -214,6 +217,7 @@ class _ConnectionListener:
         connection = context.root_connection
         if isinstance(connection.engine, OwnEngine):
             return None  # on the same dialect and therefore on the same event
+        log.debug("statement: %s", sql)
         intercepted = InterceptedStatement(
             connection=connection,
             cursor=cursor,

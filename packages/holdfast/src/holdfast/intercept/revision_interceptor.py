@@ -11,7 +11,7 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.migration import RollbackAfterCommit
-from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
 from holdfast.errors.statement import NeedsSession, RefusedStatement, UnparsableStatement
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
@@ -161,7 +161,7 @@ class RevisionInterceptor:
 
     def fails(self, error: BaseException) -> None:
         """A lock that was not free undoes the transaction, whatever the author catches."""
-        if sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED):
+        if self.session.state_of(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED):
             self.failure = error
 
     def returns(self) -> None:

@@ -3,20 +3,27 @@
 import re
 import warnings
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import MissingRevision
-from holdfast.migrate.sql.history import SqlHistory, SqlRevision
-from holdfast.migrate.sql.project import sql_source
+from holdfast.migrate.sql.source import sql_source
+
+if TYPE_CHECKING:
+    from holdfast.migrate.sql.history import SqlHistory
 
 
 def open_history(config: Config) -> ScriptDirectory:
     """The project's revisions. Raises MissingRevision, the errors of SQL scripts, or alembic.util.CommandError."""
     source = sql_source(config)
     if source is not None:
+        from holdfast.migrate.sql.history import (
+            SqlHistory,  # loads what Alembic's files do not need
+        )
+
         return SqlHistory(source)
     script = ScriptDirectory.from_config(config)
     with warnings.catch_warnings():
@@ -30,21 +37,28 @@ def open_history(config: Config) -> ScriptDirectory:
 
 def takes_any_database(script: ScriptDirectory) -> bool:
     """Whether it may begin where there are tables of which nothing is recorded: a single script may."""
-    return isinstance(script, SqlHistory) and script.source.is_without_history
+    files = _of_sql(script)
+    return files is not None and files.source.is_without_history
 
 
 def edited_by_record(script: ScriptDirectory) -> tuple[str, ...]:
     """Applied files that are not those of which the folder's own tool has recorded a checksum."""
-    return script.edited if isinstance(script, SqlHistory) else ()
+    files = _of_sql(script)
+    return () if files is None else files.edited
 
 
 def refusal_of_files(script: ScriptDirectory, revisions: Iterable[str]) -> HoldfastError | None:
     """Why a file of these cannot be applied; of Alembic's only their functions know it."""
-    return script.refusal_of(revisions) if isinstance(script, SqlHistory) else None
+    files = _of_sql(script)
+    return None if files is None else files.refusal_of(revisions)
 
 
 def has_way_back(revision: Script) -> bool:
     """Whether it can be reverted: of SQL files only those that have a script for it."""
+    if type(revision) is Script:
+        return True
+    from holdfast.migrate.sql.history import SqlRevision
+
     return not isinstance(revision, SqlRevision) or revision.has_way_back
 
 
@@ -65,6 +79,14 @@ def wanted_branches(config: Config | None) -> set[str]:
     """A list in pyproject.toml; in alembic.ini names with commas or spaces between them."""
     written = None if config is None else config.get_main_option("branches")
     return set(re.findall(r"[\w-]+", written or ""))
+
+
+def _of_sql(script: ScriptDirectory) -> "SqlHistory | None":
+    if type(script) is ScriptDirectory:
+        return None
+    from holdfast.migrate.sql.history import SqlHistory
+
+    return script if isinstance(script, SqlHistory) else None
 
 
 def _labels(script: ScriptDirectory, head: str) -> set[str]:

@@ -8,7 +8,6 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.connection import ConnectionLost
 from holdfast.errors.sqlstate import sqlstate
 from holdfast.execute.progress import Event, Report, RevisionDone, RevisionStarted, StepDone
-from holdfast.rewrite.statement import shortened
 
 ENDS_SESSION = ("57P", "08")  # classes of SQLSTATE
 DRIVERS = ("psycopg", "psycopg2", "asyncpg")
@@ -50,6 +49,8 @@ def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | 
     """The error for it, where a connection was lost anywhere below; None where it is another one."""
     if isinstance(error, HoldfastError):
         return None
+    from holdfast.rewrite.statement import shortened  # loads the parser
+
     below = _below(error)
     found = next((each for each in below if _is_lost(each)), None)
     if found is None:

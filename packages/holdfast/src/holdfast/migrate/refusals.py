@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -9,7 +10,6 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import text
 
 from holdfast.engine.connection.direct_url import direct_url
-from holdfast.engine.settings import PoolerSettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     BehindPooler,
@@ -24,7 +24,6 @@ from holdfast.errors.migration import (
 )
 from holdfast.execute import history
 from holdfast.execute.history import HistoryEntry
-from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.history_files import surplus_heads, takes_any_database
 from holdfast.migrate.version_table import schema_of
@@ -33,6 +32,9 @@ from holdfast.observe.database import (
     database_name,
     is_read_only,
 )
+
+if TYPE_CHECKING:
+    from holdfast.execute.journal import Journal, Unfinished
 
 # What would end a step outside a transaction, where nothing can be SET for it.
 LIMITED = ("statement_timeout", "lock_timeout", "transaction_timeout")
@@ -65,6 +67,8 @@ def of_a_pooler(session: MigrationSession) -> HoldfastError | None:
     """A pooler in between, where nobody has said that there is no other way, or where that is not safe."""
     if not session.notice_pooler():
         return None
+    from holdfast.engine.settings import PoolerSettings  # loads all settings
+
     if not PoolerSettings().is_only_way:
         return behind_pooler(session)
     if session.dialect.driver == "asyncpg":
@@ -128,7 +132,7 @@ def recorded_heads(script: ScriptDirectory, entries: Mapping[str, HistoryEntry])
     return tuple(sorted(applied - below))
 
 
-def of_the_rest(journal: Journal, found: Unfinished, revision: Script) -> HoldfastError | None:
+def of_the_rest(journal: "Journal", found: "Unfinished", revision: Script) -> HoldfastError | None:
     """Why a revision that is half-way cannot be gone on with."""
     if not found.function_ended and found.unrepeatable is not None:
         return FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)

@@ -1,17 +1,13 @@
-"""Runs one revision: its function once, its queue, its history, its version row; or goes on after a kill."""
+"""Runs one revision beside users: its function once, its queue, its history; or goes on after a kill."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 from itertools import count
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
-from alembic.ddl.impl import DefaultImpl
-from alembic.runtime.migration import RevisionStep
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
@@ -21,102 +17,74 @@ from holdfast.errors.migration import (
     NotTakenBack,
     UnfinishedRevision,
 )
-from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
 from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
 from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
+from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
 from holdfast.execute.pausing import Pausing
-from holdfast.execute.progress import (
-    Direction,
-    RevisionDone,
-    RevisionResumed,
-    RevisionStarted,
-)
+from holdfast.execute.progress import RevisionResumed
 from holdfast.execute.session import MigrationSession
+from holdfast.execute.standbys import StandbyWatch
 from holdfast.execute.verdict import EndedByGuard
-from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.intercept.interceptor import intercepting, line_in
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
 from holdfast.migrate.final_look import left_behind
+from holdfast.migrate.one_revision import OneRevision
 from holdfast.migrate.run_options import RunOptions
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
 from holdfast.rewrite.disk_space import DiskNeed, disk_needs, needs_of_rest, refuse_more_than_fits
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.steps import next_step, total
+from holdfast.rewrite.steps import (
+    next_step,
+    total,
+)
 from holdfast.rewrite.units import QueueEntry
 from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)
 
 TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED)
-LOCK_TIMEOUT = text("SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8")
+OF_SESSION = text(
+    """
+    SELECT extract(epoch FROM current_setting('lock_timeout')::interval)::float8 AS lock_timeout,
+           to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus
+    """
+)
+
+
+def look_after_users(
+    session: MigrationSession, options: RunOptions, *, known: Collection[str]
+) -> None:
+    """Give a session the guard, the standbys and the pooler that it needs beside users. The caller commits.
+
+    What the first layout of the journal has left half-way of a known revision becomes ours.
+    """
+    beside_users = options.beside_users()
+    session.guard = None if session.is_pooled else Guard(session)
+    session.console = beside_users.console
+    session.standbys = StandbyWatch(beside_users.standbys, report=options.report)
+    Journal(session).claim_first_layout(known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunContext:
-    """What all revisions of one run share."""
+class RevisionRun(OneRevision):
+    """One revision of a database that somebody uses."""
 
-    session: MigrationSession
-    impl: DefaultImpl
-    options: RunOptions
-    is_fresh: bool  # the database had no revision, no relation, nothing half-way: nobody uses it
-    entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
-    version_table: QualifiedName
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevisionRun:
-    """One revision on its way up or down."""
-
-    step: RevisionStep
-    context: RunContext
-    started: float = field(default_factory=monotonic)
-
-    @property
-    def direction(self) -> Direction:
-        """Which way the revision goes."""
-        return "up" if self.step.is_upgrade else "down"
-
-    @property
-    def name(self) -> str:
-        """The identifier of the revision that is on its way."""
-        return self.step.revision.revision
-
-    @property
-    def database(self) -> str:
-        """The name of the database that is changed: env.py may go through several."""
-        return self.context.session.migration.engine.url.database or ""
-
-    def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
-        """Do what the revision does, all but the version row; `commit` follows when that is written."""
+    def apply(
+        self, function: Callable[..., None], arguments: dict[str, Any], begun: history.Begun
+    ) -> None:
+        """Run it in units, each committed with its record in the journal."""
         session = self.context.session
-        self.context.options.report(
-            RevisionStarted(
-                revision=self.name,
-                description=self.step.revision.doc or "",
-                direction=self.direction,
-                database=self.database,
-            )
-        )
-        begun = history.Begun(
-            revision=self.name,
-            description=self.step.revision.doc or "",
-            direction=self.direction,
-            checksum=self._recorded().checksum,
-        )
-        if self.context.is_fresh:
-            apply_to_fresh(session, self.context.impl, partial(function, **arguments), begun)
-            return
         unfinished = self._unfinished()
         entry = history.begin(session, begun)
         session.commit()
@@ -138,21 +106,9 @@ class RevisionRun:
                 error.place = line_in(Path(self.step.revision.path), error)
             raise
 
-    def commit(self) -> None:
-        """Commit the revision, whatever transaction env.py has opened context all of them."""
-        self.context.session.commit()
-        if not self.context.is_fresh:  # nobody has prepared a statement there
-            self.context.session.tell_applications()
-        self.context.session.make_durable()
-        self.context.options.report(
-            RevisionDone(
-                revision=self.name,
-                description=self.step.revision.doc or "",
-                direction=self.direction,
-                took=timedelta(seconds=monotonic() - self.started),
-                database=self.database,
-            )
-        )
+    def committed(self) -> None:
+        """Tell the pools of the applications, which may keep statements of before."""
+        self.context.session.tell_applications()
 
     def _recorded(self) -> Unfinished:
         return Unfinished(
@@ -204,7 +160,7 @@ class RevisionRun:
             locks=lambda: (),
         )
         if needs:
-            free = free_disk(session.connection, told=self.context.options.free_disk)
+            free = free_disk(session.connection, told=self.context.options.beside_users().free_disk)
             refuse_more_than_fits(needs, free=free)
         session.commit()
 
@@ -296,7 +252,8 @@ class RevisionRun:
         """A lock that was not free, or a guard, makes the function run again: not where it cannot be replayed."""
         reason = interceptor.queue.replay.unrepeatable
         failure = interceptor.failure or OSError()
-        is_tried_again = isinstance(failure, EndedByGuard) or sqlstate(failure) in TRY_AGAIN
+        state = self.context.session.state_of(failure)
+        is_tried_again = isinstance(failure, EndedByGuard) or state in TRY_AGAIN
         if interceptor.queue.has_committed and reason and is_tried_again:
             raise FunctionWasInterrupted(revision=self.name, reason=reason) from interceptor.failure
 
@@ -304,6 +261,8 @@ class RevisionRun:
         session = self.context.session
         last = self.context.entries.get(self.name)
         recorded = waiting.recorded(session)
+        own = session.execute(OF_SESSION).one()
+        session.notice_citus(own.is_citus)
         return RevisionContext(
             session=session,
             journal=Journal(session),
@@ -312,8 +271,8 @@ class RevisionRun:
             file=Path(self.step.revision.path),
             today=date.today(),  # noqa: DTZ011  # an exemption ends with the day of whoever runs it
             tried_before=last is not None and last.outcome in ("interrupted", "failed"),
-            free_disk=self.context.options.free_disk,
-            lock_timeout_of_rows=timedelta(seconds=session.execute(LOCK_TIMEOUT).scalar_one()),
+            free_disk=self.context.options.beside_users().free_disk,
+            lock_timeout_of_rows=timedelta(seconds=own.lock_timeout),
             releases=self._releases(recorded),
             recorded=recorded,
             recorded_by_others=waiting.recorded_by_others(session),
@@ -326,6 +285,7 @@ class RevisionRun:
         return Releases.BACK if waits else Releases.ONE
 
     def _executor(self) -> Executor:
+        beside_users = self.context.options.beside_users()
         return Executor(
             session=self.context.session,
             journal=Journal(self.context.session),
@@ -339,9 +299,9 @@ class RevisionRun:
                 is_asked=self.context.options.should_pause,
                 should_stop=self.context.options.should_stop,
             ),
-            rows_per_second=self.context.options.rows_per_second,
-            build_workers=self.context.options.build_workers,
-            slot_wal=self.context.options.slot_wal,
+            rows_per_second=beside_users.rows_per_second,
+            build_workers=beside_users.build_workers,
+            slot_wal=beside_users.slot_wal,
         )
 
     def _patience(self) -> LockPatience:

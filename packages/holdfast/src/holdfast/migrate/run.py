@@ -21,12 +21,6 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 
-from holdfast.engine.settings import (
-    BackfillSettings,
-    BuildSettings,
-    DiskSettings,
-    StandbySettings,
-)
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
@@ -38,27 +32,22 @@ from holdfast.errors.migration import (
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
-from holdfast.execute.guard import Guard
-from holdfast.execute.journal import Journal
 from holdfast.execute.lease import Lease, leadership_of
 from holdfast.execute.progress import Report, StepWatched, UsersWaited, silent
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.standbys import StandbyWatch
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.execute.waits_named import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
 from holdfast.migrate.lost_connection import RunSoFar, lost_connection
-from holdfast.migrate.revision_run import RevisionRun, RunContext
-from holdfast.migrate.run_options import IN_USE, ON_SCRATCH, RunOptions, console_of
+from holdfast.migrate.one_revision import FreshRevision, OneRevision, RunContext
+from holdfast.migrate.run_options import IN_USE, RunOptions, settings_beside_users
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
-from holdfast.migrate.taken_back import steps_down
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.migrate.version_table import identify, schema_of, version_table_of
-from holdfast.observe.database import count_user_relations
-from holdfast.observe.migration_progress import left_half_way
+from holdfast.observe.database import is_unused
 from holdfast.observe.watched_step import Watched
 from holdfast.rewrite.names import QualifiedName
 
@@ -124,12 +113,7 @@ def upgrade(
         should_stop=should_stop,
         should_pause=should_pause,
         must_stop=must_stop,
-        rows_per_second=BackfillSettings().rows_per_second,
-        slot_wal=BackfillSettings().slot_wal,
-        build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().disk if free_disk is None else free_disk,
-        standbys=_standbys(config),
-        console=console_of(config, report=report),
+        beside_users=settings_beside_users(config, report=report, free_disk=free_disk),
         looks_for_edits=True,
         accepts_edits=accept_edited,
         counts_as_used=IN_USE in config.attributes,
@@ -138,11 +122,6 @@ def upgrade(
     passes = _migrate(config, script, revision, tag, find, options)
     if project is not None and passes == [True]:
         record_rest(project, script)
-
-
-def _standbys(config: Config) -> tuple[str, ...]:
-    """Those whose readers are asked; on a scratch database nobody's are."""
-    return () if ON_SCRATCH in config.attributes else StandbySettings().urls()
 
 
 def wants_expand(config: Config) -> bool:
@@ -176,6 +155,8 @@ def downgrade(
     if sql:
         command.downgrade(config, revision, sql=True, tag=tag)
         return
+    from holdfast.migrate.taken_back import steps_down  # loads what an upgrade has no use for
+
     script = open_history(config)
 
     def find(heads: Heads) -> list[RevisionStep]:
@@ -188,12 +169,7 @@ def downgrade(
         should_stop=should_stop,
         should_pause=should_pause,
         must_stop=must_stop,
-        rows_per_second=BackfillSettings().rows_per_second,
-        slot_wal=BackfillSettings().slot_wal,
-        build_workers=BuildSettings().workers,
-        free_disk=DiskSettings().disk,
-        standbys=_standbys(config),
-        console=console_of(config, report=report),
+        beside_users=settings_beside_users(config, report=report),
     )
     try:
         _migrate(config, script, revision, tag, find, options)
@@ -328,19 +304,21 @@ class _Run:
             self.release()
             return
         self.canceller = Canceller(session, self.options.must_stop)
-        run_context = self._run_context(heads, context, session)
+        is_fresh = self._is_fresh(heads, context, session)
+        kind = FreshRevision if is_fresh else self._beside_users(session)
+        run_context = self._run_context(context, session)
+        if not is_fresh:
+            self._refuse_database(heads, context, run_context)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
         session.commit()
-        if (
-            run_context.is_fresh
-        ):  # nobody looks for the revision, and naming it costs four ways to the server
+        if is_fresh:  # nobody looks for the revision, and naming it costs four ways to the server
             self._call_sessions("holdfast")
         for step in pending:
             self._check_leadership()
-            if not run_context.is_fresh:
+            if not is_fresh:
                 self._call_sessions(f"holdfast {step.revision.revision}")
-            run = RevisionRun(step=step, context=run_context)
+            run = kind(step=step, context=run_context)
             self.revision = run.name
             step.migration_fn = self._wrap(run, step.migration_fn)
             with self._lets_go_on_error():
@@ -373,45 +351,55 @@ class _Run:
         report, patience = self.options.report, self.options.patience
         self.leadership.acquire(report=report, patience=patience)
         self.leadership.take_over(session, report=report, patience=patience)
-        session.guard = None if session.is_pooled else Guard(session)
-        session.console = self.options.console
-        session.standbys = StandbyWatch(self.options.standbys, report=report)
         # Behind the epoch: from here on nobody else moves them.
         if set(context.get_current_heads()) != set(heads):
             self.heads_moved = True
             return
         identify(session, context)
-        Journal(session).claim_first_layout(self.known)
         history.mark_interrupted(session)
         session.commit()
 
-    def _run_context(
-        self, heads: Heads, context: MigrationContext, session: MigrationSession
-    ) -> RunContext:
-        entries = history.latest(session)
-        relations = count_user_relations(session.connection, version_table=context.version_table)
-        is_empty = not heads and not relations and Journal(session).unfinished() is None
-        is_fresh = is_empty and not self.options.counts_as_used
-        if self.options.looks_for_edits:
-            self._look_for_edits(heads, session, entries)
-        if not heads and (
-            refusal := refusals.of_a_database_without_revision(
-                session, context, self.script, entries
-            )
-        ):
-            self.release()
-            raise refusal
+    def _is_fresh(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> bool:
+        """Whether there is no revision, no relation, nothing half-way: nobody uses the database."""
+        if heads or self.options.counts_as_used:
+            return False
+        return is_unused(session.connection, version_table=context.version_table)
+
+    def _beside_users(self, session: MigrationSession) -> type[OneRevision]:
+        # Loads the parser and all that is known of statements.
+        from holdfast.migrate.revision_run import RevisionRun, look_after_users
+
+        look_after_users(session, self.options, known=self.known)
         session.commit()
+        return RevisionRun
+
+    def _run_context(self, context: MigrationContext, session: MigrationSession) -> RunContext:
         return RunContext(
             session=session,
             impl=context.impl,
             options=self.options,
-            is_fresh=is_fresh,
-            entries=entries,
+            entries=history.latest(session),
             version_table=QualifiedName(
                 schema=schema_of(session, context), name=context.version_table
             ),
         )
+
+    def _refuse_database(
+        self, heads: Heads, context: MigrationContext, run_context: RunContext
+    ) -> None:
+        """Raise where files of applied revisions were edited, or where nothing is recorded of what is there."""
+        session, entries = run_context.session, run_context.entries
+        if self.options.looks_for_edits:
+            self._look_for_edits(heads, session, entries)
+        refusal = None
+        if not heads:
+            refusal = refusals.of_a_database_without_revision(
+                session, context, self.script, entries
+            )
+        if refusal is not None:
+            self.release()
+            raise refusal
+        session.commit()
 
     def _look_for_edits(
         self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.HistoryEntry]
@@ -442,6 +430,10 @@ class _Run:
 
     def _refuse_half_way(self, context: MigrationContext) -> None:
         """Nothing is pending, but a part of a revision of ours is done or taken back, and nobody is at it."""
+        from holdfast.observe.migration_progress import (
+            left_half_way,  # loads the steps of a journal
+        )
+
         assert context.connection is not None  # noqa: S101  # see steps
         with closing(MigrationSession(context.connection)) as session:
             mine = version_table_of(session, context)
@@ -514,7 +506,7 @@ class _Run:
             self.writes_version = False
             event.remove(engine, "handle_error", note)
 
-    def _wrap(self, run: RevisionRun, function: Callable[..., None]) -> Callable[..., None]:
+    def _wrap(self, run: OneRevision, function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)  # its name is in Alembic's log
         def upgrade_or_downgrade(**arguments: Any) -> None:
             try:

@@ -1,12 +1,14 @@
-"""How a run goes about it: what its caller has asked for."""
+"""How a run goes about it: what its caller has asked for, and what the settings say."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from alembic.config import Config
 
-from holdfast.engine.settings import PoolerSettings
+from holdfast.engine.variables import DOTENV, says_something
 from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.progress import Report
 
@@ -14,6 +16,18 @@ ON_SCRATCH = "holdfast_on_scratch"  # in Config.attributes: nothing beside the d
 IN_USE = (
     "holdfast_in_use"  # in Config.attributes: the database counts as used, though nothing is in it
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideUsers:
+    """What the settings say of work on a database that somebody uses."""
+
+    rows_per_second: int | None  # of a backfill
+    slot_wal: int  # bytes that a replication slot may keep before a backfill pauses
+    build_workers: int  # of the server, besides the one that builds an index
+    free_disk: int | None  # in bytes, as somebody has said
+    standbys: tuple[str, ...]  # their URLs
+    console: PoolerConsole | None  # of the pooler of the applications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +40,7 @@ class RunOptions:
     should_stop: Callable[[], bool]  # between two steps
     must_stop: Callable[[], bool]  # inside one
     should_pause: Callable[[], bool]
-    rows_per_second: int | None  # of a backfill
-    slot_wal: int  # bytes that a replication slot may keep before a backfill pauses
-    build_workers: int  # of the server, besides the one that builds an index
-    free_disk: int | None  # in bytes, as somebody has said
-    standbys: tuple[str, ...] = ()  # their URLs
-    console: PoolerConsole | None = None  # of the pooler of the applications
+    beside_users: Callable[[], BesideUsers]
     looks_for_edits: bool = False
     accepts_edits: bool = False
     counts_as_used: bool = (
@@ -40,7 +49,42 @@ class RunOptions:
     expand: bool = False  # two releases run on it: what the old one needs waits for `finish`
 
 
+def settings_beside_users(
+    config: Config, *, report: Report, free_disk: int | None = None
+) -> Callable[[], BesideUsers]:
+    """Read the settings when they are needed, which an empty database does not; `free_disk` in the place of theirs.
+
+    At once where a variable is set: a wrong one is refused before anything runs.
+    """
+
+    @cache
+    def read() -> BesideUsers:
+        from holdfast.engine.settings import (  # loads pydantic
+            BackfillSettings,
+            BuildSettings,
+            DiskSettings,
+            StandbySettings,
+        )
+
+        backfill = BackfillSettings()
+        return BesideUsers(
+            rows_per_second=backfill.rows_per_second,
+            slot_wal=backfill.slot_wal,
+            build_workers=BuildSettings().workers,
+            free_disk=DiskSettings().disk if free_disk is None else free_disk,
+            # On a scratch database nobody reads, and nobody's readers are asked.
+            standbys=() if ON_SCRATCH in config.attributes else StandbySettings().urls(),
+            console=console_of(config, report=report),
+        )
+
+    if says_something(os.environ, file=DOTENV):
+        read()
+    return read
+
+
 def console_of(config: Config, *, report: Report) -> PoolerConsole | None:
     """The admin console of the pooler, where one is named; a change on a scratch database is not told."""
+    from holdfast.engine.settings import PoolerSettings  # loads pydantic
+
     url = None if ON_SCRATCH in config.attributes else PoolerSettings().pooler_admin_url
     return None if url is None else PoolerConsole(url=url.get_secret_value(), report=report)

@@ -28,7 +28,11 @@ from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.migration_progress import MigrationProgress, migration_progress
 from holdfast.rewrite.statement import shortened
-from holdfast.rewrite.steps import around, in_words, total
+from holdfast.rewrite.steps import (
+    around,
+    in_words,
+    total,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

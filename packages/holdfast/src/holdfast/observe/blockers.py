@@ -12,7 +12,6 @@ from enum import Enum
 from sqlalchemy import Connection, text
 
 from holdfast.rewrite.locks import Lock, LockMode
-from holdfast.rewrite.statement import shortened, without_values
 
 
 class BlockerKind(Enum):
@@ -42,6 +41,9 @@ class Blocker:
         None  # its last one, without values; None: it has none, or this role may not see it
     )
     standby: str | None = None  # where it is, if not on the primary
+    worker: str | None = (
+        None  # through which it came into a Citus cluster; then `pid` is the global one
+    )
 
     def __str__(self) -> str:
         if self.kind is BlockerKind.STANDBY:
@@ -50,6 +52,7 @@ class Blocker:
         pid = f" pid {self.pid}" if self.pid else ""
         query = f", last query: {self.query}" if self.query else ""
         there = f" on standby {self.standby}" if self.standby else ""
+        there = f" on worker {self.worker}" if self.worker else there
         return f"{self.kind.value}{pid} ({self.who}){there} holds {self.mode} on {self.relation}{since}{query}"
 
     @property
@@ -115,7 +118,9 @@ def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker,
     rows = connection.execute(HOLDERS, {"schemas": schemas, "names": names, "modes": modes})
     return tuple(
         Blocker(
-            kind=_kind(row.backend_type, row.state, row.application, row.wraparound, row.prepared),
+            kind=blocker_kind(
+                row.backend_type, row.state, row.application, row.wraparound, row.prepared
+            ),
             transaction=row.transaction,
             pid=row.pid,
             who=row.prepared or ", ".join(part for part in (row.role, row.application) if part),
@@ -132,16 +137,19 @@ def shown_query(query: str | None) -> str | None:
     """The query of another session, as far as it may be shown: without values, on one line."""
     if query is None or query.startswith("<insufficient privilege>"):
         return None
+    from holdfast.rewrite.statement import shortened, without_values  # loads the parser
+
     return shortened(without_values(query))
 
 
-def _kind(
+def blocker_kind(
     backend_type: str | None,
     state: str | None,
     application: str,
     wraparound: bool | None,
     prepared: str | None,
 ) -> BlockerKind:
+    """What kind of session it is, from what pg_stat_activity says of it."""
     if prepared:
         return BlockerKind.PREPARED
     if backend_type == "autovacuum worker":

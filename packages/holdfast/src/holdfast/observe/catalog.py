@@ -27,6 +27,8 @@ from holdfast.rewrite.facts import (
     Facts,
     Index,
     PartitionBound,
+    Placement,
+    PlacementKind,
     Reference,
     Relation,
     RelationKind,
@@ -52,6 +54,7 @@ from holdfast.rewrite.tree import find, strings
 
 SESSION = sa.text("""
 SELECT current_setting('server_version_num')::int AS server_version,
+  to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus,
   coalesce(current_schema(), '') AS current_schema, current_setting('TimeZone') AS time_zone,
   coalesce(nullif(current_setting('holdfast.now', true), ''), now()::text) AS now
 """)
@@ -118,9 +121,9 @@ WHERE conname = ANY (CAST(:names AS name[]))
 """)
 
 # One row per relation, with all it has.
-RELATIONS = sa.text("""
+OF_RELATIONS = """
 SELECT c.oid::int8 AS oid, json_build_object(
-  'is_populated', c.relispopulated,
+  'is_populated', c.relispopulated, 'placement', NULL,
   'owner', pg_catalog.pg_get_userbyid(relowner),
   'is_owned', pg_catalog.pg_has_role(relowner, 'USAGE'),
   'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
@@ -229,7 +232,24 @@ SELECT c.oid::int8 AS oid, json_build_object(
 )::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY (CAST(CAST(:oids AS text[]) AS oid[]))
-""")
+"""
+RELATIONS = sa.text(OF_RELATIONS)
+# Of a table of a Citus cluster; its rows are in its shards, on whatever node they are.
+RELATIONS_ON_CITUS = sa.text(
+    OF_RELATIONS.replace(
+        "'placement', NULL",
+        """'placement', (
+    SELECT json_build_object('method', partmethod, 'model', repmodel, 'colocation', colocationid,
+      'column', CASE WHEN partkey IS NOT NULL THEN column_to_column_name(logicalrelid, partkey) END,
+      'is_automatic', coalesce(autoconverted, false),
+      'has_triggers', coalesce(current_setting('citus.enable_unsafe_triggers', true), 'off') = 'on',
+      'shards', ARRAY(SELECT result FROM run_command_on_shards(c.oid::regclass, $shard$
+        SELECT json_build_array(CASE WHEN reltuples >= 0 THEN reltuples::bigint
+          ELSE pg_stat_get_live_tuples(oid) END, pg_relation_size(oid)) FROM pg_class WHERE oid = '%s'::regclass
+        $shard$) WHERE success))
+    FROM pg_catalog.pg_dist_partition WHERE logicalrelid = c.oid)""",
+    )
+)
 
 # A row per partition, at any depth; not for one that is being detached.
 PARTITIONS = sa.text("""
@@ -416,7 +436,8 @@ class KnownCatalog:
             return
         parameters = {"oids": [str(oid) for oid in sorted(names)]}
         with waiting_briefly(connection, tuple(names.values())):
-            rows = connection.execute(RELATIONS, parameters).all()
+            asked = RELATIONS_ON_CITUS if self.session.is_citus else RELATIONS
+            rows = connection.execute(asked, parameters).all()
         for oid, document in rows:
             self.relations[oid] = _relation(json.loads(document), new=new)
 
@@ -624,14 +645,17 @@ def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
 
 def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
     name = QualifiedName(schema=document["schema"], name=document["name"])
+    placement = document["placement"]
+    shards = [json.loads(shard) for shard in placement["shards"]] if placement else []
     return Relation(
         oid=document["oid"],
         name=name,
         kind=RelationKind(document["kind"]),
         # A temporary table belongs to this session alone.
         is_new=name in new or name.schema.startswith("pg_temp"),
-        rows=document["rows"],
-        bytes=document["bytes"],
+        rows=document["rows"] + sum(rows for rows, _ in shards),
+        bytes=document["bytes"] + sum(size for _, size in shards),
+        placement=_placement(placement),
         columns=tuple(
             Column(**column, is_new=(name, column["name"]) in new.columns)
             for column in document["columns"]
@@ -650,6 +674,26 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         is_owned=document["is_owned"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
         default_partition=_default(document["default_partition"]),
+    )
+
+
+def _placement(document: Mapping[str, Any] | None) -> Placement | None:
+    """As pg_dist_partition tells it: a reference table is replicated to each node ("t")."""
+    if document is None:
+        return None
+    kind = PlacementKind.DISTRIBUTED
+    if document["method"] == "n":
+        is_single = (
+            document["colocation"] != 0
+        )  # one shard, perhaps on a worker: of a distributed schema
+        kind = PlacementKind.DISTRIBUTED if is_single else PlacementKind.LOCAL
+        kind = PlacementKind.REFERENCE if document["model"] == "t" else kind
+    return Placement(
+        kind=kind,
+        column=document["column"] or "",
+        colocation=document["colocation"],
+        is_automatic=document["is_automatic"],
+        has_triggers=document["has_triggers"],
     )
 
 

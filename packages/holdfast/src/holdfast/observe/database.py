@@ -19,11 +19,20 @@ USER_RELATIONS = text(
     """
 )
 
+HALF_WAY = text("SELECT EXISTS (SELECT FROM holdfast.unfinished)")
+
 
 def count_user_relations(connection: Connection, *, version_table: str) -> int:
     """How many tables, views and sequences people have made in the database."""
     values = {"version_table": version_table, "schema": None}
     return int(connection.execute(USER_RELATIONS, values).scalar_one())
+
+
+def is_unused(connection: Connection, *, version_table: str) -> bool:
+    """Whether people have made no table, view or sequence in the database, and no revision is half-way."""
+    if count_user_relations(connection, version_table=version_table):
+        return False
+    return not connection.execute(HALF_WAY).scalar_one()
 
 
 def count_unexplained_relations(connection: Connection, *, schema: str, version_table: str) -> int:

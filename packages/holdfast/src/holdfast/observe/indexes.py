@@ -1,10 +1,12 @@
 """The state of one index: there or not, valid or not, or still being built by somebody."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from holdfast.observe.citus import drop_on_nodes, invalid_on_nodes
 from holdfast.rewrite.names import QualifiedName
 
 # An index by schema and name; a row for each process that may be building it.
@@ -36,12 +38,16 @@ OF_REINDEX = text(
 )
 
 
+OF_A_REINDEX = re.compile("_cc(new|old)[0-9]*$")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReindexLeftover:
     """An invalid index that a REINDEX CONCURRENTLY has left, or is building now."""
 
     name: QualifiedName
     builder: int | None
+    drop: str  # the statement that removes it
 
 
 def leftovers_of_reindex(
@@ -49,9 +55,24 @@ def leftovers_of_reindex(
 ) -> tuple[ReindexLeftover, ...]:
     """All indexes on these tables that an interrupted REINDEX CONCURRENTLY has left."""
     rows = connection.execute(OF_REINDEX, {"tables": [str(table) for table in tables]})
+    names = ((QualifiedName(schema=row.schema, name=row.name), row.builder) for row in rows)
     return tuple(
-        ReindexLeftover(name=QualifiedName(schema=row.schema, name=row.name), builder=row.builder)
-        for row in rows
+        ReindexLeftover(
+            name=name, builder=builder, drop=f"DROP INDEX CONCURRENTLY IF EXISTS {name}"
+        )
+        for name, builder in names
+    )
+
+
+def leftovers_on_nodes(
+    connection: Connection, tables: Iterable[QualifiedName]
+) -> tuple[ReindexLeftover, ...]:
+    """The same of the shards of these tables, on a Citus cluster: there the table's own index is valid."""
+    wanted = set(tables)
+    return tuple(
+        ReindexLeftover(name=found.name, builder=found.builder, drop=drop_on_nodes(found.name))
+        for found in invalid_on_nodes(connection)
+        if found.table in wanted and found.index is None and OF_A_REINDEX.search(found.name.name)
     )
 
 
@@ -70,3 +91,11 @@ def find_index(connection: Connection, *, schema: str, name: str) -> FoundIndex 
     if row is None:
         return None
     return FoundIndex(is_valid=row.is_valid, table_name=row.table_name, builder=row.builder)
+
+
+def is_valid_on_nodes(connection: Connection, *, schema: str, name: str) -> bool:
+    """Whether an index that the coordinator of a Citus cluster calls valid is so on each shard."""
+    return not any(
+        found.index == name and found.table.schema == schema
+        for found in invalid_on_nodes(connection)
+    )

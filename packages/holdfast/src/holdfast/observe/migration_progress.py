@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from holdfast.observe.blockers import blockers_of
-from holdfast.observe.schema_constants import KEY
+from holdfast.observe.current_holder import current_holder
 from holdfast.observe.watched_step import waits_for
 from holdfast.rewrite.steps import (
     SETTING,
@@ -25,16 +25,6 @@ from holdfast.rewrite.steps import (
     total,
 )
 
-HOLDER = text(
-    """
-    SELECT format('pid %s (%s, %s) since %s', a.pid, a.usename, a.application_name,
-                  to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SSOF'))
-    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-      AND (l.classid::bigint << 32) + l.objid::bigint = :key
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """
-)
 # Not to_regclass(), which is an error where the schema is closed to this role.
 MAY_READ = text(
     """
@@ -124,12 +114,6 @@ class MigrationProgress:
             return "another process migrates"
         step = "" if self.step is None else f", {self.step}"
         return f"revision {self.revision} {self.direction}{step}"
-
-
-def current_holder(connection: Connection, *, key: int = KEY) -> str | None:
-    """Who migrates this database right now, in words; None if nobody does."""
-    holder: str | None = connection.execute(HOLDER, {"key": key}).scalar()
-    return holder
 
 
 def migration_progress(connection: Connection) -> MigrationProgress | None:

@@ -27,7 +27,7 @@ from holdfast.migrate.history_files import has_way_back, open_history, surplus_h
 from holdfast.migrate.plain_alembic import take_back_plainly, upgrade_plainly
 from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
-from holdfast.migrate.sql.project import sql_source
+from holdfast.migrate.sql.source import sql_source
 from holdfast.migrate.status import statuses
 from holdfast.preview.forecast import Trial, forecasts
 from holdfast.preview.generate import difference
@@ -147,6 +147,8 @@ def _through(
         listener.seen = observer.seen()
     for revision, refusal in listener.bodies_under_lock():
         yield _finding(script, revision, "online", refusal)
+    for revision, words in listener.bodies_that_hold_rows():
+        yield replace(_finding(script, revision, "online", words), is_warning=True)
     for revision, found in listener.taken_away():
         words = "\n".join(f"breaks the release that runs: {each}" for each in found)
         yield replace(_finding(script, revision, "releases", words), is_warning=True)

@@ -150,6 +150,25 @@ class DependentView:
     columns: tuple[str, ...]
 
 
+class PlacementKind(Enum):
+    """How the rows of a table are spread over the nodes of a Citus cluster."""
+
+    DISTRIBUTED = "distributed"
+    REFERENCE = "reference"
+    LOCAL = "local"  # on the coordinator, with a foreign key to a reference table or from one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where Citus keeps a table: `column` decides on which shard a row lives, and is "" where it is only one."""
+
+    kind: PlacementKind
+    column: str = ""
+    colocation: int = 0  # tables with the same number have their shards together
+    is_automatic: bool = False  # known to Citus only for its foreign keys
+    has_triggers: bool = False  # citus.enable_unsafe_triggers
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
     """A table, view, sequence or index with what a plan needs to know of it."""
@@ -176,6 +195,7 @@ class Relation:
     is_populated: bool = True  # false for a materialized view that was never refreshed
     has_uneven_checks: bool = False  # a CHECK calls a function that may read tables
     published_by: str | None = None
+    placement: Placement | None = None  # None: a table of PostgreSQL alone
     owner: str = ""
     is_owned: bool = True  # by the role that migrates, or one that it is a member of
 
@@ -293,6 +313,11 @@ class Facts:
     type_changes: tuple[ChangedTable, ...] = ()  # one for each ALTER COLUMN TYPE of a table in use
     side_by_side: SideBySide = field(default_factory=SideBySide)
     enums: tuple[EnumInUse, ...] = ()  # those that the statement renames or drops
+
+    @property
+    def is_on_citus(self) -> bool:
+        """Whether one of the tables belongs to a Citus cluster."""
+        return any(found.placement is not None for found in self.relations.values())
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
         """The relation that a statement names."""

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.backfill import backfill_step
+from holdfast.rewrite.citus import NOT_FILLED, NOT_NUMBERED
 from holdfast.rewrite.facts import RelationKind
 from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.not_null import nullable_to_not_null
@@ -54,6 +55,8 @@ def filled_column(action: Action) -> Split | None:
 def why_not_filled(action: Action) -> str | None:
     """Why the rows of the table cannot be given their values in batches, and what makes it possible."""
     table = action.table
+    if table.placement is not None:
+        return NOT_NUMBERED if _is_numbered(column_of(action.command)) else NOT_FILLED
     if table.kind is not RelationKind.TABLE or table.descendants:
         return (
             f"{table.name} has partitions or inheriting tables. Add the column without its default, set the default in"
@@ -67,6 +70,10 @@ def why_not_filled(action: Action) -> str | None:
             " its columns."
         )
     return None
+
+
+def _is_numbered(column: pb.ColumnDef) -> bool:
+    return is_serial(column) or _first(column, pb.CONSTR_IDENTITY) is not None
 
 
 def is_serial(column: pb.ColumnDef) -> bool:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from postgast import pg_query_pb2 as pb
-
-from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.names import QualifiedName
+
+if TYPE_CHECKING:  # a run on an empty database knows lock modes, and has no use for the parser
+    from postgast import pg_query_pb2 as pb
+
+    from holdfast.rewrite.facts import Facts, Relation
 
 LOCK_WHILE_HOLDING = timedelta(
     milliseconds=1
@@ -103,25 +106,27 @@ def strongest(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
     return tuple(Lock(mode=mode, relation=relation) for relation, mode in modes.items())
 
 
-def lock(relation: Relation | None, *, mode: LockMode) -> Iterator[Lock]:
+def lock(relation: "Relation | None", *, mode: LockMode) -> Iterator[Lock]:
     """The lock on a relation in use."""
     if relation is not None and not relation.is_new:
         yield Lock(mode=mode, relation=relation.name)
 
 
-def lock_name(name: QualifiedName, *, mode: LockMode, facts: Facts) -> Iterator[Lock]:
+def lock_name(name: QualifiedName, *, mode: LockMode, facts: "Facts") -> Iterator[Lock]:
     """The lock on a relation of which only the name is known."""
     if name not in facts.new and not name.schema.startswith("pg_temp"):
         yield Lock(mode=mode, relation=name)
 
 
-def lock_each(names: Iterable[QualifiedName], *, mode: LockMode, facts: Facts) -> Iterator[Lock]:
+def lock_each(names: Iterable[QualifiedName], *, mode: LockMode, facts: "Facts") -> Iterator[Lock]:
     """The lock on several of them."""
     for name in names:
         yield from lock_name(name, mode=mode, facts=facts)
 
 
-def lock_with_descendants(written: pb.RangeVar, *, mode: LockMode, facts: Facts) -> Iterator[Lock]:
+def lock_with_descendants(
+    written: "pb.RangeVar", *, mode: LockMode, facts: "Facts"
+) -> Iterator[Lock]:
     """The lock on a relation and, unless it is written with ONLY, on all that inherit from it."""
     relation = facts.relation(written)
     if relation is not None:

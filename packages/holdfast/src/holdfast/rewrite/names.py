@@ -10,9 +10,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 
-import postgast
-from postgast import pg_query_pb2 as pb
-
 MAX_BYTES = 63
 CANDIDATES = 30
 SIMPLE = re.compile(r"[a-z_][a-z0-9_]*")
@@ -38,6 +35,9 @@ def quote(identifier: str) -> str:
 
 def is_reserved(word: str) -> bool:
     """Whether the word is a keyword that cannot stand as a name everywhere."""
+    import postgast  # loaded with the first name that is written: an empty database needs none
+    from postgast import pg_query_pb2 as pb
+
     keyword = postgast.scan(word).tokens[0].keyword_kind
     return keyword not in (pb.NO_KEYWORD, pb.UNRESERVED_KEYWORD)
 

@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.citus import needs_a_name
 from holdfast.rewrite.facts import ConstraintKind
 from holdfast.rewrite.names import free_name, quote
 from holdfast.rewrite.rewriting import (
@@ -70,8 +71,10 @@ def _only_validated(action: Action, *, column: str) -> tuple[Step, ...]:
 
 
 def _native(action: Action, *, column: str, name: str) -> tuple[Step, ...]:
-    """PostgreSQL chooses the name as SET NOT NULL would: the schema ends up the same."""
+    """PostgreSQL chooses the name as SET NOT NULL would: the schema ends up the same; on Citus it is chosen here."""
     table = action.table.name
+    if not name and needs_a_name(action.table):
+        name = free_name(table.name, second=column, label="not_null", taken=names_taken(action))
     constraint = pb.Constraint(contype=pb.CONSTR_NOTNULL, conname=name, skip_validation=True)
     add_strings(constraint.keys, (column,))
     command = pb.AlterTableCmd(subtype=pb.AT_DropNotNull, name=column, behavior=pb.DROP_RESTRICT)

@@ -12,6 +12,7 @@ from enum import Enum
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.citus import one_by_one, refuse_on_citus
 from holdfast.rewrite.facts import Facts, Relation, Releases
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, strongest
@@ -55,14 +56,20 @@ class Draft:
 def duration(statement: Statement, *, facts: Facts) -> Duration:
     """Whether the statement can run inside the transaction of its revision.
 
-    Raises ColumnWithoutValues: what must fail fails before anything else has run.
+    Raises ColumnWithoutValues, CitusRefuses: what must fail fails before anything else has run.
     """
-    if isinstance(statement.node, pb.AlterTableStmt):
-        refuse_column_without_values(statement, facts=facts)
+    _refuse_what_must_fail(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
     if _is_as_written(draft, statement) and needs_no_transaction_of_its_own(statement, facts=facts):
         return Duration.INSTANT
     return Duration.LONG
+
+
+def _refuse_what_must_fail(statement: Statement, *, facts: Facts) -> None:
+    if isinstance(statement.node, pb.AlterTableStmt):
+        refuse_column_without_values(statement, facts=facts)
+    if facts.is_on_citus:
+        refuse_on_citus(statement, facts=facts)
 
 
 def _is_as_written(draft: Draft, statement: Statement) -> bool:
@@ -83,8 +90,7 @@ def rewrite(
     name away, ColumnWithoutValues where they must fail; but not for a reason that the statements
     `ahead` of it in a queue may take away.
     """
-    if isinstance(statement.node, pb.AlterTableStmt):
-        refuse_column_without_values(statement, facts=facts)
+    _refuse_what_must_fail(statement, facts=facts)
     excused = is_excused(statement, today=today)
     draft = draft_of(statement, facts=without_copies(facts) if excused else facts)
     unless = excused or (ahead and is_conditional(statement))
@@ -257,17 +263,21 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
     splits, facts_then = _splits(node, facts=facts)
     before = tuple(step for split in splits for step in split.before)
     after = tuple(step for split in splits for step in split.after)
-    rest = alter_table(table.name, *(command for split in splits for command in split.stays))
+    stays = [command for split in splits for command in split.stays]
+    rest = alter_table(table.name, *stays)
     rest.relation.inh, rest.missing_ok = node.relation.inh, node.missing_ok
+    pieces = [rest]
+    if len(groups := one_by_one(stays, table=table)) > 1:
+        pieces = [alter_table(table.name, *group) for group in groups]
     holds: tuple[Refusal, ...] = (
         *_holds(rest, table=table, facts=facts),
         *(refusal for split in splits for refusal in split.refusals),
     )
-    if not before and not after:
+    if not before and not after and len(pieces) == 1:
         return Draft(steps=(as_written(statement, facts=facts),), refusals=holds)
     also = [node for split in splits for node in split.also]
     locks = [lock for node in also for lock in _locks(node, facts=facts_then)]
-    middle = (transaction(rest, *also, facts=facts_then, locks=locks),) if rest.cmds else ()
+    middle = (transaction(*pieces, *also, facts=facts_then, locks=locks),) if rest.cmds else ()
     # Two columns may share an index: it is dropped once.
     return Draft(steps=(*dict.fromkeys(before), *middle, *after), refusals=holds)
 

@@ -17,11 +17,11 @@ from holdfast.rewrite.alter_table_locks import locks_of_alter_table
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, LockMode, strongest
-from holdfast.rewrite.names import QualifiedName, candidates
+from holdfast.rewrite.names import QualifiedName, candidates, free_name
 from holdfast.rewrite.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step, TransactionStep, ValidateStep
-from holdfast.rewrite.tree import constraint_of, copy, qualify, sql, strings, wrap
+from holdfast.rewrite.tree import columns_read, constraint_of, copy, qualify, sql, strings, wrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,11 +213,12 @@ def validate(
 def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
     """A CHECK or foreign key in two steps: for new rows, in a moment; then for all rows."""
     table, facts = action.table, action.facts
+    constraint, chosen = _with_a_name(action, constraint)
     command = add_constraint(not_valid(constraint))
     check = validate(table, table=table.name, constraint=constraint.conname)
     if constraint.conname and dropped_constraints(action.statement):
         # It may take the place of one that the same statement drops: at no moment is there none.
-        return Split(stays=(command,), after=(check,))
+        return Split(stays=(command,), after=(check,), chosen_names=chosen)
     add = transaction(
         alter_table(table.name, command),
         facts=facts,
@@ -226,7 +227,31 @@ def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
         if constraint.conname
         else (),
     )
-    return Split(after=(add, check))
+    return Split(after=(add, check), chosen_names=chosen)
+
+
+def _with_a_name(action: Action, constraint: pb.Constraint) -> tuple[pb.Constraint, frozenset[str]]:
+    """On Citus a CHECK gets here the name that PostgreSQL would choose: of the one column that it reads."""
+    is_check = constraint.contype == pb.CONSTR_CHECK
+    if constraint.conname or not is_check or action.table.placement is None:
+        return constraint, frozenset()
+    named, second = copy(constraint), _only_column(constraint)
+    named.conname = free_name(
+        action.table.name.name, second=second, label="check", taken=names_taken(action)
+    )
+    return named, frozenset([named.conname])
+
+
+def names_of_check(new: NewObject, constraint: pb.Constraint) -> Iterator[str]:
+    """Those from which the name of an unnamed CHECK is chosen, where it is chosen here."""
+    is_on_citus = any(table.placement is not None for table in new.relations)
+    if constraint.contype == pb.CONSTR_CHECK and not constraint.conname and is_on_citus:
+        yield from candidates(new.table, second=_only_column(constraint), label="check")
+
+
+def _only_column(constraint: pb.Constraint) -> str:
+    read = set(columns_read(constraint))
+    return read.pop() if len(read) == 1 else ""
 
 
 def drop_foreign_keys(

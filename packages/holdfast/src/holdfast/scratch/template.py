@@ -26,7 +26,8 @@ from holdfast.migrate.plain_alembic import upgrade_plainly
 from holdfast.migrate.project_connection import on_every_pass
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.sql.history import SqlSource
-from holdfast.migrate.sql.project import database_of, sql_source
+from holdfast.migrate.sql.project import database_of
+from holdfast.migrate.sql.source import sql_source
 from holdfast.scratch.abandoned import PREFIX, drop_abandoned, owned_prefix
 from holdfast.scratch.databases import Postgres, libpq_url, postgres_at
 from holdfast.scratch.redirection import redirected_to

@@ -19,7 +19,7 @@ from holdfast.cli import holdfast as command_line
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.migrate.up_to_date.look import Project as QuickLook
 from holdfast.migrate.up_to_date.look import project_at
-from holdfast.observe.migration_progress import KEY
+from holdfast.observe.schema_constants import KEY
 
 BY_SETTINGS = """
 from alembic import context

@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.catalog import stock
-from marketplace.database import driver_of
 from marketplace.entities import Product, Variant, Vendor
 
 
@@ -36,7 +35,7 @@ async def archive_variant(session: AsyncSession, variant: Variant) -> None:
     variant.archived_at = func.now()
     await session.flush()
     await count_edit(session, Product.id == variant.product_id)
-    await stock.roll_up(await driver_of(session), variant.product_id)
+    await stock.roll_up(session, variant.product_id)
 
 
 async def count_edit(session: AsyncSession, products: ColumnElement[bool]) -> None:

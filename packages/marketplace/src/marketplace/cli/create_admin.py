@@ -57,11 +57,8 @@ async def _make(url: URL, address: str, *, settings: Settings) -> None:
 
 
 async def _add(transactions: Transactions, form: Credentials, *, settings: Settings) -> None:
-    metrics = Metrics()
-    accounts = open_accounts(settings, metrics=metrics)
+    accounts = open_accounts(settings, metrics=Metrics())
     try:
         await add_verified(transactions, form.email, password=form.password, accounts=accounts)
     except (PasswordTooShort, PasswordTooWeak) as error:
         raise UnusableAccount(reason=str(error).rstrip(".")) from error
-    finally:
-        metrics.stop()

@@ -20,7 +20,7 @@ from holdfast.scratch.server import temporary_server
 from marketplace import schema
 from marketplace.database import Transactions, open_engine, open_short_engine
 from marketplace.demo_data import CUSTOMERS, demo_id, load_demo_data
-from marketplace.entities import Variant
+from marketplace.entities import VariantStock
 from marketplace.orders.idempotency import keyed
 from marketplace.orders.problems import OutOfStock
 from marketplace.orders.schemas import Cart, CartLine
@@ -140,13 +140,13 @@ async def _ours(engine: AsyncEngine, *, units: int) -> Way:
     transactions = Transactions.on(engine)
     sessions = transactions.sessions
     async with sessions.begin() as session:
-        variant_id = (await session.scalars(select(Variant.id).limit(1))).one()
-        chosen = update(Variant).where(Variant.id == variant_id)
+        variant_id = (await session.scalars(select(VariantStock.variant_id).limit(1))).one()
+        chosen = update(VariantStock).where(VariantStock.variant_id == variant_id)
         await session.execute(chosen.values(stock=units))
 
     async def stock() -> int:
         async with sessions() as session:
-            return (await session.get_one(Variant, variant_id)).stock
+            return (await session.get_one(VariantStock, variant_id)).stock
 
     async def buy() -> bool:
         cart = Cart(lines=[CartLine(variant_id=variant_id, quantity=1)])

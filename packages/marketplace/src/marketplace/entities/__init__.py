@@ -22,6 +22,7 @@ from marketplace.entities.stock_adjustment import AdjustmentReason, StockAdjustm
 from marketplace.entities.subcategory import Subcategory
 from marketplace.entities.user import Role, User
 from marketplace.entities.variant import Variant
+from marketplace.entities.variant_stock import VariantStock
 from marketplace.entities.vendor import Vendor
 
 __all__ = [
@@ -57,5 +58,6 @@ __all__ = [
     "Subcategory",
     "User",
     "Variant",
+    "VariantStock",
     "Vendor",
 ]

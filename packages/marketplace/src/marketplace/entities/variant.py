@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 class Variant(Versioned, Entity):
-    """`stock` is what can be sold, and no index holds it: a sale stays a HOT update.
-
-    Archived with its product, so that this row alone says whether it is for sale.
-    """
+    """Archived with its product, so that this row alone says whether it is for sale; how many: `VariantStock`."""
 
     __tablename__ = "variants"
 
@@ -28,14 +25,12 @@ class Variant(Versioned, Entity):
     name: Mapped[str]
     price: Mapped[Amount]
     currency: Mapped[Currency]
-    stock: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[Now]
     archived_at: Mapped[datetime | None]
 
     product: Mapped["Product"] = relationship(back_populates="variants", lazy="raise_on_sql")
 
     __table_args__ = (
-        CheckConstraint("stock >= 0", name="stock_not_negative"),
         CheckConstraint("price >= 0", name="price_not_negative"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_iso_4217"),
         # The sku of an archived variant is free again.

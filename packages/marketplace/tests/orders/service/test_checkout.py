@@ -11,7 +11,14 @@ from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session
 
 from marketplace.demo_data import demo_id
-from marketplace.entities import IdempotencyKey, Order, OrderEvent, Product, Variant
+from marketplace.entities import (
+    IdempotencyKey,
+    Order,
+    OrderEvent,
+    Product,
+    Variant,
+    VariantStock,
+)
 from marketplace.settings import OrderSettings, RateSettings
 
 LAMP, PEN, MUG = (
@@ -21,13 +28,14 @@ LAMP, PEN, MUG = (
 
 def stock_of(shop: Engine, variant_id: UUID) -> int:
     with Session(shop) as session:
-        return session.get_one(Variant, variant_id).stock
+        return session.get_one(VariantStock, variant_id).stock
 
 
 def set_stock(shop: Engine, stock: dict[UUID, int]) -> None:
     with Session(shop) as session:
         for variant_id, number in stock.items():
-            session.execute(update(Variant).where(Variant.id == variant_id).values(stock=number))
+            chosen = VariantStock.variant_id == variant_id
+            session.execute(update(VariantStock).where(chosen).values(stock=number))
         session.commit()
 
 
@@ -211,7 +219,7 @@ def test_the_roll_up_is_exact_where_it_is_low(api: httpx.Client, shop: Engine) -
 def test_the_check_is_the_last_guard(shop: Engine) -> None:
     """Whatever code may do some day."""
     with shop.connect() as connection, pytest.raises(Exception, match="stock_not_negative"):
-        connection.execute(text("UPDATE variants SET stock = -1"))
+        connection.execute(text("UPDATE variant_stock SET stock = -1"))
 
 
 def test_events_are_written_with_the_order(api: httpx.Client, shop: Engine) -> None:
@@ -228,7 +236,7 @@ def test_nobody_hoards(serve: Callable[..., httpx.Client], shop: Engine) -> None
     limits = OrderSettings(most_units=10, most_open=2, most_unpaid_per_day=3)
     api = serve(order=limits)
     with Session(shop) as session:
-        session.execute(update(Variant).values(stock=1000))
+        session.execute(update(VariantStock).values(stock=1000))
         session.commit()
     customer, other = log_in(api, CUSTOMER), log_in(api, OTHER_CUSTOMER)
     with Session(shop) as session:
@@ -252,7 +260,7 @@ def test_nobody_hoards(serve: Callable[..., httpx.Client], shop: Engine) -> None
     customer.post(f"/orders/{third.json()['id']}/transitions", {"to": "cancelled"})
     assert refusal(customer.buy((LAMP, 1))) == (409, "too_many_open_orders")
     with Session(shop) as session:
-        assert session.get_one(Variant, LAMP).stock == 999
+        assert session.get_one(VariantStock, LAMP).stock == 999
 
 
 def test_how_often_one_may_check_out(serve: Callable[..., httpx.Client]) -> None:

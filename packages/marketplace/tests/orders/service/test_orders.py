@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from marketplace.demo_data import demo_id
-from marketplace.entities import Order, OrderEvent, OrderStatus, PaymentStatus, Variant
+from marketplace.entities import Order, OrderEvent, OrderStatus, PaymentStatus, VariantStock
 
 LAMP, MUG = demo_id("Alder Lamp, desk"), demo_id("Copper Mug, one")
 
@@ -17,7 +17,9 @@ LAMP, MUG = demo_id("Alder Lamp, desk"), demo_id("Copper Mug, one")
 @pytest.fixture(autouse=True)
 def stocked(shop: Engine) -> None:
     with Session(shop) as session:
-        session.execute(update(Variant).where(Variant.id.in_([LAMP, MUG])).values(stock=100))
+        session.execute(
+            update(VariantStock).where(VariantStock.variant_id.in_([LAMP, MUG])).values(stock=100)
+        )
         session.commit()
 
 
@@ -136,7 +138,10 @@ def test_a_customer_cancels_what_is_pending(api: httpx.Client, shop: Engine) -> 
     assert customer.post(path, {"to": "cancelled"}).json()["status"] == "cancelled"
     assert refusal(customer.post(path, {"to": "cancelled"})) == (409, "illegal_transition")
     with Session(shop) as session:
-        assert [session.get_one(Variant, variant).stock for variant in (LAMP, MUG)] == [100, 100]
+        assert [session.get_one(VariantStock, variant).stock for variant in (LAMP, MUG)] == [
+            100,
+            100,
+        ]
         events = session.scalars(select(OrderEvent).where(OrderEvent.order_id == UUID(order_id)))
         assert [event.to_state for event in events] == ["pending", "cancelled"]
 
@@ -162,4 +167,4 @@ def test_paid_orders_are_not_cancelled_by_customers(api: httpx.Client, shop: Eng
     answer = log_in(api, ADMIN).post(path, {"to": "cancelled"}).json()
     assert (answer["status"], answer["payment_status"]) == ("cancelled", "paid")
     with Session(shop) as session:
-        assert session.get_one(Variant, LAMP).stock == 100
+        assert session.get_one(VariantStock, LAMP).stock == 100

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from marketplace.demo_data import demo_id
-from marketplace.entities import PaymentEvent, Variant
+from marketplace.entities import PaymentEvent, VariantStock
 from marketplace.orders.service.payments import sign
 
 KEY = "a key of the payment provider, long enough"
@@ -64,7 +64,7 @@ def settings() -> dict[str, object]:
 @pytest.fixture
 def provider(api: httpx.Client, shop: Engine) -> Provider:
     with Session(shop) as session:
-        session.get_one(Variant, LAMP).stock = 10
+        session.get_one(VariantStock, LAMP).stock = 10
         session.commit()
     customer = log_in(api, CUSTOMER)
     order = customer.buy((LAMP, 1)).json()

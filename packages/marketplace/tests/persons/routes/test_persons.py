@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session as Transaction
 
 from marketplace.demo_data import demo_id
-from marketplace.entities import DeliveryAddress, Order, OrderStatus, Session, User, Variant
+from marketplace.entities import DeliveryAddress, Order, OrderStatus, Session, User, VariantStock
 from marketplace.persons.queries import OWNED
 
 ADDRESS = {
@@ -27,7 +27,7 @@ LAMP = demo_id("Alder Lamp, desk")
 
 def stock(engine: Engine) -> int:
     with Transaction(engine) as transaction:
-        return transaction.get_one(Variant, LAMP).stock
+        return transaction.get_one(VariantStock, LAMP).stock
 
 
 def everything_arrives(engine: Engine) -> None:

@@ -2,57 +2,81 @@
 
 # ruff: noqa: SLF001  # psycopg shows these nowhere else
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import is_, itemgetter
 from typing import Any, Self
 
 from psycopg.adapt import AdaptersMap
 
-# psycopg works it out again from the isolation level when it begins a transaction.
-WORKED_OUT = "_begin_statement"
+# Compared apart; and what psycopg works out again from the isolation level when it begins a transaction.
+ADAPTERS, WORKED_OUT = "_adapters", "_begin_statement"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriverState:
-    """All attributes of a connection, its handlers and its adapters, to be compared by identity."""
+    """All attributes of a connection, its handlers and its adapters, to be compared by identity.
 
-    attributes: dict[str, Any]
+    To be looked at for every loan, so the comparisons are the ones that Python makes fastest.
+    """
+
+    read: Callable[[Any], tuple[Any, ...]]  # the values of the attributes, from all attributes
+    values: tuple[Any, ...]
+    size: int  # of all attributes
     others: tuple[Any, ...]
     adapters: tuple[Any, ...]
 
     @classmethod
     def of(cls, connection: Any) -> Self:
         """The state of a connection, sync or async, as it is now."""
-        attributes = vars(connection).copy()
-        attributes.pop(WORKED_OUT, None)
-        pgconn = connection.pgconn
-        others = (
-            type(connection),
-            tuple(connection._notice_handlers),
-            tuple(connection._notify_handlers),
-            len(connection._notifies_backlog or ()),  # notifications that nobody has read
-            connection.prepare_threshold,
-            connection.prepared_max,
-            pgconn.notice_handler,
-            pgconn.notify_handler,
-            pgconn.nonblocking,
-        )
         # A copy shares its dictionaries until one of the two is changed: then that one gets another.
-        of_psycopg = AdaptersMap(connection.adapters)
-        adapters = (
-            *of_psycopg._dumpers.values(),
-            *of_psycopg._dumpers_by_oid,
-            *of_psycopg._loaders,
-            of_psycopg.types._registry,
+        AdaptersMap(connection.adapters)
+        attributes = vars(connection)
+        read = itemgetter(*(attributes.keys() - {ADAPTERS, WORKED_OUT}))
+        return cls(
+            read=read,
+            values=read(attributes),
+            size=len(attributes),
+            others=_others(connection),
+            adapters=_adapters(connection),
         )
-        attributes.pop("_adapters", None)
-        return cls(attributes, others, adapters)
 
     def is_still(self, connection: Any) -> bool:
         """Whether nobody has set anything since."""
-        now = DriverState.of(connection)
+        attributes = vars(connection)
+        if len(attributes) != self.size:
+            return False
+        try:
+            values = self.read(attributes)
+        except KeyError:
+            return False
         return (
-            self.attributes.keys() == now.attributes.keys()
-            and all(value is now.attributes[name] for name, value in self.attributes.items())
-            and self.others == now.others
-            and all(a is b for a, b in zip(self.adapters, now.adapters, strict=True))
+            all(map(is_, self.values, values))
+            and self.others == _others(connection)
+            and all(map(is_, self.adapters, _adapters(connection)))
         )
+
+
+def _others(connection: Any) -> tuple[Any, ...]:
+    pgconn = connection.pgconn
+    return (
+        type(connection),
+        tuple(connection._notice_handlers),
+        tuple(connection._notify_handlers),
+        len(connection._notifies_backlog or ()),  # notifications that nobody has read
+        connection.prepare_threshold,
+        connection.prepared_max,
+        pgconn.notice_handler,
+        pgconn.notify_handler,
+        pgconn.nonblocking,
+    )
+
+
+def _adapters(connection: Any) -> tuple[Any, ...]:
+    adapters = connection.adapters
+    return (
+        *adapters._dumpers.values(),
+        *adapters._dumpers_by_oid,
+        *adapters._loaders,
+        adapters.types._registry,
+    )

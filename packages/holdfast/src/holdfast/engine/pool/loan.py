@@ -14,6 +14,8 @@ from holdfast.engine.pool.record import Record
 from holdfast.engine.pool.session_state import KEPT, discard_all, session_settings
 from holdfast.engine.pool.waiting import WaysToWait
 
+STATE = "holdfast.driver_state"  # in SQLAlchemy's `info` of a connection
+
 
 class Lender(Protocol):
     """What is asked of a pool."""
@@ -44,7 +46,7 @@ class Loan:
         try:
             if not self._is_trusted and KEPT not in record.info:
                 record.info[KEPT] = await greenlet_spawn(session_settings, record.dbapi_connection)
-            self._before = DriverState.of(driver := record.driver_connection)
+            self._before = _state(record, driver := record.driver_connection)
         except BaseException:
             self._lender.give_back(record, is_clean=False)
             raise
@@ -88,3 +90,11 @@ class Loan:
                 lender.give_back(record, is_clean=is_clean)
 
         lender.waiting.in_background(forget)
+
+
+def _state(record: Record, driver: Any) -> DriverState:
+    """The state of a connection at the beginning of a loan: that of the last one, unless somebody has set something."""
+    state: DriverState | None = record.info.get(STATE)
+    if state is None or not state.is_still(driver):
+        state = record.info[STATE] = DriverState.of(driver)
+    return state

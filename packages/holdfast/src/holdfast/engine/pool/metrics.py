@@ -3,12 +3,12 @@
 Counts are asked for when metrics are collected; only durations are recorded as they happen.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Protocol
 from weakref import WeakSet
 
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation, get_meter
+from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
 from holdfast.engine.pool.limits import PoolLimits
 from holdfast.engine.pool.places import Figures
@@ -17,6 +17,40 @@ POOL = "db.client.connection.pool.name"
 STATE = "db.client.connection.state"
 # The advice of the semantic conventions for durations of a database client; the default is for milliseconds.
 SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+
+
+Callback = Callable[[CallbackOptions], Iterable[Observation]]
+
+
+class Histogram(Protocol):
+    """Is told of durations."""
+
+    def record(self, amount: float, attributes: Mapping[str, str]) -> None:
+        """Count one duration, in seconds."""
+
+
+class Counter(Protocol):
+    """Is told how often something happened."""
+
+    def add(self, amount: int, attributes: Mapping[str, str]) -> None:
+        """Count so many more."""
+
+
+class Meter(Protocol):
+    """What is asked of a meter: OpenTelemetry's has it, and so may one that does less and costs less."""
+
+    def create_observable_up_down_counter(
+        self, name: str, callbacks: Sequence[Callback], unit: str
+    ) -> object:
+        """Figures that are asked for when metrics are collected."""
+
+    def create_counter(self, name: str, unit: str) -> Counter:
+        """What only becomes more."""
+
+    def create_histogram(
+        self, name: str, unit: str, *, explicit_bucket_boundaries_advisory: Sequence[float]
+    ) -> Histogram:
+        """Durations."""
 
 
 class Measured(Protocol):
@@ -44,7 +78,7 @@ class PoolMetrics:
             ("max", "{connection}", self._of(lambda pool: pool.limits.max)),
             ("pending_requests", "{request}", self._of(lambda pool: pool.figures().waiting)),
         ):
-            meter.create_observable_up_down_counter(f"{prefix}.{name}", [observe], unit=unit)
+            meter.create_observable_up_down_counter(f"{prefix}.{name}", [observe], unit)
         self.timeouts = meter.create_counter(f"{prefix}.timeouts", unit="{timeout}")
         self.create_time = _seconds(meter, f"{prefix}.create_time")
         self.wait_time = _seconds(meter, f"{prefix}.wait_time")

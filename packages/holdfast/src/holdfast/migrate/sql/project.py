@@ -10,8 +10,7 @@ from holdfast.engine.settings import Settings
 from holdfast.errors.sql import NotForScripts
 from holdfast.migrate.sql.find_layout import find_layout
 from holdfast.migrate.sql.history import SqlSource
-
-SOURCE = "holdfast_sql_source"
+from holdfast.migrate.sql.source import SOURCE, sql_source
 
 
 def sql_config(
@@ -24,13 +23,6 @@ def sql_config(
         path=path, layout=find_layout(path, named=layout), settings=settings
     )
     return config
-
-
-def sql_source(config: Config | None) -> SqlSource | None:
-    """The SQL files of a configuration; None for a project of Alembic."""
-    found = None if config is None else config.attributes.get(SOURCE)
-    assert found is None or isinstance(found, SqlSource)  # noqa: S101  # set above
-    return found
 
 
 def database_of(source: SqlSource) -> str | None:

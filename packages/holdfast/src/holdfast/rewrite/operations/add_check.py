@@ -13,6 +13,7 @@ from holdfast.rewrite.rewriting import (
     NewObject,
     Split,
     added_not_valid,
+    names_of_check,
     names_of_constraint,
 )
 from holdfast.rewrite.tree import constraint_of
@@ -31,9 +32,10 @@ def add_check(action: Action) -> Split | None:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """One that has no name gets it from PostgreSQL."""
+    """One that has no name gets it from PostgreSQL, but for a table of a Citus cluster."""
     if constraint_of(new.node).contype == pb.CONSTR_CHECK:
         yield from names_of_constraint(new)
+        yield from names_of_check(new, constraint_of(new.node))
 
 
 OPERATION = ActionOperation(

@@ -20,7 +20,14 @@ from holdfast.rewrite.names import candidates
 from holdfast.rewrite.operations.add_foreign_key import foreign_key
 from holdfast.rewrite.operations.add_unique import unique
 from holdfast.rewrite.queued_changes import QueuedChange
-from holdfast.rewrite.rewriting import Action, ActionOperation, NewObject, Split, added_not_valid
+from holdfast.rewrite.rewriting import (
+    Action,
+    ActionOperation,
+    NewObject,
+    Split,
+    added_not_valid,
+    names_of_check,
+)
 from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.tree import column_of, copy, strings
 
@@ -142,6 +149,8 @@ def names(new: NewObject) -> Iterator[str]:
     column = column_of(new.node)
     for label in _labels(column):
         yield from candidates(new.table, second=column.colname, label=label)
+    for item in column.constraints:
+        yield from names_of_check(new, item.constraint)
 
 
 def _labels(column: pb.ColumnDef) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.citus import is_dropped_alone
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.locks import Lock, LockMode, lock, lock_each
 from holdfast.rewrite.names import QualifiedName
@@ -23,6 +24,8 @@ def drop_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     if len(tables) < len(named) and not node.missing_ok:
         return None
     if all(table.is_new for table in tables) or any(_is_entangled(table) for table in tables):
+        return None
+    if any(is_dropped_alone(table) for table in tables):
         return None
     keys = _foreign_keys(tables)
     if node.behavior != pb.DROP_CASCADE and _are_needed(tables):

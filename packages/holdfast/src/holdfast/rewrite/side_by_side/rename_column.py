@@ -10,6 +10,7 @@ from dataclasses import replace
 import postgast
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.citus import TWO_NAMES
 from holdfast.rewrite.column_copy.facts import ChangedTable, ColumnTrigger
 from holdfast.rewrite.column_copy.filling import granted
 from holdfast.rewrite.column_copy.refusals import needs_replica_role
@@ -55,6 +56,9 @@ def renamed_column(
     column = table.column(node.subname) if table is not None else None
     if table is None or column is None or column.is_new or table.column(node.newname):
         return None  # PostgreSQL says what it thinks of it
+    if table.placement is not None:
+        what = f"rename of column {node.subname}"
+        return (), NeedsOneRelease(relation=str(table.name), what=what, reasons=(TWO_NAMES,))
     known = facts.side_by_side.table(table.name)
     if known is None:  # behind what waits in the queue: asked when its turn comes
         waiting = Waiting(

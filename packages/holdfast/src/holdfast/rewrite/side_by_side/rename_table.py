@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.citus import TWO_NAMES
 from holdfast.rewrite.facts import Facts, Relation, RelationKind
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, LockMode
@@ -49,6 +50,9 @@ def renamed_table(
     relation = facts.in_use(node.relation)
     if relation is None or relation.kind not in RENAMED:
         return None
+    if relation.placement is not None:
+        what = f"rename of table {relation.name.name}"
+        return (), NeedsOneRelease(relation=str(relation.name), what=what, reasons=(TWO_NAMES,))
     if relation.published_by:
         reason = (
             f"The publication {relation.published_by} sends the table, and its subscribers know it by its"

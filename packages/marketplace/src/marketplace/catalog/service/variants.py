@@ -28,8 +28,10 @@ async def get(session: AsyncSession, variant_id: UUID) -> Variant:
 
 async def availability(session: AsyncSession, variant_id: UUID) -> Availability:
     """How much of a variant can be sold right now. Raises `VariantNotFound`."""
-    variant = await get(session, variant_id)
-    return Availability(variant_id=variant.id, available=variant.stock)
+    available = await stock.available(await driver_of(session), [variant_id])
+    if variant_id not in available:
+        raise VariantNotFound(variant_id=variant_id)
+    return Availability(variant_id=variant_id, available=available[variant_id])
 
 
 async def create(
@@ -41,6 +43,7 @@ async def create(
     variant = Variant(product_id=product_id, **new.model_dump())
     session.add(variant)
     await save(session, unique=SKU)
+    await stock.begin_with_none(session, variant.id)
     await archiving.count_edit(session, Product.id == product_id)
     return variant
 
@@ -79,7 +82,7 @@ async def adjust_stock(
     """Move the stock of a variant. Raises `VariantNotFound`, `NotYourVendor` or `StockOutOfRange`."""
     await _own(session, variant_id, principal=principal)
     available = await stock.adjust(
-        await driver_of(session),
+        session,
         variant_id,
         delta=adjustment.delta,
         reason=adjustment.reason,

@@ -27,6 +27,7 @@ from marketplace.orders.problems import (
     TooManyUnits,
 )
 from marketplace.orders.schemas import Cart, PlacedOrder
+from marketplace.placement import Placement
 from marketplace.problems import Problem
 from marketplace.settings import OrderSettings
 
@@ -94,7 +95,12 @@ UNPAID = """
 
 
 async def check_out(
-    connection: Connection, cart: Cart, *, request: KeyedRequest, limits: OrderSettings | None
+    connection: Connection,
+    cart: Cart,
+    *,
+    request: KeyedRequest,
+    limits: OrderSettings | None,
+    placement: Placement = Placement.ONE_SERVER,
 ) -> Answer:
     """Place the order, or give the answer of the first time. Raises a problem, having done nothing.
 
@@ -106,7 +112,9 @@ async def check_out(
     try:
         if limits is not None:
             await _require_modesty(connection, cart, user_id=request.user_id, limits=limits)
-        return await _place(connection, cart=cart, request=request, now=claimed)
+        return await _place(
+            connection, cart=cart, request=request, now=claimed, placement=placement
+        )
     except Problem:
         # What was in the way may be this very order, committed just before the key was claimed. This look is
         # younger than the lock, so it sees it.
@@ -135,14 +143,20 @@ async def _require_modesty(
 
 
 async def _place(
-    connection: Connection, *, cart: Cart, request: KeyedRequest, now: datetime
+    connection: Connection,
+    *,
+    cart: Cart,
+    request: KeyedRequest,
+    now: datetime,
+    placement: Placement,
 ) -> Answer:
     quantities = cart.quantities()
-    lines = await stock.take(connection, quantities)
+    lines = await stock.take(connection, quantities, placement=placement)
     await _require_all(connection, lines, quantities=quantities)
     order = PlacedOrder.of(lines, id=uuid7(), shipping=SHIPPING, created_at=now)
     body = order.model_dump(mode="json")
-    await stock.roll_up_sales(connection, lines)
+    if placement is Placement.ONE_SERVER:
+        await stock.roll_up_sales(connection, lines)
     values = _values(order, request=request, now=now, response=body)
     placed = await connection.execute(PLACE, values)
     if placed.rowcount == 0:

@@ -10,8 +10,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.catalog import stock
-from marketplace.database import Transactions, driver_of
-from marketplace.entities import Order, OrderLine, OrderStatus, Variant
+from marketplace.database import Transactions
+from marketplace.entities import Order, OrderLine, OrderStatus, VariantStock
 from marketplace.orders import transitions
 
 BATCH = 50
@@ -42,7 +42,7 @@ async def _expire_batch(session: AsyncSession, query: Select[UUID]) -> int:
     order_ids = list(await session.scalars(query))
     for order_id in order_ids:
         await transitions.move(session, order_id, to=OrderStatus.CANCELLED, reason="expired")
-    await stock.give_back(await driver_of(session), order_ids)
+    await stock.give_back(session, order_ids)
     return len(order_ids)
 
 
@@ -61,8 +61,8 @@ def overdue_and_scarce(*, older_than: timedelta, batch: int) -> Select[UUID]:
     """Those among them that hold the last of something."""
     scarce = (
         select(OrderLine.order_id)
-        .join(Variant, Variant.id == OrderLine.variant_id)
-        .where(OrderLine.order_id == Order.id, Variant.stock <= stock.LOW_STOCK)
+        .join(VariantStock, VariantStock.variant_id == OrderLine.variant_id)
+        .where(OrderLine.order_id == Order.id, VariantStock.stock <= stock.LOW_STOCK)
         .exists()
     )
     return overdue(older_than=older_than, batch=batch).where(scarce)

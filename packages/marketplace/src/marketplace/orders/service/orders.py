@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from marketplace.accounts.principal import Principal
 from marketplace.catalog import stock
 from marketplace.cursors import Cursors, PageRequest, Position
-from marketplace.database import driver_of
 from marketplace.entities import DeliveryAddress, Order, OrderStatus, Role
 from marketplace.orders import queries, transitions
 from marketplace.orders.money import SHIPPED_WHEN
@@ -138,7 +137,7 @@ async def move(
         actor_id=principal.user_id,
     )
     if transition.to is OrderStatus.CANCELLED:
-        await stock.give_back(await driver_of(session), [order_id])
+        await stock.give_back(session, [order_id])
 
 
 async def put_address(

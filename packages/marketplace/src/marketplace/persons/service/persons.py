@@ -15,7 +15,6 @@ from marketplace.accounts.schemas import Account, AuditRecord, SessionList
 from marketplace.accounts.service.administration import require_another_administrator
 from marketplace.accounts.sessions import record
 from marketplace.catalog import stock
-from marketplace.database import driver_of
 from marketplace.entities import AuditedAction, LetterKind, OrderStatus, Role, User
 from marketplace.orders import transitions
 from marketplace.persons import queries
@@ -91,4 +90,4 @@ async def _end_orders(transaction: AsyncSession, user: User) -> None:
             transaction, order_id, to=OrderStatus.CANCELLED, reason="account deleted"
         )
     if order_ids:
-        await stock.give_back(await driver_of(transaction), order_ids)
+        await stock.give_back(transaction, order_ids)

@@ -1,0 +1,107 @@
+"""One revision on its way up or down: what every database has of it; and that of a database that nobody uses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from alembic.ddl.impl import DefaultImpl
+from alembic.runtime.migration import RevisionStep
+
+from holdfast.execute import history
+from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
+from holdfast.execute.session import MigrationSession
+from holdfast.intercept.fresh import apply_to_fresh
+from holdfast.migrate.run_options import RunOptions
+from holdfast.rewrite.names import QualifiedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What all revisions of one run share."""
+
+    session: MigrationSession
+    impl: DefaultImpl
+    options: RunOptions
+    entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
+    version_table: QualifiedName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneRevision:
+    """One revision of a run. `apply` does what it does, all but the version row."""
+
+    step: RevisionStep
+    context: RunContext
+    started: float = field(default_factory=monotonic)
+
+    @property
+    def direction(self) -> Direction:
+        """Which way the revision goes."""
+        return "up" if self.step.is_upgrade else "down"
+
+    @property
+    def name(self) -> str:
+        """The identifier of the revision that is on its way."""
+        return self.step.revision.revision
+
+    @property
+    def database(self) -> str:
+        """The name of the database that is changed: env.py may go through several."""
+        return self.context.session.migration.engine.url.database or ""
+
+    def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
+        """Do what the revision does, all but the version row; `commit` follows when that is written."""
+        self.context.options.report(
+            RevisionStarted(
+                revision=self.name,
+                description=self.step.revision.doc or "",
+                direction=self.direction,
+                database=self.database,
+            )
+        )
+        begun = history.Begun(
+            revision=self.name,
+            description=self.step.revision.doc or "",
+            direction=self.direction,
+            checksum=history.checksum_of(Path(self.step.revision.path)),
+        )
+        self.apply(function, arguments, begun)
+
+    def apply(
+        self, function: Callable[..., None], arguments: dict[str, Any], begun: history.Begun
+    ) -> None:
+        """Apply the revision, and write its entry in the history."""
+        raise NotImplementedError
+
+    def commit(self) -> None:
+        """Commit the revision, whatever transaction env.py has opened context all of them."""
+        self.context.session.commit()
+        self.committed()
+        self.context.session.make_durable()
+        self.context.options.report(
+            RevisionDone(
+                revision=self.name,
+                description=self.step.revision.doc or "",
+                direction=self.direction,
+                took=timedelta(seconds=monotonic() - self.started),
+                database=self.database,
+            )
+        )
+
+    def committed(self) -> None:
+        """Do what follows the commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshRevision(OneRevision):
+    """One revision of a database that nobody uses: it runs as it is written, in one transaction."""
+
+    def apply(
+        self, function: Callable[..., None], arguments: dict[str, Any], begun: history.Begun
+    ) -> None:
+        """Apply it, with its entry in the history at its end."""
+        apply_to_fresh(self.context.session, partial(function, **arguments), begun)

@@ -1,0 +1,78 @@
+"""A database that nobody uses: each revision as it is written, in one transaction, as little as possible around it."""
+
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from alembic_project import SYNC_ENV, Project
+from psycopg.conninfo import conninfo_to_dict
+from round_trips import round_trips
+
+from holdfast.errors.migration import TakenOver
+from holdfast.execute.progress import Event, RevisionDone
+from holdfast.migrate.run import upgrade
+
+# Runs the command line, then says which of the packages it has imported that an empty database has no use for.
+IMPORTED = """
+import sys
+from holdfast.cli import holdfast
+try:
+    holdfast(["run"])
+finally:
+    heavy = {"pydantic", "postgast", "google.protobuf", "rich", "tenacity", "opentelemetry"}
+    print(sorted(heavy & set(sys.modules)))
+"""
+TABLE = "op.create_table('t%d', sa.Column('id', sa.Integer, primary_key=True))"
+TRIPS = 5  # begin, the statement, the history with the look at the epoch, Alembic's row, commit
+
+
+def test_nothing_is_loaded_that_only_a_database_in_use_needs(project: Project) -> None:
+    """A cold run on an empty database loads what Alembic loads, and neither the parser nor the settings."""
+    project.revision(TABLE % 1)
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert project.query("SELECT revision, outcome FROM holdfast.history") == [("r1", "done")]
+
+
+def test_few_ways_to_the_server_for_each_revision(project: Project) -> None:
+    """However long the history is, each of its revisions costs the same few round trips."""
+    for number in range(8):
+        project.revision(TABLE % number)
+    done: list[int] = []
+    with TemporaryDirectory() as folder, round_trips(project.database, Path(folder)) as trips:
+        way = {name: str(value) for name, value in conninfo_to_dict(project.database).items()}
+        project.database = (
+            f"postgresql://{way['user']}@/{way['dbname']}?host={trips.host}&port=5432"
+        )
+        project.env(SYNC_ENV)
+
+        def note(event: Event) -> None:
+            if isinstance(event, RevisionDone):
+                done.append(trips.number)
+
+        upgrade(project.config, "head", report=note)
+    assert {later - earlier for earlier, later in pairwise(done)} == {TRIPS}
+
+
+def test_another_leader_ends_it(project: Project) -> None:
+    """Whoever finds another epoch commits nothing, on an empty database too, at any statement of a revision."""
+    project.revision(
+        "import psycopg\n"
+        f"with psycopg.connect({project.database!r}) as other:\n"
+        "    other.execute('UPDATE holdfast.leader SET epoch = epoch + 1')\n"
+        f"{TABLE % 1}"
+    )
+    with pytest.raises(TakenOver):
+        upgrade(project.config, "head")
+    assert project.query("SELECT count(*) FROM alembic_version") == [(0,)]
+    assert project.query("SELECT to_regclass('t1')") == [(None,)]
