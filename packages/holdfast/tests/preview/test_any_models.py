@@ -60,7 +60,7 @@ def test_generate_run_and_nothing_is_left(
 ) -> None:
     """From nothing to the first version and on to the second: `generate --check` finds nothing after each run.
 
-    Back, the schema is that of the first version.
+    Back, the schema is that of the first version; forward again, that of the second.
     """
     monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
     with TemporaryDirectory() as folder, postgres.database() as url, scratch_server() as server:
@@ -82,8 +82,11 @@ def test_generate_run_and_nothing_is_left(
             command.upgrade(second, "head")
         assert difference(second, server=server).lines == ()
         if written.file is not None:
+            after = without_order(url)
             command.downgrade(second, "-1")
             assert without_order(url) == before
+            command.upgrade(second, "head")
+            assert without_order(url) == after
 
 
 # PostgreSQL's text of IN (..) on a varchar; and how it writes that once it has read this text itself.
