@@ -566,11 +566,23 @@ class NothingToAbandon(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NotSoManyRevisions(HoldfastError):
+    """More revisions are to be taken back than are applied."""
+
+    asked: int
+    applied: int
+    exit_status = 2
+    what = "{asked} revisions were to be taken back, and only {applied} can be; none was."
+    why = "A count that goes beyond the first revision may be meant for another database."
+    remedy = "Take back all of them, if that is meant: holdfast revert -n {applied} (or --to base)"
+
+
+@dataclass(kw_only=True, eq=False)
 class NothingToPause(HoldfastError):
     """holdfast has never run in the database."""
 
     exit_status = 2
-    what = "There is nothing to pause: holdfast has not run in this database yet."
+    what = "There is nothing to pause: holdfast has not run in any database of this project yet."
     why = "The request is a row of the schema holdfast, which the first run creates."
     remedy = "Start the run first: holdfast run"
 
