@@ -92,7 +92,7 @@ def test_builds(on_cluster: Project, cluster: Cluster) -> None:
         def report(event: Told) -> None:
             if isinstance(event, StepWatched) and event.seen.waits_for:
                 waited_for.extend(event.seen.waits_for)
-                cluster.execute(f"SELECT {waited_for[0].partition('SELECT ')[2]}")
+                cluster.execute(f"SELECT {waited_for[0].rpartition('SELECT ')[2]}")
 
         upgrade(on_cluster.config, "head", report=report)
         reader.close()

@@ -57,16 +57,16 @@ def look_at_session(connection: Connection, pid: int, *, is_citus: bool = False)
     row = connection.execute(PROGRESS, {"pid": pid}).one_or_none()
     if row is None:
         return None
-    found = waits_for(connection, pid)
-    if is_citus:
-        rows = connection.execute(WAITS_FOR_ON_WORKERS, {"pid": pid})
-        found = (*found, *map(_described, rows))
-    return Watched(phase=row.phase or "", done=row.done, waits_for=found)
+    who = waits_for(connection, pid, is_citus=is_citus)
+    return Watched(phase=row.phase or "", done=row.done, waits_for=who)
 
 
-def waits_for(connection: Connection, pid: int) -> tuple[str, ...]:
+def waits_for(connection: Connection, pid: int, *, is_citus: bool = False) -> tuple[str, ...]:
     """Who keeps the session `pid` waiting: state, application, since when, last query, and how to end it."""
-    return tuple(map(_described, connection.execute(WAITS_FOR, {"pid": pid})))
+    queries = (WAITS_FOR, WAITS_FOR_ON_WORKERS) if is_citus else (WAITS_FOR,)
+    return tuple(
+        _described(row) for query in queries for row in connection.execute(query, {"pid": pid})
+    )
 
 
 def _described(row: Any) -> str:
