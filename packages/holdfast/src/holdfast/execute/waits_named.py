@@ -19,7 +19,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from holdfast.execute.session import OwnEngine, second_session
-from holdfast.observe.citus import is_citus
+from holdfast.observe.database import is_citus
 from holdfast.observe.pooler import announced_pid
 from holdfast.observe.watched_step import waits_for
 

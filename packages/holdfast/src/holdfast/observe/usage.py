@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from holdfast.observe.citus import is_citus
+from holdfast.observe.database import is_citus
 from holdfast.observe.schema_constants import KEY
 
 RELEASE = re.compile(r"(?:^| )release=(\S+)$")
