@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, insert
@@ -51,7 +52,7 @@ async def open_session(
     session_id = uuid7()
     token = seal(first_token(session_id), keys=keys)
     token_hash = digest(token)
-    now = await transaction.scalar(
+    opened_at: datetime = await transaction.scalar(
         queries.open_session(
             session_id, user_id=user_id, token_hash=token_hash, client=client, settings=settings
         )
@@ -64,7 +65,7 @@ async def open_session(
         token_digest=token_hash.hex()[:8],
     )
     return OpenedSession(
-        session_id=session_id, user_id=user_id, refresh_token=token, now=int(now or 0)
+        session_id=session_id, user_id=user_id, refresh_token=token, now=int(opened_at.timestamp())
     )
 
 
