@@ -1,4 +1,4 @@
-"""Stock moves, and what belongs to an order says whose it is, while the release before sells on, and the newest beside it."""
+"""Stock moves, and what belongs to an order says whose it is, while the release before and the newest sell."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -103,10 +103,21 @@ class Till:
         order_id, now = uuid4(), datetime.now(UTC)
         values = {
             **dict.fromkeys(("method", "path", "street", "city", "recipient", "postal_code"), "x"),
-            **{"id": order_id, "order_id": order_id, "user_id": UUID(int=random.randint(1, 20))},  # noqa: S311
-            **{"key": str(order_id), "response": Json({"lines": lines}), "event_id": uuid4()},
-            **{"currency": "EUR", "subtotal": 2, "shipping": 0, "total": 2, "now": now},
-            **{"expires_at": now, "fingerprint": bytes(32), "addition": None, "country": "DE"},
+            "id": order_id,
+            "order_id": order_id,
+            "user_id": UUID(int=random.randint(1, 20)),  # noqa: S311  # any of them
+            "key": str(order_id),
+            "response": Json({"lines": lines}),
+            "event_id": uuid4(),
+            "currency": "EUR",
+            "subtotal": 2,
+            "shipping": 0,
+            "total": 2,
+            "now": now,
+            "expires_at": now,
+            "fingerprint": bytes(32),
+            "addition": None,
+            "country": "DE",
         }
         for statement in self.orders:
             connection.execute(statement, values)

@@ -290,6 +290,21 @@ def drop_unverified(email: str) -> Delete:
     return delete(User).where(User.email == email, ~User.is_verified, ~has_ordered)
 
 
+def unverified_without_orders(user_id: UUID) -> Delete:
+    """The same of one account that has ordered nothing, where users and orders are on different servers."""
+    return delete(User).where(User.id == user_id, ~User.is_verified)
+
+
+def unverified(email: str) -> Select[UUID]:
+    """The account of this address, if nobody has verified it."""
+    return select(User.id).where(User.email == email, ~User.is_verified)
+
+
+def has_ordered(user_id: UUID) -> Select[UUID]:
+    """A row where a user has an order."""
+    return select(Order.id).where(Order.ordered_by_id == user_id).limit(1)
+
+
 def dead_letter_page(limit: int, *, after: Position | None) -> Select[Letter]:
     """Letters that were given up on, the newest first, and one more."""
     query = (

@@ -12,7 +12,9 @@ from uuid_utils.compat import uuid7
 from marketplace.accounts import queries
 from marketplace.accounts.clients import Client
 from marketplace.accounts.tokens import TokenKeys, digest, first_token, seal
+from marketplace.database import placement_of
 from marketplace.entities import AuditedAction, AuditEvent, EndReason
+from marketplace.placement import Placement
 from marketplace.settings import SessionSettings
 
 
@@ -50,7 +52,9 @@ async def open_session(
         action=AuditedAction.SESSION_EVICTED,
     )
     session_id = uuid7()
-    token = seal(first_token(session_id), keys=keys)
+    is_placed = placement_of(transaction) is Placement.BY_USER
+    first = first_token(session_id, user_id=user_id if is_placed else None)
+    token = seal(first, keys=keys)
     token_hash = digest(token)
     opened_at: datetime = await transaction.scalar(
         queries.open_session(

@@ -158,6 +158,7 @@ async def refresh_session(
             keys=accounts.keys,
             settings=accounts.settings.session,
             client=client,
+            placement=transactions.placement,
         )
     accounts.metrics.count_session(outcome)
     if refreshed is None:
