@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 from alembic_project import Project
+from everywhere import leave_out
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `everywhere` is for the proof of that name."""
+    leave_out(config, items)
 
 
 def pytest_collection_finish() -> None:

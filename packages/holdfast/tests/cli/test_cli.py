@@ -226,9 +226,3 @@ def test_says_where_it_differed_from_its_plan(project: Project) -> None:
     assert json.loads(ran.stdout.splitlines()[-1])["departures"] == [
         {"revision": "r4", "planned": None, "done": ["ALTER TABLE t DROP COLUMN b"]}
     ]
-    (project.folder / "plan.json").write_text("[]")
-    refused = holdfast(project, "run", "--plan", "plan.json")
-    assert (refused.returncode, refused.stderr.splitlines()[0]) == (
-        2,
-        "error: plan.json is no plan: TypeError: list indices must be integers or slices, not str",
-    )

@@ -115,6 +115,25 @@ def test_leave_leaves_each(two: Two) -> None:
         assert two.execute("SELECT to_regnamespace('holdfast')", number=number) == [(None,)]
 
 
+def test_pause_and_resume_act_on_each(two: Two) -> None:
+    """A run of any of them waits; where holdfast has never run there is no place for the request."""
+    names = ", ".join(two.names)
+    go_on = "a run waits after its step or batch; go on with: holdfast resume"
+    assert call("pause").output == f"paused in {names}: {go_on}\n"
+    asked = [two.execute("SELECT count(*) FROM holdfast.pause", number=n) for n in (0, 1)]
+    assert asked == [[(1,)], [(1,)]]
+    assert [call("resume").output for _ in range(2)] == [
+        f"resumed in {names}\n",
+        "nothing was paused\n",
+    ]
+    two.execute("DROP SCHEMA holdfast CASCADE", number=0)
+    assert call("pause").output == f"paused: {go_on}\n"
+    two.execute("DROP SCHEMA holdfast CASCADE", number=1)
+    assert str(call("pause").exception).splitlines()[0] == (
+        "There is nothing to pause: holdfast has not run in any database of this project yet."
+    )
+
+
 def test_finish_names_each(two: Two) -> None:
     """What waits in the second one is shown and let go, with the name of its database."""
     two.project.revision("op.alter_column('a', 'n', new_column_name='m')")

@@ -82,7 +82,7 @@ def test_what_waits_for_a_lock_lets_users_through_and_loses_nothing(
     with holding(in_use.database, READ):
         run = BackgroundRun(in_use)
         wait_until(lambda: len(run.busy) > 1, what="two tries")
-        assert in_use.query(READ) == [(50000,)]  # not behind the migration
+        assert in_use.query(READ) == [(5000,)]  # not behind the migration
     run.end()
     assert in_use.query(HAS_NOTE) == [(1,)]
 
@@ -318,7 +318,7 @@ def test_nobody_waits_while_the_version_row_is_not_free(
             lambda: any(each.pid == pid for event in run.busy for each in event.blockers),
             what="the holder of the row to be named",
         )
-        assert in_use.query(READ) == [(50000,)]
+        assert in_use.query(READ) == [(5000,)]
     run.end()
     assert in_use.query(HAS_NOTE) == [(1,)]
 
@@ -344,7 +344,7 @@ def test_a_migrator_that_is_stopped_lets_users_through(in_use: Project) -> None:
     assert run.process.pid is not None
     os.kill(run.process.pid, signal.SIGSTOP)
     stopped.touch()
-    assert in_use.query(READ) == [(50000,)]
+    assert in_use.query(READ) == [(5000,)]
     os.kill(run.process.pid, signal.SIGCONT)
     run.end()
     assert in_use.query(HAS_NOTE) == [(1,)]
@@ -420,7 +420,7 @@ def test_a_guard_that_is_silent_ends_the_unit_wherever_that_is(
     os.kill(int(str(guard)), signal.SIGSTOP)
     try:
         with psycopg.connect(in_use.database, options="-c statement_timeout=20s") as user:
-            assert user.execute(READ).fetchone() == (50000,)  # the work would last 60 s
+            assert user.execute(READ).fetchone() == (5000,)  # the work would last 60 s
         calm.touch()
         in_use.query("INSERT INTO hurry VALUES (1)")
         run.end()

@@ -7,7 +7,7 @@ from backends import terminate, wait_until
 from contract import Process
 from old_snapshot import old_snapshot
 
-from holdfast.errors.migration import DataInTheWay
+from holdfast.errors.migration import DataInTheWay, PartitionsNotCopied
 from holdfast.execute.progress import Event, StepStarted
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.run import upgrade
@@ -42,10 +42,12 @@ def partitioned(project: Project) -> Project:
 
 
 def upgrade_beside(project: Project, sql: str, *, before: str) -> None:
-    """Another connection executes this right before the step of this description."""
+    """Another connection executes this right before the step of this description, the first time."""
+    left = [before]
 
     def report(event: Event) -> None:
-        if isinstance(event, StepStarted) and event.step == before:
+        if isinstance(event, StepStarted) and event.step in left:
+            left.remove(event.step)
             with psycopg.connect(project.database) as connection:
                 connection.execute(sql.encode())
 
@@ -131,3 +133,75 @@ def test_a_killed_reindex_leaves_nothing(partitioned: Project) -> None:
     assert partitioned.query(invalid) == [("t_a_ccnew",)]
     upgrade(partitioned.config, "head")
     assert partitioned.query("SELECT relname FROM pg_class WHERE relname ~ '^t_a'") == [("t_a",)]
+
+
+WIDER = "op.execute('ALTER TABLE m ALTER b TYPE bigint')"
+TYPES = """
+    SELECT attrelid::regclass::text, attname, format_type(atttypid, NULL) FROM pg_attribute
+    JOIN pg_class c ON c.oid = attrelid
+    WHERE relkind IN ('r', 'p') AND attrelid::regclass::text ~ '^(m|joined)' AND attnum > 1 AND NOT attisdropped
+    ORDER BY 1
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "add b_holdfast to public.m, kept equal by triggers",
+        "refuse values that b_holdfast cannot take",
+        "put the new b of public.m in place",
+    ],
+)
+def test_partitions_come_and_go_during_a_type_change(partitioned: Project, before: str) -> None:
+    """Whatever others do, right before each step that knows all of them: the column of each ends as it should."""
+    partitioned.revision(WIDER)
+    others = """
+        CREATE TABLE joined (LIKE m);
+        INSERT INTO joined (a, b) VALUES (45, 45);
+        ALTER TABLE m ATTACH PARTITION joined FOR VALUES FROM (40) TO (50);
+        CREATE TABLE m4 PARTITION OF m FOR VALUES FROM (30) TO (40);
+        INSERT INTO m VALUES (35, 35);
+        ALTER TABLE m DETACH PARTITION m1;
+        DROP TABLE m2
+    """
+    upgrade_beside(partitioned, others, before=before)
+    assert partitioned.query(TYPES) == [
+        ("joined", "b", "bigint"),
+        ("m", "b", "bigint"),
+        ("m1", "b", "integer"),
+        ("m3", "b", "bigint"),
+        ("m4", "b", "bigint"),
+    ]
+    assert partitioned.query("SELECT count(*), count(b), sum(b) FROM m WHERE a > 30") == [
+        (2, 2, 80)
+    ]
+
+
+def test_a_type_change_of_partitions_is_given_up(partitioned: Project) -> None:
+    """Whatever partitions were there meanwhile: none of them, and no former one, keeps a copy."""
+    partitioned.revision(WIDER)
+
+    def report(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step.startswith("put the new b"):
+            partitioned.query("ALTER TABLE m DETACH PARTITION m1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upgrade(partitioned.config, "head", report=report)
+    abandon(partitioned.config)
+    assert {kind for _, _, kind in partitioned.query(TYPES)} == {"integer"}
+    assert partitioned.query("SELECT tgname FROM pg_trigger WHERE tgname ~ 'holdfast'") == []
+
+
+def test_a_partition_that_cannot_be_copied_comes_meanwhile(partitioned: Project) -> None:
+    """Whatever makes it so: the run stops before the swap, names it, and goes on once it is mended."""
+    partitioned.revision(WIDER)
+    with pytest.raises(PartitionsNotCopied, match=r"another default in the partition public\.m4"):
+        upgrade_beside(
+            partitioned,
+            "CREATE TABLE m4 PARTITION OF m (b DEFAULT 7) FOR VALUES FROM (30) TO (40)",
+            before="put the new b of public.m in place",
+        )
+    partitioned.query("ALTER TABLE m4 ALTER b DROP DEFAULT")
+    upgrade(partitioned.config, "head")
+    assert {kind for _, _, kind in partitioned.query(TYPES)} == {"bigint"}

@@ -18,6 +18,17 @@ CONVENTION = {
 }
 COLORS = ("red", "it's", "50%", "a:b")
 
+NUMBERS = {"name": "numbers", "start": 7}
+OTHER = {"name": "Other numbers", "schema": "s"}
+
+
+class Decorated(sa.types.TypeDecorator[str]):
+    """An application's own type, of an enum type."""
+
+    impl = sa.Enum("x", "y", name="decorated")
+    cache_ok = True
+
+
 # For each column: types that PostgreSQL can make of each other, and defaults that each of them takes.
 COLUMNS: dict[str, tuple[list[Any], list[Any]]] = {
     "number": (
@@ -52,9 +63,28 @@ COLUMNS: dict[str, tuple[list[Any], list[Any]]] = {
             sa.Enum("x", "y", name="kind"),
             sa.Enum("x", "y", "z", name="kind"),
             sa.Enum("y", "x", name="Other Kind"),
+            sa.Enum("x", "w", name="kind", schema="Other"),
+            sa.String(9),
         ],
         [None, "x"],
     ),
+    "kinds": (
+        [
+            pg.ARRAY(sa.Enum("x", "y", name="kind")),
+            pg.ARRAY(sa.Enum("x", "y", "z", name="kind")),
+            pg.ARRAY(sa.Enum("x", name="kinds of s", schema="s")),
+        ],
+        [None, "{}", "{x}"],
+    ),
+    "decorated": ([Decorated()], [None, "x"]),
+    "domain": (
+        [
+            pg.DOMAIN("d", sa.Integer, check=sa.text("VALUE > 0"), not_null=True),
+            pg.DOMAIN("D 2", sa.Integer, schema="s"),
+        ],
+        [None, "7"],
+    ),
+    "counted": ([sa.BigInteger(), sa.Integer()], [None, NUMBERS, OTHER]),
     "at": (
         [sa.DateTime(), sa.DateTime(timezone=True), sa.Date(), pg.TIMESTAMP(precision=3)],
         [None, sa.func.now(), sa.text("'2026-01-01'")],
@@ -82,6 +112,7 @@ CHECKS = (
     ("number", "number > 0"),
     ("at", "at > '2000-01-01'"),
     ("many", "cardinality(many) < 5"),
+    ("kind", "kind <> 'x' OR kind IS NULL"),
 )
 # The columns of an index, and its options.
 INDEXES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -94,6 +125,7 @@ INDEXES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("number",), {"postgresql_include": ["text"]}),
     (("group",), {"postgresql_ops": {"group": "text_pattern_ops"}}),
     (("at",), {"postgresql_using": "brin", "postgresql_with": {"pages_per_range": 8}}),
+    (("kind",), {"postgresql_where": sa.text("kind = 'x'")}),
     (("flag",), {"unique": True, "postgresql_nulls_not_distinct": True}),
 )
 EXPRESSIONS = (
@@ -134,8 +166,16 @@ class Drafts:
         known: dict[str, Draft] = {}  # no foreign key in a circle: Alembic cannot sort such tables
         for draft in self.tables:
             known[draft.name] = draft
+            _add_sequences(metadata, draft)
             _table(metadata, draft, known)
         return metadata
+
+
+def _add_sequences(metadata: sa.MetaData, draft: Draft) -> None:
+    """Whoever counts by a sequence has it among the models."""
+    for options in draft.columns.values():
+        if isinstance(options["options"]["server_default"], dict):
+            sa.Sequence(**options["options"]["server_default"], metadata=metadata)
 
 
 def _table(metadata: sa.MetaData, draft: Draft, known: dict[str, Draft]) -> None:
@@ -190,9 +230,11 @@ def _is_indexable(draft: Draft, names: tuple[str, ...]) -> bool:
 
 
 def _column(name: str, options: dict[str, Any]) -> sa.Column[Any]:
-    type_ = options["type"]
+    type_, given = options["type"], options["options"]
+    if isinstance(given["server_default"], dict):
+        given = given | {"server_default": sa.Sequence(**given["server_default"]).next_value()}
     column: sa.Column[Any] = sa.Column(
-        name, type_.copy() if hasattr(type_, "copy") else type_, **options["options"]
+        name, type_.copy() if hasattr(type_, "copy") else type_, **given
     )
     return column
 
@@ -206,7 +248,7 @@ def _columns(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
 @st.composite
 def _options(draw: st.DrawFn, name: str) -> dict[str, Any]:
     types, defaults = COLUMNS[name]
-    has_order = name not in ("document", "many", "span", "words")
+    has_order = name not in ("document", "many", "span", "words", "kinds")
     options = {
         "nullable": draw(st.booleans()),
         "server_default": draw(st.sampled_from(defaults)),

@@ -1,6 +1,11 @@
 """An env.py with models, and the template of revisions that `alembic init` writes, shortened."""
 
+from alembic import command
 from alembic_project import SYNC_ENV, Project
+
+from holdfast.preview.generate import difference, generate
+from holdfast.scratch.databases import Postgres
+from holdfast.scratch.dump import schema_dump
 
 MAKO = (
     "from alembic import op\nimport sqlalchemy as sa\n${imports if imports else ''}\n"
@@ -23,3 +28,16 @@ def give_models(project: Project, source: str) -> None:
         )
     )
     (project.folder / "script.py.mako").write_text(MAKO)
+
+
+def lines_that_lead_there_and_back(project: Project, server: Postgres) -> tuple[str, ...]:
+    """The lines written; run by plain Alembic they leave nothing to write, and down is as before."""
+    before = sorted(schema_dump(project.database).splitlines())
+    found = generate(project.config, "change")
+    command.upgrade(project.config, "head")
+    command.downgrade(project.config, "r1")
+    after = sorted(schema_dump(project.database).splitlines())
+    assert after == before, sorted({*after} ^ {*before})
+    command.upgrade(project.config, "head")
+    assert difference(project.config, server=server).lines == ()
+    return found.lines

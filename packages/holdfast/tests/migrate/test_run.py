@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from contract import Process
+from everywhere import everywhere
 from sqlalchemy import create_engine, text
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, DatabaseAhead
@@ -277,15 +278,15 @@ def test_twenty_processes_at_once_on_an_empty_database(project: Project) -> None
     ]
 
 
-def test_forty_processes_at_once_on_a_database_that_is_behind(tmp_path: Path) -> None:
-    """One migrates, in steps; thirty-nine wait, find nothing to do, and none dies."""
+def test_many_processes_at_once_on_a_database_that_is_behind(tmp_path: Path) -> None:
+    """One migrates, in steps; the others wait, find nothing to do, and none dies: forty in the proof, six here."""
     with temporary_server(settings={"max_connections": "200"}) as server:
         project = Project(folder=tmp_path / "project", database=server.url())
-        project.revision("op.execute('CREATE TABLE a AS SELECT generate_series(1, 50000) AS id')")
+        project.revision("op.execute('CREATE TABLE a AS SELECT generate_series(1, 5000) AS id')")
         upgrade(project.config, "head")
         project.revision("op.create_index('a_id', 'a', ['id'], unique=True)")
         project.revision("op.alter_column('a', 'id', nullable=False)")
-        processes = [Process(project) for _ in range(40)]
+        processes = [Process(project) for _ in range(40 if everywhere() else 6)]
         for process in processes:
             process.end()
         assert project.query("SELECT revision, outcome FROM holdfast.history ORDER BY id") == [

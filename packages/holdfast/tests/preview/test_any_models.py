@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic_project import Project
 from drawn_models import Drafts, two_versions
+from everywhere import everywhere
 from hypothesis import HealthCheck, Phase, given, note, settings
 from models_env import MAKO
 
@@ -21,7 +22,7 @@ from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.template import scratch_server
 
 # More of them: HOLDFAST_EXAMPLES=500 ./dev test packages/holdfast/tests/preview/test_any_models.py
-EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "12" if everywhere() else "2"))
 ENV = """
 from alembic import context
 from sqlalchemy import create_engine, pool
@@ -59,7 +60,7 @@ def test_generate_run_and_nothing_is_left(
 ) -> None:
     """From nothing to the first version and on to the second: `generate --check` finds nothing after each run.
 
-    Back, the schema is that of the first version.
+    Back, the schema is that of the first version; forward again, that of the second.
     """
     monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
     with TemporaryDirectory() as folder, postgres.database() as url, scratch_server() as server:
@@ -81,8 +82,11 @@ def test_generate_run_and_nothing_is_left(
             command.upgrade(second, "head")
         assert difference(second, server=server).lines == ()
         if written.file is not None:
+            after = without_order(url)
             command.downgrade(second, "-1")
             assert without_order(url) == before
+            command.upgrade(second, "head")
+            assert without_order(url) == after
 
 
 # PostgreSQL's text of IN (..) on a varchar; and how it writes that once it has read this text itself.

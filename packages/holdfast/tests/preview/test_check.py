@@ -1,5 +1,7 @@
 """The gate for CI: each rule finds what breaks it, and nothing where nothing is wrong."""
 
+from collections.abc import Iterator
+
 import pytest
 from alembic_project import Project
 from models_env import give_models
@@ -141,6 +143,41 @@ def test_a_body_that_works_under_a_lock(project: Project, way: str) -> None:
     found = [each for each in check(project.config) if each.rule == "online"]
     assert [each.file.stem for each in found] == ["r2"]
     assert "while it holds ACCESS EXCLUSIVE on public.t" in found[0].message
+
+
+ROWS = {
+    "DO": "DO $$ BEGIN UPDATE t SET a = 1 WHERE a IS NULL; END $$",
+    "DO, EXECUTE": "DO $$ BEGIN EXECUTE 'DELETE FROM t WHERE a < 0'; END $$",
+    "function": "SELECT fill()",
+}
+FILL = (
+    "CREATE FUNCTION fill() RETURNS void LANGUAGE sql AS $$ UPDATE t SET a = 1 WHERE a IS NULL $$"
+)
+
+
+@pytest.fixture(scope="module")
+def of_bodies(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with postgres.database() as url:
+        project = Project(folder=tmp_path_factory.mktemp("bodies") / "project", database=url)
+        project.revision(f"op.create_table('t', sa.Column('a', sa.Integer))\nop.execute({FILL!r})")
+        for body in ROWS.values():
+            project.revision(f"op.execute({body!r})")
+        allowed = "  # holdfast: allow at night until 2099-01-01"
+        project.revision(f"op.execute({ROWS['DO']!r}){allowed}")
+        project.revision("op.execute('UPDATE t SET a = 1 WHERE a IS NULL')")
+        project.revision("op.execute('DO $$ BEGIN INSERT INTO t VALUES (1); END $$')")
+        yield project
+
+
+def test_a_body_that_writes_rows(of_bodies: Project) -> None:
+    """Whatever it is written in: rows of a table in use that it finds by reading all are a warning."""
+    found = [each for each in check(of_bodies.config) if each.rule == "online"]
+    assert [(each.file.stem, each.is_warning) for each in found] == [
+        ("r2", True),
+        ("r3", True),
+        ("r4", True),
+    ]
+    assert "reads every row of public.t and holds what it writes there" in found[0].message
 
 
 def test_breaks_running_code(history: Project) -> None:

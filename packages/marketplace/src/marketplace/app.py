@@ -18,6 +18,7 @@ from marketplace.accounts.session_lookup import SessionLookup
 from marketplace.background import jobs, running
 from marketplace.catalog import routes as catalog
 from marketplace.database import Transactions, database_settings, driver_connection
+from marketplace.direct import DirectRoutes
 from marketplace.edge import Edge
 from marketplace.entities import Entity
 from marketplace.errors import NoDatabase
@@ -26,8 +27,9 @@ from marketplace.head_requests import HeadRequests
 from marketplace.logs import configure_logs
 from marketplace.orders import routes as orders
 from marketplace.persons import routes as persons
-from marketplace.request_limits import BodyTimeLimit, RequestSizeLimit
+from marketplace.request_limits import BodyLimits
 from marketplace.settings import Settings, read_settings, sqlalchemy_url
+from marketplace.shared_reads import SharedReads
 from marketplace.starting import started
 
 
@@ -65,8 +67,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     # From the inside out: the last one is asked first.
     app.add_middleware(KeepOwnWrites, written=_written)
-    app.add_middleware(RequestSizeLimit, limit=settings.max_request_bytes)
-    app.add_middleware(BodyTimeLimit, limit=settings.request_body_time)
+    app.add_middleware(
+        BodyLimits, most=settings.max_request_bytes, patience=settings.request_body_time
+    )
     app.add_middleware(Faults)
     app.add_middleware(HeadRequests)
     is_production = settings.profile is Profile.PRODUCTION
@@ -78,6 +81,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.revisions = schema.known_revisions()
     problems.answer_with_problems(app)
     # Without routers in between, which FastAPI would search twice; what is asked for most comes first.
+    direct = (*catalog.DIRECT, *orders.DIRECT, *accounts.DIRECT)
+    app.router.routes.insert(0, DirectRoutes(direct))
     served = (health.ROUTES, catalog.ROUTES, orders.ROUTES, accounts.ROUTES, persons.ROUTES)
     app.router.routes.extend(route for routes in served for route in routes)
     if settings.exposes_metrics:
@@ -103,6 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine, database=database, placement=app.state.settings.placement
     )
     app.state.accounts.rates.start(app.state.transactions)
+    app.state.product_pages = SharedReads()
     app.state.principals = SessionLookup(
         partial(driver_connection, engine), placement=app.state.settings.placement
     )

@@ -32,12 +32,18 @@ class Bulkhead:
 
     @asynccontextmanager
     async def _held(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        if places.locked():
+            await self._wait_for(places)
+        else:
+            await places.acquire()  # at once
+        try:
+            yield
+        finally:
+            places.release()
+
+    async def _wait_for(self, places: asyncio.Semaphore) -> None:
         try:
             async with asyncio.timeout(self._patience):
                 await places.acquire()
         except TimeoutError as error:
             raise Overloaded from error
-        try:
-            yield
-        finally:
-            places.release()

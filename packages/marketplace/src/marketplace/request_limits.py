@@ -12,62 +12,39 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class RequestSizeLimit:
-    """Counts what arrives, whatever Content-Length says."""
+class BodyLimits:
+    """Counts what arrives, whatever Content-Length says, and gives it so much time in all, however it trickles in."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, most: int, patience: timedelta) -> None:
         self._app = app
-        self._limit = limit
+        self._most, self._patience = most, patience.total_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The exception is raised where the route reads its body, and answered as any other."""
+        """An exception is raised where the route reads its body, and answered as any other."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = _content_length(scope)
-        received = 0
+        end = time.monotonic() + self._patience
+        received, is_complete = 0, False
 
-        async def counted() -> Message:
-            nonlocal received
-            if declared > self._limit:
-                raise _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            return message
-
-        await self._app(scope, counted, send)
-
-
-class BodyTimeLimit:
-    """Gives a body so much time in all, however it trickles in."""
-
-    def __init__(self, app: ASGIApp, *, limit: timedelta) -> None:
-        self._app = app
-        self._limit = limit.total_seconds()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The exception is raised where the route reads its body, and answered as any other."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        end = time.monotonic() + self._limit
-        is_complete = False
-
-        async def timed() -> Message:
-            nonlocal is_complete
+        async def limited() -> Message:
+            nonlocal received, is_complete
             if is_complete:  # what comes now is that the client has gone
                 return await receive()
+            if _content_length(scope) > self._most:
+                raise _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             try:
                 async with asyncio.timeout(end - time.monotonic()):
                     message = await receive()
             except TimeoutError as error:
                 raise _refused(HTTPStatus.REQUEST_TIMEOUT) from error
+            received += len(message.get("body", b""))
+            if received > self._most:
+                raise _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             is_complete = not message.get("more_body", False)
             return message
 
-        await self._app(scope, timed, send)
+        await self._app(scope, limited, send)
 
 
 def _refused(status: HTTPStatus) -> HTTPException:

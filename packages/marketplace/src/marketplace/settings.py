@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -165,6 +166,7 @@ class RateSettings(_Group):
     refresh_per_account: Rate = "60/minute"
 
 
+@cache
 def rate(text: Rate) -> RateLimitItem:
     """The form in which `limits` takes it."""
     return parse(text)

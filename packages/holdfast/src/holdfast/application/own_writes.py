@@ -104,6 +104,8 @@ class KeepOwnWrites:
 
 def _cookie(scope: Scope) -> str | None:
     said = [value for name, value in scope["headers"] if name == b"cookie"]
+    if not said:
+        return None
     try:
         found = SimpleCookie(b"; ".join(said).decode("latin-1")).get(COOKIE)
     except CookieError:

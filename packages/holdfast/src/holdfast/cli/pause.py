@@ -3,14 +3,20 @@
 import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.errors import with_options
 
 
 @click.command()
 @click.pass_obj
 def pause(options: ProjectOptions) -> None:
-    """Let the run wait after its step or batch, holding nothing, until holdfast resume."""
+    """Let the run wait after its step or batch, holding nothing, until holdfast resume.
+
+    In every database that env.py goes through and in which holdfast has run.
+    """
     from holdfast.migrate.pause import pause as ask  # loads SQLAlchemy and Alembic
 
     with translated_errors():
-        ask(options.config())
-    click.echo("paused: a run waits after its step or batch; go on with: holdfast resume")
+        paused = ask(options.config())
+    where = f" in {', '.join(paused)}" if len(paused) > 1 else ""
+    goes_on = with_options("go on with: holdfast resume", options.options_of_sql())
+    click.echo(f"paused{where}: a run waits after its step or batch; {goes_on}")

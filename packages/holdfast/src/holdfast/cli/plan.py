@@ -20,6 +20,7 @@ from holdfast.preview.forecast import (
     PlannedRevision,
     PlannedStep,
     forecasts,
+    rows_held,
 )
 from holdfast.rewrite.side_by_side.breaks import breaks
 from holdfast.rewrite.steps import notes_of, to_json, waits_of
@@ -132,7 +133,8 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
 
 def _notes(step: PlannedStep) -> tuple[str, ...]:
     broken = (f"breaks the release that runs: {each}" for each in breaks(step.step))
-    return (*notes_of(step.step), *step.notices, *broken)
+    held = rows_held(step)
+    return (*notes_of(step.step), *step.notices, *broken, *((held,) if held else ()))
 
 
 def in_words(step: PlannedStep) -> str:
@@ -236,6 +238,7 @@ def _step_as_json(step: PlannedStep) -> dict[str, object]:
         "rewrites": [str(name) for name in step.rewrites],
         "writes": [str(name) for name in step.writes],
         "batches": step.batches,
+        "row_writes": [str(name) for name in step.row_writes],
         "waits": [str(waiting) for waiting in waits_of(step.step)],
         "breaks": list(breaks(step.step)),
         "rows": step.size.rows,

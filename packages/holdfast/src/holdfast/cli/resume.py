@@ -12,5 +12,6 @@ def resume(options: ProjectOptions) -> None:
     from holdfast.migrate.pause import resume as take_back  # loads SQLAlchemy and Alembic
 
     with translated_errors():
-        was_paused = take_back(options.config())
-    click.echo("resumed" if was_paused else "nothing was paused")
+        resumed = take_back(options.config())
+    where = f" in {', '.join(resumed)}" if len(resumed) > 1 else ""
+    click.echo(f"resumed{where}" if resumed else "nothing was paused")

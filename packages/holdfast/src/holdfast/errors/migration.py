@@ -364,6 +364,18 @@ class CopyDisturbed(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class PartitionsNotCopied(HoldfastError):
+    """A partition that was created or attached during a column copy is one of which no column can be copied."""
+
+    revision: str
+    table: str
+    reasons: str
+    what = "Revision {revision} stopped before the copy of a column of {table} takes its place."
+    why = "The partitions are not those it began with. {reasons}"
+    remedy = "Mend that, or detach the partition; then run again: {again}. To give the copy up: holdfast abandon"
+
+
+@dataclass(kw_only=True, eq=False)
 class LeftUnfinished(HoldfastError):
     """A step reported success and left something invalid behind."""
 
@@ -554,11 +566,23 @@ class NothingToAbandon(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NotSoManyRevisions(HoldfastError):
+    """More revisions are to be taken back than are applied."""
+
+    asked: int
+    applied: int
+    exit_status = 2
+    what = "{asked} revisions were to be taken back, and only {applied} can be; none was."
+    why = "A count that goes beyond the first revision may be meant for another database."
+    remedy = "Take back all of them, if that is meant: holdfast revert -n {applied} (or --to base)"
+
+
+@dataclass(kw_only=True, eq=False)
 class NothingToPause(HoldfastError):
     """holdfast has never run in the database."""
 
     exit_status = 2
-    what = "There is nothing to pause: holdfast has not run in this database yet."
+    what = "There is nothing to pause: holdfast has not run in any database of this project yet."
     why = "The request is a row of the schema holdfast, which the first run creates."
     remedy = "Start the run first: holdfast run"
 

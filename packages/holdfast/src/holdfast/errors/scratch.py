@@ -274,9 +274,9 @@ class NotAPlan(HoldfastError):
     file: str
     problem: str
     exit_status = 2
-    what = "{file} is no plan: {problem}"
+    what = "{file} is no plan: {problem}."
     why = "With --plan, a run says where it did something else than the plan that was kept; nothing has run."
-    remedy = "holdfast plan --format json > {file}"
+    remedy = "Keep a plan in a new file: holdfast plan --format json > plan.json; then: holdfast run --plan plan.json"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -149,7 +149,7 @@ class TornApart(RefusedStatement):
     until: str
     what = "Refused, because {relation} is in use: {statement} .. {until}, with what stands between them"
     why = (
-        "Whoever looks between the two finds no {taken}, so all of it has to be one transaction; but it"
+        "Whoever looks between the two finds {taken}, so all of it has to be one transaction; but it"
         " holds its locks for as long as this takes (about {rows} rows): {between}"
     )
     remedy = (

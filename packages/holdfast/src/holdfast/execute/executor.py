@@ -16,6 +16,7 @@ from holdfast.errors.migration import (
     CopyDisturbed,
     DataInTheWay,
     LeftUnfinished,
+    PartitionsNotCopied,
     StoppedBetweenSteps,
 )
 from holdfast.errors.sqlstate import (
@@ -53,6 +54,7 @@ from holdfast.execute.progress import (
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
+from holdfast.observe.changed_table import with_partitions_now
 from holdfast.observe.indexes import (
     FoundIndex,
     find_index,
@@ -62,7 +64,9 @@ from holdfast.observe.indexes import (
 )
 from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
-from holdfast.rewrite.column_copy.swap import DISTURBED
+from holdfast.rewrite.column_copy.partitions import DISTURBED, OTHER_PARTITIONS
+from holdfast.rewrite.column_copy.plan import planned_at_look
+from holdfast.rewrite.column_copy.refusals import refusals
 from holdfast.rewrite.facts import Releases, SideBySide
 from holdfast.rewrite.locks import Lock, LockMode, locking
 from holdfast.rewrite.names import quote
@@ -78,6 +82,7 @@ from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,
     BuildIndexStep,
+    CopiedPartitionsStep,
     CopyRowsStep,
     CountedUnit,
     DetachStep,
@@ -107,6 +112,16 @@ UNHURRIED = {
     "transaction_timeout": "0",
     "client_connection_check_interval": "2s",
 }
+
+# Steps that may be for one partition.
+OF_PARTITIONS = (
+    BatchStep,
+    BuildIndexStep,
+    CopyRowsStep,
+    LookStep,
+    TransactionStep,
+    ValidateStep,
+)
 
 # The places of those that can be locked before the statement itself, which may need fewer rights (REFERENCES for a
 # foreign key).
@@ -324,7 +339,7 @@ class Executor:
 
     def _dispatch(self, statement: Queued, step: Step) -> Queued:
         """A step for one partition is left out when that is none any more."""
-        if not isinstance(step, TransactionStep | ValidateStep | BuildIndexStep):
+        if not isinstance(step, OF_PARTITIONS):
             return self._perform(statement, step)
         only_for = step.only_for
         if only_for is None:
@@ -333,7 +348,7 @@ class Executor:
             return self._recorded(statement)
         try:
             return self._perform(statement, step)
-        except DBAPIError:
+        except (DBAPIError, DataInTheWay):
             if self._is_partition(only_for):
                 raise
             return self._recorded(statement)
@@ -362,7 +377,7 @@ class Executor:
                 return self._in_one_batch(statement, step)
             case LookStep():
                 return self._look_at_rows(statement, step)
-            case PartitionsStep() | DetachStep():
+            case PartitionsStep() | CopiedPartitionsStep() | DetachStep():
                 return self._with_partitions(statement, step)
 
     # In a transaction: the journal's row commits with the step, so it is never asked whether it is done.
@@ -411,7 +426,9 @@ class Executor:
             except DBAPIError as error:
                 if sqlstate(error) == DISTURBED:
                     raise CopyDisturbed(revision=self.revision) from error
-                raise
+                if sqlstate(error) != OTHER_PARTITIONS:
+                    raise
+                return self._look_again(statement)
         self._tell_applications(step)
         return done
 
@@ -520,9 +537,13 @@ class Executor:
             slot_wal=self.slot_wal,
         )
 
-    def _with_partitions(self, statement: Queued, step: PartitionsStep | DetachStep) -> Queued:
+    def _with_partitions(
+        self, statement: Queued, step: PartitionsStep | CopiedPartitionsStep | DetachStep
+    ) -> Queued:
         if isinstance(step, PartitionsStep):
             return self._look_at_partitions(statement, step)
+        if isinstance(step, CopiedPartitionsStep):
+            return self._look_at_copied(statement, step)
         return self._detach(statement, step)
 
     def _detach(self, statement: Queued, step: DetachStep) -> Queued:
@@ -549,6 +570,32 @@ class Executor:
         if anew != steps:
             statement = self.journal.plan(statement, anew)
         return self._recorded(statement)
+
+    def _look_at_copied(self, statement: Queued, step: CopiedPartitionsStep) -> Queued:
+        """Plan what copies of columns need on a new partition, and all that knows each of them, anew."""
+        now = self.patience.run(
+            lambda _: with_partitions_now(self.session.connection, step.facts),
+            what=step.describe(),
+            locks=lambda: (),
+        )
+        self.session.commit()
+        if reasons := refusals(now):
+            raise PartitionsNotCopied(
+                revision=self.revision, table=str(step.table), reasons=" ".join(reasons)
+            )
+        steps, next_place = statement.steps or (), statement.steps_done + 1
+        anew = planned_at_look(step, now=now, behind=steps[next_place:])
+        if anew != steps[next_place:]:
+            statement = self.journal.plan(statement, (*steps[:next_place], *anew))
+        return self._recorded(statement)
+
+    def _look_again(self, statement: Queued) -> Queued:
+        """A partition is new, or gone, since the look right before this step."""
+        steps, place = statement.steps or (), statement.steps_done
+        looks = [step for step in steps[:place] if isinstance(step, CopiedPartitionsStep)]
+        statement = self.journal.plan(statement, (*steps[:place], looks[-1], *steps[place:]))
+        self.session.commit()
+        return statement
 
     def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
         with self.session.transactional(), self._watching(step.describe()):

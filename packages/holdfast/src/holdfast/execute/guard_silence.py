@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
 from holdfast.execute.session import MigrationSession, second_session
 
@@ -107,7 +106,7 @@ class SilenceWatch:
             try:
                 with second_session(self.session.migration) as connection:
                     self._watch(connection, unit)
-            except (DBAPIError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # of a driver, whatever it is: a thread has nobody to raise it to
                 problem = str(error).partition("\n")[0]
                 log.warning("nobody notices where the guard is silent: %s", problem)
                 self._is_still(unit, within=None)

@@ -1,4 +1,7 @@
-"""Asks the run that migrates a database to pause, and to go on: a row that it looks at between steps and batches."""
+"""Asks the run that migrates a database to pause, and to go on: a row that it looks at between steps and batches.
+
+Of several databases, each has a row of its own.
+"""
 
 from contextlib import closing
 
@@ -10,32 +13,45 @@ from holdfast.errors.migration import NothingToPause
 from holdfast.execute import tables
 from holdfast.execute.history import client
 from holdfast.execute.session import MigrationSession
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 
 
-def pause(config: Config) -> None:
-    """Ask for a pause, which lasts until `resume`, for this run and for later ones. Raises NothingToPause."""
+def pause(config: Config) -> tuple[str, ...]:
+    """Ask for a pause in each database, which lasts until `resume`, for this run and for later ones.
 
-    def ask(project: ProjectConnection) -> None:
+    Gives the names of the databases in which holdfast has run: no other one has a place for the request. Raises
+    NothingToPause where there is none.
+    """
+
+    def ask(project: ProjectConnection) -> str | None:
         with closing(MigrationSession(project.connection)) as session:
             if not tables.exist(session):
-                raise NothingToPause
+                return None
             asked = insert(tables.pause).values(asked_by=client())
             session.execute(asked.on_conflict_do_nothing())
             session.commit()
+            return project.database.name
 
-    on_project_connection(config, ask)
+    paused = _names(on_every_pass(config, ask))
+    if not paused:
+        raise NothingToPause
+    return paused
 
 
-def resume(config: Config) -> bool:
-    """Take the request back; whether there was one."""
+def resume(config: Config) -> tuple[str, ...]:
+    """Take the requests back; gives the names of the databases in which there was one."""
 
-    def take_back(project: ProjectConnection) -> bool:
+    def take_back(project: ProjectConnection) -> str | None:
         with closing(MigrationSession(project.connection)) as session:
             if not tables.exist(session):
-                return False
+                return None
             found = session.execute(delete(tables.pause)).rowcount
             session.commit()
-            return found > 0
+            return project.database.name if found > 0 else None
 
-    return on_project_connection(config, take_back)
+    return _names(on_every_pass(config, take_back))
+
+
+def _names(found: tuple[str | None, ...]) -> tuple[str, ...]:
+    """Each database once: env.py may come to one several times, for its version tables."""
+    return tuple(dict.fromkeys(name for name in found if name is not None))

@@ -6,6 +6,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationStep, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
+from holdfast.errors.migration import NotSoManyRevisions
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 
 COUNTED = re.compile(r"-(\d+)")
@@ -14,10 +15,19 @@ COUNTED = re.compile(r"-(\d+)")
 def steps_down(
     script: ScriptDirectory, revision: str, heads: tuple[str, ...]
 ) -> list[RevisionStep]:
-    """The steps down to `revision`, as Alembic finds them; "-N" on several branches is exactly N, at the base none."""
+    """The steps down to `revision`, as Alembic finds them; "-N" on several branches is exactly N, at the base none.
+
+    Raises NotSoManyRevisions.
+    """
     counted = COUNTED.fullmatch(revision)
-    if counted and len(heads) != 1:
-        return [step_down(script, each) for each in last_ones(script, heads, int(counted[1]))]
+    if counted and heads:
+        last = last_ones(script, heads, int(counted[1]))
+        if len(last) < int(counted[1]):
+            raise NotSoManyRevisions(asked=int(counted[1]), applied=len(last))
+        if len(heads) != 1:
+            return [step_down(script, each) for each in last]
+    elif counted:
+        return []
     return script._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # noqa: SLF001  # as alembic.command does
 
 

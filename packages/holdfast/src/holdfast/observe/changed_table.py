@@ -6,7 +6,9 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
@@ -16,7 +18,7 @@ from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table_sql import ASK
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import ConstraintKind, Relation, RelationKind
-from holdfast.rewrite.names import quote
+from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.rewriting import drop_constraint
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, copy, expression_sql, sql
@@ -25,6 +27,14 @@ ANSWERED = TypeAdapter(ChangedTable)
 KINDS = (RelationKind.TABLE, RelationKind.PARTITIONED_TABLE)
 
 SET = sa.text("SELECT set_config('holdfast.question', :question, false)")
+# A row per partition, at any depth, each behind its parent.
+PARTITIONS = sa.text("""
+SELECT relid::oid::int8 AS oid, parentrelid::oid::int8 AS parent, nspname AS schema, relname AS name
+FROM pg_catalog.pg_partition_tree(CAST(:table AS regclass))
+JOIN pg_catalog.pg_class c ON c.oid = relid
+JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+WHERE level > 0 ORDER BY level, c.oid
+""")
 TAKE = sa.text(
     "SELECT current_setting('holdfast.answer'), set_config('holdfast.answer', '', false),"
     " set_config('holdfast.question', '', false)"
@@ -60,9 +70,11 @@ def changed_table(
         "clone": f"pg_temp.{quote(table.name.name)}",
         "types": list(new_types),
         "dropped": _indexes(table, dropped),
+        "columns": [command.name for command in columns],
         "changes": [_change(node, command, without=_checks(table, dropped)) for command in columns],
     }
-    return _asked(connection, table, question)
+    asked = _asked(connection, question, table.name)
+    return replace(asked, partitions=tuple(_partitions(connection, asked)))
 
 
 def columns_that_go(statement: Statement) -> tuple[tuple[str, str] | None, tuple[str, ...]]:
@@ -89,6 +101,7 @@ def table_of_columns(
         "table": str(table.name),
         "schema": table.name.schema,
         "clone": clone,
+        "columns": known,
         "changes": [
             {
                 "column": name,
@@ -99,13 +112,48 @@ def table_of_columns(
             for name in known
         ],
     }
-    return _asked(connection, table, question)
+    return _asked(connection, question, table.name)
+
+
+def with_partitions_now(connection: sa.Connection, table: ChangedTable) -> ChangedTable:
+    """The table with the partitions that it has now: those that were known stay as they were."""
+    rows = _below(connection, table)
+    there = {row.oid: _name(row) for row in rows}
+    known = {part.oid for part in table.partitions}
+    kept = (
+        replace(part, table=there.get(part.oid, part.table), is_gone=part.oid not in there)
+        for part in table.partitions
+    )
+    new = (_partition(connection, table, row) for row in rows if row.oid not in known)
+    return replace(table, partitions=(*kept, *(replace(part, is_late=True) for part in new)))
+
+
+def _partitions(connection: sa.Connection, table: ChangedTable) -> Iterator[ChangedTable]:
+    if table.is_partitioned:
+        yield from (_partition(connection, table, row) for row in _below(connection, table))
+
+
+def _below(connection: sa.Connection, table: ChangedTable) -> Sequence[sa.Row[Any]]:
+    with waiting_briefly(connection, (table.table,)):
+        return connection.execute(PARTITIONS, {"table": str(table.table)}).all()
+
+
+def _partition(connection: sa.Connection, table: ChangedTable, row: sa.Row[Any]) -> ChangedTable:
+    name = _name(row)
+    columns = [column.name for column in table.columns]
+    question = {"table": str(name), "schema": row.schema, "columns": columns, "changes": []}
+    found = _asked(connection, question, name)
+    return replace(found, parent=row.parent, changes=table.changes, settings=table.settings)
+
+
+def _name(row: sa.Row[Any]) -> QualifiedName:
+    return QualifiedName(schema=row.schema, name=row.name)
 
 
 def _asked(
-    connection: sa.Connection, table: Relation, question: Mapping[str, object]
+    connection: sa.Connection, question: Mapping[str, object], table: QualifiedName
 ) -> ChangedTable:
-    with waiting_briefly(connection, (table.name,)):
+    with waiting_briefly(connection, (table,)):
         connection.execute(SET, {"question": json.dumps(question)})
         connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
         return ANSWERED.validate_json(connection.execute(TAKE).one()[0])

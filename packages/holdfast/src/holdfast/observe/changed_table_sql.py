@@ -147,7 +147,7 @@ BEGIN
     changing AS (
       SELECT a.* FROM pg_catalog.pg_attribute a JOIN t ON attrelid = t.oid
       WHERE NOT attisdropped AND attname IN (
-        SELECT x ->> 'column' FROM jsonb_array_elements(asked -> 'changes') AS x)),
+        SELECT jsonb_array_elements_text(asked -> 'columns'))),
     numbers AS (SELECT array_agg(attnum) AS those FROM changing),
     depending AS (
       SELECT d.*, a.attnum FROM pg_catalog.pg_depend d JOIN t ON d.refobjid = t.oid
@@ -156,8 +156,14 @@ BEGIN
     SELECT jsonb_build_object(
       'table', json_build_object('schema', asked ->> 'schema', 'name', t.relname),
       'oid', t.number, 'is_table', t.relkind = 'r', 'is_typed', t.reloftype <> 0,
+      'is_foreign', t.relkind = 'f', 'is_owned', pg_has_role(t.relowner, 'USAGE'),
       'inherits', EXISTS (SELECT FROM pg_catalog.pg_inherits
-        WHERE inhrelid = t.oid OR inhparent = t.oid),
+        WHERE inhrelid = t.oid OR inhparent = t.oid AND t.relkind <> 'p'),
+      -- The columns of its partition key depend on the table itself.
+      'partition_key', ARRAY(SELECT attname FROM changing WHERE EXISTS (
+        SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = t.oid AND d.objsubid = attnum
+          AND d.refclassid = d.classid AND d.refobjid = t.oid AND d.deptype = 'i')),
       'bytes', pg_table_size(t.oid), 'server_major', current_setting('server_version_num')::int / 10000,
       'row_type_used_by', (SELECT attrelid::regclass::text FROM pg_catalog.pg_attribute
         WHERE NOT attisdropped AND attrelid <> t.oid
@@ -166,6 +172,8 @@ BEGIN
       'columns', (SELECT jsonb_agg(jsonb_build_object(
           'name', attname, 'attnum', attnum, 'not_null', attnotnull, 'identity', attidentity,
           'is_generated', attgenerated <> '',
+          'default', (SELECT pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef
+            WHERE adrelid = t.oid AND adnum = attnum),
           'not_null_name', (SELECT conname FROM pg_catalog.pg_constraint k
             WHERE conrelid = t.oid AND contype = 'n' AND conkey = ARRAY[attnum]),
           'statistics_target', CASE WHEN attstattarget >= 0 THEN attstattarget END,
@@ -186,7 +194,7 @@ BEGIN
           'identity', (SELECT identity FROM pg_identify_object(d.classid, d.objid, d.objsubid)))),
           '[]') FROM depending d
         WHERE NOT CASE d.classid
-          WHEN 'pg_catalog.pg_class'::regclass THEN (SELECT relkind = 'i'
+          WHEN 'pg_catalog.pg_class'::regclass THEN (SELECT relkind IN ('i', 'I')
               OR relkind = 'S' AND d.deptype IN ('a', 'i') FROM pg_catalog.pg_class r
             WHERE r.oid = d.objid)
           WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT contype <> 't'
@@ -225,6 +233,7 @@ BEGIN
           AND NOT convalidated AND to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false'),
       'checks', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', conname,
           'definition', pg_get_constraintdef(k.oid), 'is_validated', convalidated,
+          'is_inherited', coninhcount > 0,
           'comment', obj_description(k.oid, 'pg_constraint')) ORDER BY conname), '[]')
         FROM pg_catalog.pg_constraint k, numbers WHERE conrelid = t.oid AND contype = 'c'
           AND conkey && numbers.those),
@@ -235,7 +244,8 @@ BEGIN
           'has_expressions', indexprs IS NOT NULL,
           'tablespace', (SELECT spcname FROM pg_catalog.pg_tablespace s
             WHERE s.oid = i.reltablespace),
-          'constraint', k.conname, 'is_deferrable', coalesce(k.condeferrable, false),
+          'constraint', k.conname, 'constraint_definition', pg_get_constraintdef(k.oid),
+          'is_deferrable', coalesce(k.condeferrable, false),
           'is_exclusion', indisexclusion OR coalesce(to_jsonb(k) ->> 'conperiod' = 'true', false),
           'comment', obj_description(x.indexrelid, 'pg_class'),
           'constraint_comment', obj_description(k.oid, 'pg_constraint')) ORDER BY x.indexrelid), '[]')
@@ -249,6 +259,7 @@ BEGIN
           'table', json_build_object('schema', fs.nspname, 'name', f.relname),
           'references', json_build_object('schema', ps.nspname, 'name', p.relname),
           'of_partitioned', 'p' IN (f.relkind, p.relkind), 'is_own', k.conrelid = t.oid,
+          'is_inherited', conparentid <> 0,
           'points_here', k.confrelid = t.oid AND k.confkey && numbers.those,
           'referenced', ARRAY(SELECT a.attname FROM unnest(confkey) WITH ORDINALITY
               AS key (number, place) JOIN pg_catalog.pg_attribute a ON a.attrelid = confrelid

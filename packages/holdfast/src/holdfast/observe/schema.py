@@ -74,12 +74,22 @@ class TableForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnumColumn:
+    """A column that has an enum type, or an array of it."""
+
+    table: QualifiedName
+    name: str
+    default: str | None
+    is_array: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnumForm:
     """An enum type, and the columns that have it."""
 
     name: QualifiedName
     labels: tuple[str, ...]
-    columns: tuple[tuple[QualifiedName, str, str | None], ...]  # table, column, default
+    columns: tuple[EnumColumn, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +154,12 @@ ENUMS = text("""
 SELECT n.nspname AS schema, t.typname AS name,
   ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder) AS labels,
   ARRAY(
-    SELECT json_build_array(s.nspname, c.relname, attname, pg_get_expr(adbin, adrelid, true))::text
+    SELECT json_build_array(
+      s.nspname, c.relname, attname, pg_get_expr(adbin, adrelid, true), atttypid = t.typarray)::text
     FROM pg_attribute JOIN pg_class c ON c.oid = attrelid AND c.relkind IN ('r', 'p')
     JOIN pg_namespace s ON s.oid = c.relnamespace
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-    WHERE atttypid = t.oid AND NOT attisdropped ORDER BY s.nspname, c.relname, attnum) AS columns
+    WHERE atttypid IN (t.oid, t.typarray) AND NOT attisdropped ORDER BY s.nspname, c.relname, attnum) AS columns
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype = 'e' AND NOT EXISTS (
   SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = t.oid AND deptype = 'e')
@@ -223,8 +234,13 @@ def schema_of(connection: Connection, tables: Iterable[QualifiedName]) -> Schema
             name=QualifiedName(schema=row.schema, name=row.name),
             labels=tuple(row.labels),
             columns=tuple(
-                (QualifiedName(schema=schema, name=table), column, default)
-                for schema, table, column, default in map(json.loads, row.columns)
+                EnumColumn(
+                    table=QualifiedName(schema=schema, name=table),
+                    name=column,
+                    default=default,
+                    is_array=is_array,
+                )
+                for schema, table, column, default, is_array in map(json.loads, row.columns)
             ),
         )
         for row in connection.execute(ENUMS)

@@ -147,6 +147,8 @@ def _through(
         listener.seen = observer.seen()
     for revision, refusal in listener.bodies_under_lock():
         yield _finding(script, revision, "online", refusal)
+    for revision, words in listener.bodies_that_hold_rows():
+        yield replace(_finding(script, revision, "online", words), is_warning=True)
     for revision, found in listener.taken_away():
         words = "\n".join(f"breaks the release that runs: {each}" for each in found)
         yield replace(_finding(script, revision, "releases", words), is_warning=True)

@@ -96,6 +96,13 @@ INSERT INTO holdfast.waiting (version_table, revision, document, settings) VALUE
 """
 MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
 
+# As a statement of its own the same write is no reason to refuse either: it runs in batches, or as it is written.
+ROWS_HELD = (
+    "reads every row of {tables} and holds what it writes there until it ends: a user who writes one of these"
+    " rows meanwhile waits, and after 50 ms of that the run takes all of it back and tries again, five times in all."
+    " Written as a statement of the revision it runs in batches: {body}"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
@@ -119,6 +126,9 @@ class PlannedStep:
     takes: timedelta  # about
     writes: tuple[QualifiedName, ...] = ()  # all rows of these, in batches
     batches: int = 0  # about
+    row_writes: tuple[
+        QualifiedName, ...
+    ] = ()  # a body writes rows of these, and finds them by reading all
     rows_per_second: int | None = None  # that `takes` assumes, where all rows are written
     blockers: tuple[Blocker, ...] = ()  # right now
     rows_in_the_way: tuple[RowsInTheWay, ...] = ()  # right now: it would fail
@@ -452,6 +462,15 @@ class Trial:
                 if refusal is not None:
                     yield started.revision, refusal
 
+    def bodies_that_hold_rows(self) -> Iterator[tuple[str, str]]:
+        """Each revision with a body that writes rows of a table and finds them by reading all, in words."""
+        seen = list(self.seen)
+        for number, started in enumerate(self.started, start=1):
+            for event, step in tuple(self._steps(number, seen)):
+                words = None if event.is_allowed else rows_held_in_any(step)
+                if words is not None:
+                    yield started.revision, words
+
     def taken_away(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Each revision with what a release that runs may use of it; not what its author allows."""
         for number, started in enumerate(self.started, start=1):
@@ -485,8 +504,11 @@ class Trial:
         touched = {*scans, *rewrites, *written}
         sizes = [self.sizes.get(name, Size(rows=0, bytes=0)) for name in touched]
         size = Size(rows=sum(s.rows for s in sizes), bytes=sum(s.bytes for s in sizes))
+        blocked = {lock.relation for lock in locks if lock.mode.blocks_users}
+        held = _each(name for look in found for name in look.row_writes if name not in blocked)
         return PlannedStep(
             step=step,
+            row_writes=held if _is_body_step(step) else (),
             is_seen=is_seen,
             is_together=False,
             locks=locks if is_seen else step.locks,
@@ -536,15 +558,34 @@ def _is_body(sql: str) -> bool:
 
 def long_under_lock(step: PlannedStep) -> str | None:
     """Why a run would give up at a body that works long under a lock on a table in use, as it was seen to do."""
-    is_small = step.size.bytes <= LARGEST_BYTES and step.size.rows <= LARGEST_ROWS
-    return None if is_small else work_under_lock(step)
+    return None if _is_small(step) else work_under_lock(step)
+
+
+def rows_held(step: PlannedStep) -> str | None:
+    """What users notice of a body that writes rows of a table in use; nothing where it is small."""
+    return None if _is_small(step) else rows_held_in_any(step)
+
+
+def rows_held_in_any(step: PlannedStep) -> str | None:
+    """The same, however large the tables are."""
+    if not step.row_writes:
+        return None
+    tables = ", ".join(map(str, step.row_writes))
+    return ROWS_HELD.format(tables=tables, body=step.step.describe())
+
+
+def _is_body_step(step: Step) -> bool:
+    return isinstance(step, TransactionStep) and all(map(_is_body, step.sql))
+
+
+def _is_small(step: PlannedStep) -> bool:
+    return step.size.bytes <= LARGEST_BYTES and step.size.rows <= LARGEST_ROWS
 
 
 def work_under_lock(step: PlannedStep) -> str | None:
     """The same, however large the table is."""
-    is_body = isinstance(step.step, TransactionStep) and all(map(_is_body, step.step.sql))
     worked_on = {*step.scans, *step.rewrites}
-    if not is_body:
+    if not _is_body_step(step.step):
         return None
     for lock in step.locks:
         if lock.mode.blocks_users and lock.relation in worked_on:

@@ -6,11 +6,12 @@ written, and what is left to do afterwards is seen in the catalogs.
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
@@ -31,11 +32,11 @@ from holdfast.observe.other_tools import is_of_another_tool
 from holdfast.observe.schema import SchemaForm, names_from, schema_of, table_names
 from holdfast.observe.schema_constants import SCHEMA
 from holdfast.preview.compare.constraint_names import name_constraints
-from holdfast.preview.compare.models import create_models, put_aside, tables_of, types_of
-from holdfast.preview.compare.phantoms import without_phantoms
+from holdfast.preview.compare.models import create_models, put_aside, tables_of
+from holdfast.preview.compare.phantoms import without_phantoms, without_what_is_gone
 from holdfast.preview.compare.renames import Rename, candidates, follow_up, parse_rename
 from holdfast.preview.compare.revision_source import Change, write_percent_signs_once
-from holdfast.preview.compare.schema_changes import gone_with_columns, table_changes
+from holdfast.preview.compare.schema_changes import own_sequence, table_changes
 from holdfast.preview.compare.settled import settled
 from holdfast.preview.compare.type_changes import enum_changes, new_sequences, new_types
 from holdfast.preview.compare.type_source import write_types_of_their_own
@@ -174,41 +175,64 @@ class ModelComparison:
     def _complete(
         self, tried: "_Tried", upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
     ) -> None:
-        found, brought = self._found(tried.session), self._brought(upgrade)
-        operations = without_phantoms(
-            list(self._of_ours(upgrade.ops)),
-            found,
-            self.models.wanted,
-            default_schema=self.models.default_schema,
-        )
-        name_constraints(operations, self.models.wanted, default_schema=self.models.default_schema)
-        first = [*self._schemas(tried.session), *self._types_and_sequences(found, brought)]
+        dropped = self._dropped(upgrade.ops)
+        found = self._found(tried.session, dropped)
+        operations = self._changing(upgrade.ops, found)
+        first = [*self._schemas(tried.session), *self._types_and_sequences(found)]
         for change in first:
             tried.make(change)
         tried.session.commit()
+        operations = without_what_is_gone(
+            operations, found, self._found(tried.session, dropped), default_schema=self._default
+        )
         parts = [part for operation in operations for part in tried.parts(operation)]
         kept = [part for part, works in parts if works]
         tried.session.commit()
-        # Types that CREATE TABLE has brought: DROP TABLE leaves them.
-        left = brought - {*found.enums, *found.domains}
-        default_schema = self.models.default_schema
-        now = self._found(tried.session)
-        dropped = new_types(now, left, default_schema=default_schema)
-        gone = list(gone_with_columns(found, now, default_schema=default_schema))
-        then = self._what_alembic_left(tried)
+        then = self._what_is_left(tried, to=self.models.wanted)
         later = [part for part, works in parts if not works and not _changes_a_column(part)]
         for part in later:  # it may need a key that was not there before
             tried.do(part)
-        last = self._what_alembic_left(tried)
+        last = self._what_is_left(tried, to=self.models.wanted)
         before = [*self.renamed, *first]
         upgrade.ops = [*_ups(before), *kept, *_ups(then), *later, *_ups(last)]
-        downgrade.ops = [
+        tried.session.commit()
+        back = [
             *_downs(last),
-            *_back(later),
+            *_back(later, found),
             *_downs(then),
-            *_back(kept),
-            *_downs([*before, *dropped, *gone]),
+            *_back(kept, found),
+            *_downs(first),
         ]
+        downgrade.ops = [*self._completed(back, tried, to=found), *_downs(self.renamed)]
+
+    def _completed(
+        self, back: list[MigrateOperation], tried: "_Tried", *, to: SchemaForm
+    ) -> list[MigrateOperation]:
+        """The way back, tried, with what it has not brought back: what went with a table or a column, for instance."""
+        for operation in back:
+            tried.do(operation)
+        tried.session.commit()
+        return [*back, *_ups(self._what_is_left(tried, to=to))]
+
+    def _changing(
+        self, operations: Sequence[MigrateOperation], found: SchemaForm
+    ) -> list[MigrateOperation]:
+        """The operations of Alembic that change something of ours, with names for what they make."""
+        wanted, default_schema = self.models.wanted, self._default
+        ours = list(self._of_ours(operations))
+        name_constraints(ours, wanted, default_schema=default_schema)
+        return without_phantoms(ours, found, wanted, default_schema=default_schema)
+
+    def _dropped(self, operations: Sequence[MigrateOperation]) -> set[QualifiedName]:
+        return {
+            QualifiedName(schema=operation.schema or self._default, name=operation.table_name)
+            for operation in operations
+            if isinstance(operation, ops.DropTableOp)
+        }
+
+    @property
+    def _default(self) -> str:
+        return self.models.default_schema
 
     def _of_ours(self, operations: Sequence[MigrateOperation]) -> Iterator[MigrateOperation]:
         """Without holdfast's own schema, and without tables that another tool has made."""
@@ -224,54 +248,46 @@ class ModelComparison:
                 continue
             yield operation
 
-    def _found(self, session: MigrationSession) -> SchemaForm:
-        models = self.models
-        tables = tables_of(models.metadata, models.default_schema)
-        with names_from(session.connection, models.default_schema):
-            found = settled(
-                session.connection, schema_of(session.connection, tables), models.wanted
-            )
+    def _found(self, session: MigrationSession, others: Iterable[QualifiedName] = ()) -> SchemaForm:
+        """The tables of the models, and others, as they are on the scratch database now."""
+        return self._read(session, {*self.models.wanted.tables, *others}, self.models.wanted)
+
+    def _read(
+        self, session: MigrationSession, tables: Iterable[QualifiedName], wanted: SchemaForm
+    ) -> SchemaForm:
+        with names_from(session.connection, self._default):
+            found = settled(session.connection, schema_of(session.connection, tables), wanted)
         session.commit()
         return found
 
     def _schemas(self, session: MigrationSession) -> list[Change]:
         known = set(session.connection.scalars(sa.text("SELECT nspname FROM pg_namespace")))
         session.commit()
+        wanted = self.models.wanted
+        needed = {*wanted.tables, *wanted.enums, *wanted.domains, *wanted.sequences}
         return [
             Change(
                 up=(f"op.execute({f'CREATE SCHEMA {quote(name)}'!r})",),
                 down=(f"op.execute({f'DROP SCHEMA {quote(name)}'!r})",),
             )
-            for name in sorted({name.schema for name in self.models.wanted.tables} - known)
+            for name in sorted({name.schema for name in needed} - known)
         ]
 
-    def _types_and_sequences(self, found: SchemaForm, brought: set[QualifiedName]) -> list[Change]:
-        wanted, default_schema = self.models.wanted, self.models.default_schema
-        known = {*found.enums, *found.domains, *brought}
-        missing = {*wanted.enums, *wanted.domains} - known
+    def _types_and_sequences(self, found: SchemaForm) -> list[Change]:
+        wanted, default_schema = self.models.wanted, self._default
+        missing = {*wanted.enums, *wanted.domains} - {*found.enums, *found.domains}
         return [
             *new_sequences(found, wanted, default_schema=default_schema),
             *new_types(wanted, missing, default_schema=default_schema),
             *enum_changes(found, wanted, default_schema=default_schema),
         ]
 
-    def _brought(self, upgrade: ops.UpgradeOps) -> set[QualifiedName]:
-        """Types that a CREATE TABLE of the revision brings along."""
-        return {
-            name
-            for operation in upgrade.ops
-            if isinstance(operation, ops.CreateTableOp)
-            for name in types_of(operation.to_table(), self.models.default_schema)
-        }
-
-    def _what_alembic_left(self, tried: "_Tried") -> list[Change]:
+    def _what_is_left(self, tried: "_Tried", *, to: SchemaForm) -> list[Change]:
+        """Make what the tables still differ in; an operation may bring something along, or take it."""
         made: list[Change] = []
         for _ in range(ROUNDS):
-            changes = table_changes(
-                self._found(tried.session),
-                self.models.wanted,
-                default_schema=self.models.default_schema,
-            )
+            now = self._read(tried.session, to.tables, to)
+            changes = table_changes(now, to, default_schema=self._default)
             left = [change for change in changes if change not in made]
             if not left:
                 break
@@ -321,7 +337,8 @@ class _Tried:
     def do(self, operation: MigrateOperation) -> None:
         """Execute an operation as it will be written."""
         autogen = AutogenContext(self.context)
-        self._execute(_source(operation, autogen), autogen.imports)
+        source = _source(operation, autogen)
+        self._execute(source, autogen.imports)
 
     def _execute(self, source: str, imports: Sequence[str] | set[str]) -> None:
         names: dict[str, object] = {"op": Operations(self.context), "sa": sa}
@@ -361,8 +378,29 @@ def _execute(source: str, names: dict[str, object]) -> None:
         exec(source, names)  # noqa: S102  # source that we wrote a moment ago
 
 
-def _back(operations: Sequence[MigrateOperation]) -> list[MigrateOperation]:
-    return [operation.reverse() for operation in reversed(operations)]
+def _back(operations: Sequence[MigrateOperation], found: SchemaForm) -> list[MigrateOperation]:
+    reverse = [operation.reverse() for operation in reversed(operations)]
+    standing = frozenset(text for name in found.sequences for text in (str(name), quote(name.name)))
+    for column in _new_columns(reverse):
+        default = column.server_default
+        if not isinstance(default, sa.DefaultClause):
+            continue
+        if own_sequence(str(default.arg), standing):
+            column.server_default = None  # the sequence went with the column
+        else:
+            column.autoincrement = False  # SQLAlchemy would give it a sequence of its own
+    return reverse
+
+
+def _new_columns(operations: Sequence[MigrateOperation]) -> Iterator[sa.Column[Any]]:
+    for operation in operations:
+        match operation:
+            case ops.CreateTableOp():
+                yield from (each for each in operation.columns if isinstance(each, sa.Column))
+            case ops.AddColumnOp():
+                yield operation.column
+            case ops.ModifyTableOps():
+                yield from _new_columns(operation.ops)
 
 
 def _ups(changes: list[Change]) -> list[MigrateOperation]:

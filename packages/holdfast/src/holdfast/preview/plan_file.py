@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from holdfast.errors.scratch import NotAPlan
 from holdfast.rewrite.steps import from_json
 
@@ -37,10 +35,22 @@ class Departure:
 def read_plan(file: Path) -> dict[str, tuple[str, ...]]:
     """Read the steps of each revision; of several databases, one after another. Raises NotAPlan."""
     try:
-        return _read(json.loads(file.read_text()))
-    except (OSError, ValueError, LookupError, TypeError, ValidationError) as error:
-        problem = str(error).splitlines()[0]
-        raise NotAPlan(file=str(file), problem=f"{type(error).__name__}: {problem}") from error
+        return _read(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise NotAPlan(file=str(file), problem=_problem(error)) from error
+
+
+def _problem(error: Exception) -> str:
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case OSError():
+            return f"it cannot be read ({error.strerror})"
+        case json.JSONDecodeError():
+            return f"it is not JSON from line {error.lineno} on"
+        case UnicodeDecodeError():
+            return "it is not a text in UTF-8"
+    return "it is JSON, but not what holdfast plan --format json prints"
 
 
 def _read(plan: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

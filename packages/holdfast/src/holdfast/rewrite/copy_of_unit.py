@@ -26,7 +26,14 @@ from holdfast.rewrite.parts_of_unit import (
 )
 from holdfast.rewrite.rewriting import dropped_constraints
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import BatchStep, CopyRowsStep, DropIndexStep, Step, TransactionStep
+from holdfast.rewrite.steps import (
+    BatchStep,
+    CopiedPartitionsStep,
+    CopyRowsStep,
+    DropIndexStep,
+    Step,
+    TransactionStep,
+)
 from holdfast.rewrite.tree import strings
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry
@@ -62,6 +69,8 @@ def copy_of_unit(
             left = _without_dropped(facts, statements[:place])
             *steps, swap = rewrite(statement, facts=left, today=today)
             is_copy = any(isinstance(step, CopyRowsStep) for step in steps)
+            # The swap of a table with partitions is planned anew where one is new: it stays by itself.
+            is_copy = is_copy and not any(isinstance(s, CopiedPartitionsStep) for s in steps)
             if not is_copy or not isinstance(swap, BatchStep):
                 return None
             filling += steps

@@ -27,7 +27,14 @@ class Taken:
     name: str = ""
     columns: frozenset[str] = frozenset()  # of a constraint or an index
     is_switched_off: bool = False  # it is there, but not in force
+    is_temporary: bool = False  # the other way round: it is there until it is taken away
     is_view: bool = False
+
+    @property
+    def seen(self) -> str:
+        """What users find meanwhile, in words."""
+        kind = self.what.removesuffix(" c").removesuffix(" f")
+        return f"a {kind} that is to be gone" if self.is_temporary else f"no {kind}"
 
 
 Finder: TypeAlias = Callable[[Any, QueueEntry], Iterator[Taken]]
@@ -128,8 +135,10 @@ def named(parts: tuple[str, ...], entry: QueueEntry) -> str:
 
 
 def _fills(given: Taken, taken: Taken) -> bool:
-    if given.what != taken.what or given.of != taken.of:
+    if (given.what, given.of, given.is_temporary) != (taken.what, taken.of, taken.is_temporary):
         return False
+    if taken.is_temporary:
+        return given.name == taken.name
     if taken.is_switched_off:
         return given.is_switched_off and (
             given.name == taken.name or "" in (given.name, taken.name)
@@ -186,9 +195,28 @@ def _taken_by_move(node: pb.AlterObjectSchemaStmt, entry: QueueEntry) -> Iterato
 
 
 def _granted(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
+    """On relations, and on whatever else has privileges: a schema, a function, all tables of a schema, a type."""
     for item in node.objects:
         if item.HasField("range_var"):
             yield Taken(what="privilege", of=relation_name(item.range_var, entry))
+            continue
+        parts = item.object_with_args.objname if item.HasField("object_with_args") else [item]
+        name = ".".join(strings(item.list.items if item.HasField("list") else parts))
+        yield Taken(what="privilege", of=f"{node.targtype} {node.objtype}", name=name)
+
+
+def _temporary_rule(node: pb.RuleStmt, entry: QueueEntry) -> Iterator[Taken]:
+    """What users send to the table is something else while it is there."""
+    of = relation_name(node.relation, entry)
+    yield Taken(what="rule", of=of, name=node.rulename, is_temporary=True)
+
+
+def _rule_gone(node: pb.DropStmt, entry: QueueEntry) -> Iterator[Taken]:
+    if node.remove_type == pb.OBJECT_RULE:
+        for item in node.objects:
+            parts = strings(item.list.items)
+            of = named(parts[:-1], entry)
+            yield Taken(what="rule", of=of, name=parts[-1], is_temporary=True)
 
 
 def _taken_by_revoke(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
@@ -366,6 +394,7 @@ TAKEN_BY: dict[type[Message], Finder] = {
     pb.DropStmt: _taken_by_drop,
     pb.GrantStmt: _taken_by_revoke,
     pb.RenameStmt: _taken_by_rename,
+    pb.RuleStmt: _temporary_rule,
 }
 GIVEN_BY: dict[type[Message], Finder] = {
     pb.AlterTableStmt: _given_by_actions,
@@ -376,6 +405,7 @@ GIVEN_BY: dict[type[Message], Finder] = {
     pb.CreateStmt: _new_relation(lambda node: node.relation),
     pb.CreateTableAsStmt: _new_relation(lambda node: node.into.rel),
     pb.CreateTrigStmt: _new_part("trigger", "relation", "trigname"),
+    pb.DropStmt: _rule_gone,
     pb.GrantStmt: _given_by_grant,
     pb.IndexStmt: _index_given,
     pb.RenameStmt: _given_by_rename,

@@ -10,11 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, locking
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.waiting import Waiting
+
+# Of a column copy: the copies are added, refuse what they cannot take, take the place of the columns.
+Stage = Literal["expand", "strict", "swap"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +180,26 @@ class PartitionsStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedPartitionsStep:
+    """A look at the partitions of a table whose columns are copied, ahead of a step that knows all of them.
+
+    `facts` are of those that the rest is planned for; where there are others now, it is planned anew.
+    """
+
+    kind: Literal["copied partitions"] = "copied partitions"
+    table: QualifiedName
+    facts: ChangedTable
+    ahead_of: Stage
+    locks: tuple[Lock, ...] = ()
+    scans: tuple[QualifiedName, ...] = ()
+    undo: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For a line of progress."""
+        return f"look for partitions of {self.table} that are new or gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetachStep:
     """DETACH PARTITION CONCURRENTLY, outside a transaction: what it was killed in is finalized, in a moment."""
 
@@ -222,6 +246,7 @@ class BatchStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
     notes: tuple[str, ...] = ()  # for whoever reviews the plan
     # Recorded, or forgotten by number, in the same transaction: what waits for `holdfast finish`.
     waits: tuple[Waiting, ...] = ()
@@ -255,6 +280,7 @@ class LookStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
 
     def describe(self) -> str:
         """For a line of progress."""
@@ -295,6 +321,7 @@ class CopyRowsStep:
     locks: tuple[Lock, ...] = ()
     scans: tuple[QualifiedName, ...] = ()
     undo: tuple[str, ...] = ()
+    only_for: PartitionOf | None = None
     notes: tuple[str, ...] = ()  # for whoever reviews the plan
     new_types: tuple[
         tuple[str, str], ...
@@ -315,6 +342,7 @@ Step = Annotated[
     | DetachStep
     | ReindexStep
     | PartitionsStep
+    | CopiedPartitionsStep
     | FillRowsStep
     | BatchStep
     | LookStep
@@ -372,6 +400,8 @@ def _texts(step: Step) -> tuple[str, ...]:
         return (f"{step.what} in {step.table}",)
     if isinstance(step, BatchStep) and not step.sql:
         return (step.what,)
+    if isinstance(step, CopiedPartitionsStep):
+        return (f"those of {step.table} that are new, or gone",)
     if isinstance(step, PartitionsStep):
         return (f"what is still lacking on one of {step.table}",)
     statements = step.sql if isinstance(step, TransactionStep | BatchStep) else (step.sql,)

@@ -11,7 +11,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.citus import NOT_COPIED
 from holdfast.rewrite.column_copy.facts import ChangedTable
-from holdfast.rewrite.column_copy.refusals import refusals
+from holdfast.rewrite.column_copy.refusals import all_dependents, refusals
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.rewriting import Action
 from holdfast.rewrite.statement import Statement
@@ -71,8 +71,9 @@ def changed_table_of(action: Action) -> ChangedTable | None:
 
 def is_refused_by_postgresql(table: ChangedTable) -> bool:
     """Whether the statement fails as it is written, before it does anything; or will be tried anew."""
-    fails = any(change.is_postgresqls for change in table.changes) or bool(table.dependents)
-    return fails or table.is_stale
+    fails = any(change.is_postgresqls for change in table.changes) or bool(all_dependents(table))
+    is_key = any(each.partition_key for each in (table, *table.below))
+    return fails or is_key or table.is_stale
 
 
 def rewrites_rows(table: ChangedTable) -> bool:

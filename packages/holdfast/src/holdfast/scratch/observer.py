@@ -23,7 +23,8 @@ from holdfast.rewrite.names import QualifiedName
 INSTALL = """
 CREATE SCHEMA IF NOT EXISTS holdfast;
 CREATE TABLE holdfast.seen (
-  id bigint GENERATED ALWAYS AS IDENTITY, xid text, query text, locks text[], scans text[], rewrites text[]);
+  id bigint GENERATED ALWAYS AS IDENTITY, xid text, query text, locks text[], scans text[], rewrites text[],
+  row_writes text[]);
 CREATE TABLE holdfast.in_use (oid oid PRIMARY KEY, name text[]);
 CREATE TABLE holdfast.before (oid oid, file oid, scans int8);
 CREATE FUNCTION holdfast.look_before_body() RETURNS void LANGUAGE plpgsql AS $$
@@ -34,14 +35,17 @@ BEGIN
 END $$;
 CREATE FUNCTION holdfast.look_after_body(body text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO holdfast.seen (xid, query, locks, scans, rewrites) SELECT
+  INSERT INTO holdfast.seen (xid, query, locks, scans, rewrites, row_writes) SELECT
     pg_current_xact_id()::text, body,
     ARRAY(SELECT mode || name[1] || chr(1) || name[2] FROM pg_locks JOIN holdfast.in_use ON oid = relation
       WHERE pid = pg_backend_pid() AND granted),
     ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
       WHERE pg_stat_get_xact_numscans(oid) > scans),
     ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
-      WHERE pg_relation_filenode(oid) <> file);
+      WHERE pg_relation_filenode(oid) <> file),
+    ARRAY(SELECT name[1] || chr(1) || name[2] FROM holdfast.before JOIN holdfast.in_use USING (oid)
+      JOIN pg_locks ON relation = oid AND pid = pg_backend_pid() AND granted AND mode = 'RowExclusiveLock'
+      WHERE pg_stat_get_xact_numscans(oid) > scans);
 END $$;
 CREATE FUNCTION holdfast.look_before() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -69,7 +73,7 @@ LOOK_AT_BODY = sql.SQL(
     "DO $look$ BEGIN IF to_regclass('holdfast.seen') IS NOT NULL THEN PERFORM {look}; END IF; END $look$"
 )
 BODY = re.compile(r"\s*(--[^\n]*\n\s*)*(DO|CALL|SELECT|WITH)\b", re.IGNORECASE)
-SEEN = "SELECT xid, query, locks, scans, rewrites FROM holdfast.seen ORDER BY id"
+SEEN = "SELECT xid, query, locks, scans, rewrites, row_writes FROM holdfast.seen ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,7 @@ class Seen:
     locks: tuple[Lock, ...]  # what its transaction held when it ended, above what every query takes
     scans: tuple[QualifiedName, ...]
     rewrites: tuple[QualifiedName, ...]
+    row_writes: tuple[QualifiedName, ...]  # read in full by it, and written by its transaction
     transaction: str
 
 
@@ -109,9 +114,10 @@ class Observer:
                 locks=_locks(locks),
                 scans=tuple(map(_name, scans)),
                 rewrites=tuple(map(_name, rewrites)),
+                row_writes=tuple(map(_name, row_writes)),
                 transaction=xid,
             )
-            for xid, query, locks, scans, rewrites in self._connection.execute(SEEN)
+            for xid, query, locks, scans, rewrites, row_writes in self._connection.execute(SEEN)
         )
 
 

@@ -55,6 +55,18 @@ def tried(facts: Facts, *changes: Conversion, **known: object) -> Facts:
     return replace(facts, type_changes=(table,))
 
 
+def a_partition(*, default: str | None = None, **known: object) -> ChangedTable:
+    return ChangedTable(
+        table=QualifiedName(schema="public", name="part"),
+        oid=2,
+        parent=1,
+        server_major=18,
+        changes=(),
+        columns=(ChangingColumn(name="id", attnum=1, not_null=True, default=default),),
+        **known,  # type: ignore[arg-type]  # the test names fields of ChangedTable
+    )
+
+
 FREE = Conversion(column="note", new_type="text")
 TO_BIGINT = Conversion(column="id", new_type="bigint", rewrites=True, is_steady=True)
 
@@ -127,7 +139,22 @@ def test_another_type(facts: Facts, check_steps: Check) -> None:
     [
         ({"published_by": "p"}, "The publication p sends all columns of the table"),
         ({"inherits": True}, "The table is a partition or inherits"),
-        ({"is_table": False}, "fill it with an UPDATE of each partition"),
+        (
+            {"is_table": False, "partitions": (a_partition(is_table=False, is_foreign=True),)},
+            "The partition public.part is a foreign table",
+        ),
+        (
+            {"is_table": False, "partitions": (a_partition(is_owned=False),)},
+            "The partition public.part belongs to another role",
+        ),
+        (
+            {"is_table": False, "partitions": (a_partition(default="7"),)},
+            "id has another default in the partition public.part",
+        ),
+        (
+            {"is_table": False, "partitions": (a_partition(),) * 301},
+            "For its 301 partitions, with their indexes and keys on the column, users would wait 30.1 ms",
+        ),
         ({"is_typed": True}, "The table was created OF a type."),
         ({"hides_rows": True}, "Row level security hides rows"),
         ({"row_type_used_by": "log"}, "log has a column of the row type of the table."),

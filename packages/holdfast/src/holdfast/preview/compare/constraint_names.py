@@ -15,7 +15,9 @@ def name_constraints(
     operations: Sequence[MigrateOperation], wanted: SchemaForm, *, default_schema: str
 ) -> None:
     """Give each new unique constraint and foreign key the name that it has where the models were created."""
-    taken: set[tuple[QualifiedName, str]] = set()
+    taken = {
+        (table, str(_name(operation))) for operation, table in _new(operations, default_schema)
+    }
     for operation, table in _nameless(operations, default_schema):
         form = wanted.tables.get(table)
         for constraint in form.constraints if form is not None else ():
@@ -28,12 +30,18 @@ def name_constraints(
 def _nameless(
     operations: Sequence[MigrateOperation], default_schema: str
 ) -> Iterator[tuple[Any, QualifiedName]]:
+    return (each for each in _new(operations, default_schema) if _name(each[0]) is None)
+
+
+def _new(
+    operations: Sequence[MigrateOperation], default_schema: str
+) -> Iterator[tuple[Any, QualifiedName]]:
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
             schema = operation.schema or default_schema
             table = QualifiedName(schema=schema, name=operation.table_name)
             for part in operation.ops:
-                if isinstance(part, ops.AddConstraintOp) and _name(part) is None:
+                if isinstance(part, ops.AddConstraintOp):
                     yield part, table
 
 

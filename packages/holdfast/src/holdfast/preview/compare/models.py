@@ -1,11 +1,13 @@
 """The models of a project in a database: all their tables made anew among whatever else the history brought."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, Enum, MetaData, Table, text
-from sqlalchemy.dialects.postgresql import DOMAIN
+from sqlalchemy import ARRAY, Connection, MetaData, Table, text
 from sqlalchemy.schema import CreateSchema
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from holdfast.preview.compare.type_source import is_named
 from holdfast.rewrite.names import QualifiedName, quote
 
 
@@ -20,12 +22,19 @@ def tables_of(metadata: Iterable[MetaData], default_schema: str) -> set[Qualifie
 
 def types_of(table: Table, default_schema: str) -> set[QualifiedName]:
     """The names of the enum types and domains that CREATE TABLE brings along."""
+    types: list[Any] = [_element(column.type) for column in table.columns]
     return {
         QualifiedName(schema=type_.schema or default_schema, name=type_.name)
-        for type_ in (getattr(column.type, "item_type", column.type) for column in table.columns)
-        if isinstance(type_, DOMAIN) or (isinstance(type_, Enum) and type_.native_enum)
-        if type_.name
+        for type_ in types
+        if is_named(type_)
     }
+
+
+def _element(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Without the arrays and decorators around it."""
+    while isinstance(type_, ARRAY | TypeDecorator):
+        type_ = type_.item_type if isinstance(type_, ARRAY) else type_.impl_instance
+    return type_
 
 
 def put_aside(connection: Connection, tables: Iterable[QualifiedName]) -> None:
@@ -42,10 +51,19 @@ def create_models(connection: Connection, metadata: tuple[MetaData, ...]) -> Non
         for table in each.tables.values():
             schema = f"{quote(table.schema)}." if table.schema else ""
             connection.execute(text(f"DROP TABLE IF EXISTS {schema}{quote(table.name)} CASCADE"))
-            for type_ in types_of(table, table.schema or ""):
+            for type_ in types_of(table, ""):
                 written = quote(type_.name) if not type_.schema else str(type_)
                 connection.execute(text(f"DROP TYPE IF EXISTS {written} CASCADE"))
-        for name in sorted({table.schema for table in each.tables.values() if table.schema}):
+        for name in sorted(_schemas_of(each)):
             connection.execute(CreateSchema(name, if_not_exists=True))
     for each in metadata:
         each.create_all(connection)
+
+
+def _schemas_of(metadata: MetaData) -> set[str]:
+    """The schemas that are named for a table, for the type of a column, or for a sequence."""
+    tables = metadata.tables.values()
+    named = [type_.schema for table in tables for type_ in types_of(table, "")]
+    named += [table.schema or "" for table in tables]
+    named += [sequence.schema or "" for sequence in metadata._sequences.values()]  # noqa: SLF001  # nothing else lists them
+    return set(filter(None, named))

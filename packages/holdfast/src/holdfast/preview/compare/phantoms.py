@@ -9,6 +9,8 @@ from alembic.operations.ops import MigrateOperation
 from holdfast.observe.schema import ColumnForm, SchemaForm, TableForm
 from holdfast.rewrite.names import QualifiedName
 
+MOST_BYTES = 63  # of a name; what is longer stands shortened in the catalog
+
 
 def without_phantoms(
     operations: list[MigrateOperation],
@@ -37,11 +39,47 @@ def without_phantoms(
     return kept
 
 
+def without_what_is_gone(
+    operations: list[MigrateOperation],
+    found: SchemaForm,
+    left: SchemaForm,
+    *,
+    default_schema: str,
+) -> list[MigrateOperation]:
+    """The operations without those that drop an index or a constraint which the first lines have dropped."""
+    kept: list[MigrateOperation] = []
+    for operation in operations:
+        if isinstance(operation, ops.ModifyTableOps):
+            schema = operation.schema or default_schema
+            name = QualifiedName(schema=schema, name=operation.table_name)
+            gone = _objects(found.tables.get(name)) - _objects(left.tables.get(name))
+            operation.ops = [part for part in operation.ops if _dropped_by(part) not in gone]
+            if not operation.ops:
+                continue
+        kept.append(operation)
+    return kept
+
+
+def _objects(table: TableForm | None) -> set[str | None]:
+    return {*_indexes(table), *_constraints(table)} if table is not None else set()
+
+
+def _dropped_by(operation: MigrateOperation) -> str | None:
+    match operation:
+        case (
+            ops.DropIndexOp(index_name=str(name)) | ops.DropConstraintOp(constraint_name=str(name))
+        ):
+            return name
+    return None
+
+
 def _is_phantom(
     operation: MigrateOperation, found: TableForm | None, wanted: TableForm | None
 ) -> bool:
     if found is None or wanted is None:
         return False
+    if _is_never_made(operation, wanted):
+        return True
     match operation:
         case ops.AlterColumnOp(column_name=str(name)):
             return _same(_columns(found).get(name), _columns(wanted).get(name))
@@ -50,6 +88,18 @@ def _is_phantom(
         case ops.AddConstraintOp() | ops.DropConstraintOp():
             name = str(getattr(operation, "constraint_name", None))
             return _same(_constraints(found).get(name), _constraints(wanted).get(name))
+    return False
+
+
+def _is_never_made(operation: MigrateOperation, wanted: TableForm) -> bool:
+    """PostgreSQL makes one of two equal keys of a CREATE TABLE: the other one would be dropped again."""
+    match operation:
+        case ops.CreateIndexOp(index_name=str(name)):
+            return len(name.encode()) < MOST_BYTES and name not in _indexes(wanted)
+        case ops.CreateUniqueConstraintOp(constraint_name=str(name)):
+            return len(name.encode()) < MOST_BYTES and name not in _constraints(wanted)
+        case ops.CreateUniqueConstraintOp():
+            return True
     return False
 
 

@@ -32,28 +32,17 @@ def table_changes(
     """What differs in the tables that both have."""
     names = {*before.sequences, *after.sequences}
     sequences = frozenset(short_name(name, default_schema) for name in names)
+    enums = frozenset(short_name(name, default_schema) for name in {*before.enums, *after.enums})
     for name, wanted in after.tables.items():
         found = before.tables.get(name)
         if found is not None:
-            yield from _Table(found, wanted, default_schema, sequences).changes()
+            yield from _Table(found, wanted, default_schema, sequences, enums).changes()
 
 
-def gone_with_columns(
-    before: SchemaForm, after: SchemaForm, *, default_schema: str
-) -> Iterator[Change]:
-    """The CHECKs and exclusions that dropped columns have taken along: only the way back has to name them."""
-    for name, left in after.tables.items():
-        found = before.tables.get(name)
-        if found is None:
-            continue
-        table = _Table(found, left, default_schema, frozenset())
-        names = {constraint.name for constraint in left.constraints}
-        columns = {column.name for column in left.columns}
-        if all(column.name in columns for column in found.columns):
-            continue
-        for constraint in found.constraints:
-            if constraint.kind in ("c", "x") and constraint.name not in names:
-                yield Change(up=(), down=(table.created(constraint),))
+def lines_of_users(table: TableForm, type_name: str, *, default_schema: str) -> Change:
+    """The lines that drop the conditions and indexes of a table which name a type, and those that make them again."""
+    lines = _Table(table, table, default_schema, frozenset(), frozenset())
+    return lines.without_users(re.compile(rf"::{re.escape(type_name)}(?![\w$\"])"))
 
 
 class _Table:
@@ -63,16 +52,32 @@ class _Table:
         wanted: TableForm,
         default_schema: str,
         sequences: frozenset[str],  # that no column owns
+        enums: frozenset[str],
     ) -> None:
-        self.found, self.wanted, self.sequences = found, wanted, sequences
+        self.found, self.wanted, self.sequences, self.enums = found, wanted, sequences, enums
         self.table = found.name.name
         is_default = found.name.schema == default_schema
         self.schema = None if is_default else found.name.schema
         self.sql_name = quote(self.table) if is_default else str(found.name)
 
-    def created(self, constraint: ConstraintForm) -> str:
-        """The line that makes a constraint."""
-        return self._create(constraint)
+    def without_users(self, cast: re.Pattern[str]) -> Change:
+        """Drop what casts to a type, and make it again."""
+        conditions = [
+            each
+            for each in self.found.constraints
+            if each.kind in ("c", "x") and cast.search(each.definition)
+        ]
+        indexes = [each for each in self.found.indexes if cast.search(each.definition)]
+        return Change(
+            up=(
+                *(self._drop(each) for each in conditions),
+                *(line for each in indexes for line in self._drop_index(each)),
+            ),
+            down=(
+                *(self._create(each) for each in conditions),
+                *(line for each in indexes for line in self._create_index(each)),
+            ),
+        )
 
     def changes(self) -> Iterator[Change]:
         gone, new = _unmatched(self.found.constraints, self.wanted.constraints)
@@ -104,7 +109,7 @@ class _Table:
             yield self._altered(
                 found.name, "nullable", not found.is_not_null, not wanted.is_not_null
             )
-        if _default(found) != _default(wanted) and not (
+        if self._compared(found) != self._compared(wanted) and not (
             is_retyped and self._is_cast(found, wanted)
         ):
             yield Change(up=self._redefaulted(found, wanted), down=self._redefaulted(wanted, found))
@@ -118,21 +123,27 @@ class _Table:
         )
         return Change(up=(up,), down=(down,))
 
-    def _type(self, column: ColumnForm) -> str:
+    def _type(self, old: ColumnForm, column: ColumnForm) -> str:
         collation = f" COLLATE {column.collation}" if column.collation else ""
         name = quote(column.name)
         return execute(
             f"ALTER TABLE {self.sql_name} ALTER COLUMN {name} TYPE {column.type}{collation}"
-            f" USING {name}::{column.type}"
+            f" USING {name}{self._by_text(old.type, column.type)}::{column.type}"
         )
+
+    def _by_text(self, old: str, new: str) -> str:
+        """An enum type has no cast but from and to text."""
+        if not self.enums & {old.removesuffix("[]"), new.removesuffix("[]")}:
+            return ""
+        return "::text[]" if old.endswith("[]") else "::text"
 
     def _retyped(self, old: ColumnForm, new: ColumnForm) -> tuple[str, ...]:
         """A default has the type of its column, and PostgreSQL casts it only where nobody has to ask."""
         if not self._is_cast(old, new):
-            return (self._type(new),)
+            return (self._type(old, new),)
         off = (self._default(replace(new, default=None)),) if old.default else ()
         on = (self._default(new),) if new.default else ()
-        return (*off, self._type(new), *on)
+        return (*off, self._type(old, new), *on)
 
     def _is_cast(self, *columns: ColumnForm) -> bool:
         return not any(map(self._own_sequence, columns)) and any(each.default for each in columns)
@@ -156,10 +167,11 @@ class _Table:
         return (*made, self._default(new), *gone)
 
     def _own_sequence(self, column: ColumnForm) -> str | None:
-        """The sequence that the default counts by, unless it stands for itself."""
-        found = COUNTS.fullmatch(column.default or "")
-        name = found[1].replace("''", "'") if found else None
-        return None if name in self.sequences else name
+        return own_sequence(column.default, self.sequences)
+
+    def _compared(self, column: ColumnForm) -> str | None:
+        """The default to compare: what a sequence is called that the column owns is no difference."""
+        return "nextval()" if self._own_sequence(column) else column.default
 
     def _default(self, column: ColumnForm) -> str:
         source = (
@@ -261,10 +273,11 @@ class _Table:
         return call(operation, *arguments, **keywords)
 
 
-def _default(column: ColumnForm) -> str | None:
-    """The default to compare: what a sequence is called that the column owns is no difference."""
-    is_serial = column.default is not None and column.default.startswith("nextval(")
-    return "nextval()" if is_serial else column.default
+def own_sequence(default: str | None, standing: frozenset[str]) -> str | None:
+    """The name of the sequence that a default counts by, unless it is one of those that stand for themselves."""
+    found = COUNTS.fullmatch(default or "")
+    name = found[1].replace("''", "'") if found else None
+    return None if name in standing else name
 
 
 def _unquoted(name: str) -> str:

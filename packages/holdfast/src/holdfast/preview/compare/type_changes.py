@@ -5,21 +5,18 @@ Pure: takes two schemas as their catalogs write them, gives Python source.
 
 from collections.abc import Iterator
 
-from holdfast.observe.schema import EnumForm, SchemaForm
+from holdfast.observe.schema import EnumColumn, EnumForm, SchemaForm
 from holdfast.preview.compare.revision_source import Change, execute, short_name, sql_literal
+from holdfast.preview.compare.schema_changes import lines_of_users
 from holdfast.rewrite.names import QualifiedName, quote
 
 
 def enum_changes(before: SchemaForm, after: SchemaForm, *, default_schema: str) -> Iterator[Change]:
-    """Values of enum types; types that are new are `new_enum`s."""
+    """Values of enum types; types that are new are `new_types`."""
     for name, wanted in after.enums.items():
         found = before.enums.get(name)
         if found is not None and found.labels != wanted.labels:
-            written = short_name(name, default_schema)
-            yield Change(
-                up=tuple(_to_labels(written, found, wanted.labels, default_schema)),
-                down=tuple(_remade(written, found, wanted.labels, found.labels, default_schema)),
-            )
+            yield _Labels(found, wanted.labels, before, default_schema).change()
 
 
 def new_types(
@@ -56,42 +53,60 @@ def _new(kind: str, name: QualifiedName, definition: str, default_schema: str) -
     )
 
 
-def _to_labels(
-    name: str, found: EnumForm, wanted: tuple[str, ...], default_schema: str
-) -> Iterator[str]:
-    if [label for label in wanted if label in found.labels] != list(found.labels):
-        yield from _remade(name, found, found.labels, wanted, default_schema)
-        return
-    for place, label in enumerate(wanted):
-        if label not in found.labels:
-            where = f" AFTER {sql_literal(wanted[place - 1])}" if place else ""
-            where = where or f" BEFORE {sql_literal(found.labels[0])}"
-            is_last = place + 1 == len(wanted) and place > 0
-            yield execute(
-                f"ALTER TYPE {name} ADD VALUE {sql_literal(label)}{'' if is_last else where}"
-            )
+class _Labels:
+    """The change of one enum type's values, among the tables that use it as they were found."""
 
+    def __init__(
+        self, found: EnumForm, wanted: tuple[str, ...], before: SchemaForm, default_schema: str
+    ) -> None:
+        self.found, self.wanted, self.default_schema = found, wanted, default_schema
+        self.name = short_name(found.name, default_schema)
+        used = {column.table for column in found.columns}
+        self.uses = [
+            lines_of_users(table, self.name, default_schema=default_schema)
+            for name, table in sorted(before.tables.items())
+            if name in used
+        ]
 
-def _remade(
-    name: str,
-    enum: EnumForm,
-    labels: tuple[str, ...],
-    wanted: tuple[str, ...],
-    default_schema: str,
-) -> Iterator[str]:
-    """PostgreSQL has no way to take a value out: a new type takes the place of the old one."""
-    old = f"{enum.name.name}_old"
-    yield execute(f"ALTER TYPE {name} RENAME TO {quote(old)}")
-    yield execute(f"CREATE TYPE {name} AS ENUM ({_labels(wanted)})")
-    for table, column, default in enum.columns:
-        alter = f"ALTER TABLE {short_name(table, default_schema)} ALTER COLUMN {quote(column)}"
-        if default is not None:
+    def change(self) -> Change:
+        """A condition that names the type is made anew: on the way there by the comparison of tables that follows."""
+        drops = [line for use in self.uses for line in use.up]
+        creates = [line for use in self.uses for line in use.down]
+        back = (*self._remade(self.found.labels), *creates)
+        if [label for label in self.wanted if label in self.found.labels] == [*self.found.labels]:
+            return Change(up=tuple(self._added()), down=(*drops, *back))
+        return Change(up=(*drops, *self._remade(self.wanted)), down=back)
+
+    def _added(self) -> Iterator[str]:
+        labels = self.found.labels
+        for place, label in enumerate(self.wanted):
+            if label not in labels:
+                where = f" AFTER {sql_literal(self.wanted[place - 1])}" if place else ""
+                where = where or f" BEFORE {sql_literal(labels[0])}"
+                is_last = place + 1 == len(self.wanted) and place > 0
+                where = "" if is_last else where
+                yield execute(f"ALTER TYPE {self.name} ADD VALUE {sql_literal(label)}{where}")
+
+    def _remade(self, wanted: tuple[str, ...]) -> Iterator[str]:
+        """PostgreSQL has no way to take a value out: a new type takes the place of the old one."""
+        old = f"{self.found.name.name}_old"
+        yield execute(f"ALTER TYPE {self.name} RENAME TO {quote(old)}")
+        yield execute(f"CREATE TYPE {self.name} AS ENUM ({_labels(wanted)})")
+        for column in self.found.columns:
+            yield from self._retyped(column)
+        old_name = QualifiedName(schema=self.found.name.schema, name=old)
+        yield execute(f"DROP TYPE {short_name(old_name, self.default_schema)}")
+
+    def _retyped(self, column: EnumColumn) -> Iterator[str]:
+        name, array = quote(column.name), "[]" if column.is_array else ""
+        table = short_name(column.table, self.default_schema)
+        alter = f"ALTER TABLE {table} ALTER COLUMN {name}"
+        if column.default is not None:
             yield execute(f"{alter} DROP DEFAULT")
-        yield execute(f"{alter} TYPE {name} USING {quote(column)}::text::{name}")
-        if default is not None:
-            yield execute(f"{alter} SET DEFAULT {default}")
-    old_name = QualifiedName(schema=enum.name.schema, name=old)
-    yield execute(f"DROP TYPE {short_name(old_name, default_schema)}")
+        type_ = f"{self.name}{array}"
+        yield execute(f"{alter} TYPE {type_} USING {name}::text{array}::{type_}")
+        if column.default is not None:
+            yield execute(f"{alter} SET DEFAULT {column.default}")
 
 
 def _labels(labels: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 A revision outlives the application's code: what a TypeDecorator stores is written, not the decorator, so that the
 file imports nothing of the application. Another type that SQLAlchemy does not have (an extension's) is imported.
+No table brings a type along: the revision creates it, where it is missing, in a line of its own.
 """
 
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type  # the only way to write a type as Alembic does
+from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -28,6 +30,9 @@ def write_types_of_their_own(opts: dict[str, Any]) -> None:
 
 def _source(type_: TypeEngine[Any], autogen: AutogenContext) -> str | Literal[False]:
     module = type(type_).__module__
+    if is_named(type_):
+        autogen.imports.add("from sqlalchemy.dialects import postgresql")
+        return _named_source(type_, autogen)
     if isinstance(type_, sa.Interval) and type_.second_precision is not None:
         return f"sa.Interval(second_precision={type_.second_precision})"  # repr() leaves it out
     if module.startswith("sqlalchemy."):
@@ -37,6 +42,25 @@ def _source(type_: TypeEngine[Any], autogen: AutogenContext) -> str | Literal[Fa
     if autogen.opts["user_module_prefix"] is None:
         autogen.imports.add(f"import {module}")
     return False
+
+
+def is_named(type_: TypeEngine[Any]) -> bool:
+    """Whether it is a type of the database that has a name of its own there: an enum type or a domain."""
+    return isinstance(type_, DOMAIN) or (
+        isinstance(type_, sa.Enum) and type_.native_enum and type_.name is not None
+    )
+
+
+def _named_source(type_: Any, autogen: AutogenContext) -> str:
+    """A line of its own creates the type: a table that brings it fails where another one has brought it before."""
+    if isinstance(type_, DOMAIN):
+        arguments = [repr(str(type_.name)), _repr_type(type_.data_type, autogen)]
+    else:
+        arguments = [*map(repr, type_.enums), f"name={str(type_.name)!r}"]
+    if type_.schema:
+        arguments.append(f"schema={str(type_.schema)!r}")
+    kind = "DOMAIN" if isinstance(type_, DOMAIN) else "ENUM"
+    return f"postgresql.{kind}({', '.join(arguments)}, create_type=False)"
 
 
 def _stored(type_: TypeEngine[Any], dialect: Dialect | None) -> TypeEngine[Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from holdfast.rewrite.column_copy.copied import Copied
 from holdfast.rewrite.column_copy.facts import DependentKey, DependentStatistics
+from holdfast.rewrite.column_copy.index_names import before_swap
 from holdfast.rewrite.column_copy.renamed import index_of_copy, key_of_copy, statistics_of_copy
 from holdfast.rewrite.facts import Relation, RelationKind
 from holdfast.rewrite.index_build import build_index
@@ -29,6 +30,7 @@ def statistics(copied: Copied) -> Iterator[Step]:
         yield TransactionStep(
             sql=tuple(_statistics(copied, found)),
             locks=(copied.lock(LockMode.SHARE_UPDATE_EXCLUSIVE),),
+            only_for=copied.only_for,
         )
 
 
@@ -37,7 +39,9 @@ def indexes(copied: Copied) -> Iterator[Step]:
     table = Relation(oid=copied.facts.oid, name=copied.table, kind=RelationKind.TABLE)
     for index in sorted(copied.facts.indexes, key=lambda index: index.is_unique):
         node = index_of_copy(index, name=copied.indexes[index.name], copies=copied.copies)
-        yield replace(build_index(node, table=table), undo=())  # it goes with the copy
+        # It goes with the copy.
+        yield replace(build_index(node, table=table), undo=(), only_for=copied.only_for)
+        yield from before_swap(copied, index)
 
 
 def analyze(copied: Copied) -> Step:
@@ -46,10 +50,11 @@ def analyze(copied: Copied) -> Step:
     for found in copied.facts.statistics:
         columns |= {copied.copies.get(column, column) for column in found.columns}
     listed = ", ".join(map(quote, sorted(columns)))
-    is_whole = any(index.has_expressions for index in copied.facts.indexes)
+    tables = (each.facts for each in copied.with_partitions)
+    is_whole = any(index.has_expressions for facts in tables for index in facts.indexes)
     return AutocommitStep(
         sql=f"ANALYZE {copied.table}" + ("" if is_whole else f" ({listed})"),
-        locks=(copied.lock(LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        locks=copied.locks(LockMode.SHARE_UPDATE_EXCLUSIVE),
     )
 
 

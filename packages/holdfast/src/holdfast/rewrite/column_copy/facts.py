@@ -64,6 +64,7 @@ class ChangingColumn:
     not_null_name: str | None = None  # of the constraint, from PostgreSQL 18 on
     identity: str = ""  # a: ALWAYS, d: BY DEFAULT
     is_generated: bool = False
+    default: str | None = None
     statistics_target: int | None = None
     options: tuple[str, ...] = ()
     comment: str | None = None
@@ -84,6 +85,7 @@ class DependentIndex:
     has_expressions: bool = False
     tablespace: str | None = None
     constraint: str | None = None
+    constraint_definition: str | None = None
     is_deferrable: bool = False
     is_exclusion: bool = False  # also WITHOUT OVERLAPS
     comment: str | None = None
@@ -97,6 +99,7 @@ class DependentCheck:
     name: str
     definition: str
     is_validated: bool = True
+    is_inherited: bool = False  # of a partition: its table has it
     comment: str | None = None
 
 
@@ -112,6 +115,7 @@ class DependentKey:
     points_here: bool  # to a changing column
     referenced: tuple[str, ...] = ()
     of_partitioned: bool = False
+    is_inherited: bool = False  # of a partition: its table has it
     is_validated: bool = True
     comment: str | None = None
 
@@ -194,6 +198,13 @@ class ChangedTable:
         False  # statements that wait may change the answer: ask again when they have run
     )
     is_table: bool = True  # not partitioned
+    is_foreign: bool = False
+    is_owned: bool = True  # by the role that migrates, or one that it is a member of
+    parent: int | None = None  # of a partition: the oid of what it is a partition of
+    is_late: bool = False  # a partition that was not there when the copy was planned
+    is_gone: bool = False  # a partition that is none any more
+    partition_key: tuple[str, ...] = ()  # the changing columns that it is partitioned by
+    partitions: tuple["ChangedTable", ...] = ()  # at any depth, each behind its parent
     is_typed: bool = False
     inherits: bool = False
     bytes: int = 0
@@ -216,6 +227,21 @@ class ChangedTable:
     taken: tuple[str, ...] = ()
     # Those of the session on which text depends.
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether its rows live in partitions."""
+        return not (self.is_table or self.is_foreign)
+
+    @property
+    def below(self) -> tuple["ChangedTable", ...]:
+        """Its partitions that are still there."""
+        return tuple(part for part in self.partitions if not part.is_gone)
+
+    @property
+    def with_rows(self) -> tuple["ChangedTable", ...]:
+        """The tables that its rows are in: itself, or its partitions."""
+        return tuple(each for each in (self, *self.below) if not each.is_partitioned)
 
     def conversion(self, column: str) -> Conversion | None:
         """The change of this column."""

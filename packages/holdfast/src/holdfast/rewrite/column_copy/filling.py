@@ -7,8 +7,10 @@ then on it is refused, as it will be after the change (strict).
 from collections.abc import Iterator
 
 from holdfast.rewrite.column_copy.copied import Copied, new_value, new_value_of_table
+from holdfast.rewrite.column_copy.detached import taken_from_detached
 from holdfast.rewrite.column_copy.facts import ChangingColumn, Conversion, DependentCheck, Grant
-from holdfast.rewrite.column_copy.notes import notes_of_copying
+from holdfast.rewrite.column_copy.notes import notes_of_copying, notes_of_new_copies
+from holdfast.rewrite.column_copy.partitions import partitions_guard
 from holdfast.rewrite.column_copy.refusals import columns_read
 from holdfast.rewrite.column_copy.renamed import check_of_copy
 from holdfast.rewrite.literals import literal
@@ -31,8 +33,15 @@ COMPRESSIONS = {"p": "pglz", "l": "lz4"}
 
 def look_before(copied: Copied) -> Iterator[Step]:
     """Rows that would stop the change, before anything has happened."""
-    table = copied.table
-    key = _key(copied)
+    for each in copied.with_rows:
+        yield from look_for_unproven(each)
+    for change in copied.facts.changes:
+        yield _look(copied, change, quick=_convert_all(copied, change), mismatch=None)
+
+
+def look_for_unproven(copied: Copied) -> Iterator[LookStep]:
+    """Rows against a constraint that is NOT VALID: they could not be written to be copied."""
+    table, key = copied.table, _key(copied)
     for found in copied.facts.not_valid:
         rows = f"SELECT {key} FROM ONLY {table} WHERE NOT ({found.condition})"
         yield LookStep(
@@ -41,9 +50,8 @@ def look_before(copied: Copied) -> Iterator[Step]:
             quick=f"{rows} LIMIT 1",
             rows=rows,
             scans=(table,),
+            only_for=copied.only_for,
         )
-    for change in copied.facts.changes:
-        yield _look(copied, change, quick=_convert_all(copied, change), mismatch=None)
 
 
 def expand(copied: Copied) -> BatchStep:
@@ -56,6 +64,7 @@ def expand(copied: Copied) -> BatchStep:
     return BatchStep(
         what=f"add {_listed(copied)} to {table}, kept equal by triggers",
         sql=(
+            *partitions_guard(copied),
             *(_add_column(copied, change) for change in copied.facts.changes),
             _trigger_function(copied, is_lenient=True),
             create.format(quote(on_insert), "INSERT", f"EXECUTE FUNCTION {function}"),
@@ -66,13 +75,26 @@ def expand(copied: Copied) -> BatchStep:
             copied.alter(
                 f"ENABLE ALWAYS TRIGGER {quote(on_insert)}, ENABLE ALWAYS TRIGGER {quote(on_update)}"
             ),
-            *(text for column in copied.facts.columns for text in _attributes(copied, column)),
+            *(text for each in copied.with_partitions for text in attributes(each)),
             # Whoever touches the triggers changes their xmin: the swap looks.
             f"EXECUTE format({literal(stamp)}, pg_current_xact_id()::xid)",
         ),
-        locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+        locks=copied.locks(LockMode.ACCESS_EXCLUSIVE),
         undo=(_give_back(copied),),
+        notes=notes_of_new_copies(copied.facts, copies=copied.copies.values()),
     )
+
+
+def attributes_of_partition(copied: Copied) -> Iterator[BatchStep]:
+    """What a new partition alone has said of the columns."""
+    sql = tuple(attributes(copied))
+    if sql:
+        yield BatchStep(
+            what=f"attributes of {_listed(copied)} of {copied.table}",
+            sql=sql,
+            locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+            only_for=copied.only_for,
+        )
 
 
 def copy_rows(copied: Copied) -> CopyRowsStep:
@@ -85,6 +107,7 @@ def copy_rows(copied: Copied) -> CopyRowsStep:
         sql=f"UPDATE ONLY {copied.table} SET {assigned} WHERE {condition}",
         settings=copied.copying_settings,
         scans=(copied.table,),
+        only_for=copied.only_for,
         notes=notes_of_copying(copied.facts),
         new_types=tuple((each.column, each.new_type) for each in copied.facts.changes),
     )
@@ -92,38 +115,72 @@ def copy_rows(copied: Copied) -> CopyRowsStep:
 
 def strict(copied: Copied) -> Iterator[Step]:
     """The step from which users get PostgreSQL's own errors; behind it the constraints are validated."""
-    table, facts = copied.table, copied.facts
-    not_nulls = [column for column in facts.columns if column.not_null]
-    adds = [
-        *(_add_not_null(copied, column) for column in not_nulls),
-        *(_add_check(copied, check) for check in facts.checks),
-    ]
+    adds = [text for each in copied.with_partitions for text in _constraints(each)]
     # At once: to go from SHARE ROW EXCLUSIVE to ACCESS EXCLUSIVE would be an upgrade.
     mode = LockMode.ACCESS_EXCLUSIVE if adds else LockMode.SHARE_ROW_EXCLUSIVE
     yield BatchStep(
         what=f"refuse values that {_listed(copied)} cannot take",
-        sql=(_trigger_function(copied, is_lenient=False), *adds),
-        locks=(copied.lock(mode),),
+        sql=(
+            *partitions_guard(copied),
+            _trigger_function(copied, is_lenient=False),
+            *adds,
+        ),
+        locks=copied.locks(mode),
     )
-    unproven = {found.name for found in facts.not_valid}
-    for column in not_nulls:
+    for each in copied.with_partitions:
+        yield from _validated(each)
+    yield from _not_null(copied)
+
+
+def strict_of_partition(copied: Copied) -> Iterator[Step]:
+    """The constraints that a new partition alone has."""
+    adds = tuple(_constraints(copied))
+    if adds:
+        yield BatchStep(
+            what=f"constraints of {copied.table} on {_listed(copied)}",
+            sql=adds,
+            locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+            only_for=copied.only_for,
+        )
+        yield from _validated(copied)
+        yield from _not_null(copied)
+
+
+def _constraints(copied: Copied) -> Iterator[str]:
+    """SQL that adds what holds for the copies of this table, for new rows only."""
+    yield from (_add_not_null(copied, column) for column in copied.own_not_nulls)
+    yield from (_add_check(copied, check) for check in copied.own_checks)
+
+
+def _validated(copied: Copied) -> Iterator[ValidateStep]:
+    unproven = {found.name for found in copied.facts.not_valid}
+    for column in copied.own_not_nulls:
         if column.not_null_name not in unproven:
             yield _validate(copied, copied.not_nulls[column.name])
-    for check in facts.checks:
+    for check in copied.own_checks:
         if check.is_validated:
             yield _validate(copied, copied.checks[check.name])
-    if not_nulls and facts.server_major < NATIVE:
+
+
+def _not_null(copied: Copied) -> Iterator[BatchStep]:
+    """Before 18 the CHECK has done its work; from then on there is a constraint with a name."""
+    if copied.facts.server_major >= NATIVE:
+        return
+    sql = tuple(
+        each.alter(action)
+        for each in copied.with_partitions
+        for column in each.own_not_nulls
+        for action in (
+            f"ALTER COLUMN {quote(each.copies[column.name])} SET NOT NULL",
+            f"DROP CONSTRAINT {quote(each.not_nulls[column.name])}",
+        )
+    )
+    if sql:
         yield BatchStep(
-            what=f"NOT NULL of {table}",
-            sql=tuple(
-                copied.alter(action)
-                for column in not_nulls
-                for action in (
-                    f"ALTER COLUMN {quote(copied.copies[column.name])} SET NOT NULL",
-                    f"DROP CONSTRAINT {quote(copied.not_nulls[column.name])}",
-                )
-            ),
-            locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+            what=f"NOT NULL of {copied.table}",
+            sql=sql,
+            locks=copied.locks(LockMode.ACCESS_EXCLUSIVE),
+            only_for=copied.only_for,
         )
 
 
@@ -145,6 +202,7 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
         f"DECLARE x {change.new_type}; BEGIN x := {new_value(change, row='r')}; RETURN NULL;"
         " EXCEPTION WHEN others THEN RETURN SQLERRM; END"
     )
+    everything = f"{copied.only}{table}"
     function = f"pg_temp.holdfast_try(r {table}) RETURNS text LANGUAGE plpgsql"
     reason = "pg_temp.holdfast_try(t)"
     if mismatch is not None:
@@ -157,10 +215,11 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
         what=f"rows that have no value of type {change.new_type} for {change.column}",
         quick=quick,
         prepare=(f"CREATE FUNCTION {function} AS {literal(body)}",),
-        rows=f"SELECT {_key(copied)}, {reason} AS reason FROM ONLY {table} AS t"
+        rows=f"SELECT {_key(copied)}, {reason} AS reason FROM {everything} AS t"
         f" WHERE {reason} IS NOT NULL",
         settings=(*copied.conversion_settings, ("row_security", "off")),
-        scans=(table,),
+        scans=tuple(each.table for each in copied.with_rows),
+        only_for=copied.only_for,
     )
 
 
@@ -168,13 +227,14 @@ def _convert_all(copied: Copied, change: Conversion) -> str:
     """Assigned as the trigger does it: an explicit cast would cut a text that is too long."""
     body = (
         f"#variable_conflict use_column\nDECLARE x {change.new_type}; r record; BEGIN FOR r IN SELECT"
-        f" {new_value_of_table(change)} AS v FROM ONLY {copied.table} LOOP x := r.v; END LOOP; END"
+        f" {new_value_of_table(change)} AS v FROM {copied.only}{copied.table} LOOP x := r.v; END LOOP; END"
     )
     return f"DO {literal(body)}"
 
 
 def _key(copied: Copied) -> str:
-    return ", ".join(map(quote, copied.facts.key)) or "ctid"
+    by_place = "tableoid::regclass, ctid" if copied.facts.is_partitioned else "ctid"
+    return ", ".join(map(quote, copied.facts.key)) or by_place
 
 
 def _listed(copied: Copied) -> str:
@@ -235,17 +295,22 @@ def _is_missing(copied: Copied, change: Conversion) -> str:
     return missing if change.has_using else f"{missing} AND {quote(change.column)} IS NOT NULL"
 
 
+def attributes(copied: Copied) -> Iterator[str]:
+    """SQL for what PostgreSQL keeps of a column whose type changes, on this table alone."""
+    for column in copied.facts.columns:
+        yield from _attributes(copied, column)
+
+
 def _attributes(copied: Copied, column: ChangingColumn) -> Iterator[str]:
-    """What PostgreSQL keeps of a column whose type changes."""
     change = copied.facts.conversion(column.name)
     name = quote(copied.copies[column.name])
     if column.statistics_target is not None:
-        yield copied.alter(f"ALTER COLUMN {name} SET STATISTICS {column.statistics_target}")
+        yield copied.alter_only(f"ALTER COLUMN {name} SET STATISTICS {column.statistics_target}")
     if column.options:
-        yield copied.alter(f"ALTER COLUMN {name} SET ({', '.join(column.options)})")
+        yield copied.alter_only(f"ALTER COLUMN {name} SET ({', '.join(column.options)})")
     if change is not None and change.compression in COMPRESSIONS:
         method = COMPRESSIONS[change.compression]
-        yield copied.alter(f"ALTER COLUMN {name} SET COMPRESSION {method}")
+        yield copied.alter_only(f"ALTER COLUMN {name} SET COMPRESSION {method}")
     if column.comment:
         yield f"COMMENT ON COLUMN {copied.table}.{name} IS {literal(column.comment)}"
     for grant in column.grants:
@@ -262,7 +327,7 @@ def _give_back(copied: Copied) -> str:
     """Takes the copies away, and with them all that was built on them."""
     return do_block(
         (
-            f"LOCK TABLE ONLY {copied.table} IN ACCESS EXCLUSIVE MODE",
+            f"LOCK TABLE {copied.only}{copied.table} IN ACCESS EXCLUSIVE MODE",
             *(
                 f"DROP TRIGGER IF EXISTS {quote(trigger)} ON {copied.table}"
                 for trigger in copied.triggers
@@ -272,6 +337,7 @@ def _give_back(copied: Copied) -> str:
                 copied.alter(f"DROP COLUMN IF EXISTS {quote(name)}")
                 for name in copied.copies.values()
             ),
+            *taken_from_detached(copied),
         )
     )
 
@@ -292,6 +358,7 @@ def _validate(copied: Copied, name: str) -> ValidateStep:
     return ValidateStep(
         table=copied.table,
         constraint=name,
-        locks=(copied.lock(LockMode.SHARE_UPDATE_EXCLUSIVE),),
-        scans=(copied.table,),
+        locks=copied.locks(LockMode.SHARE_UPDATE_EXCLUSIVE),
+        scans=tuple(each.table for each in copied.with_rows),
+        only_for=copied.only_for,
     )

@@ -1,6 +1,6 @@
 """What a reviewer should know before a column is copied: what differs afterwards, and what may notice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from holdfast.rewrite.column_copy.facts import ChangedTable, OwnedSequence
 
@@ -12,6 +12,15 @@ def notes_of_copying(table: ChangedTable) -> tuple[str, ...]:
             f"needs free disk for {table.table} once more, indexes of the column included; PostgreSQL does"
             " not say how much is free"
         ),
+    )
+
+
+def notes_of_new_copies(table: ChangedTable, *, copies: Iterable[str]) -> tuple[str, ...]:
+    """What a reviewer should know before the copies are added."""
+    if not table.is_partitioned:
+        return ()
+    return (
+        f"until the copy takes its place, a table that is attached to {table.table} needs {', '.join(copies)}, too",
     )
 
 

@@ -1,22 +1,34 @@
 """Why a column cannot be copied: for each reason what stands in the way, and what to do about it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.column_copy.facts import ChangedTable, Conversion
+from holdfast.errors.durations import in_words
+from holdfast.rewrite.column_copy.facts import ChangedTable, Conversion, Dependent
 from holdfast.rewrite.tree import find, parsed_constraint, strings
 
+# Measured on 18, with 8 to 64 partitions: what each of them, of their indexes and of their keys adds to the swap.
+PER_PARTITION = timedelta(milliseconds=0.1)
+PER_INDEX = timedelta(milliseconds=0.2)
+PER_KEY = timedelta(milliseconds=0.3)
+LONGEST_MOMENT = timedelta(milliseconds=30)  # users' limit is 50, and their own work is in it
 CLOCKS = frozenset(["now()", "transaction_timestamp()", "statement_timestamp()", "age(xid)"])
 
 
 def refusals(table: ChangedTable) -> tuple[str, ...]:
     """Every reason, in the order in which to deal with them; none: the columns can be copied."""
-    return tuple(
-        reason
-        for of in (_of_postgresql, _of_table, _of_triggers, _of_objects)
-        for reason in of(table)
-    ) + tuple(reason for change in table.changes for reason in _of_expression(change, table))
+    everything = (table, *table.below)
+    reasons = (
+        *_of_postgresql(table),
+        *(reason for each in everything for reason in _of_table(each)),
+        *(reason for part in table.below for reason in _of_partition(part, of=table)),
+        *(reason for each in table.with_rows for reason in _of_triggers(each)),
+        *(reason for each in everything for reason in _of_objects(each)),
+        *(reason for change in table.changes for reason in _of_expression(change, table)),
+    )
+    return tuple(dict.fromkeys(reasons))
 
 
 def columns_read(change: Conversion) -> tuple[str, ...]:
@@ -33,23 +45,32 @@ def _of_postgresql(table: ChangedTable) -> Iterator[str]:
     for change in table.changes:
         if change.error:
             yield f"It could not be tried on an empty copy of the table: {change.error}."
-    for found in table.dependents:
+    for found in all_dependents(table):
         yield (
             f"The {found.what} depends on the column, and PostgreSQL changes no type under it: drop it"
             " before, and create it again after, in the same revision."
         )
-    if table.row_type_used_by:
-        yield f"{table.row_type_used_by} has a column of the row type of the table."
+    for name in table.partition_key:
+        yield f"{name} is part of the key by which the table is partitioned."
+
+
+def all_dependents(table: ChangedTable) -> tuple[Dependent, ...]:
+    """What depends on the columns that PostgreSQL does not change along, of the table and its partitions."""
+    return tuple(found for each in (table, *table.below) for found in each.dependents)
 
 
 def _of_table(table: ChangedTable) -> Iterator[str]:
-    if not table.is_table:
+    if table.parent is None and table.inherits:
+        yield "The table is a partition or inherits; a column is copied of a table as a whole."
+    if (moment := _moment(table)) > LONGEST_MOMENT:
         yield (
-            "The table has partitions, and a column is copied of one table only. Add a column of the new type, have the"
-            " application write both, fill it with an UPDATE of each partition, and drop the old one a release later."
+            f"For its {len(table.below)} partitions, with their indexes and keys on the column, users would wait"
+            f" {in_words(moment)} or more when the copy takes the place of the column; up to"
+            f" {in_words(LONGEST_MOMENT)} are allowed. Add a column of the new type, have the application write both,"
+            " fill it with an UPDATE of each partition, and drop the old one a release later."
         )
-    elif table.inherits:
-        yield "The table is a partition or inherits; a column is copied of one table only."
+    if table.row_type_used_by:
+        yield f"{table.row_type_used_by} has a column of the row type of the table."
     if table.is_typed:
         yield "The table was created OF a type."
     for column in table.columns:
@@ -65,6 +86,31 @@ def _of_table(table: ChangedTable) -> Iterator[str]:
             f"The publication {table.published_by} sends all columns of the table: its subscribers"
             " would stop at one that they do not have. Publish it with a list of columns."
         )
+
+
+def _moment(table: ChangedTable) -> timedelta:
+    """How long the swap of a table with partitions takes on a processor of its own."""
+    indexes = [index for part in table.below for index in part.indexes]
+    keys = sum(index.constraint is not None for index in indexes)
+    return len(table.below) * PER_PARTITION + len(indexes) * PER_INDEX + keys * PER_KEY
+
+
+def _of_partition(part: ChangedTable, *, of: ChangedTable) -> Iterator[str]:
+    if part.is_foreign:
+        yield f"The partition {part.table} is a foreign table, of which no column is copied."
+    if not part.is_owned:
+        yield f"The partition {part.table} belongs to another role, which alone may change it."
+    for name in part.partition_key:
+        yield f"{name} is part of the key by which {part.table} is partitioned."
+    for column in part.columns:
+        if column.default != of.column(column.name).default:
+            yield (
+                f"{column.name} has another default in the partition {part.table} than in the table: give it the"
+                " same, or none, before."
+            )
+    for key in part.foreign_keys:
+        if not key.is_inherited:
+            yield f"The foreign key {key.name} is one of the partition {part.table} alone."
 
 
 def _of_triggers(table: ChangedTable) -> Iterator[str]:

@@ -9,14 +9,20 @@ from collections.abc import Iterator
 from holdfast.rewrite.column_copy.copied import Copied
 from holdfast.rewrite.column_copy.facts import DependentIndex, OwnedSequence
 from holdfast.rewrite.column_copy.filling import granted
+from holdfast.rewrite.column_copy.index_names import columns_of_index, comments, index_renamed
 from holdfast.rewrite.column_copy.notes import notes_of_swap
-from holdfast.rewrite.column_copy.renamed import index_of_copy
+from holdfast.rewrite.column_copy.partitions import (
+    disturbed,
+    partitions_guard,
+    stamp_of,
+    taking_over,
+    triggers_guard,
+)
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.steps import BatchStep
 
-DISTURBED = "HF001"  # SQLSTATE: the triggers that keep the copies equal have been touched
 GREATEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 IDENTITIES = {"a": "ALWAYS", "d": "BY DEFAULT"}
 KEPT_NUMBER = "holdfast.sequence"  # a setting: the new sequence goes on where the old one was
@@ -26,41 +32,42 @@ def swap(copied: Copied) -> BatchStep:
     """The batch that puts the copies in the place of the columns."""
     facts = copied.facts
     names = ", ".join(column.name for column in facts.columns)
+    # What is below a table with partitions is in its place before what is made of it on the table.
+    upwards = (*reversed(copied.partitions), copied)
     return BatchStep(
         what=f"put the new {names} of {copied.table} in place",
         sql=(
+            *partitions_guard(copied),
             _guard(copied),
             *(f"DROP TRIGGER {quote(trigger)} ON {copied.table}" for trigger in copied.triggers),
             f"DROP FUNCTION {copied.function}",
             *(text for sequence in facts.sequences for text in _saved(copied, sequence)),
             *(copied.alter(f"DROP COLUMN {quote(column.name)}") for column in facts.columns),
             *_renamed(copied),
-            *_taken_over(copied),
+            *(text for each in upwards for text in _in_place(each)),
             *(text for sequence in facts.sequences for text in _numbered(copied, sequence)),
-            *_comments(copied),
+            *comments(copied),
         ),
-        locks=(copied.lock(LockMode.ACCESS_EXCLUSIVE),),
+        locks=copied.locks(LockMode.ACCESS_EXCLUSIVE),
         notes=notes_of_swap(facts),
     )
 
 
 def _guard(copied: Copied) -> str:
     """SQL that fails unless both triggers are as they were made and the last to fire: so the proof holds."""
+    if copied.facts.is_partitioned:
+        return triggers_guard(copied)
     names = ", ".join(map(literal, copied.triggers))
-    stamp = f"obj_description({literal(copied.function)}::regprocedure, 'pg_proc')"
     of_table = f"tgrelid = {literal(str(copied.table))}::regclass"
     ours = (
         f"(SELECT count(*) FROM pg_catalog.pg_trigger WHERE {of_table}"
-        f" AND tgname IN ({names}) AND tgenabled = 'A' AND xmin::text = {stamp})"
+        f" AND tgname IN ({names}) AND tgenabled = 'A' AND xmin::text = {stamp_of(copied)})"
     )
     later = (
         f"EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE {of_table} AND NOT tgisinternal"
         f' AND tgtype & 2 <> 0 AND tgname::text COLLATE "C" > {literal(copied.triggers[1])})'
     )
-    return (
-        f"IF {ours} <> 2 OR {later} THEN RAISE EXCEPTION"
-        f" 'the triggers that keep the copy equal have been changed' USING ERRCODE = '{DISTURBED}'; END IF"
-    )
+    return disturbed(f"{ours} <> 2 OR {later}")
 
 
 def _saved(copied: Copied, sequence: OwnedSequence) -> Iterator[str]:
@@ -76,52 +83,57 @@ def _saved(copied: Copied, sequence: OwnedSequence) -> Iterator[str]:
 
 
 def _renamed(copied: Copied) -> Iterator[str]:
-    facts = copied.facts
-    for column in facts.columns:
+    """Of the table and all its partitions."""
+    for column in copied.facts.columns:
         copy = quote(copied.copies[column.name])
         yield copied.alter(f"RENAME COLUMN {copy} TO {quote(column.name)}")
         if column.not_null_name:
             constraint = quote(copied.not_nulls[column.name])
             yield copied.alter(f"RENAME CONSTRAINT {constraint} TO {quote(column.not_null_name)}")
-    for check in facts.checks:
+
+
+def _in_place(copied: Copied) -> Iterator[str]:
+    """What one table has, without its partitions, under the names that it had."""
+    facts = copied.facts
+    for column in copied.own_not_nulls if copied.parent is not None else ():
+        if column.not_null_name:
+            constraint = quote(copied.not_nulls[column.name])
+            yield copied.alter(f"RENAME CONSTRAINT {constraint} TO {quote(column.not_null_name)}")
+    for check in copied.own_checks:
         constraint = quote(copied.checks[check.name])
         yield copied.alter(f"RENAME CONSTRAINT {constraint} TO {quote(check.name)}")
     for found in facts.statistics:
         name = QualifiedName(schema=found.schema, name=copied.statistics[found.name])
         yield f"ALTER STATISTICS {name} RENAME TO {quote(found.name)}"
-    for index in facts.indexes:
-        yield from _columns_of_index(copied, index)
-        if index.constraint is None:  # the others are renamed by the constraint that takes them
-            name = QualifiedName(schema=copied.table.schema, name=copied.indexes[index.name])
-            yield f"ALTER INDEX {name} RENAME TO {quote(index.name)}"
-
-
-def _columns_of_index(copied: Copied, index: DependentIndex) -> Iterator[str]:
-    """RENAME COLUMN leaves the name that an index has for a column of its own: seen in psql."""
-    name = QualifiedName(schema=copied.table.schema, name=copied.indexes[index.name])
-    node = index_of_copy(index, name=name.name, copies=copied.copies)
-    elements = (*node.index_params, *node.index_including_params)
-    named = {item.index_elem.name for item in elements}
-    for column, copy in copied.copies.items():
-        if copy in named:
-            yield f"ALTER TABLE {name} RENAME COLUMN {quote(copy)} TO {quote(column)}"
+    if facts.is_partitioned:
+        yield from taking_over(copied)
+    elif copied.parent is None:
+        for index in facts.indexes:
+            yield from columns_of_index(copied, index)
+            yield from index_renamed(copied, index)
+    yield from _taken_over(copied)
 
 
 def _taken_over(copied: Copied) -> Iterator[str]:
     """Defaults, keys, and what is said of an index: one ALTER TABLE."""
+    changes = copied.facts.changes if copied.parent is None else ()
     actions = [
-        *(
-            f"ALTER COLUMN {quote(change.column)} SET DEFAULT {change.default}"
-            for change in copied.facts.changes
-            if change.default is not None
-        ),
-        *(_constraint(copied, index) for index in copied.facts.indexes if index.constraint),
+        f"ALTER COLUMN {quote(change.column)} SET DEFAULT {change.default}"
+        for change in changes
+        if change.default is not None
     ]
+    if not copied.facts.is_partitioned:
+        actions += [
+            _constraint(copied, index) for index in copied.facts.indexes if index.constraint
+        ]
     for index in copied.facts.indexes:
+        # On a partition it has its name only behind the swap.
+        is_renamed = index.constraint is not None or copied.parent is None
+        name = quote(index.name if is_renamed else copied.indexes[index.name])
         if index.is_replica_identity:
-            actions.append(f"REPLICA IDENTITY USING INDEX {quote(index.name)}")
+            actions.append(f"REPLICA IDENTITY USING INDEX {name}")
         if index.is_clustered:
-            actions.append(f"CLUSTER ON {quote(index.name)}")
+            actions.append(f"CLUSTER ON {name}")
     if actions:
         yield copied.alter(", ".join(actions))
 
@@ -158,18 +170,3 @@ def _numbered(copied: Copied, sequence: OwnedSequence) -> Iterator[str]:
         yield granted(grant, on=f"SEQUENCE {sequence.name}")
     if sequence.comment:
         yield f"COMMENT ON SEQUENCE {sequence.name} IS {literal(sequence.comment)}"
-
-
-def _comments(copied: Copied) -> Iterator[str]:
-    table = copied.table
-    for index in copied.facts.indexes:
-        name = QualifiedName(schema=table.schema, name=index.name)
-        if index.constraint_comment:
-            comment = literal(index.constraint_comment)
-            yield f"COMMENT ON CONSTRAINT {quote(index.constraint or '')} ON {table} IS {comment}"
-        if index.comment:
-            yield f"COMMENT ON INDEX {name} IS {literal(index.comment)}"
-    for check in copied.facts.checks:
-        if check.comment:
-            comment = literal(check.comment)
-            yield f"COMMENT ON CONSTRAINT {quote(check.name)} ON {table} IS {comment}"

@@ -25,7 +25,7 @@ from holdfast.rewrite.units import QueueEntry
 
 def is_bracket(taken: Taken) -> bool:
     """Whether it stays taken until it is given back, whatever stands in between."""
-    return taken.is_switched_off or taken.what == "policy"
+    return taken.is_switched_off or taken.is_temporary or taken.what == "policy"
 
 
 def refuse_what_lasts(span: Span, *, today: date, until: str = "", is_open: bool = False) -> None:
@@ -44,7 +44,7 @@ def refuse_what_lasts(span: Span, *, today: date, until: str = "", is_open: bool
                 between=shortened(entry.statement.sql),
                 relation=str(table.name),
                 rows=table.rows,
-                taken=span.taken[0].what.removesuffix(" c").removesuffix(" f"),
+                taken=span.taken[0].seen,
             )
 
 

@@ -30,7 +30,7 @@ ABOUT_ROWS = ("constraint", "index", "type", "unique key")
 
 def is_replaced(taken: Taken, until: Sequence[QueueEntry]) -> bool:
     """Whether the two are one: nothing was dropped for the sake of a write."""
-    if taken.is_switched_off or taken.what == "policy":
+    if taken.is_switched_off or taken.is_temporary or taken.what == "policy":
         return False
     return not (taken.what.startswith((*ABOUT_ROWS, "default")) and any(map(_writes, until)))
 

@@ -7,3 +7,4 @@ ROUTES = [
     for part in (own, registration, email, second_factor, administration)
     for route in part.router.routes
 ]
+DIRECT = own.DIRECT

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import Body, Query, Request, Response
 
-from marketplace.accounts.clients import CurrentClient
-from marketplace.accounts.context import CurrentAccounts
+from marketplace.accounts.clients import CurrentClient, client_of
+from marketplace.accounts.context import CurrentAccounts, accounts_of
 from marketplace.accounts.delivery import deliver, deliver_opened, delivered, drop_cookie
 from marketplace.accounts.principal import CurrentPrincipal, FreshPrincipal, require_fresh
 from marketplace.accounts.problems import (
@@ -21,7 +21,7 @@ from marketplace.accounts.problems import (
     SecondFactorNeeded,
     SessionNotFound,
 )
-from marketplace.accounts.rate_guards import CountedLogin, CountedRefresh
+from marketplace.accounts.rate_guards import CountedLogin, CountedRefresh, count_refresh
 from marketplace.accounts.schemas import (
     Account,
     Credentials,
@@ -34,7 +34,8 @@ from marketplace.accounts.schemas import (
     Tokens,
 )
 from marketplace.accounts.service import own
-from marketplace.database import RequestTransactions
+from marketplace.database import RequestTransactions, transactions_of
+from marketplace.direct import Direct, answer_with, route_of
 from marketplace.problems import InvalidRequest, TooManyRequests, api_router, documented
 
 router = api_router(prefix="/auth", tags=["accounts"])
@@ -80,6 +81,15 @@ async def refresh(
     text, delivery = delivered(request, form)
     refreshed = await own.refresh_session(transactions, text, accounts=accounts, client=client)
     return deliver(response, refreshed, accounts=accounts, delivery=delivery)
+
+
+async def refresh_directly(request: Request, form: Refresh) -> Response:
+    """As `refresh`, for a request that is plain."""
+    accounts, client = await accounts_of(request), await client_of(request)
+    await count_refresh(accounts, client)
+    said, transactions = Response(), await transactions_of(request)
+    tokens = await refresh(request, transactions, accounts, client, said, form)
+    return answer_with(tokens, like=said)
 
 
 @router.post(
@@ -182,3 +192,6 @@ async def end_other_sessions(
 ) -> None:
     """Log out every device of the user but this one."""
     await transactions.write(own.log_out, principal, scope=LogoutScope.OTHERS)
+
+
+DIRECT = [Direct(route=route_of(router, refresh), answer=refresh_directly, form=Refresh)]

@@ -1,10 +1,12 @@
 """The routes of products."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 
+from holdfast.application.own_writes import position_to_read
 from marketplace.accounts.principal import Editor
 from marketplace.catalog.etags import TAGGED, IfMatch, expected, tag
 from marketplace.catalog.problems import (
@@ -26,8 +28,10 @@ from marketplace.catalog.schemas import (
 from marketplace.catalog.service import products
 from marketplace.cursors import Cursors, cursors_of
 from marketplace.database import RequestTransactions, transactions_of
+from marketplace.direct import Direct, route_of
 from marketplace.problems import InvalidCursor, InvalidRequest, api_router, documented
 from marketplace.query_parameters import documented_query, read_query
+from marketplace.shared_reads import SharedReads
 
 router = api_router(tags=["catalogue"])
 product_cursors = cursors_of("products")
@@ -41,10 +45,16 @@ product_cursors = cursors_of("products")
 )
 async def list_products(request: Request) -> Response:
     """Products by name, a page at a time."""
+    # All that the answer depends on: whoever asks the same at the same time shares it.
+    key = request.scope["query_string"], position_to_read()
+    pages: SharedReads[bytes] = request.app.state.product_pages
+    return Response(await pages.read(key, partial(_page, request)), media_type="application/json")
+
+
+async def _page(request: Request) -> bytes:
     filters = read_query(ProductFilters, request)
     transactions, cursors = await transactions_of(request), await product_cursors(request)
-    text = await transactions.read_page_on_driver(products.page, filters, cursors=cursors)
-    return Response(text, media_type="application/json")
+    return await transactions.read_page_on_driver(products.page, filters, cursors=cursors)
 
 
 @router.get("/low-stock", responses=documented(*BY_EDITOR, InvalidCursor))
@@ -133,3 +143,6 @@ async def _detail(
     product = await transactions.read(products.get, product_id)
     tag(response, product)
     return ProductDetail.model_validate(product)
+
+
+DIRECT = [Direct(route=route_of(router, list_products), answer=list_products)]

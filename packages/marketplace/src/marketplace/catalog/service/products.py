@@ -24,7 +24,7 @@ from marketplace.database import Connection
 from marketplace.entities import Product, Role, Vendor
 
 
-async def page(connection: Connection, filters: ProductFilters, *, cursors: Cursors) -> str:
+async def page(connection: Connection, filters: ProductFilters, *, cursors: Cursors) -> bytes:
     """One page of products, as the text of a `ProductPage`: what the database writes is not read and written again.
 
     Products that come or go meanwhile neither repeat nor hide any other.
@@ -35,7 +35,7 @@ async def page(connection: Connection, filters: ProductFilters, *, cursors: Curs
         rows, limit=filters.limit, position=lambda row: Position(value=row[0], key=row[1])
     )
     items = ",".join([text for _, _, text in products])
-    return f'{{"items":[{items}],"next_cursor":{json.dumps(next_cursor)}}}'
+    return f'{{"items":[{items}],"next_cursor":{json.dumps(next_cursor)}}}'.encode()
 
 
 async def low_stock(

@@ -11,6 +11,8 @@ from marketplace.accounts.principal import (
     CurrentPrincipal,
     FreshAdministrator,
     VendorStaff,
+    bearer,
+    current_principal,
     record_read,
 )
 from marketplace.accounts.problems import (
@@ -20,7 +22,8 @@ from marketplace.accounts.problems import (
     SecondFactorRequired,
 )
 from marketplace.cursors import Cursors, PageRequest, cursors_of
-from marketplace.database import RequestTransactions
+from marketplace.database import RequestTransactions, transactions_of
+from marketplace.direct import Direct, route_of
 from marketplace.entities import Role
 from marketplace.orders.idempotency import Key, keyed
 from marketplace.orders.problems import (
@@ -119,6 +122,13 @@ async def check_out(
     )
     headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
     return JSONResponse(answer.body, answer.status, headers)
+
+
+async def check_out_directly(request: Request, cart: Cart) -> JSONResponse:
+    """As `check_out`, for a request that is plain."""
+    principal = await current_principal(request, await bearer(request))
+    key = request.headers.get("Idempotency-Key")
+    return await check_out(request, await transactions_of(request), principal, cart, key)
 
 
 @router.get("/orders", responses=documented(InvalidAccessToken, *LISTED))
@@ -253,3 +263,6 @@ async def accept_unmatched_money(
 ) -> None:
     """Somebody has looked at money of a wrong amount or currency: it is no longer listed."""
     await transactions.write(orders.accept_unmatched_money, order_id)
+
+
+DIRECT = [Direct(route=route_of(router, check_out), answer=check_out_directly, form=Cart)]

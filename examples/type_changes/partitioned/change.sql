@@ -1,0 +1,1 @@
+alter table events alter id type bigint, alter amount type bigint;

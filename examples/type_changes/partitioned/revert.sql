@@ -1,0 +1,1 @@
+alter table events alter id type int, alter amount type int;

@@ -1,0 +1,61 @@
+"""What is taken away and given back is one moment, whatever it is of; what has nothing to do with it comes before."""
+
+from datetime import date
+
+import pytest
+
+from holdfast.rewrite.facts import Facts, Relation, RelationKind
+from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.plan_queue import plan_queue
+from holdfast.rewrite.statement import parse
+from holdfast.rewrite.units import QueueEntry
+
+TABLE = QualifiedName(schema="public", name="t")
+FACTS = Facts(
+    server_major=18,
+    relations={("", "t"): Relation(oid=1, name=TABLE, kind=RelationKind.TABLE)},
+)
+BETWEEN = "CREATE INDEX i ON t (a)"
+PAIRS = {
+    "a table": ("REVOKE ALL ON t FROM app", "GRANT SELECT ON t TO app"),
+    "a schema": ("REVOKE ALL ON SCHEMA s FROM app", "GRANT USAGE ON SCHEMA s TO app"),
+    "a function": (
+        "REVOKE ALL ON FUNCTION s.f(int) FROM app",
+        "GRANT EXECUTE ON FUNCTION s.f TO app",
+    ),
+    "a sequence": ("REVOKE ALL ON SEQUENCE q FROM app", "GRANT USAGE ON SEQUENCE q TO app"),
+    "a type": ("REVOKE USAGE ON TYPE e FROM public", "GRANT USAGE ON TYPE e TO app"),
+    "all tables": (
+        "REVOKE ALL ON ALL TABLES IN SCHEMA s FROM app",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA s TO app",
+    ),
+}
+
+
+def planned(*statements: str) -> list[list[str]]:
+    entries = [
+        QueueEntry(statement=parse(sql)[0], facts=FACTS, position=place)
+        for place, sql in enumerate(statements)
+    ]
+    units = plan_queue(entries, today=date(2026, 1, 1))
+    return [[entry.statement.sql for entry in unit.entries] for unit in units]
+
+
+@pytest.mark.parametrize("of", PAIRS)
+def test_privileges_of_anything_are_never_gone(of: str) -> None:
+    """Between REVOKE and GRANT no user looks, whatever has the privileges."""
+    revoke, grant = PAIRS[of]
+    assert planned(revoke, BETWEEN, grant) == [[BETWEEN], [revoke, grant]]
+
+
+def test_privileges_of_another_thing_are_no_pair() -> None:
+    """What is granted on something else does not wait, and nothing waits for it."""
+    revoke, grant = "REVOKE ALL ON SCHEMA s FROM app", "GRANT USAGE ON SCHEMA other TO app"
+    assert planned(revoke, BETWEEN, grant) == [[revoke], [BETWEEN], [grant]]
+
+
+def test_a_rule_that_is_dropped_again_is_never_seen() -> None:
+    """Whatever it does to the statements of users, they send none while it is there."""
+    creates = "CREATE RULE quiet AS ON INSERT TO t DO INSTEAD NOTHING"
+    drops = "DROP RULE quiet ON t"
+    assert planned(creates, BETWEEN, drops) == [[BETWEEN], [creates, drops]]
