@@ -22,7 +22,7 @@ from marketplace.catalog import stock
 from marketplace.orders.service import checkout
 
 BEFORE, MOVED = "9be3f6017da4", "8d20c5f1e6b7"
-MANY, FEW, OTHERS, WANTED = 100_000, 60, 2_000, 12
+MANY, FEW, OTHERS, WANTED = 100_000, 60, 200, 12
 GOODS = f"""
     INSERT INTO users (id, email, password_hash)
         SELECT lpad(to_hex(n), 32, '0')::uuid, n || '@example.org', 'x' FROM generate_series(1, 20) AS n;
