@@ -23,7 +23,7 @@ from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, U
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyInTheWay
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
-from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
+from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of, row_holders
 from holdfast.observe.citus import blockers_on_workers
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
@@ -94,10 +94,12 @@ class LockPatience:
         *,
         what: str,
         locks: Callable[[], tuple[Lock, ...]],
+        rows_of: QualifiedName | None = None,
     ) -> Result:
         """Call `unit` until it gets its locks. It works in a transaction that it leaves open or commits.
 
-        `locks` tells, after a failure, what the unit wanted; it is asked once everything is rolled back.
+        `locks` tells, after a failure, what the unit wanted; it is asked once everything is rolled back. `rows_of` is
+        the table of which it writes rows.
         Raises LockNotFree, naming the blockers, when the budget is spent.
         """
         limit = monotonic() + self.budget.total_seconds()
@@ -125,7 +127,7 @@ class LockPatience:
                     self.report(UsersWaited(what=what, tries=tries, verdict=verdict))
                 else:
                     blockers = _on_standbys(error) or self._blockers(
-                        _wanted(locks(), verdict, error)
+                        _wanted(locks(), verdict, error), rows_of=rows_of
                     )
                     self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
@@ -171,10 +173,14 @@ class LockPatience:
             raise EndedByGuard(verdict) from error
         return verdict
 
-    def _blockers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
+    def _blockers(
+        self, locks: tuple[Lock, ...], *, rows_of: QualifiedName | None
+    ) -> tuple[Blocker, ...]:
         connection = self.session.connection
         try:
             here = blockers_of(connection, locks)
+            if not here and rows_of is not None:
+                here = row_holders(connection, rows_of, at_least=FIRST_LOCK)
             there = blockers_on_workers(connection, locks) if self.session.is_citus else ()
             pids = {each.pid for each in here}
             return (*here, *(each for each in there if each.pid not in pids))

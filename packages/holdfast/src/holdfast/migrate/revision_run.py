@@ -169,7 +169,9 @@ class RevisionRun(OneRevision):
         facts = facts_for(self.context.session.connection, *statements, new=unit.new)
         if unit.steps is not None:
             left = unit.steps[unit.steps_done :]
-            return needs_of_rest(statements, left=left, facts=facts, today=today)
+            return needs_of_rest(
+                statements, left=left, facts=facts, today=today, reached=unit.reached
+            )
         entries = [QueueEntry(statement=statement, facts=facts) for statement in statements]
         return disk_needs(entries, today=today)
 
