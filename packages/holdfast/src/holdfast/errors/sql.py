@@ -40,7 +40,7 @@ class TransactionInScript(HoldfastError):
     exit_status = 1
     what = "{statement} cannot stand here. Nothing was run."
     why = (
-        "holdfast decides where transactions begin and end: short ones for what locks, the long work outside of"
+        "The run decides where transactions begin and end: short ones for what locks, the long work outside of"
         " them. Only a script that is one BEGIN .. COMMIT as a whole leaves that to it."
     )
     remedy = (
