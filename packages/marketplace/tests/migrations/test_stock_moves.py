@@ -244,13 +244,18 @@ def test_both_releases_sell_while_it_moves(
 def test_and_back(
     database: str, config: Config, before: dict[UUID, int], *, is_finished: bool
 ) -> None:
-    """A revert, before `finish` or after it, gives the release before every unit that is there."""
+    """A revert, before `finish` (under traffic) or after it, gives the release before every unit that is there."""
     upgrade(config, "head", expand=True)
     if is_finished:
         finish(config, yes=True)
     first, second = old(), new()
-    with open_till(second, database):
+    with ExitStack() as open_shop:
+        open_shop.enter_context(open_till(second, database))
         until(lambda: second.rounds > 5)
+        if (
+            is_finished
+        ):  # the rows are copied back in the transaction that adds the column: users would wait
+            open_shop.close()
         downgrade(config, MOVED)
         with open_till(first, database):
             until(lambda: first.rounds > 5)
