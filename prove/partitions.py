@@ -1,8 +1,8 @@
 """Each change of a partitioned table, in each form, while others create partitions; on 16 and 18, or another one.
 
 Another connection creates partitions, attaches one, or drops one, right before each step in turn. The schema must be
-that of plain Alembic with the same done ahead of it or behind it. One line a case; exit status 1 when one does not hold. Names of
-changes and forms as arguments narrow it down.
+that of plain Alembic with the same done ahead of it or behind it. One line a case; exit status 1 when one does not
+hold. Names of changes and forms as arguments narrow it down.
 """
 
 import sys
