@@ -5,6 +5,7 @@ that of plain Alembic with the same done ahead of it or behind it. One line a ca
 hold. Names of changes and forms as arguments narrow it down.
 """
 
+import re
 import sys
 import tempfile
 import traceback
@@ -150,6 +151,8 @@ OLDER = {
         CREATE TABLE older_rest PARTITION OF older DEFAULT;
         INSERT INTO older SELECT n, -1 - n % 9, 1, 'old' FROM generate_series(1, 500) AS n;""",
 }
+# CREATE TABLE .. (LIKE things) takes over the names that NOT NULL has at that moment.
+OF_LIKE = re.compile(r"CONSTRAINT things_\w+_not_null NOT NULL")
 DISTURBANCES = ("created", "attached", "dropped")
 
 
@@ -171,7 +174,8 @@ def written(folder: Path, *, change: str, form: str, disturbance: str) -> Path:
 
 
 def dump(url: str) -> str:
-    return in_any_order(without_version_tables(schema_dump(url)))  # a copied column stands last
+    schema = in_any_order(without_version_tables(schema_dump(url)))  # a copied column stands last
+    return OF_LIKE.sub("NOT NULL", schema)
 
 
 def plain_dump(example: Path, postgres: Postgres, template: str, *, is_first: bool) -> str:
