@@ -111,11 +111,10 @@ class LockPatience:
             try:
                 return unit(timeouts)
             except Exception as error:
+                state = self.session.state_of(error)  # before more is said on the connection
                 verdict = self._roll_back(error)
                 is_refusal = _is_refusal(error)  # whatever has led to it
-                if is_refusal or (
-                    verdict is None and self.session.state_of(error) not in TRY_AGAIN
-                ):
+                if is_refusal or (verdict is None and state not in TRY_AGAIN):
                     raise
                 tries += 1
                 blockers: tuple[Blocker, ...] = ()
@@ -150,10 +149,9 @@ class LockPatience:
         try:
             return unit(LockTimeouts())
         except Exception as error:
+            state = self.session.state_of(error)
             verdict = self._roll_back(error)
-            if _is_refusal(error) or (
-                verdict is None and self.session.state_of(error) not in TRY_AGAIN
-            ):
+            if _is_refusal(error) or (verdict is None and state not in TRY_AGAIN):
                 raise
             return None
 
