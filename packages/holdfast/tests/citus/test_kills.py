@@ -18,6 +18,8 @@ STEPS = {
     "foreign key": "ALTER TABLE t ADD FOREIGN KEY (r) REFERENCES r (id)",
     "replaced": "ALTER TABLE t DROP CONSTRAINT ck, ADD CONSTRAINT ck CHECK (v > -5)",
     "backfill": "UPDATE t SET s = 'y'",
+    "of a reference table": "ALTER TABLE q ALTER COLUMN v SET NOT NULL, ADD CHECK (v > 0)",
+    "of a local table": "ALTER TABLE l DROP CONSTRAINT lk, ADD CONSTRAINT lk CHECK (v > -5), ALTER v SET NOT NULL",
     "several": "ALTER TABLE t ADD COLUMN a int DEFAULT 1, ADD CONSTRAINT c2 CHECK (v > 0)",
 }
 # Outside a transaction: killed while one shard waits for an old transaction of a worker.
@@ -49,6 +51,11 @@ def in_use(on_cluster: Project, cluster: Cluster) -> Project:
         "CREATE TABLE r (id int PRIMARY KEY)",
         "SELECT create_distributed_table('t', 'k')",
         "SELECT create_reference_table('r')",
+        "CREATE TABLE q (id int PRIMARY KEY, v int)",
+        "SELECT create_reference_table('q')",
+        "CREATE TABLE l (id int PRIMARY KEY, v int CONSTRAINT lk CHECK (v > -1), r int REFERENCES r)",
+        "INSERT INTO q SELECT n, n FROM generate_series(1, 20) AS n",
+        "INSERT INTO l SELECT n, n FROM generate_series(1, 20) AS n",
         "INSERT INTO t SELECT n, n FROM generate_series(1, 200) AS n",
     )
     return on_cluster
