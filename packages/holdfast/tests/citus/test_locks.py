@@ -126,3 +126,30 @@ def read_on(url: str, ended: Event, errors: list[str]) -> None:
                 connection.execute("SELECT count(*) FROM t WHERE k = 1")
     except psycopg.Error as error:
         errors.append(str(error))
+
+
+def test_prepared(on_cluster: Project, cluster: Cluster) -> None:
+    """What holds a shard and has no session in the cluster (a prepared transaction, an autovacuum) is waited for, too."""
+    in_use(on_cluster, cluster)
+    on_cluster.revision("op.execute('ALTER TABLE t ADD COLUMN c int')")
+    busy: list[LockBusy] = []
+    with psycopg.connect(cluster.workers[0], autocommit=True) as worker:
+        worker.execute("SET citus.override_table_visibility = off")
+        worker.execute("SET citus.enable_manual_changes_to_shards = on")
+        [(shard,)] = worker.execute(
+            "SELECT relname FROM pg_class WHERE relname ~ '^t_[0-9]+$' AND relkind = 'r' LIMIT 1"
+        )
+        worker.execute("BEGIN")
+        worker.execute(f"LOCK TABLE {shard} IN ACCESS EXCLUSIVE MODE".encode())
+        worker.execute("PREPARE TRANSACTION 'held'")
+
+        def report(event: Told) -> None:
+            if isinstance(event, LockBusy):
+                busy.append(event)
+                if len(busy) == 2:
+                    worker.execute("ROLLBACK PREPARED 'held'")
+
+        upgrade(on_cluster.config, "head", report=report)
+    (blocker,) = busy[0].blockers
+    assert "prepared" in str(blocker)
+    assert "None" not in blocker.with_way_out

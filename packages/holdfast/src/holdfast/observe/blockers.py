@@ -66,7 +66,8 @@ class Blocker:
         """What a person can do about this blocker."""
         match self.kind:
             case BlockerKind.AUTOVACUUM | BlockerKind.WRAPAROUND | BlockerKind.DUMP:
-                return f"wait until it ends, or SELECT pg_cancel_backend({self.pid})"
+                cancel = "" if self.pid is None else f", or SELECT pg_cancel_backend({self.pid})"
+                return f"wait until it ends{cancel}"
             case BlockerKind.PREPARED:
                 return f"COMMIT PREPARED or ROLLBACK PREPARED '{self.who}'"
             case BlockerKind.STANDBY:

@@ -33,17 +33,20 @@ HOLDERS = text(
     SELECT DISTINCT ON (l.global_pid, named.oid)
            l.global_pid, l.mode, named.relname AS relation, l.global_pid % 10000000000 AS local_pid,
            CASE WHEN n.groupid <> 0 THEN n.nodename || ':' || n.nodeport END AS worker,
-           coalesce(a.backend_type, 'autovacuum worker') AS backend_type, a.state, a.xact_start AS since,
+           -- A session of another role is hidden from this one, but for its user: only the server's own have none.
+           CASE WHEN a.usesysid IS NULL THEN 'autovacuum worker' ELSE a.backend_type END AS backend_type,
+           a.state, a.xact_start AS since,
            nullif(a.query, '') AS query, a.query LIKE 'autovacuum:%(to prevent wraparound)' AS wraparound,
            coalesce(a.application_name, '') AS application, coalesce(a.usename, '') AS role
     FROM named
     JOIN citus_locks l ON l.locktype = 'relation' AND l.relation_name = named.written AND l.mode = named.mode
     LEFT JOIN citus_stat_activity a ON a.global_pid = l.global_pid AND NOT a.is_worker_query
     LEFT JOIN pg_dist_node n ON n.nodeid = coalesce(a.nodeid, l.nodeid)
-    WHERE l.granted AND l.global_pid <> citus_backend_gpid()
+    WHERE l.granted AND l.global_pid IS DISTINCT FROM citus_backend_gpid()
     ORDER BY l.global_pid, named.oid, l.mode
     """
 )
+OF_NODE = "an autovacuum, or a transaction that Citus has prepared and not ended"  # neither has a global id
 # What each node is asked: its indexes that are not valid, and who builds one at this moment.
 INVALID_ON_NODE = """
 SELECT coalesce(json_agg(json_build_object(
@@ -147,9 +150,9 @@ def blockers_on_workers(connection: Connection, locks: Iterable[Lock]) -> tuple[
     return tuple(
         Blocker(
             kind=blocker_kind(row.backend_type, row.state, row.application, row.wraparound, None),
-            transaction=str(row.global_pid),
+            transaction=str(row.global_pid or row.worker),
             pid=row.global_pid if row.worker else row.local_pid,
-            who=", ".join(part for part in (row.role, row.application) if part),
+            who=", ".join(part for part in (row.role, row.application) if part) or OF_NODE,
             relation=row.relation,
             mode=row.mode,
             since=row.since,
