@@ -263,13 +263,13 @@ def test_a_pooled_engine_of_an_async_env_survives_the_wait(project: Project) -> 
     assert project.query("SELECT to_regclass('a'), to_regclass('b') IS NOT NULL") == [(None, True)]
 
 
-def test_twenty_processes_at_once_on_an_empty_database(project: Project) -> None:
-    """One migrates, nineteen wait, all succeed."""
+def test_many_processes_at_once_on_an_empty_database(project: Project) -> None:
+    """One migrates, the others wait, all succeed: twenty in the proof, five here."""
     project.revision(
         "op.create_table('a', sa.Column('id', sa.Integer)); op.execute('SELECT pg_sleep(0.3)')"
     )
     project.revision("op.create_table('b', sa.Column('id', sa.Integer))")
-    processes = [Process(project) for _ in range(20)]
+    processes = [Process(project) for _ in range(20 if everywhere() else 5)]
     for process in processes:
         process.end()
     assert project.query("SELECT revision, outcome FROM holdfast.history ORDER BY id") == [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from author_revisions import BEFORE
+from everywhere import named
 from side_by_side import SideBySide, side_by_side
 from watching import looking
 
@@ -226,7 +227,19 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
         yield side_by_side(postgres, tmp_path, before=BEFORE + MORE, lifetime=lifetime)
 
 
-@pytest.mark.parametrize("name", CASES)
+HERE = (
+    "check around a write",
+    "index",
+    "policy",
+    "table by another one",
+    "trigger switched off around a read",
+    "unique constraint that becomes an index",
+    "view and its privileges",
+    "view around a build",
+)
+
+
+@pytest.mark.parametrize("name", named(CASES, here=HERE))
 def test_no_look_finds_it_missing(both: SideBySide, name: str) -> None:
     """Neither before, nor between, nor after; the end is plain Alembic's."""
     both.revision(CASES[name].source())

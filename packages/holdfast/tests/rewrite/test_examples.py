@@ -11,7 +11,7 @@ import observed
 import psycopg
 import pytest
 from contract import EXAMPLES
-from everywhere import each
+from everywhere import each, everywhere
 from type_changes import comparable
 
 from holdfast.rewrite.statement import parse
@@ -60,7 +60,7 @@ def copies(example: Path, each_postgres: Postgres) -> Iterator[tuple[str, str]]:
 def test_plan_locks_rows_and_schema(
     example: Path, each_postgres: Postgres, copies: tuple[str, str], run_online: RunOnline
 ) -> None:
-    """The steps are those in online.txt, the locks those of the table; rows and schema plain execution's, and back."""
+    """The steps are those in online.txt, the locks those of the table; rows and schema plain execution's."""
     plain, online = copies
     with observed.observed(online) as seen_online:
         steps = run_online(online, (example / "change.sql").read_text())
@@ -73,9 +73,10 @@ def test_plan_locks_rows_and_schema(
     assert [line for line in seen if line not in observed.lines()] == []
     assert rows(online) == rows(plain)
     assert schema(online, example=example) == schema(plain, example=example)
-    run_online(online, (example / "revert.sql").read_text())
-    run_plainly(plain, (example / "revert.sql").read_text())
-    assert schema(online, example=example) == schema(plain, example=example)
+    if everywhere():  # here the contract goes back
+        run_online(online, (example / "revert.sql").read_text())
+        run_plainly(plain, (example / "revert.sql").read_text())
+        assert schema(online, example=example) == schema(plain, example=example)
 
 
 def lines(example: Path, postgres: Postgres, ways: dict[str, list[str]]) -> list[str]:
