@@ -78,7 +78,7 @@ def test_a_fault_that_is_not_the_projects(tmp_path: Path) -> None:
         3,
         [
             "ValueError: too old",
-            "error: holdfast itself failed: ValueError: too old",
+            "error: A fault that is not the project's: ValueError: too old",
             (
                 "No line of the project is among those above: the fault is holdfast's, or a package in its environment"
                 " is not one that it works with."

@@ -29,7 +29,7 @@ class HoldfastFailed(HoldfastError):
 
     said: str
     python: str
-    what = "holdfast itself failed: {said}"
+    what = "A fault that is not the project's: {said}"
     why = (
         "No line of the project is among those above: the fault is holdfast's, or a package in its environment"
         " is not one that it works with."
