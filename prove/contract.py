@@ -1,4 +1,4 @@
-"""The contract of every rewrite on PostgreSQL 16 and 18, with a SIGKILL at every entry of the journal.
+"""The contract of every rewrite on PostgreSQL 16 and 18, or another one, with a SIGKILL at every entry of the journal.
 
 Also of the way back; of type changes also with a SIGKILL of the backend, after which the server recovers.
 
@@ -44,6 +44,7 @@ from contract import (
     users_of,
     without_version_tables,
 )
+from other_servers import EMBEDDED, INSTALLATION, servers_of
 from type_changes import TYPE_CHANGES, in_any_order
 
 from holdfast.errors.statement import LongStatement
@@ -51,7 +52,6 @@ from holdfast.execute.progress import Event
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.dump import schema_dump
-from holdfast.scratch.server import temporary_server
 
 BUILDING = """
     SELECT pid FROM pg_stat_progress_create_index
@@ -273,12 +273,16 @@ def prove_example(case: Case) -> bool:
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1, metavar="[EXAMPLE]...", type=NAMES)
 @click.option("--scripts", is_flag=True, help="Scripts, by holdfast apply, instead of Alembic.")
-def main(names: tuple[str, ...], scripts: bool) -> None:
+@click.option("--major", "majors", multiple=True, type=int, default=EMBEDDED)
+@INSTALLATION
+def main(
+    names: tuple[str, ...], scripts: bool, majors: tuple[int, ...], installations: tuple[Path, ...]
+) -> None:
     make: MakeProject = scripts_of if scripts else project_of
     examples = [example for example in EVERY if not names or example.name in names]
     holds = True
-    for major in (16, 18):
-        with temporary_server(major=major) as server, tempfile.TemporaryDirectory() as folder:
+    for _, server in servers_of(installations, majors=majors):
+        with tempfile.TemporaryDirectory() as folder:
             postgres = postgres_at(server.url())
             for example in examples:
                 case = case_of(example, postgres=postgres, folder=Path(folder), make=make)

@@ -1,10 +1,17 @@
 """Fixtures that several test files share."""
 
 import gc
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from alembic_project import Project
+from everywhere import leave_out
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `everywhere` is for the proof of that name."""
+    leave_out(config, items)
 
 
 def pytest_collection_finish() -> None:
@@ -17,3 +24,12 @@ def pytest_collection_finish() -> None:
 def project(tmp_path: Path, database: str) -> Project:
     """An empty Alembic project on an empty database."""
     return Project(folder=tmp_path / "project", database=database)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out, and why: only what needs a cluster may be."""
+    reasons = Counter(str(each.longrepr[2]) for each in terminalreporter.stats.get("skipped", ()))
+    for reason, number in reasons.items():
+        terminalreporter.write_line(
+            f"left out: {number} tests ({reason.removeprefix('Skipped: ')})"
+        )

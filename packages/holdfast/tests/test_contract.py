@@ -1,6 +1,7 @@
-"""The contract that every rewrite passes, on each example folder.
+"""The contract that every rewrite passes, here on an example of each kind of step.
 
-HOLDFAST_TEST_SEED repeats the kills of an earlier run.
+`./dev prove everywhere` tries it on all examples, `./dev prove contract` also with a kill at every entry of the
+journal. HOLDFAST_TEST_SEED repeats the kills of an earlier run.
 """
 
 import os
@@ -23,12 +24,22 @@ from contract import (
     template_of,
     users_of,
 )
+from everywhere import named
 from type_changes import comparable
 
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
+KINDS = (
+    "add_column_volatile_default",  # batches
+    "add_foreign_key",  # a validation
+    "alter_column_type_key",  # a copy of a column
+    "attach_partition",  # a proof beforehand
+    "create_index",  # a build
+    "index_on_partitioned",  # partition after partition
+    "several_moments",  # several units
+)
 SEED = os.environ.get("HOLDFAST_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
 
 
@@ -37,7 +48,7 @@ def dump(url: str, example: Path) -> str:
     return comparable(schema_dump(url), example=example)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("example", named(EXAMPLES, here=KINDS), ids=lambda path: path.name)
 def test_contract(example: Path, postgres: Postgres, tmp_path: Path) -> None:
     """The schema of plain Alembic, announced locks, no failed request, back again, and a kill survived."""
     template = template_of(example, folder=tmp_path / "template", postgres=postgres)

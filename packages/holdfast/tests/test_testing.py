@@ -7,6 +7,7 @@ from threading import Thread
 
 import psycopg
 import pytest
+from everywhere import each
 from psycopg.conninfo import conninfo_to_dict
 
 from holdfast.scratch.databases import Postgres
@@ -143,7 +144,7 @@ def run(
     return lambda workers: pytester.runpytest_subprocess(*plugins, workers)
 
 
-@pytest.mark.parametrize(("option", "workers"), [("-n0", 1), ("-n2", 2)])
+@pytest.mark.parametrize(("option", "workers"), each([("-n2", 2), ("-n0", 1)], here=1))
 def test_one_server_for_a_run(
     pytester: pytest.Pytester, run: Callable[[str], pytest.RunResult], option: str, workers: int
 ) -> None:
@@ -165,14 +166,14 @@ def test_another_server(
     """`HOLDFAST_TEST_URL` names it."""
     monkeypatch.setenv("HOLDFAST_TEST_URL", postgres.url("postgres"))
     pytester.makepyfile(WHERE)
-    run("-n2").assert_outcomes(passed=4)
+    run("-n0").assert_outcomes(passed=4)
     with psycopg.connect(postgres.url("postgres")) as connection:
         [ours] = connection.execute("SHOW data_directory").fetchone() or [None]
     used = {line.split()[1] for line in (pytester.path / "where.txt").read_text().splitlines()}
     assert used == {ours}
 
 
-@pytest.mark.parametrize("option", ["-n0", "-n2"])
+@pytest.mark.parametrize("option", each(["-n2", "-n0"], here=1))
 def test_no_server_is_the_end_of_the_run(
     pytester: pytest.Pytester, run: Callable[[str], pytest.RunResult], option: str
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from everywhere import each
 
 import marketplace
 
@@ -90,7 +91,7 @@ class Middleman(Thread):
                 connection.sendall(b"R" + struct.pack(">II", 8, 3))
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", each(COMMANDS, here=1), ids=" ".join)
 def test_no_command_tells_a_man_in_the_middle_the_password(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:

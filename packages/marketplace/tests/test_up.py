@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from holdfast import HoldfastError
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import running_server_url
@@ -77,6 +78,15 @@ def refused(*arguments: str, **variables: str) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
+def error_of(*arguments: str, **variables: str) -> HoldfastError:
+    """The error of a start that has to fail, without a process of its own."""
+    left = dict.fromkeys(os.environ.keys() - environment().keys())
+    ended = CliRunner().invoke(up_command, arguments, env=left | variables)
+    assert ended.stdout == ""
+    assert isinstance(ended.exception, HoldfastError)
+    return ended.exception
+
+
 @contextmanager
 def up(*arguments: str, **variables: str) -> Iterator[Up]:
     """Serves in a process group of its own; killed at the end if it still runs."""
@@ -126,6 +136,7 @@ def rename(url: str) -> None:
         connection.execute("UPDATE products SET name = 'AAA' WHERE name = 'Alder Blanket'")
 
 
+@pytest.mark.everywhere
 def test_up_killed_and_up_again(data_dir: Path) -> None:
     """The first start loads the demo shop; after a kill -9 the next one finds what was there.
 
@@ -220,9 +231,9 @@ def test_a_taken_port(data_dir: Path) -> None:
     """Said before anything is made."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        status, error = refused("--port", str(port), "--data-dir", str(data_dir))
-    assert status == 3
-    assert error.startswith(f"error: Cannot listen on 127.0.0.1 port {port}: Address already in")
+        error = error_of("--port", str(port), "--data-dir", str(data_dir))
+    assert error.exit_status == 3
+    assert str(error).startswith(f"Cannot listen on 127.0.0.1 port {port}: Address already in")
     assert not data_dir.exists()
 
 
@@ -238,14 +249,14 @@ def test_on_a_database_of_ones_own(engine: Engine, database: str) -> None:
 
 def test_a_database_out_of_reach() -> None:
     """Named without the password."""
-    status, error = refused(
+    error = error_of(
         "--port",
         str(free_port()),
         DATABASE_URL=f"postgresql://me:secret@127.0.0.1:{free_port()}/shop",
     )
-    assert status == 3
-    assert error.startswith("error: No connection to postgresql://me:***@127.0.0.1:")
-    assert len(error.splitlines()) == 3
+    assert error.exit_status == 3
+    assert str(error).startswith("No connection to postgresql://me:***@127.0.0.1:")
+    assert len(str(error).splitlines()) == 3
 
 
 def test_a_server_that_is_not_supported(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import forked
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import wait_until
+from everywhere import each
 
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding
@@ -51,8 +52,7 @@ def ended(process: forked.Forked) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize(
     ("env", "driver"),
-    [(SYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")],
-    ids=["psycopg", "psycopg2", "asyncpg"],
+    each([(SYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")], here=1),
 )
 @pytest.mark.parametrize("stop", ["SIGTERM", "Ctrl-C twice"])
 def test_a_build_is_cancelled(in_use: Project, env: str, driver: str, stop: str) -> None:

@@ -98,6 +98,7 @@ def test_one_bad_migration(shop: Project, job: Job, service: CommentService) -> 
     assert "Refused" not in service.comments[150]["body"]
 
 
+@pytest.mark.everywhere
 def test_nobody_to_write_to(shop: Project, job: Job, service: CommentService) -> None:
     """A token that may not write is a warning, no pull request is said; neither fails a job that found nothing."""
     shop.file("r2").unlink()

@@ -8,7 +8,7 @@ from holdfast.execute.progress import BackfillMoved, Event
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding
 
-ROWS = 60_000
+ROWS = 9_000
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_progress_counts_the_rows(table: Project) -> None:
 
 def test_a_row_that_is_locked_makes_batches_smaller_and_holds_nobody(table: Project) -> None:
     """While a user holds a row, the backfill gives its rows back each time; then it ends."""
-    table.revision("op.execute('DELETE FROM a WHERE y <= 10000')")
+    table.revision("op.execute('DELETE FROM a WHERE y <= 5000')")
     events: list[Event] = []
-    with holding(table.database, "UPDATE a SET n = 9 WHERE y = 5000") as user:
+    with holding(table.database, "UPDATE a SET n = 9 WHERE y = 2500") as user:
 
         def report(event: Event) -> None:
             events.append(event)
@@ -63,7 +63,7 @@ def test_a_row_that_is_locked_makes_batches_smaller_and_holds_nobody(table: Proj
 
         upgrade(table.config, "head", report=report)
     assert "LockBusy" in {type(event).__name__ for event in events}
-    assert table.query("SELECT count(*) FROM a") == [(ROWS - 10_000,)]
+    assert table.query("SELECT count(*) FROM a") == [(ROWS - 5_000,)]
 
 
 def test_a_write_to_rows_named_by_their_key_stays_one_statement(table: Project) -> None:

@@ -11,6 +11,7 @@ import pytest
 from alembic import command
 from alembic_project import Project
 from contract import project_of
+from everywhere import each
 from side_by_side import side_by_side
 from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
@@ -23,6 +24,8 @@ from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
+# What the planner of PostgreSQL is told, and ours: a table that nobody may read as a whole under a lock.
+MANY = "UPDATE pg_class SET reltuples = 60000 WHERE oid = 't'::regclass"
 OF_NAME = {example.name: example for example in TYPE_CHANGES}
 
 
@@ -57,25 +60,24 @@ def stop_after(steps: int) -> tuple[Callable[[Event], None], Callable[[], bool]]
     return report, lambda: len(done) >= steps
 
 
+# The longest plan, that of serial_key, has 34 steps; behind the last one there is nothing to give up.
+@pytest.mark.parametrize("steps", each([7, *range(1, 7), *range(8, 40)], here=1))
 @pytest.mark.parametrize("name", ["serial_key", "expression_index"])
-def test_abandon_gives_the_table_back(name: str, open_project: Callable[[str], Project]) -> None:
+def test_abandon_gives_the_table_back(
+    name: str, steps: int, open_project: Callable[[str], Project]
+) -> None:
     """Whatever step it has reached: the schema is as it was, the rows are, and the next run can begin again."""
-    before: str | None = None
-    for steps in range(1, 100):
-        project = open_project(name)
-        before = before or schema_dump(project.database)
-        rows = all_rows(project.database)
-        report, should_stop = stop_after(steps)
-        try:
-            upgrade(project.config, "head", report=report, should_stop=should_stop)
-        except StoppedBetweenSteps:
-            abandon(project.config)
-            assert schema_dump(project.database) == before, f"after {steps} steps"
-            assert all_rows(project.database) == rows
-        else:
-            assert steps > 5
-            return
-    raise AssertionError("it never ended")
+    project = open_project(name)
+    before, rows = schema_dump(project.database), all_rows(project.database)
+    report, should_stop = stop_after(steps)
+    try:
+        upgrade(project.config, "head", report=report, should_stop=should_stop)
+    except StoppedBetweenSteps:
+        abandon(project.config)
+        assert schema_dump(project.database) == before
+        assert all_rows(project.database) == rows
+    else:
+        assert steps > 7
 
 
 def test_a_run_after_abandon(open_project: Callable[[str], Project]) -> None:
@@ -343,7 +345,7 @@ def test_what_belongs_to_a_type_change(case: str, postgres: Postgres, tmp_path: 
             postgres,
             tmp_path,
             before="CREATE TABLE t (id int PRIMARY KEY, a int, b text); INSERT INTO t SELECT n, n, 'b' FROM"
-            f" generate_series(1, 60000) AS n; ANALYZE t; {before}",
+            f" generate_series(1, 3000) AS n; {MANY}; {before}",
             lifetime=lifetime,
         )
         both.revision(change)
@@ -451,10 +453,9 @@ CREATE TYPE e AS ENUM ('x', 'y');
 CREATE TABLE t (id int PRIMARY KEY, b e NOT NULL DEFAULT 'x', c e[]);
 CREATE INDEX t_b ON t (b);
 CREATE TABLE w (id int PRIMARY KEY, b e DEFAULT 'x');
-INSERT INTO t SELECT n, 'x', '{x}' FROM generate_series(1, 60000) AS n;
+INSERT INTO t SELECT n, 'x', '{x}' FROM generate_series(1, 3000) AS n;
 INSERT INTO w SELECT n FROM generate_series(1, 200) AS n;
 ALTER TABLE t DROP COLUMN c;
-ANALYZE t
 """
 
 
@@ -462,7 +463,7 @@ ANALYZE t
 def test_an_enum_is_made_again(case: str, postgres: Postgres, tmp_path: Path) -> None:
     """Whichever way a type gets new values under its old name: what users cast to that name works after every step."""
     with ExitStack() as lifetime:
-        both = side_by_side(postgres, tmp_path, before=AN_ENUM, lifetime=lifetime)
+        both = side_by_side(postgres, tmp_path, before=AN_ENUM + MANY, lifetime=lifetime)
         both.revision(ENUMS[case])
         command.upgrade(both.plain.config, "head")
         user = lifetime.enter_context(psycopg.connect(both.online.database, autocommit=True))
@@ -485,8 +486,8 @@ SHOP = """
 CREATE TABLE t (id serial PRIMARY KEY, n int NOT NULL, note text);
 CREATE INDEX t_n ON t (n);
 CREATE TABLE child (id serial PRIMARY KEY, t_id int NOT NULL REFERENCES t ON DELETE CASCADE);
-INSERT INTO t (n) SELECT n FROM generate_series(1, 20000) AS n;
-INSERT INTO child (t_id) SELECT n FROM generate_series(1, 20000) AS n
+INSERT INTO t (n) SELECT n FROM generate_series(1, 8000) AS n;
+INSERT INTO child (t_id) SELECT n FROM generate_series(1, 8000) AS n
 """
 INSERT = "INSERT INTO t (n, note) VALUES (%s, 'new') RETURNING id"
 UPSERT = "INSERT INTO t (id, n) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET n = excluded.n"
@@ -515,7 +516,7 @@ class Writer(Thread):
         """An insert with a child, an update, an upsert, a delete, in turn."""
         self.requests += 1
         turn = self.requests
-        old = 4 * (turn % 5000) + self.number + 1  # a row that was there, and no other session's
+        old = 4 * (turn % 2000) + self.number + 1  # a row that was there, and no other session's
         match turn % 4:
             case 0:
                 with connection.transaction():

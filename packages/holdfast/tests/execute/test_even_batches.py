@@ -13,7 +13,7 @@ from holdfast.scratch.databases import Postgres
 
 SETUP = """
 CREATE TABLE t (id int PRIMARY KEY, grp int, n int, at timestamptz DEFAULT now(), flag text, m int);
-INSERT INTO t SELECT g, g % 10, NULL, '2020-01-01', 'x', NULL FROM generate_series(1, 3000) AS g;
+INSERT INTO t SELECT g, g % 10, NULL, '2020-01-01', 'x', NULL FROM generate_series(1, 1200) AS g;
 CREATE FUNCTION stable_count(g int) RETURNS int LANGUAGE sql STABLE AS
   'SELECT count(*)::int FROM t WHERE grp = g AND n IS NULL';
 CREATE FUNCTION volatile_count(g int) RETURNS int LANGUAGE plpgsql AS
@@ -31,9 +31,9 @@ CREATE CAST (int AS wrapped) WITH FUNCTION wrap(int);
 """
 WHOLE = {
     "a stable function": "UPDATE t SET n = stable_count(grp)",
-    "a volatile function": "UPDATE t SET n = volatile_count(grp) WHERE id < 3 OR id > 2990",
-    "a function in the condition": "UPDATE t SET n = 1 WHERE stable_count(grp) > 250",
-    "a function in a DELETE": "DELETE FROM t WHERE stable_count(grp) < 250 OR id < 3",
+    "a volatile function": "UPDATE t SET n = volatile_count(grp) WHERE id < 3 OR id > 1190",
+    "a function in the condition": "UPDATE t SET n = 1 WHERE stable_count(grp) > 100",
+    "a function in a DELETE": "DELETE FROM t WHERE stable_count(grp) < 100 OR id < 3",
     "a default": "UPDATE t SET m = DEFAULT",
     "an operator": "UPDATE t SET n = CASE WHEN grp ### id THEN 1 ELSE 2 END",
     "a cast": "UPDATE t SET n = (grp::wrapped).a",

@@ -227,7 +227,7 @@ BAD_DATA = {
     ),
     "unique": (
         "op.create_unique_constraint('i', 't', ['a', 'b'])",
-        "UPDATE t SET a = 1, b = 'same' WHERE id < 6; UPDATE t SET a = NULL WHERE id > 49990",
+        "UPDATE t SET a = 1, b = 'same' WHERE id < 6; UPDATE t SET a = NULL WHERE id > 4990",
         "duplicate keys",
         1,
     ),

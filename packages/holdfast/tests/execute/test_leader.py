@@ -44,7 +44,7 @@ SHORT_TIMEOUTS = """
       END LOOP;
     END $do$
 """
-ROWS = 60_000
+ROWS = 6_000
 
 
 def accounts(project: Project, *statements: str) -> Project:

@@ -29,7 +29,7 @@ from holdfast.execute.session import MigrationSession
 from holdfast.migrate.run import upgrade
 
 SHORT = timedelta(milliseconds=300)
-ROWS = 20_000
+ROWS = 6_000
 # What a stranger would find in a session that the pooler hands on.
 LEFT = """
     SELECT (SELECT count(*) FROM pg_settings WHERE source = 'session'

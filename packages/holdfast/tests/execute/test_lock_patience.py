@@ -15,7 +15,7 @@ from contract import users_of
 from sqlalchemy import make_url
 
 from holdfast.errors.migration import LockNotFree
-from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy
+from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, StepStarted
 from holdfast.execute.progress import Event as Progress
 from holdfast.migrate.run import upgrade
 from holdfast.observe.blockers import BlockerKind
@@ -151,6 +151,51 @@ def test_a_prepared_transaction_is_named(vacuuming_server: EmbeddedServer, tmp_p
     assert raised.value.ways_out == "COMMIT PREPARED or ROLLBACK PREPARED 'forgotten'"
     with psycopg.connect(project.database, autocommit=True) as client:
         client.execute("ROLLBACK PREPARED 'forgotten'")
+    upgrade(project.config, "head")
+
+
+HOLDERS = {
+    "session": ("", "session idle in transaction pid "),
+    "prepared": ("PREPARE TRANSACTION 'row'", "prepared transaction (row) "),
+}
+WRITES = {
+    "along a key": "op.execute('UPDATE t SET a = 1')",
+    "by blocks": "op.alter_column('t', 'a', type_=sa.BigInteger)",
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("write", WRITES)
+def test_whoever_has_rows_of_the_table_is_named(
+    vacuuming_server: EmbeddedServer, tmp_path: Path, holder: str, write: str
+) -> None:
+    """A batch that waits for a row, whoever holds it: which rows a transaction has nobody tells, but of which table."""
+    ends, words = HOLDERS[holder]
+    name = f"rows_{holder}_{write.split()[-1]}"
+    with psycopg.connect(vacuuming_server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    project = Project(folder=tmp_path / "project", database=vacuuming_server.url(name))
+    project.revision("op.execute('CREATE TABLE t (id int PRIMARY KEY, a int)')")
+    upgrade(project.config, "head")
+    project.query("INSERT INTO t SELECT n, n FROM generate_series(1, 10) AS n")
+    project.revision(WRITES[write])
+    held: list[Progress] = []
+    with psycopg.connect(project.database, autocommit=True) as client:
+
+        def hold(event: Progress) -> None:
+            """Behind the first step of a copy, which locks the table for a moment."""
+            is_writing = isinstance(event, StepStarted) and "UPDATE" in event.step
+            if is_writing and not held:
+                for statement in ("BEGIN", "UPDATE t SET a = 7 WHERE id = 3", ends):
+                    client.execute(statement.encode())
+            if is_writing or isinstance(event, LockBusy):
+                held.append(event)
+
+        with pytest.raises(LockNotFree) as raised:
+            upgrade(project.config, "head", report=hold, lock_budget=timedelta(milliseconds=100))
+        assert raised.value.blockers.startswith(words)
+        assert "holds RowExclusiveLock on t" in raised.value.blockers
+        client.execute("ROLLBACK PREPARED 'row'" if ends else "ROLLBACK")
     upgrade(project.config, "head")
 
 

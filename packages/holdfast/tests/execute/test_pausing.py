@@ -34,7 +34,7 @@ def test_holdfast_pause_and_resume(in_use: Project, monkeypatch: pytest.MonkeyPa
         "DELETE FROM holdfast.pause"
     )  # what resume does: Alembic has one project a process
     run.end()
-    assert in_use.query(TOUCHED) == [(50000,)]
+    assert in_use.query(TOUCHED) == [(5000,)]
     said = [command.invoke(holdfast, [verb]).output for verb in ("resume", "pause", "resume")]
     assert [said[0], said[2]] == ["nothing was paused\n", "resumed\n"]
 
@@ -95,4 +95,4 @@ def test_a_backfill_waits_for_a_vacuum_of_its_table(
     upgrade(in_use.config, "head", report=events.append)
     whys = [event.why for event in events if isinstance(event, BackfillPaused)]
     assert whys == ["pid 17 vacuums the table"] * 2
-    assert in_use.query(TOUCHED) == [(50000,)]
+    assert in_use.query(TOUCHED) == [(5000,)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
+from everywhere import each
 from side_by_side import side_by_side
 from sqlalchemy.exc import DBAPIError
 
@@ -60,7 +61,7 @@ def in_use(project: Project) -> None:
     project.query("INSERT INTO a SELECT i, i FROM generate_series(1, 100) i")
 
 
-@pytest.mark.parametrize(("env", "driver"), DRIVERS)
+@pytest.mark.parametrize(("env", "driver"), each(DRIVERS, here=2))
 def test_goes_on_where_it_was_interrupted(project: Project, env: str, driver: str) -> None:
     """Nothing is done twice, nothing is left out: reads, RETURNING and row counts come from the record."""
     in_use(project)
@@ -166,7 +167,7 @@ CREATE VIEW v AS SELECT id, b FROM w;
 """
 
 
-@pytest.mark.parametrize("bracket", BRACKETS.values(), ids=BRACKETS)
+@pytest.mark.parametrize("bracket", each(list(BRACKETS.values()), here=2))
 def test_what_is_kept_open_over_a_read_is_replayed(
     postgres: Postgres, tmp_path: Path, bracket: tuple[str, str]
 ) -> None:

@@ -17,6 +17,7 @@ from author_revisions import (
 )
 from backends import wait_until
 from background import BackgroundRun
+from everywhere import named
 from side_by_side import SideBySide, side_by_side
 
 from holdfast.errors.migration import DataInTheWay, RollbackAfterCommit
@@ -26,6 +27,24 @@ from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.testing.blockers import holding
 
+HERE = (
+    "autocommit_block",
+    "batch_recreating",
+    "bulk_insert_and_executemany",
+    "data_read_after_a_queued_statement",
+    "inspector_after_a_queued_statement",
+    "lock_table",
+    "orm_session",
+    "result_of_a_write_after_a_queued_statement",
+    "rollback_behind_what_its_author_has_committed",
+    "savepoint_with_a_failing_statement",
+    "second_connection_in_autocommit",
+    "server_side_cursor",
+    "set_local_search_path",
+    "temporary_table_of_the_transaction",
+    "writes_before_under_and_after_ddl",
+)
+
 
 @pytest.fixture
 def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
@@ -34,7 +53,7 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
         yield side_by_side(postgres, tmp_path, before=BEFORE, lifetime=lifetime)
 
 
-@pytest.mark.parametrize("author", AUTHORS, ids=lambda author: author.__name__)
+@pytest.mark.parametrize("author", named(AUTHORS, here=HERE), ids=lambda author: author.__name__)
 def test_ends_as_plain_alembic(both: SideBySide, author: Callable[[], None]) -> None:
     """Schema and rows are those of plain Alembic."""
     both.revision(f"from author_revisions import {author.__name__} as body; body()")
@@ -57,7 +76,7 @@ def test_backfills_run_before_the_builds_of_indexes(both: SideBySide) -> None:
     ]
 
 
-LARGE = "INSERT INTO t SELECT n, n, 'b' || n, 1 FROM generate_series(1001, 60000) AS n; ANALYZE t"
+LARGE = "UPDATE pg_class SET reltuples = 60000 WHERE oid = 't'::regclass"
 IN_SAVEPOINT = "with op.get_bind().begin_nested():\n    "
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from author_revisions import BEFORE
+from everywhere import each
 from side_by_side import SideBySide, side_by_side
 
 from holdfast.scratch.databases import Postgres
@@ -18,16 +19,16 @@ QUEUE = (
 )
 FORMS = [
     "SET TRANSACTION READ WRITE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+    "SET TIME ZONE 'Europe/Berlin'",
+    "RESET ALL",
     "SET LOCAL transaction_read_only = off",
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE, DEFERRABLE",
     "SET default_transaction_isolation = 'repeatable read'",
-    "SET TIME ZONE 'Europe/Berlin'",
     "SET NAMES 'UTF8'",
     "SET SCHEMA 'public'",
     "SET SEED TO 0.5",
-    "RESET ALL",
 ]
 
 
@@ -38,7 +39,7 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
         yield side_by_side(postgres, tmp_path, before=BEFORE, lifetime=lifetime)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", each(FORMS, here=4))
 def test_any_form_of_set(both: SideBySide, form: str) -> None:
     """Before a queue and behind one."""
     both.revision(f"op.execute({form!r})\n{QUEUE}")

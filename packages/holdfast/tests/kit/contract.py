@@ -299,7 +299,7 @@ def kill_at(project: AnyProject, entry: int, *, does: Callable[[Path], None] = r
             return False
         process.kill()
         # The server finds out when it next writes to the client; here at once.
-        connection.execute("SELECT pg_terminate_backend(%s, 10000)", stopped)
+        connection.execute("SELECT pg_terminate_backend(%s::integer, 10000)", stopped)
         return True
 
 

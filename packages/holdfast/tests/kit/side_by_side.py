@@ -20,6 +20,12 @@ TABLES = """
     WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
     ORDER BY 1
 """
+# What `alembic stamp r1` does.
+STAMPED = """
+    CREATE TABLE alembic_version (
+        version_num varchar(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));
+    INSERT INTO alembic_version VALUES ('r1');
+"""
 
 
 @dataclass(kw_only=True)
@@ -62,9 +68,10 @@ class SideBySide:
 def end_of(project: Project) -> list[str]:
     """Where the history of a project has ended: lines of schema, rows, versions."""
     lines = schema_dump(project.database).splitlines()
-    for (table,) in project.query(TABLES):
-        rows = project.query(f"SELECT t::text FROM {table} AS t ORDER BY 1")
-        lines += [f"{table} {row}" for (row,) in rows]
+    with psycopg.connect(project.database) as connection:
+        for (table,) in connection.execute(TABLES).fetchall():
+            rows = connection.execute(f"SELECT t::text FROM {table} AS t ORDER BY 1".encode())
+            lines += [f"{table} {row}" for (row,) in rows]
     return lines
 
 
@@ -76,6 +83,7 @@ def side_by_side(
     def build(url: str) -> None:
         with psycopg.connect(url) as connection:
             connection.execute(before.encode())
+            connection.execute(STAMPED)
 
     template = postgres.template(before, build)
     both = SideBySide(
@@ -89,6 +97,4 @@ def side_by_side(
         ),
     )
     both.revision("pass")
-    for project in (both.plain, both.online):
-        command.stamp(project.config, "r1")
     return both

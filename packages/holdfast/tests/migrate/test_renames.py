@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from alembic_project import Project
 from contract import OBSERVER, kill_at
+from everywhere import each
 from two_releases import ALSO, executes, let_go, plain_dump, waits
 
 from holdfast.errors.migration import (
@@ -234,7 +235,7 @@ def test_changed_by_hand_while_it_waits(project: Project) -> None:
         "pass",
     )
     project.revision(executes("ALTER TABLE t RENAME a TO b", "ALTER TABLE old RENAME TO new"))
-    for change, error in BY_HAND.items():
+    for change, error in each(list(BY_HAND.items()), here=2):
         upgrade(project.config, "r1")
         upgrade(project.config, "head", expand=True)
         project.query(change)
@@ -261,7 +262,7 @@ def test_given_up_half_way(laden: Project) -> None:
     with (laden.folder / "alembic.ini").open("a") as ini:
         ini.write("expand = true\n")
     laden.query(OBSERVER + ALSO)
-    for entry in (3, 6, 9):
+    for entry in each((6, 3, 9), here=1):
         assert kill_at(laden, entry)
         abandon(laden.config)
         assert waits(laden) == []

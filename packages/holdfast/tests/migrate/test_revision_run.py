@@ -10,6 +10,7 @@ import pytest
 from alembic import command
 from alembic_project import Project
 from author_revisions import BEFORE
+from everywhere import each
 from side_by_side import SideBySide, side_by_side
 from sqlalchemy.exc import DBAPIError
 
@@ -63,7 +64,7 @@ def half_way(project: Project) -> list[tuple[object, ...]]:
     return project.query("SELECT revision, function_ended FROM holdfast.unfinished")
 
 
-@pytest.mark.parametrize("row", REFUSED)
+@pytest.mark.parametrize("row", each(list(REFUSED), here=2))
 def test_refused_behind_a_queue_before_anything_has_run(both: SideBySide, row: str) -> None:
     """While users write to the tables: no lock is waited for, nothing is done, an exemption is enough."""
     both.revision(QUEUED + REFUSED[row])

@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic_project import Project
 from drawn_models import Drafts, two_versions
+from everywhere import everywhere
 from hypothesis import HealthCheck, Phase, given, note, settings
 from models_env import MAKO
 
@@ -21,7 +22,7 @@ from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.template import scratch_server
 
 # More of them: HOLDFAST_EXAMPLES=500 ./dev test packages/holdfast/tests/preview/test_any_models.py
-EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "12" if everywhere() else "2"))
 ENV = """
 from alembic import context
 from sqlalchemy import create_engine, pool

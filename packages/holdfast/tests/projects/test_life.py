@@ -17,7 +17,7 @@ from holdfast.scratch.databases import Postgres
 WAITS = "SELECT 1 FROM holdfast.history WHERE outcome = 'running'"
 
 
-@pytest.fixture(params=each([*KINDS], here=2))
+@pytest.fixture(params=each([*KINDS], here=1))
 def newcomer(
     request: pytest.FixtureRequest,
     tmp_path: Path,

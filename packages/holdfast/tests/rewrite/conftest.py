@@ -6,6 +6,7 @@ from datetime import date
 import psycopg
 import pytest
 import sqlalchemy as sa
+from everywhere import each
 
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.types_in_use import unit_with_types_beside
@@ -51,9 +52,9 @@ def postgres_16() -> Iterator[Postgres]:
         yield postgres
 
 
-@pytest.fixture(params=[18, 16])
+@pytest.fixture(params=each([18, 16], here=1))
 def each_postgres(request: pytest.FixtureRequest) -> Postgres:
-    """Both majors, one after the other."""
+    """A major after the other: the newest in the tests, both in `./dev prove everywhere`."""
     fixture = "postgres" if request.param == 18 else "postgres_16"
     server: Postgres = request.getfixturevalue(fixture)
     return server

@@ -6,10 +6,11 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import NotEnoughDisk
-from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
+from holdfast.rewrite.disk_space import disk_needs, needs_of_rest, refuse_more_than_fits
 from holdfast.rewrite.facts import Column, Facts, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.statement import parse
+from holdfast.rewrite.steps import CopyRowsStep, FillRowsStep
 from holdfast.rewrite.units import QueueEntry
 
 TODAY = date(2026, 1, 1)
@@ -100,3 +101,25 @@ def test_all_of_a_revision_has_to_fit() -> None:
         "Most of it, about 62.2 MB, is for this statement: CREATE INDEX j ON t (id, n). A full disk"
         " stops the server, for everybody."
     )
+
+
+@pytest.mark.parametrize("kind", [CopyRowsStep, FillRowsStep])
+def test_of_a_copy_that_goes_on_only_the_rest_counts(
+    kind: type[CopyRowsStep | FillRowsStep],
+) -> None:
+    """Whatever it writes: the blocks in front of the one that it has reached are on the disk already."""
+    found = entry("ALTER TABLE t ALTER n TYPE bigint")
+    left = [kind(table=TABLE.name, sql="UPDATE t SET m = n WHERE true")]
+    facts = found.facts
+    assert facts is not None
+
+    def needed(reached: tuple[str, str] | None) -> int:
+        needs = needs_of_rest(
+            [found.statement], left=left, facts=facts, today=TODAY, reached=reached
+        )
+        return sum(need.bytes for need in needs)
+
+    blocks = TABLE.bytes // 8_192
+    assert needed(None) == TABLE.bytes
+    assert needed(("16384", str(blocks // 2))) == TABLE.bytes - blocks // 2 * 8_192
+    assert needed(("16384", str(blocks + 100))) == 0

@@ -1,23 +1,27 @@
-"""Every example: its plan, and that the plan ends in the schema of plain execution."""
+"""Every example: its plan, what is seen of it, and that it ends in the schema of plain execution.
 
+HOLDFAST_TEST_OBSERVED=write writes what is seen into `observed.txt`, on both servers.
+"""
+
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import observed
 import psycopg
 import pytest
+from contract import EXAMPLES
+from everywhere import each, everywhere
 from type_changes import comparable
 
+from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import Step, as_text
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 
 RunOnline = Callable[[str, str], tuple[Step, ...]]
-EXAMPLES = sorted(
-    path
-    for path in (Path(__file__).parents[4] / "examples" / "rewrites").iterdir()
-    if path.is_dir()
-)
-
+WRITES = os.environ.get("HOLDFAST_TEST_OBSERVED") == "write"
+MAJORS = [18, 16] if WRITES else each([18, 16], here=1)
 
 # Each table: whether its rows have random values, and its columns by name.
 TABLES = """
@@ -42,6 +46,7 @@ def copies(example: Path, each_postgres: Postgres) -> Iterator[tuple[str, str]]:
     def build(url: str) -> None:
         with psycopg.connect(url) as connection:
             connection.execute((example / "before.sql").read_text())
+            connection.execute("CREATE SCHEMA holdfast")
 
     template = each_postgres.template(example.name, build)
     with (
@@ -51,21 +56,35 @@ def copies(example: Path, each_postgres: Postgres) -> Iterator[tuple[str, str]]:
         yield plain, online
 
 
-def test_plan_rows_and_schema(
+@pytest.mark.parametrize("each_postgres", MAJORS, indirect=True)
+def test_plan_locks_rows_and_schema(
     example: Path, each_postgres: Postgres, copies: tuple[str, str], run_online: RunOnline
 ) -> None:
-    """The steps are those in online.txt; rows and schema are those of plain execution, the schema forth and back."""
+    """The steps are those in online.txt, the locks those of the table; rows and schema plain execution's."""
     plain, online = copies
-    steps = run_online(online, (example / "change.sql").read_text())
-    run_plainly(plain, (example / "change.sql").read_text())
+    with observed.observed(online) as seen_online:
+        steps = run_online(online, (example / "change.sql").read_text())
+    with observed.observed(plain) as seen_as_written:
+        run_plainly(plain, (example / "change.sql").read_text())
     assert as_text(steps) + "\n" == golden(example, major=each_postgres.major)
+    seen = lines(example, each_postgres, {"as written": seen_as_written, "online": seen_online})
+    if WRITES:
+        observed.write(seen)
+    assert [line for line in seen if line not in observed.lines()] == []
     assert rows(online) == rows(plain)
-    if each_postgres.major == 18:
-        return  # its schema: see the contract
     assert schema(online, example=example) == schema(plain, example=example)
-    run_online(online, (example / "revert.sql").read_text())
-    run_plainly(plain, (example / "revert.sql").read_text())
-    assert schema(online, example=example) == schema(plain, example=example)
+    if everywhere():  # here the contract goes back
+        run_online(online, (example / "revert.sql").read_text())
+        run_plainly(plain, (example / "revert.sql").read_text())
+        assert schema(online, example=example) == schema(plain, example=example)
+
+
+def lines(example: Path, postgres: Postgres, ways: dict[str, list[str]]) -> list[str]:
+    """Those of the table that it should have."""
+    return [
+        f"{postgres.major} {example.name} {way}: {', '.join(seen) or 'nothing'}"
+        for way, seen in ways.items()
+    ]
 
 
 def schema(url: str, *, example: Path) -> str:
@@ -79,7 +98,8 @@ def golden(example: Path, *, major: int) -> str:
 
 def run_plainly(url: str, script: str) -> None:
     with psycopg.connect(url) as connection:
-        connection.execute(script)
+        for statement in parse(script):
+            connection.execute(statement.sql.encode())
 
 
 def rows(url: str) -> dict[str, list[str]]:

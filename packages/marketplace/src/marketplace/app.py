@@ -1,5 +1,6 @@
 """The HTTP API as one ASGI application, which `marketplace up` and `marketplace serve` serve."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -89,7 +90,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(metrics.router)
     if settings.exposes_docs:
         app.include_router(documentation.router)
+    if is_on_its_own:
+        _keep_what_is_loaded()
     return app
+
+
+def _keep_what_is_loaded() -> None:
+    """Have garbage looked for among what requests make, and not among all code each time: that takes 0.1 s."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _written(scope: Scope) -> str | None:

@@ -5,8 +5,6 @@ all writes together leave a quarter of it to reads: so one locked row stops neit
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from marketplace.problems import Overloaded
@@ -23,25 +21,40 @@ class Bulkhead:
         self._writes = asyncio.Semaphore(max(1, connections - connections // 4))
         self._kinds: dict[str, asyncio.Semaphore] = {}
 
-    @asynccontextmanager
-    async def place(self, kind: str) -> AsyncIterator[None]:
-        """A place for one write of this kind; raises `Overloaded` when none becomes free in time."""
-        of_kind = self._kinds.setdefault(kind, asyncio.Semaphore(self._most_of_a_kind))
-        async with self._held(of_kind), self._held(self._writes):
-            yield
+    def place(self, kind: str) -> "Place":
+        """A place for one write of this kind; `async with` raises `Overloaded` when none becomes free in time."""
+        of_kind = self._kinds.get(kind)
+        if of_kind is None:
+            of_kind = self._kinds[kind] = asyncio.Semaphore(self._most_of_a_kind)
+        return Place(of_kind, self._writes, patience=self._patience)
 
-    @asynccontextmanager
-    async def _held(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
-        if places.locked():
-            await self._wait_for(places)
-        else:
-            await places.acquire()  # at once
+
+class Place:
+    """One write's share: a place of its kind, and one among all."""
+
+    __slots__ = ("_of_kind", "_patience", "_writes")
+
+    def __init__(
+        self, of_kind: asyncio.Semaphore, writes: asyncio.Semaphore, *, patience: float
+    ) -> None:
+        self._of_kind, self._writes, self._patience = of_kind, writes, patience
+
+    async def __aenter__(self) -> None:
+        await self._take(self._of_kind)
         try:
-            yield
-        finally:
-            places.release()
+            await self._take(self._writes)
+        except BaseException:
+            self._of_kind.release()
+            raise
 
-    async def _wait_for(self, places: asyncio.Semaphore) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        self._writes.release()
+        self._of_kind.release()
+
+    async def _take(self, places: asyncio.Semaphore) -> None:
+        if not places.locked():
+            await places.acquire()  # at once
+            return
         try:
             async with asyncio.timeout(self._patience):
                 await places.acquire()

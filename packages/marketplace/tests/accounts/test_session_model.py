@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 from database_scan import rows_with_any_of
+from everywhere import everywhere
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -240,7 +241,7 @@ def test_any_history(machine: type[Sessions]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=8,
+            max_examples=8 if everywhere() else 2,
             stateful_step_count=25,
             deadline=None,
             phases=[Phase.generate],  # to shrink a history takes minutes

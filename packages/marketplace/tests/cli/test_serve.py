@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine
 
@@ -17,6 +18,7 @@ from marketplace.cli.webhook_key import webhook_key
 LIMIT = 60
 
 
+@pytest.mark.everywhere
 def test_several_processes(shop: Engine, tmp_path: Path) -> None:
     """However many of them a client meets, and whatever address it invents: 10 failures of an account, and no more."""
     with socket.create_server(("127.0.0.1", 0)) as probe:

@@ -22,6 +22,7 @@ def test_no_phantom_difference_after_plain_alembic(config: Config) -> None:
     assert drift(config).differences == ()
 
 
+@pytest.mark.everywhere
 def test_no_phantom_difference_after_an_online_run(config: Config) -> None:
     """What ran step by step on tables in use ends as what runs at once."""
     upgrade(config, known_revisions()[-1])

@@ -39,6 +39,7 @@ def test_the_one_of_database_url(engine: Engine, monkeypatch: pytest.MonkeyPatch
     assert revision_of(engine) == HEAD
 
 
+@pytest.mark.everywhere
 def test_an_embedded_server_started_for_the_command(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

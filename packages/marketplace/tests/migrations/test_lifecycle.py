@@ -126,6 +126,7 @@ class Requests:
         self.thread.join(LIMIT)
 
 
+@pytest.mark.everywhere
 def test_a_column_on_its_way(shop_copy: Copy, shop: Engine, api: httpx.Client) -> None:
     """generate writes it, check fails before and passes after, plan shows it, run applies it and revert takes it back.
 

@@ -27,10 +27,10 @@ GOODS = """
     INSERT INTO subcategories SELECT gen_random_uuid(), id, 'Pots' FROM categories;
     INSERT INTO vendors SELECT gen_random_uuid(), 'Copper Kettle';
     INSERT INTO users (id, email, password_hash)
-        SELECT gen_random_uuid(), n || '@example.org', 'x' FROM generate_series(1, 2000) AS n;
+        SELECT gen_random_uuid(), n || '@example.org', 'x' FROM generate_series(1, 500) AS n;
     INSERT INTO products (id, vendor_id, subcategory_id, name, stock, price, currency)
         SELECT gen_random_uuid(), v.id, s.id, 'Pot ' || n, 1000, n, 'EUR'
-        FROM vendors v, subcategories s, generate_series(1, 50000) AS n;
+        FROM vendors v, subcategories s, generate_series(1, 5000) AS n;
     INSERT INTO orders (id, ordered_by_id, currency, subtotal, shipping, total)
         SELECT gen_random_uuid(), id, 'EUR', 10, 5, 15 FROM users, generate_series(1, 10);
 """
@@ -102,7 +102,7 @@ def test_no_request_fails(open_shop: str, config: Config) -> None:
         def report(event: Progress) -> None:
             if isinstance(event, RevisionStarted) and event.revision == VERSION_COLUMNS:
                 connection = client.enter_context(psycopg.connect(open_shop))
-                connection.execute("UPDATE products SET stock = 9 WHERE name = 'Pot 40000'")
+                connection.execute("UPDATE products SET stock = 9 WHERE name = 'Pot 4000'")
             if isinstance(event, LockBusy):
                 served_beside.append(dict(customers.served))
                 if len(served_beside) == 8:
@@ -118,6 +118,7 @@ def test_no_request_fails(open_shop: str, config: Config) -> None:
     assert (versions, invalid) == ([(SESSION_ENTITY,)], [])
 
 
+@pytest.mark.everywhere
 def test_nor_with_the_newest(open_shop: str, config: Config) -> None:
     """Letters, second factors, changes of address, delivery addresses, refund requests: the same."""
     upgrade(config, RATE_COUNTS)
@@ -152,6 +153,7 @@ TYPES = """
 """
 
 
+@pytest.mark.everywhere
 def test_types_change_in_an_open_shop(open_shop: str, config: Config, tmp_path: Path) -> None:
     """A counter, a closed set and a code get wider types: no request fails, and no sale is lost."""
     upgrade(config, "head")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from everywhere import everywhere
 from sqlalchemy import Engine, text
 from sqlalchemy.sql.expression import TextClause
 
@@ -243,11 +244,13 @@ def test_everything_is_there_after_run_and_goes_step_by_step(
 
 
 def test_each_revert_ends_where_its_run_began(engine: Engine, config: Config) -> None:
-    """Up, down and up again: the same pg_dump at every revision."""
+    """Up, down and up again: the same pg_dump at each of the newest revisions; at all of them in the proof."""
+    newest, *older = known_revisions()
+    again = older if everywhere() else older[:2]
     upgrade(config, "head")
-    downgrade(config, "base")
+    downgrade(config, "base" if everywhere() else again[-1])
     stages = [dump(engine)]
-    for revision in reversed(known_revisions()):
+    for revision in reversed([newest, *again] if everywhere() else [newest, *again[:-1]]):
         upgrade(config, revision)
         stages.append(dump(engine))
     for before in reversed(stages[:-1]):

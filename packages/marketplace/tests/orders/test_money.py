@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
+from everywhere import everywhere
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shoppers import CUSTOMER
@@ -77,7 +78,7 @@ def test_events_in_any_order_and_number(shop: Engine) -> None:
         transactions = Transactions.on(engine)
 
         @settings(
-            max_examples=40,
+            max_examples=40 if everywhere() else 8,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
             database=None,

@@ -23,7 +23,8 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
     "--database",
     "with_database",
     is_flag=True,
-    help="Ask the database of env.py, too: whether applied files were edited.",
+    help="Ask the database of env.py, too: whether applied files were edited (rule `unedited`), and"
+    " whether what is pending fits on its disk (`disk`).",
 )
 @click.option("--format", "form", type=FORMATS, default="text", help="github: annotations.")
 @click.option(

@@ -29,6 +29,7 @@ FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
 )
 
+ON_CITUS = "a Citus cluster; tried on one server without Citus, so that what its workers answer is not known"
 WORTH_SAYING = 100_000_000  # bytes of disk
 
 
@@ -85,6 +86,8 @@ def as_text(found: Forecast) -> Iterator[str]:
     """The plan as lines for a person at a terminal."""
     if not found.revisions:
         yield "up to date: nothing is pending"
+    elif found.is_citus:
+        yield ON_CITUS
     for revision in found.revisions:
         yield f"{revision.revision} {revision.description}"
         yield from (f"  {line}" for line in _of_revision(found, revision))
@@ -166,6 +169,9 @@ def as_markdown(found: Forecast) -> Iterator[str]:
     if not found.revisions:
         yield ""
         yield "Nothing is pending."
+    elif found.is_citus:
+        yield ""
+        yield f"> {ON_CITUS}"
     for revision in found.revisions:
         yield ""
         yield f"**{revision.revision}** {revision.description}"
@@ -207,6 +213,7 @@ def as_json(found: Forecast) -> dict[str, object]:
         "database": found.database,
         "at": found.at,
         "is_new": found.is_new,
+        "is_citus": found.is_citus,
         "revisions": [
             {
                 "revision": revision.revision,

@@ -8,6 +8,7 @@ from holdfast.engine.environment import Stamp
 from holdfast.engine.profiles import Profile
 from holdfast.engine.settings import Settings
 from holdfast.migrate.status import Status
+from holdfast.observe.citus import Cluster
 from holdfast.observe.keys import Keys, NarrowModel
 from holdfast.observe.leftovers import Leftover
 from holdfast.observe.server import Connected
@@ -53,6 +54,7 @@ class Evidence:
     leftovers: tuple[Leftover, ...] = ()
     keys: Keys = field(default_factory=Keys)
     standbys: tuple[NamedStandby, ...] = ()  # of HOLDFAST_STANDBYS
+    cluster: Cluster | None = None  # of Citus
     unknown_root_refused: bool | None = None  # None: not tried
 
     @property

@@ -1,6 +1,7 @@
 """Lists all checks, in the order of their numbers in docs/doctor.md."""
 
 from holdfast.doctor import (
+    cluster,
     connection,
     history,
     keys,
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = tuple(
             *keys.CHECKS,
             *migrating.CHECKS,
             *standbys.CHECKS,
+            *cluster.CHECKS,
         ),
         key=lambda check: check.number,
     )

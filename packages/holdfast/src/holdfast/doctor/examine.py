@@ -25,6 +25,7 @@ from holdfast.migrate.project_connection import (
     on_project_connection,
 )
 from holdfast.migrate.status import status_of
+from holdfast.observe.citus import look_at_cluster
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.keys import Keys, keys, narrow_models
 from holdfast.observe.leftovers import Leftover, leftovers
@@ -100,12 +101,14 @@ def _of_another(evidence: Evidence, found: _Pass) -> Iterator[Finding]:
 
 def gather(settings: Settings, connection: Connection) -> Evidence:
     """Gather what one connection shows: server, role, history, database."""
+    application = look_at_connection(connection)
     return Evidence(
         settings=settings,
-        application=look_at_connection(connection),
+        application=application,
         stamp=read_stamp(connection),
         leftovers=leftovers(connection),
         keys=keys(connection),
+        cluster=look_at_cluster(connection) if application.server.is_citus else None,
         standbys=tuple(map(_asked, StandbySettings().urls())),
     )
 

@@ -210,6 +210,7 @@ class Settings(EnvironmentSettings):
         "HOLDFAST_SQL_LAYOUT",
         "HOLDFAST_POOLER_ADMIN_URL",
         "HOLDFAST_STANDBYS",
+        "HOLDFAST_TEST_CITUS_URL",
         "HOLDFAST_TEST_URL",
     )
 

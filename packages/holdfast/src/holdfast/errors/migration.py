@@ -86,7 +86,10 @@ class CannotLease(HoldfastError):
 
     reason: str
     what = "This run goes through a connection pooler and cannot be safe there; nothing was migrated: {reason}."
-    why = "Through a pooler there is a lease, and no guard that keeps users from waiting for what nobody can look into."
+    why = (
+        "Through a pooler a lease stands in for the migration lock, and there is no guard: nobody would end a"
+        " function or a DO block for which users wait."
+    )
     remedy = "Name the server itself for migrations: HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE"
 
 
@@ -393,7 +396,7 @@ class LeftBehind(HoldfastError):
     revision: str
     found: tuple[str, ...]
     ways_out: tuple[str, ...]
-    what = "Revision {revision} is done, but for this that it leaves behind: {found}"
+    what = "All steps of revision {revision} are done, but not all that they made is valid: {found}"
     why = "It was valid when its step ended, so another session has interfered since."
     remedy = "Mend it: {ways_out} Then record it: {again}"
 
@@ -594,7 +597,10 @@ class EditedRevision(HoldfastError):
     revisions: tuple[str, ...]
     exit_status = 6
     what = "Applied revisions were edited afterwards: {revisions}. Nothing was migrated."
-    why = "This database was changed by the files as they were; another one will be by these."
+    why = (
+        "This database was changed by the files as they were. The next one would be changed by the files as they"
+        " are now, and the two would differ."
+    )
     remedy = (
         "Restore the files and put the change into a new revision. If the edit changes nothing in the "
         "database (a comment, the layout): holdfast run --accept-edited"
@@ -645,9 +651,10 @@ class ShadowCarriesMore(HoldfastError):
 
     waiting: str
     found: str
-    what = "Nothing was finished of {waiting}: on its new name hangs also {found}."
+    what = "Nothing was finished of {waiting}: something else depends on its new name: {found}."
     why = (
-        "The new name is a column that goes when the old one is renamed, and that would go with it."
+        "Until then the new name is a column of its own. It is dropped when the old column gets that name, and what"
+        " depends on it would be dropped with it."
     )
     remedy = "Drop it, or make it on the old name; then go on: holdfast finish"
 

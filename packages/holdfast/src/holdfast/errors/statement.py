@@ -13,7 +13,7 @@ class UnparsableStatement(HoldfastError):
     message: str
     position: int
     what = "A statement cannot be parsed: {message} (character {position}): {statement}"
-    why = "What a statement locks is read from its syntax tree; PostgreSQL's grammar gives none."
+    why = "The locks of a statement are read from its syntax tree, and PostgreSQL's grammar makes none of this text."
     remedy = "Correct the statement, then: {again}"
 
 
@@ -31,7 +31,7 @@ class RefusedStatement(HoldfastError):
         what, why, remedy = super().parts()
         if not self.is_half_way:
             return what, why, remedy
-        why = f"{why} What the revision sends before it is done and recorded."
+        why = f"{why} What the revision sends before this statement is done already, and recorded."
         remedy = (
             f"{remedy.rstrip('.')}. Edit the revision from this statement on, leave what comes before"
             f" it as it is, and go on from here: {self.again}"
@@ -45,7 +45,7 @@ class NeedsSession(RefusedStatement):
 
     reason: str
     what = "Refused, because a connection pooler is in between: {statement}"
-    why = "Of a session nothing is kept there, and {reason}."
+    why = "A pooler keeps nothing of a session from one transaction to the next, and {reason}."
     remedy = (
         "Run it past the pooler: HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE names the"
         " server itself. Or take the statement out of the migration."
@@ -174,7 +174,7 @@ class NotForTwoReleases(RefusedStatement):
     what = "Refused, because {relation} is in use by two releases: {statement}"
     why = "With --expand both releases run on: but the {change} cannot wait. {reasons}"
     remedy = (
-        "Deal with the reason; or run without --expand once the old release is gone, with a comment on the"
+        "Remove what is named there; or run without --expand once the old release is gone, with a comment on the"
         " statement's line: -- holdfast: allow REASON until YYYY-MM-DD"
     )
 
@@ -185,7 +185,9 @@ class NeedsFinish(RefusedStatement):
 
     waiting: str
     revision: str  # that has left it; empty: the same
-    what = "Refused, because it has to do with {waiting}, which still waits: {statement}"
+    what = (
+        "Refused, because it has to do with {waiting}, which waits for holdfast finish: {statement}"
+    )
     why = (
         "The old release still uses that (revision {revision}); PostgreSQL would fail, or what the statement"
         " makes would be lost when it goes."

@@ -49,7 +49,12 @@ class Batches:
             self.pace.count(written)  # which may wait: nothing is held now
             return last
 
-        last = self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)
+        last = self.patience.run(
+            unit,
+            what=self.step.describe(),
+            locks=lambda: self.step.locks,
+            rows_of=self.step.table,
+        )
         if last is not None:
             self.pace.tell()
         return last

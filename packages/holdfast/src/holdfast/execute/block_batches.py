@@ -90,7 +90,12 @@ class BlockBatches:
             left = others if until >= behind else [(until, behind), *others]
             return write((first, until), left=left, then=end)
 
-        return self.patience.run(unit, what=self.step.describe(), locks=lambda: self.step.locks)
+        return self.patience.run(
+            unit,
+            what=self.step.describe(),
+            locks=lambda: self.step.locks,
+            rows_of=self.step.table,
+        )
 
     def _write(
         self,

@@ -67,7 +67,8 @@ BEFORE_COMMIT = text(
            pg_try_advisory_xact_lock(:fired, pg_backend_pid()) AS is_unharmed, {IS_LOCAL}
     """
 )
-CANCEL = text("SELECT pg_cancel_backend(:pid)")
+# Cast: Citus has another one, of a bigint.
+CANCEL = text("SELECT pg_cancel_backend(CAST(:pid AS integer))")
 
 # Runs until the migration's backend gives its lock back, or is gone. What is cheap comes first: whether anybody waits
 # is asked of each backend (a question that does not grow with the number of locks), who and how long only then.

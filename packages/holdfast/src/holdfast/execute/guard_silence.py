@@ -46,7 +46,7 @@ END = text(
           FROM pg_stat_get_activity(:ours)) AS backend
     """
 )
-END_GUARD = text("SELECT pg_terminate_backend(:guard)")
+END_GUARD = text("SELECT pg_terminate_backend(CAST(:guard AS integer))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

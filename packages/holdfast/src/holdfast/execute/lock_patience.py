@@ -23,8 +23,7 @@ from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, U
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyInTheWay
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
-from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of
-from holdfast.observe.citus import blockers_on_workers
+from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of, row_holders
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 
@@ -94,10 +93,12 @@ class LockPatience:
         *,
         what: str,
         locks: Callable[[], tuple[Lock, ...]],
+        rows_of: QualifiedName | None = None,
     ) -> Result:
         """Call `unit` until it gets its locks. It works in a transaction that it leaves open or commits.
 
-        `locks` tells, after a failure, what the unit wanted; it is asked once everything is rolled back.
+        `locks` tells, after a failure, what the unit wanted; it is asked once everything is rolled back. `rows_of` is
+        the table of which it writes rows.
         Raises LockNotFree, naming the blockers, when the budget is spent.
         """
         limit = monotonic() + self.budget.total_seconds()
@@ -109,11 +110,10 @@ class LockPatience:
             try:
                 return unit(timeouts)
             except Exception as error:
+                state = self.session.state_of(error)  # before more is said on the connection
                 verdict = self._roll_back(error)
                 is_refusal = _is_refusal(error)  # whatever has led to it
-                if is_refusal or (
-                    verdict is None and self.session.state_of(error) not in TRY_AGAIN
-                ):
+                if is_refusal or (verdict is None and state not in TRY_AGAIN):
                     raise
                 tries += 1
                 blockers: tuple[Blocker, ...] = ()
@@ -125,7 +125,7 @@ class LockPatience:
                     self.report(UsersWaited(what=what, tries=tries, verdict=verdict))
                 else:
                     blockers = _on_standbys(error) or self._blockers(
-                        _wanted(locks(), verdict, error)
+                        _wanted(locks(), verdict, error), rows_of=rows_of
                     )
                     self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
@@ -148,10 +148,9 @@ class LockPatience:
         try:
             return unit(LockTimeouts())
         except Exception as error:
+            state = self.session.state_of(error)
             verdict = self._roll_back(error)
-            if _is_refusal(error) or (
-                verdict is None and self.session.state_of(error) not in TRY_AGAIN
-            ):
+            if _is_refusal(error) or (verdict is None and state not in TRY_AGAIN):
                 raise
             return None
 
@@ -171,15 +170,26 @@ class LockPatience:
             raise EndedByGuard(verdict) from error
         return verdict
 
-    def _blockers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
+    def _blockers(
+        self, locks: tuple[Lock, ...], *, rows_of: QualifiedName | None
+    ) -> tuple[Blocker, ...]:
         connection = self.session.connection
         try:
             here = blockers_of(connection, locks)
-            there = blockers_on_workers(connection, locks) if self.session.is_citus else ()
+            if not here and rows_of is not None:
+                here = row_holders(connection, rows_of, at_least=FIRST_LOCK)
+            there = self._blockers_on_workers(locks)
             pids = {each.pid for each in here}
             return (*here, *(each for each in there if each.pid not in pids))
         finally:
             self.session.commit()
+
+    def _blockers_on_workers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
+        if not self.session.is_citus:
+            return ()
+        from holdfast.observe.citus import blockers_on_workers  # loads the parser
+
+        return blockers_on_workers(self.session.connection, locks)
 
     def _longer(self, what: str) -> LockTimeouts:
         """Long enough for the server to cancel an autovacuum that is in the way."""

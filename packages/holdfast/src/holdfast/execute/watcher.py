@@ -23,7 +23,8 @@ from holdfast.observe.watched_step import Watched, look_at_session
 log = logging.getLogger(__name__)
 
 INTERVAL = timedelta(seconds=2)
-CANCEL = text("SELECT pg_cancel_backend(:pid)")
+# Cast: Citus has another one, of a bigint.
+CANCEL = text("SELECT pg_cancel_backend(CAST(:pid AS integer))")
 
 
 class _Watch:

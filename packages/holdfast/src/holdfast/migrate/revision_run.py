@@ -107,8 +107,9 @@ class RevisionRun(OneRevision):
             raise
 
     def committed(self) -> None:
-        """Tell the pools of the applications, which may keep statements of before."""
+        """Tell the pools of the applications, which may keep statements of before; and see to it that it stays."""
         self.context.session.tell_applications()
+        self.context.session.make_durable()
 
     def _recorded(self) -> Unfinished:
         return Unfinished(
@@ -169,7 +170,9 @@ class RevisionRun(OneRevision):
         facts = facts_for(self.context.session.connection, *statements, new=unit.new)
         if unit.steps is not None:
             left = unit.steps[unit.steps_done :]
-            return needs_of_rest(statements, left=left, facts=facts, today=today)
+            return needs_of_rest(
+                statements, left=left, facts=facts, today=today, reached=unit.reached
+            )
         entries = [QueueEntry(statement=statement, facts=facts) for statement in statements]
         return disk_needs(entries, today=today)
 

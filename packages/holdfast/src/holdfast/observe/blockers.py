@@ -6,12 +6,13 @@ Their queries are shown without the values in them, which may be a user's data.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from sqlalchemy import Connection, text
 
 from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
 
 
 class BlockerKind(Enum):
@@ -104,6 +105,9 @@ HOLDERS = text(
 )
 
 
+ROW_MODES = (LockMode.ROW_EXCLUSIVE.in_catalog, LockMode.ROW_SHARE.in_catalog)
+
+
 def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker, ...]:
     """Find the sessions that hold what conflicts with these locks right now."""
     wanted = [
@@ -130,6 +134,19 @@ def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker,
             query=shown_query(row.query),
         )
         for row in rows
+    )
+
+
+def row_holders(
+    connection: Connection, table: QualifiedName, *, at_least: timedelta
+) -> tuple[Blocker, ...]:
+    """Find the transactions that have rows of a table for so long or longer: which rows, the server does not tell."""
+    found = blockers_of(connection, (Lock(mode=LockMode.EXCLUSIVE, relation=table),))
+    now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return tuple(
+        each
+        for each in found
+        if each.mode in ROW_MODES and each.since is not None and now - each.since >= at_least
     )
 
 

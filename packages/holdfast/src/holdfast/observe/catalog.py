@@ -14,6 +14,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
+from holdfast.observe.citus import PLACEMENT, placement_from
 from holdfast.observe.enums import enums_in_use
 from holdfast.observe.partition_bounds import partition_bound
 from holdfast.rewrite.column_copy.facts import ChangedTable
@@ -27,8 +28,6 @@ from holdfast.rewrite.facts import (
     Facts,
     Index,
     PartitionBound,
-    Placement,
-    PlacementKind,
     Reference,
     Relation,
     RelationKind,
@@ -55,6 +54,7 @@ from holdfast.rewrite.tree import find, strings
 SESSION = sa.text("""
 SELECT current_setting('server_version_num')::int AS server_version,
   to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus,
+  current_setting('holdfast.placements', true) AS placements,
   coalesce(current_schema(), '') AS current_schema, current_setting('TimeZone') AS time_zone,
   coalesce(nullif(current_setting('holdfast.now', true), ''), now()::text) AS now
 """)
@@ -234,21 +234,9 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.oid = ANY (CAST(CAST(:oids AS text[]) AS oid[]))
 """
 RELATIONS = sa.text(OF_RELATIONS)
-# Of a table of a Citus cluster; its rows are in its shards, on whatever node they are.
+# Of a table of a Citus cluster, too.
 RELATIONS_ON_CITUS = sa.text(
-    OF_RELATIONS.replace(
-        "'placement', NULL",
-        """'placement', (
-    SELECT json_build_object('method', partmethod, 'model', repmodel, 'colocation', colocationid,
-      'column', CASE WHEN partkey IS NOT NULL THEN column_to_column_name(logicalrelid, partkey) END,
-      'is_automatic', coalesce(autoconverted, false),
-      'has_triggers', coalesce(current_setting('citus.enable_unsafe_triggers', true), 'off') = 'on',
-      'shards', ARRAY(SELECT result FROM run_command_on_shards(c.oid::regclass, $shard$
-        SELECT json_build_array(CASE WHEN reltuples >= 0 THEN reltuples::bigint
-          ELSE pg_stat_get_live_tuples(oid) END, pg_relation_size(oid)) FROM pg_class WHERE oid = '%s'::regclass
-        $shard$) WHERE success))
-    FROM pg_catalog.pg_dist_partition WHERE logicalrelid = c.oid)""",
-    )
+    OF_RELATIONS.replace("'placement', NULL", f"'placement', ({PLACEMENT.format(oid='c.oid')})")
 )
 
 # A row per partition, at any depth; not for one that is being detached.
@@ -435,11 +423,13 @@ class KnownCatalog:
         if not names:
             return
         parameters = {"oids": [str(oid) for oid in sorted(names)]}
+        # On a scratch server, which has no Citus: those of the cluster that it stands for.
+        placements = json.loads(self.session.placements or "{}")
         with waiting_briefly(connection, tuple(names.values())):
             asked = RELATIONS_ON_CITUS if self.session.is_citus else RELATIONS
             rows = connection.execute(asked, parameters).all()
         for oid, document in rows:
-            self.relations[oid] = _relation(json.loads(document), new=new)
+            self.relations[oid] = _relation(json.loads(document), new=new, placements=placements)
 
     def _look_at_partitions(
         self, connection: sa.Connection, statements: Iterable[Statement], *, new: NewRelations
@@ -643,9 +633,11 @@ def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
         return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
 
 
-def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
+def _relation(
+    document: Mapping[str, Any], *, new: NewRelations, placements: Mapping[str, Any]
+) -> Relation:
     name = QualifiedName(schema=document["schema"], name=document["name"])
-    placement = document["placement"]
+    placement = document["placement"] or placements.get(str(name))
     shards = [json.loads(shard) for shard in placement["shards"]] if placement else []
     return Relation(
         oid=document["oid"],
@@ -655,7 +647,7 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         is_new=name in new or name.schema.startswith("pg_temp"),
         rows=document["rows"] + sum(rows for rows, _ in shards),
         bytes=document["bytes"] + sum(size for _, size in shards),
-        placement=_placement(placement),
+        placement=placement_from(placement),
         columns=tuple(
             Column(**column, is_new=(name, column["name"]) in new.columns)
             for column in document["columns"]
@@ -674,26 +666,6 @@ def _relation(document: Mapping[str, Any], *, new: NewRelations) -> Relation:
         is_owned=document["is_owned"],
         partition_of=_pair(document["partition_of"]) if document["partition_of"] else None,
         default_partition=_default(document["default_partition"]),
-    )
-
-
-def _placement(document: Mapping[str, Any] | None) -> Placement | None:
-    """As pg_dist_partition tells it: a reference table is replicated to each node ("t")."""
-    if document is None:
-        return None
-    kind = PlacementKind.DISTRIBUTED
-    if document["method"] == "n":
-        is_single = (
-            document["colocation"] != 0
-        )  # one shard, perhaps on a worker: of a distributed schema
-        kind = PlacementKind.DISTRIBUTED if is_single else PlacementKind.LOCAL
-        kind = PlacementKind.REFERENCE if document["model"] == "t" else kind
-    return Placement(
-        kind=kind,
-        column=document["column"] or "",
-        colocation=document["colocation"],
-        is_automatic=document["is_automatic"],
-        has_triggers=document["has_triggers"],
     )
 
 

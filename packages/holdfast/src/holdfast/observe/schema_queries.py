@@ -16,9 +16,10 @@ SELECT 'schema' AS kind, quote_ident(n.nspname) AS name, NULL AS of, '{}' AS pro
 FROM pg_catalog.pg_namespace n WHERE
 """
 
+# Citus belongs to the cluster: a history cannot make one.
 EXTENSIONS = """
 SELECT 'extension' AS kind, quote_ident(extname) AS name, NULL AS of, '{}' AS properties
-FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql'
+FROM pg_catalog.pg_extension WHERE extname NOT IN ('plpgsql', 'citus', 'citus_columnar')
 """
 
 TABLES = """
@@ -62,7 +63,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'c')
   AND
 """
 
-# NOT NULL of PostgreSQL 18 is a property of the column here, as it is before.
+# NOT NULL of PostgreSQL 18 is a property of the column here, as it is before. Citus hides its shards in pg_class only.
 CONSTRAINTS = """
 SELECT 'constraint' AS kind,
   format('%I on %I.%I', k.conname, n.nspname, coalesce(c.relname, t.typname)) AS name,
@@ -78,7 +79,7 @@ LEFT JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 LEFT JOIN pg_catalog.pg_type t ON t.oid = k.contypid
 JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace
 LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid AND k.contype IN ('p', 'u', 'x')
-WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND
+WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND (k.conrelid = 0 OR c.oid IS NOT NULL) AND
 """  # Without those that a constraint owns.
 INDEXES = """
 SELECT 'index' AS kind, format('%I.%I', n.nspname, c.relname) AS name,

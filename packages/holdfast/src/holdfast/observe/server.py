@@ -27,6 +27,7 @@ SERVER = text(
     SELECT
       current_database() AS database, current_user AS role, pg_backend_pid() AS pid,
       current_setting('server_version_num')::int / 10000 AS major,
+      to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus,
       coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted,
       (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS tls_version,
       inet_server_addr() IS NULL AS through_socket,
@@ -88,6 +89,7 @@ class ServerFacts:
     role: str
     pid: int
     major: int
+    is_citus: bool
     encrypted: bool
     tls_version: str | None
     through_socket: bool  # from the server's side: behind a pooler its own way, not ours

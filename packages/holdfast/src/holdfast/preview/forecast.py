@@ -44,6 +44,7 @@ from holdfast.migrate.run import upgrade
 from holdfast.migrate.run_options import IN_USE
 from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
+from holdfast.observe.citus import blockers_on_workers, placements
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.free_disk import UNLIMITED, free_disk
 from holdfast.preview.followers import of_followers
@@ -67,6 +68,7 @@ from holdfast.rewrite.steps import (
 from holdfast.rewrite.waiting import Recorded, to_json
 from holdfast.scratch.observer import Observer, Seen, observing
 from holdfast.scratch.redirection import redirected_to
+from holdfast.scratch.schema_copy import tell_placements
 from holdfast.scratch.template import scratch_database, scratch_server
 
 DDL = (StatementKind.DDL, StatementKind.TEMP)
@@ -94,7 +96,10 @@ SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_reg
 SET_WAITING = """
 INSERT INTO holdfast.waiting (version_table, revision, document, settings) VALUES (%s, %s, %s, '[]')
 """
-MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
+SERVER = text("""
+    SELECT current_setting('server_version_num')::int / 10000 AS major,
+           to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus
+""")
 
 # As a statement of its own the same write is no reason to refuse either: it runs in batches, or as it is written.
 ROWS_HELD = (
@@ -157,6 +162,7 @@ class Forecast:
     at: tuple[str, ...]  # where the database is
     is_new: bool  # nothing is in it: the history runs as it is written
     revisions: tuple[PlannedRevision, ...]
+    is_citus: bool = False  # and the scratch server has none: what its workers answer was not tried
 
     @property
     def is_refused(self) -> bool:
@@ -179,6 +185,7 @@ class _Target:
     version_table: str
     free_disk: int | None  # bytes, as somebody has said or as this machine sees them
     waits: tuple[Recorded, ...] = ()  # for `holdfast finish`
+    placements: str | None = None  # of the tables of a Citus cluster
 
 
 def forecasts(
@@ -233,17 +240,25 @@ def forecast(
     revisions = _followed(config, _noticed(config, revisions))
     locks = tuple(lock for each in revisions for step in each.steps for lock in step.locks)
     in_the_way = on_project_connection(
-        config, lambda project: blockers_of(project.connection, locks)
+        config, partial(_in_the_way, locks=locks, is_citus=target.placements is not None)
     )
     return Forecast(
         database=target.database,
         at=target.heads,
         is_new=target.is_new,
+        is_citus=target.placements is not None,
         revisions=tuple(
             replace(each, steps=tuple(_blocked(step, in_the_way) for step in each.steps))
             for each in revisions
         ),
     )
+
+
+def _in_the_way(
+    project: ProjectConnection, *, locks: tuple[Lock, ...], is_citus: bool
+) -> tuple[Blocker, ...]:
+    here = blockers_of(project.connection, locks)
+    return (*here, *blockers_on_workers(project.connection, locks)) if is_citus else here
 
 
 def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[PlannedRevision, ...]:
@@ -298,6 +313,7 @@ def _target(project: ProjectConnection) -> _Target:
         if not project.heads:
             _require_known(session, project)
         waits, version_table = waiting.recorded(session), session.version_table
+    server = project.connection.execute(SERVER).one()
     return _Target(
         database=project.database.name,
         is_behind=set(project.heads) != set(project.script.get_heads()),
@@ -306,8 +322,9 @@ def _target(project: ProjectConnection) -> _Target:
         and not count_user_relations(
             project.connection, version_table=project.context.version_table
         ),
-        major=project.connection.execute(MAJOR).scalar_one(),
+        major=server.major,
         sizes=_sizes(project.connection),
+        placements=placements(project.connection) if server.is_citus else None,
         version_table=version_table,
         free_disk=free_disk(project.connection, told=DiskSettings().disk),
         waits=waits,
@@ -340,6 +357,8 @@ def _tried(
         return trial
     config.attributes[IN_USE] = True
     _set_sizes(url, target.sizes)
+    if target.placements is not None:
+        tell_placements(target.placements, to=url)
     _set_waits(url, target)
     with observing(url) as observer, noting_questions(url) as questions:
         trial = Trial(sizes=target.sizes, free_disk=target.free_disk, observer=observer)

@@ -22,7 +22,7 @@ from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.statement import ColumnWithoutValues, UnparsableStatement
 from holdfast.execute.look import ABOUT_VALUES
 from holdfast.execute.progress import Event, StatementPlanned, StepStarted
-from holdfast.execute.session import second_session
+from holdfast.execute.session import OwnEngine, second_session
 from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
@@ -117,7 +117,7 @@ class Questions:
         executemany: bool,  # SQLAlchemy's signature of the event
     ) -> None:
         """Note which tables a statement writes to; SQLAlchemy's event of this name."""
-        if self._is_ours(statement):
+        if _is_own_question(connection, statement) or self._is_ours(statement):
             return
         first = parameters[0] if executemany and parameters else parameters
         try:
@@ -164,6 +164,11 @@ class Questions:
                 self.asked.append((step, found))
         except DBAPIError as error:
             log.debug("not known which rows are against %s: %s", step, error)
+
+
+def _is_own_question(connection: Connection, statement: str) -> bool:
+    """Of these a run sends hundreds, some of them long: to parse each takes longer than the run."""
+    return isinstance(connection.engine, OwnEngine) and statement.lstrip()[:7].upper() == "SELECT "
 
 
 def _tables_written(statement: Statement) -> Iterator[str]:

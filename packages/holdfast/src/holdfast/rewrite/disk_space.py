@@ -26,6 +26,7 @@ ROW_HEADER = 28  # of a table, with its line pointer
 ENTRY_HEADER = 12  # of an index, the same
 ALIGNMENT = 8
 FILLED = 0.9  # of a page of an index
+BLOCK = 8_192  # as nearly every server is built
 EXPRESSION = 16  # bytes of a value that nobody has measured
 FIXED = {
     "bigint": 8,
@@ -73,13 +74,19 @@ def disk_needs(entries: Sequence[QueueEntry], *, today: date) -> tuple[DiskNeed,
 
 
 def needs_of_rest(
-    statements: Sequence[Statement], *, left: Sequence[Step], facts: Facts, today: date
+    statements: Sequence[Statement],
+    *,
+    left: Sequence[Step],
+    facts: Facts,
+    today: date,
+    reached: Sequence[str] | None = None,
 ) -> tuple[DiskNeed, ...]:
-    """Of the steps that are left of a unit, unless its author allows them."""
+    """Of the steps that are left of a unit, unless its author allows them; of the first, what is not `reached`."""
     if any(is_excused(each, today=today) for each in statements):
         return ()
     tables = _tables(facts)
     size = sum(disk_of(step, tables=tables) for step in left)
+    size -= _is_done(left[:1], tables=tables, reached=reached)
     words = "; ".join(each.sql for each in statements)
     return (DiskNeed(statement=shortened(words), bytes=size),) if size else ()
 
@@ -97,6 +104,19 @@ def disk_of(step: Step, *, tables: dict[QualifiedName, Relation]) -> int:
             return tables[step.table].bytes
         case _:
             return 0
+
+
+def _is_done(
+    under_way: Sequence[Step],
+    *,
+    tables: dict[QualifiedName, Relation],
+    reached: Sequence[str] | None,
+) -> int:
+    """The bytes that a copy has written already: as many as the blocks in front of the one that it has reached."""
+    for step in under_way:
+        if reached is not None and isinstance(step, CopyRowsStep | FillRowsStep):
+            return min(int(reached[1]) * BLOCK, disk_of(step, tables=tables))
+    return 0
 
 
 def _is_allowed(entry: QueueEntry, today: date) -> bool:

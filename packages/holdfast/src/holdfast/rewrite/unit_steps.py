@@ -3,7 +3,7 @@
 Builds come first, under another name where the name is still taken; in the transaction they take their places.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date
 from typing import Any
@@ -26,6 +26,7 @@ from holdfast.rewrite.online import (
     rewrite,
 )
 from holdfast.rewrite.pairs import is_given_back, taken_by
+from holdfast.rewrite.partitions.replaced import built_on_partitions, is_built_on_partitions
 from holdfast.rewrite.parts_of_unit import Parts, parts_of, under_another_name, with_names
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
@@ -34,7 +35,9 @@ from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import is_small, refuse_undivided
 from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.steps import (
+    AutocommitStep,
     BatchStep,
+    BuildIndexStep,
     CopyRowsStep,
     CountedUnit,
     DropIndexStep,
@@ -66,16 +69,25 @@ def steps_of_unit(
     _refuse_a_change_of_rows(statements, facts=facts, today=today)
     written = [table_written_by_change(statement, facts=facts) for statement in statements]
     rewritten = {table.name for table in written if table is not None}
+    ahead: list[Step] = []
     parts: list[Parts] = []
     before = facts
     for statement, is_paired in zip(statements, pairs, strict=True):
         # What is replaced in the same moment is there for both releases.
         known = _of_one_release(facts) if is_paired else facts
+        built = [each.index for each in _builds(ahead, parts)]
+        apart = built_on_partitions(statement, facts=known, at_first=before, built=built)
+        if apart is not None:
+            steps = rewrite(statement, facts=known, today=today)
+            ahead += apart.before
+            after = tuple(step for step in steps if isinstance(step, AutocommitStep))
+            parts.append(Parts(moment=apart.moment, after=after))
+            facts = expected(facts, [QueueEntry(statement=statement, facts=facts)])
+            continue
         found = _parts(statement, facts=known, today=today)
         if rewritten and (found.before or found.after) and _is_of(statement, rewritten, facts):
             # A small table whose rows are written anew: nothing can be built before.
             found = Parts(moment=(as_written(statement, facts=known),))
-        built = [build.index for part in parts for build in part.before]
         named = with_names(found, facts=known)
         parts.append(under_another_name(named, facts=before, built=built))
         facts = expected(facts, [QueueEntry(statement=statement, facts=facts)])
@@ -87,10 +99,16 @@ def steps_of_unit(
         ends=tuple(number for step in moment for number in step.ends),
     )
     return (
+        *ahead,
         *(step for part in parts for step in part.before),
         *((together,) if together.sql or together.waits or together.ends else ()),
         *(step for part in parts for step in part.after),
     )
+
+
+def _builds(ahead: Sequence[Step], parts: Sequence[Parts]) -> Iterator[BuildIndexStep]:
+    yield from (step for step in ahead if isinstance(step, BuildIndexStep))
+    yield from (step for part in parts for step in part.before)
 
 
 def _is_of(statement: Statement, tables: Collection[QualifiedName], facts: Facts) -> bool:
@@ -145,6 +163,8 @@ def is_momentary(statement: Statement, *, facts: Facts) -> bool:
     """Whether nothing of it lasts but what can be done before the unit's transaction, or behind it."""
     if may_write_rows(statement, facts=facts):
         return False
+    if is_built_on_partitions(statement, facts=facts):
+        return True
     steps = draft_of(statement, facts=facts).steps
     if parts_of(steps) is not None:
         return needs_no_transaction_of_its_own(statement, facts=facts)

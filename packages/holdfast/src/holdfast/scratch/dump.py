@@ -27,6 +27,7 @@ ONLY_THE_SCHEMA = (
     "--no-subscriptions",
     "--no-security-labels",
     "--no-tablespaces",
+    "--exclude-extension=citus*",  # of a cluster, which one server is not
 )
 # Whole shapes that pg_dump writes, so that no line of a function's body is taken for one.
 NOISE = re.compile(

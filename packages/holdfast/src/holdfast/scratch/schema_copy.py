@@ -11,6 +11,7 @@ from psycopg import sql
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from holdfast.errors.scratch import SchemaNotCopied
+from holdfast.observe.citus import is_citus, placements
 from holdfast.observe.database import server_major
 from holdfast.scratch.dump import schema_to_copy
 
@@ -23,6 +24,16 @@ ROLES = "SELECT rolname FROM pg_roles WHERE NOT starts_with(rolname, 'pg_')"
 # What pg_dump says before its statements: bodies of functions may name what comes later.
 BEFORE_A_DUMP = "SET check_function_bodies = off; SET search_path = ''; SET xmloption = content;"
 SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_regclass(%s)"
+
+
+def tell_placements(placements: str, *, to: str) -> None:
+    """Let whoever plans on a scratch database know where a Citus cluster keeps its tables: it has no Citus."""
+    with psycopg.connect(to, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET holdfast.placements = {}").format(
+                sql.Identifier(connection.info.dbname), sql.Literal(placements)
+            )
+        )
 
 
 def embedded_major(database: str) -> int:
@@ -40,6 +51,7 @@ class _Source:
     embedded_major: int
     roles: tuple[str, ...]  # that policies may name
     sizes: tuple[tuple[str, float, int], ...]
+    placements: str | None  # of the tables of a Citus cluster
 
 
 def _look_at(database: str) -> _Source:
@@ -53,6 +65,7 @@ def _look_at(database: str) -> _Source:
             sizes=tuple(
                 (row.name, row.reltuples, row.relpages) for row in connection.execute(text(SIZES))
             ),
+            placements=placements(connection) if is_citus(connection) else None,
         )
 
 
@@ -70,3 +83,5 @@ def _copy(source: _Source, schema: str, url: str) -> None:
         for name, rows, pages in source.sizes:
             with suppress(psycopg.errors.InsufficientPrivilege):  # not a server of our own
                 copy.execute(SET_SIZE, (rows, pages, name))
+    if source.placements is not None:
+        tell_placements(source.placements, to=url)

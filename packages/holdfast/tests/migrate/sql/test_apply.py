@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from alembic.util import CommandError
 from contract import OBSERVER, Process, kill_at, scripts_of, template_of, without_version_tables
+from everywhere import each
 from script_project import ScriptProject, settings_of
 
 from holdfast.errors.migration import (
@@ -163,7 +164,7 @@ def test_a_tool_s_history_goes_on(layout, scripts: ScriptProject) -> None:  # ty
     assert scripts.query("SELECT name FROM users ORDER BY 1") == [("a",), ("b",)]
 
 
-@pytest.mark.parametrize("example", ["several_moments", "replace_view"])
+@pytest.mark.parametrize("example", each(["several_moments", "replace_view"], here=1))
 def test_the_contract_by_scripts(example: str, postgres: Postgres, tmp_path: Path) -> None:
     """The same steps as for a revision of Alembic: the schema of a plain run, also after a kill, and back again."""
     folder = Path(__file__).parents[5] / "examples" / "rewrites" / example

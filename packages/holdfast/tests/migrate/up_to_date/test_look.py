@@ -12,6 +12,7 @@ import pytest
 from alembic import command
 from alembic_project import SYNC_ENV, Project
 from click.testing import CliRunner
+from everywhere import each
 from psycopg.conninfo import conninfo_to_dict
 from round_trips import RoundTrips, round_trips
 
@@ -85,8 +86,10 @@ def holdfast(*arguments: str) -> list[str]:
     return ended.stdout.splitlines()
 
 
-@pytest.mark.parametrize("verb", ["run", "status"])
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    ("verb", "form"),
+    each([("run", "text"), ("status", "json"), ("run", "json"), ("status", "text")], here=2),
+)
 def test_same_words_without_the_heavy_packages(up_to_date: Project, verb: str, form: str) -> None:
     """A cold command prints what the full way prints, and imports neither SQLAlchemy nor Alembic."""
     *at_a_glance, imported = holdfast(verb, "--format", form)
@@ -267,7 +270,8 @@ def test_while_somebody_migrates(up_to_date: Project) -> None:
 
 def test_arguments_for_env_py(up_to_date: Project) -> None:
     """With -x, --to or --accept-edited the project's own env.py decides."""
-    for arguments in (["-x", "a=b", "run"], ["run", "--to", "r2"], ["run", "--accept-edited"]):
+    ways = (["-x", "a=b", "run"], ["run", "--to", "r2"], ["run", "--accept-edited"])
+    for arguments in each(ways, here=1):
         assert "'alembic'" in holdfast(*arguments)[-1]
 
 

@@ -14,7 +14,7 @@ from holdfast.rewrite.rewriting import add_constraint, alter_table
 from holdfast.rewrite.tree import copy, parsed_constraint, qualify, sql
 
 DISTURBED = "HF001"  # SQLSTATE: the triggers that keep the copies equal have been touched
-OTHER_PARTITIONS = "HF002"  # SQLSTATE: there are others than those that were planned for
+OTHER_PARTITIONS = "HF003"  # SQLSTATE: there are others than those that were planned for
 
 
 def partitions_guard(copied: Copied) -> Iterator[str]:

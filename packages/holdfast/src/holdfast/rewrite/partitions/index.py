@@ -93,6 +93,16 @@ def lacking_indexes(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tu
     return (*builds, look) if builds else ()
 
 
+def names_of_indexes(
+    wanted: WantedIndex, *, table: Relation, facts: Facts
+) -> dict[QualifiedName, QualifiedName]:
+    """The name of the index on the table and on each of its partitions, which are there or planned."""
+    plan = _Plan(wanted=wanted, table=table, facts=facts.with_partitions_of(table))
+    for _ in (*plan.at_the_top(), *plan.below()):
+        pass  # names are chosen where steps are planned
+    return plan.indexes
+
+
 def is_valid(wanted: WantedIndex, *, table: Relation) -> bool:
     """Whether PostgreSQL says that it is there on all partitions."""
     return any(index.name.name == wanted.node.idxname and index.is_valid for index in table.indexes)

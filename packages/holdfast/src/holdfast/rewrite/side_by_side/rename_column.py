@@ -100,12 +100,15 @@ def reasons_against(table: ChangedTable, shadow: Shadow) -> Iterator[str]:
     change, column = shadow.conversion, shadow.column
     if change.error:
         yield f"It could not be tried on an empty copy of the table: {change.error}."
-    if not table.is_table or table.inherits:
+    if not table.is_table:
         yield (
-            "The table has partitions, is one, or inherits, and a column has two names in one table only. Add a column"
-            " of the new name, have the application write both, fill it with an UPDATE of each partition, and drop the"
-            " old one a release later."
+            "The table has partitions: whoever attaches one before `holdfast finish` would have to fill both names,"
+            " as a table with one is not attached, and rows of one that was made LIKE it have passed no trigger. Add a"
+            " column of the new name, have the application write both, fill it with an UPDATE of each partition, and"
+            " drop the old one a release later."
         )
+    elif table.inherits:
+        yield "The table is a partition or inherits, and a column has two names in a table as a whole only."
     if table.is_typed:
         yield "The table was created OF a type."
     if column.is_generated:

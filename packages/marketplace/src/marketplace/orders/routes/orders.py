@@ -3,8 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi import Depends, Query, Request, Response
 
 from marketplace.accounts.principal import (
     Administrator,
@@ -100,7 +99,7 @@ async def check_out(
     principal: CurrentPrincipal,
     cart: Cart,
     idempotency_key: Key = None,
-) -> JSONResponse:
+) -> Response:
     """Order what is in the cart. Safe to repeat with the same Idempotency-Key: one order."""
     settings = request.app.state.settings
     await request.app.state.accounts.rates.count(
@@ -110,7 +109,7 @@ async def check_out(
         principal.user_id,
         key=idempotency_key,
         method=request.method,
-        path=request.url.path,
+        path=request.scope["path"],
         body=cart.model_dump_json(exclude_none=True),
     )
     answer = await transactions.write_on_driver(
@@ -121,10 +120,10 @@ async def check_out(
         placement=transactions.placement,
     )
     headers = {"Idempotent-Replayed": "true"} if answer.is_replay else {}
-    return JSONResponse(answer.body, answer.status, headers)
+    return Response(answer.text, answer.status, headers, "application/json")
 
 
-async def check_out_directly(request: Request, cart: Cart) -> JSONResponse:
+async def check_out_directly(request: Request, cart: Cart) -> Response:
     """As `check_out`, for a request that is plain."""
     principal = await current_principal(request, await bearer(request))
     key = request.headers.get("Idempotency-Key")

@@ -4,6 +4,7 @@ Claim the key; take the stock, in the order of the variants' ids; write order, l
 in one statement; commit. CHECK (stock >= 0) stands behind all of it.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,8 +77,14 @@ class Answer:
     """What the client is told, now or again."""
 
     status: int
-    body: dict[str, Any]
+    text: str  # JSON
     is_replay: bool
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What the text says."""
+        said: dict[str, Any] = json.loads(self.text)
+        return said
 
 
 # One customer's orders are placed one after the other: of two at once the second sees the first.
@@ -110,10 +117,11 @@ async def check_out(
     if isinstance(claimed, Replay):
         return _again(claimed)
     try:
-        if limits is not None:
-            await _require_modesty(connection, cart, user_id=request.user_id, limits=limits)
+        lines = await _take(
+            connection, cart, user_id=request.user_id, limits=limits, placement=placement
+        )
         return await _place(
-            connection, cart=cart, request=request, now=claimed, placement=placement
+            connection, lines, cart=cart, request=request, now=claimed, placement=placement
         )
     except Problem:
         # What was in the way may be this very order, committed just before the key was claimed. This look is
@@ -125,15 +133,29 @@ async def check_out(
         return _again(claimed)
 
 
-async def _require_modesty(
-    connection: Connection, cart: Cart, *, user_id: UUID, limits: OrderSettings
-) -> None:
-    if sum(cart.quantities().values()) > limits.most_units:
+async def _take(
+    connection: Connection,
+    cart: Cart,
+    *,
+    user_id: UUID,
+    limits: OrderSettings | None,
+    placement: Placement,
+) -> list[stock.Taken]:
+    """Take what is in the cart, of a customer who may; what a customer who may not has taken is rolled back."""
+    quantities = cart.quantities()
+    if limits is None:
+        return await stock.take(connection, quantities, placement=placement)
+    if sum(quantities.values()) > limits.most_units:
         raise TooManyUnits(most=limits.most_units)
-    async with connection.pipeline():
+    async with connection.pipeline():  # in one go
         await connection.execute(LOCK_CUSTOMER, [user_id])
         cursor = await connection.execute(UNPAID, [user_id, user_id])
-    row = await cursor.fetchone()
+        lines = await stock.take(connection, quantities, placement=placement)
+    _require_modesty(await cursor.fetchone(), limits=limits)
+    return lines
+
+
+def _require_modesty(row: tuple[int, int, bool] | None, *, limits: OrderSettings) -> None:
     assert row is not None  # noqa: S101  # an aggregate
     pending, unpaid, is_deleted = row
     if is_deleted:
@@ -144,31 +166,33 @@ async def _require_modesty(
 
 async def _place(
     connection: Connection,
+    lines: Sequence[stock.Taken],
     *,
     cart: Cart,
     request: KeyedRequest,
     now: datetime,
     placement: Placement,
 ) -> Answer:
-    quantities = cart.quantities()
-    lines = await stock.take(connection, quantities, placement=placement)
-    await _require_all(connection, lines, quantities=quantities)
+    await _require_all(connection, lines, quantities=cart.quantities())
     order = PlacedOrder.of(lines, id=uuid7(), shipping=SHIPPING, created_at=now)
-    body = order.model_dump(mode="json")
+    text = (
+        order.model_dump_json()
+    )  # written once: for the client, for a repetition, and for the lines
     if placement is Placement.ONE_SERVER:
         await stock.roll_up_sales(connection, lines)
-    values = _values(order, request=request, now=now, response=body)
+    values = _values(order, request=request, now=now, response=text)
     placed = await connection.execute(PLACE, values)
     if placed.rowcount == 0:
         raise RequestInFlight
     if cart.delivery_address is not None:
         address = {"order_id": order.id, **cart.delivery_address.model_dump()}
         await connection.execute(ADD_ADDRESS, address)
-    return Answer(status=CREATED, body=body, is_replay=False)
+    return Answer(status=CREATED, text=text, is_replay=False)
 
 
 def _again(replay: Replay) -> Answer:
-    return Answer(status=replay.status, body=replay.response, is_replay=True)
+    text = json.dumps(replay.response, ensure_ascii=False, separators=(",", ":"))
+    return Answer(status=replay.status, text=text, is_replay=True)
 
 
 async def _require_all(
@@ -199,7 +223,7 @@ def _values(
     *,
     request: KeyedRequest,
     now: datetime,
-    response: dict[str, Any],
+    response: str,
 ) -> dict[str, Any]:
     return {
         "id": order.id,
@@ -214,6 +238,6 @@ def _values(
         "method": request.method,
         "path": request.path,
         "fingerprint": request.fingerprint,
-        "response": Json(response),
+        "response": Json(response, dumps=str),
         "expires_at": now + KEPT,
     }
