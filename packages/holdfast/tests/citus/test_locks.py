@@ -129,7 +129,7 @@ def read_on(url: str, ended: Event, errors: list[str]) -> None:
 
 
 def test_prepared(on_cluster: Project, cluster: Cluster) -> None:
-    """What holds a shard and has no session in the cluster (a prepared transaction, an autovacuum) is waited for, too."""
+    """What holds a shard without a session in the cluster is waited for, too: a prepared transaction, an autovacuum."""
     in_use(on_cluster, cluster)
     on_cluster.revision("op.execute('ALTER TABLE t ADD COLUMN c int')")
     busy: list[LockBusy] = []

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 
 from holdfast.rewrite.facts import Placement, PlacementKind
 
-# Where Citus keeps a table, and of each of its shards the rows and bytes: a JSON object.
+# Where Citus keeps a table, and of each of its shards the rows and bytes: a JSON object. No shard is opened: that would
+# wait for whoever has it locked, and no lock_timeout reaches it there.
 PLACEMENT = """
     SELECT json_build_object('method', partmethod, 'model', repmodel, 'colocation', colocationid,
       'column', CASE WHEN partkey IS NOT NULL THEN column_to_column_name(logicalrelid, partkey) END,
@@ -15,7 +16,8 @@ PLACEMENT = """
       'has_triggers', coalesce(current_setting('citus.enable_unsafe_triggers', true), 'off') = 'on',
       'shards', ARRAY(SELECT result FROM run_command_on_shards(logicalrelid, $shard$
         SELECT json_build_array(CASE WHEN reltuples >= 0 THEN reltuples::bigint
-          ELSE pg_stat_get_live_tuples(oid) END, pg_relation_size(oid)) FROM pg_class WHERE oid = '%s'::regclass
+          ELSE pg_stat_get_live_tuples(oid) END, relpages::bigint * current_setting('block_size')::bigint)
+        FROM pg_class WHERE oid = '%s'::regclass
         $shard$) WHERE success))
     FROM pg_catalog.pg_dist_partition WHERE logicalrelid = {oid}"""
 PLACEMENTS = text(
