@@ -237,6 +237,7 @@ def test_a_taken_port(data_dir: Path) -> None:
     assert not data_dir.exists()
 
 
+@pytest.mark.everywhere
 def test_on_a_database_of_ones_own(engine: Engine, database: str) -> None:
     """DATABASE_URL: no server of ours; what is there stays up."""
     with up(DATABASE_URL=database) as shop:

@@ -381,6 +381,7 @@ def test_renamed(project: Project, server: Postgres) -> None:
     assert difference(project.config, server=server).lines == ()
 
 
+@pytest.mark.everywhere
 def test_a_rename_on_its_way(project: Project, server: Postgres) -> None:
     """Refused as it was written; a person's reason and day let check, plan, run and revert pass. Rows stay."""
     project.revision("op.create_table('t', sa.Column('a', sa.Integer))", "op.drop_table('t')")
