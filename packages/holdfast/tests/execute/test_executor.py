@@ -266,6 +266,7 @@ def test_rows_in_the_way_are_counted_and_shown(in_use: Project, case: str) -> No
     assert in_use.query("SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
 
 
+@pytest.mark.everywhere
 def test_nulls_before_postgresql_18(tmp_path: Path) -> None:
     """The detour by a CHECK counts and shows them too, and is gone at the end."""
     with temporary_server(major=16) as server, postgres_at(server.url()).database() as url:
