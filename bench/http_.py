@@ -19,7 +19,7 @@ from holdfast.scratch.server import temporary_server
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
 from environments import NotInstalled
-from seeded import STOCK_OF_PEERS, build, engine_on
+from seeded import FOR_PEERS, build, engine_on
 from web.clients import Unexpected
 from web.measure import FULL, PATHS, QUICK, Pace, Result, measure_way
 from web.peers import OURS, PEER, Way, ways
@@ -72,7 +72,7 @@ def main(quick: bool, only: tuple[str, ...]) -> None:
         build(url, products=PRODUCTS)
         with engine_on(url).begin() as connection:
             connection.execute(text("UPDATE variant_stock SET stock = 100000000"))
-            connection.execute(text(STOCK_OF_PEERS))
+            connection.execute(text(FOR_PEERS))
         try:
             report(measure(url, Path(folder), chosen, pace=QUICK if quick else FULL))
         except (Unexpected, DidNotServe, ExceptionGroup) as error:

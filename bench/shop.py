@@ -43,7 +43,7 @@ from marketplace.orders.service import checkout
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "packages/marketplace/tests/kit"))
 from environments import PEERS, NotInstalled, node_environment, python_environment
-from seeded import STOCK_OF_PEERS, build, engine_on
+from seeded import FOR_PEERS, build, engine_on
 
 PATHS = ("session", "rotate", "stock", "order")
 ALONE = "session, alone"  # what only the product measures
@@ -201,7 +201,7 @@ def main(quick: bool) -> None:
         build(url, products=PRODUCTS)
         with engine_on(url).begin() as connection:
             connection.execute(text("UPDATE variant_stock SET stock = 100000000"))
-            connection.execute(text(STOCK_OF_PEERS))
+            connection.execute(text(FOR_PEERS))
         report(measure(url, Path(folder), ways, pace=QUICK if quick else FULL))
 
 

@@ -61,7 +61,7 @@ class Ours:
         }
 
     async def session(self) -> None:
-        token = AccessToken(session_id=random.choice(SESSIONS), expires_at=FAR)
+        token = AccessToken(session_id=random.choice(SESSIONS), user_id=USERS[0], expires_at=FAR)
         assert await self.lookup.find(token) is not None
 
     async def session_alone(self) -> None:

@@ -22,7 +22,7 @@ from holdfast.cli import holdfast
 try:
     holdfast(["run"])
 finally:
-    heavy = {"pydantic", "postgast", "google.protobuf", "rich", "tenacity", "opentelemetry"}
+    heavy = {"pydantic", "postgast", "google.protobuf", "rich", "pygments", "tenacity", "opentelemetry"}
     print(sorted(heavy & set(sys.modules)))
 """
 TABLE = "op.create_table('t%d', sa.Column('id', sa.Integer, primary_key=True))"

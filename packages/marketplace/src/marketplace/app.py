@@ -118,6 +118,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     app.state.accounts.rates.start(app.state.transactions)
     app.state.product_pages = SharedReads()
-    app.state.principals = SessionLookup(partial(driver_connection, engine))
+    app.state.principals = SessionLookup(
+        partial(driver_connection, engine), placement=app.state.settings.placement
+    )
     async with started(database), running(jobs(database, app.state.settings)):
         yield

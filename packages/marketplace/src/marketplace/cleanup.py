@@ -5,12 +5,13 @@ run. Two runs at once share the work. By the database's clock, as everything.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.sql.expression import TextClause
 
+from marketplace.placement import Placement
 from marketplace.settings import Settings
 
 BATCH = 1000
@@ -91,6 +92,75 @@ IDEMPOTENCY_KEYS = text("""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EachByItself:
+    """Where rows are divided by user: `find` asks every server for a batch, `end` does one, on the server that has it.
+
+    Nothing is locked that is found, so `end` asks once more. What goes with it on every server goes by `then`, unless
+    there is a row of `kept_by`.
+    """
+
+    find: TextClause
+    end: TextClause
+    kept_by: TextClause | None = None
+    then: TextClause | None = None
+
+
+def _each(table: str, *key: str, since: str, order_by: str = "1") -> EachByItself:
+    """Rows of a table on which nothing else depends."""
+    this = " AND ".join(f"{column} = :{column}" for column in key)
+    due = f"{since} < now() - :kept"
+    found = f"SELECT {', '.join(key)} FROM {table} WHERE {due} ORDER BY {order_by} LIMIT :batch"  # noqa: S608
+    return EachByItself(
+        find=text(found),
+        end=text(f"DELETE FROM {table} WHERE {this} AND {due}"),  # noqa: S608
+    )
+
+
+PLACED = {
+    "sessions": EachByItself(
+        find=text("""
+            SELECT user_id, id FROM sessions WHERE absolute_expires_at < now() - :kept
+            ORDER BY absolute_expires_at LIMIT :batch
+        """),
+        end=text("""
+            WITH gone AS (
+                DELETE FROM sessions
+                WHERE user_id = :user_id AND id = :id AND absolute_expires_at < now() - :kept
+                RETURNING id, user_id, is_revoked
+            ), recorded AS (
+                INSERT INTO audit_events (action, user_id, session_id)
+                SELECT 'session.expired_cleanup', user_id, id FROM gone WHERE NOT is_revoked
+            )
+            SELECT FROM gone
+        """),
+    ),
+    "addresses and user agents": EachByItself(
+        find=text("""
+            SELECT user_id, id FROM sessions
+            WHERE coalesce(revoked_at, expires_at) < now() - :kept
+              AND (ip_address IS NOT NULL OR user_agent IS NOT NULL)
+            LIMIT :batch
+        """),
+        end=text("""
+            UPDATE sessions SET ip_address = NULL, user_agent = NULL
+            WHERE user_id = :user_id AND id = :id AND coalesce(revoked_at, expires_at) < now() - :kept
+              AND (ip_address IS NOT NULL OR user_agent IS NOT NULL)
+        """),
+    ),
+    "e-mail verifications": replace(
+        _each("email_verifications", "user_id", since="expires_at"),
+        kept_by=text("SELECT 1 FROM orders WHERE ordered_by_id = :user_id LIMIT 1"),
+        then=text("DELETE FROM users WHERE id = :user_id AND NOT is_verified"),
+    ),
+    "e-mail changes": _each("email_changes", "user_id", since="expires_at"),
+    "idempotency keys": _each(
+        "idempotency_keys", "user_id", "key", since="expires_at", order_by="expires_at"
+    ),
+    "audit events": _each("audit_events", "user_id", "id", since="occurred_at"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """`statement` does one batch: of at most `:batch` rows that are past `:kept`; it counts them."""
 
@@ -126,9 +196,29 @@ def clean_up(engine: Engine, settings: Settings, *, batch: int = BATCH) -> Itera
     """Each job as it is done."""
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
     for job in jobs(settings):
-        parameters = {"kept": job.kept, "batch": batch}
-        rows = 0
+        placed = PLACED.get(job.name) if settings.placement is Placement.BY_USER else None
         with autocommit.connect() as connection:
-            while done := connection.scalar(job.statement, parameters) or 0:
-                rows += done
+            if placed is not None:
+                rows = _end_each(connection, placed, {"kept": job.kept, "batch": batch})
+            else:
+                rows = _end_batches(connection, job, {"kept": job.kept, "batch": batch})
         yield Cleaned(name=job.name, rows=rows)
+
+
+def _end_batches(connection: Connection, job: Job, parameters: dict[str, object]) -> int:
+    rows = 0
+    while done := connection.scalar(job.statement, parameters) or 0:
+        rows += done
+    return rows
+
+
+def _end_each(connection: Connection, job: EachByItself, parameters: dict[str, object]) -> int:
+    rows = 0
+    while found := connection.execute(job.find, parameters).mappings().all():
+        for key in found:
+            ended = connection.execute(job.end, {**parameters, **key})
+            rows += max(ended.rowcount, 0)
+            is_kept = job.kept_by is not None and connection.scalar(job.kept_by, dict(key))
+            if job.then is not None and not is_kept:
+                connection.execute(job.then, dict(key))
+    return rows

@@ -119,3 +119,26 @@ class NoDatabase(HoldfastError):
     what = "DATABASE_URL is not set."
     why = "The application alone starts no database; `marketplace up` does."
     remedy = "Set it, or start everything at once: ./dev up"
+
+
+@dataclass(kw_only=True, eq=False)
+class NotACluster(HoldfastError):
+    """What is to be placed is not on the coordinator of a Citus cluster."""
+
+    lacks: str
+    exit_status = 2
+    what = "This database cannot be placed: {lacks}."
+    why = "`marketplace place` divides the database that is on the coordinator of a Citus cluster among its workers."
+    remedy = "Name that database: marketplace place --citus postgresql://…; docs/scale.md says how to make one."
+
+
+@dataclass(kw_only=True, eq=False)
+class NotReadyToPlace(HoldfastError):
+    """The schema of the database that is to be placed is not the one that this release knows."""
+
+    why_not: str
+    way: str
+    exit_status = 3
+    what = "Nothing was placed: {why_not}."
+    why = "What is divided has to be the schema of this release, and nobody else's."
+    remedy = "Run it, and then this again: {way}"

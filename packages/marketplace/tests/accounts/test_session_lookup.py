@@ -39,7 +39,7 @@ class Gate:
 
 
 def token_of(session_id: object, *, expires_at: int = FAR) -> AccessToken:
-    return AccessToken(session_id=session_id, expires_at=expires_at)  # type: ignore[arg-type]  # a UUID
+    return AccessToken(session_id=session_id, user_id=session_id, expires_at=expires_at)  # type: ignore[arg-type]  # a UUID
 
 
 def test_requests_that_wait_share_a_statement(migrated: Engine) -> None:

@@ -89,7 +89,7 @@ def access_token(**changes: object) -> str:
 def test_an_access_token_names_its_session() -> None:
     """And its end, which the clock of the database is compared with."""
     read = tokens.read_access_token(access_token(), keys=KEYS)
-    assert read == tokens.AccessToken(session_id=SESSION, expires_at=1300)
+    assert read == tokens.AccessToken(session_id=SESSION, user_id=USER, expires_at=1300)
 
 
 def test_an_access_token_is_a_jwt() -> None:

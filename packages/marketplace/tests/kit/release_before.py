@@ -27,3 +27,35 @@ NEW_VARIANT = """
     RETURNING id
 """
 EDIT = "UPDATE variants SET price = price + 1, version = version + 1 WHERE id = %s"
+# Its lines and events do not say whose they are.
+PLACE = """
+    WITH placed AS (
+        INSERT INTO orders (id, ordered_by_id, currency, subtotal, shipping, total, created_at)
+        VALUES (%(id)s, %(user_id)s, 'EUR', 2, 0, 2, now())),
+    lines AS (
+        INSERT INTO order_lines (order_id, line_number, variant_id, vendor_id, vendor_name,
+                                 product_name, variant_name, sku, unit_price, quantity, total)
+        SELECT %(id)s, line_number, variant_id, vendor_id, vendor_name, product_name, variant_name,
+               sku, unit_price, quantity, unit_price * quantity
+        FROM json_to_recordset(%(response)s::json -> 'lines')
+             AS line (line_number int, variant_id uuid, vendor_id uuid, vendor_name text,
+                      product_name text, variant_name text, sku text, unit_price bigint,
+                      quantity int)),
+    events AS (
+        INSERT INTO order_events (id, order_id, machine, to_state, reason, actor_id)
+        VALUES (gen_random_uuid(), %(id)s, 'status', 'pending', 'checkout', %(user_id)s))
+    INSERT INTO idempotency_keys AS known
+        (user_id, key, method, path, fingerprint, status, response, created_at, expires_at)
+    VALUES (%(user_id)s, %(key)s, 'POST', '/checkout', sha256('x'), 201, %(response)s, now(), now())
+"""
+ADD_ADDRESS = """
+    INSERT INTO delivery_addresses (order_id, recipient, street, addition, postal_code, city, country)
+    VALUES (%(id)s, 'r', 's', NULL, '1', 'c', 'DE')
+"""
+CONFIRM = """
+    WITH before AS (SELECT id, status FROM orders WHERE id = %(id)s FOR NO KEY UPDATE),
+    moved AS (UPDATE orders SET status = 'confirmed' FROM before
+              WHERE orders.id = before.id AND orders.status = 'pending' RETURNING orders.id, before.status)
+    INSERT INTO order_events (id, order_id, machine, from_state, to_state, reason)
+    SELECT gen_random_uuid(), id, 'status', status, 'confirmed', 'paid' FROM moved
+"""

@@ -41,14 +41,18 @@ USER, VENDOR, PRODUCT, SUBCATEGORY, VARIANT = (
     for kind in range(5)
 )
 
-# For the peers of a measurement, who count in the variant; the product counts in a row beside it.
-STOCK_OF_PEERS = """
+# For the peers of a measurement, who count in the variant, and do not write an owner beside each line.
+FOR_PEERS = """
 ALTER TABLE variants ADD COLUMN stock integer NOT NULL DEFAULT 0 CHECK (stock >= 0);
 UPDATE variants SET stock = 100000000;
+ALTER TABLE order_lines ALTER ordered_by_id DROP NOT NULL;
+ALTER TABLE order_events ALTER ordered_by_id DROP NOT NULL;
 """
 # Keys are made of a number, so that rows refer to each other without a look-up; those of orders are
 # in the order of time, as UUIDv7 are. Triggers of foreign keys are off: what is written fits.
 SEED = """
+CREATE FUNCTION pg_temp.owner(number bigint, users bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
+    $$ SELECT ('a0' || lpad(to_hex(1 + number * 7 % users), 30, '0'))::uuid $$;
 CREATE FUNCTION pg_temp.key(kind integer, number bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
     $$ SELECT (to_hex(160 + kind) || lpad(to_hex(number), 30, '0'))::uuid $$;
 SET LOCAL session_replication_role = replica;
@@ -77,13 +81,14 @@ INSERT INTO orders (id, ordered_by_id, status, payment_status, currency, subtota
            CASE WHEN n > :products * 1.99 THEN 'pending' WHEN n % 9 = 0 THEN 'failed' ELSE 'paid' END,
            'EUR', 300, 0, 300, now() - (:products * 2 - n) * interval '20 s'
     FROM generate_series(1, :products * 2) n;
-INSERT INTO order_lines (order_id, line_number, variant_id, vendor_id, vendor_name, product_name,
+INSERT INTO order_lines (order_id, ordered_by_id, line_number, variant_id, vendor_id, vendor_name, product_name,
                          variant_name, sku, unit_price, quantity, total)
-    SELECT pg_temp.key(7, n), line, pg_temp.key(4, 1 + (n * 31 + line * 7) % (:products * 2)),
+    SELECT pg_temp.key(7, n), pg_temp.owner(n, :products / 10), line,
+           pg_temp.key(4, 1 + (n * 31 + line * 7) % (:products * 2)),
            pg_temp.key(1, 1 + (n + line) % (:products / 200 + 10)), 'a vendor', 'a product', 'one', 'SKU', 100, 1, 100
     FROM generate_series(1, :products * 2) n, generate_series(1, 2) line;
-INSERT INTO order_events (id, order_id, machine, to_state, reason)
-    SELECT pg_temp.key(8, n), pg_temp.key(7, n), 'status', 'pending', 'checkout'
+INSERT INTO order_events (id, order_id, ordered_by_id, machine, to_state, reason)
+    SELECT pg_temp.key(8, n), pg_temp.key(7, n), pg_temp.owner(n, :products / 10), 'status', 'pending', 'checkout'
     FROM generate_series(1, :products * 2) n;
 UPDATE orders SET paid = total WHERE payment_status = 'paid';
 UPDATE orders SET paid = 2 * total WHERE id IN (SELECT pg_temp.key(7, n) FROM generate_series(1, 50) n);

@@ -165,7 +165,9 @@ class World:
 
     async def look_up(self, session_id: UUID) -> Principal | None:
         lookup = SessionLookup(partial(driver_connection, self.engine))
-        return await lookup.find(AccessToken(session_id=session_id, expires_at=FAR))
+        return await lookup.find(
+            AccessToken(session_id=session_id, user_id=self.user_id, expires_at=FAR)
+        )
 
     async def row(self, session_id: UUID) -> Session:
         async with self.transaction() as transaction:

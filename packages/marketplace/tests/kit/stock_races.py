@@ -23,6 +23,7 @@ from marketplace.orders.idempotency import KeyedRequest, keyed
 from marketplace.orders.problems import OutOfStock, RequestInFlight
 from marketplace.orders.schemas import Cart, CartLine
 from marketplace.orders.service.checkout import Answer, check_out
+from marketplace.placement import Placement
 
 Thing = TypeVar("Thing")
 T = TypeVar("T")
@@ -37,6 +38,11 @@ class Shop:
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
+    placement: Placement = Placement.ONE_SERVER
+
+    @property
+    def transactions(self) -> Transactions:
+        return Transactions.on(self.engine, placement=self.placement)
 
     async def variants(self, number: int, *, stock: int) -> list[UUID]:
         """So many, each with so much stock."""
@@ -50,8 +56,8 @@ class Shop:
     async def order(self, lines: Sequence[tuple[UUID, int]], *, key: str | None = None) -> Answer:
         cart = Cart(lines=[CartLine(variant_id=v, quantity=q) for v, q in lines])
         request = request_for(cart, key=key)
-        return await Transactions.on(self.engine).write_on_driver(
-            check_out, cart, request=request, limits=None
+        return await self.transactions.write_on_driver(
+            check_out, cart, request=request, limits=None, placement=self.placement
         )
 
     async def stock(self, variant_id: UUID) -> int:
@@ -91,10 +97,13 @@ def request_for(cart: Cart, *, key: str | None = None) -> KeyedRequest:
 
 
 @asynccontextmanager
-async def open_shop(url: URL) -> AsyncIterator[Shop]:
+async def open_shop(
+    url: URL, *, placement: Placement = Placement.ONE_SERVER
+) -> AsyncIterator[Shop]:
     engine = open_engine(url)
     try:
-        yield Shop(engine=engine, sessions=sessions_of(engine))
+        sessions = sessions_of(engine, placement=placement)
+        yield Shop(engine=engine, sessions=sessions, placement=placement)
     finally:
         await engine.dispose()
 

@@ -280,5 +280,6 @@ def test_the_files_are_in_order() -> None:
         "2026_04_06_add_delivery_addresses.py",
         "2026_04_13_add_refund_requests.py",
         "2026_04_20_move_stock.py",
+        "2026_04_24_name_owners.py",
         "2026_04_27_drop_stock_of_variants.py",
     ]

@@ -162,7 +162,7 @@ async def _add(session: AsyncSession, order_id: UUID) -> None:
 
 
 async def _told(session: AsyncSession, order_id: UUID) -> Told:
-    order = await session.get_one(Order, order_id)
+    order = (await session.scalars(select(Order).where(Order.id == order_id))).one()
     refunds = await session.scalars(
         select(Refund.amount).where(Refund.order_id == order_id).order_by(Refund.amount)
     )

@@ -105,6 +105,20 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 @contextmanager
+def without_pygments() -> Iterator[None]:
+    """For the import of Alembic: where pygments is there, Mako loads it for pages of errors that nobody asks for."""
+    name = "mako.ext.pygmentplugin"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails, as without pygments
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+@contextmanager
 def translated_errors() -> Iterator[None]:
     """Turn the errors of Alembic and of the driver into ours; what env.py prints is not the result."""
     from alembic.util import CommandError

@@ -12,6 +12,7 @@ from holdfast.cli.project import (
     ProjectOptions,
     translated_errors,
     without_garbage_collection,
+    without_pygments,
 )
 
 UP_TO_DATE = "up to date: nothing is pending"
@@ -65,7 +66,7 @@ def run(
             found = forecasts(options.config(), revision or "heads", expand=expand)
         show(found, form)
         return
-    with without_garbage_collection():
+    with without_garbage_collection(), without_pygments():
         from holdfast.cli.applying import apply
 
     apply(

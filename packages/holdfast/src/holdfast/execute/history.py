@@ -26,14 +26,15 @@ LATEST = text(
     WHERE coalesce(to_jsonb(h) ->> 'version_table', '') IN ('', :version_table) ORDER BY revision, id DESC
     """
 )
-# One row, with the look at the epoch that each transaction needs. As a finished text: no driver prepares it.
+# One row, with the look at the epoch that each transaction needs; its COMMIT does not wait for the disk. As a finished
+# text: no driver prepares it.
 ADD_DONE = SQL(
     """
     INSERT INTO holdfast.history (revision, description, direction, checksum, outcome, client, holdfast_version,
                                   finished_at, version_table)
     SELECT {revision}, {description}, {direction}, {checksum}, 'done', {client}, {holdfast_version},
            clock_timestamp(), {version_table}
-    FROM holdfast.leader WHERE epoch = {epoch} FOR SHARE
+    FROM holdfast.leader, set_config('synchronous_commit', 'off', true) WHERE epoch = {epoch} FOR SHARE OF leader
     """
 )
 
@@ -70,9 +71,13 @@ def begin(session: MigrationSession, begun: Begun) -> int:
 
 
 def add_done(session: MigrationSession, begun: Begun) -> None:
-    """Record a revision at its end, in its one transaction; that is also when it began. Raises TakenOver."""
+    """Record a revision at its end, in its one transaction; that is also when it began. Raises TakenOver.
+
+    A crash of the server takes back all of it or nothing; `make_durable` follows before the run has succeeded.
+    """
     values = {name: Literal(value) for name, value in _values(session, begun).items()}
     session.execute_as_leader(ADD_DONE.format(epoch=Literal(session.epoch), **values).as_string())
+    session.owes_durability = True
 
 
 def finish(session: MigrationSession, entry: int) -> None:

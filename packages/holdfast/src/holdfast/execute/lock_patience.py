@@ -24,7 +24,6 @@ from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyInTheWay
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of, row_holders
-from holdfast.observe.citus import blockers_on_workers
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 
@@ -179,11 +178,18 @@ class LockPatience:
             here = blockers_of(connection, locks)
             if not here and rows_of is not None:
                 here = row_holders(connection, rows_of, at_least=FIRST_LOCK)
-            there = blockers_on_workers(connection, locks) if self.session.is_citus else ()
+            there = self._blockers_on_workers(locks)
             pids = {each.pid for each in here}
             return (*here, *(each for each in there if each.pid not in pids))
         finally:
             self.session.commit()
+
+    def _blockers_on_workers(self, locks: tuple[Lock, ...]) -> tuple[Blocker, ...]:
+        if not self.session.is_citus:
+            return ()
+        from holdfast.observe.citus import blockers_on_workers  # loads the parser
+
+        return blockers_on_workers(self.session.connection, locks)
 
     def _longer(self, what: str) -> LockTimeouts:
         """Long enough for the server to cancel an autovacuum that is in the way."""

@@ -81,7 +81,6 @@ class OneRevision:
         """Commit the revision, whatever transaction env.py has opened context all of them."""
         self.context.session.commit()
         self.committed()
-        self.context.session.make_durable()
         self.context.options.report(
             RevisionDone(
                 revision=self.name,

@@ -107,8 +107,9 @@ class RevisionRun(OneRevision):
             raise
 
     def committed(self) -> None:
-        """Tell the pools of the applications, which may keep statements of before."""
+        """Tell the pools of the applications, which may keep statements of before; and see to it that it stays."""
         self.context.session.tell_applications()
+        self.context.session.make_durable()
 
     def _recorded(self) -> Unfinished:
         return Unfinished(

@@ -325,6 +325,7 @@ class _Run:
                 yield step
             with self._ended_by_guard():
                 run.commit()
+        session.make_durable()  # all revisions of an empty database at once
         self.release()
 
     def release(self) -> None:

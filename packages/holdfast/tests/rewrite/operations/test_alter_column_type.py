@@ -67,6 +67,7 @@ def a_partition(*, default: str | None = None, **known: object) -> ChangedTable:
     )
 
 
+PART = QualifiedName(schema="public", name="part")
 FREE = Conversion(column="note", new_type="text")
 TO_BIGINT = Conversion(column="id", new_type="bigint", rewrites=True, is_steady=True)
 
@@ -244,3 +245,19 @@ def test_a_wider_type(facts: Facts, check_as_written: Check) -> None:
     """It is over in a moment."""
     wider = Conversion(column="note", new_type="character varying(60)")
     check_as_written("alter table orders alter note type varchar(60)", facts=tried(facts, wider))
+
+
+@pytest.mark.parametrize(
+    ("sql", "known"),
+    [
+        ("ALTER TABLE ONLY orders ALTER COLUMN id TYPE bigint", {"descendants": (PART,)}),
+        ("ALTER TABLE orders ALTER COLUMN id TYPE bigint", {"partition_of": PART}),
+    ],
+)
+def test_a_part_of_the_tables(
+    sql: str, known: dict[str, object], facts: Facts, check_as_written: Check
+) -> None:
+    """Whatever is left out, what is below or what is above: PostgreSQL refuses it at once, in its words."""
+    orders = replace(facts.relations["", "orders"], **known)
+    part = replace(facts, relations={("", "orders"): orders})
+    check_as_written(sql, facts=tried(part, TO_BIGINT, inherits=True))

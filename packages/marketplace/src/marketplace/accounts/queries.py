@@ -77,7 +77,7 @@ def open_session(
     client: Client,
     settings: SessionSettings,
 ) -> Insert:
-    """Gives the database's clock, in seconds since 1970."""
+    """Gives the database's clock, from a column: in RETURNING several servers would each say their own."""
     return (
         insert(Session)
         .values(
@@ -89,7 +89,7 @@ def open_session(
             expires_at=NOW + settings.idle,
             absolute_expires_at=NOW + settings.absolute,
         )
-        .returning(func.extract("epoch", NOW))
+        .returning(Session.created_at)
     )
 
 
@@ -117,14 +117,14 @@ def beyond(limit: int, *, user_id: UUID) -> ColumnElement[bool]:
         .order_by(Session.last_used_at.desc(), Session.id.desc())
         .offset(limit)
     )
-    return Session.id.in_(kept)
+    return (Session.user_id == user_id) & Session.id.in_(kept)
 
 
-def reauthenticate(session_id: UUID) -> Update:
+def reauthenticate(session_id: UUID, *, user_id: UUID) -> Update:
     """No row when the session has ended meanwhile."""
     return (
         update(Session)
-        .where(Session.id == session_id, IS_ALIVE)
+        .where(Session.user_id == user_id, Session.id == session_id, IS_ALIVE)
         .values(authenticated_at=NOW)
         .returning(Session.id)
         .execution_options(synchronize_session=False)
@@ -217,11 +217,9 @@ def audit_page(filters: AuditFilters, *, after: Position | None) -> Select[Audit
 def put_verification(user_id: UUID, *, token_hash: bytes, lifetime: timedelta) -> Upsert:
     """In place of the one before, which thereby ends."""
     values = {"token_hash": token_hash, "created_at": NOW, "expires_at": NOW + lifetime}
-    return (
-        upsert(EmailVerification)
-        .values(user_id=user_id, **values)
-        .on_conflict_do_update(index_elements=[EmailVerification.user_id], set_=values)
-    )
+    put = upsert(EmailVerification).values(user_id=user_id, **values)
+    newest = {name: put.excluded[name] for name in values}
+    return put.on_conflict_do_update(index_elements=[EmailVerification.user_id], set_=newest)
 
 
 def verification(user_id: UUID, *, token_hash: bytes) -> Select[User]:
@@ -262,11 +260,9 @@ def put_email_change(
         "created_at": NOW,
         "expires_at": NOW + lifetime,
     }
-    return (
-        upsert(EmailChange)
-        .values(user_id=user_id, **values)
-        .on_conflict_do_update(index_elements=[EmailChange.user_id], set_=values)
-    )
+    put = upsert(EmailChange).values(user_id=user_id, **values)
+    newest = {name: put.excluded[name] for name in values}
+    return put.on_conflict_do_update(index_elements=[EmailChange.user_id], set_=newest)
 
 
 def take_email_change(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[str]:
@@ -292,6 +288,21 @@ def drop_unverified(email: str) -> Delete:
     """An account that nobody has verified gives its address to whoever has confirmed it."""
     has_ordered = select(Order.id).where(Order.ordered_by_id == User.id).exists()
     return delete(User).where(User.email == email, ~User.is_verified, ~has_ordered)
+
+
+def unverified_without_orders(user_id: UUID) -> Delete:
+    """The same of one account that has ordered nothing, where users and orders are on different servers."""
+    return delete(User).where(User.id == user_id, ~User.is_verified)
+
+
+def unverified(email: str) -> Select[UUID]:
+    """The account of this address, if nobody has verified it."""
+    return select(User.id).where(User.email == email, ~User.is_verified)
+
+
+def has_ordered(user_id: UUID) -> Select[UUID]:
+    """A row where a user has an order."""
+    return select(Order.id).where(Order.ordered_by_id == user_id).limit(1)
 
 
 def dead_letter_page(limit: int, *, after: Position | None) -> Select[Letter]:

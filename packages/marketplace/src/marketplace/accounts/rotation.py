@@ -6,7 +6,7 @@ waited for twice: of twenty that come together one rotates, the others read what
 
 import enum
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from marketplace.accounts.tokens import (
     successor,
 )
 from marketplace.database import Connection
+from marketplace.placement import Placement
 from marketplace.settings import SessionSettings
 
 # A row: the session was rotated, and it is on record. What is compared before it is set is the CAS:
@@ -70,6 +71,15 @@ REVOKE_REUSED = """
     SELECT 'session.reuse_detected', user_id, id, %(shown)s FROM revoked
 """
 
+# Where sessions are divided by user: a token of before says no owner yet, so every server is asked, once.
+OWNER = "SELECT user_id FROM sessions WHERE id = %s"
+OF_USER = "user_id = %(user_id)s AND "
+ROTATE_PLACED = ROTATE.replace(
+    "FROM sessions WHERE id", f"FROM sessions WHERE {OF_USER}id"
+).replace("WHERE sessions.id = before.id", f"WHERE sessions.{OF_USER}sessions.id = before.id")
+FIND_PLACED = FIND.replace("WHERE id", f"WHERE {OF_USER}id")
+REVOKE_REUSED_PLACED = REVOKE_REUSED.replace("WHERE id", f"WHERE {OF_USER}id")
+
 
 class Outcome(enum.StrEnum):
     """What a refresh came to."""
@@ -117,6 +127,23 @@ def judge(token: RefreshToken, *, presented: bytes, found: Found | None) -> Outc
     return Outcome.REPLAYED if is_parent and found.is_in_grace else Outcome.REUSE_DETECTED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statements:
+    """What rotates, finds and revokes, wherever the sessions are."""
+
+    rotate: str
+    find: str
+    revoke_reused: str
+
+
+STATEMENTS = {
+    Placement.ONE_SERVER: Statements(rotate=ROTATE, find=FIND, revoke_reused=REVOKE_REUSED),
+    Placement.BY_USER: Statements(
+        rotate=ROTATE_PLACED, find=FIND_PLACED, revoke_reused=REVOKE_REUSED_PLACED
+    ),
+}
+
+
 async def refresh(
     connection: Connection,
     token: RefreshToken,
@@ -125,33 +152,49 @@ async def refresh(
     keys: TokenKeys,
     settings: SessionSettings,
     client: Client,
+    placement: Placement = Placement.ONE_SERVER,
 ) -> tuple[Outcome, Refreshed | None]:
     """The successor, unless the token is refused or was spent. `connection` is in autocommit.
 
     `presented` is the digest of the token, as the client has it.
     """
+    statements = STATEMENTS[placement]
+    if placement is Placement.BY_USER and token.user_id is None:
+        token = await _with_owner(connection, token)
     rotated = await _rotate(
-        connection, token, presented=presented, keys=keys, settings=settings, client=client
+        connection,
+        token,
+        statement=statements.rotate,
+        presented=presented,
+        keys=keys,
+        settings=settings,
+        client=client,
     )
     if rotated:
         return Outcome.REFRESHED, rotated
-    cursor = await connection.execute(FIND, {"id": token.session_id, "grace": settings.grace})
+    about = {"id": token.session_id, "user_id": token.user_id}
+    cursor = await connection.execute(statements.find, {**about, "grace": settings.grace})
     row = await cursor.fetchone()
     outcome = judge(token, presented=presented, found=_found(row))
     if outcome is Outcome.REUSE_DETECTED:
-        await connection.execute(
-            REVOKE_REUSED, {"id": token.session_id, "shown": presented.hex()[:8]}
-        )
+        await connection.execute(statements.revoke_reused, {**about, "shown": presented.hex()[:8]})
     if outcome is not Outcome.REPLAYED or row is None:
         return outcome, None
     replayed = _replay(token, row=row, keys=keys)
     return (outcome, replayed) if replayed else (Outcome.REFUSED, None)
 
 
+async def _with_owner(connection: Connection, token: RefreshToken) -> RefreshToken:
+    """The token, which says whose it is from now on; as it is where there is no such session."""
+    row = await (await connection.execute(OWNER, [token.session_id])).fetchone()
+    return token if row is None else replace(token, user_id=row[0])
+
+
 async def _rotate(
     connection: Connection,
     token: RefreshToken,
     *,
+    statement: str,
     presented: bytes,
     keys: TokenKeys,
     settings: SessionSettings,
@@ -160,9 +203,10 @@ async def _rotate(
     nonce = new_nonce()
     child = seal(successor(token, nonce=nonce, keys=keys), keys=keys)
     cursor = await connection.execute(
-        ROTATE,
+        statement,
         {
             "id": token.session_id,
+            "user_id": token.user_id,
             "generation": token.generation,
             "presented": presented,
             "successor": digest(child),

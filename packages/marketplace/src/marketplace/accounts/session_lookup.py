@@ -8,12 +8,16 @@ of the work, and one connection instead of one for each request.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 from uuid import UUID
+
+from psycopg import AsyncCursor
 
 from marketplace.accounts.principal import Principal
 from marketplace.accounts.tokens import AccessToken
 from marketplace.database import Connection
 from marketplace.entities import Role
+from marketplace.placement import Placement
 
 MOST_AT_ONCE = 100
 # A row: a session that lives, and its user, who is not disabled. The subquery hides from the planner how
@@ -28,18 +32,31 @@ LOOKUP = """
 """
 
 
+# The same where sessions are divided by user: only the servers are asked on which one of these users is.
+LOOKUP_PLACED = LOOKUP.replace(
+    "WHERE sessions.id = ANY(ARRAY(SELECT unnest(%s::uuid[])))",
+    "WHERE sessions.user_id = ANY(%s::uuid[]) AND sessions.id = ANY(%s::uuid[])",
+)
+
+
 class SessionLookup:
     """The look-ups of one event loop."""
 
-    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[Connection]],
+        *,
+        placement: Placement = Placement.ONE_SERVER,
+    ) -> None:
         self._connect = connect
-        self._waiting: list[tuple[UUID, asyncio.Future[Principal | None]]] = []
+        self._placement = placement
+        self._waiting: list[tuple[AccessToken, asyncio.Future[Principal | None]]] = []
         self._runner: asyncio.Task[None] | None = None
 
     async def find(self, token: AccessToken) -> Principal | None:
         """None: the session has ended, its user is disabled, or the token has expired."""
         answer: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((token.session_id, answer))
+        self._waiting.append((token, answer))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         principal = await answer
@@ -54,25 +71,39 @@ class SessionLookup:
             await self._answer(batch)
         self._runner = None
 
-    async def _answer(self, batch: Sequence[tuple[UUID, asyncio.Future[Principal | None]]]) -> None:
+    async def _answer(
+        self, batch: Sequence[tuple[AccessToken, asyncio.Future[Principal | None]]]
+    ) -> None:
         try:
             async with self._connect() as connection:
-                found = await find_principals(connection, [session_id for session_id, _ in batch])
+                found = await self._find(connection, [token for token, _ in batch])
         except Exception as error:  # noqa: BLE001  # whoever asked gets it
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(error)
             return
-        for session_id, answer in batch:
+        for token, answer in batch:
             if not answer.done():  # a request may have been cancelled meanwhile
-                answer.set_result(found.get(session_id))
+                answer.set_result(found.get(token.session_id))
+
+    async def _find(
+        self, connection: Connection, tokens: Sequence[AccessToken]
+    ) -> dict[UUID, Principal]:
+        session_ids = [token.session_id for token in tokens]
+        if self._placement is Placement.ONE_SERVER:
+            return await find_principals(connection, session_ids)
+        users = list({token.user_id for token in tokens})
+        return await _principals(await connection.execute(LOOKUP_PLACED, (users, session_ids)))
 
 
 async def find_principals(
     connection: Connection, session_ids: Sequence[UUID]
 ) -> dict[UUID, Principal]:
     """Those of the sessions that are alive. One statement, by primary keys."""
-    cursor = await connection.execute(LOOKUP, (session_ids,))
+    return await _principals(await connection.execute(LOOKUP, (session_ids,)))
+
+
+async def _principals(cursor: AsyncCursor[tuple[Any, ...]]) -> dict[UUID, Principal]:
     return {
         session_id: Principal(
             user_id=user_id,

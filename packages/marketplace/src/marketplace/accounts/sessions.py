@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, insert
@@ -11,7 +12,9 @@ from uuid_utils.compat import uuid7
 from marketplace.accounts import queries
 from marketplace.accounts.clients import Client
 from marketplace.accounts.tokens import TokenKeys, digest, first_token, seal
+from marketplace.database import placement_of
 from marketplace.entities import AuditedAction, AuditEvent, EndReason
+from marketplace.placement import Placement
 from marketplace.settings import SessionSettings
 
 
@@ -49,9 +52,11 @@ async def open_session(
         action=AuditedAction.SESSION_EVICTED,
     )
     session_id = uuid7()
-    token = seal(first_token(session_id), keys=keys)
+    is_placed = placement_of(transaction) is Placement.BY_USER
+    first = first_token(session_id, user_id=user_id if is_placed else None)
+    token = seal(first, keys=keys)
     token_hash = digest(token)
-    now = await transaction.scalar(
+    opened_at: datetime = await transaction.scalar(
         queries.open_session(
             session_id, user_id=user_id, token_hash=token_hash, client=client, settings=settings
         )
@@ -64,7 +69,7 @@ async def open_session(
         token_digest=token_hash.hex()[:8],
     )
     return OpenedSession(
-        session_id=session_id, user_id=user_id, refresh_token=token, now=int(now or 0)
+        session_id=session_id, user_id=user_id, refresh_token=token, now=int(opened_at.timestamp())
     )
 
 

@@ -1,6 +1,7 @@
 """The two tokens of a session: their form, their keys, and the digest that is all we store.
 
-Refresh token: `hfr_` + base64url(version 1 | session id 16 | generation 4 | secret 32 | tag 16). The
+Refresh token: `hfr_` + base64url(version 1 | session id 16 | generation 4 | secret 32 | tag 16); where the
+database is divided by user, with the user's id 16 behind the secret, as version 2. The
 tag shows that *we* issued it, so a guess with a known session id revokes nothing, and a spent token is
 recognised without a table of spent tokens (RFC 9700 §4.14.2, implementation note). The secret of each
 generation is derived from the one before, the server key and a nonce in the row: every holder of the
@@ -29,8 +30,10 @@ VERIFICATION_PREFIX = "hfv_"
 EMAIL_PREFIX = "hfe_"
 BODY = struct.Struct(">B16sI32s")
 VERSION = 1
+WITH_OWNER = struct.Struct(">B16sI32s16s")  # where sessions are divided by user: whose it is
+VERSION_WITH_OWNER = 2
 TAG_LENGTH = 16
-LONGEST = 128  # characters; ours have 96
+LONGEST = 128  # characters; ours have 96, or 118
 SECRET_LENGTH = 32
 NONCE_LENGTH = 16
 AUDIENCE = "marketplace"
@@ -75,16 +78,16 @@ class RefreshToken:
     session_id: UUID
     generation: int
     secret: bytes
+    user_id: UUID | None = None  # in a token that says whose it is
 
     def __repr__(self) -> str:
         return f"RefreshToken({self.session_id}, generation {self.generation}, ...)"
 
 
-def first_token(session_id: UUID) -> RefreshToken:
-    """Generation 0: its secret comes from nowhere."""
-    return RefreshToken(
-        session_id=session_id, generation=0, secret=secrets.token_bytes(SECRET_LENGTH)
-    )
+def first_token(session_id: UUID, *, user_id: UUID | None = None) -> RefreshToken:
+    """Generation 0: its secret comes from nowhere. With a user it says whose it is."""
+    secret = secrets.token_bytes(SECRET_LENGTH)
+    return RefreshToken(session_id=session_id, generation=0, secret=secret, user_id=user_id)
 
 
 def successor(token: RefreshToken, *, nonce: bytes, keys: TokenKeys) -> RefreshToken:
@@ -95,6 +98,7 @@ def successor(token: RefreshToken, *, nonce: bytes, keys: TokenKeys) -> RefreshT
         session_id=token.session_id,
         generation=generation,
         secret=_hmac(keys.successor, message),
+        user_id=token.user_id,
     )
 
 
@@ -105,7 +109,11 @@ def new_nonce() -> bytes:
 
 def seal(token: RefreshToken, *, keys: TokenKeys) -> str:
     """The text of a refresh token, as the client gets it."""
-    body = BODY.pack(VERSION, token.session_id.bytes, token.generation, token.secret)
+    parts = (token.session_id.bytes, token.generation, token.secret)
+    if token.user_id is None:
+        body = BODY.pack(VERSION, *parts)
+    else:
+        body = WITH_OWNER.pack(VERSION_WITH_OWNER, *parts, token.user_id.bytes)
     return PREFIX + urlsafe_b64encode(body + _tag(body, keys)).rstrip(b"=").decode()
 
 
@@ -123,12 +131,21 @@ def _unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
     except NotBase64:
         return None
     body, tag = raw[:-TAG_LENGTH], raw[-TAG_LENGTH:]
-    if len(body) != BODY.size or not hmac.compare_digest(_tag(body, keys), tag):
+    if len(body) not in {BODY.size, WITH_OWNER.size}:
         return None
-    version, session_id, generation, secret = BODY.unpack(body)
-    token = RefreshToken(session_id=UUID(bytes=session_id), generation=generation, secret=secret)
-    # Base64 has several spellings of the same bytes; the digest in the row is of this one.
-    return token if version == VERSION and seal(token, keys=keys) == text else None
+    if not hmac.compare_digest(_tag(body, keys), tag):
+        return None
+    _, session_id, generation, secret, *owner = (
+        BODY if len(body) == BODY.size else WITH_OWNER
+    ).unpack(body)
+    token = RefreshToken(
+        session_id=UUID(bytes=session_id),
+        generation=generation,
+        secret=secret,
+        user_id=UUID(bytes=owner[0]) if owner else None,
+    )
+    # Base64 has several spellings of the same bytes; the digest in the row is of this one, and of its version.
+    return token if seal(token, keys=keys) == text else None
 
 
 def digest(token: str) -> bytes:
@@ -155,9 +172,10 @@ def user_of_mailed_token(token: str, *, prefix: str) -> UUID | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """The session it was issued in, and when it ends, in seconds since 1970."""
+    """The session it was issued in, whose that is, and when it ends, in seconds since 1970."""
 
     session_id: UUID
+    user_id: UUID
     expires_at: int
 
 
@@ -198,7 +216,11 @@ def _read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
         said = json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
         if said["aud"] != AUDIENCE:
             return None
-        return AccessToken(session_id=UUID(str(said["sid"])), expires_at=int(said["exp"]))
+        return AccessToken(
+            session_id=UUID(str(said["sid"])),
+            user_id=UUID(str(said["sub"])),
+            expires_at=int(said["exp"]),
+        )
     except (ValueError, KeyError, TypeError):
         return None
 

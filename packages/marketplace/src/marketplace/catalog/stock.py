@@ -83,7 +83,7 @@ GIVE_BACK = """
 # The same in two, where orders and stock are on different servers: the first asks, the second is for each variant.
 TO_GIVE_BACK = """
     SELECT variant_id, sum(quantity)::int FROM order_lines
-    WHERE order_id = ANY(%s) AND variant_id IS NOT NULL GROUP BY variant_id
+    WHERE ordered_by_id = %s AND order_id = ANY(%s) AND variant_id IS NOT NULL GROUP BY variant_id
 """
 GIVE_BACK_PLACED = "UPDATE variant_stock SET stock = stock + %s WHERE variant_id = %s"
 
@@ -193,18 +193,25 @@ async def roll_up_sales(connection: Connection, sold: Sequence[Taken]) -> None:
     await _roll_up(connection, {taken.product_id for taken in sold if taken.left_over <= LOW_STOCK})
 
 
-async def give_back(session: AsyncSession, order_ids: Sequence[UUID]) -> None:
-    """What these orders took is for sale again."""
+async def give_back(session: AsyncSession, order_ids: Sequence[UUID], *, owner_id: UUID) -> None:
+    """What these orders of one customer took is for sale again."""
     connection = await driver_of(session)
     if placement_of(session) is Placement.BY_USER:
-        await _give_back_each(connection, order_ids)
+        await _give_back_each(connection, order_ids, owner_id=owner_id)
         return
+    await give_back_all(connection, order_ids)
+
+
+async def give_back_all(connection: Connection, order_ids: Sequence[UUID]) -> None:
+    """The same of orders of whomever, on one server."""
     cursor = await connection.execute(GIVE_BACK, [list(order_ids)])
     await _roll_up(connection, {product_id for (product_id,) in await cursor.fetchall()})
 
 
-async def _give_back_each(connection: Connection, order_ids: Sequence[UUID]) -> None:
-    cursor = await connection.execute(TO_GIVE_BACK, [list(order_ids)])
+async def _give_back_each(
+    connection: Connection, order_ids: Sequence[UUID], *, owner_id: UUID
+) -> None:
+    cursor = await connection.execute(TO_GIVE_BACK, [owner_id, list(order_ids)])
     returned = sorted(await cursor.fetchall())
     async with connection.pipeline():
         for variant_id, quantity in returned:

@@ -20,6 +20,7 @@ VERBS = (
     "cleanup",
     "expire-orders",
     "webhook-key",
+    "place",
     "demo",
     "openapi",
 )

@@ -16,6 +16,7 @@ class DeliveryAddress(Entity):
     order_id: Mapped[UUID] = mapped_column(
         ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True
     )
+    ordered_by_id: Mapped[UUID]  # as the order has it
     recipient: Mapped[str]
     street: Mapped[str]
     addition: Mapped[str | None]

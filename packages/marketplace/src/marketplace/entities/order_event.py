@@ -23,6 +23,7 @@ class OrderEvent(Entity):
 
     id: Mapped[Key]
     order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    ordered_by_id: Mapped[UUID]  # as the order has it
     machine: Mapped[Machine] = mapped_column(one_of(Machine, name="machine"))
     from_state: Mapped[str | None] = mapped_column(String(16))
     to_state: Mapped[str] = mapped_column(String(16))

@@ -23,6 +23,7 @@ class OrderLine(Entity):
     order_id: Mapped[UUID] = mapped_column(
         ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True
     )
+    ordered_by_id: Mapped[UUID]  # as the order has it
     line_number: Mapped[int] = mapped_column(primary_key=True)
     variant_id: Mapped[UUID | None] = mapped_column(ForeignKey("variants.id", ondelete="SET NULL"))
     vendor_id: Mapped[UUID] = mapped_column(ForeignKey("vendors.id", ondelete="RESTRICT"))
@@ -34,7 +35,12 @@ class OrderLine(Entity):
     quantity: Mapped[int]
     total: Mapped[Amount]
 
-    order: Mapped["Order"] = relationship(back_populates="lines", lazy="raise_on_sql")
+    order: Mapped["Order"] = relationship(
+        primaryjoin="and_(Order.id == foreign(OrderLine.order_id),"
+        " Order.ordered_by_id == foreign(OrderLine.ordered_by_id))",
+        back_populates="lines",
+        lazy="raise_on_sql",
+    )
 
     __table_args__ = (
         CheckConstraint("line_number > 0", name="line_number_positive"),

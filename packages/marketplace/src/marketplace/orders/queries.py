@@ -94,22 +94,37 @@ def with_lines_of(vendor_id: UUID, order_ids: list[UUID]) -> Select[Order]:
     )
 
 
-def order_with_all(order_id: UUID) -> Select[Order]:
-    """One order with its lines and events, or no row."""
-    return (
-        select(Order)
-        .options(
-            selectinload(Order.lines),
-            selectinload(Order.events),
-            joinedload(Order.delivery_address),
-        )
-        .where(Order.id == order_id)
+def order_with_all(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
+    """One order with its lines and events, or no row; of whomever, where no owner is named."""
+    return _one(order_id, owner_id=owner_id).options(
+        selectinload(Order.lines),
+        selectinload(Order.events),
+        joinedload(Order.delivery_address),
     )
 
 
-def order_with_refunds(order_id: UUID) -> Select[Order]:
-    """One order with its refunds, or no row."""
-    return select(Order).options(selectinload(Order.refunds)).where(Order.id == order_id)
+def order_with_refunds(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
+    """One order with its refunds, or no row; in the same way."""
+    return _one(order_id, owner_id=owner_id).options(selectinload(Order.refunds))
+
+
+def owner_of(order_id: UUID) -> Select[UUID]:
+    """Whose order it is: where orders are divided by user, every server is asked."""
+    return select(Order.ordered_by_id).where(Order.id == order_id)
+
+
+def locked_order(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
+    """One order as it is now, which nobody else changes until the commit; in the same way."""
+    return (
+        _one(order_id, owner_id=owner_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _one(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
+    query = select(Order).where(Order.id == order_id)
+    return query if owner_id is None else query.where(Order.ordered_by_id == owner_id)
 
 
 def open_refund_requests(page: PageRequest, *, after: Position | None) -> Select[RefundRequest]:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, cast, insert, literal, select, update
+from sqlalchemy import ColumnElement, String, cast, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import QueryableAttribute
 from uuid_utils.compat import uuid7
@@ -39,21 +39,33 @@ PAYMENT_STATUS: Mapping[PaymentStatus, tuple[PaymentStatus, ...]] = MappingProxy
     }
 )
 
-EVENT = ("id", "order_id", "machine", "from_state", "to_state", "reason", "actor_id")
+EVENT = (
+    "id",
+    "order_id",
+    "ordered_by_id",
+    "machine",
+    "from_state",
+    "to_state",
+    "reason",
+    "actor_id",
+)
 
 
 async def move(
     session: AsyncSession,
     order_id: UUID,
     *,
+    owner_id: UUID,
     to: OrderStatus | PaymentStatus,
     reason: str,
     actor_id: UUID | None = None,
 ) -> None:
     """One transition and its event. Raises `OrderNotFound` or `IllegalTransition`."""
-    if not await try_to_move(session, order_id, to=to, reason=reason, actor_id=actor_id):
+    if not await try_to_move(
+        session, order_id, owner_id=owner_id, to=to, reason=reason, actor_id=actor_id
+    ):
         _, column, _ = _way(to)
-        current = await session.scalar(select(column).where(Order.id == order_id))
+        current = await session.scalar(select(column).where(*_this(order_id, owner_id)))
         if current is None:
             raise OrderNotFound(order_id=order_id)
         raise IllegalTransition(current=current.value, to=to.value)
@@ -63,6 +75,7 @@ async def try_to_move(
     session: AsyncSession,
     order_id: UUID,
     *,
+    owner_id: UUID,
     to: OrderStatus | PaymentStatus,
     reason: str,
     actor_id: UUID | None = None,
@@ -70,22 +83,31 @@ async def try_to_move(
     """False where the order is in no state that leads there; then nothing was written."""
     machine, column, allowed = _way(to)
     before = (
-        select(Order.id, cast(column, String).label("state"))
-        .where(Order.id == order_id)
+        select(Order.id, Order.ordered_by_id, cast(column, String).label("state"))
+        .where(*_this(order_id, owner_id))
         .with_for_update(key_share=True)
         .cte("before")
     )
     moved = (
         update(Order)
-        .where(Order.id == before.c.id, column.in_(allowed))
+        .where(*_this(order_id, owner_id), Order.id == before.c.id, column.in_(allowed))
         .values({column.key: to})
-        .returning(Order.id, before.c.state)
+        .returning(Order.id, Order.ordered_by_id, before.c.state)
         .cte("moved")
     )
-    values = (moved.c.id, literal(machine, OrderEvent.machine.type), moved.c.state)
+    values = (
+        moved.c.id,
+        moved.c.ordered_by_id,
+        literal(machine, OrderEvent.machine.type),
+        moved.c.state,
+    )
     event = select(literal(uuid7()), *values, literal(to.value), literal(reason), literal(actor_id))
     written = insert(OrderEvent).from_select(EVENT, event).returning(OrderEvent.id)
     return await session.scalar(written) is not None
+
+
+def _this(order_id: UUID, owner_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return Order.ordered_by_id == owner_id, Order.id == order_id
 
 
 def _way(to: OrderStatus | PaymentStatus) -> tuple[Machine, QueryableAttribute[Any], Sequence[Any]]:

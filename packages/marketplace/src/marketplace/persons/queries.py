@@ -72,7 +72,9 @@ def orders_in(states: tuple[OrderStatus, ...], *, user_id: UUID) -> Select[UUID]
 def addresses_of(user_id: UUID) -> Delete:
     """Where the orders of a user went."""
     ordered = select(Order.id).where(Order.ordered_by_id == user_id)
-    return delete(DeliveryAddress).where(DeliveryAddress.order_id.in_(ordered))
+    return delete(DeliveryAddress).where(
+        DeliveryAddress.ordered_by_id == user_id, DeliveryAddress.order_id.in_(ordered)
+    )
 
 
 def rows_of(owned: type[Any], user_id: UUID) -> Delete:

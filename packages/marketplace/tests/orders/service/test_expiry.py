@@ -41,8 +41,11 @@ def test_it_cancels_what_is_overdue(shop: Engine) -> None:
     expired, young, old = asyncio.run(run())
     assert expired == 1
     with Session(shop) as session:
-        assert session.get_one(Order, young).status is OrderStatus.PENDING
-        order = session.get_one(Order, old)
+        assert (
+            session.scalars(select(Order).where(Order.id == young)).one().status
+            is OrderStatus.PENDING
+        )
+        order = session.scalars(select(Order).where(Order.id == old)).one()
         assert (order.status, order.payment_status) == (
             OrderStatus.CANCELLED,
             PaymentStatus.PENDING,

@@ -159,7 +159,7 @@ def test_paid_orders_are_not_cancelled_by_customers(api: httpx.Client, shop: Eng
     customer = log_in(api, CUSTOMER)
     order_id = customer.buy((LAMP, 5)).json()["id"]
     with Session(shop) as session:
-        order = session.get_one(Order, UUID(order_id))
+        order = session.scalars(select(Order).where(Order.id == UUID(order_id))).one()
         order.status, order.payment_status = OrderStatus.CONFIRMED, PaymentStatus.PAID
         session.commit()
     path = f"/orders/{order_id}/transitions"

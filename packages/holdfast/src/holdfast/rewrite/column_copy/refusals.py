@@ -142,7 +142,10 @@ def _of_objects(table: ChangedTable) -> Iterator[str]:
             yield f"The index {index.name} is not valid: drop it or build it again before."
     for key in table.foreign_keys:
         if key.of_partitioned:
-            yield f"The foreign key {key.name} is between this table and a partitioned one."
+            yield (
+                f"The foreign key {key.name} is of a partitioned table, or leads to one: drop it in a revision before,"
+                " and add it again in one behind."
+            )
 
 
 def _of_expression(change: Conversion, table: ChangedTable) -> Iterator[str]:

@@ -150,6 +150,8 @@ def hazards(action: Action) -> Iterator[Hazard]:
     if action.command.subtype != pb.AT_AlterColumnType:
         return
     table, found = action.table, changed_table_of(action)
+    if table.partition_of is not None or (table.descendants and not action.statement.relation.inh):
+        return  # PostgreSQL refuses at once what would change a part of them only
     conversion = found.conversion(action.command.name) if found else None
     if found is None or conversion is None:
         return

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -69,10 +69,10 @@ async def end_sessions_of(transaction: AsyncSession, user_id: UUID, *, actor_id:
 
 async def end_session(transaction: AsyncSession, session_id: UUID, *, actor_id: UUID) -> None:
     """End one session, of whichever user. Raises `SessionNotFound`."""
-    session = await transaction.get(Session, session_id)
+    session = await transaction.scalar(select(Session).where(Session.id == session_id))
     if session is None or session.is_revoked:
         raise SessionNotFound(session_id=session_id)
-    which = Session.id == session_id
+    which = queries.of_user(session.user_id) & (Session.id == session_id)
     await _end(transaction, session.user_id, which=which, actor_id=actor_id)
 
 

@@ -10,8 +10,9 @@ from marketplace.accounts.context import Accounts
 from marketplace.accounts.problems import EmailTaken, InvalidAccessToken, InvalidVerificationToken
 from marketplace.accounts.sessions import end_sessions, record
 from marketplace.accounts.tokens import EMAIL_PREFIX, digest, new_mailed_token, user_of_mailed_token
-from marketplace.database import Transactions
+from marketplace.database import Transactions, placement_of
 from marketplace.entities import AuditedAction, EndReason, LetterKind, User
+from marketplace.placement import Placement
 
 
 async def ask_for_change(
@@ -77,7 +78,7 @@ async def _confirm(
     if user is None or user.disabled_at is not None or new_email is None:
         raise InvalidVerificationToken
     old_email = user.email
-    await transaction.execute(queries.drop_unverified(new_email))
+    await _drop_unverified(transaction, new_email)
     user.email = new_email
     try:
         await transaction.flush()
@@ -94,3 +95,13 @@ async def _confirm(
             old_email=old_email,
             new_email=new_email,
         )
+
+
+async def _drop_unverified(transaction: AsyncSession, email: str) -> None:
+    if placement_of(transaction) is Placement.ONE_SERVER:
+        await transaction.execute(queries.drop_unverified(email))
+        return
+    user_id = await transaction.scalar(queries.unverified(email))
+    if user_id is None or await transaction.scalar(queries.has_ordered(user_id)) is not None:
+        return
+    await transaction.execute(queries.unverified_without_orders(user_id))

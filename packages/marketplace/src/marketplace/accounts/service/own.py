@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.accounts import queries, second_factor
@@ -158,6 +158,7 @@ async def refresh_session(
             keys=accounts.keys,
             settings=accounts.settings.session,
             client=client,
+            placement=transactions.placement,
         )
     accounts.metrics.count_session(outcome)
     if refreshed is None:
@@ -294,6 +295,10 @@ async def _open_if_unchanged(
     return await _open(transaction, user.id, accounts=accounts, client=client)
 
 
+def _marking(principal: Principal) -> Update:
+    return queries.reauthenticate(principal.session_id, user_id=principal.user_id)
+
+
 async def _mark_fresh(
     transaction: AsyncSession,
     principal: Principal,
@@ -305,7 +310,7 @@ async def _mark_fresh(
     if not await lock_user(transaction, user.id, password_hash=user.password_hash):
         raise InvalidCredentials
     await second_factor.prove(transaction, user.id, code=code, vault=accounts.vault)
-    if await transaction.scalar(queries.reauthenticate(principal.session_id)) is None:
+    if await transaction.scalar(_marking(principal)) is None:
         raise InvalidAccessToken
     await record(
         transaction,

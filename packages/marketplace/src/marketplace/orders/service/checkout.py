@@ -41,17 +41,17 @@ PLACE = """
         INSERT INTO orders (id, ordered_by_id, currency, subtotal, shipping, total, created_at)
         VALUES (%(id)s, %(user_id)s, %(currency)s, %(subtotal)s, %(shipping)s, %(total)s, %(now)s)),
     lines AS (
-        INSERT INTO order_lines (order_id, line_number, variant_id, vendor_id, vendor_name,
+        INSERT INTO order_lines (order_id, ordered_by_id, line_number, variant_id, vendor_id, vendor_name,
                                  product_name, variant_name, sku, unit_price, quantity, total)
-        SELECT %(id)s, line_number, variant_id, vendor_id, vendor_name, product_name, variant_name,
+        SELECT %(id)s, %(user_id)s, line_number, variant_id, vendor_id, vendor_name, product_name, variant_name,
                sku, unit_price, quantity, unit_price * quantity
         FROM json_to_recordset(%(response)s::json -> 'lines')
              AS line (line_number int, variant_id uuid, vendor_id uuid, vendor_name text,
                       product_name text, variant_name text, sku text, unit_price bigint,
                       quantity int)),
     events AS (
-        INSERT INTO order_events (id, order_id, machine, to_state, reason, actor_id)
-        VALUES (%(event_id)s, %(id)s, 'status', 'pending', 'checkout', %(user_id)s))
+        INSERT INTO order_events (id, order_id, ordered_by_id, machine, to_state, reason, actor_id)
+        VALUES (%(event_id)s, %(id)s, %(user_id)s, 'status', 'pending', 'checkout', %(user_id)s))
     INSERT INTO idempotency_keys AS known
         (user_id, key, method, path, fingerprint, status, response, created_at, expires_at)
     VALUES (%(user_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s, 201, %(response)s,
@@ -67,8 +67,10 @@ PLACE = """
 
 
 ADD_ADDRESS = """
-    INSERT INTO delivery_addresses (order_id, recipient, street, addition, postal_code, city, country)
-    VALUES (%(order_id)s, %(recipient)s, %(street)s, %(addition)s, %(postal_code)s, %(city)s, %(country)s)
+    INSERT INTO delivery_addresses
+        (order_id, ordered_by_id, recipient, street, addition, postal_code, city, country)
+    VALUES (%(order_id)s, %(user_id)s, %(recipient)s, %(street)s, %(addition)s, %(postal_code)s, %(city)s,
+            %(country)s)
 """
 
 
@@ -185,7 +187,11 @@ async def _place(
     if placed.rowcount == 0:
         raise RequestInFlight
     if cart.delivery_address is not None:
-        address = {"order_id": order.id, **cart.delivery_address.model_dump()}
+        address = {
+            "order_id": order.id,
+            "user_id": request.user_id,
+            **cart.delivery_address.model_dump(),
+        }
         await connection.execute(ADD_ADDRESS, address)
     return Answer(status=CREATED, text=text, is_replay=False)
 

@@ -10,6 +10,7 @@ from marketplace.catalog import stock
 from marketplace.cursors import Cursors, PageRequest, Position
 from marketplace.entities import DeliveryAddress, Order, OrderStatus, Role
 from marketplace.orders import queries, transitions
+from marketplace.orders.finding import lock_order, owner_seen_by
 from marketplace.orders.money import SHIPPED_WHEN
 from marketplace.orders.problems import IllegalTransition, NotPaid, OnItsWay, OrderNotFound
 from marketplace.orders.schemas import (
@@ -74,9 +75,7 @@ async def accept_unmatched_money(session: AsyncSession, order_id: UUID) -> None:
 
     Raises `OrderNotFound`.
     """
-    order = await session.get(Order, order_id, with_for_update={"key_share": True})
-    if order is None:
-        raise OrderNotFound(order_id=order_id)
+    order = await lock_order(session, order_id, owner_id=None)
     order.has_unmatched_money = False
 
 
@@ -95,8 +94,9 @@ async def list_for_vendor(
 
 async def get(session: AsyncSession, principal: Principal, *, order_id: UUID) -> OrderDetail:
     """An order of one's own; any for an administrator. Raises `OrderNotFound`."""
-    order = await session.scalar(queries.order_with_all(order_id))
-    if order is None or not _may_see(principal, order):
+    query = queries.order_with_all(order_id, owner_id=owner_seen_by(principal))
+    order = await session.scalar(query)
+    if order is None:
         raise OrderNotFound(order_id=order_id)
     return OrderDetail.model_validate(order)
 
@@ -105,8 +105,9 @@ async def list_refunds(
     session: AsyncSession, principal: Principal, *, order_id: UUID
 ) -> RefundList:
     """The refunds of an order that this user may see. Raises `OrderNotFound`."""
-    order = await session.scalar(queries.order_with_refunds(order_id))
-    if order is None or not _may_see(principal, order):
+    query = queries.order_with_refunds(order_id, owner_id=owner_seen_by(principal))
+    order = await session.scalar(query)
+    if order is None:
         raise OrderNotFound(order_id=order_id)
     items = [RefundDetail.model_validate(refund) for refund in order.refunds]
     return RefundList(items=items, paid=order.paid, refunded=order.refunded)
@@ -119,9 +120,7 @@ async def move(
 
     Raises `OrderNotFound`, `IllegalTransition` or `NotPaid`.
     """
-    order = await session.get(Order, order_id, with_for_update={"key_share": True})
-    if order is None or not _may_see(principal, order):
-        raise OrderNotFound(order_id=order_id)
+    order = await lock_order(session, order_id, owner_id=owner_seen_by(principal))
     if principal.role is not Role.ADMIN and (
         order.status is not OrderStatus.PENDING or transition.to is not OrderStatus.CANCELLED
     ):
@@ -132,32 +131,29 @@ async def move(
     await transitions.move(
         session,
         order_id,
+        owner_id=order.ordered_by_id,
         to=transition.to,
         reason=transition.reason,
         actor_id=principal.user_id,
     )
     if transition.to is OrderStatus.CANCELLED:
-        await stock.give_back(session, [order_id])
+        await stock.give_back(session, [order_id], owner_id=order.ordered_by_id)
 
 
 async def put_address(
     session: AsyncSession, principal: Principal, *, order_id: UUID, address: Address
 ) -> None:
     """Say where an order goes, until it is shipped. Raises `OrderNotFound`, `OnItsWay`."""
-    order = await session.get(Order, order_id, with_for_update={"key_share": True})
-    if order is None or not _may_see(principal, order):
-        raise OrderNotFound(order_id=order_id)
+    order = await lock_order(session, order_id, owner_id=owner_seen_by(principal))
     if order.status not in {OrderStatus.PENDING, OrderStatus.CONFIRMED}:
         raise OnItsWay(current=order.status.value)
     values = address.model_dump()
-    put = upsert(DeliveryAddress).values(order_id=order_id, **values)
+    put = upsert(DeliveryAddress).values(
+        order_id=order_id, ordered_by_id=order.ordered_by_id, **values
+    )
     await session.execute(
         put.on_conflict_do_update(index_elements=[DeliveryAddress.order_id], set_=values)
     )
-
-
-def _may_see(principal: Principal, order: Order) -> bool:
-    return principal.role is Role.ADMIN or order.ordered_by_id == principal.user_id
 
 
 def _page(orders: list[Order], page: PageRequest, *, cursors: Cursors) -> OrderPage:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
@@ -24,8 +25,9 @@ from marketplace.entities import (
     Refund,
 )
 from marketplace.orders import money, transitions
+from marketplace.orders.finding import lock_order
 from marketplace.orders.money import Money
-from marketplace.orders.problems import InvalidSignature, OrderNotFound, PaymentEventReused
+from marketplace.orders.problems import InvalidSignature, PaymentEventReused
 from marketplace.orders.schemas import PaymentNotice
 from marketplace.orders.service import refunds
 
@@ -67,11 +69,7 @@ async def apply(session: AsyncSession, notice: PaymentNotice) -> Outcome:
     Raises `OrderNotFound`, or `PaymentEventReused` for an id that came with other contents. A payment confirms
     the order, unless that was cancelled: then it is among the unsettled ones.
     """
-    order = await session.get(
-        Order, notice.order_id, with_for_update={"key_share": True}, populate_existing=True
-    )
-    if order is None:
-        raise OrderNotFound(order_id=notice.order_id)
+    order = await lock_order(session, notice.order_id, owner_id=None)
     fits = money.fits(notice.kind, amount=notice.amount, currency=notice.currency, order=order)
     if not await _record(session, notice):
         return Outcome.KNOWN if fits else Outcome.WRONG_AMOUNT
@@ -104,12 +102,15 @@ async def _record(session: AsyncSession, notice: PaymentNotice) -> bool:
 
 async def _follow(session: AsyncSession, order: Order, *, to: PaymentStatus, reason: str) -> None:
     """Move payment and order to where the sums are: by way of paid, so that no refund stands before it."""
+    move = partial(
+        transitions.try_to_move, session, order.id, owner_id=order.ordered_by_id, reason=reason
+    )
     is_first_payment = order.payment_status in {PaymentStatus.PENDING, PaymentStatus.FAILED}
     if is_first_payment and to not in {PaymentStatus.PENDING, PaymentStatus.FAILED}:
-        await transitions.try_to_move(session, order.id, to=PaymentStatus.PAID, reason=reason)
-        await transitions.try_to_move(session, order.id, to=OrderStatus.CONFIRMED, reason=reason)
+        await move(to=PaymentStatus.PAID)
+        await move(to=OrderStatus.CONFIRMED)
     if to is not PaymentStatus.PAID or not is_first_payment:
-        await transitions.try_to_move(session, order.id, to=to, reason=reason)
+        await move(to=to)
 
 
 async def _settle(

@@ -12,9 +12,10 @@ from uuid_utils.compat import uuid7
 
 from marketplace.accounts.principal import Principal
 from marketplace.cursors import Cursors, PageRequest, Position
-from marketplace.entities import LetterKind, Order, Refund, RefundRequest, User
+from marketplace.entities import LetterKind, Refund, RefundRequest, User
 from marketplace.orders import queries
-from marketplace.orders.problems import OrderNotFound, RefundTooLarge
+from marketplace.orders.finding import lock_order
+from marketplace.orders.problems import RefundTooLarge
 from marketplace.orders.schemas import NewRefund, RefundRequested, RefundRequestPage
 from marketplace.outbox import Outbox
 
@@ -28,9 +29,7 @@ async def request(
     outbox: Outbox,
 ) -> RefundRequested:
     """Put a refund down, and a letter to the customer. Raises `OrderNotFound`, `RefundTooLarge`."""
-    order = await session.get(Order, order_id, with_for_update={"key_share": True})
-    if order is None:
-        raise OrderNotFound(order_id=order_id)
+    order = await lock_order(session, order_id, owner_id=None)
     requested = await session.scalar(queries.requested_of(order_id)) or 0
     most = max(0, order.paid - order.refunded - int(requested))
     amount = new.amount or most

@@ -87,7 +87,11 @@ async def _end_orders(transaction: AsyncSession, user: User) -> None:
     order_ids = list(await transaction.scalars(unpaid))
     for order_id in order_ids:
         await transitions.move(
-            transaction, order_id, to=OrderStatus.CANCELLED, reason="account deleted"
+            transaction,
+            order_id,
+            owner_id=user.id,
+            to=OrderStatus.CANCELLED,
+            reason="account deleted",
         )
     if order_ids:
-        await stock.give_back(transaction, order_ids)
+        await stock.give_back(transaction, order_ids, owner_id=user.id)

@@ -1,0 +1,33 @@
+"""One order, by its id and, where that is known, its owner: on which server it is follows from the owner."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from marketplace.accounts.principal import Principal
+from marketplace.database import placement_of
+from marketplace.entities import Order, Role
+from marketplace.orders import queries
+from marketplace.orders.problems import OrderNotFound
+from marketplace.placement import Placement
+
+
+def owner_seen_by(principal: Principal) -> UUID | None:
+    """Whose orders this user may see: their own, or anybody's."""
+    return None if principal.role is Role.ADMIN else principal.user_id
+
+
+async def lock_order(session: AsyncSession, order_id: UUID, *, owner_id: UUID | None) -> Order:
+    """An order that nobody else changes until the commit. Raises `OrderNotFound`.
+
+    Without an owner it is anybody's: where orders are divided by user, all servers are asked whose, once, because rows
+    are locked on one of them only.
+    """
+    if owner_id is None and placement_of(session) is Placement.BY_USER:
+        owner_id = await session.scalar(queries.owner_of(order_id))
+        if owner_id is None:
+            raise OrderNotFound(order_id=order_id)
+    order = await session.scalar(queries.locked_order(order_id, owner_id=owner_id))
+    if order is None:
+        raise OrderNotFound(order_id=order_id)
+    return order
