@@ -196,7 +196,7 @@ def test_up_killed_and_up_again(data_dir: Path) -> None:
 
 
 def test_first_screen(data_dir: Path) -> None:
-    """On a terminal a first start ends with the addresses, on one screen; of its migrations there is a dim line each."""
+    """On a terminal a first start ends with the addresses, on one screen; each migration is a dim line before."""
     terminal, inside = os.openpty()
     process = subprocess.Popen(
         [COMMAND, "up", "--port", str(free_port()), "--data-dir", str(data_dir)],
