@@ -71,7 +71,7 @@ DIFFERENCES = {
     "arize-phoenix": {
         "op.alter_column('": "BIGINT and JSONB in the revisions, Integer and JSON in the models: Alembic sees it, too",
         "TYPE character varying": "sets of words have a length in the models, none in the revisions",
-        "server_default=": "of these columns, off and on again; spans.status_code has one in the revision only",
+        "server_default=": "of these columns, off and on; spans.status_code has one in the revision only",
     },
     "optuna": {},
     "mlflow": {
