@@ -25,6 +25,7 @@ from marketplace.orders import queries as orders
 from marketplace.orders.schemas import OrderFilters
 from marketplace.orders.service import checkout, expiry
 from marketplace.persons import queries as persons
+from marketplace.placement import Placement
 from marketplace.placing import BY_ITSELF, BY_USER, BY_VARIANT
 from marketplace.settings import SessionSettings
 
@@ -94,6 +95,14 @@ def refused(statement: str | ClauseElement) -> list[str]:
                 returned.append([each.on_conflict_clause])
             if any(_of_the_moment(part) for parts in returned for part in parts):
                 found.append("a function of the moment")
+    for each in walk(parsed, pb.InsertStmt):
+        inferred = {part.index_elem.name for part in each.on_conflict_clause.infer.index_elems}
+        if inferred and DIVIDED.get(each.relation.relname, next(iter(inferred))) not in inferred:
+            found.append("a key without the column that divides the table")
+    chosen = [*walk(parsed, pb.CaseExpr), *walk(parsed, pb.CoalesceExpr)]
+    is_written = list(walk(parsed, pb.UpdateStmt)) + list(walk(parsed, pb.InsertStmt))
+    if is_written and any(map(_of_the_moment, chosen)):
+        found.append("a function of the moment")
     divided_by = {DIVIDED[t] for t in asked(statement).named | asked(statement).everywhere}
     changed = {
         each.relation.relname
@@ -142,6 +151,9 @@ HOT: dict[str, str | ClauseElement] = {
     "my orders": orders.my_orders(USER, OrderFilters(), after=None),
     "my order": orders.order_with_all(ORDER, owner_id=USER),
     "my order, locked": orders.locked_order(ORDER, owner_id=USER),
+    "my order's address": orders.put_address(
+        ORDER, owner_id=USER, values={"city": "x"}, placement=Placement.BY_USER
+    ),
     "my addresses": persons.addresses_of(USER),
     **{f"end {name}": job.end for name, job in cleanup.PLACED.items()},
 }
@@ -179,6 +191,14 @@ def test_what_asks_every_server_locks_nothing(name: str) -> None:
         (
             "INSERT INTO email_changes (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET expires_at = now()",
             ["a function of the moment"],
+        ),
+        (
+            "UPDATE users SET disabled_at = coalesce(disabled_at, now()) WHERE id = $1",
+            ["a function of the moment"],
+        ),
+        (
+            "INSERT INTO delivery_addresses (order_id) VALUES ($1) ON CONFLICT (order_id) DO NOTHING",
+            ["a key without the column that divides the table"],
         ),
         ("SELECT id FROM orders WHERE ordered_by_id = $1 FOR UPDATE", []),
     ],
