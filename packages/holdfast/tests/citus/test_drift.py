@@ -6,13 +6,16 @@ import psycopg
 from alembic.config import Config
 from alembic_project import Project
 from citus_cluster import Cluster
+from sqlalchemy import NullPool
 
 from holdfast.cli.plan import as_text
 from holdfast.doctor.check import Severity, Verdict
 from holdfast.doctor.examine import examine
+from holdfast.engine.create_engine import create_engine
 from holdfast.engine.settings import Settings
 from holdfast.errors.statement import CitusRefuses
 from holdfast.migrate.run import upgrade
+from holdfast.observe.usage import sessions
 from holdfast.preview.drift import drift
 from holdfast.preview.forecast import forecasts
 from holdfast.preview.online_script import plan_script
@@ -100,6 +103,19 @@ def test_doctor(on_cluster: Project, cluster: Cluster) -> None:
     found = verdict_of("leftovers", at=cluster.coordinator, config=on_cluster.config)
     assert found.severity is Severity.WARN
     assert found.remedy.startswith("DROP INDEX CONCURRENTLY IF EXISTS public.t_a;")
+
+
+def test_sessions(on_cluster: Project, cluster: Cluster) -> None:
+    """Before `finish` lets go what an old release uses, its sessions are looked for on every node."""
+    spread(on_cluster, cluster)
+    engine = create_engine(
+        Settings(url=cluster.coordinator, profile="development"), poolclass=NullPool
+    )
+    with (
+        psycopg.connect(cluster.workers[1], application_name="shop release=7"),
+        engine.connect() as connection,
+    ):
+        assert [each.release for each in sessions(connection)] == ["7"]
 
 
 def verdict_of(check: str, *, at: str, config: Config | None = None) -> Verdict:

@@ -1,12 +1,16 @@
 """A migration loses to users on whatever node they are: a lock that is not free on a worker is given up after 10 ms,
 whatever statement wants it and whatever driver sends it, and its holder is named."""
 
+from threading import Event, Thread
+
 import psycopg
 import pytest
 from alembic_project import SYNC_ENV, Project
 from citus_cluster import Cluster
 
-from holdfast.execute.progress import Event, LockBusy
+from holdfast.errors.migration import KeepsUsersWaiting
+from holdfast.execute.progress import Event as Told
+from holdfast.execute.progress import LockBusy, StepWatched
 from holdfast.migrate.run import upgrade
 
 STATEMENTS = {
@@ -43,7 +47,7 @@ def test_locks(name: str, driver: str, on_cluster: Project, cluster: Cluster) ->
     with psycopg.connect(cluster.workers[0], application_name="report") as reader:
         reader.execute(holds)
 
-        def report(event: Event) -> None:
+        def report(event: Told) -> None:
             if isinstance(event, LockBusy):
                 busy.append(event)
                 if len(busy) == 3:
@@ -66,7 +70,7 @@ def test_way_out(on_cluster: Project, cluster: Cluster) -> None:
     with psycopg.connect(cluster.workers[0]) as reader:
         reader.execute("SELECT count(*) FROM t")
 
-        def report(event: Event) -> None:
+        def report(event: Told) -> None:
             if isinstance(event, LockBusy):
                 for blocker in event.blockers:
                     cluster.execute(f"SELECT {blocker.way_out.partition('SELECT ')[2]}")
@@ -75,3 +79,50 @@ def test_way_out(on_cluster: Project, cluster: Cluster) -> None:
         with pytest.raises(psycopg.OperationalError):
             reader.execute("SELECT 1")
         reader.close()
+
+
+def test_builds(on_cluster: Project, cluster: Cluster) -> None:
+    """Whom a build waits for on a worker is named while it waits, with what ends that session."""
+    in_use(on_cluster, cluster)
+    on_cluster.revision("op.create_index('i', 't', ['v'])")
+    waited_for: list[str] = []
+    with psycopg.connect(cluster.workers[0], application_name="report") as reader:
+        reader.execute("SELECT count(*) FROM t")
+
+        def report(event: Told) -> None:
+            if isinstance(event, StepWatched) and event.seen.waits_for:
+                waited_for.extend(event.seen.waits_for)
+                cluster.execute(f"SELECT {waited_for[0].rpartition('SELECT ')[2]}")
+
+        upgrade(on_cluster.config, "head", report=report)
+        reader.close()
+    assert "report" in waited_for[0]
+
+
+def test_guard(on_cluster: Project, cluster: Cluster) -> None:
+    """A body that keeps a distributed table locked is cancelled for a user of the coordinator, on every node."""
+    in_use(on_cluster, cluster)
+    body = "DO $$ BEGIN ALTER TABLE t ADD COLUMN c int; PERFORM pg_sleep(2); END $$"
+    on_cluster.revision(f"op.execute({body!r})")
+    ended, errors = Event(), list[str]()
+    user = Thread(target=read_on, args=(cluster.coordinator, ended, errors))
+    user.start()
+    try:
+        with pytest.raises(KeepsUsersWaiting):
+            upgrade(on_cluster.config, "head")
+    finally:
+        ended.set()
+        user.join(60)
+    assert errors == []
+    question = "SELECT count(*) FROM pg_attribute WHERE attrelid = ''public.t''::regclass AND attname = ''c''"
+    rows = cluster.execute(f"SELECT result FROM run_command_on_all_nodes('{question}')")
+    assert {result for (result,) in rows} == {"0"}
+
+
+def read_on(url: str, ended: Event, errors: list[str]) -> None:
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            while not ended.wait(0.005):
+                connection.execute("SELECT count(*) FROM t WHERE k = 1")
+    except psycopg.Error as error:
+        errors.append(str(error))

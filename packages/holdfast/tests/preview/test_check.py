@@ -69,6 +69,18 @@ def test_models_differ(history: Project) -> None:
     assert found_in(history) == [("models", lines)]
 
 
+def test_a_column_that_comes_back_elsewhere(history: Project) -> None:
+    """The order of columns is no difference, whatever brings it about."""
+    history.revision("op.execute('CREATE TABLE u (a int, b int)')", "op.drop_table('u')")
+    history.revision(
+        "op.alter_column('u', 'a', server_default='1')",
+        "op.drop_column('u', 'a')\nop.add_column('u', sa.Column('a', sa.Integer))",
+    )
+    columns = "sa.Column('a', sa.Integer, server_default='1'), sa.Column('b', sa.Integer)"
+    give_models(history, MODELS + f"\nsa.Table('u', metadata, {columns})")
+    assert found_in(history) == []
+
+
 def test_not_reversible(history: Project) -> None:
     """A way back that fails, one that is missing, one that forgets something."""
     history.revision(

@@ -19,6 +19,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from holdfast.execute.session import OwnEngine, second_session
+from holdfast.observe.database import is_citus
 from holdfast.observe.pooler import announced_pid
 from holdfast.observe.watched_step import waits_for
 
@@ -131,8 +132,9 @@ class _Statements:
     def _name(self, seen: _UnderWay) -> None:
         named: tuple[str, ...] = ()
         with second_session(seen.beside) as connection:
+            has_workers = is_citus(connection)
             while self.under_way is seen and not self.closed.is_set():
-                who = waits_for(connection, seen.pid)
+                who = waits_for(connection, seen.pid, is_citus=has_workers)
                 if who and who != named:
                     self.name(who)
                     named = who

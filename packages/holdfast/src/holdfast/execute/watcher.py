@@ -44,7 +44,8 @@ class _Watch:
             return  # most steps are over before a connection is worth its price
         with second_session(self.session.migration, name=self.session.name) as connection:
             while not self.ended.is_set():
-                if seen := look_at_session(connection, self.pid):
+                is_citus = self.session.is_citus
+                if seen := look_at_session(connection, self.pid, is_citus=is_citus):
                     self.report(StepWatched(step=self.step, seen=seen))
                     self._give_up_in_time(connection, seen)
                 self.ended.wait(INTERVAL.total_seconds())

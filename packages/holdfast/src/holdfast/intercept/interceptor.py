@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import psycopg
@@ -295,9 +296,7 @@ def excuse_at_call(file: Path) -> Exemption | None:
     source = file.read_text()
     if EXCUSE.search(source) is None:
         return None  # nothing is allowed anywhere in the file
-    frame = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
-    while frame is not None and Path(frame.f_code.co_filename) != file:
-        frame = frame.f_back  # type: ignore[assignment]  # ends in None
+    frame = _frame_of(file)
     if frame is None:
         return None
     return excuse_in(_source_of_statement(source, frame.f_lineno))
@@ -305,10 +304,21 @@ def excuse_at_call(file: Path) -> Exemption | None:
 
 def line_at_call(file: Path) -> str | None:
     """The line of `file` that is being executed right now, as FILE:LINE."""
-    frame = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
-    while frame is not None and Path(frame.f_code.co_filename) != file:
-        frame = frame.f_back  # type: ignore[assignment]  # ends in None
+    frame = _frame_of(file)
     return None if frame is None else f"{file.name}:{frame.f_lineno}"
+
+
+def _frame_of(file: Path) -> FrameType | None:
+    """The innermost call of a function of `file`."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if (
+            name.endswith(file.name) and Path(name) == file
+        ):  # of hundreds of frames few are looked at twice
+            return frame
+        frame = frame.f_back
+    return None
 
 
 def line_in(file: Path, error: BaseException) -> str | None:

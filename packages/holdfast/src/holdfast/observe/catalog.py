@@ -14,9 +14,9 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.observe.brief_wait import waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
-from holdfast.observe.citus import PLACEMENT, placement_from
 from holdfast.observe.enums import enums_in_use
 from holdfast.observe.partition_bounds import partition_bound
+from holdfast.observe.placements import PLACEMENT, placement_from
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import (
     Column,

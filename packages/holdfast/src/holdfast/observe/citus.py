@@ -4,14 +4,12 @@ Asked only of a coordinator, in one query each; Citus asks its nodes. Any role m
 citus_stat_activity, run_command_on_all_nodes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, text
 
 from holdfast.observe.blockers import Blocker, blocker_kind, shown_query
-from holdfast.rewrite.facts import Placement, PlacementKind
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
@@ -72,24 +70,6 @@ INVALID = text(
     WHERE answer.success ORDER BY 1, 2, 3
     """
 )
-# Where Citus keeps a table, and of each of its shards the rows and bytes: a JSON object.
-PLACEMENT = """
-    SELECT json_build_object('method', partmethod, 'model', repmodel, 'colocation', colocationid,
-      'column', CASE WHEN partkey IS NOT NULL THEN column_to_column_name(logicalrelid, partkey) END,
-      'is_automatic', coalesce(autoconverted, false),
-      'has_triggers', coalesce(current_setting('citus.enable_unsafe_triggers', true), 'off') = 'on',
-      'shards', ARRAY(SELECT result FROM run_command_on_shards(logicalrelid, $shard$
-        SELECT json_build_array(CASE WHEN reltuples >= 0 THEN reltuples::bigint
-          ELSE pg_stat_get_live_tuples(oid) END, pg_relation_size(oid)) FROM pg_class WHERE oid = '%s'::regclass
-        $shard$) WHERE success))
-    FROM pg_catalog.pg_dist_partition WHERE logicalrelid = {oid}"""
-PLACEMENTS = text(
-    f"""
-    SELECT json_object_agg(format('%I.%I', nspname, relname), ({PLACEMENT.format(oid="c.oid")}))::text
-    FROM pg_dist_partition d JOIN pg_class c ON c.oid = d.logicalrelid
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    """  # noqa: S608  # a constant
-)
 # What a node says of the cluster; one row. What nobody has ended holds its locks, also through a restart.
 CLUSTER = text(
     """
@@ -111,7 +91,6 @@ ANSWERS = text(
     FROM run_command_on_all_nodes(:sql) AS answer JOIN pg_dist_node n USING (nodeid) ORDER BY 1
     """
 )
-IS_CITUS = text("SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,29 +118,6 @@ class Cluster:
     unended: tuple[str, ...] = ()  # nodes with a distributed transaction that nobody has ended
 
 
-def placement_from(document: Mapping[str, Any] | None) -> Placement | None:
-    """As PLACEMENT gives it; a reference table is replicated to each node ("t")."""
-    if document is None:
-        return None
-    kind = PlacementKind.DISTRIBUTED
-    if document["method"] == "n":
-        is_single = document["colocation"] != 0  # one shard, on any node: of a distributed schema
-        kind = PlacementKind.DISTRIBUTED if is_single else PlacementKind.LOCAL
-        kind = PlacementKind.REFERENCE if document["model"] == "t" else kind
-    return Placement(
-        kind=kind,
-        column=document["column"] or "",
-        colocation=document["colocation"],
-        is_automatic=document["is_automatic"],
-        has_triggers=document["has_triggers"],
-    )
-
-
-def placements(connection: Connection) -> str:
-    """All placements as a JSON object by qualified name, for a scratch database."""
-    return str(connection.execute(PLACEMENTS).scalar_one() or "{}")
-
-
 def look_at_cluster(connection: Connection) -> Cluster:
     """Ask a node about its cluster, and each node of the cluster whether it answers."""
     row = connection.execute(CLUSTER).one()
@@ -174,11 +130,6 @@ def look_at_cluster(connection: Connection) -> Cluster:
         silent=tuple(each.node for each in answers if not each.success),
         unended=tuple(each.node for each in answers if each.success and each.result != "0"),
     )
-
-
-def is_citus(connection: Connection) -> bool:
-    """Whether the database belongs to a cluster of Citus."""
-    return bool(connection.execute(IS_CITUS).scalar_one())
 
 
 def blockers_on_workers(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker, ...]:

@@ -19,6 +19,7 @@ USER_RELATIONS = text(
     """
 )
 
+IS_CITUS = text("SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL")
 HALF_WAY = text("SELECT EXISTS (SELECT FROM holdfast.unfinished)")
 
 
@@ -57,3 +58,8 @@ def server_major(connection: Connection) -> int:
     """The major version of the server: 15, 16, 17, 18."""
     version = text("SELECT current_setting('server_version_num')::int / 10000")
     return int(connection.execute(version).scalar_one())
+
+
+def is_citus(connection: Connection) -> bool:
+    """Whether the database belongs to a cluster of Citus."""
+    return bool(connection.execute(IS_CITUS).scalar_one())

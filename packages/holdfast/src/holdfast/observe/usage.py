@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from holdfast.observe.database import is_citus
 from holdfast.observe.schema_constants import KEY
 
 RELEASE = re.compile(r"(?:^| )release=(\S+)$")
@@ -22,7 +23,17 @@ WHERE a.datname = current_database() AND a.backend_type = 'client backend'
   AND a.pid <> pg_backend_pid() AND a.pid NOT IN (
     SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted
       AND (l.classid::bigint << 32) + l.objid::bigint = :key)
+  AND a.application_name NOT LIKE 'citus_internal %'  -- one node of a Citus cluster at another
 ORDER BY a.pid
+""")
+# Those that came in through a worker of a Citus cluster, under the process id that all nodes know.
+SESSIONS_OF_WORKERS = sa.text("""
+SELECT a.global_pid AS pid, coalesce(a.usename, '') AS role, a.application_name AS application,
+  coalesce(host(a.client_addr), 'local') || ' on node ' || n.nodename || ':' || n.nodeport AS client
+FROM citus_stat_activity a JOIN pg_dist_node n USING (nodeid)
+WHERE n.groupid <> 0 AND NOT a.is_worker_query AND a.datname = current_database()
+  AND a.backend_type = 'client backend' AND a.application_name NOT LIKE 'citus_internal %'
+ORDER BY a.global_pid
 """)
 STATEMENTS_SCHEMA = sa.text("""
 SELECT n.nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = extnamespace
@@ -61,7 +72,9 @@ class Calls:
 
 def sessions(connection: sa.Connection) -> tuple[Session, ...]:
     """The sessions of everybody but those who migrate."""
-    rows = connection.execute(SESSIONS, {"key": KEY})
+    rows = connection.execute(SESSIONS, {"key": KEY}).all()
+    if is_citus(connection):
+        rows = [*rows, *connection.execute(SESSIONS_OF_WORKERS)]
     return tuple(
         Session(pid=row.pid, role=row.role, application=row.application, client=row.client)
         for row in rows

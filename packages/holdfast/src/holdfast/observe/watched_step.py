@@ -30,6 +30,19 @@ WAITS_FOR = text(
 )
 
 
+# The same on the workers of a Citus cluster: for whom a statement of the session waits there.
+WAITS_FOR_ON_WORKERS = text(
+    """
+    SELECT DISTINCT b.global_pid AS pid, b.usename AS role, b.application_name AS application, b.state,
+           b.xact_start AS since, nullif(b.query, '') AS query, NULL AS prepared
+    FROM citus_lock_waits w JOIN citus_stat_activity b ON b.global_pid = w.blocking_gpid AND NOT b.is_worker_query
+    WHERE w.waiting_gpid = citus_calculate_gpid(
+            (SELECT nodeid FROM pg_dist_node WHERE groupid = 0), CAST(:pid AS integer))
+      AND NOT b.pid = ANY (pg_blocking_pids(:pid))
+    """
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """One look at a step that takes long."""
@@ -39,17 +52,21 @@ class Watched:
     waits_for: tuple[str, ...]
 
 
-def look_at_session(connection: Connection, pid: int) -> Watched | None:
-    """The state of the session `pid`; None when it has ended."""
+def look_at_session(connection: Connection, pid: int, *, is_citus: bool = False) -> Watched | None:
+    """The state of the session `pid`; None when it has ended. Of a Citus cluster its workers are asked, too."""
     row = connection.execute(PROGRESS, {"pid": pid}).one_or_none()
     if row is None:
         return None
-    return Watched(phase=row.phase or "", done=row.done, waits_for=waits_for(connection, pid))
+    who = waits_for(connection, pid, is_citus=is_citus)
+    return Watched(phase=row.phase or "", done=row.done, waits_for=who)
 
 
-def waits_for(connection: Connection, pid: int) -> tuple[str, ...]:
+def waits_for(connection: Connection, pid: int, *, is_citus: bool = False) -> tuple[str, ...]:
     """Who keeps the session `pid` waiting: state, application, since when, last query, and how to end it."""
-    return tuple(map(_described, connection.execute(WAITS_FOR, {"pid": pid})))
+    queries = (WAITS_FOR, WAITS_FOR_ON_WORKERS) if is_citus else (WAITS_FOR,)
+    return tuple(
+        _described(row) for query in queries for row in connection.execute(query, {"pid": pid})
+    )
 
 
 def _described(row: Any) -> str:

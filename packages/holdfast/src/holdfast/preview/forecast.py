@@ -44,9 +44,10 @@ from holdfast.migrate.run import upgrade
 from holdfast.migrate.run_options import IN_USE
 from holdfast.migrate.version_table import identify
 from holdfast.observe.blockers import Blocker, blockers_of
-from holdfast.observe.citus import blockers_on_workers, placements
+from holdfast.observe.citus import blockers_on_workers
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.free_disk import UNLIMITED, free_disk
+from holdfast.observe.placements import placements
 from holdfast.preview.followers import of_followers
 from holdfast.preview.rows_in_the_way import About, RowsInTheWay, ask, noting_questions
 from holdfast.preview.who_may_notice import notices

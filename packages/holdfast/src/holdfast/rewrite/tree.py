@@ -16,7 +16,20 @@ Node = TypeVar("Node", bound=Message)
 
 def find(root: Message, kind: type[Node]) -> Iterator[Node]:
     """Every node of one kind below the root, the root included, in the order of the text."""
-    return (node for _, node in postgast.walk(root) if isinstance(node, kind))
+    left = [
+        root
+    ]  # not postgast.walk(), which takes twice as long: each statement is looked through a dozen times
+    while left:
+        node = left.pop()
+        if isinstance(node, pb.Node) and (which := node.WhichOneof("node")):
+            node = getattr(node, which)
+        if isinstance(node, kind):
+            yield node
+        below: list[Message] = []
+        for field, value in node.ListFields():
+            if field.message_type is not None:
+                below.extend((value,) if isinstance(value, Message) else value)
+        left.extend(reversed(below))
 
 
 def copy(node: Node) -> Node:

@@ -11,8 +11,8 @@ from psycopg import sql
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from holdfast.errors.scratch import SchemaNotCopied
-from holdfast.observe.citus import is_citus, placements
-from holdfast.observe.database import server_major
+from holdfast.observe.database import is_citus, server_major
+from holdfast.observe.placements import placements
 from holdfast.scratch.dump import schema_to_copy
 
 # How large the tables of the database are: the copy is empty, and a forecast wants to know.
