@@ -43,7 +43,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=2)
 
 def pause_after(attempts: int) -> timedelta:
     """Twice as long after each attempt."""
-    return min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
+    return min(FIRST_PAUSE * (1 << (attempts - 1)), LONGEST_PAUSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
