@@ -1,4 +1,4 @@
-"""The shop over HTTP beside its peers: a list of products, a refresh, a check-out of three lines.
+"""The shop over HTTP beside its peers: the first page of products, other pages, a refresh, a check-out of three lines.
 
 `./dev bench http [--quick] [--only WAY]`. What is the same for all: the rows, one PostgreSQL without fsync over a unix
 socket, one process that serves, 32 clients that keep their connections, and the work, which is checked: every
@@ -59,7 +59,7 @@ def report(best: dict[str, dict[str, Result]]) -> None:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One short round: under three minutes.")
+@click.option("--quick", is_flag=True, help="One short round: three to four minutes.")
 @click.option("--only", multiple=True, help="These ways only.")
 def main(quick: bool, only: tuple[str, ...]) -> None:
     try:

@@ -272,7 +272,7 @@ def hoarding(target: Target, others: Others) -> str:
     """A customer wants all of a variant, again and again, and pays for nothing."""
     with psycopg.connect(target.url, autocommit=True) as connection:
         mug = demo_id("Copper Mug, one")
-        connection.execute("UPDATE variants SET stock = 1000 WHERE id = %s", [mug])
+        connection.execute("UPDATE variant_stock SET stock = 1000 WHERE variant_id = %s", [mug])
         with target.api(ATTACKER) as api, others():
             hoarder = log_in(api, OTHER_CUSTOMER)
             lasts = target.until()
@@ -281,9 +281,9 @@ def hoarding(target: Target, others: Others) -> str:
                     hoarder.buy((mug, quantity))
                 time.sleep(0.05)
         [left] = connection.execute(
-            "SELECT stock FROM variants WHERE id = %s", [mug]
+            "SELECT stock FROM variant_stock WHERE variant_id = %s", [mug]
         ).fetchone() or [0]
-        connection.execute("UPDATE variants SET stock = 1000 WHERE id = %s", [mug])
+        connection.execute("UPDATE variant_stock SET stock = 1000 WHERE variant_id = %s", [mug])
     if left < 500:
         raise Broken(f"one customer holds {1000 - left} of 1000 units unpaid")
     return f"{1000 - left} of 1000 units were reserved"

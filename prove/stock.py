@@ -56,7 +56,7 @@ async def a_deadlock(shop: Shop, times: int) -> str:
         before = await shop.deadlocks()
         answer = await races.deadlocked(shop)
         assert (answer.status, answer.is_replay) == (201, False), answer
-        assert await shop.stocks(answer) == [8, 8]
+        assert await shop.stocks(answer) == [9, 9]
         assert await shop.deadlocks() == before + 1
     return f"{5 * times} real deadlocks: each order was tried again and placed"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
@@ -21,7 +22,7 @@ from web.servers import serving
 CLIENTS = 32
 LINES = 3
 POOL = 16
-PATHS = ("healthz", "products", "refresh", "checkout")
+PATHS = ("healthz", "products", "pages", "refresh", "checkout")
 SERVER_KEY = "the key of a measurement, long enough to be one"
 FAR = 2**31  # seconds since 1970, when the access tokens end
 # Every third session of `seeded` is revoked, and the first are past their time.
@@ -122,6 +123,8 @@ class World:
         if path in {"healthz", "products"}:
             sent = request("GET", "/healthz" if path == "healthz" else "/products?limit=20")
             return lambda _: sent
+        if path == "pages":
+            return _next_page
         if path == "refresh":
             return lambda client: request(
                 "POST", "/auth/refresh", body={"refresh_token": client.refresh_token}
@@ -142,6 +145,14 @@ class World:
         )
 
 
+def _next_page(client: Client) -> bytes:
+    """The page behind the last one: each client begins at another place, so no two ask for the same."""
+    cursor = client.memory.get("cursor")
+    if cursor is None:
+        return request("GET", f"/products?limit={1 + client.number // 3 % CLIENTS}")
+    return request("GET", f"/products?limit=20&cursor={quote(cursor)}")
+
+
 def _require(is_so: bool, answer: Answer) -> None:
     if not is_so:
         raise Unexpected(f"{answer.status}: {answer.body[:500]!r}")
@@ -157,6 +168,17 @@ def check_products(_: Client, answer: Answer) -> None:
     body = answer.body.replace(b" ", b"")
     _require(body.count(b'"vendor":{"id"') == 20 == body.count(b'"subcategory":{"id"'), answer)
     _require(b'"next_cursor":null' not in body, answer)
+
+
+def check_page(client: Client, answer: Answer) -> None:
+    """As many as were asked for, but on the last page; the next one is asked for next."""
+    _require(answer.status == 200, answer)
+    body, has_begun = answer.json(), "cursor" in client.memory
+    client.memory["cursor"] = body["next_cursor"]
+    is_whole = not has_begun or body["next_cursor"] is None or len(body["items"]) == 20
+    _require(is_whole and all(each["vendor"]["id"] for each in body["items"]), answer)
+    if body["next_cursor"] is None:
+        del client.memory["cursor"]
 
 
 def check_refresh(client: Client, answer: Answer) -> None:
@@ -177,6 +199,7 @@ def check_order(_: Client, answer: Answer) -> None:
 CHECKS: dict[str, Check] = {
     "healthz": check_health,
     "products": check_products,
+    "pages": check_page,
     "refresh": check_refresh,
     "checkout": check_order,
 }

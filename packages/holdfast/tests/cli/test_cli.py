@@ -1,6 +1,7 @@
 """The command line: verbs, exit status, errors without a traceback."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,36 @@ def test_the_projects_own_exception(project: Project) -> None:
         "Mend what the message names, then run again: holdfast run. What is applied: holdfast status",
         "error: the project's own code raised this; see its lines above.",
     ]
+
+
+def test_a_fault_that_is_not_the_projects(tmp_path: Path) -> None:
+    """Whatever fails without a line of the project: it is not blamed, and no status says that something was found."""
+    (tmp_path / "pydantic_settings").mkdir()
+    (tmp_path / "pydantic_settings" / "__init__.py").write_text("raise ValueError('too old')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "holdfast", "settings"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr.splitlines()[-4:]) == (
+        3,
+        [
+            "ValueError: too old",
+            "error: A fault that is not the project's: ValueError: too old",
+            (
+                "No line of the project is among those above: the fault is holdfast's, or a package in its environment"
+                " is not one that it works with."
+            ),
+            (
+                f"See whether a package does not fit: {sys.executable} -m pip check. What is applied: holdfast status."
+                " Otherwise report the lines above to the authors of holdfast."
+            ),
+        ],
+    )
 
 
 @pytest.mark.parametrize("verb", ["check", "run", "plan"])

@@ -1,5 +1,6 @@
 """What env.py does on a scratch database stays there, in what is logged and in what is said of its errors, too."""
 
+import copy
 import logging
 
 import pytest
@@ -47,6 +48,15 @@ def _ask_for_nothing(url: str, project: Project) -> None:
         engine = create_engine(str(redirected.get_main_option("sqlalchemy.url")))
         with engine.connect() as connection:
             connection.execute(text("SELECT * FROM nothing"))
+
+
+def test_no_url_is_said_that_the_project_does_not_say(project: Project) -> None:
+    """An env.py that finds none takes its own, with the kind of engine that it needs (arize-phoenix: an async one)."""
+    config = copy.copy(project.config)
+    config.file_config = copy.deepcopy(config.file_config)
+    config.remove_main_option("sqlalchemy.url")
+    with redirected_to("postgresql:///scratch", config) as redirected:
+        assert redirected.get_main_option("sqlalchemy.url") is None
 
 
 def test_each_of_several_databases_leads_to_its_own(project: Project, postgres: Postgres) -> None:

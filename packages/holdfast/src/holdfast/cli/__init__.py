@@ -10,14 +10,16 @@ import gc
 import importlib
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from click.core import ParameterSource
 
 from holdfast.cli.failure import show_error
 from holdfast.cli.project import ProjectOptions
-from holdfast.cli.traceback import not_installed, of_the_project
+from holdfast.cli.traceback import not_installed, of_the_project, whole
 from holdfast.errors import HoldfastError
+from holdfast.errors.project import HoldfastFailed
 
 COULD_NOT = 3
 OBJECTS = 50_000  # made before the garbage collector looks: imports make many, and all of them stay
@@ -148,14 +150,22 @@ def main() -> None:
     except ModuleNotFoundError as error:
         missing = not_installed(error)
         if missing is None:
-            raise
+            _fail(error)
         show_error(missing)
         sys.exit(missing.exit_status)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # shown, with all that it says
         shown = of_the_project(error)
         if shown is None:
-            raise
+            _fail(error)
         click.echo(
             f"{shown}error: the project's own code raised this; see its lines above.", err=True
         )
         sys.exit(COULD_NOT)
+
+
+def _fail(error: Exception) -> NoReturn:
+    """Show a fault that is not the project's, whole, and exit as for whatever could not be done."""
+    click.echo(whole(error), err=True, nl=False)
+    failed = HoldfastFailed(said=f"{type(error).__name__}: {error}", python=sys.executable)
+    click.echo(f"error: {failed}", err=True)
+    sys.exit(failed.exit_status)

@@ -3,12 +3,32 @@
 import sys
 import sysconfig
 import traceback
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from holdfast.errors.project import ModuleNotInstalled
 
-TOOLS = ("holdfast", "alembic", "sqlalchemy", "click", "mako")
+# Whatever holdfast calls: a frame of theirs alone is no sign that the project is at fault.
+TOOLS = (
+    "holdfast",
+    "alembic",
+    "certifi",
+    "click",
+    "dotenv",
+    "google.protobuf",
+    "greenlet",
+    "mako",
+    "markupsafe",
+    "opentelemetry.metrics",
+    "postgast",
+    "psycopg",
+    "pydantic",
+    "pydantic_settings",
+    "rich",
+    "sqlalchemy",
+    "tenacity",
+)
 
 
 def of_the_project(error: Exception) -> str | None:
@@ -23,6 +43,11 @@ def of_the_project(error: Exception) -> str | None:
         *traceback.format_exception_only(error),
     ]
     return "".join(lines)
+
+
+def whole(error: Exception) -> str:
+    """The traceback of an exception in which no line of the project is."""
+    return "".join(traceback.format_exception(error))
 
 
 def not_installed(error: ModuleNotFoundError) -> ModuleNotInstalled | None:
@@ -45,5 +70,8 @@ def _is_tool(file: str) -> bool:
 
 
 def _folders() -> list[Path]:
-    specs = [find_spec(name) for name in TOOLS]
+    specs = []
+    for name in TOOLS:
+        with suppress(ImportError):  # of a parent that is not what it should be
+            specs.append(find_spec(name))
     return [Path(spec.origin).parent for spec in specs if spec and spec.origin]

@@ -7,7 +7,7 @@ file `.env` may hold the same names. An unset profile is production. Nothing her
 import difflib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -28,8 +28,6 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -73,9 +71,6 @@ class EnvironmentSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=DOTENV,
-        env_ignore_empty=True,
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
         extra="ignore",  # .env holds others' names too; ours are checked below
         frozen=True,
         hide_input_in_errors=True,
@@ -152,8 +147,12 @@ def _without_password(url: object) -> object:
     return split_url(url).address if isinstance(url, str) else url
 
 
+def _as_text(url: URL) -> str:
+    return str(url)
+
+
 DatabaseUrl = Annotated[
-    URL, BeforeValidator(_without_password), PlainSerializer(str, return_type=str)
+    URL, BeforeValidator(_without_password), PlainSerializer(_as_text, return_type=str)
 ]
 
 
@@ -191,9 +190,8 @@ def _urls(value: object) -> object:
     return found
 
 
-# NoDecode: not JSON.
-StandbyUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_urls)]
-AllowedChecks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
+StandbyUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_urls)]
+AllowedChecks = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
 
 
 class Settings(EnvironmentSettings):
@@ -423,13 +421,30 @@ def _variables_of(settings: type[BaseSettings]) -> dict[str, str]:
     return read_variables(os.environ, file=Path(file) if isinstance(file, str | Path) else None)
 
 
-class _FromVariables(EnvSettingsSource):
-    """The source of settings that the environment and a file .env are, read as the quick look reads them."""
+class _FromVariables(PydanticBaseSettingsSource):
+    """The source of settings that the environment and a file .env are, read as the quick look reads them.
 
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        """Give them in pydantic's form, which calls names in small letters."""
-        said = _variables_of(self.settings_cls)
-        return {name.lower(): value for name, value in said.items() if value}
+    Each value is the text that stands there. pydantic-settings' own source takes a list for JSON, and splits names at
+    each `_`, unless it is newer than what many projects pin.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # only called by the default __call__
+
+    def __call__(self) -> dict[str, Any]:
+        said = {name: value for name, value in _variables_of(self.settings_cls).items() if value}
+        prefix = self.settings_cls.model_config["env_prefix"]
+        values: dict[str, Any] = {}
+        for field, info in self.settings_cls.model_fields.items():
+            names = _variables(prefix, field, info)
+            if group := _group(info):
+                parts = dict(zip(group.model_fields, names, strict=True))
+                found = {part: said[name] for part, name in parts.items() if name in said}
+                values |= {field: found} if found else {}
+            elif first := next((name for name in names if name in said), None):
+                # Under the name that an error is to tell.
+                values[field if info.validation_alias is None else first] = said[first]
+        return values
 
 
 class _FromUrl(PydanticBaseSettingsSource):
@@ -480,10 +495,15 @@ def _settings_in(parts: UrlParts) -> Iterator[tuple[str, Any]]:
 def _variables(prefix: str, field: str, info: FieldInfo) -> list[str]:
     if isinstance(info.validation_alias, AliasChoices):
         return [str(choice) for choice in info.validation_alias.choices]
-    group = info.annotation
-    if isinstance(group, type) and issubclass(group, BaseModel):
+    if group := _group(info):
         return [f"{prefix}{field}_{name}".upper() for name in group.model_fields]
     return [f"{prefix}{field}".upper()]
+
+
+def _group(info: FieldInfo) -> type[BaseModel] | None:
+    """The class of the settings that a field holds, where it holds several: HOLDFAST_POOL_MAX is one of `pool`."""
+    kind = info.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _advice(name: str, known: tuple[str, ...], prefix: str) -> str:

@@ -21,3 +21,20 @@ class ModuleNotInstalled(HoldfastError):
         "Install the project beside holdfast, in its folder: {python} -m pip install . Or, if the code"
         " is only not found, name its folder in alembic.ini: prepend_sys_path = src"
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class HoldfastFailed(HoldfastError):
+    """An exception that no line of the project has raised."""
+
+    said: str
+    python: str
+    what = "A fault that is not the project's: {said}"
+    why = (
+        "No line of the project is among those above: the fault is holdfast's, or a package in its environment"
+        " is not one that it works with."
+    )
+    remedy = (
+        "See whether a package does not fit: {python} -m pip check. What is applied: holdfast status. Otherwise report"
+        " the lines above to the authors of holdfast."
+    )
