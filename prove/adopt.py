@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 sys.path.insert(0, str(Path(__file__).parent / "histories"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from environments import HISTORIES, History, require_environment
+from environments import ADOPTED, HISTORIES, History, require_environment
 from histories import Differs, holds, same
 from processes import Processes
 from rows import fill
@@ -36,6 +37,13 @@ from holdfast.scratch.server import temporary_server
 
 LIMIT = 900
 REVERTED = 2
+# Tables whose rows the revisions read: made-up ones are none of theirs.
+UNFILLED = {"optuna": ("trial_params",)}
+# What tells a project its database; each ships the alembic.ini that is used.
+VARIABLES = {
+    "argilla-server": "ARGILLA_DATABASE_URL",
+    "arize-phoenix": "PHOENIX_SQL_DATABASE_URL",
+}
 # What the models have and the migrations have not, looked up by hand: the project's own, named for its reader.
 DIFFERENCES = {
     "dstack": {
@@ -57,6 +65,15 @@ DIFFERENCES = {
         "idx_dag_run_running_dags": "partial in the models; the revision's WHERE is for SQLite only",
         "dagrun_asset_event_pkey": "(dag_run_id, event_id) in the models, (event_id, dag_run_id) in the revision",
     },
+    "argilla-server": {
+        "required": "the revisions give a server default, the models none",
+    },
+    "arize-phoenix": {
+        "op.alter_column('": "BIGINT and JSONB in the revisions, Integer and JSON in the models: Alembic sees it, too",
+        "TYPE character varying": "sets of words have a length in the models, none in the revisions",
+        "server_default=": "of these columns, off and on; spans.status_code has one in the revision only",
+    },
+    "optuna": {},
     "mlflow": {
         "cannot be created": "input_tags refers to inputs.input_uuid, which is not unique: no PostgreSQL takes it",
     },
@@ -124,6 +141,20 @@ class Adoption:
             home = {"AIRFLOW_HOME": str(self.home / "airflow")}
             url = with_driver("psycopg2", url)
             return self.migrations.parent, {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url, **home}
+        if self.history.name in VARIABLES:
+            variables = {VARIABLES[self.history.name]: with_driver("asyncpg", unquote(url))}
+            return self.migrations.parent, variables
+        if self.history.name == "optuna":  # its file is for SQLite
+            said = {
+                "script_location": self.migrations,
+                "sqlalchemy.url": with_driver("psycopg2", url),
+            }
+            text = (self.migrations.parent / "alembic.ini").read_text()
+            for option, value in said.items():
+                line = f"{option} = {value}".replace("%", "%%")
+                text = re.sub(rf"^{option} = .*$", line, text, flags=re.MULTILINE)
+            (self.home / "alembic.ini").write_text(text)
+            return self.home, {}
         # mlflow's alembic.ini is for its repository, and its history begins with tables: an own file says both.
         written = f"[alembic]\nscript_location = {self.migrations}\nscratch_start = before.sql\n"
         written += f"sqlalchemy.url = {with_driver('psycopg2', url).replace('%', '%%')}\n"
@@ -145,7 +176,7 @@ class Adoption:
 
     def fill(self) -> str:
         """In the middle, or later where plain Alembic can migrate made-up rows."""
-        without: set[str] = set()
+        without = {*UNFILLED.get(self.history.name, ())}
         self.stock.at(0)
         self.middle = len(self.revisions) // 2
         while self.middle < len(self.revisions):
@@ -286,13 +317,14 @@ def prove(history: History) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev prove adopt", description=__doc__)
-    names = [history.name for history in HISTORIES]
+    histories = (*HISTORIES, *ADOPTED)
+    names = [history.name for history in histories]
     parser.add_argument("names", nargs="*", choices=[*names, []])
     wanted = parser.parse_args().names or names
     logging.getLogger("psycopg").setLevel(
         logging.ERROR
     )  # of made-up rows that a table does not take
-    held = [prove(history) for history in HISTORIES if history.name in wanted]
+    held = [prove(history) for history in histories if history.name in wanted]
     print("every step holds" if all(held) else "some steps do not hold")
     return 0 if all(held) else 1
 

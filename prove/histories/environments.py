@@ -43,6 +43,24 @@ HISTORIES = (
         migrations="airflow/migrations",
     ),
 )
+# What `prove adopt` takes beside them: projects that are told their database by a variable, or by an alembic.ini.
+ADOPTED = (
+    History(
+        name="argilla-server",
+        requirements=("argilla-server==2.8.0", "asyncpg", "psycopg2-binary"),
+        migrations="argilla_server/alembic",
+    ),
+    History(
+        name="arize-phoenix",
+        requirements=("arize-phoenix==20.26.1", "asyncpg"),
+        migrations="phoenix/db/migrations",
+    ),
+    History(
+        name="optuna",
+        requirements=("optuna==5.0.0", "psycopg2-binary"),
+        migrations="optuna/storages/_rdb/alembic",
+    ),
+)
 
 
 def require_environment(history: History) -> Path:

@@ -17,6 +17,7 @@ from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from alembic import command
 from alembic.config import Config
@@ -76,6 +77,22 @@ def airflow(folder: Path, url: str) -> Config:
     return config
 
 
+def argilla(folder: Path, url: str) -> Config:
+    return told_by("ARGILLA_DATABASE_URL", folder, url)
+
+
+def phoenix(folder: Path, url: str) -> Config:
+    return told_by("PHOENIX_SQL_DATABASE_URL", folder, url)
+
+
+def told_by(variable: str, folder: Path, url: str) -> Config:
+    """The project reads its URL, for asyncpg, from a variable when env.py imports it."""
+    os.environ[variable] = unquote(with_driver("asyncpg", url))  # env.py of Argilla takes no %
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    return config
+
+
 def prepare(name: str, url: str) -> None:
     """What the project does in an empty database before its first revision."""
     if name == "mlflow":
@@ -86,6 +103,9 @@ def prepare(name: str, url: str) -> None:
 CONFIGS: dict[str, tuple[Callable[[Path, str], Config], tuple[str, ...]]] = {
     "dstack": (dstack, ("dstack._internal.server.db", "dstack._internal.server.models")),
     "mlflow": (mlflow, ("mlflow.store.db.base_sql_model",)),
+    "argilla-server": (argilla, ()),
+    "arize-phoenix": (phoenix, ()),
+    "optuna": (mlflow, ("optuna.storages._rdb.models",)),
     "apache-airflow-core": (airflow, ("airflow.models", "airflow.settings", "airflow.utils.db")),
 }
 

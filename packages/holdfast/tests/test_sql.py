@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from everywhere import each
 from script_project import ScriptProject
 
 from holdfast.scratch.databases import Postgres
@@ -94,7 +95,7 @@ def test_sql(tmp_path: Path, database: str, postgres: Postgres) -> None:
         assert steady(f"$ {command}\n{ended.stdout}") == steady(text)
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("form", each(["text", "json"], here=1))
 def test_a_refusal_can_be_pasted(form: str, tmp_path: Path, database: str) -> None:
     """What an error proposes names the project as the command line has named it, also where JSON is asked for."""
     scripts = ScriptProject(folder=tmp_path / "scripts", database=database)

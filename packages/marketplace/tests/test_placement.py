@@ -14,7 +14,7 @@ from postgast import pg_query_pb2 as pb
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.expression import ClauseElement
 
-from marketplace import cleanup
+from marketplace import cleanup, outbox
 from marketplace.accounts import queries as accounts
 from marketplace.accounts import rotation, session_lookup
 from marketplace.accounts.clients import Client
@@ -25,6 +25,7 @@ from marketplace.orders import queries as orders
 from marketplace.orders.schemas import OrderFilters
 from marketplace.orders.service import checkout, expiry
 from marketplace.persons import queries as persons
+from marketplace.placement import Placement
 from marketplace.placing import BY_ITSELF, BY_USER, BY_VARIANT
 from marketplace.settings import SessionSettings
 
@@ -84,25 +85,32 @@ def _last(column: Any) -> str:
 
 def refused(statement: str | ClauseElement) -> list[str]:
     """What a cluster does not execute of a statement."""
-    parsed, found = tree(statement), []
+    parsed = tree(statement)
+    found = [*_of_inserts(parsed), *_of_changes(parsed)]
     if asked(statement).everywhere and list(walk(parsed, pb.LockingClause)):
         found.append("locks rows on every server")
-    for written in (pb.InsertStmt, pb.UpdateStmt, pb.DeleteStmt):
-        for each in walk(parsed, written):
-            returned = [[each.returning_clause]]
-            if written is pb.InsertStmt:
-                returned.append([each.on_conflict_clause])
-            if any(_of_the_moment(part) for parts in returned for part in parts):
-                found.append("a function of the moment")
-    divided_by = {DIVIDED[t] for t in asked(statement).named | asked(statement).everywhere}
-    changed = {
-        each.relation.relname
-        for kind in (pb.UpdateStmt, pb.DeleteStmt)
-        for each in walk(parsed, kind)
-    }
-    if len(divided_by - {"ordered_by_id", "user_id"}) > 1 and len(changed) > 1:
-        found.append("changes what is divided in different ways")
     return found
+
+
+def _of_inserts(parsed: Message) -> Iterator[str]:
+    for each in walk(parsed, pb.InsertStmt):
+        if _of_the_moment(each.returning_clause) or _of_the_moment(each.on_conflict_clause):
+            yield "a function of the moment"
+        inferred = {part.index_elem.name for part in each.on_conflict_clause.infer.index_elems}
+        needed = DIVIDED.get(each.relation.relname)
+        if inferred and needed is not None and needed not in inferred:
+            yield "a key without the column that divides the table"
+
+
+def _of_changes(parsed: Message) -> Iterator[str]:
+    for each in (*walk(parsed, pb.UpdateStmt), *walk(parsed, pb.DeleteStmt)):
+        chosen = [*walk(each, pb.CaseExpr), *walk(each, pb.CoalesceExpr)]
+        if _of_the_moment(each.returning_clause) or any(map(_of_the_moment, chosen)):
+            yield "a function of the moment"
+    for each in walk(parsed, pb.UpdateStmt):
+        set_to = [expr for target in each.target_list for expr in walk(target, pb.A_Expr)]
+        if any(_of_the_moment(expr) and list(walk(expr, pb.ColumnRef)) for expr in set_to):
+            yield "a function of the moment and of a column"
 
 
 def _of_the_moment(part: Message) -> bool:
@@ -142,6 +150,9 @@ HOT: dict[str, str | ClauseElement] = {
     "my orders": orders.my_orders(USER, OrderFilters(), after=None),
     "my order": orders.order_with_all(ORDER, owner_id=USER),
     "my order, locked": orders.locked_order(ORDER, owner_id=USER),
+    "my order's address": orders.put_address(
+        ORDER, owner_id=USER, values={"city": "x"}, placement=Placement.BY_USER
+    ),
     "my addresses": persons.addresses_of(USER),
     **{f"end {name}": job.end for name, job in cleanup.PLACED.items()},
 }
@@ -168,6 +179,21 @@ def test_what_asks_every_server_locks_nothing(name: str) -> None:
     assert refused(RARE[name]) == []
 
 
+FIRST_SERVER: dict[str, str | ClauseElement] = {
+    "letters that are due": outbox.TAKE,
+    "a letter that failed": outbox.FAILED,
+    "a letter that is given up": outbox.GIVE_UP,
+    "one more try": accounts.try_letter_again(ORDER),
+    "the end of an account": accounts.change_user(USER, disabled_at=accounts.NOW),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_SERVER)
+def test_what_is_not_divided_is_written_in_the_same_way(name: str) -> None:
+    """A table that refers to users belongs to the cluster, too."""
+    assert (asked(FIRST_SERVER[name]).everywhere, refused(FIRST_SERVER[name])) == (frozenset(), [])
+
+
 @pytest.mark.parametrize(
     ("statement", "why"),
     [
@@ -179,6 +205,18 @@ def test_what_asks_every_server_locks_nothing(name: str) -> None:
         (
             "INSERT INTO email_changes (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET expires_at = now()",
             ["a function of the moment"],
+        ),
+        (
+            "UPDATE letters SET next_attempt_at = now() + attempts * interval '1 s' WHERE id = $1",
+            ["a function of the moment and of a column"],
+        ),
+        (
+            "UPDATE users SET disabled_at = coalesce(disabled_at, now()) WHERE id = $1",
+            ["a function of the moment"],
+        ),
+        (
+            "INSERT INTO delivery_addresses (order_id) VALUES ($1) ON CONFLICT (order_id) DO NOTHING",
+            ["a key without the column that divides the table"],
         ),
         ("SELECT id FROM orders WHERE ordered_by_id = $1 FOR UPDATE", []),
     ],

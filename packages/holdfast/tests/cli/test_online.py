@@ -11,6 +11,7 @@ import forked
 import psycopg
 import pytest
 import trustme
+from everywhere import each
 from tls_proxy import tls_proxy
 
 from holdfast.scratch.databases import Postgres
@@ -136,7 +137,7 @@ def test_any_extension(other: EmbeddedServer, change: Path, postgres: Postgres) 
     assert (shown.returncode, "CREATE INDEX CONCURRENTLY a_id" in shown.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("mode", ["require", "verify-full"])
+@pytest.mark.parametrize("mode", each(["verify-full", "require"], here=1))
 def test_over_tls(other: EmbeddedServer, change: Path, tmp_path: Path, mode: str) -> None:
     """A database that is reached over TLS, with whatever sslmode, is read as any other, with its policies."""
     with psycopg.connect(other.url(), autocommit=True) as connection:

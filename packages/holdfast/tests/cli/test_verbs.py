@@ -45,6 +45,7 @@ def branches(project: Project) -> Project:
     return project
 
 
+@pytest.mark.everywhere
 def test_check_goes_on_behind_two_heads(
     branches: Project, postgres: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

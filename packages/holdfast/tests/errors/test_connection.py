@@ -122,3 +122,12 @@ def test_of_a_url_in_a_file() -> None:
         "For a server on this machine: sslmode=disable in sqlalchemy.url in alembic.ini. "
         "Otherwise switch TLS on in the server: ssl = on in postgresql.conf."
     )
+
+
+def test_what_a_shell_would_read_is_quoted() -> None:
+    """A command in a message can be pasted, whatever the names in it."""
+    odd = Tried(user="o'brien", database="my shop", host="/srv/a&b", port="5432", sslmode=None)
+    error = cannot_connect("password authentication failed", to=odd, setting="URL", ours=None)
+    assert "-h '/srv/a&b' -p 5432 -U 'o'\"'\"'brien' 'my shop'" in str(error)
+    error = cannot_connect('role "o\'brien" does not exist', to=odd, setting="URL", ours=None)
+    assert 'CREATE ROLE "o\'brien" LOGIN' in str(error)

@@ -11,7 +11,7 @@ import pytest
 from alembic import command
 from alembic_project import Project
 from contract import project_of
-from everywhere import each
+from everywhere import each, named
 from side_by_side import side_by_side
 from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
@@ -336,7 +336,9 @@ SELECT (SELECT count(*) FROM pg_class WHERE relname = 'v')
 """
 
 
-@pytest.mark.parametrize("case", TOGETHER)
+@pytest.mark.parametrize(
+    "case", named(TOGETHER, here=("two columns", "view, with a look at rows", "default"))
+)
 def test_what_belongs_to_a_type_change(case: str, postgres: Postgres, tmp_path: Path) -> None:
     """What its author drops before a type change and creates after it is never missing; a table is copied once."""
     before, change = TOGETHER[case]
@@ -459,7 +461,7 @@ ALTER TABLE t DROP COLUMN c;
 """
 
 
-@pytest.mark.parametrize("case", ENUMS)
+@pytest.mark.parametrize("case", named(ENUMS, here=("renamed away", "by way of a text")))
 def test_an_enum_is_made_again(case: str, postgres: Postgres, tmp_path: Path) -> None:
     """Whichever way a type gets new values under its old name: what users cast to that name works after every step."""
     with ExitStack() as lifetime:

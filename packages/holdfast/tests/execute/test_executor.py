@@ -9,6 +9,7 @@ from alembic_project import Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import OBSERVER, STOPPED, Process, kill_at
+from everywhere import each, named
 from old_snapshot import old_snapshot
 from sqlalchemy.exc import ProgrammingError
 
@@ -84,7 +85,7 @@ INDEXES = (
 RECORDED = 4  # of the journal's entries: queued, planned, started, done
 
 
-@pytest.mark.parametrize("build", AUTHORS_BUILDS)
+@pytest.mark.parametrize("build", each(list(AUTHORS_BUILDS), here=1))
 def test_a_kill_between_an_authors_own_build_and_its_record(in_use: Project, build: str) -> None:
     """The next run finds the index as its own and goes on behind it; nothing is done twice."""
     in_use.query(OBSERVER)
@@ -245,7 +246,9 @@ INVALID = """
 """
 
 
-@pytest.mark.parametrize("case", BAD_DATA)
+@pytest.mark.parametrize(
+    "case", named(BAD_DATA, here=("CHECK", "foreign key", "unique expression"))
+)
 def test_rows_in_the_way_are_counted_and_shown(in_use: Project, case: str) -> None:
     """The query in the error finds just them; when they are mended, the next run ends in the full schema."""
     change, damage, found, count = BAD_DATA[case]
@@ -263,6 +266,7 @@ def test_rows_in_the_way_are_counted_and_shown(in_use: Project, case: str) -> No
     assert in_use.query("SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
 
 
+@pytest.mark.everywhere
 def test_nulls_before_postgresql_18(tmp_path: Path) -> None:
     """The detour by a CHECK counts and shows them too, and is gone at the end."""
     with temporary_server(major=16) as server, postgres_at(server.url()).database() as url:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from alembic_project import Project
+from everywhere import each, named
 
 from holdfast.errors.migration import DataInTheWay
 from holdfast.execute.progress import Event, StepStarted
@@ -71,7 +72,7 @@ def inserting(url: str, values: str = "(a, p) VALUES (7, 77)") -> Iterator[list[
         thread.join(20)
 
 
-@pytest.mark.parametrize("case", REQUIRED)
+@pytest.mark.parametrize("case", named(REQUIRED, here=("not null", "foreign key")))
 def test_rows_that_arrive_meanwhile_are_filled(in_use: Project, case: str) -> None:
     """At the first run, and whatever the requirement."""
     in_use.revision(REQUIRED[case])
@@ -105,7 +106,7 @@ UNCLEAR = {
 }
 
 
-@pytest.mark.parametrize("case", UNCLEAR)
+@pytest.mark.parametrize("case", each(list(UNCLEAR), here=2))
 def test_what_was_not_meant_is_not_written(in_use: Project, case: str) -> None:
     """Where the author's write is not sure to be meant for them, the rows are named instead."""
     in_use.revision(UNCLEAR[case])

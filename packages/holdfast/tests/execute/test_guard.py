@@ -14,7 +14,7 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import Process
-from everywhere import each
+from everywhere import each, named
 from sqlalchemy import NullPool, create_engine
 
 from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting, LockNotFree
@@ -72,7 +72,10 @@ OPAQUE = {
 }
 
 
-@pytest.mark.parametrize("way", OPAQUE)
+OPAQUE_HERE = ("DO behind DDL", "function behind a build", "CALL", "CREATE TABLE AS", "trigger")
+
+
+@pytest.mark.parametrize("way", named(OPAQUE, here=OPAQUE_HERE))
 def test_what_waits_for_a_lock_lets_users_through_and_loses_nothing(
     in_use: Project, way: str
 ) -> None:

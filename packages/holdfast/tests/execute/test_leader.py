@@ -9,6 +9,7 @@ from alembic_project import Project
 from backends import terminate, wait_until
 from background import BackgroundRun
 from contract import Process
+from everywhere import each
 from met_statement import KilledAt, meeting
 
 from holdfast.errors.connection import ConnectionLost
@@ -72,17 +73,24 @@ CHECK = 'op.create_check_constraint("positive", "big", "v > 0")'
 
 @pytest.mark.parametrize(
     ("statements", "blocker"),
-    [
-        pytest.param([BUILD, ADD], "INSERT INTO big VALUES (0, 1)", id="a build"),
-        pytest.param([DROP, ADD], "INSERT INTO big VALUES (0, 1)", id="a drop"),
-        pytest.param([TYPE, ADD], "SELECT count(*) FROM big", id="a type change"),
-        pytest.param([ADD], "SELECT 1", id="a backfill"),
-        pytest.param([CHECK, ADD], "LOCK TABLE big IN SHARE UPDATE EXCLUSIVE MODE", id="a moment"),
-        pytest.param([CHECK, ADD], "INSERT INTO big VALUES (0, 1)", id="a constraint"),
-        pytest.param(
-            ["op.execute('SELECT pg_sleep(1)')", ADD], "SELECT 1", id="the revision's transaction"
-        ),
-    ],
+    each(
+        [
+            pytest.param([BUILD, ADD], "INSERT INTO big VALUES (0, 1)", id="a build"),
+            pytest.param([DROP, ADD], "INSERT INTO big VALUES (0, 1)", id="a drop"),
+            pytest.param([TYPE, ADD], "SELECT count(*) FROM big", id="a type change"),
+            pytest.param([ADD], "SELECT 1", id="a backfill"),
+            pytest.param(
+                [CHECK, ADD], "LOCK TABLE big IN SHARE UPDATE EXCLUSIVE MODE", id="a moment"
+            ),
+            pytest.param([CHECK, ADD], "INSERT INTO big VALUES (0, 1)", id="a constraint"),
+            pytest.param(
+                ["op.execute('SELECT pg_sleep(1)')", ADD],
+                "SELECT 1",
+                id="the revision's transaction",
+            ),
+        ],
+        here=3,
+    ),
 )
 def test_a_second_migrator_that_starts_when_the_lock_is_lost_repeats_nothing(
     project: Project, statements: list[str], blocker: str
@@ -129,7 +137,7 @@ def test_a_migrator_that_is_killed_inside_a_transaction_is_followed(
     assert project.query(APPLIED) == [(1,)]
 
 
-@pytest.mark.parametrize("ends", ["the lock", "the work"])
+@pytest.mark.parametrize("ends", each(["the lock", "the work"], here=1))
 @IN_TRANSACTION
 def test_a_second_migrator_that_starts_inside_a_transaction_repeats_nothing(
     project: Project, ends: str, place: str, number: int

@@ -109,6 +109,7 @@ def test_what_is_left_is_measured_before_it_goes_on(
     upgrade(in_use.config, "head")
 
 
+@pytest.mark.everywhere
 def test_plan_and_check_refuse_what_does_not_fit(
     in_use: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from holdfast.rewrite.names import QualifiedName
 from holdfast.scratch.observer import Observer, Seen, observing
 
 TABLE = Path(__file__).parents[1] / "rewrite" / "observed.txt"
+LOCK = Path(__file__).parents[4] / ".cache" / "observed.lock"
 WAITING = """
     SELECT DISTINCT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE NOT granted AND locktype = 'virtualxid' AND datname = current_database()
@@ -32,7 +33,8 @@ def lines() -> list[str]:
 
 def write(seen: list[str]) -> None:
     """Put these lines in, each in place of the one that begins alike; other processes may write too."""
-    with FileLock(TABLE.with_suffix(".lock")):
+    LOCK.parent.mkdir(exist_ok=True)
+    with FileLock(LOCK):
         kept = {line.split(":")[0]: line for line in [*lines(), *seen]}
         TABLE.write_text("\n".join(kept[key] for key in sorted(kept)) + "\n")
 

@@ -161,6 +161,7 @@ def called(shop: Project, name: str) -> Iterator[None]:
         yield
 
 
+@pytest.mark.everywhere
 def test_whatever_looks_knows_what_waits(shop: Project) -> None:
     """Status, drift, doctor and leave: what waits is no error and no difference, and leave lets it go."""
     shop.revision(executes("ALTER TABLE moods RENAME how TO feeling", *DROPS[:2], "DROP VIEW paid"))

@@ -64,7 +64,7 @@ def half_way(project: Project) -> list[tuple[object, ...]]:
     return project.query("SELECT revision, function_ended FROM holdfast.unfinished")
 
 
-@pytest.mark.parametrize("row", each(list(REFUSED), here=2))
+@pytest.mark.parametrize("row", each(list(REFUSED), here=1))
 def test_refused_behind_a_queue_before_anything_has_run(both: SideBySide, row: str) -> None:
     """While users write to the tables: no lock is waited for, nothing is done, an exemption is enough."""
     both.revision(QUEUED + REFUSED[row])
@@ -90,7 +90,7 @@ LATE_REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", LATE)
+@pytest.mark.parametrize("case", each(list(LATE), here=1))
 def test_refused_after_a_part_was_done_goes_on_with_an_excuse(both: SideBySide, case: str) -> None:
     """The error says how; nothing is done twice, and the end is plain Alembic's."""
     refused = LATE_REFUSED[case]
@@ -107,6 +107,7 @@ def test_refused_after_a_part_was_done_goes_on_with_an_excuse(both: SideBySide, 
     both.upgrade()
 
 
+@pytest.mark.everywhere
 def test_refused_after_a_part_was_done_goes_on_with_something_else(both: SideBySide) -> None:
     """The refused statement and what follows it are others now; what stands before is not repeated."""
     refused = LATE_REFUSED["under another name"]

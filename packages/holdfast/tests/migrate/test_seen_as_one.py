@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from author_revisions import BEFORE
-from everywhere import named
+from everywhere import each, named
 from side_by_side import SideBySide, side_by_side
 from watching import looking
 
@@ -273,7 +273,7 @@ WRAPPED = {
 }
 
 
-@pytest.mark.parametrize("what", LARGE)
+@pytest.mark.parametrize("what", each(list(LARGE), here=1))
 def test_what_would_last_is_refused_before_anything_has_run(both: SideBySide, what: str) -> None:
     """With the statement that lasts, and the way to write it; an exemption is enough."""
     for project in (both.plain, both.online):

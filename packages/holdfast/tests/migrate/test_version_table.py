@@ -143,6 +143,7 @@ def test_status_is_the_worst_of_all_tenants(
     assert {each.state for each in statuses(tenants.config)} == {State.UP_TO_DATE}
 
 
+@pytest.mark.everywhere
 def test_drift_looks_at_every_tenant(
     tenants: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,7 +144,7 @@ LONG = """
 """
 
 
-@pytest.mark.parametrize("way", each(list(BODIES), here=2))
+@pytest.mark.parametrize("way", each(list(BODIES), here=1))
 def test_a_body_that_works_under_a_lock(project: Project, way: str) -> None:
     """Whatever it is written in: what it was seen to do to a table in use is refused, unless its author allows it."""
     project.revision(
@@ -203,6 +203,7 @@ def test_breaks_running_code(history: Project) -> None:
     assert [(each.rule, each.file.stem) for each in check(history.config)] == [("online", "r2")]
 
 
+@pytest.mark.everywhere
 def test_not_online_behind_something_that_was_done(history: Project) -> None:
     """The rest of the history is looked at all the same."""
     history.revision(
@@ -276,6 +277,7 @@ def test_edited_since_applied(history: Project) -> None:
     assert [each.rule for each in check(history.config, with_database=True)] == ["unedited"]
 
 
+@pytest.mark.everywhere
 def test_one_run_only(history: Project) -> None:
     """A revision that counts on what an earlier one left in memory is told apart from one that always fails."""
     history.revision("pass")

@@ -6,6 +6,7 @@ import forked
 import psycopg
 import pytest
 from alembic_project import Project
+from everywhere import each
 
 from holdfast.cli.plan import as_markdown, as_text
 from holdfast.migrate.baseline import baseline
@@ -189,7 +190,7 @@ ROWS_IN_THE_WAY = {
 }
 
 
-@pytest.mark.parametrize("up", ROWS_IN_THE_WAY)
+@pytest.mark.parametrize("up", each(list(ROWS_IN_THE_WAY), here=2))
 def test_rows_in_the_way(dirty: Project, up: str) -> None:
     """What a run would stop at is counted before; the plan says no value of a row."""
     dirty.revision(up)
@@ -232,7 +233,7 @@ MENDS = {
 }
 
 
-@pytest.mark.parametrize("mends", MENDS)
+@pytest.mark.parametrize("mends", each(list(MENDS), here=2))
 def test_rows_that_the_revision_mends(dirty: Project, mends: str) -> None:
     """Nothing is foretold of a table to which the revisions write before, however the write is
     written, nor of what the database has not yet.
@@ -361,7 +362,7 @@ def test_what_cannot_be_one_is_refused_by_the_size_of_the_table(pending: Project
     )
 
 
-@pytest.mark.parametrize("behind", ["t1", "t2"])
+@pytest.mark.parametrize("behind", each(["t1", "t2"], here=1))
 def test_version_tables_at_different_revisions(project: Project, behind: str) -> None:
     """Whatever each of several version tables is at: the plan has what is pending there, and nothing twice."""
     project.env(TENANTS)

@@ -32,6 +32,7 @@ def test_what_relies_on_columns(query: str, how: str | None) -> None:
     assert relies_on_columns(query, table="t") == how
 
 
+@pytest.mark.everywhere
 def test_values_in_the_way(project: Project) -> None:
     """Whatever the conversion: values that the new type refuses are found by the plan, with what finds them all."""
     project.revision("op.execute('CREATE TABLE t (id serial PRIMARY KEY, a text, b text)')")

@@ -40,6 +40,7 @@ def lines(newcomer: Newcomer, status: int, *arguments: str) -> list[str]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.everywhere
 def test_the_whole_life(newcomer: Newcomer, postgres: Postgres) -> None:
     """From the first models to a run that was killed, back and forth, and a database that plain Alembic made."""
     count = len(newcomer.databases)

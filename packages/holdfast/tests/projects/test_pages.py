@@ -33,6 +33,7 @@ def databases(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.everywhere
 def test_the_worst_of_all_databases_counts(tmp_path: Path, databases: tuple[str, str]) -> None:
     """Whichever verb, whatever the form: one database behind is never `up to date`, and each is named."""
     project = multidb(tmp_path, databases)

@@ -40,6 +40,7 @@ def test_one_owner_at_a_time(data_dir: Path) -> None:
     assert fields(refusal) == {"data_dir": data_dir, "pid": str(owner.process.pid)}
 
 
+@pytest.mark.everywhere
 def test_a_shorter_pid_replaces_a_longer_one(new_dir: Path) -> None:
     """The file of the lock holds the pid of its last owner and nothing else."""
     new_dir.mkdir()
@@ -49,6 +50,7 @@ def test_a_shorter_pid_replaces_a_longer_one(new_dir: Path) -> None:
         assert (new_dir / "owner.pid").read_text().split() == [str(os.getpid())]
 
 
+@pytest.mark.everywhere
 def test_data_of_another_major_version(new_dir: Path) -> None:
     """It is refused as it is, and its own version still runs it."""
     with EmbeddedServer(new_dir, major=16):
@@ -143,6 +145,7 @@ def test_a_deep_folder_gets_a_short_socket(new_dir: Path) -> None:
     assert not (deep / "socket").is_symlink()
 
 
+@pytest.mark.everywhere
 def test_an_orphan_without_its_socket_is_replaced(new_dir: Path) -> None:
     """Somebody cleaned up the temp folder: nobody reaches that server any more."""
     deep = new_dir / ("deep" * 30)

@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import psycopg2
 import pytest
+from everywhere import each
 from server_owner import owner_of, owner_of_folder, spawn
 from sqlalchemy import create_engine, make_url, text
 
@@ -32,7 +33,7 @@ def notes(url: str) -> list[tuple[str]]:
         return connection.execute("SELECT text FROM note").fetchall()
 
 
-@pytest.mark.parametrize("major", [16, 18])
+@pytest.mark.parametrize("major", each([16, 18], here=1))
 def test_each_major_starts(major: int) -> None:
     """The same server on every machine: UTF8, C.UTF-8, UTC; no listening but on the socket."""
     query = """
@@ -165,6 +166,7 @@ def test_the_pid_of_a_dead_server_may_be_anybodys(data_dir: Path) -> None:
         assert not server.adopted
 
 
+@pytest.mark.everywhere
 def test_a_killed_initdb_leaves_nothing_in_the_way(new_dir: Path) -> None:
     """kill -9 while the data folder is made: the next start makes it."""
     with spawn(owner_of_folder(new_dir)) as process:

@@ -36,13 +36,14 @@ TAKE = """
     RETURNING id, kind, recipient, sealed, attempts
 """
 SENT = "DELETE FROM letters WHERE id = %(id)s"
-# Twice as long after each attempt: half a minute, up to two hours.
-FAILED = """
-    UPDATE letters SET last_error = %(error)s,
-        next_attempt_at = now() + least(interval '30 s' * 2 ^ (attempts - 1), interval '2 h'),
-        gave_up_at = CASE WHEN attempts >= %(most)s THEN now() END
-    WHERE id = %(id)s
-"""
+FAILED = "UPDATE letters SET last_error = %(error)s, next_attempt_at = now() + %(pause)s WHERE id = %(id)s"
+GIVE_UP = "UPDATE letters SET last_error = %(error)s, gave_up_at = now() WHERE id = %(id)s"
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=2)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """Twice as long after each attempt."""
+    return min(FIRST_PAUSE * (1 << (attempts - 1)), LONGEST_PAUSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,10 @@ class Outbox:
             if error is None:
                 await connection.execute(SENT, {"id": letter_id})
                 return
-            values = {"id": letter_id, "error": error[:64], "most": MOST_ATTEMPTS}
-            await connection.execute(FAILED, values)
+            values = {"id": letter_id, "error": error[:64]}
+            if attempts >= MOST_ATTEMPTS:
+                await connection.execute(GIVE_UP, values)
+            else:
+                await connection.execute(FAILED, {**values, "pause": pause_after(attempts)})
         if attempts >= MOST_ATTEMPTS:
             logger.error("a letter was given up on", extra={"letter": letter_id.hex})

@@ -1,8 +1,11 @@
 """The usual way sells what is not there; ours does not."""
 
+import pytest
+
 from marketplace.demos.oversell import oversell
 
 
+@pytest.mark.everywhere
 def test_only_ours_and_the_locked_one_are_right() -> None:
     """The same buyers of the same units for each."""
     usual, locked, ours = oversell(units=60, buyers=100)

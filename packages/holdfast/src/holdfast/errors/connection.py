@@ -1,6 +1,7 @@
 """Why there is no connection: what was tried, which setting says so, what to do; by the words of server and libpq."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ PASSWORD = _Cause(
 ROLE = _Cause(
     words=r'role ".*" does not exist|is not permitted to log in',
     reason="The server has no such user who may log in.",
-    advice='Correct the user in {setting}, or, as an administrator: CREATE ROLE "{user}" LOGIN PASSWORD ...',
+    advice='Correct the user in {setting}, or, as an administrator: CREATE ROLE "{role}" LOGIN PASSWORD ...',
 )
 DATABASE = _Cause(
     words=r'database ".*" does not exist',
@@ -193,8 +194,14 @@ def cannot_connect(said: str, *, to: Tried, setting: str, ours: Profiled | None)
         tried=to,
         setting=setting,
         reason=cause.reason.format(**fields),
-        advice=cause.advice.format(**fields),
+        advice=cause.advice.format(**fields | _for_a_shell(to)),
     )
+
+
+def _for_a_shell(to: Tried) -> dict[str, str]:
+    """The names as a command line takes them, which is to be pasted."""
+    names = {"user": to.user, "database": to.database, "host": to.host, "port": to.port}
+    return {name: shlex.quote(value) for name, value in names.items() if value} | {"role": to.user}
 
 
 def _of_settings(ours: Profiled) -> dict[str, str]:

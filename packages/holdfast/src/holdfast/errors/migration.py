@@ -531,7 +531,7 @@ class UnknownDatabase(HoldfastError):
     database: str
     relations: int
     exit_status = 2
-    what = "Database {database} has {relations} relations but no revision; nothing was migrated."
+    what = "Database {database} is not empty (relations: {relations}), but has no revision; nothing was migrated."
     why = "It may be another application's, or it was made without migrations: running all of them would fail."
     remedy = (
         "Say which revision it corresponds to: holdfast baseline REVISION (`base`: none of them). "

@@ -143,7 +143,9 @@ def _in_numbers(scripts: ScriptProject) -> tuple[str, str, list[object]]:
     return left, rows, [(name, sha256(sql)) for name, sql in files.items()]
 
 
-@pytest.mark.parametrize("layout", [_in_dbmate, _in_flyway, _in_prisma, _in_drizzle, _in_numbers])
+@pytest.mark.parametrize(
+    "layout", each([_in_dbmate, _in_numbers, _in_flyway, _in_prisma, _in_drizzle], here=2)
+)
 def test_a_tool_s_history_goes_on(layout, scripts: ScriptProject) -> None:  # type: ignore[no-untyped-def]  # five alike
     """Half by the tool, half by holdfast, killed inside: once each, and recorded as the tool does it."""
     left, rows, expected = layout(scripts)

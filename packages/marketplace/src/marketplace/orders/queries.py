@@ -5,12 +5,21 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import joinedload, selectinload, with_loader_criteria
 
 from marketplace.cursors import PageRequest, Position
-from marketplace.entities import Order, OrderLine, PaymentStatus, Refund, RefundRequest
+from marketplace.entities import (
+    DeliveryAddress,
+    Order,
+    OrderLine,
+    PaymentStatus,
+    Refund,
+    RefundRequest,
+)
 from marketplace.entities.order import UNSETTLED
 from marketplace.orders.schemas import AllOrdersFilters, OrderFilters
+from marketplace.placement import Placement
 
 RECONCILED_AFTER = timedelta(minutes=15)
 
@@ -106,6 +115,17 @@ def order_with_all(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
 def order_with_refunds(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
     """One order with its refunds, or no row; in the same way."""
     return _one(order_id, owner_id=owner_id).options(selectinload(Order.refunds))
+
+
+def put_address(
+    order_id: UUID, *, owner_id: UUID, values: dict[str, Any], placement: Placement
+) -> Insert:
+    """Where an order goes, in place of what was said before; by the key that the table has."""
+    put = insert(DeliveryAddress).values(order_id=order_id, ordered_by_id=owner_id, **values)
+    key = [DeliveryAddress.order_id]
+    if placement is Placement.BY_USER:
+        key.insert(0, DeliveryAddress.ordered_by_id)
+    return put.on_conflict_do_update(index_elements=key, set_=values)
 
 
 def owner_of(order_id: UUID) -> Select[UUID]:

@@ -2,13 +2,13 @@
 
 from uuid import UUID
 
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from marketplace.accounts.principal import Principal
 from marketplace.catalog import stock
 from marketplace.cursors import Cursors, PageRequest, Position
-from marketplace.entities import DeliveryAddress, Order, OrderStatus, Role
+from marketplace.database import placement_of
+from marketplace.entities import Order, OrderStatus, Role
 from marketplace.orders import queries, transitions
 from marketplace.orders.finding import lock_order, owner_seen_by
 from marketplace.orders.money import SHIPPED_WHEN
@@ -147,13 +147,13 @@ async def put_address(
     order = await lock_order(session, order_id, owner_id=owner_seen_by(principal))
     if order.status not in {OrderStatus.PENDING, OrderStatus.CONFIRMED}:
         raise OnItsWay(current=order.status.value)
-    values = address.model_dump()
-    put = upsert(DeliveryAddress).values(
-        order_id=order_id, ordered_by_id=order.ordered_by_id, **values
+    put = queries.put_address(
+        order_id,
+        owner_id=order.ordered_by_id,
+        values=address.model_dump(),
+        placement=placement_of(session),
     )
-    await session.execute(
-        put.on_conflict_do_update(index_elements=[DeliveryAddress.order_id], set_=values)
-    )
+    await session.execute(put)
 
 
 def _page(orders: list[Order], page: PageRequest, *, cursors: Cursors) -> OrderPage:

@@ -71,7 +71,7 @@ async def delete(transaction: AsyncSession, principal: Principal, *, accounts: A
             has_second_factor=False,
             role=Role.CUSTOMER,
             vendor_id=None,
-            disabled_at=func.coalesce(User.disabled_at, func.now()),
+            disabled_at=user.disabled_at or func.now(),  # of a row that is locked
             deleted_at=func.now(),
         )
     )
