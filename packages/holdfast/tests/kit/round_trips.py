@@ -4,7 +4,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,9 @@ def _accept(listener: socket.socket, server: str, counted: RoundTrips) -> None:
 
 
 def _serve(client: socket.socket, path: str, counted: RoundTrips) -> None:
-    with closing(client), closing(socket.socket(socket.AF_UNIX)) as server:
+    # Whoever leaves first may still be sent something.
+    gone = suppress(BrokenPipeError, ConnectionResetError)
+    with gone, closing(client), closing(socket.socket(socket.AF_UNIX)) as server:
         server.connect(path)
         other = {client: server, server: client}
         server_spoke_last = True

@@ -30,17 +30,18 @@ TRIPS = 5  # begin, the statement, the history with the look at the epoch, Alemb
 
 
 def test_nothing_is_loaded_that_only_a_database_in_use_needs(project: Project) -> None:
-    """A cold run on an empty database loads what Alembic loads, and neither the parser nor the settings."""
+    """A cold run on an empty database loads neither the parser nor the settings; nor does one that finds nothing."""
     project.revision(TABLE % 1)
-    ended = subprocess.run(
-        [sys.executable, "-c", IMPORTED],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert ended.stdout.splitlines()[-1] == "[]"
+    for _ in range(2):
+        ended = subprocess.run(
+            [sys.executable, "-c", IMPORTED],
+            cwd=project.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert ended.stdout.splitlines()[-1] == "[]"
     assert project.query("SELECT revision, outcome FROM holdfast.history") == [("r1", "done")]
 
 
@@ -61,7 +62,8 @@ def test_few_ways_to_the_server_for_each_revision(project: Project) -> None:
                 done.append(trips.number)
 
         upgrade(project.config, "head", report=note)
-    assert {later - earlier for earlier, later in pairwise(done)} == {TRIPS}
+    # Once a second the lock is looked at, too.
+    assert min(later - earlier for earlier, later in pairwise(done)) == TRIPS
 
 
 def test_another_leader_ends_it(project: Project) -> None:

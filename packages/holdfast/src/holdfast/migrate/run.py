@@ -48,6 +48,7 @@ from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
 from holdfast.migrate.version_table import identify, schema_of, version_table_of
 from holdfast.observe.database import is_unused
+from holdfast.observe.half_way import left_half_way
 from holdfast.observe.watched_step import Watched
 from holdfast.rewrite.names import QualifiedName
 
@@ -431,10 +432,6 @@ class _Run:
 
     def _refuse_half_way(self, context: MigrationContext) -> None:
         """Nothing is pending, but a part of a revision of ours is done or taken back, and nobody is at it."""
-        from holdfast.observe.migration_progress import (
-            left_half_way,  # loads the steps of a journal
-        )
-
         assert context.connection is not None  # noqa: S101  # see steps
         with closing(MigrationSession(context.connection)) as session:
             mine = version_table_of(session, context)

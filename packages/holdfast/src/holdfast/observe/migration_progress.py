@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from holdfast.observe.blockers import blockers_of
 from holdfast.observe.current_holder import current_holder
+from holdfast.observe.half_way import MAY_READ
 from holdfast.observe.watched_step import waits_for
 from holdfast.rewrite.steps import (
     SETTING,
@@ -25,15 +26,6 @@ from holdfast.rewrite.steps import (
     total,
 )
 
-# Not to_regclass(), which is an error where the schema is closed to this role.
-MAY_READ = text(
-    """
-    SELECT count(*) = 3 AND bool_and(CASE WHEN has_schema_privilege(n.oid, 'USAGE')
-                                          THEN has_table_privilege(c.oid, 'SELECT') ELSE false END)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'holdfast' AND c.relname IN ('history', 'queue', 'unfinished')
-    """
-)
 # At most one row: the revision that runs, and the statement of its queue whose turn it is.
 RUNNING = text(
     """
@@ -62,24 +54,6 @@ BUILT = text(
     WHERE n.nspname = :schema AND c.relname = :index
     """
 )
-
-
-# One row for each version table with a revision of which a part is done and recorded.
-HALF_WAY = text(
-    """
-    SELECT revision, direction FROM holdfast.unfinished u
-    WHERE CAST(:version_table AS text) IS NULL
-       OR coalesce(to_jsonb(u) ->> 'version_table', '') IN ('', :version_table)
-    """
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftHalfWay:
-    """A revision of which a part is done, and that nobody is working at."""
-
-    revision: str
-    direction: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,23 +105,6 @@ def migration_progress(connection: Connection) -> MigrationProgress | None:
         since=row.started_at,
         step=_step(connection, row),
     )
-
-
-def left_half_way(
-    connection: Connection, *, version_table: str | None = None
-) -> LeftHalfWay | None:
-    """A revision that is half-way while nobody migrates, of one version table or of any.
-
-    None also where this role may not read it.
-    """
-    of = {"version_table": version_table}
-    if not connection.scalar(MAY_READ) or connection.execute(HALF_WAY, of).first() is None:
-        return None
-    if current_holder(connection) is not None:
-        return None
-    # Its migrator may have ended between the two looks.
-    row = connection.execute(HALF_WAY, of).first()
-    return None if row is None else LeftHalfWay(revision=row.revision, direction=row.direction)
 
 
 def _step(connection: Connection, row: Any) -> RunningStep | None:
