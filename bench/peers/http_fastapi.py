@@ -34,6 +34,7 @@ from marketplace.entities import (
     Session,
     User,
     Variant,
+    VariantStock,
 )
 
 WORLD = read_world()
@@ -289,10 +290,10 @@ def take(session: OrmSession, wanted: list[UUID]) -> list[Variant]:
         raise HTTPException(409)
     for variant in variants:
         taken = (
-            update(Variant)
-            .where(Variant.id == variant.id, Variant.stock >= 1)
-            .values(stock=Variant.stock - 1)
-            .returning(Variant.id)
+            update(VariantStock)
+            .where(VariantStock.variant_id == variant.id, VariantStock.stock >= 1)
+            .values(stock=VariantStock.stock - 1)
+            .returning(VariantStock.variant_id)
             .execution_options(synchronize_session=False)
         )
         if session.scalar(taken) is None:

@@ -29,6 +29,7 @@ from marketplace.entities import (
     Session,
     User,
     Variant,
+    VariantStock,
 )
 
 WORLD = read_world()
@@ -158,10 +159,10 @@ class Orm:
         assert len(variants) == len(wanted)
         for variant in variants:
             taken = (
-                update(Variant)
-                .where(Variant.id == variant.id, Variant.stock >= 1)
-                .values(stock=Variant.stock - 1)
-                .returning(Variant.id)
+                update(VariantStock)
+                .where(VariantStock.variant_id == variant.id, VariantStock.stock >= 1)
+                .values(stock=VariantStock.stock - 1)
+                .returning(VariantStock.variant_id)
                 .execution_options(synchronize_session=False)
             )
             assert await session.scalar(taken) is not None

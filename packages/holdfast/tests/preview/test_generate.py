@@ -360,6 +360,15 @@ def test_as_a_person_would_have_written_it(project: Project, server: Postgres) -
     )
 
 
+@pytest.mark.filterwarnings("ignore:Did not recognize type")
+def test_a_way_back_that_fails_is_written_all_the_same(project: Project, server: Postgres) -> None:
+    """Whatever stands in its way (here a type that SQLAlchemy does not know): the way there is right."""
+    project.revision("op.execute('CREATE TYPE pair AS (a int, b int); CREATE TABLE t (p pair)')")
+    give_models(project, "pass")
+    assert generate(project.config, "change").lines == ("op.drop_table('t')",)
+    assert difference(project.config, server=server).lines == ()
+
+
 def test_renamed(project: Project, server: Postgres) -> None:
     """A column keeps its rows, and what was called after it gets its new name."""
     project.revision(

@@ -208,9 +208,12 @@ class ModelComparison:
     def _completed(
         self, back: list[MigrateOperation], tried: "_Tried", *, to: SchemaForm
     ) -> list[MigrateOperation]:
-        """The way back, tried, with what it has not brought back: what went with a table or a column, for instance."""
-        for operation in back:
-            tried.do(operation)
+        """The way back, tried, with what it has not brought back: what went with a table or a column, for instance.
+
+        One that fails stays as Alembic writes it, and is the author's: `check` says where it fails.
+        """
+        if not tried.all_works(back):
+            return back
         tried.session.commit()
         return [*back, *_ups(self._what_is_left(tried, to=to))]
 
@@ -330,6 +333,18 @@ class _Tried:
                 self.do(operation.reverse())
                 connection.exec_driver_sql(UNDO_BACK)
         except DBAPIError:
+            connection.exec_driver_sql(UNDO)
+            return False
+        return True
+
+    def all_works(self, operations: Sequence[MigrateOperation]) -> bool:
+        """Execute all of them, or none."""
+        connection = self.session.connection
+        connection.exec_driver_sql(TRY)
+        try:
+            for operation in operations:
+                self.do(operation)
+        except Exception:  # noqa: BLE001  # of a type that SQLAlchemy does not know, it raises anything
             connection.exec_driver_sql(UNDO)
             return False
         return True

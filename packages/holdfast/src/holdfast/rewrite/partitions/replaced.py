@@ -12,12 +12,24 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.index_build import index_of
 from holdfast.rewrite.index_names import index_name, joined
+from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps, names_of_indexes
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import Step, TransactionStep
-from holdfast.rewrite.tree import constraint_of, copy, strings
+from holdfast.rewrite.steps import Step, TransactionStep, do_block
+from holdfast.rewrite.tree import constraint_of, copy, qualify, strings
+
+# One row: an index below INDEX_OF_TABLE, its schema, and its name without the number.
+LATE = (
+    "DECLARE late record; BEGIN FOR late IN SELECT c.oid::regclass AS index, relnamespace AS schema,"
+    " substring(relname FROM '^(.*_(?:idx|key))[0-9]+$') AS free"
+    " FROM pg_catalog.pg_partition_tree(INDEX_OF_TABLE) JOIN pg_catalog.pg_class c ON c.oid = relid"
+    " WHERE relname NOT IN (KNOWN) LOOP"
+    " IF late.free IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_class"
+    " WHERE relname = late.free AND relnamespace = late.schema) THEN"
+    " EXECUTE format('ALTER INDEX %s RENAME TO %I', late.index, late.free); END IF; END LOOP; END"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +59,7 @@ def built_on_partitions(
         return BuiltOnPartitions(before=index_steps(wanted, table=table, facts=facts))
     taken = facts.taken_in(name.schema) | {each.name for each in there} | set(built)
     new = _called(wanted, free_name(name.name, label="new", taken=taken))
+    qualify(new.node.relation, table.name)
     gone = _parts_of(name, table=table)
     now_names = names_of_indexes(new, table=table, facts=facts)
     then_names = names_of_indexes(
@@ -56,7 +69,7 @@ def built_on_partitions(
         before=index_steps(new, table=table, facts=facts),
         moment=(
             TransactionStep(
-                sql=tuple(_renamed(now_names, then_names)),
+                sql=(_of_late_partitions(new, now_names), *_renamed(now_names, then_names)),
                 locks=(Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=table.name),),
             ),
         ),
@@ -122,6 +135,13 @@ def _without_taken(facts: Facts, gone: Collection[QualifiedName]) -> Facts:
         for schema, names in facts.taken_names.items()
     }
     return replace(facts, taken_names=left)
+
+
+def _of_late_partitions(new: WantedIndex, known: dict[QualifiedName, QualifiedName]) -> str:
+    """On a partition that is created meanwhile, PostgreSQL has put a number behind the name that is free now."""
+    index = QualifiedName(schema=new.node.relation.schemaname, name=new.node.idxname)
+    names = ", ".join(literal(name.name) for name in known.values())
+    return do_block((LATE.replace("INDEX_OF_TABLE", literal(str(index))).replace("KNOWN", names),))
 
 
 def _renamed(
