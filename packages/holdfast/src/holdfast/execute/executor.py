@@ -57,6 +57,7 @@ from holdfast.observe.catalog import facts_for
 from holdfast.observe.changed_table import with_partitions_now
 from holdfast.observe.indexes import (
     FoundIndex,
+    ReindexLeftover,
     find_index,
     is_valid_on_nodes,
     leftovers_of_reindex,
@@ -623,7 +624,9 @@ class Executor:
             if found.builder is not None:
                 self._stop_if_asked()
                 sleep(POLL.total_seconds())  # a killed migrator's backend goes on: let it finish
-            else:
+            elif (
+                self._look(step) == found
+            ):  # it may have ended between the catalog and its progress
                 self._drop_leftover(step)
         self._build_once(statement, step)
         if (built := self._look(step)) is None or not built.is_valid:
@@ -683,19 +686,23 @@ class Executor:
     def _after_a_reindex(self, statement: Queued, step: ReindexStep) -> Queued:
         """Wait for one that outlives its killed migrator, and drop what it has left."""
         while statement.is_started:
-            found = leftovers_of_reindex(self.session.connection, step.tables)
-            if self.session.is_citus:
-                found += leftovers_on_nodes(self.session.connection, step.tables)
-            self.session.commit()
+            found = self._leftovers(step)
             if not found:
                 break
             if any(each.builder is not None for each in found):
                 self._stop_if_asked()
                 sleep(POLL.total_seconds())
-                continue
-            for each in found:
-                self._unhurried(each.drop, watched=f"clean up index {each.name}")
+            elif self._leftovers(step) == found:  # as with a build, it may have ended in between
+                for each in found:
+                    self._unhurried(each.drop, watched=f"clean up index {each.name}")
         return self._started(statement)
+
+    def _leftovers(self, step: ReindexStep) -> tuple[ReindexLeftover, ...]:
+        found = leftovers_of_reindex(self.session.connection, step.tables)
+        if self.session.is_citus:
+            found += leftovers_on_nodes(self.session.connection, step.tables)
+        self.session.commit()
+        return found
 
     def _unhurried(self, sql: str, *, watched: str) -> None:
         with (

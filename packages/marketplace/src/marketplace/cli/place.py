@@ -1,9 +1,19 @@
 """`marketplace place`: divide the database among the servers of a cluster."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
 import click
-import psycopg
+from pydantic import SecretStr
 
 from marketplace import placing
+from marketplace.database import open_short_engine
+from marketplace.server import told_plainly
+from marketplace.settings import read_settings, sqlalchemy_url
+
+# Rows are moved, however many: no limit of a request holds.
+WITHOUT_LIMITS = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
 
 
 @click.command()
@@ -11,7 +21,7 @@ from marketplace import placing
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def place(citus: str, yes: bool) -> None:
     """Divide the database by user on a Citus cluster, while nobody uses it. Safe to run again."""
-    with psycopg.connect(citus, autocommit=True) as connection:
+    with _connected(citus) as connection:
         found = placing.plan(connection)
         _show(found)
         if not found.due:
@@ -22,6 +32,16 @@ def place(citus: str, yes: bool) -> None:
         for number, step in enumerate(placing.place(connection, found.due), 1):
             click.echo(f"[{number}/{len(found.due)}] {step.what}", err=True)
     click.echo("placed: start the shop with MARKETPLACE_PLACEMENT=by_user")
+
+
+@contextmanager
+def _connected(citus: str) -> Iterator[placing.Connection]:
+    """A connection of psycopg's in autocommit, as safe as those of the shop: the same TLS, the same proofs."""
+    url = sqlalchemy_url(SecretStr(citus))
+    engine = open_short_engine(url, profile=read_settings().profile, isolation_level="AUTOCOMMIT")
+    with told_plainly(url), engine.connect() as connection:
+        connection.exec_driver_sql(WITHOUT_LIMITS)
+        yield cast("placing.Connection", connection.connection.driver_connection)
 
 
 def _show(found: placing.Plan) -> None:
