@@ -23,7 +23,7 @@ def main() -> int:
     words = sys.argv[1:] or [str(file) for file in files()]
     return subprocess.call(
         [sys.executable, "-m", "pytest", "--timeout=900", *words],
-        env={**os.environ, "HOLDFAST_TEST_EVERYWHERE": "1"},
+        env={**os.environ, "TEST_EVERYWHERE": "1"},
     )
 
 

@@ -15,7 +15,7 @@ Case = TypeVar("Case")
 
 def everywhere() -> bool:
     """Whether this is the proof."""
-    return os.environ.get("HOLDFAST_TEST_EVERYWHERE") == "1"
+    return os.environ.get("TEST_EVERYWHERE") == "1"
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
