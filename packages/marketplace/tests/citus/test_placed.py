@@ -43,7 +43,11 @@ def place(url: str, *, kill_after: int | None = None) -> tuple[int, str]:
     """Run the command, and kill it once it has told of so many steps; the status, and what it said."""
     command = [Path(sys.executable).parent / "marketplace", "place", "--yes", "--citus", url]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"HOLDFAST_PROFILE": "test"},
     ) as process:
         assert process.stderr is not None
         assert process.stdout is not None
