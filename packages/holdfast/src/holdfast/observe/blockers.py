@@ -4,12 +4,13 @@ After a lock_timeout pg_blocking_pids() is empty, because nobody waits any more;
 Their queries are shown without the values in them, which may be a user's data.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
@@ -109,8 +110,10 @@ HOLDERS = text(
 ROW_MODES = (LockMode.ROW_EXCLUSIVE.in_catalog, LockMode.ROW_SHARE.in_catalog)
 
 
-def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker, ...]:
-    """Find the sessions that hold what conflicts with these locks right now."""
+def holders(
+    connection: Connection, question: TextClause, *, locks: Iterable[Lock]
+) -> Sequence[Row[Any]]:
+    """The rows that a question gives about who holds what conflicts with these locks; none without a lock."""
     wanted = [
         (lock.relation.schema, lock.relation.name, mode.in_catalog)
         for lock in locks
@@ -118,9 +121,14 @@ def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker,
         if lock.mode.conflicts_with(mode)
     ]
     if not wanted:
-        return ()
+        return []
     schemas, names, modes = (list(column) for column in zip(*wanted, strict=True))
-    rows = connection.execute(HOLDERS, {"schemas": schemas, "names": names, "modes": modes})
+    parameters = {"schemas": schemas, "names": names, "modes": modes}
+    return connection.execute(question, parameters).all()
+
+
+def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker, ...]:
+    """Find the sessions that hold what conflicts with these locks right now."""
     return tuple(
         Blocker(
             kind=blocker_kind(
@@ -134,7 +142,7 @@ def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker,
             since=row.since,
             query=shown_query(row.query),
         )
-        for row in rows
+        for row in holders(connection, HOLDERS, locks=locks)
     )
 
 

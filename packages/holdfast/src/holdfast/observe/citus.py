@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from holdfast.observe.blockers import Blocker, blocker_kind, shown_query
+from holdfast.observe.blockers import Blocker, blocker_kind, holders, shown_query
 from holdfast.rewrite.literals import literal
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import QualifiedName
 
 # One row per session with a granted lock, on any node, on a wanted table or one of its shards. Who came in through the
@@ -137,16 +137,6 @@ def look_at_cluster(connection: Connection) -> Cluster:
 
 def blockers_on_workers(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker, ...]:
     """Find the sessions that hold, on any node, what conflicts with these locks on a table or its shards."""
-    wanted = [
-        (lock.relation.schema, lock.relation.name, mode.in_catalog)
-        for lock in locks
-        for mode in LockMode
-        if lock.mode.conflicts_with(mode)
-    ]
-    if not wanted:
-        return ()
-    schemas, names, modes = (list(column) for column in zip(*wanted, strict=True))
-    rows = connection.execute(HOLDERS, {"schemas": schemas, "names": names, "modes": modes})
     return tuple(
         Blocker(
             kind=blocker_kind(row.backend_type, row.state, row.application, row.wraparound, None),
@@ -159,7 +149,7 @@ def blockers_on_workers(connection: Connection, locks: Iterable[Lock]) -> tuple[
             query=shown_query(row.query),
             worker=row.worker,
         )
-        for row in rows
+        for row in holders(connection, HOLDERS, locks=locks)
     )
 
 

@@ -26,7 +26,7 @@ SHARE_UPDATE_EXCLUSIVE_ACTIONS = frozenset(
         pb.AT_ValidateConstraint,
     ]
 )
-SHARE_ROW_EXCLUSIVE_ACTIONS = frozenset(
+TRIGGER_SWITCHES = frozenset(
     [
         pb.AT_DisableTrig,
         pb.AT_DisableTrigAll,
@@ -72,7 +72,7 @@ def mode_of_action(command: pb.AlterTableCmd) -> LockMode:
     """What one action needs on the table itself."""
     if command.subtype in SHARE_UPDATE_EXCLUSIVE_ACTIONS:
         return LockMode.SHARE_UPDATE_EXCLUSIVE
-    if command.subtype in SHARE_ROW_EXCLUSIVE_ACTIONS:
+    if command.subtype in TRIGGER_SWITCHES:
         return LockMode.SHARE_ROW_EXCLUSIVE
     if command.subtype == pb.AT_DetachPartition and definition(command).partition_cmd.concurrent:
         return LockMode.SHARE_UPDATE_EXCLUSIVE

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.statement import CitusRefuses
+from holdfast.rewrite.alter_table_locks import TRIGGER_SWITCHES
 from holdfast.rewrite.facts import (
     ConstraintKind,
     Facts,
@@ -44,18 +45,6 @@ EXECUTED = frozenset(
         pb.AT_SetRelOptions,
         pb.AT_SetUnLogged,
         pb.AT_ValidateConstraint,
-    ]
-)
-TRIGGERS = frozenset(
-    [
-        pb.AT_DisableTrig,
-        pb.AT_DisableTrigAll,
-        pb.AT_DisableTrigUser,
-        pb.AT_EnableAlwaysTrig,
-        pb.AT_EnableReplicaTrig,
-        pb.AT_EnableTrig,
-        pb.AT_EnableTrigAll,
-        pb.AT_EnableTrigUser,
     ]
 )
 KEYS = frozenset([pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE, pb.CONSTR_EXCLUSION])
@@ -165,7 +154,7 @@ def _of_alter_table(node: pb.AlterTableStmt, *, facts: Facts) -> Iterator[tuple[
 def _of_action(
     command: pb.AlterTableCmd, table: Relation, placement: Placement, facts: Facts
 ) -> Iterator[Reason]:
-    if command.subtype in TRIGGERS:
+    if command.subtype in TRIGGER_SWITCHES:
         yield from _of_trigger(table)
     elif command.subtype not in EXECUTED:
         yield (
