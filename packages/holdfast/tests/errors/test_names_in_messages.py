@@ -35,7 +35,13 @@ RUNS_OTHERS = ("scratch/dump.py", "scratch/server.py")  # with options that nobo
 PREFIX = re.compile(r"HOLDFAST_([A-Z]+_)?")
 
 
-def texts() -> Iterator[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def texts() -> tuple[tuple[str, str], ...]:
+    """All of them; read by who runs these tests, not by every worker that collects them."""
+    return tuple(all_texts())
+
+
+def all_texts() -> Iterator[tuple[str, str]]:
     """Each text of the sources that somebody may read, and where it stands; docstrings of verbs are help texts."""
     for file in sorted(SOURCES.rglob("*.py")):
         place = file.relative_to(SOURCES).as_posix()
@@ -49,9 +55,6 @@ def texts() -> Iterator[tuple[str, str]]:
                 continue
             if place.startswith("cli/") or id(node) not in docstrings:
                 yield f"{place}:{node.lineno}", node.value
-
-
-TEXTS = tuple(texts())
 
 
 def options(verb: str | None = None) -> set[str]:
@@ -103,9 +106,11 @@ def unknown_variables(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "unknown", [unknown_commands, unknown_options, options_of_another_verb, unknown_variables]
 )
-def test_what_a_message_names_exists(unknown: Callable[[str], list[str]]) -> None:
+def test_what_a_message_names_exists(
+    unknown: Callable[[str], list[str]], texts: tuple[tuple[str, str], ...]
+) -> None:
     """Nobody is sent to a command, an option or a variable that is not there, or that another verb has."""
-    assert [(place, found) for place, text in TEXTS if (found := unknown(text))] == []
+    assert [(place, found) for place, text in texts if (found := unknown(text))] == []
 
 
 def test_the_search_finds_what_it_is_for() -> None:
