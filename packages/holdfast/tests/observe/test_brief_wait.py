@@ -68,4 +68,6 @@ def test_facts_of_a_table_cost_no_statement_for_their_limit(
     sa.event.listen(connection, "before_cursor_execute", lambda *seen: sent.append(seen[2]))
     [statement] = parse("ALTER TABLE t ADD COLUMN b int")
     facts_for(connection, statement, new=NewRelations())
-    assert [sql for sql in sent if "lock_timeout" in sql] == [sql for sql in sent if "relpages" in sql]
+    assert [sql for sql in sent if "lock_timeout" in sql] == [
+        sql for sql in sent if "relpages" in sql
+    ]
