@@ -1,4 +1,4 @@
-"""An index as a plan makes it, for CREATE INDEX and for constraints: its name, and the step that builds it beside users.
+"""An index as a plan makes it, for CREATE INDEX and constraints: its name, and the step that builds it beside users.
 
 Where its author has not named it, it gets the name that PostgreSQL would choose: after ChooseIndexName() in
 src/backend/commands/indexcmds.c and FigureColname() in src/backend/parser/parse_target.c.
