@@ -17,7 +17,7 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, TableIsLocked
+from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, NobodyWatched, TableIsLocked
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
@@ -129,14 +129,11 @@ class LockPatience:
                     )
                     self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
-                    raise LockNotFree(
-                        what_for=what,
-                        tries=tries,
-                        waited=self.budget,
-                        blockers=_named(blockers),
-                        ways_out=_ways_out(blockers),
+                    is_silence = verdict is not None and verdict.reason is Reason.SILENCE
+                    raise _given_up(
+                        what, tries, self.budget, blockers, is_silence=is_silence
                     ) from error
-                sleep(uniform(*(pause.total_seconds() for pause in PAUSE)))  # noqa: S311  # jitter
+                _pause()
                 timeouts = LockTimeouts()
                 if monotonic() > no_longer_try_until and _only_autovacuum_lasts(blockers, before):
                     timeouts = self._longer(what)
@@ -202,6 +199,62 @@ class LockPatience:
             timeouts = LockTimeouts(lock=timedelta(seconds=float(seconds)) + 10 * FIRST_LOCK)
         self.report(AutovacuumIsCancelled(what=what, lock_timeout=timeouts.lock))
         return timeouts
+
+
+@dataclass(kw_only=True)
+class NewConnections:
+    """Counts how often the guard has ended a connection with what ran on it, which goes on on a new one.
+
+    Five times because users waited, or for as long as the budget lasts: then it is refused. What is committed in
+    between begins a new count.
+    """
+
+    budget: timedelta
+    report: Report
+    _at: object = None
+    _since: float = 0.0
+    _tries: int = 0
+    _users_waited: int = 0
+
+    def ended(self, what: str, verdict: GuardVerdict, *, at: object = None) -> None:
+        """Report it, and pause. `at`: how far it was, another value for every commit.
+
+        Raises KeepsUsersWaiting, NobodyWatched or LockNotFree where it was tried often, or long, enough.
+        """
+        if self._tries == 0 or at != self._at:
+            self._at, self._since, self._tries, self._users_waited = at, monotonic(), 0, 0
+        self._tries += 1
+        self._users_waited += verdict.reason is Reason.USERS
+        self.report(UsersWaited(what=what, tries=self._tries, verdict=verdict))
+        refuse_to_keep_users_waiting(what, self._users_waited, verdict)
+        if monotonic() - self._since > self.budget.total_seconds():
+            is_silence = verdict.reason is Reason.SILENCE
+            raise _given_up(what, self._tries, self.budget, (), is_silence=is_silence)
+        _pause()
+
+
+def _pause() -> None:
+    sleep(uniform(*(pause.total_seconds() for pause in PAUSE)))  # noqa: S311  # jitter
+
+
+def _given_up(
+    what: str,
+    tries: int,
+    waited: timedelta,
+    blockers: tuple[Blocker, ...],
+    *,
+    is_silence: bool,
+) -> LockNotFree | NobodyWatched:
+    """The error at the end of the budget, for what the last try has ended at."""
+    if is_silence:
+        return NobodyWatched(what_for=what, tries=tries, waited=waited)
+    return LockNotFree(
+        what_for=what,
+        tries=tries,
+        waited=waited,
+        blockers=_named(blockers),
+        ways_out=_ways_out(blockers),
+    )
 
 
 def lock_version_rows(session: MigrationSession, table: QualifiedName) -> None:
