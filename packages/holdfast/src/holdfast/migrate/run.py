@@ -36,7 +36,7 @@ from holdfast.execute.lease import Lease, leadership_of
 from holdfast.execute.progress import Report, StepWatched, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
-from holdfast.execute.waits_named import naming_who_is_waited_for
+from holdfast.execute.watcher import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
