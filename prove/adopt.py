@@ -73,7 +73,12 @@ DIFFERENCES = {
         "TYPE character varying": "sets of words have a length in the models, none in the revisions",
         "server_default=": "of these columns, off and on; spans.status_code has one in the revision only",
     },
-    "optuna": {},
+    "optuna": {
+        "'WAITING'": "v1.2.0.a gives the type a label by a change of the column's type, which PostgreSQL does not do",
+        "trial_heartbeats": "optuna makes the table when it starts, no revision does",
+        "'trial_values'": "trial_id may be NULL in the revisions, not in the models",
+        "'trials'": "the index of study_id: UNIQUE and by another name in the revisions",
+    },
     "mlflow": {
         "cannot be created": "input_tags refers to inputs.input_uuid, which is not unique: no PostgreSQL takes it",
     },

@@ -91,6 +91,20 @@ def test_each_copy_of_a_template_is_a_database_of_its_own(
     connection.close()
 
 
+def test_modules_that_name_their_templates_alike_get_each_its_own(postgres: Postgres) -> None:
+    """Whatever runs first in a worker, no test meets the tables of another file."""
+
+    def build(url: str) -> None:
+        make_item_table(url)
+
+    def elsewhere(_url: str) -> None:
+        pass
+
+    elsewhere.__module__ = "another_file"
+    assert postgres.template("alike", build) == postgres.template("alike", build)
+    assert postgres.template("alike", build) != postgres.template("alike", elsewhere)
+
+
 def test_a_template_that_fails_leaves_no_database(postgres: Postgres) -> None:
     """What its builder raises is what the test sees."""
     built = []

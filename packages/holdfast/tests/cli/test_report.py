@@ -81,6 +81,25 @@ def test_a_build_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_whoever_is_in_the_way_of_a_long_step_is_named_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever the step is: a budget for locks may be spent before a log has its next line. Then every 30 seconds."""
+    step = "build index i on public.t"
+    looks: list[tuple[float, Event]] = []
+    for n in range(1, 20):
+        who = "pid 7 (app)" if n < 18 else "pid 8 (app)"
+        seen = Watched(phase="waiting for writers", done=None, waits_for=(who,))
+        looks.append((2.0 * n, StepWatched(step=step, seen=seen)))
+    assert printed(
+        [(0.0, StepStarted(revision="r", number=1, steps=1, step=step)), *looks], capsys
+    ) == [
+        f"     {step}: waiting for writers, waits for pid 7 (app)",
+        f"     {step}: waiting for writers, waits for pid 7 (app)",
+        f"     {step}: waiting for writers, waits for pid 8 (app)",
+    ]
+
+
 def test_a_replica_that_waits_does_not_repeat_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each holder, not for each look."""
     waits: list[tuple[float, Event]] = [

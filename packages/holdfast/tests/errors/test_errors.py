@@ -11,7 +11,7 @@ import pytest
 
 from holdfast import errors
 from holdfast.errors.connection import Tried
-from holdfast.errors.migration import TwoHeads, WaitedTooLong
+from holdfast.errors.migration import NobodyWatched, TwoHeads, WaitedTooLong
 
 EXAMPLES: dict[object, object] = {
     str: "example",
@@ -55,6 +55,18 @@ def test_two_heads() -> None:
         "Join them in one revision: alembic merge heads. Where all are meant to stay, give each a branch label and say "
         'so: branches = ["one", "other"] in [tool.holdfast], or branches = one other in alembic.ini. Once: holdfast '
         "run --to heads"
+    )
+
+
+def test_nobody_watched() -> None:
+    """How often, for what, who is told to be looked for, and what is left."""
+    ended = NobodyWatched(what_for="revision r1", tries=9, waited=timedelta(minutes=30))
+    assert str(ended) == (
+        "Given up after 9 tries in 30 min, because nobody watched whether users wait for it: revision r1\n"
+        "The second connection of the run, which looks whether users wait, was lost or silent each time: the server "
+        "has too much to do, or somebody ends that connection. Nothing of the last try is left, and nothing is held "
+        "now; what was committed before stays and is recorded.\n"
+        "See what keeps the server busy, or who ends sessions (its log says it). Then go on: holdfast run"
     )
 
 

@@ -83,7 +83,7 @@ def test_abandon_gives_the_table_back(
 def test_a_run_after_abandon(open_project: Callable[[str], Project]) -> None:
     """Begins at the beginning and ends as it should."""
     project = open_project("serial_key")
-    report, should_stop = stop_after(17)
+    report, should_stop = stop_after(9)
     with pytest.raises(StoppedBetweenSteps):
         upgrade(project.config, "head", report=report, should_stop=should_stop)
     abandon(project.config)

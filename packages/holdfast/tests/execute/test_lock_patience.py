@@ -14,9 +14,12 @@ from background import BackgroundRun
 from contract import users_of
 from sqlalchemy import make_url
 
-from holdfast.errors.migration import LockNotFree
-from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, StepStarted
+from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, NobodyWatched
+from holdfast.execute import lock_patience
+from holdfast.execute.lock_patience import NewConnections
+from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, StepStarted, silent
 from holdfast.execute.progress import Event as Progress
+from holdfast.execute.verdict import GuardVerdict, Reason
 from holdfast.migrate.run import upgrade
 from holdfast.observe.blockers import BlockerKind
 from holdfast.scratch.server import EmbeddedServer, temporary_server
@@ -226,3 +229,25 @@ def test_an_autovacuum_gives_way(
         timedelta(milliseconds=500 if role == "postgres" else 1100)
     }
     assert project.query("SELECT DISTINCT c FROM t") == [(7,)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        (Reason.USERS, KeepsUsersWaiting),
+        (Reason.SILENCE, NobodyWatched),
+        (Reason.LOCK, LockNotFree),
+    ],
+)
+def test_whatever_ends_connection_after_connection_is_refused_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, reason: Reason, error: type[Exception]
+) -> None:
+    """No reason of the guard is a retry without an end; what is committed in between begins a new count."""
+    monkeypatch.setattr(lock_patience, "PAUSE", (timedelta(), timedelta()))
+    verdict = GuardVerdict(reason=reason)
+    connections = NewConnections(budget=timedelta(hours=1), report=silent)
+    for commits in (*range(20), *[20] * 4):
+        connections.ended("revision r1", verdict, at=commits)
+    connections.budget = timedelta(seconds=-1)
+    with pytest.raises(error):
+        connections.ended("revision r1", verdict, at=20)

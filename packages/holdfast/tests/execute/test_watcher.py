@@ -1,9 +1,13 @@
-"""What takes long says how far it is, and whom it waits for."""
+"""What takes long says how far it is, and nobody waits in silence: who is waited for is named, with the way out."""
 
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from alembic_project import Project
+from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import wait_until
 from background import BackgroundRun
 from old_snapshot import old_snapshot
@@ -11,7 +15,10 @@ from old_snapshot import old_snapshot
 from holdfast.errors.migration import WaitedTooLong
 from holdfast.execute import watcher
 from holdfast.execute.progress import StepWatched
+from holdfast.migrate.finish import prospects
 from holdfast.migrate.run import upgrade
+from holdfast.migrate.status import statuses
+from holdfast.testing.blockers import holding
 
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass"
 
@@ -51,3 +58,67 @@ def test_a_build_that_waits_too_long_ends_and_names_whom_it_waited_for(
 
 def _watched(run: BackgroundRun) -> list[StepWatched]:
     return [event for event in run.events if isinstance(event, StepWatched)]
+
+
+READS = {
+    "a SELECT": "op.get_bind().execute(sa.text('SELECT count(*) FROM t')).all()",
+    "a size": "op.get_bind().execute(sa.text(\"SELECT pg_table_size('t')\")).scalar()",
+    "a write": "op.execute('INSERT INTO t (id) VALUES (-1)')",
+}
+
+
+@pytest.mark.parametrize(
+    ("env", "driver", "read"),
+    [
+        (SYNC_ENV, "psycopg", "a SELECT"),
+        (SYNC_ENV, "psycopg2", "a size"),
+        (ASYNC_ENV, "asyncpg", "a write"),
+    ],
+)
+def test_whatever_an_author_does_behind_a_locked_table_its_holder_is_named(
+    in_use: Project, env: str, driver: str, read: str
+) -> None:
+    """State, application, since when, last query, and the statement that ends it; then it goes on."""
+    in_use.env(env, driver=driver)
+    in_use.revision(READS[read])
+    with holding(in_use.database, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE") as other:
+        run = BackgroundRun(in_use)
+        wait_until(
+            lambda: any(
+                f"SELECT pg_terminate_backend({other.info.backend_pid})" in who
+                and "idle in transaction since" in who
+                and "LOCK TABLE t" in who
+                for event in run.events
+                if isinstance(event, StepWatched)
+                for who in event.seen.waits_for
+            ),
+            what="the holder to be named",
+        )
+    run.end()
+
+
+VERBS: dict[str, Callable[[Project], object]] = {
+    "status": lambda project: statuses(project.config),
+    "finish": lambda project: prospects(project.config),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_finds_the_version_table_locked_names_its_holder(
+    in_use: Project, verb: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Alembic looks there before anybody else does, in every verb."""
+    caplog.set_level(logging.WARNING)
+    in_use.revision("pass")
+    with holding(in_use.database, "LOCK TABLE alembic_version") as other:
+        thread = threading.Thread(target=_quietly, args=(VERBS[verb], in_use), daemon=True)
+        thread.start()
+        words = f"SELECT pg_terminate_backend({other.info.backend_pid})"
+        wait_until(lambda: words in caplog.text, what="the holder to be named")
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def _quietly(verb: Callable[[Project], object], project: Project) -> None:
+    with suppress(Exception):  # what it finds, once it has been let through, is others' to test
+        verb(project)

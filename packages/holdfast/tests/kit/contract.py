@@ -218,7 +218,10 @@ def columns_of(project: AnyProject) -> dict[str, set[str]]:
 def users_of(url: str, tables: dict[str, set[str]]) -> Iterator[Users]:
     """For the block somebody reads and somebody writes, on each of these tables."""
     users, ended = Users(requests=[], errors=[]), Signal()
-    commands = [command for table in tables for command in _requests(table, tables[table])]
+    # A table that keeps no column has none that they could name before and after.
+    commands = [
+        command for table in tables if tables[table] for command in _requests(table, tables[table])
+    ]
     threads = [
         Thread(target=_use, args=(url, command, users, ended), daemon=True) for command in commands
     ]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from marketplace.problems import InvalidCursor
 
 Row = TypeVar("Row")
+MOST_ON_PAGE = 100
 
 
 class PageRequest(BaseModel):
@@ -23,7 +24,7 @@ class PageRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(default=20, ge=1, le=100)
+    limit: int = Field(default=20, ge=1, le=MOST_ON_PAGE)
     cursor: str | None = Field(
         default=None, max_length=2000, description="`next_cursor` of the page before."
     )

@@ -83,7 +83,9 @@ class Printer:
             case StepDone(started=started, took=took):
                 self._step(started, took)
             case StepWatched(step=step, seen=seen):
-                self._passing(step, in_words(seen), key=f"{step} {seen.waits_for}")
+                # Who is in the way is named as soon as it is seen, how far it is now and then.
+                key = f"{step} {seen.waits_for}"
+                self._passing(step, in_words(seen), key=key, is_news=bool(seen.waits_for))
             case BackfillMoved(step=step, rows=rows, of=of, took=took):
                 self._passing(step, moved(rows, of, took), key=step)
             case BackfillPaused(step=step, why=why):
@@ -155,16 +157,20 @@ class Printer:
             cut = fitted(step, figures=f"    {figures}", width=self.terminal.width)
             self.terminal.now(f"{cut}: {figures}")
 
-    def _passing(self, step: str, figures: str, *, key: str) -> None:
-        """A look at a long step: replaced by the next one on a terminal, now and then a line in a log."""
+    def _passing(self, step: str, figures: str, *, key: str, is_news: bool = False) -> None:
+        """A look at a long step: replaced by the next one on a terminal, now and then a line in a log.
+
+        What is news has its first line in a log at once.
+        """
         if self.terminal is not None:
             self._now(step, figures)
-        elif self._is_due(step, key):
+        elif self._is_due(step, key, is_news=is_news):
             self._line(f"     {step}: {figures}")
 
-    def _is_due(self, step: str, key: str) -> bool:
-        now, last = self.clock(), self._last.get(key, self._last.get(step, 0.0))
-        if now - last < LOG_EVERY.total_seconds():
+    def _is_due(self, step: str, key: str, *, is_news: bool) -> bool:
+        now = self.clock()
+        before = self._last.get(key, None if is_news else self._last.get(step, 0.0))
+        if before is not None and now - before < LOG_EVERY.total_seconds():
             return False
         self._last[key] = now
         return True

@@ -275,6 +275,22 @@ class KeepsUsersWaiting(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NobodyWatched(HoldfastError):
+    """The connection that watches whether users wait did not answer, each time that a unit was tried."""
+
+    what_for: str
+    tries: int
+    waited: timedelta
+    what = "Given up after {tries} tries in {waited}, because nobody watched whether users wait for it: {what_for}"
+    why = (
+        "The second connection of the run, which looks whether users wait, was lost or silent each time: the server"
+        " has too much to do, or somebody ends that connection. Nothing of the last try is left, and nothing is held"
+        " now; what was committed before stays and is recorded."
+    )
+    remedy = "See what keeps the server busy, or who ends sessions (its log says it). Then go on: {again}"
+
+
+@dataclass(kw_only=True, eq=False)
 class EndedOnHandedConnection(HoldfastError):
     """The guard has ended a transaction on a connection that the caller handed in, where nothing is tried again."""
 

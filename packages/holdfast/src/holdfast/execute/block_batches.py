@@ -12,7 +12,9 @@ from functools import partial
 from time import monotonic
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from holdfast.errors.sqlstate import sqlstate
 from holdfast.execute.backfill_pace import ROW_LOCK, Pace, next_size
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, set_local
 from holdfast.execute.session import MigrationSession
@@ -24,6 +26,8 @@ Blocks = tuple[int, int]  # the first, and the first behind them
 
 FIRST_SIZE = 16  # blocks
 SMALLEST, LARGEST = 1, 4_096
+# Classes of SQLSTATEs that say nothing of a value: connection, transaction, resources, locks, what an operator does.
+OF_THE_SERVER = ("08", "25", "40", "53", "55", "57", "58", "XX")
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
 # One row: the file that the rows are in, and how many blocks it has.
 FILE = text(
@@ -44,6 +48,7 @@ class BlockBatches:
     pace: Pace
     step: CopyRowsStep | FillRowsStep
     size: int = FIRST_SIZE
+    _statement: str = field(default="", init=False)  # in the place of that of the step
     _end: tuple[str, int] | None = field(default=None, init=False)  # the file, and its end at first
     _next: int | None = field(default=None, init=False)  # the first block that was not tried yet
     _left: list[Blocks] = field(default_factory=list, init=False)  # behind a row that was held
@@ -52,6 +57,18 @@ class BlockBatches:
         self, reached: Reached | None, *, record: Callable[[Reached], None]
     ) -> Reached | None:
         """Write the next batch and commit it, or leave it for the end; None when there is none."""
+        try:
+            return self._next_batch(reached, record=record)
+        except DBAPIError as error:
+            other = self.step.where_it_fails if isinstance(self.step, CopyRowsStep) else ""
+            if other in ("", self._statement) or not _is_of_a_value(error):
+                raise
+            self._statement = other
+            return self._next_batch(reached, record=record)
+
+    def _next_batch(
+        self, reached: Reached | None, *, record: Callable[[Reached], None]
+    ) -> Reached | None:
         self.pace.wait_for_others()
         self.pace.vacuum()
         file, end = self._end = self._end or self._file()
@@ -116,7 +133,7 @@ class BlockBatches:
         record((file, str(done)))
         since = monotonic()  # only from here on are rows held
         written = self.session.execute_sql(
-            f"{self.step.sql} AND ctid >= '({first},0)' AND ctid < '({behind},0)'"
+            f"{self._statement or self.step.sql} AND ctid >= '({first},0)' AND ctid < '({behind},0)'"
         ).rowcount
         self.session.commit()
         took = timedelta(seconds=monotonic() - since)
@@ -139,3 +156,9 @@ class BlockBatches:
     @property
     def _its_lock(self) -> Lock:
         return Lock(mode=LockMode.ACCESS_SHARE, relation=self.step.table)
+
+
+def _is_of_a_value(error: DBAPIError) -> bool:
+    """Whether a value may be the reason."""
+    state = sqlstate(error)
+    return state is not None and state[:2] not in OF_THE_SERVER

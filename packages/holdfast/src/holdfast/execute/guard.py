@@ -184,8 +184,9 @@ class GuardRequest:
 class Guard:
     """The guard of one session of a migration. Its connection is made when it is armed for the first time."""
 
-    def __init__(self, session: MigrationSession) -> None:
+    def __init__(self, session: MigrationSession, *, has_users: bool = True) -> None:
         self.session = session
+        self.has_users = has_users  # nobody waits on a scratch database, however slow its guard is
         self.is_armed = False
         self._watch: _GuardWatch | None = None
         self._verdict: GuardVerdict | None = None
@@ -223,7 +224,8 @@ class Guard:
             self._watch = None
             self.session.rollback()
             raise NoGuard(problem=str(guard).partition("\n")[0]) from guard
-        watch.silence.begin(GuardedUnit(ours=row.ours, guard=guard, since=row.since))
+        if self.has_users:
+            watch.silence.begin(GuardedUnit(ours=row.ours, guard=guard, since=row.since))
 
     def before_commit(self) -> None:
         """Let COMMIT be the end of it. Raises EndedByGuard, after ROLLBACK, where something was cancelled."""

@@ -8,7 +8,7 @@ deadlock_timeout. The manual: lock_timeout, deadlock_timeout.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import uniform
 from time import monotonic, sleep
@@ -17,14 +17,14 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, TableIsLocked
+from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, NobodyWatched, TableIsLocked
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyInTheWay
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.observe.blockers import Blocker, BlockerKind, blockers_of, row_holders
-from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.locks import LOCK_WHILE_HOLDING, Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ Result = TypeVar("Result")
 
 TRY_AGAIN = (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED)
 USERS_WAIT_AT_MOST = 5  # times for one unit: then it is refused
+# So often a revision without long statements is tried in one transaction; then it takes one table after the other.
+TRIES_AS_ONE = 10
 
 FIRST_LOCK = timedelta(milliseconds=10)
 MARGIN = timedelta(milliseconds=5)  # lock_timeout comes first, where it may be set
@@ -129,14 +131,11 @@ class LockPatience:
                     )
                     self.report(LockBusy(what=what, tries=tries, blockers=blockers))
                 if monotonic() > limit:
-                    raise LockNotFree(
-                        what_for=what,
-                        tries=tries,
-                        waited=self.budget,
-                        blockers=_named(blockers),
-                        ways_out=_ways_out(blockers),
+                    is_silence = verdict is not None and verdict.reason is Reason.SILENCE
+                    raise _given_up(
+                        what, tries, self.budget, blockers, is_silence=is_silence
                     ) from error
-                sleep(uniform(*(pause.total_seconds() for pause in PAUSE)))  # noqa: S311  # jitter
+                _pause()
                 timeouts = LockTimeouts()
                 if monotonic() > no_longer_try_until and _only_autovacuum_lasts(blockers, before):
                     timeouts = self._longer(what)
@@ -202,6 +201,107 @@ class LockPatience:
             timeouts = LockTimeouts(lock=timedelta(seconds=float(seconds)) + 10 * FIRST_LOCK)
         self.report(AutovacuumIsCancelled(what=what, lock_timeout=timeouts.lock))
         return timeouts
+
+
+@dataclass(kw_only=True)
+class LockWaits:
+    """How long the transaction of a revision's function waits for its locks, and which it has wanted so far."""
+
+    session: MigrationSession
+    timeouts: LockTimeouts  # of this try
+    of_rows: timedelta  # the session's own
+    tries: int  # in vain, before this one
+    wanted: tuple[Lock, ...] = ()
+    _in_force: LockTimeouts | None = field(default=None, init=False)
+
+    def for_locks(
+        self, locks: tuple[Lock, ...], *, holds: bool, users_may_wait: bool = False
+    ) -> None:
+        """Before a statement that takes these; a short wait under a lock that blocks users."""
+        if not locks and not self.session.has_event_triggers():
+            return
+        self.wanted += locks
+        self.session.require_free_on_standbys(locks)
+        timeouts = replace(self.timeouts, lock=LOCK_WHILE_HOLDING if holds else self.timeouts.lock)
+        if timeouts != self._in_force or users_may_wait:
+            timeouts.apply(self.session, users_may_wait=users_may_wait)
+            self._in_force = timeouts
+
+    def for_anything(self, *, users_may_wait: bool = False) -> None:
+        """Before a statement that nobody can look into."""
+        watch_anything(self.session, users_may_wait=users_may_wait)
+        self._in_force = LockTimeouts(lock=timedelta())
+
+    def for_rows(self) -> None:
+        """The session's own wait again: a short one would count for row locks too."""
+        self.session.watch(own_wait=FIRST_LOCK, ends_when_idle=False)
+        if self._in_force is not None:
+            set_local(self.session, "lock_timeout", self.of_rows)
+            self._in_force = None
+
+    def is_in_vain(self, locks: tuple[Lock, ...]) -> bool:
+        """Whether several tables at once were wanted many times and never free together."""
+        return self.tries >= TRIES_AS_ONE and len({lock.relation for lock in locks}) > 1
+
+    def forget(self) -> None:
+        """Forget what was set: it has ended with its transaction."""
+        self._in_force = None
+
+
+@dataclass(kw_only=True)
+class NewConnections:
+    """Counts how often the guard has ended a connection with what ran on it, which goes on on a new one.
+
+    Five times because users waited, or for as long as the budget lasts: then it is refused. What is committed in
+    between begins a new count.
+    """
+
+    budget: timedelta
+    report: Report
+    _at: object = None
+    _since: float = 0.0
+    _tries: int = 0
+    _users_waited: int = 0
+
+    def ended(self, what: str, verdict: GuardVerdict, *, at: object = None) -> None:
+        """Report it, and pause. `at`: how far it was, another value for every commit.
+
+        Raises KeepsUsersWaiting, NobodyWatched or LockNotFree where it was tried often, or long, enough.
+        """
+        if self._tries == 0 or at != self._at:
+            self._at, self._since, self._tries, self._users_waited = at, monotonic(), 0, 0
+        self._tries += 1
+        self._users_waited += verdict.reason is Reason.USERS
+        self.report(UsersWaited(what=what, tries=self._tries, verdict=verdict))
+        refuse_to_keep_users_waiting(what, self._users_waited, verdict)
+        if monotonic() - self._since > self.budget.total_seconds():
+            is_silence = verdict.reason is Reason.SILENCE
+            raise _given_up(what, self._tries, self.budget, (), is_silence=is_silence)
+        _pause()
+
+
+def _pause() -> None:
+    sleep(uniform(*(pause.total_seconds() for pause in PAUSE)))  # noqa: S311  # jitter
+
+
+def _given_up(
+    what: str,
+    tries: int,
+    waited: timedelta,
+    blockers: tuple[Blocker, ...],
+    *,
+    is_silence: bool,
+) -> LockNotFree | NobodyWatched:
+    """The error at the end of the budget, for what the last try has ended at."""
+    if is_silence:
+        return NobodyWatched(what_for=what, tries=tries, waited=waited)
+    return LockNotFree(
+        what_for=what,
+        tries=tries,
+        waited=waited,
+        blockers=_named(blockers),
+        ways_out=_ways_out(blockers),
+    )
 
 
 def lock_version_rows(session: MigrationSession, table: QualifiedName) -> None:

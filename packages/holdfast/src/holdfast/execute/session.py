@@ -143,6 +143,8 @@ class OwnEngine(Engine):
 class TransactionGuard(Protocol):
     """Watches a transaction of the session, and ends it when users wait for it."""
 
+    is_armed: bool
+
     def arm(self, *, own_wait: timedelta, users_may_wait: bool, ends_when_idle: bool) -> None:
         """Let the guard watch the transaction from now on."""
         ...
@@ -260,12 +262,18 @@ class MigrationSession:
 
         Raises EndedByGuard where users have waited for it: then it is rolled back.
         """
-        if self.guard is not None:
-            self.guard.before_commit()
+        guard = self._armed_guard
+        if guard is not None:
+            guard.before_commit()
         self.dbapi_connection.commit()
         self._settings_hold = self._is_fenced = False
-        if self.guard is not None:
-            self.guard.committed()
+        if guard is not None:
+            guard.committed()
+
+    @property
+    def _armed_guard(self) -> TransactionGuard | None:
+        """The guard, while it watches the transaction that is open."""
+        return self.guard if self.guard is not None and self.guard.is_armed else None
 
     def close(self) -> None:
         """Let go of our handle, and undo what is not committed. The user's own handle stays.
@@ -311,8 +319,8 @@ class MigrationSession:
             self.dbapi_connection.rollback()
         finally:
             self._settings_hold = self._is_fenced = False
-            if self.guard is not None:
-                self.guard.settle()
+            if (guard := self._armed_guard) is not None:
+                guard.settle()
                 self._settings_hold = self._is_fenced = False
 
     def commit_without_waiting(self) -> None:

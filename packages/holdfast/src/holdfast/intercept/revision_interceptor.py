@@ -14,11 +14,10 @@ from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
 from holdfast.errors.statement import NeedsSession, RefusedStatement, UnparsableStatement
 from holdfast.execute.executor import NullJournal
-from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts
+from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts, LockWaits
 from holdfast.execute.progress import DiskNeeded, RowsRead
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
-from holdfast.intercept.lock_waits import LockWaits
 from holdfast.intercept.looked import Looked, before_look, go_back
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement

@@ -25,12 +25,14 @@ from holdfast.execute.executor import Executor
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
 from holdfast.execute.lock_patience import LockPatience
-from holdfast.execute.progress import Report, UsersWaited, silent
+from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict
 from holdfast.execute.waiting import Entry, FinishJournal
 from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
+from holdfast.migrate.lost_connection import RunSoFar
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+from holdfast.migrate.run_options import ON_SCRATCH
 from holdfast.migrate.signs import COUNTED, Signs, look, signs
 from holdfast.migrate.stopping import never
 from holdfast.migrate.version_table import identify, version_table_of
@@ -145,7 +147,8 @@ def finish(
 
     gone: dict[tuple[str, str], list[WaitingLine]] = {}
     ended: list[GuardVerdict] = []
-    users_waited = 0
+    so_far = RunSoFar(report=report)
+    new_connections = lock_patience.NewConnections(budget=lock_patience.BUDGET, report=report)
 
     def work(locked: LockedConnection) -> None:
         place = version_table_of(locked.session, locked.context)
@@ -156,7 +159,8 @@ def finish(
                     locked.session,
                     revision=revision,
                     yes=yes,
-                    report=report,
+                    has_users=ON_SCRATCH not in config.attributes,
+                    report=so_far,
                     should_stop=should_stop,
                 )
             )
@@ -171,10 +175,7 @@ def finish(
             if not ended:
                 raise
             # With its connection: on a new one it goes on, as after a kill.
-            verdict = ended.pop()
-            users_waited += verdict.reason is Reason.USERS
-            report(UsersWaited(what="finish", tries=users_waited, verdict=verdict))
-            lock_patience.refuse_to_keep_users_waiting("finish", users_waited, verdict)
+            new_connections.ended("finish", ended.pop(), at=so_far.committed)
         else:
             return tuple(
                 Finished(database=database, version_table=table, gone=tuple(lines))
@@ -187,6 +188,7 @@ def _finish(
     *,
     revision: str | None,
     yes: bool,
+    has_users: bool,
     report: Report,
     should_stop: Callable[[], bool],
 ) -> Iterator[WaitingLine]:
@@ -199,7 +201,7 @@ def _finish(
     if fresh:
         _require_unused(session, fresh, yes=yes)
     session.commit()
-    session.guard = Guard(session)
+    session.guard = Guard(session, has_users=has_users)
     try:
         for entry in entries:
             let_go(session, entry, report=report, should_stop=should_stop)

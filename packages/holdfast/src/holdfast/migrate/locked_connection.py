@@ -17,7 +17,7 @@ from holdfast.execute.journal import Journal
 from holdfast.execute.lease import leadership_of
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.waits_named import naming_who_is_waited_for
+from holdfast.execute.watcher import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history

@@ -7,9 +7,18 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors import HoldfastError
 from holdfast.errors.connection import ConnectionLost
 from holdfast.errors.sqlstate import sqlstate
-from holdfast.execute.progress import Event, Report, RevisionDone, RevisionStarted, StepDone
+from holdfast.execute.progress import (
+    BackfillMoved,
+    Event,
+    Report,
+    RevisionDone,
+    RevisionStarted,
+    StatementsDone,
+    StepDone,
+)
 
 ENDS_SESSION = ("57P", "08")  # classes of SQLSTATE
+COMMITS = (BackfillMoved, RevisionDone, StatementsDone, StepDone)
 DRIVERS = ("psycopg", "psycopg2", "asyncpg")
 WITHOUT_SQLSTATE = ("OperationalError", "InterfaceError", "ConnectionDoesNotExistError")
 
@@ -22,9 +31,11 @@ class RunSoFar:
     done: list[str] = field(default_factory=list)
     under_way: str | None = None
     last_step: str | None = None
+    committed: int = 0  # events that tell of a commit
 
     def __call__(self, event: Event) -> None:
         """Note it, and pass it on."""
+        self.committed += isinstance(event, COMMITS)
         match event:
             case RevisionStarted(revision=revision):
                 self.under_way, self.last_step = revision, None

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from holdfast.errors.migration import NothingMigrated
-from holdfast.execute.waits_named import naming_who_is_waited_for
+from holdfast.execute.watcher import naming_who_is_waited_for
 from holdfast.migrate.databases import ConfiguredDatabase, only, passes_of
 from holdfast.migrate.history_files import open_history
 

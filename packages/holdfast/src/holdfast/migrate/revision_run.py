@@ -70,7 +70,8 @@ def look_after_users(
     What the first layout of the journal has left half-way of a known revision becomes ours.
     """
     beside_users = options.beside_users()
-    session.guard = None if session.is_pooled else Guard(session)
+    guard = None if session.is_pooled else Guard(session, has_users=beside_users.has_users)
+    session.guard = guard
     session.console = beside_users.console
     session.standbys = StandbyWatch(beside_users.standbys, report=options.report)
     Journal(session).claim_first_layout(known)

@@ -33,10 +33,10 @@ from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND
 from holdfast.execute import history, leader, lock_patience
 from holdfast.execute.lease import Lease, leadership_of
-from holdfast.execute.progress import Report, StepWatched, UsersWaited, silent
+from holdfast.execute.progress import Report, StepWatched, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
-from holdfast.execute.waits_named import naming_who_is_waited_for
+from holdfast.execute.watcher import naming_who_is_waited_for
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
@@ -188,9 +188,9 @@ def _migrate(
     options: RunOptions,
 ) -> list[bool]:
     """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
-    users_waited = 0
     so_far = RunSoFar(report=options.report)
     options = replace(options, report=so_far)
+    new_connections = lock_patience.NewConnections(budget=options.lock_budget, report=so_far)
 
     def named(who: tuple[str, ...]) -> None:
         options.report(
@@ -232,10 +232,7 @@ def _migrate(
             finally:
                 run.release()
         if run.ended is not None:  # with its connection: on a new one it goes on, as after a kill
-            what, verdict = run.ended
-            users_waited += verdict.reason is Reason.USERS
-            options.report(UsersWaited(what=what, tries=users_waited, verdict=verdict))
-            lock_patience.refuse_to_keep_users_waiting(what, users_waited, verdict)
+            new_connections.ended(*run.ended, at=so_far.committed)
         elif not run.heads_moved:
             return run.passes
 

@@ -28,6 +28,7 @@ class BesideUsers:
     free_disk: int | None  # in bytes, as somebody has said
     standbys: tuple[str, ...]  # their URLs
     console: PoolerConsole | None  # of the pooler of the applications
+    has_users: bool = True  # a scratch database has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ def settings_beside_users(
             # On a scratch database nobody reads, and nobody's readers are asked.
             standbys=() if ON_SCRATCH in config.attributes else StandbySettings().urls(),
             console=console_of(config, report=report),
+            has_users=ON_SCRATCH not in config.attributes,
         )
 
     if says_something(os.environ, file=DOTENV):

@@ -2,12 +2,15 @@
 
 To show an expression, a definition or a size, PostgreSQL opens the table: it waits for an ACCESS EXCLUSIVE lock as a
 SELECT does, also in functions of the catalog (pg_get_indexdef, pg_get_constraintdef, pg_get_expr, pg_table_size).
+A question that names its tables only in values brings its limit along, within one statement (`brief`, or a DO block
+with the same setting). One that names a table in its text waits before anything of it runs: two statements more
+(`waiting_briefly`).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import TableIsLocked
@@ -18,6 +21,17 @@ BRIEFLY = (
     "500ms"  # nobody waits behind such a wait: others who want the table wait for its holder anyway
 )
 
+# The rows of the question. Each part needs the one before it: what was set is read, the limit is set, the question
+# is answered to its end, and what was set is set again.
+BRIEF = """
+    WITH before_it AS MATERIALIZED (SELECT current_setting('lock_timeout') AS setting),
+    limited AS MATERIALIZED (
+      SELECT set_config('lock_timeout', '{briefly}', true) IS NOT NULL AS is_set FROM before_it),
+    answer AS MATERIALIZED (SELECT * FROM ({question}) AS question WHERE (SELECT is_set FROM limited))
+    SELECT * FROM answer WHERE (
+      SELECT set_config('lock_timeout', setting, true)
+      FROM before_it, (SELECT count(*) FROM answer) AS whole) IS NOT NULL
+"""
 # One row: what was set before. OFFSET 0, so that it is read first.
 SET = text(
     """
@@ -27,17 +41,17 @@ SET = text(
 )
 
 
+def brief(question: str) -> TextClause:
+    """A question about the catalog that waits only briefly for locks, in one statement; to be asked within `naming`."""
+    return text(BRIEF.replace("{briefly}", BRIEFLY).replace("{question}", question))
+
+
 @contextmanager
-def waiting_briefly(connection: Connection, tables: tuple[QualifiedName, ...]) -> Iterator[None]:
-    """Wait only briefly for locks in the block. Raises TableIsLocked where one of the tables was not free."""
-    is_local = not connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
-    values = {"setting": BRIEFLY, "is_local": is_local}
-    before = connection.execute(SET, values).one().before
+def naming(tables: tuple[QualifiedName, ...]) -> Iterator[None]:
+    """For a question that waits only briefly. Raises TableIsLocked where one of the tables was not free."""
     try:
         yield
     except DBAPIError as error:
-        if not is_local:  # otherwise the transaction takes it back
-            connection.execute(SET, {**values, "setting": before})
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         raise TableIsLocked(
@@ -45,4 +59,19 @@ def waiting_briefly(connection: Connection, tables: tuple[QualifiedName, ...]) -
             schemas=tuple(table.schema for table in tables),
             names=tuple(table.name for table in tables),
         ) from error
+
+
+@contextmanager
+def waiting_briefly(connection: Connection, tables: tuple[QualifiedName, ...]) -> Iterator[None]:
+    """Wait only briefly for locks in the block. Raises TableIsLocked where one of the tables was not free."""
+    is_local = not connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
+    values = {"setting": BRIEFLY, "is_local": is_local}
+    before = connection.execute(SET, values).one().before
+    with naming(tables):
+        try:
+            yield
+        except DBAPIError:
+            if not is_local:  # otherwise the transaction takes it back
+                connection.execute(SET, {**values, "setting": before})
+            raise
     connection.execute(SET, {**values, "setting": before})

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.observe.brief_wait import waiting_briefly
+from holdfast.observe.brief_wait import brief, naming, waiting_briefly
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
 from holdfast.observe.enums import enums_in_use
 from holdfast.observe.partition_bounds import partition_bound
@@ -233,9 +233,9 @@ SELECT c.oid::int8 AS oid, json_build_object(
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY (CAST(CAST(:oids AS text[]) AS oid[]))
 """
-RELATIONS = sa.text(OF_RELATIONS)
+RELATIONS = brief(OF_RELATIONS)
 # Of a table of a Citus cluster, too.
-RELATIONS_ON_CITUS = sa.text(
+RELATIONS_ON_CITUS = brief(
     OF_RELATIONS.replace("'placement', NULL", f"'placement', ({PLACEMENT.format(oid='c.oid')})")
 )
 
@@ -425,8 +425,8 @@ class KnownCatalog:
         parameters = {"oids": [str(oid) for oid in sorted(names)]}
         # On a scratch server, which has no Citus: those of the cluster that it stands for.
         placements = json.loads(self.session.placements or "{}")
-        with waiting_briefly(connection, tuple(names.values())):
-            asked = RELATIONS_ON_CITUS if self.session.is_citus else RELATIONS
+        asked = RELATIONS_ON_CITUS if self.session.is_citus else RELATIONS
+        with naming(tuple(names.values())):
             rows = connection.execute(asked, parameters).all()
         for oid, document in rows:
             self.relations[oid] = _relation(json.loads(document), new=new, placements=placements)

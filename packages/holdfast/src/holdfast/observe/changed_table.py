@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 from pydantic import TypeAdapter
 
-from holdfast.observe.brief_wait import waiting_briefly
+from holdfast.observe.brief_wait import brief, naming
 from holdfast.observe.changed_table_sql import ASK
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.facts import ConstraintKind, Relation, RelationKind
@@ -28,7 +28,7 @@ KINDS = (RelationKind.TABLE, RelationKind.PARTITIONED_TABLE)
 
 SET = sa.text("SELECT set_config('holdfast.question', :question, false)")
 # A row per partition, at any depth, each behind its parent.
-PARTITIONS = sa.text("""
+PARTITIONS = brief("""
 SELECT relid::oid::int8 AS oid, parentrelid::oid::int8 AS parent, nspname AS schema, relname AS name
 FROM pg_catalog.pg_partition_tree(CAST(:table AS regclass))
 JOIN pg_catalog.pg_class c ON c.oid = relid
@@ -134,7 +134,7 @@ def _partitions(connection: sa.Connection, table: ChangedTable) -> Iterator[Chan
 
 
 def _below(connection: sa.Connection, table: ChangedTable) -> Sequence[sa.Row[Any]]:
-    with waiting_briefly(connection, (table.table,)):
+    with naming((table.table,)):
         return connection.execute(PARTITIONS, {"table": str(table.table)}).all()
 
 
@@ -153,7 +153,7 @@ def _name(row: sa.Row[Any]) -> QualifiedName:
 def _asked(
     connection: sa.Connection, question: Mapping[str, object], table: QualifiedName
 ) -> ChangedTable:
-    with waiting_briefly(connection, (table,)):
+    with naming((table,)):
         connection.execute(SET, {"question": json.dumps(question)})
         connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
         return ANSWERED.validate_json(connection.execute(TAKE).one()[0])

@@ -9,6 +9,7 @@ DO $holdfast$
 DECLARE
   asked jsonb := current_setting('holdfast.question')::jsonb;
   path text := current_setting('search_path');
+  lock_timeout_before CONSTANT text := current_setting('lock_timeout');
   clone text := asked ->> 'clone';
   told jsonb := '[]';
   answer jsonb;
@@ -24,6 +25,7 @@ DECLARE
   of_table oid;
   of_indexes oid[];
 BEGIN
+  PERFORM set_config('lock_timeout', '500ms', true);  -- as brief_wait.py says
   FOR change IN SELECT jsonb_array_elements(asked -> 'changes') LOOP
     one := jsonb_build_object('column', change ->> 'column');
     probe := coalesce(change ->> 'using', quote_ident(change ->> 'column'));
@@ -307,6 +309,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'HF000';
   EXCEPTION WHEN SQLSTATE 'HF000' THEN NULL;
   END;
+  PERFORM set_config('lock_timeout', lock_timeout_before, true);
   PERFORM set_config('holdfast.answer', (answer || jsonb_build_object('changes', told))::text, false);
 END $holdfast$
 """

@@ -8,7 +8,7 @@ import json
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.observe.brief_wait import waiting_briefly
+from holdfast.observe.brief_wait import naming
 from holdfast.rewrite.facts import PartitionBound, Relation
 from holdfast.rewrite.partitions.bounds import added_partition
 from holdfast.rewrite.statement import Statement
@@ -25,8 +25,10 @@ DO $holdfast$
 DECLARE
   asked jsonb := current_setting('holdfast.question')::jsonb;
   answer text := '';
+  lock_timeout_before CONSTANT text := current_setting('lock_timeout');
   other record;
 BEGIN
+  PERFORM set_config('lock_timeout', '500ms', true);  -- as brief_wait.py says
   BEGIN
     EXECUTE format('CREATE TEMP TABLE holdfast_parent (LIKE %s) PARTITION BY %s', asked ->> 'table',
       pg_catalog.pg_get_partkeydef((asked ->> 'oid')::oid));
@@ -48,6 +50,7 @@ BEGIN
     IF SQLSTATE = '55P03' THEN RAISE; END IF;
     IF SQLSTATE <> 'HF001' THEN answer := ''; END IF;
   END;
+  PERFORM set_config('lock_timeout', lock_timeout_before, true);
   PERFORM set_config('holdfast.answer', coalesce(answer, ''), false);
 END
 $holdfast$
@@ -78,7 +81,7 @@ def partition_bound(
     question = {"table": str(parent.name), "oid": parent.oid, "create": sql(create)}
     question["is_default"] = is_default
     connection.execute(SET, {"question": json.dumps(question)})
-    with waiting_briefly(connection, (parent.name,)):
+    with naming((parent.name,)):
         connection.exec_driver_sql(ASK, execution_options={"no_parameters": True})
     answer = connection.execute(TAKE).one()[0]
     if not answer:

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.index_names import column_name
+from holdfast.rewrite.index_build import column_name
 from holdfast.rewrite.statement import function_names
 from holdfast.rewrite.tree import copy, find, parsed_expression, strings
 

@@ -10,7 +10,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.column_copy.renamed import columns_renamed
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.index_names import joined
+from holdfast.rewrite.index_build import joined
 from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import (

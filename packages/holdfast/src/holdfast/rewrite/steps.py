@@ -311,7 +311,8 @@ class FillRowsStep:
 class CopyRowsStep:
     """An UPDATE of all rows of a table in batches of blocks, which need no key.
 
-    `sql` ends in its condition. The blocks reached count as long as the rows stay in the same file.
+    `sql` ends in its condition, and so does `where_it_fails`, which takes its place from the first value on that it
+    cannot write. The blocks reached count as long as the rows stay in the same file.
     """
 
     kind: Literal["copy rows"] = "copy rows"
@@ -326,6 +327,7 @@ class CopyRowsStep:
     new_types: tuple[
         tuple[str, str], ...
     ] = ()  # each column that changes its type, with the new one
+    where_it_fails: str = ""
 
     def describe(self) -> str:
         """For a line of progress."""

@@ -67,10 +67,11 @@ class Postgres:
             self.drop(name)
 
     def template(self, key: object, build: Callable[[str], None]) -> str:
-        """The name of a database that `build` filled, given its URL: once per key and worker."""
-        if key not in self._templates:
-            self._templates[key] = self._built(build)
-        return self._templates[key]
+        """The name of a database that `build` filled, given its URL: once per key, module of `build`, and worker."""
+        within = (getattr(build, "func", build).__module__, key)
+        if within not in self._templates:
+            self._templates[within] = self._built(build)
+        return self._templates[within]
 
     def drop_templates(self) -> None:
         """Drop all templates; called at the end of a run."""

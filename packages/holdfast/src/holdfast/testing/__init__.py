@@ -44,7 +44,7 @@ def database(postgres: "Postgres") -> Iterator[str]:
 def database_from(postgres: "Postgres") -> Iterator[Callable[[str, Callable[[str], None]], str]]:
     """Makes a copy of a database that a function built: `database_from(name, build)` gives a URL.
 
-    `build` gets the URL of an empty database to fill; it runs once per name and worker.
+    `build` gets the URL of an empty database to fill; it runs once per name, its own module, and worker.
     """
     with ExitStack() as lifetime:
         yield lambda name, build: lifetime.enter_context(

@@ -13,6 +13,7 @@ from holdfast.rewrite.column_copy.facts import (
     Conversion,
     Dependent,
     DependentIndex,
+    DependentKey,
     UsedFunction,
     UserTrigger,
 )
@@ -20,7 +21,7 @@ from holdfast.rewrite.facts import Constraint, ConstraintKind, Facts
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.online import rewrite
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.steps import TransactionStep
+from holdfast.rewrite.steps import BatchStep, TransactionStep
 
 Check = Callable[..., None]
 
@@ -107,12 +108,12 @@ def test_another_type(facts: Facts, check_steps: Check) -> None:
         'and: CREATE TRIGGER "~~holdfast i" BEFORE INSERT ON public.orders FOR EACH ROW'
         f" EXECUTE FUNCTION {function}",
         'and: CREATE TRIGGER "~~holdfast u" BEFORE UPDATE ON public.orders FOR EACH ROW WHEN'
-        " (old.id_holdfast IS NULL OR NOT pg_catalog.record_image_eq(row(old.id), row(new.id)))"
+        " (new.id_holdfast IS NULL OR NOT pg_catalog.record_image_eq(row(old.id), row(new.id)))"
         f" EXECUTE FUNCTION {function}",
         'and: ALTER TABLE public.orders ENABLE ALWAYS TRIGGER "~~holdfast i",'
         ' ENABLE ALWAYS TRIGGER "~~holdfast u"',
         f"and: EXECUTE format('COMMENT ON FUNCTION {function} IS %L', pg_current_xact_id()::xid)",
-        "copy rows: UPDATE ONLY public.orders SET id_holdfast = NULL"
+        "copy rows: UPDATE ONLY public.orders SET id_holdfast = id"
         " WHERE id_holdfast IS NULL AND id IS NOT NULL",
         f"batch: CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql AS"
         " 'BEGIN new.id_holdfast := new.id; RETURN new; END'",
@@ -133,6 +134,35 @@ def test_another_type(facts: Facts, check_steps: Check) -> None:
         "and: ALTER TABLE public.orders RENAME COLUMN id_holdfast TO id",
         facts=tried(facts, TO_BIGINT),
     )
+
+
+def test_foreign_keys_share_a_moment(facts: Facts) -> None:
+    """However many lead to the column: up to four tables are locked at once, the last of them in the swap itself."""
+    orders = QualifiedName(schema="public", name="orders")
+    keys = tuple(
+        DependentKey(
+            name=f"k{number}",
+            table=QualifiedName(schema="public", name=f"t{number}"),
+            references=orders,
+            definition="FOREIGN KEY (o) REFERENCES public.orders(id)",
+            is_own=False,
+            points_here=True,
+            referenced=("id",),
+        )
+        for number in range(5)
+    )
+    (statement,) = parse("alter table orders alter id type bigint")
+    known = tried(facts, TO_BIGINT, foreign_keys=keys)
+    steps = rewrite(statement, facts=known, today=date(2026, 1, 1))
+    moments = [step.locks for step in steps if isinstance(step, BatchStep)]
+    assert [" ".join(lock.relation.name for lock in locks) for locks in moments] == [
+        "orders",
+        "orders",
+        "t0 orders t1 t2",
+        "t3 orders t4",
+        "t0 orders t1 t2",
+        "orders t3 t4",
+    ]
 
 
 @pytest.mark.parametrize(

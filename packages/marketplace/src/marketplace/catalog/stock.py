@@ -12,6 +12,7 @@ psycopg's own connection.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any, Self
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -153,6 +154,16 @@ class Taken:
     vendor_id: UUID
     vendor_name: str
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Self:
+        """The line of a row of `TAKE`."""
+        return cls(**dict(zip(cls.__slots__, row, strict=True)))
+
+
+def wanted(quantities: Mapping[UUID, int]) -> Json:
+    """The parameter of `TAKE`."""
+    return Json({str(variant_id): quantity for variant_id, quantity in quantities.items()})
+
 
 async def take(
     connection: Connection,
@@ -166,9 +177,8 @@ async def take(
     """
     if placement is Placement.BY_USER:
         return await _take_each(connection, quantities)
-    wanted = Json({str(variant_id): quantity for variant_id, quantity in quantities.items()})
     async with connection.cursor(row_factory=class_row(Taken)) as cursor:
-        await cursor.execute(TAKE, [wanted])
+        await cursor.execute(TAKE, [wanted(quantities)])
         return sorted(await cursor.fetchall(), key=attrgetter("variant_id"))
 
 

@@ -32,6 +32,17 @@ CLAIM = """
       ON known.user_id = %s AND known.key = %s AND known.expires_at > now()
 """
 
+# The same. Whoever then has the key for itself has waited until no other request of this user is at work: of two at
+# once the second sees what the first has done. One that is in flight, or was answered, does not wait.
+CLAIM_IN_TURN = """
+    SELECT claimed, now(), known.fingerprint, known.status, known.response,
+           CASE WHEN claimed AND known.fingerprint IS NULL
+                THEN pg_advisory_xact_lock(hashtextextended('orders of ' || %s::uuid, 0)) END
+    FROM pg_try_advisory_xact_lock(hashtextextended(%s, 0)) AS claimed
+      LEFT JOIN idempotency_keys AS known
+      ON known.user_id = %s AND known.key = %s AND known.expires_at > now()
+"""
+
 Key = Annotated[
     str | None,
     Header(
@@ -81,9 +92,21 @@ async def claim(connection: Connection, request: KeyedRequest) -> Replay | datet
     values = (f"{request.user_id} {request.key}", request.user_id, request.key)
     async with connection.pipeline():  # with the BEGIN, in one go
         cursor = await connection.execute(CLAIM, values)
-    row = await cursor.fetchone()
+    return _claimed(await cursor.fetchone(), request)
+
+
+async def claim_in_turn(connection: Connection, request: KeyedRequest) -> Replay | datetime:
+    """As `claim`; a request that is new waits until it is the only one of its user."""
+    user_id = request.user_id
+    values = (user_id, f"{user_id} {request.key}", user_id, request.key)
+    async with connection.pipeline():
+        cursor = await connection.execute(CLAIM_IN_TURN, values)
+    return _claimed(await cursor.fetchone(), request)
+
+
+def _claimed(row: tuple[Any, ...] | None, request: KeyedRequest) -> Replay | datetime:
     assert row is not None  # noqa: S101  # a LEFT JOIN of one row
-    is_ours, now, fingerprint, status, response = row
+    is_ours, now, fingerprint, status, response, *_ = row
     if not is_ours:
         raise RequestInFlight
     if fingerprint is None:

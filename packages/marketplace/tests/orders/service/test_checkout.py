@@ -1,5 +1,6 @@
 """An order is placed once, whole, and never for more than there is."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
@@ -25,6 +26,12 @@ LAMP, PEN, MUG = (
     demo_id(name) for name in ("Alder Lamp, desk", "Fjord Pen, fine", "Copper Mug, one")
 )
 
+LIMIT = 30  # seconds for anything that is waited for
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
 
 def stock_of(shop: Engine, variant_id: UUID) -> int:
     with Session(shop) as session:
@@ -42,6 +49,15 @@ def set_stock(shop: Engine, stock: dict[UUID, int]) -> None:
 def orders(shop: Engine) -> int:
     with Session(shop) as session:
         return session.scalar(select(func.count()).select_from(Order)) or 0
+
+
+def until_somebody_waits(shop: Engine) -> None:
+    """For a lock, in this database."""
+    end = time.monotonic() + LIMIT
+    with shop.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while not connection.scalar(WAITING):
+            assert time.monotonic() < end, "nobody waits for a lock"
+            time.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)
@@ -177,6 +193,22 @@ def test_a_request_in_flight(api: httpx.Client, shop: Engine) -> None:
         assert refusal(answer) == (409, "request_in_flight")
         assert answer.headers["Retry-After"] == "1"
     assert customer.buy((LAMP, 1), key="a key").status_code == 201
+
+
+def test_whoever_waits_for_another_order_of_the_customer_has_the_key(
+    api: httpx.Client, shop: Engine
+) -> None:
+    """Two orders of one customer are placed one after the other; a duplicate of the second is refused at once."""
+    customer = log_in(api, CUSTOMER)
+    turn = text("SELECT pg_advisory_xact_lock(hashtextextended('orders of ' || :user, 0))")
+    with Session(shop) as other, ThreadPoolExecutor(1) as threads:
+        other.execute(turn, {"user": customer.get("/auth/me").json()["id"]})
+        waiting = threads.submit(customer.buy, (LAMP, 1), key="a key")
+        until_somebody_waits(shop)
+        assert refusal(customer.buy((LAMP, 1), key="a key")) == (409, "request_in_flight")
+        other.commit()
+        assert waiting.result(LIMIT).status_code == 201
+    assert orders(shop) == 8
 
 
 @pytest.mark.parametrize("key", [None, "", "ü", "k" * 256])

@@ -1,6 +1,6 @@
 """The middle of a column copy: statistics, indexes and foreign keys, built on the copy beside those of the column."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from holdfast.rewrite.column_copy.copied import Copied
@@ -22,6 +22,9 @@ from holdfast.rewrite.steps import (
     do_block,
 )
 from holdfast.rewrite.tree import parsed_constraint, sql
+
+# Each more has to be free at the same moment, so that a busy table with many foreign keys would be waited for in vain.
+TABLES_OF_A_MOMENT = 4
 
 
 def statistics(copied: Copied) -> Iterator[Step]:
@@ -60,29 +63,59 @@ def analyze(copied: Copied) -> Step:
 
 def foreign_keys(copied: Copied) -> Iterator[Step]:
     """The steps that make each foreign key a second time, on the copy, reading the rows beside users."""
-    for key in copied.facts.foreign_keys:
-        name = copied.keys[key.table, key.name]
-        constraint = key_of_copy(key, name=name, copies=copied.copies)
+    for group in keys_of_a_moment(copied):
         yield BatchStep(
-            what=f"add foreign key {name} to {key.table}",
-            sql=(sql(alter_table(key.table, add_constraint(constraint))),),
-            locks=_locks(key, LockMode.SHARE_ROW_EXCLUSIVE),
-            undo=(_dropped(key.table, name=name),),
+            what=f"add {_listed(copied, group)}",
+            sql=tuple(_added(copied, key) for key in group),
+            locks=locks_of(group, LockMode.SHARE_ROW_EXCLUSIVE),
+            undo=tuple(_dropped(key.table, name=_name(copied, key)) for key in group),
         )
-        if key.is_validated:
-            yield _validate(key, name)
+        yield from (_validate(key, _name(copied, key)) for key in group if key.is_validated)
 
 
 def hand_over(copied: Copied) -> Iterator[Step]:
-    """The foreign key of the copy takes the name and place of that of the column: so the swap locks one table."""
-    for key in copied.facts.foreign_keys:
-        name = copied.keys[key.table, key.name]
+    """The foreign keys of the copy take the name and place of those of the column; the swap does the last of them."""
+    for group in keys_of_a_moment(copied)[:-1]:
         yield BatchStep(
-            what=f"hand over foreign key {key.name} of {key.table}",
-            sql=tuple(_taking_over(key, name=name)),
-            locks=_locks(key, LockMode.ACCESS_EXCLUSIVE),
-            undo=tuple(_taken_back(key, name=name)),
+            what=f"hand over {', '.join(f'foreign key {key.name} of {key.table}' for key in group)}",
+            sql=tuple(text for key in group for text in taking_over(copied, key)),
+            locks=locks_of(group, LockMode.ACCESS_EXCLUSIVE),
+            undo=tuple(text for key in group for text in _taken_back(copied, key)),
         )
+
+
+def keys_of_a_moment(copied: Copied) -> tuple[tuple[DependentKey, ...], ...]:
+    """The foreign keys, in groups of those whose tables are locked at once."""
+    groups: list[tuple[DependentKey, ...]] = []
+    for key in copied.facts.foreign_keys:
+        joined = (*(groups.pop() if groups else ()), key)
+        fits = len(locks_of(joined, LockMode.ACCESS_EXCLUSIVE)) <= TABLES_OF_A_MOMENT
+        groups += [joined] if fits or len(joined) == 1 else [joined[:-1], (key,)]
+    return tuple(groups)
+
+
+def locks_of(keys: Sequence[DependentKey], mode: LockMode) -> tuple[Lock, ...]:
+    """A lock on each table of these foreign keys."""
+    names = (name for key in keys for name in (key.table, key.references))
+    return strongest(tuple(Lock(mode=mode, relation=name) for name in names))
+
+
+def taking_over(copied: Copied, key: DependentKey) -> Iterator[str]:
+    """SQL that puts the foreign key of the copy in the place of that of the column."""
+    yield from _taking_over(key, name=_name(copied, key))
+
+
+def _name(copied: Copied, key: DependentKey) -> str:
+    return copied.keys[key.table, key.name]
+
+
+def _listed(copied: Copied, keys: Sequence[DependentKey]) -> str:
+    return ", ".join(f"foreign key {_name(copied, key)} to {key.table}" for key in keys)
+
+
+def _added(copied: Copied, key: DependentKey) -> str:
+    constraint = key_of_copy(key, name=_name(copied, key), copies=copied.copies)
+    return sql(alter_table(key.table, add_constraint(constraint)))
 
 
 def _statistics(copied: Copied, found: DependentStatistics) -> Iterator[str]:
@@ -92,11 +125,6 @@ def _statistics(copied: Copied, found: DependentStatistics) -> Iterator[str]:
     # Not its own SET STATISTICS: PostgreSQL loses that when it changes a type.
     if found.comment:
         yield f"COMMENT ON STATISTICS {qualified} IS {literal(found.comment)}"
-
-
-def _locks(key: DependentKey, mode: LockMode) -> tuple[Lock, ...]:
-    both = (Lock(mode=mode, relation=key.table), Lock(mode=mode, relation=key.references))
-    return strongest(both)
 
 
 def _validate(key: DependentKey, name: str) -> ValidateStep:
@@ -121,8 +149,9 @@ def _taking_over(key: DependentKey, *, name: str) -> Iterator[str]:
         yield f"COMMENT ON CONSTRAINT {quote(key.name)} ON {key.table} IS {comment}"
 
 
-def _taken_back(key: DependentKey, *, name: str) -> Iterator[str]:
+def _taken_back(copied: Copied, key: DependentKey) -> Iterator[str]:
     """The key of the column again, under a name of its own until it is validated."""
+    name = _name(copied, key)
     again = not_valid(parsed_constraint(key.definition, name=name))
     yield do_block(
         (

@@ -70,7 +70,7 @@ def disturbed(condition: str) -> str:
     )
 
 
-def taking_over(copied: Copied) -> Iterator[str]:
+def taking_over_indexes(copied: Copied) -> Iterator[str]:
     """SQL that makes the indexes and keys of a table with partitions: those of the partitions are there."""
     for index in copied.facts.indexes:
         (parsed,) = postgast.parse(index.definition).stmts

@@ -1,4 +1,7 @@
-"""The last step of a column copy: the copy takes the name and the place of the column, in one transaction on one table.
+"""The last step of a column copy: the copy takes the name and the place of the column, in one transaction.
+
+It locks the table, and those of the foreign keys that are handed over with it: each lock apart would wait again for
+whoever holds the tables.
 
 The old column goes with its indexes, CHECKs, keys and statistics: their files are unlinked after the locks are
 released, so it costs users nothing. Nothing is left to do afterwards.
@@ -7,6 +10,7 @@ released, so it costs users nothing. Nothing is left to do afterwards.
 from collections.abc import Iterator
 
 from holdfast.rewrite.column_copy.copied import Copied
+from holdfast.rewrite.column_copy.dependents import keys_of_a_moment, locks_of, taking_over
 from holdfast.rewrite.column_copy.facts import DependentIndex, OwnedSequence
 from holdfast.rewrite.column_copy.filling import granted
 from holdfast.rewrite.column_copy.index_names import columns_of_index, comments, index_renamed
@@ -15,11 +19,11 @@ from holdfast.rewrite.column_copy.partitions import (
     disturbed,
     partitions_guard,
     stamp_of,
-    taking_over,
+    taking_over_indexes,
     triggers_guard,
 )
 from holdfast.rewrite.literals import literal
-from holdfast.rewrite.locks import LockMode
+from holdfast.rewrite.locks import LockMode, strongest
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.steps import BatchStep
 
@@ -34,6 +38,8 @@ def swap(copied: Copied) -> BatchStep:
     names = ", ".join(column.name for column in facts.columns)
     # What is below a table with partitions is in its place before what is made of it on the table.
     upwards = (*reversed(copied.partitions), copied)
+    keys = (keys_of_a_moment(copied) or ((),))[-1]
+    own = copied.locks(LockMode.ACCESS_EXCLUSIVE)
     return BatchStep(
         what=f"put the new {names} of {copied.table} in place",
         sql=(
@@ -41,6 +47,7 @@ def swap(copied: Copied) -> BatchStep:
             _guard(copied),
             *(f"DROP TRIGGER {quote(trigger)} ON {copied.table}" for trigger in copied.triggers),
             f"DROP FUNCTION {copied.function}",
+            *(text for key in keys for text in taking_over(copied, key)),
             *(text for sequence in facts.sequences for text in _saved(copied, sequence)),
             *(copied.alter(f"DROP COLUMN {quote(column.name)}") for column in facts.columns),
             *_renamed(copied),
@@ -48,7 +55,7 @@ def swap(copied: Copied) -> BatchStep:
             *(text for sequence in facts.sequences for text in _numbered(copied, sequence)),
             *comments(copied),
         ),
-        locks=copied.locks(LockMode.ACCESS_EXCLUSIVE),
+        locks=strongest((*own, *locks_of(keys, LockMode.ACCESS_EXCLUSIVE))),
         notes=notes_of_swap(facts),
     )
 
@@ -106,7 +113,7 @@ def _in_place(copied: Copied) -> Iterator[str]:
         name = QualifiedName(schema=found.schema, name=copied.statistics[found.name])
         yield f"ALTER STATISTICS {name} RENAME TO {quote(found.name)}"
     if facts.is_partitioned:
-        yield from taking_over(copied)
+        yield from taking_over_indexes(copied)
     elif copied.parent is None:
         for index in facts.indexes:
             yield from columns_of_index(copied, index)

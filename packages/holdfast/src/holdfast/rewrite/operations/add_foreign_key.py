@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
-from holdfast.rewrite.index_names import joined
+from holdfast.rewrite.index_build import joined
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.names import candidates
 from holdfast.rewrite.partitions.foreign_key import (

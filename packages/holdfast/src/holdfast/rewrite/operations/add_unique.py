@@ -9,8 +9,7 @@ from itertools import islice
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
-from holdfast.rewrite.index_build import build_index, index_of_constraint, over_index
-from holdfast.rewrite.index_names import joined
+from holdfast.rewrite.index_build import build_index, index_of_constraint, joined, over_index
 from holdfast.rewrite.names import candidates, free_name
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps
 from holdfast.rewrite.rewriting import (

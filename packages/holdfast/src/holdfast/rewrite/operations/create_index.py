@@ -10,8 +10,13 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Index, Relation
 from holdfast.rewrite.hazards import Hazard, LongWork, by_its_owner, hazard
-from holdfast.rewrite.index_build import build_index, locks_of_build
-from holdfast.rewrite.index_names import column_names, index_name, joined
+from holdfast.rewrite.index_build import (
+    build_index,
+    column_names,
+    index_name,
+    joined,
+    locks_of_build,
+)
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, candidates, quote
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps

@@ -9,7 +9,7 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Constraint, ConstraintKind, Facts, Relation, RelationKind
-from holdfast.rewrite.index_names import joined
+from holdfast.rewrite.index_build import joined
 from holdfast.rewrite.locks import Lock, LockMode, lock_name, strongest
 from holdfast.rewrite.names import QualifiedName, free_name
 from holdfast.rewrite.rewriting import (

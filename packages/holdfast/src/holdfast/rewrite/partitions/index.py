@@ -10,8 +10,13 @@ from dataclasses import dataclass, field, replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Facts, Index, Relation, RelationKind
-from holdfast.rewrite.index_build import build_index, locks_of_build, over_index
-from holdfast.rewrite.index_names import column_names, joined
+from holdfast.rewrite.index_build import (
+    build_index,
+    column_names,
+    joined,
+    locks_of_build,
+    over_index,
+)
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, free_name
 from holdfast.rewrite.partitions.same_index import is_same_index, parsed_index

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from holdfast.rewrite.facts import Relation
-from holdfast.rewrite.index_names import column_names, joined
+from holdfast.rewrite.index_build import column_names, joined
 from holdfast.rewrite.names import candidates
 from holdfast.rewrite.partitions.bounds import LABEL
 from holdfast.rewrite.partitions.same_index import parsed_index

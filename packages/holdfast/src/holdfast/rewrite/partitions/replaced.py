@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Facts, Relation
-from holdfast.rewrite.index_build import index_of
-from holdfast.rewrite.index_names import index_name, joined
+from holdfast.rewrite.index_build import index_name, index_of, joined
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, free_name, quote

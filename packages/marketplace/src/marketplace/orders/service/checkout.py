@@ -1,13 +1,14 @@
 """An order is placed: in one transaction, with the Idempotency-Key in it, and few ways to the server.
 
-Claim the key; take the stock, in the order of the variants' ids; write order, lines, event and answer
-in one statement; commit. CHECK (stock >= 0) stands behind all of it.
+Claim the key; count what the customer has not paid and take the stock, in the order of the variants' ids; write
+order, lines, event and answer; commit: one statement each. CHECK (stock >= 0) stands behind all of it.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from uuid_utils.compat import uuid7
 from marketplace.accounts.problems import InvalidAccessToken
 from marketplace.catalog import stock
 from marketplace.database import Connection
-from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim
+from marketplace.orders.idempotency import KEPT, KeyedRequest, Replay, claim, claim_in_turn
 from marketplace.orders.problems import (
     NotForSale,
     OutOfStock,
@@ -89,7 +90,8 @@ class Answer:
         return said
 
 
-# One customer's orders are placed one after the other: of two at once the second sees the first.
+# One customer's orders are placed one after the other: of two at once the second sees the first. On one server
+# `idempotency.CLAIM_IN_TURN` takes this lock.
 LOCK_CUSTOMER = "SELECT pg_advisory_xact_lock(hashtextextended('orders of ' || %s::uuid, 0))"
 
 # A row: orders that wait for their payment, with them those of a day that nobody paid, and whether the account was
@@ -101,6 +103,13 @@ UNPAID = """
     WHERE ordered_by_id = %s AND status IN ('pending', 'cancelled') AND paid = 0
       AND (status = 'pending' OR created_at > now() - interval '1 day')
 """
+
+# On one server both are one statement. A row: what is unpaid, as above, and a line that was taken; where none was,
+# there is a row without a line.
+TAKE_OF_CUSTOMER = f"""
+    WITH unpaid AS MATERIALIZED ({UNPAID}), taken AS ({stock.TAKE})
+    SELECT unpaid.*, taken.* FROM unpaid LEFT JOIN taken ON true
+"""  # noqa: S608  # both are constants
 
 
 async def check_out(
@@ -115,7 +124,8 @@ async def check_out(
 
     `limits` keeps one customer from taking all of the stock without paying; None for a demonstration.
     """
-    claimed = await claim(connection, request)
+    is_in_turn = limits is not None and placement is Placement.ONE_SERVER
+    claimed = await (claim_in_turn if is_in_turn else claim)(connection, request)
     if isinstance(claimed, Replay):
         return _again(claimed)
     try:
@@ -149,12 +159,25 @@ async def _take(
         return await stock.take(connection, quantities, placement=placement)
     if sum(quantities.values()) > limits.most_units:
         raise TooManyUnits(most=limits.most_units)
+    if placement is Placement.ONE_SERVER:
+        return await _take_of_customer(connection, quantities, user_id=user_id, limits=limits)
     async with connection.pipeline():  # in one go
         await connection.execute(LOCK_CUSTOMER, [user_id])
         cursor = await connection.execute(UNPAID, [user_id, user_id])
         lines = await stock.take(connection, quantities, placement=placement)
     _require_modesty(await cursor.fetchone(), limits=limits)
     return lines
+
+
+async def _take_of_customer(
+    connection: Connection, quantities: dict[UUID, int], *, user_id: UUID, limits: OrderSettings
+) -> list[stock.Taken]:
+    values = [user_id, user_id, stock.wanted(quantities)]
+    rows = await (await connection.execute(TAKE_OF_CUSTOMER, values)).fetchall()
+    pending, unpaid, is_deleted, *_ = rows[0]
+    _require_modesty((pending, unpaid, is_deleted), limits=limits)
+    lines = [stock.Taken.of(line) for _, _, _, *line in rows if line[0] is not None]
+    return sorted(lines, key=attrgetter("variant_id"))
 
 
 def _require_modesty(row: tuple[int, int, bool] | None, *, limits: OrderSettings) -> None:
