@@ -68,7 +68,7 @@ def test_generate_run_and_nothing_is_left(
         project.env(ENV)
         (project.folder / "script.py.mako").write_text(MAKO)
         first, second = (config_of(project, each) for each in versions)
-        if generate(first, "first").file is None:
+        if not generate(first, "first").files:
             return
         upgrade(first, "head")
         before = without_order(url)
@@ -81,7 +81,7 @@ def test_generate_run_and_nothing_is_left(
         except RefusedStatement:  # a drop, for instance: as it is written
             command.upgrade(second, "head")
         assert difference(second, server=server).lines == ()
-        if written.file is not None:
+        if written.files:
             after = without_order(url)
             command.downgrade(second, "-1")
             assert without_order(url) == before

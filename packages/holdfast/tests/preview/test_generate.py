@@ -345,8 +345,8 @@ def test_as_a_person_would_have_written_it(project: Project, server: Postgres) -
         ),
     )
     found = generate(project.config, "more")
-    assert found.file is not None
-    body = found.file.read_text().partition("def upgrade")[2]
+    [file] = found.files
+    body = file.read_text().partition("def upgrade")[2]
     assert "def upgrade" + body == dedent(
         """\
         def upgrade():
@@ -400,11 +400,11 @@ def test_a_rename_on_its_way(project: Project, server: Postgres) -> None:
     assert [each.rule for each in check(project.config)] == ["online"]
     with pytest.raises(BreaksRunningCode):
         upgrade(project.config, "head")
-    assert found.file is not None
-    written = found.file.read_text()
+    [file] = found.files
+    written = file.read_text()
     assert written.count(f"    {TO_BE_EXCUSED}\n") == 2
     filled = written.replace("REASON", "nobody reads it yet").replace("YYYY-MM-DD", "2999-01-01")
-    found.file.write_text(filled)
+    file.write_text(filled)
     assert check(project.config) == ()
     assert not forecast(project.config).is_refused
     upgrade(project.config, "head")
@@ -443,5 +443,66 @@ def test_nothing_to_write(project: Project, server: Postgres) -> None:
     give_models(
         project, "sa.Table('t', metadata, sa.Column('a', sa.Integer), sa.CheckConstraint('a > 0'))"
     )
-    assert generate(project.config, "nothing").file is None
+    assert generate(project.config, "nothing").files == ()
     assert len(list((project.folder / "versions").glob("*.py"))) == 1
+
+
+TWO_TABLES = (
+    "sa.Table('a', metadata, sa.Column('id', sa.Integer))\n"
+    "sa.Table('b', metadata, sa.Column('id', sa.Integer))"
+)
+
+# What an env.py does as `alembic revision --autogenerate` lets it; what is left to write then, and the number of files.
+HOOKS = {
+    "an empty revision is taken away, as Flask-Migrate does": (
+        (
+            "if getattr(config.cmd_opts, 'autogenerate', False):\n"
+            "        if directives[0].upgrade_ops.is_empty():\n"
+            "            directives[:] = []"
+        ),
+        "pass",
+        0,
+        0,
+    ),
+    "the command is asked for by name": (
+        "assert config.cmd_opts.autogenerate and config.cmd_opts.message == 'change'",
+        TWO_TABLES,
+        2,
+        1,
+    ),
+    "every revision is taken away": ("directives[:] = []", TWO_TABLES, 0, 0),
+    "an operation is taken away": ("del directives[0].upgrade_ops.ops[1:]", TWO_TABLES, 1, 1),
+    "one revision becomes two": (
+        (
+            "one = directives[0]\n"
+            "    ops = one.upgrade_ops.ops\n"
+            "    from alembic.operations.ops import DowngradeOps, MigrationScript, UpgradeOps\n"
+            "    directives.append(MigrationScript('second', UpgradeOps([ops.pop()]), DowngradeOps([]),"
+            " head=one.rev_id, version_path=one.version_path))"
+        ),
+        TWO_TABLES,
+        2,
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("hook", "models", "lines", "files"), HOOKS.values(), ids=HOOKS)
+def test_the_projects_own_hook_has_the_last_word(
+    project: Project, server: Postgres, hook: str, models: str, lines: int, files: int
+) -> None:
+    """Whatever process_revision_directives of env.py takes away or adds is told, and written, as it leaves it."""
+    give_models(project, models)
+    env = project.folder / "env.py"
+    source = env.read_text().replace(
+        "target_metadata=metadata", "target_metadata=metadata, process_revision_directives=hook"
+    )
+    asks = "from alembic import context\nconfig = context.config\n"
+    env.write_text(f"{asks}def hook(_, __, directives):\n    {hook}\n{source}")
+    counted = len(list((project.folder / "versions").glob("*.py")))
+    found = generate(project.config, "change")
+    assert len([line for line in found.lines if "op." in line]) == lines
+    assert len(found.files) == files
+    assert len(list((project.folder / "versions").glob("*.py"))) == counted + files
+    if hook.startswith("directives[:]"):
+        assert difference(project.config, server=server).lines == ()

@@ -76,7 +76,7 @@ def generate(
             f"--rename: add {rename.new}, keep both equal by a trigger, fill it, and drop {rename.old} later.",
             err=True,
         )
-    click.echo(f"written: {found.file}" if found.file else AGREE)
+    click.echo("\n".join(f"written: {file}" for file in found.files) or AGREE)
 
 
 def _check(options: ProjectOptions) -> None:

@@ -5,9 +5,10 @@ the head with Alembic's operations applied to it, one in which the models were c
 scratch databases of its own.
 """
 
+from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alembic.autogenerate.api import RevisionContext
@@ -46,7 +47,7 @@ class ModelDifference:
     """What the models have and the history has not, as the lines of a revision."""
 
     lines: tuple[str, ...]
-    file: Path | None = None
+    files: tuple[Path, ...] = ()  # one, unless a hook of the project makes several of it
     renames: tuple[Rename, ...] = ()  # which nothing but a person's word makes safe
     left_alone: tuple[QualifiedName, ...] = ()  # tables of neither: another tool's
 
@@ -77,13 +78,12 @@ def generate(
         found = tries.found()
         if not found.lines:
             return found
-        [written] = revisions.generate_scripts()
-    assert written is not None  # noqa: S101  # Alembic has made the file
-    file = Path(written.path)
-    _without_headings(file)
-    return ModelDifference(
-        lines=found.lines, file=file, renames=found.renames, left_alone=found.left_alone
-    )
+        files = tuple(
+            Path(written.path) for written in revisions.generate_scripts() if written is not None
+        )
+    for file in files:
+        _without_headings(file)
+    return replace(found, files=files)
 
 
 def difference(config: Config, *, server: Postgres) -> ModelDifference:
@@ -162,7 +162,10 @@ class _Tries:
             raise UnknownRename(rename=rename)
 
     def compare(self, message: str, place: DatabasePlace) -> RevisionContext:
-        """Let Alembic compare each database, as its command `revision --autogenerate` does, and go on from there."""
+        """Let Alembic compare each database, as its command `revision --autogenerate` does, and go on from there.
+
+        The project's own hook process_revision_directives has the last word, as there.
+        """
         script = ScriptDirectory.from_config(self.config)
         arguments = {
             "message": message,
@@ -175,12 +178,17 @@ class _Tries:
             "rev_id": None,
             "depends_on": None,
         }
+        # As an env.py may ask for it.
+        self.config.cmd_opts = Namespace(
+            **{**vars(self.config.cmd_opts or Namespace()), **arguments}
+        )
         revisions = RevisionContext(
             self.config, script, arguments, process_revision_directives=self._add
         )
 
         def look(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
             revisions.run_autogenerate(heads, context)
+            self._of(context).take_lines(context, revisions.generated_revisions)
             return ()
 
         with EnvironmentContext(
@@ -195,8 +203,11 @@ class _Tries:
 
     def _add(self, context: MigrationContext, _: object, directives: list[MigrationScript]) -> None:
         """Complete a revision that Alembic is about to write: its hook process_revision_directives."""
+        self._of(context).complete(context, directives[0])
+
+    def _of(self, context: MigrationContext) -> ModelComparison:
         assert context.connection is not None  # noqa: S101  # autogenerate is never offline
-        self.comparisons[database_name(context.connection)].complete(context, directives[0])
+        return self.comparisons[database_name(context.connection)]
 
     def found(self) -> ModelDifference:
         """The lines for all databases; where there are several, under the name of each."""

@@ -169,8 +169,16 @@ class ModelComparison:
         upgrade, downgrade = script.upgrade_ops_list[-1], script.downgrade_ops_list[-1]
         with closing(MigrationSession(context.connection)) as session, session.transactional():
             self._complete(_Tried(context=context, session=session), upgrade, downgrade)
+
+    def take_lines(self, context: MigrationContext, scripts: Iterable[MigrationScript]) -> None:
+        """The lines as they will be written, once hooks of the project have seen the scripts too."""
         autogen = AutogenContext(context)
-        self.lines = tuple(line for op in upgrade.ops for line in _source(op, autogen).splitlines())
+        self.lines = tuple(
+            line
+            for script in scripts
+            for op in script.upgrade_ops_list[-1].ops
+            for line in _source(op, autogen).splitlines()
+        )
 
     def _complete(
         self, tried: "_Tried", upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
