@@ -320,6 +320,45 @@ def test_what_stands_in_for_a_moment_has_a_name_that_is_free(both: SideBySide) -
     both.upgrade()
 
 
+SEVERAL = """
+CREATE TABLE people (id int PRIMARY KEY, kind text, secret text, code text,
+  CONSTRAINT kinds CHECK (kind IN ('own', 'other')),
+  CONSTRAINT own_has CHECK (kind <> 'own' OR secret IS NOT NULL),
+  CONSTRAINT other_has_not CHECK (kind = 'own' OR secret IS NULL));
+INSERT INTO people SELECT n, 'own', 'x' FROM generate_series(1, 20) AS n;
+"""
+
+
+def test_several_checks_of_the_same_columns_are_replaced_each_by_its_own(both: SideBySide) -> None:
+    """Whatever columns CHECKs share, each stands in for the one of its name; nothing stays of what stood in.
+
+    One whose successor needs a column that comes in between has nothing in its place.
+    """
+    for project in (both.plain, both.online):
+        project.query(SEVERAL)
+    checks = {
+        "kinds": "kind IN ('own', 'other', 'third')",
+        "own_has": "kind <> 'own' OR (secret IS NOT NULL AND more IS NULL)",
+        "more_has": "kind <> 'third' OR more IS NOT NULL",
+        "other_has_not": "kind = 'own' OR secret IS NULL OR code IS NULL",
+    }
+    dropped = [f"op.drop_constraint({name!r}, 'people')" for name in checks if name != "more_has"]
+    added = [
+        f"op.create_check_constraint({name!r}, 'people', {sql!r})" for name, sql in checks.items()
+    ]
+    both.revision(
+        "\n".join(
+            (
+                *dropped,
+                "op.add_column('people', sa.Column('more', sa.Text))",
+                "op.execute('UPDATE people SET code = secret WHERE id < 5')",
+                *added,
+            )
+        )
+    )
+    both.upgrade()
+
+
 BEHIND_A_READ = {
     "a new type": ("ALTER TABLE t ALTER a TYPE bigint", "CREATE VIEW v AS SELECT id, a FROM t"),
     "a new name": (

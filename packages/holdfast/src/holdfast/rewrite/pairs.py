@@ -92,6 +92,11 @@ def is_given_back(taken: Taken, entry: QueueEntry) -> bool:
     return any(_fills(given, taken) for given in given_by(entry))
 
 
+def is_given_back_by_name(taken: Taken, entry: QueueEntry) -> bool:
+    """Whether what the statement puts in its place has its name, too."""
+    return any(given.name == taken.name and _fills(given, taken) for given in given_by(entry))
+
+
 def given_by(entry: QueueEntry) -> Iterator[Taken]:
     """All that a statement puts in its place."""
     of_node = GIVEN_BY.get(type(entry.statement.node))

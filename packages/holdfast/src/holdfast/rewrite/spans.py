@@ -7,7 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from holdfast.rewrite.independence import are_independent
-from holdfast.rewrite.pairs import Taken, belongs_to_new, is_given_back, taken_by
+from holdfast.rewrite.pairs import (
+    Taken,
+    belongs_to_new,
+    is_given_back,
+    is_given_back_by_name,
+    taken_by,
+)
 from holdfast.rewrite.units import QueueEntry
 
 
@@ -83,7 +89,13 @@ def _ends(taken: Taken, later: Sequence[QueueEntry]) -> list[int]:
     given = [place for place, entry in enumerate(later) if is_given_back(taken, entry)]
     if not given:
         return []
-    ends = given if taken.what in ("policy", "privilege") else given[:1]
+    by_name = [place for place in given if is_given_back_by_name(taken, later[place])]
+    if taken.what in ("policy", "privilege"):
+        ends = given
+    elif taken.is_switched_off:  # by one for all, too
+        ends = given[:1]
+    else:  # two constraints may have columns in common
+        ends = (by_name or given)[:1]
     completing = [
         place
         for place, entry in enumerate(later)

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from holdfast.rewrite.facts import Facts, Relation, RelationKind
+from holdfast.rewrite.facts import Constraint, ConstraintKind, Facts, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.statement import parse
@@ -13,7 +13,27 @@ from holdfast.rewrite.units import QueueEntry
 TABLE = QualifiedName(schema="public", name="t")
 FACTS = Facts(
     server_major=18,
-    relations={("", "t"): Relation(oid=1, name=TABLE, kind=RelationKind.TABLE)},
+    relations={
+        ("", "t"): Relation(
+            oid=1,
+            name=TABLE,
+            kind=RelationKind.TABLE,
+            constraints=(
+                Constraint(
+                    name="one",
+                    kind=ConstraintKind.CHECK,
+                    columns=("a",),
+                    definition="CHECK (a > 0)",
+                ),
+                Constraint(
+                    name="two",
+                    kind=ConstraintKind.CHECK,
+                    columns=("a", "b"),
+                    definition="CHECK (a > b)",
+                ),
+            ),
+        )
+    },
 )
 BETWEEN = "CREATE INDEX i ON t (a)"
 PAIRS = {
@@ -46,6 +66,14 @@ def test_privileges_of_anything_are_never_gone(of: str) -> None:
     """Between REVOKE and GRANT no user looks, whatever has the privileges."""
     revoke, grant = PAIRS[of]
     assert planned(revoke, BETWEEN, grant) == [[BETWEEN], [revoke, grant]]
+
+
+def test_what_shares_columns_is_a_pair_by_its_name() -> None:
+    """Whatever else is added on the same columns before it, a constraint is replaced by the one of its name."""
+    drops, adds = "ALTER TABLE t DROP CONSTRAINT {}", "ALTER TABLE t ADD CONSTRAINT {} CHECK ({})"
+    first, second = adds.format("one", "a > 1"), adds.format("two", "a > b")
+    dropped = [drops.format("one"), drops.format("two")]
+    assert planned(*dropped, first, BETWEEN, second) == [[*dropped, first, BETWEEN, second]]
 
 
 def test_privileges_of_another_thing_are_no_pair() -> None:

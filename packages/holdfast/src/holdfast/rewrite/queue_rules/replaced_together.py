@@ -12,7 +12,13 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import ConstraintKind, Relation
 from holdfast.rewrite.independence import is_opaque, is_write
 from holdfast.rewrite.names import free_name
-from holdfast.rewrite.pairs import Taken, is_given_back, relation_name, taken_by
+from holdfast.rewrite.pairs import (
+    Taken,
+    is_given_back,
+    is_given_back_by_name,
+    relation_name,
+    taken_by,
+)
 from holdfast.rewrite.rewriting import add_constraint, drop_constraint, not_valid
 from holdfast.rewrite.tree import (
     column_of,
@@ -75,19 +81,41 @@ def _columns_made(entry: QueueEntry) -> Iterator[tuple[str, str]]:
 def with_interim_checks(entries: Sequence[QueueEntry]) -> tuple[QueueEntry, ...]:
     """The queue with `(old) OR (new)` in the place of each CHECK that is dropped for a write and added again."""
     changed = list(entries)
-    for place, entry in enumerate(entries):
-        for taken in taken_by(entry):
+    for place, given, taken in _replaced_checks(entries):
+        if any(map(_writes, entries[place + 1 : given])):
+            pair = _with_interim(
+                entries[place], entries[given], name=taken.name, between=entries[place + 1 : given]
+            )
+            changed[place], changed[given] = pair or (changed[place], changed[given])
+    return tuple(changed)
+
+
+def _replaced_checks(entries: Sequence[QueueEntry]) -> Iterator[tuple[int, int, Taken]]:
+    """The places of each CHECK that is dropped and of the one in its place: by its name, else the next of its columns.
+
+    Each is in the place of one only.
+    """
+    dropped = [
+        (place, taken)
+        for place, entry in enumerate(entries)
+        for taken in taken_by(entry)
+        if taken.what == f"constraint {ConstraintKind.CHECK.value}"
+    ]
+    used: set[int] = set()
+    for is_pair in (is_given_back_by_name, is_given_back):
+        for place, taken in list(dropped):
             given = next(
-                (p for p in range(place + 1, len(entries)) if is_given_back(taken, entries[p])),
+                (
+                    later
+                    for later in range(place + 1, len(entries))
+                    if later not in used and is_pair(taken, entries[later])
+                ),
                 None,
             )
-            if taken.what != f"constraint {ConstraintKind.CHECK.value}" or given is None:
-                continue
-            between = entries[place + 1 : given]
-            if any(map(_writes, between)):
-                pair = _with_interim(entry, entries[given], name=taken.name)
-                changed[place], changed[given] = pair or (changed[place], changed[given])
-    return tuple(changed)
+            if given is not None:
+                used.add(given)
+                dropped.remove((place, taken))
+                yield place, given, taken
 
 
 def _writes(entry: QueueEntry) -> bool:
@@ -95,9 +123,12 @@ def _writes(entry: QueueEntry) -> bool:
 
 
 def _with_interim(
-    drops: QueueEntry, adds: QueueEntry, *, name: str
+    drops: QueueEntry, adds: QueueEntry, *, name: str, between: Sequence[QueueEntry]
 ) -> tuple[QueueEntry, QueueEntry] | None:
-    """Both statements with the interim CHECK, where each is an ALTER TABLE with this one action."""
+    """Both statements with the interim CHECK, where each is an ALTER TABLE with this one action.
+
+    None where the new one needs what is made in between: a column, a function, a type.
+    """
     first, last = _only_action(drops), _only_action(adds)
     table = _table(drops)
     found = table.constraint(name) if table is not None else None
@@ -105,6 +136,8 @@ def _with_interim(
         return None
     new = constraint_of(last)
     if new.skip_validation or not new.is_enforced:
+        return None
+    if _needs_what_is_made(new, table, between):
         return None
     interim = not_valid(new)
     taken = {each.name for each in table.constraints}
@@ -118,6 +151,26 @@ def _with_interim(
         _with_actions(drops, first, add_constraint(interim)),
         _with_actions(adds, drop_constraint(interim.conname), last),
     )
+
+
+MAKES = (
+    pb.CreateFunctionStmt,
+    pb.CreateDomainStmt,
+    pb.CreateEnumStmt,
+    pb.CompositeTypeStmt,
+    pb.RenameStmt,
+)
+
+
+def _needs_what_is_made(
+    check: pb.Constraint, table: Relation, between: Sequence[QueueEntry]
+) -> bool:
+    columns = {strings(each.fields)[-1] for each in find(check.raw_expr, pb.ColumnRef)}
+    if not columns <= {column.name for column in table.columns}:
+        return True
+    is_made = any(isinstance(entry.statement.node, MAKES) for entry in between)
+    names = (*find(check.raw_expr, pb.FuncCall), *find(check.raw_expr, pb.TypeName))
+    return is_made and bool(names)
 
 
 def _only_action(entry: QueueEntry) -> pb.AlterTableCmd | None:
