@@ -12,14 +12,16 @@ from alembic_project import Project
 from backends import wait_until
 from background import BackgroundRun
 from contract import users_of
-from sqlalchemy import make_url
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, NobodyWatched
 from holdfast.execute import lock_patience
-from holdfast.execute.lock_patience import NewConnections
+from holdfast.execute.guard import Guard
+from holdfast.execute.lock_patience import LockPatience, LockTimeouts, NewConnections
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, StepStarted, silent
 from holdfast.execute.progress import Event as Progress
-from holdfast.execute.verdict import GuardVerdict, Reason
+from holdfast.execute.session import MigrationSession
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.migrate.run import upgrade
 from holdfast.observe.blockers import BlockerKind
 from holdfast.scratch.server import EmbeddedServer, temporary_server
@@ -251,3 +253,33 @@ def test_whatever_ends_connection_after_connection_is_refused_in_the_end(
     connections.budget = timedelta(seconds=-1)
     with pytest.raises(error):
         connections.ended("revision r1", verdict, at=20)
+
+
+EVERY_SESSION = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+def test_on_a_connection_that_is_gone_nothing_is_tried_again(database: str) -> None:
+    """Whoever has ended it, and whatever the guard says it has done: the run goes on on a new one."""
+    url = make_url(database).set(drivername="postgresql+psycopg")
+    tries = []
+
+    def unit(_: LockTimeouts) -> None:
+        tries.append(1)
+        session.watch(own_wait=timedelta(seconds=1))
+        with psycopg.connect(database) as other:
+            other.execute(
+                EVERY_SESSION
+            )  # the guard's, too, whose verdict is then that it was silent
+        session.execute(text("SELECT 1"))
+
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        session = MigrationSession(connection)
+        session.guard = Guard(session)
+        with pytest.raises(EndedByGuard) as raised:
+            LockPatience(session=session, report=silent).run(unit, what="a unit", locks=tuple)
+        session.guard.close()
+        session.close()
+    assert (raised.value.verdict.is_terminated, len(tries)) == (True, 1)

@@ -165,8 +165,9 @@ class LockPatience:
                 raise error from None
         else:
             verdict = None if guard is None else guard.take_verdict()
-        if verdict is not None and verdict.is_terminated:
-            raise EndedByGuard(verdict) from error
+        # Whoever has ended it: of two that end it at once one alone is heard.
+        if verdict is not None and (verdict.is_terminated or self.session.is_lost):
+            raise EndedByGuard(replace(verdict, is_terminated=True)) from error
         return verdict
 
     def _blockers(

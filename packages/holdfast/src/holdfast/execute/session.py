@@ -233,6 +233,12 @@ class MigrationSession:
         self._require_leadership()
         return self._connection
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its connection is known to be gone, by whichever of the two ways to it that was noticed."""
+        is_closed = bool(getattr(self.dbapi_connection, "closed", False))
+        return is_closed or self._connection.invalidated or self.migration.invalidated
+
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
