@@ -285,6 +285,32 @@ def test_what_comes_behind_the_function_is_watched_too(
     assert in_use.query("SELECT n FROM told") == [(1,)]
 
 
+COMMITS = {
+    "at an autocommit_block": "with op.get_context().autocommit_block():\n    op.execute('SELECT 1')",
+    "by itself": "op.get_bind().commit()",
+}
+
+
+@pytest.mark.parametrize("commits", each(list(COMMITS), here=1))
+def test_a_commit_of_the_author_that_was_ended_is_tried_again(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch, commits: str
+) -> None:
+    """Wherever its author commits: SQLAlchemy's transaction is over then, and the next try has one of its own."""
+    monkeypatch.setattr(lock_patience, "USERS_WAIT_AT_MOST", 50)  # on a machine that is busy
+    in_use.query(f"{WAITS}; {LATE['at COMMIT']}; SELECT 1")
+    both = IN_DO.format(f"{ADD} INSERT INTO told VALUES (1);")
+    in_use.revision(f"op.execute({both!r})\n{COMMITS[commits]}\nop.execute('SELECT 2')")
+    with reading(in_use):
+        run = BackgroundRun(in_use)
+        wait_until(
+            lambda: any(isinstance(event, UsersWaited) for event in run.events), what="a user"
+        )
+    with psycopg.connect(in_use.database, application_name="lets it pass"):
+        run.end()
+    assert in_use.query(HAS_NOTE) == [(1,)]
+    assert in_use.query("SELECT n FROM told") == [(1,)]
+
+
 HANDED_IN = """
 from alembic import context
 context.configure(connection=context.config.attributes["connection"])

@@ -13,8 +13,10 @@ import psycopg
 from alembic import command
 from hypothesis import strategies as st
 from side_by_side import SideBySide, side_by_side
+from sqlalchemy.exc import OperationalError
 
 from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting
+from holdfast.errors.sqlstate import DEADLOCK_DETECTED, sqlstate
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 
@@ -441,12 +443,19 @@ def compare(both: SideBySide, source: str) -> None:
 
     On a loaded machine users may wait too long for a lock that the revision holds while its function goes on: it is
     given up, where plain Alembic lets them wait. Once they have gone the next run goes on, and ends alike. Where the
-    function cannot be replayed, there is nothing to compare.
+    function cannot be replayed, or plain Alembic is the victim of a deadlock, there is nothing to compare.
     """
     both.revision(source)
     is_given_up = False
     with users_of(both.plain.database), users_of(both.online.database):
-        command.upgrade(both.plain.config, "head")
+        try:
+            command.upgrade(both.plain.config, "head")
+        except OperationalError as error:
+            if (
+                sqlstate(error) == DEADLOCK_DETECTED
+            ):  # with a user: plain Alembic has nobody to try again
+                return
+            raise
         try:
             upgrade(both.online.config, "head")
         except (KeepsUsersWaiting, FunctionWasInterrupted):

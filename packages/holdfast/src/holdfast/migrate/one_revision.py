@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from alembic.ddl.impl import DefaultImpl
-from alembic.runtime.migration import RevisionStep
+from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from holdfast.execute import history
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
@@ -24,10 +24,15 @@ class RunContext:
     """What all revisions of one run share."""
 
     session: MigrationSession
-    impl: DefaultImpl
+    alembic: MigrationContext
     options: RunOptions
     entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
     version_table: QualifiedName
+
+    @property
+    def impl(self) -> DefaultImpl:
+        """Alembic's way to the database."""
+        return self.alembic.impl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
@@ -207,6 +208,7 @@ class RevisionRun(OneRevision):
         tries = count()
 
         def once(timeouts: LockTimeouts) -> RevisionInterceptor:
+            _begin_where_commit_failed(self.context.alembic)
             self.context.impl.memo.clear()
             self.context.impl.memo.update(memo)
             interceptor = RevisionInterceptor(
@@ -338,3 +340,18 @@ class RevisionRun(OneRevision):
             ):  # otherwise it is tried again, on a new connection
                 log.warning("the failure could not be recorded in holdfast.history")
             log.debug("why it could not be recorded", exc_info=True)
+
+
+def _begin_where_commit_failed(context: MigrationContext) -> None:
+    """A transaction for the next try: after a COMMIT that has failed SQLAlchemy takes no statement in the old one.
+
+    As autocommit_block() leaves it, which commits first, and the author's own commit().
+    """
+    connection = context.connection
+    over = connection.get_transaction() if connection is not None else None
+    if connection is None or over is None or over.is_active:
+        return
+    over.rollback()
+    begun = connection.begin()
+    if context._transaction is over:  # noqa: SLF001  # autocommit_block() commits this one again
+        context._transaction = begun  # noqa: SLF001

@@ -375,7 +375,7 @@ class _Run:
     def _run_context(self, context: MigrationContext, session: MigrationSession) -> RunContext:
         return RunContext(
             session=session,
-            impl=context.impl,
+            alembic=context,
             options=self.options,
             entries=history.latest(session),
             version_table=QualifiedName(
