@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from alembic_project import Project
+from project_at_work import ProjectWith
 from backends import wait_until
 from sqlalchemy import NullPool, create_engine, make_url
 
@@ -22,10 +23,9 @@ from holdfast.testing.blockers import holding
 
 
 @pytest.fixture
-def building(project: Project) -> Project:
+def building(project_with: ProjectWith) -> Project:
     """The second revision builds an index on a table in use, then another."""
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    upgrade(project.config, "head")
+    project = project_with("op.create_table('a', sa.Column('id', sa.Integer))")
     project.revision("op.create_index('i', 'a', ['id'])\nop.create_index('j', 'a', ['id'])")
     return project
 

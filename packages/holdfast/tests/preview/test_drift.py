@@ -10,6 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic_project import ASYNC_ENV, Project
+from project_at_work import ProjectWith
 from click.testing import CliRunner
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, make_url
 
@@ -85,12 +86,12 @@ def session(history: History, postgres: Postgres) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def migrated(project: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Project:
+def migrated(
+    project_with: ProjectWith, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """A project with one revision, applied; tries are made on the server of the test run."""
     monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    upgrade(project.config, "head")
-    return project
+    return project_with("op.create_table('a', sa.Column('id', sa.Integer))")
 
 
 def execute(url: str, *scripts: str) -> None:
