@@ -247,12 +247,12 @@ def asked(connection: sa.Connection, sql: str) -> tuple[Statement, Facts]:
 def works(connection: sa.Connection, sql: str) -> bool:
     """Whether the statement, as it is written, reads rows that were there or makes a new file."""
     with connection.begin() as transaction:
-        before = dict(connection.exec_driver_sql(FILES).tuples().all())
+        before = files_of(connection)
         read = rows_read(connection, before)
         try:
             connection.exec_driver_sql(sql)
             read = rows_read(connection, before) - read
-            after = dict(connection.exec_driver_sql(FILES).tuples().all())
+            after = files_of(connection)
         except sa.exc.ProgrammingError as error:
             if not isinstance(error.orig, UNKNOWN):
                 raise
@@ -264,6 +264,10 @@ def works(connection: sa.Connection, sql: str) -> bool:
         before[oid] != after[oid] for oid in kept
     )
     return bool(read) or made
+
+
+def files_of(connection: sa.Connection) -> dict[int, int]:
+    return {oid: file for oid, file in connection.exec_driver_sql(FILES)}
 
 
 def rows_read(connection: sa.Connection, relations: Collection[int]) -> int:

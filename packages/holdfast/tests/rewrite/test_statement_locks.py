@@ -210,9 +210,9 @@ def taken(connection: sa.Connection, sql: str) -> dict[str, LockMode]:
     """The strongest lock on each relation that was there before, of those that block anything."""
     locks: dict[str, LockMode] = {}
     with connection.begin() as transaction:
-        before = dict(connection.exec_driver_sql(RELATIONS).tuples().all())
+        before = {oid: name for oid, name in connection.exec_driver_sql(RELATIONS)}
         connection.exec_driver_sql(sql)
-        for oid, name in connection.exec_driver_sql(LOCKS_HELD).tuples():
+        for oid, name in connection.exec_driver_sql(LOCKS_HELD):
             if oid in before:
                 mode = locks.get(before[oid], ALL[name])
                 locks[before[oid]] = max(mode, ALL[name], key=lambda mode: mode.strength)

@@ -56,38 +56,32 @@ class Recorded:
     template: str
 
 
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[[Project], Project]:
-    """Makes the URL of a project holdfast's own setting, and its folder the current one."""
-
-    def of(project: Project) -> Project:
-        monkeypatch.setenv("HOLDFAST_PROFILE", "test")
-        monkeypatch.setenv("DATABASE_URL", project.database)
-        monkeypatch.chdir(project.folder)
-        return project
-
-    return of
+def enter(project: Project, environment: pytest.MonkeyPatch) -> Project:
+    """Make the URL of a project holdfast's own setting, and its folder the current one."""
+    environment.setenv("HOLDFAST_PROFILE", "test")
+    environment.setenv("DATABASE_URL", project.database)
+    environment.chdir(project.folder)
+    return project
 
 
 @pytest.fixture
-def project(project: Project, settings: Callable[[Project], Project]) -> Project:
-    return settings(project)
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return enter(project, monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def recorded(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Two revisions, applied by a full run."""
-    with postgres.database() as url, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("HOLDFAST_PROFILE", "test")
-        environment.setenv("DATABASE_URL", url)
-        folder = tmp_path_factory.mktemp("recorded")
+    folder = tmp_path_factory.mktemp("recorded")
+    with postgres.database() as url:
         project = Project(folder=folder / "project", database=url)
         (project.folder / "env.py").write_text(BY_SETTINGS)
         project.revision("op.create_table('a', sa.Column('id', sa.Integer, primary_key=True))")
         project.revision("op.create_index('i', 'a', ['id'])", "op.drop_index('i')")
-        environment.chdir(project.folder)
-        upgrade(project.config, "head")
-        assert head_if_up_to_date() == "r2"
+        with pytest.MonkeyPatch.context() as environment:
+            enter(project, environment)
+            upgrade(project.config, "head")
+            assert head_if_up_to_date() == "r2"
         shutil.copytree(project.folder, folder / "files")
         template = postgres.create(template=name_of(url))
         yield Recorded(project=project, files=folder / "files", template=template)
@@ -96,7 +90,7 @@ def recorded(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def up_to_date(
-    recorded: Recorded, postgres: Postgres, settings: Callable[[Project], Project]
+    recorded: Recorded, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> Project:
     """That project, in the state in which the run left it: what is recorded names its folder and its database."""
     project = recorded.project
@@ -106,7 +100,7 @@ def up_to_date(
     name = name_of(project.database)
     postgres.drop(name)
     postgres._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, recorded.template)
-    return settings(project)
+    return enter(project, monkeypatch)
 
 
 def name_of(url: str) -> str:
