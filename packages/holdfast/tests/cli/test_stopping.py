@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import forked
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
-from project_at_work import ProjectWith
 from backends import wait_until
 from everywhere import each
+from project_at_work import ProjectWith
 
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding

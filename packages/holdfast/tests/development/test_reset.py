@@ -2,8 +2,8 @@
 
 import pytest
 from alembic_project import Project
-from project_at_work import ProjectWith
 from click.testing import CliRunner, Result
+from project_at_work import ProjectWith
 from sqlalchemy import NullPool, create_engine
 
 from holdfast.cli import holdfast
@@ -11,7 +11,6 @@ from holdfast.development.reset import reset
 from holdfast.engine import environment
 from holdfast.engine.profiles import Profile
 from holdfast.errors.database import NotConfirmed, NotDisposable
-from holdfast.migrate.run import upgrade
 
 EVERYTHING = """
 SELECT 1;

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from alembic_project import Project
-from project_at_work import ProjectWith
 from everywhere import each, named
+from project_at_work import ProjectWith
 
 from holdfast.errors.migration import DataInTheWay
 from holdfast.execute.progress import Event, StepStarted

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 from alembic_project import Project
-from project_at_work import ProjectWith
 from backends import wait_until
 from background import BackgroundRun
+from project_at_work import ProjectWith
 
 from holdfast.errors.migration import LockNotFree
 from holdfast.execute.progress import StepWatched

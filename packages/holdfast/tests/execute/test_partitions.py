@@ -3,10 +3,10 @@
 import psycopg
 import pytest
 from alembic_project import Project
-from project_at_work import ProjectWith
 from backends import terminate, wait_until
 from contract import Process
 from old_snapshot import old_snapshot
+from project_at_work import ProjectWith
 
 from holdfast.errors.migration import DataInTheWay, PartitionsNotCopied
 from holdfast.execute.progress import Event, StepStarted

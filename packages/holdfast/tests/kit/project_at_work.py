@@ -14,7 +14,7 @@ ProjectWith = Callable[..., Project]
 def project_at_work(
     folder: Path, database_from: Callable[[str, Callable[[str], None]], str]
 ) -> ProjectWith:
-    """`make(up, then=..)`: a project in `folder` whose database is a copy of one where `up` and `then` were executed."""
+    """`make(up, then=..)`: a project in `folder`, on a copy of a database where `up` and `then` were executed."""
 
     def project(name: str, url: str, up: str) -> Project:
         made = Project(folder=folder / name, database=url)

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from alembic_project import Project
-from project_at_work import ProjectWith
 from backends import wait_until
+from project_at_work import ProjectWith
 from sqlalchemy import NullPool, create_engine, make_url
 
 from holdfast.application.database import Database

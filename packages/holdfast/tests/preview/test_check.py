@@ -159,9 +159,7 @@ def of_refused_revisions(make_history: Callable[[], Project]) -> tuple[Project, 
     columns = ", ".join(
         f"sa.Column({name!r}, sa.Integer, sa.Computed('z', persisted=True))" for name in "bcd"
     )
-    give_models(
-        history, MODELS.replace("'a', sa.Integer)", f"'z', sa.Integer), {columns}")
-    )
+    give_models(history, MODELS.replace("'a', sa.Integer)", f"'z', sa.Integer), {columns}"))
     return history, check(history.config)
 
 

@@ -10,14 +10,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic_project import ASYNC_ENV, Project
-from project_at_work import ProjectWith
 from click.testing import CliRunner
+from project_at_work import ProjectWith
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, make_url
 
 from holdfast.cli import holdfast
 from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
-from holdfast.migrate.run import upgrade
 from holdfast.observe.schema_objects import read_schema
 from holdfast.preview.compare.schema_differences import Difference, Kind, Property, differences
 from holdfast.preview.drift import Drift, StandsAt, drift

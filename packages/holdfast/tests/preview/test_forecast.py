@@ -6,8 +6,8 @@ import forked
 import psycopg
 import pytest
 from alembic_project import Project
-from project_at_work import ProjectWith
 from everywhere import each
+from project_at_work import ProjectWith
 
 from holdfast.cli.plan import as_markdown, as_text
 from holdfast.migrate.baseline import baseline

@@ -5,7 +5,6 @@ import pytest
 from alembic_project import Project
 from project_at_work import ProjectWith
 
-from holdfast.migrate.run import upgrade
 from holdfast.preview.way_back import tried
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump

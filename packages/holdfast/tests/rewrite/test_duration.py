@@ -267,7 +267,7 @@ def works(connection: sa.Connection, sql: str) -> bool:
 
 
 def files_of(connection: sa.Connection) -> dict[int, int]:
-    return {oid: file for oid, file in connection.exec_driver_sql(FILES)}
+    return dict(connection.exec_driver_sql(FILES).all())
 
 
 def rows_read(connection: sa.Connection, relations: Collection[int]) -> int:

@@ -210,7 +210,7 @@ def taken(connection: sa.Connection, sql: str) -> dict[str, LockMode]:
     """The strongest lock on each relation that was there before, of those that block anything."""
     locks: dict[str, LockMode] = {}
     with connection.begin() as transaction:
-        before = {oid: name for oid, name in connection.exec_driver_sql(RELATIONS)}
+        before = dict(connection.exec_driver_sql(RELATIONS).all())
         connection.exec_driver_sql(sql)
         for oid, name in connection.exec_driver_sql(LOCKS_HELD):
             if oid in before:

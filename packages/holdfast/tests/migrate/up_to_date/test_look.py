@@ -89,9 +89,7 @@ def recorded(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
-def up_to_date(
-    recorded: Recorded, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> Project:
+def up_to_date(recorded: Recorded, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Project:
     """That project, in the state in which the run left it: what is recorded names its folder and its database."""
     project = recorded.project
     shutil.rmtree(project.folder)
