@@ -2,12 +2,11 @@
 
 import re
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
+import forked
 import psycopg
 import pytest
 from alembic_project import Project
@@ -57,16 +56,8 @@ def look(url: str) -> MigrationProgress | None:
 
 def status(project: Project) -> list[str]:
     """What the command prints, in a process of its own: in ours the run has taken Alembic's globals."""
-    command = [
-        sys.executable,
-        "-m",
-        "holdfast",
-        "-c",
-        str(project.folder / "alembic.ini"),
-        "status",
-    ]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return ended.stdout.splitlines()
+    arguments = ("-c", str(project.folder / "alembic.ini"), "status")
+    return forked.holdfast(*arguments, cwd=project.folder).stdout.splitlines()
 
 
 def test_nobody_migrates(building: Project) -> None:
