@@ -41,7 +41,13 @@ from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.one_moment import at_its_moment
-from holdfast.rewrite.online import Duration, as_written, duration, is_excused, locks_of, rewrite
+from holdfast.rewrite.online import (
+    as_written,
+    is_excused,
+    locks_of,
+    moment_of,
+    rewrite,
+)
 from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
@@ -359,13 +365,12 @@ class RevisionInterceptor:
         """Raises what is known to be impossible, before anything is committed."""
         statement, facts = entry.statement, _facts(entry)
         is_ddl = statement.kind in DDL
-        is_long = not is_ddl or _is_long(entry)
-        if is_ddl and is_long:
+        moment = moment_of(statement, facts=facts) if is_ddl else None
+        if is_ddl and moment is None:
             rewrite(statement, facts=facts, today=self.work.today, ahead=self.queue.entries)
-        locks = () if is_long else locks_of(statement, facts=facts)
-        self.queue.add(texts, entry, locks=locks, is_long=is_long)
+        self.queue.add(texts, entry, moment=moment)
         self.queue.note(statement, facts)
-        weight = WaitingWork.LONG if is_long else _weight(locks)
+        weight = WaitingWork.LONG if moment is None else _weight(moment.locks)
         self._becomes(waiting=max(self.state.waiting, weight))
 
     def _now(self, texts: tuple[str, ...], entry: QueueEntry) -> bool:
@@ -377,7 +382,7 @@ class RevisionInterceptor:
             return False
         if in_autocommit or _is_long(entry):
             rewrite(statement, facts=facts, today=self.work.today)
-            self.queue.add(texts, entry, locks=(), is_long=True)
+            self.queue.add(texts, entry, moment=None)
             self.queue.note(statement, facts)
             self._becomes(waiting=WaitingWork.LONG)
             self._run()
@@ -557,7 +562,7 @@ class RevisionInterceptor:
             self._before_write(waiting.entry)
             self._becomes(has_done_something=True, wrote=True)
         else:
-            self._takes_locks(waiting.entry)
+            self._takes_locks(waiting.entry, waiting.moment)
         for text in waiting.texts:
             self.session.execute_sql(self._told(text, waiting.entry.facts))
         self.queue.executes(waiting.texts)
@@ -585,10 +590,10 @@ class RevisionInterceptor:
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
 
-    def _takes_locks(self, entry: QueueEntry) -> None:
+    def _takes_locks(self, entry: QueueEntry, moment: TransactionStep | None = None) -> None:
         """Before DDL that is executed as it is written, in the author's transaction."""
         allowed = is_excused(entry.statement, today=self.work.today)
-        step = as_written(entry.statement, facts=_facts(entry))
+        step = moment or as_written(entry.statement, facts=_facts(entry))
         is_opaque = is_opaque_ddl(entry.statement.node)
         if is_opaque:
             self.lock_waits.for_anything(users_may_wait=allowed)
@@ -688,7 +693,7 @@ class RevisionInterceptor:
 
 
 def _is_long(entry: QueueEntry) -> bool:
-    return duration(entry.statement, facts=_facts(entry)) is Duration.LONG
+    return moment_of(entry.statement, facts=_facts(entry)) is None
 
 
 def _may_commit_inside(statement: Statement) -> bool:

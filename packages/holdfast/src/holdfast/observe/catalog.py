@@ -44,12 +44,12 @@ from holdfast.rewrite.rewriting import dropped_constraints, dropped_indexes
 from holdfast.rewrite.statement import (
     Statement,
     WrittenName,
-    function_names,
+    functions_in,
     operators_in,
     relations_in,
     types_in,
 )
-from holdfast.rewrite.tree import find, strings
+from holdfast.rewrite.tree import strings
 
 SESSION = sa.text("""
 SELECT current_setting('server_version_num')::int AS server_version,
@@ -306,8 +306,9 @@ class KnownCatalog:
         """Ask what is not known yet. Nothing but its name is asked of a relation that the revision has made."""
         if self.session is None:
             self.session = connection.execute(SESSION).one()
+        asked = [self._names_asked(each, new=new) for each in statements]
         written = sorted(
-            {name for each in statements for name in self._names_asked(each, new=new)}
+            {name for names in asked for name in names}
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
         filled = {name for each in statements for name in _filled(each)}
@@ -333,8 +334,8 @@ class KnownCatalog:
                 connection,
                 [
                     name
-                    for each in statements
-                    if self._names_asked(each, new=new)
+                    for each, names in zip(statements, asked, strict=True)
+                    if names
                     for name in names_to_choose_from(each, tables=by_name.values())
                 ],
             ),
@@ -475,7 +476,7 @@ class KnownCatalog:
     ) -> dict[str, frozenset[str]]:
         """What is to be known of the functions, operators and types of these statements."""
         wanted = {
-            *(("functions", name) for each in statements for name in function_names(each.node)),
+            *(("functions", name) for each in statements for name in functions_in(each)),
             *(("operators", name) for each in statements for name in operators_in(each)),
             *(("types", name) for each in statements for name in types_in(each)),
         }
@@ -530,7 +531,7 @@ def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relat
 def _filled(statement: Statement) -> Iterator[WrittenName]:
     """The tables to which its writes give values."""
     for kind in (pb.InsertStmt, pb.UpdateStmt, pb.MergeStmt):
-        for write in find(statement.node, kind):
+        for write in statement.nodes(kind):
             yield write.relation.schemaname, write.relation.relname
 
 

@@ -21,7 +21,7 @@ from holdfast.rewrite.rewriting import (
 )
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
-from holdfast.rewrite.tree import copy, find, qualify
+from holdfast.rewrite.tree import copy, qualify
 
 
 def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -37,14 +37,22 @@ def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     )
     if (name.schema, name.name) in facts.relations:
         return None
-    table, keys = _take_out_foreign_keys(node, facts=facts)
-    if not keys:
+    if not any(facts.in_use(key.pktable) for key in _foreign_keys(node)):
         return None
+    table, keys = _take_out_foreign_keys(node, facts=facts)
     qualify(table.relation, name)
     steps: list[Step] = [transaction(table, facts=facts, locks=locks(table, facts))]
     for key in keys:
         steps += _add(key, table=name, facts=facts)
     return tuple(steps)
+
+
+def _foreign_keys(node: pb.CreateStmt) -> Iterator[pb.Constraint]:
+    for element in node.table_elts:
+        of_column = element.column_def.constraints if element.HasField("column_def") else (element,)
+        for item in of_column:
+            if item.HasField("constraint") and item.constraint.contype == pb.CONSTR_FOREIGN:
+                yield item.constraint
 
 
 def _take_out_foreign_keys(
@@ -94,9 +102,8 @@ def locks(node: pb.CreateStmt, facts: Facts) -> Iterator[Lock]:
         yield from lock(relation, mode=mode)
         if is_partition and relation and relation.default_partition:
             yield from lock_name(relation.default_partition.name, mode=mode, facts=facts)
-    for constraint in find(node, pb.Constraint):
-        if constraint.contype == pb.CONSTR_FOREIGN:
-            yield from lock(facts.in_use(constraint.pktable), mode=LockMode.SHARE_ROW_EXCLUSIVE)
+    for key in _foreign_keys(node):
+        yield from lock(facts.in_use(key.pktable), mode=LockMode.SHARE_ROW_EXCLUSIVE)
 
 
 def hazards(node: pb.CreateStmt, facts: Facts) -> Iterator[Hazard]:
