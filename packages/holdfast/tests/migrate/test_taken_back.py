@@ -53,10 +53,11 @@ def test_two_on_two_branches_are_two(branches: Project) -> None:
     left = branches.query(r"SELECT count(*) FROM pg_tables WHERE tablename ~ '^r\d$'")
     assert left == [(3,)]
     status, said, _ = revert(branches, "-n", "4")
+    [[name]] = branches.query("SELECT current_database()")
     assert (status, said) == (
         2,
         [
-            "error: 4 revisions were to be taken back, and only 3 can be; none was.",
+            f"error: 4 revisions were to be taken back in {name}, and only 3 can be; none was.",
             "A count that goes beyond the first revision may be meant for another database.",
             "Take back all of them, if that is meant: holdfast revert -n 3 (or --to base)",
         ],

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.preview.compare.renames import Rename
 from holdfast.preview.generate import DatabasePlace, difference
 from holdfast.preview.generate import generate as write_revision
@@ -85,6 +85,7 @@ def _check(options: ProjectOptions) -> None:
     if not found.lines:
         click.echo(AGREE)
         return
-    click.echo("the models have what no migration has; `holdfast generate NAME` would write:")
+    words = "the models have what no migration has; `holdfast generate NAME` would write:"
+    click.echo(as_typed(words))
     click.echo("\n".join(f"    {line}" for line in found.lines))
     sys.exit(1)
