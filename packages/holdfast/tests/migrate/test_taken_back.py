@@ -45,10 +45,12 @@ def revert(project: Project, *arguments: str) -> tuple[int, list[str], str]:
 def test_two_on_two_branches_are_two(branches: Project) -> None:
     """It says which before it begins; plain Alembic takes back three."""
     status, said, result = revert(branches, "-n", "2")
-    assert (status, said[0].split(":")[0], result.split(":")[0]) == (
+    # Which of the two branches comes first is Alembic's choice.
+    above, below = ("r4", "r2") if "r4" in said[0] else ("r5", "r3")
+    assert (status, said[0], result.split(" (")[0]) == (
         0,
-        "takes back 2",
-        "reverted 2",
+        f"takes back 2: {above} about {above}; {below} about {below}",
+        f"reverted 2: {above}, {below}",
     )
     left = branches.query(r"SELECT count(*) FROM pg_tables WHERE tablename ~ '^r\d$'")
     assert left == [(3,)]
