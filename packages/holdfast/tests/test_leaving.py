@@ -136,7 +136,8 @@ def test_abandon_asks(project: Project) -> None:
     with pytest.raises(NotConfirmed) as refused:
         CliRunner().invoke(holdfast, command, catch_exceptions=False)
     assert str(refused.value) == (
-        f"holdfast {' '.join(command)} did nothing: nobody confirmed that this is lost: what is left of revision r2 (up): "
+        f"holdfast {' '.join(command)} did nothing: nobody confirmed that this is lost: "
+        "what is left of revision r2 (up): "
         "step 1 of 2: build unique index a_n on public.a; step 2 of 2: CREATE INDEX a_id ON a (id).\n"
         "It asks on a terminal; this is none, or the answer was no.\n"
         f"To do it without being asked: holdfast {' '.join(command)} --yes"

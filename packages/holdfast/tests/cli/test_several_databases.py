@@ -118,7 +118,9 @@ def test_leave_leaves_each(two: Two) -> None:
 def test_abandon_gives_up_each(two: Two) -> None:
     """Whatever is half-way in whichever of them: asked about, given up and tried there, under its name."""
     half_way(two)
-    two.execute("DELETE FROM holdfast.history WHERE revision = 'r2'; DROP INDEX a_id, a_n", number=0)
+    two.execute(
+        "DELETE FROM holdfast.history WHERE revision = 'r2'; DROP INDEX a_id, a_n", number=0
+    )
     two.execute("UPDATE alembic_version SET version_num = 'r1'", number=0)
     two.execute("INSERT INTO a VALUES (1, 1), (2, 1)", number=0)
     with pytest.raises(DataInTheWay):
@@ -149,7 +151,9 @@ def test_abandon_gives_up_each(two: Two) -> None:
 
 def test_baseline_and_revert_name_each(two: Two) -> None:
     """Where each of them is recorded; a revision of both is one that is taken back, of each its own are two."""
-    two.project.revision("op.add_column('a', sa.Column('m', sa.Integer))", "op.drop_column('a', 'm')")
+    two.project.revision(
+        "op.add_column('a', sa.Column('m', sa.Integer))", "op.drop_column('a', 'm')"
+    )
     upgrade(two.project.config, "head")
     first, second = (f"{name}, public.alembic_version," for name in two.names)
     assert call("baseline", "r2").output.splitlines() == [

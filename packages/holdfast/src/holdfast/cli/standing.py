@@ -55,7 +55,8 @@ def _lines(found: Status) -> Iterator[str]:
     for revision in found.edited:
         yield f"edited   {revision.revision} {revision.description}"
     for entry in found.half_way:
-        yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
+        outcome = "killed" if entry.outcome == "running" and not found.progress else entry.outcome
+        yield f"half-way {entry.revision} {entry.direction}: {entry.error or outcome} ({entry.client})"
     for entry in found.failed:
         yield f"failed   {entry.revision} {entry.direction}: {entry.error or 'killed'} ({entry.client})"
     yield from (f"waits    {_waiting(line)}" for line in found.waits)
