@@ -29,7 +29,7 @@ CREATE TABLE keyed (id int PRIMARY KEY, email text CONSTRAINT email_is_unique UN
   CONSTRAINT few CHECK (total < 100), t int CONSTRAINT of_t REFERENCES t);
 INSERT INTO keyed SELECT n, 'e' || n, n % 7, n % 100, n FROM generate_series(1, 300) AS n;
 CREATE INDEX keyed_org ON keyed (org);
-ALTER TABLE keyed ALTER total SET DEFAULT 7;
+ALTER TABLE keyed ALTER total SET DEFAULT 7, ALTER org SET NOT NULL;
 CREATE TABLE keyed_new (id int PRIMARY KEY, email text);
 GRANT SELECT ON docs, v TO pg_monitor;
 """
@@ -47,6 +47,9 @@ SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'keyed'::regclass AND 
 PROTECTED = "SELECT relrowsecurity FROM pg_class WHERE oid = 'docs'::regclass"
 COLUMN = """
 SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'keyed'::regclass AND attname = 'total')
+"""
+REQUIRED = """
+SELECT attnotnull FROM pg_attribute WHERE attrelid = 'keyed'::regclass AND attname = 'org'
 """
 ALLOWED = "-- holdfast: allow nobody uses the old name until 2999-12-31"
 READ = "op.get_bind().execute(sa.text('SELECT count(*) FROM t')).scalar_one()"
@@ -204,6 +207,19 @@ CASES = {
         "ALTER TABLE keyed ALTER total DROP DEFAULT",
         "op.create_index('keyed_total', 'keyed', ['total'])",
         "ALTER TABLE keyed ALTER total SET DEFAULT 8",
+    ),
+    "column that may be NULL around a build": case(
+        REQUIRED,
+        "op.alter_column('keyed', 'org', nullable=True)",
+        "op.create_index('i', 'keyed', ['org'])",
+        "op.alter_column('keyed', 'org', nullable=False)",
+    ),
+    "privilege that is lent": case(
+        "SELECT NOT has_table_privilege('pg_monitor', 'w', 'SELECT')",
+        "GRANT SELECT, INSERT ON w TO pg_monitor",
+        "op.create_index('i', 'docs', ['tenant'])",
+        "UPDATE w SET b = 'y'",
+        "REVOKE ALL ON w FROM pg_monitor",
     ),
     "column by another one": case(
         COLUMN,

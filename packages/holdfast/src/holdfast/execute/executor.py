@@ -42,7 +42,6 @@ from holdfast.execute.lock_patience import (
     watch_anything,
 )
 from holdfast.execute.look import look
-from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import (
     Report,
     StatementPlanned,
@@ -221,7 +220,7 @@ class Executor:
     report: Report
     revision: str
     should_stop: Callable[[], bool]
-    pausing: Pausing | None = None
+    wait_while_paused: Callable[[], None] | None = None  # between two steps, too
     rows_per_second: int | None = None  # of a backfill
     build_workers: int = 0
     slot_wal: int = SLOT_WAL  # bytes that a replication slot may keep before a backfill pauses
@@ -738,8 +737,8 @@ class Executor:
         return statement
 
     def _stop_if_asked(self) -> None:
-        if self.pausing is not None:
-            self.pausing.wait()
+        if self.wait_while_paused is not None:
+            self.wait_while_paused()
         if self.should_stop():
             raise StoppedBetweenSteps(revision=self.revision)
 

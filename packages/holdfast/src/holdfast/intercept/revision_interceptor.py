@@ -334,7 +334,7 @@ class RevisionInterceptor:
         if way.then is Then.CHECKED and entry is not None:
             facts = _facts(entry)
             refuse_undivided(entry.statement, facts=facts, today=self.work.today)
-            self._before_driver(entry, locks_of(entry.statement, facts=facts))
+            self._before_driver(entry)
         else:
             self._before_data(statement, entry)
         return False
@@ -359,10 +359,10 @@ class RevisionInterceptor:
         """Raises what is known to be impossible, before anything is committed."""
         statement, facts = entry.statement, _facts(entry)
         is_ddl = statement.kind in DDL
-        locks = locks_of(statement, facts=facts) if is_ddl else ()
         is_long = not is_ddl or _is_long(entry)
         if is_ddl and is_long:
             rewrite(statement, facts=facts, today=self.work.today, ahead=self.queue.entries)
+        locks = () if is_long else locks_of(statement, facts=facts)
         self.queue.add(texts, entry, locks=locks, is_long=is_long)
         self.queue.note(statement, facts)
         weight = WaitingWork.LONG if is_long else _weight(locks)
@@ -382,7 +382,7 @@ class RevisionInterceptor:
             self._becomes(waiting=WaitingWork.LONG)
             self._run()
             return True
-        self._before_driver(entry, locks_of(statement, facts=facts))
+        self._before_driver(entry)
         return False
 
     def _is_kept_open(self, entry: QueueEntry) -> bool:
@@ -391,9 +391,9 @@ class RevisionInterceptor:
         look = entry.statement.sql
         return bool(divided_by_a_look((), done=done, look=look, today=self.work.today)[1])
 
-    def _before_driver(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
+    def _before_driver(self, entry: QueueEntry) -> None:
         """DDL that the driver executes in the author's transaction."""
-        self._takes_locks(entry, locks)
+        self._takes_locks(entry)
         self.queue.note(entry.statement, _facts(entry))
         self.queue.executes((entry.statement.sql,))
         self.queue.catalog.forget()
@@ -461,7 +461,7 @@ class RevisionInterceptor:
             executor = replace(
                 self.work.executor,
                 session=session,
-                pausing=None,  # the author's own transaction is open
+                wait_while_paused=None,  # the author's own transaction is open
                 journal=NullJournal(tried_before=self.work.tried_before),
                 patience=replace(self.work.executor.patience, session=session),
             )
@@ -557,7 +557,7 @@ class RevisionInterceptor:
             self._before_write(waiting.entry)
             self._becomes(has_done_something=True, wrote=True)
         else:
-            self._takes_locks(waiting.entry, waiting.locks)
+            self._takes_locks(waiting.entry)
         for text in waiting.texts:
             self.session.execute_sql(self._told(text, waiting.entry.facts))
         self.queue.executes(waiting.texts)
@@ -585,16 +585,17 @@ class RevisionInterceptor:
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
 
-    def _takes_locks(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
+    def _takes_locks(self, entry: QueueEntry) -> None:
+        """Before DDL that is executed as it is written, in the author's transaction."""
         allowed = is_excused(entry.statement, today=self.work.today)
+        step = as_written(entry.statement, facts=_facts(entry))
         is_opaque = is_opaque_ddl(entry.statement.node)
         if is_opaque:
             self.lock_waits.for_anything(users_may_wait=allowed)
         else:
-            self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
-        blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
+            self.lock_waits.for_locks(step.locks, holds=self.state.holds, users_may_wait=allowed)
+        blocks = is_opaque or any(lock.mode.blocks_users for lock in step.locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
-        step = as_written(entry.statement, facts=_facts(entry))
         self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
     def _run(
@@ -623,21 +624,23 @@ class RevisionInterceptor:
 
         That is what completes something which it has begun, and what stands in front of all that lasts.
         """
-        try:
-            units = plan_queue(
-                self.queue.entries,
-                done=self.queue.open,
-                wrote=self.state.wrote and not self.state.holds,
-                today=self.work.today,
-            )
-        except RefusedStatement as refused:
-            refused.place = refused.place or self.queue.place_of(refused.statement)
-            raise
+        left = list(self._units())
         self._refuse_what_does_not_fit(self.queue.entries, is_told=is_told)
-        left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0])):
             self._execute_each(self.queue.statements_of(left.pop(0)))
         return tuple(left)
+
+    def _units(self) -> tuple[Unit, ...]:
+        """What waits, planned as a whole; no rule is about one statement alone."""
+        entries, done = self.queue.entries, self.queue.open
+        if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
+            return (Unit(entries=tuple(entries)),)
+        wrote = self.state.wrote and not self.state.holds
+        try:
+            return plan_queue(entries, done=done, wrote=wrote, today=self.work.today)
+        except RefusedStatement as refused:
+            refused.place = refused.place or self.queue.place_of(refused.statement)
+            raise
 
     def _refuse_what_does_not_fit(
         self, entries: Sequence[QueueEntry], *, is_told: bool = False

@@ -16,10 +16,9 @@ from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
 from holdfast.rewrite.expected_facts import expected
-from holdfast.rewrite.facts import Facts, Releases, SideBySide
+from holdfast.rewrite.facts import Facts, NewRelations, Releases, SideBySide
 from holdfast.rewrite.locks import Lock
-from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.online import draft_of
+from holdfast.rewrite.online import draft_of, new_after
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
@@ -80,7 +79,7 @@ class WaitingStatement:
     entry: QueueEntry
     texts: tuple[str, ...]  # one execution each
     is_long: bool  # it runs in steps, or writes rows
-    locks: tuple[Lock, ...]
+    locks: tuple[Lock, ...]  # of what is over in a moment
     settings: tuple[LocalSetting, ...]
     new: NewRelations  # before it
     call: int
@@ -221,7 +220,7 @@ class RevisionQueue:
         """It is executed or waits: follow what is new."""
         is_revert = facts.side_by_side.releases is Releases.BACK
         if not is_revert or taken_back(statement, facts=facts) is None:  # else it is there already
-            self.new = _after(self.new, statement, facts)
+            self.new = new_after(self.new, statement, facts=facts)
 
     def counts(self, step: Step, statement: Statement, *, position: int, is_allowed: bool) -> None:
         """Report a statement that is about to be executed at once, and count it as a step."""
@@ -387,7 +386,7 @@ class RevisionQueue:
         """What is new but for what these make, which will not be there after a kill."""
         names, columns = self.new.names, self.new.columns
         for each in keeping:
-            after = _after(each.new, each.entry.statement, _known(each.entry))
+            after = new_after(each.new, each.entry.statement, facts=_known(each.entry))
             names -= after.names - each.new.names
             columns -= after.columns - each.new.columns
         return NewRelations(names=names, columns=columns)
@@ -435,11 +434,6 @@ class RevisionQueue:
 
 def _is_of(recorded: Recorded, work: RevisionContext) -> bool:
     return recorded.revision == work.revision.revision
-
-
-def _after(new: NewRelations, statement: Statement, facts: Facts) -> NewRelations:
-    existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
-    return new.after(statement, current_schema=facts.current_schema, existing=existing)
 
 
 def _known(entry: QueueEntry) -> Facts:

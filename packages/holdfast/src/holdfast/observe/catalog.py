@@ -27,6 +27,7 @@ from holdfast.rewrite.facts import (
     EnumInUse,
     Facts,
     Index,
+    NewRelations,
     PartitionBound,
     Reference,
     Relation,
@@ -35,7 +36,6 @@ from holdfast.rewrite.facts import (
     SideBySide,
 )
 from holdfast.rewrite.names import QualifiedName, quote
-from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.online import names_to_choose_from
 from holdfast.rewrite.operations.add_column import columns_without_values
 from holdfast.rewrite.partitions.bounds import added_partition
@@ -562,20 +562,21 @@ def _type_changes(
     dropped: dict[WrittenName, frozenset[str]] = {}
     indexes: set[str] = set()
     for statement in statements:
-        indexes |= dropped_indexes(statement.node)
-        if isinstance(statement.node, pb.CreateEnumStmt):
-            new_types.append(statement.sql)
-        if isinstance(statement.node, pb.AlterTableStmt):
-            relation = statement.node.relation
-            name = (relation.schemaname, relation.relname)
-            table = written[name].relation if name in written else by_name.get(name)
-            gone = dropped.get(name, frozenset()) | dropped_constraints(statement.node)
-            dropped[name] = gone
-            found.append(
-                changed_table(
-                    connection, statement, table, new_types=new_types, dropped=gone | indexes
+        match statement.node:
+            case pb.CreateEnumStmt():
+                new_types.append(statement.sql)
+            case pb.DropStmt() as node:
+                indexes |= dropped_indexes(node)
+            case pb.AlterTableStmt(relation=relation) as node:
+                name = (relation.schemaname, relation.relname)
+                table = written[name].relation if name in written else by_name.get(name)
+                gone = dropped.get(name, frozenset()) | dropped_constraints(node)
+                dropped[name] = gone
+                found.append(
+                    changed_table(
+                        connection, statement, table, new_types=new_types, dropped=gone | indexes
+                    )
                 )
-            )
     return tuple(each for each in found if each is not None)
 
 

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.citus import one_by_one, refuse_on_citus
-from holdfast.rewrite.facts import Facts, Relation, Releases
+from holdfast.rewrite.facts import Facts, NewRelations, Relation, Releases
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.operations import BY_ACTION, BY_STATEMENT, OF_NEW_TABLES
@@ -151,6 +151,14 @@ def is_refused_inside(statement: Statement) -> bool:
         for each in _records(statement.node)
         if each.is_outside is not None
     )
+
+
+def new_after(new: NewRelations, statement: Statement, *, facts: Facts) -> NewRelations:
+    """What the revision itself has made once the statement has run."""
+    for each in _records(statement.node):
+        if each.new_after is not None:
+            new = each.new_after(new, statement.node, facts)
+    return new
 
 
 def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = ()) -> Iterator[str]:

@@ -19,7 +19,6 @@ from holdfast.rewrite.queue_rules.replaced_together import (
 from holdfast.rewrite.queue_rules.values_added import with_values_added
 from holdfast.rewrite.queue_rules.writes_together import writes_together
 from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
-from holdfast.rewrite.statement import StatementKind
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -38,8 +37,6 @@ def plan_queue(
     Raises LongStatement where a new enum would be that of a partitioned table; TornApart where what users
     must see as one can be kept neither in a moment nor on a small table.
     """
-    if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
-        return (Unit(entries=tuple(entries)),)  # no rule is about one alone
     if not types_named([entry.statement for entry in done]):
         entries = with_values_added(entries)
     refuse_new_enums_on_partitions(entries, today=today)

@@ -9,6 +9,7 @@ from holdfast.rewrite.hazards import Hazard, hazard_of_default_partition
 from holdfast.rewrite.inline_constraints import take_out
 from holdfast.rewrite.locks import Lock, LockMode, lock, lock_name
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.new_relations import new_after_create
 from holdfast.rewrite.partitions.foreign_key import NOT_VALID_ON_PARTITIONED
 from holdfast.rewrite.rewriting import (
     StatementOperation,
@@ -115,4 +116,10 @@ OPERATION = StatementOperation(
     apply=create_table,
     locks=locks,
     hazards=hazards,
+    new_after=new_after_create,
+)
+OF_A_QUERY = StatementOperation(
+    name="create_table",
+    statements=(pb.CreateTableAsStmt, pb.SelectStmt),  # SELECT INTO
+    new_after=new_after_create,
 )
