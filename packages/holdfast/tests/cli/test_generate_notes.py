@@ -44,7 +44,7 @@ def test_all_of_them() -> None:
         'clinic."Patient" is neither in the models nor made by a revision: it stays',
         (
             "run and check refuse the rename t.a:b as long as the application may use a. If nothing does: say why and "
-            "until when in the comments above it, up and down. Otherwise, without --rename: add b, keep both equal by a "
-            "trigger, fill it, and drop a later."
+            "until when in the comments above it, up and down. Otherwise, without --rename: add b, keep both equal by"
+            " a trigger, fill it, and drop a later."
         ),
     ]

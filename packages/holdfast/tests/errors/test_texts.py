@@ -94,8 +94,8 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             "Changes are tried on a copy of the schema, and the copy is made by the revisions themselves. This has"
             " happened there; the project's own database was only read.\n"
             "Mend the revision. An extension that is not available there: name a server that has it with"
-            " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres. If there were tables before the first revision, name a"
-            " file that makes them in alembic.ini or [tool.holdfast]: scratch_start = before.sql (from pg_dump"
+            " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres. If there were tables before the first revision,"
+            " name a file that makes them in alembic.ini or [tool.holdfast]: scratch_start = before.sql (from pg_dump"
             " --schema-only --no-owner --no-privileges of such a database)"
         ),
     ),
@@ -148,15 +148,16 @@ TEXTS: list[tuple[HoldfastError, str]] = [
         (
             "Database shop is not empty (relations: 3), but has no revision; nothing was migrated.\n"
             "It may be another application's, or it was made without migrations: running all of them would fail.\n"
-            "Say which revision it corresponds to: holdfast baseline REVISION (`base`: none of them). Then: holdfast run"
+            "Say which revision it corresponds to: holdfast baseline REVISION (`base`: none of them). Then:"
+            " holdfast run"
         ),
     ),
     (
         DatabaseAhead(revisions=("r9",)),
         (
             "The database is at revision r9, and this project has no file for it.\n"
-            "A newer version of the project has migrated this database, the file was deleted, or this is the database of"
-            " another project.\n"
+            "A newer version of the project has migrated this database, the file was deleted, or this is the database"
+            " of another project.\n"
             "Deploy the version that has the file, or, with that version, take it back first: holdfast revert --to"
             " REVISION"
         ),
@@ -165,8 +166,8 @@ TEXTS: list[tuple[HoldfastError, str]] = [
         EditedRevision(revisions=("r1", "r2")),
         (
             "Applied revisions were edited afterwards: r1, r2. Nothing was migrated.\n"
-            "This database was changed by the files as they were. The next one would be changed by the files as they are"
-            " now, and the two would differ.\n"
+            "This database was changed by the files as they were. The next one would be changed by the files as they"
+            " are now, and the two would differ.\n"
             "Restore the files and put the change into a new revision. If the edit changes nothing in the database (a"
             " comment, the layout): holdfast run --accept-edited"
         ),
