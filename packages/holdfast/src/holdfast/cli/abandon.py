@@ -19,7 +19,7 @@ from holdfast.preview.way_back import tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PassStatus:
     """A database and version table in which a revision is half-way."""
 
     config: Config  # the project as if it had this one alone
@@ -40,7 +40,7 @@ def abandon(options: ProjectOptions, yes: bool) -> None:
         passes = tuple(_passes(config))
         half_way = [each for each in passes if each.found.half_way]
         confirm(verb="abandon", loses=tuple(_left(half_way, of=len(passes))), yes=yes)
-        for place in half_way or [Place(config=config, found=passes[0].found)]:
+        for place in half_way or [PassStatus(config=config, found=passes[0].found)]:
             for given_up in give_up(place.config, report=Printer()):
                 if len(passes) > 1:
                     click.echo(f"database {_name(place.found)}:", file=out)
@@ -50,17 +50,17 @@ def abandon(options: ProjectOptions, yes: bool) -> None:
                 click.echo(as_typed(lines), file=out)
 
 
-def _passes(config: Config) -> Iterator[Place]:
+def _passes(config: Config) -> Iterator[PassStatus]:
     for _, only in each_database(config):
         for number, found in enumerate(statuses(only)):
-            yield Place(config=only_pass(only, number), found=found)
+            yield PassStatus(config=only_pass(only, number), found=found)
 
 
 def _name(found: Status) -> str:
     return f"{found.database}, {found.version_table}"
 
 
-def _left(half_way: list[Place], *, of: int) -> Iterator[str]:
+def _left(half_way: list[PassStatus], *, of: int) -> Iterator[str]:
     for place in half_way:
         where = f" in {_name(place.found)}" if of > 1 else ""
         left = "; ".join(place.found.left) or "the rest of its function"

@@ -6,7 +6,7 @@ import click
 
 from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
-from holdfast.migrate.baseline import Recorded
+from holdfast.migrate.baseline import RecordedBaseline
 from holdfast.migrate.baseline import baseline as record
 
 
@@ -23,7 +23,7 @@ def baseline(options: ProjectOptions, revision: str) -> None:
     click.echo("\n".join(_lines(recorded)))
 
 
-def _lines(recorded: tuple[Recorded, ...]) -> Iterator[str]:
+def _lines(recorded: tuple[RecordedBaseline, ...]) -> Iterator[str]:
     for each in recorded:
         several = f" {each.database}, {each.version_table}," if len(recorded) > 1 else ""
         yield f"recorded: the database{several} is at {', '.join(each.heads) or 'no revision'}"

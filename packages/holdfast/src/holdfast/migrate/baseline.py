@@ -14,7 +14,7 @@ from holdfast.migrate.version_table import version_table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedBaseline:
     """At which revisions a version table is, now that it was written."""
 
     database: str
@@ -22,13 +22,15 @@ class Recorded:
     heads: tuple[str, ...]
 
 
-def baseline(config: Config, revision: str, *, report: Report = silent) -> tuple[Recorded, ...]:
+def baseline(
+    config: Config, revision: str, *, report: Report = silent
+) -> tuple[RecordedBaseline, ...]:
     """Write the version row of `revision` ("head", an id, "base" for none) in each database of the project.
 
     Runs nothing of the revisions. Raises UnfinishedRevision where one is half-way.
     """
 
-    def record(locked: LockedConnection) -> Recorded:
+    def record(locked: LockedConnection) -> RecordedBaseline:
         if (found := Journal(locked.session).unfinished()) is not None:
             raise UnfinishedRevision(
                 revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
@@ -46,7 +48,7 @@ def baseline(config: Config, revision: str, *, report: Report = silent) -> tuple
             ),
         )
         history.finish(locked.session, entry)
-        return Recorded(
+        return RecordedBaseline(
             database=locked.database.name,
             version_table=version_table_of(locked.session, locked.context),
             heads=heads,
