@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.observe.brief_wait import brief, naming, waiting_briefly
+from holdfast.observe.brief_wait import brief, naming
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
 from holdfast.observe.enums import enums_in_use
 from holdfast.observe.partition_bounds import partition_bound
@@ -261,6 +261,12 @@ JOIN domains ON a.atttypid = domains.oid
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
+""")
+
+# The names of those tables that are not empty: what is asked of each is a value here, see brief_wait.py.
+WITH_ROWS = brief("""
+SELECT name FROM unnest(CAST(:tables AS text[])) AS asked (name)
+WHERE query_to_xml(format('SELECT 1 AS row FROM %s LIMIT 1', name), false, true, '')::text <> ''
 """)
 
 
@@ -621,17 +627,12 @@ def _with_rows(
     changing = [each for each in statements if isinstance(each.node, pb.AlterTableStmt)]
     if not any(column for each in changing for column in columns_without_values(each)):
         return frozenset()
-    return frozenset(
-        relation.name
-        for relation in relations
-        if relation.kind is RelationKind.TABLE and _has_rows(connection, relation.name)
-    )
-
-
-def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
-    table = sa.table(name.name, schema=name.schema)
-    with waiting_briefly(connection, (name,)):
-        return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
+    tables = {str(each.name): each.name for each in relations if each.kind is RelationKind.TABLE}
+    if not tables:
+        return frozenset()
+    with naming(tuple(tables.values())):
+        found = connection.execute(WITH_ROWS, {"tables": list(tables)}).scalars().all()
+    return frozenset(tables[name] for name in found)
 
 
 def _relation(
