@@ -57,15 +57,14 @@ def look(url: str) -> MigrationProgress | None:
 
 def status(project: Project) -> list[str]:
     """What the command prints, in a process of its own: in ours the run has taken Alembic's globals."""
-    command = [
-        sys.executable,
-        "-m",
-        "holdfast",
-        "-c",
-        str(project.folder / "alembic.ini"),
-        "status",
-    ]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "holdfast", "status"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return ended.stdout.splitlines()
 
 

@@ -134,7 +134,11 @@ def holdfast(
         section=section,
         sql=sql,
         layout=layout,
-        is_sql_named=ctx.get_parameter_source("sql") is ParameterSource.COMMANDLINE,
+        on_the_line=frozenset(
+            name
+            for name in ctx.params
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from holdfast.cli.project import as_typed
 from holdfast.errors.durations import roughly
 from holdfast.execute.progress import (
     AutovacuumIsCancelled,
@@ -92,7 +93,7 @@ class Printer:
                 self._passing(step, f"waiting: {why}", key=f"{step} waits")
             case RunPaused(asked_by=asked_by):
                 words = f"by {asked_by}; go on with holdfast resume, or with the signal again"
-                self._passing("paused", words, key="paused")
+                self._passing("paused", as_typed(words), key="paused")
             case LockBusy(what=what, tries=tries, blockers=blockers):
                 who = (
                     "; ".join(each.with_way_out for each in blockers) or "its holder is gone by now"

@@ -34,11 +34,12 @@ def _rights(evidence: Evidence) -> Verdict | None:
     ]
     if not too_much:
         return fine(f"{server.role} has no more than it needs")
+    schemas = ", ".join(server.owned_schemas) or server.schema or "public"
     return warn_in_production(
         evidence,
         f"{server.role}: {', '.join(too_much)}",
         "Let another role own the tables and migrate; for the application: "
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {server.role};",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schemas} TO {server.role};",
     )
 
 

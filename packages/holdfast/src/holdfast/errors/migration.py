@@ -626,8 +626,9 @@ class NotSoManyRevisions(HoldfastError):
 
     asked: int
     applied: int
+    database: str = "this database"
     exit_status = 2
-    what = "{asked} revisions were to be taken back, and only {applied} can be; none was."
+    what = "{asked} revisions were to be taken back in {database}, and only {applied} can be; none was."
     why = "A count that goes beyond the first revision may be meant for another database."
     remedy = "Take back all of them, if that is meant: holdfast revert -n {applied} (or --to base)"
 

@@ -4,6 +4,7 @@
 copy; this takes the copy away first.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from alembic.config import Config
@@ -34,17 +35,15 @@ def leave(config: Config, *, report: Report = silent) -> Left:
     In one database: see `each_database` for a project that has several.
     """
     had_schema = on_project_connection(config, _is_there)
-    given_up: list[Abandoned] = []
-    while had_schema:
-        try:
-            given_up.append(abandon(config, report=report))
-        except NothingToAbandon:
-            break
+    given_up: tuple[Abandoned, ...] = ()
+    if had_schema:
+        with suppress(NothingToAbandon):
+            given_up = abandon(config, report=report)
     finished = () if not had_schema else finish(config, yes=True, report=report)
     if had_schema:
         on_project_connection(config, _drop)
     return Left(
-        given_up=tuple(given_up),
+        given_up=given_up,
         had_schema=had_schema,
         gone=tuple(line for each in finished for line in each.gone),
     )
