@@ -628,7 +628,8 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 def _written(step: Step) -> tuple[QualifiedName, ...]:
     """The table of which a step writes all rows, batch by batch."""
-    return (step.table,) if isinstance(step, BackfillStep | FillRowsStep) else ()
+    is_written = isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep)
+    return (step.table,) if is_written else ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
