@@ -628,8 +628,9 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 def _written(step: Step) -> tuple[QualifiedName, ...]:
     """The table of which a step writes all rows, batch by batch."""
-    is_written = isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep)
-    return (step.table,) if is_written else ()
+    if isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
+        return (step.table,)
+    return ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
