@@ -25,7 +25,7 @@ from live.database import Rows, shop_server, template
 from live.figures import Figures
 from live.results import CONDITIONS, FIGURES, keep, keep_conditions, new_folder, picture, read
 from live.scenarios import SCENARIOS
-from live.standby import standby_of
+from live.standby import FOLLOWED, standby_of
 from live.summary import last_line, markdown, tables, verdict
 from live.tools import ALEMBIC, NONE, OURS, TOOLS, Tool, has_changes, with_changes
 from live.window import Bench, measure
@@ -58,12 +58,12 @@ def measure_all(wanted: Wanted, tools: dict[str, Tool], *, out: Path) -> None:
     """Window after window, each written down when it is over."""
     say(f"seeding {wanted.rows.orders:,} orders; results go to {out}")
     with ExitStack() as servers:
-        server = servers.enter_context(shop_server(wanted.rows))
+        has_standby = any(SCENARIOS[name].has_standby for name in wanted.scenarios)
+        server = servers.enter_context(shop_server(wanted.rows, FOLLOWED if has_standby else None))
         keep_conditions(server, wanted.rows, folder=out)
         for tool in tools.values():
             if tool.adopt:
                 template(server).run(*tool.adopt, more=tool.environment, folder=tool.folder)
-        has_standby = any(SCENARIOS[name].has_standby for name in wanted.scenarios)
         bench = Bench(
             pair=servers.enter_context(standby_of(server)) if has_standby else None,
             server=server,

@@ -119,16 +119,20 @@ class Adoption:
 
     def call(self, program: str, *arguments: str, url: str, may: tuple[int, ...]) -> Ended:
         folder, named = self._place(url)
-        ended = subprocess.run(
-            [self.history.python.parent / program, *arguments],
-            cwd=folder,
-            env={**os.environ, "HOME": str(self.home), **named},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-        words = f"{program} {' '.join(arguments)}: exit {ended.returncode}"
+        command = " ".join((program, *arguments))
+        try:
+            ended = subprocess.run(
+                [self.history.python.parent / program, *arguments],
+                cwd=folder,
+                env={**os.environ, "HOME": str(self.home), **named},
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Differs(f"{command}: not at its end after {LIMIT} s") from error
+        words = f"{command}: exit {ended.returncode}"
         if "Traceback" in ended.stderr:
             raise Differs(f"{words}, a traceback:\n{ended.stderr[-3000:]}")
         if ended.returncode not in may:

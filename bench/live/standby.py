@@ -23,6 +23,7 @@ sys.path.insert(0, str(BENCH.parent / "packages" / "holdfast" / "tests" / "kit")
 
 from standby import Pair, StandbyServer
 
+FOLLOWED = {"wal_keep_size": "2GB"}  # of the server that it follows, however long a report is
 EVERY, LASTS = 30, 20  # s
 REPORT = "SELECT count(*), (SELECT pg_sleep(%s)) FROM orders"
 

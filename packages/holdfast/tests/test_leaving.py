@@ -47,7 +47,7 @@ def test_a_database_with_tables_but_no_revision_is_refused_until_it_has_a_baseli
     project.revision("op.create_index('a_id', 'a', ['id'])")
     with pytest.raises(UnknownDatabase):
         upgrade(project.config, "head")
-    assert baseline(project.config, "r1") == ("r1",)
+    assert [each.heads for each in baseline(project.config, "r1")] == [("r1",)]
     upgrade(project.config, "head")
     assert project.query(
         "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'a'::regclass"
@@ -58,7 +58,7 @@ def test_baseline_at_base_allows_a_database_with_foreign_tables(project: Project
     """Another application's tables are there, none of ours: `baseline base`, then everything runs."""
     project.query("CREATE TABLE of_somebody_else (id int)")
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    assert baseline(project.config, "base") == ()
+    assert [each.heads for each in baseline(project.config, "base")] == [()]
     upgrade(project.config, "head")
     assert status(project.config).state is State.UP_TO_DATE
 
@@ -106,7 +106,7 @@ def test_abandon_says_what_stays_and_frees_the_way(project: Project) -> None:
     )
     with pytest.raises(DataInTheWay):
         upgrade(project.config, "head")
-    given_up = abandon(project.config)
+    [given_up] = abandon(project.config)
     assert given_up.stays == (
         "ALTER TABLE a ADD COLUMN m INTEGER",
         "build index a_id on public.a",
@@ -136,10 +136,11 @@ def test_abandon_asks(project: Project) -> None:
     with pytest.raises(NotConfirmed) as refused:
         CliRunner().invoke(holdfast, command, catch_exceptions=False)
     assert str(refused.value) == (
-        "holdfast abandon did nothing: nobody confirmed that this is lost: what is left of revision r2 (up): "
+        f"holdfast {' '.join(command)} did nothing: nobody confirmed that this is lost: "
+        "what is left of revision r2 (up): "
         "step 1 of 2: build unique index a_n on public.a; step 2 of 2: CREATE INDEX a_id ON a (id).\n"
         "It asks on a terminal; this is none, or the answer was no.\n"
-        "To do it without being asked: holdfast abandon --yes"
+        f"To do it without being asked: holdfast {' '.join(command)} --yes"
     )
     assert status(project.config).state is State.HALF_WAY
     ended = CliRunner().invoke(holdfast, [*command, "--yes"], catch_exceptions=False)

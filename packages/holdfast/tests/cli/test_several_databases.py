@@ -97,7 +97,7 @@ def test_leave_leaves_each(two: Two) -> None:
     """Nothing of ours stays in any of them; the way back from what was half-way was tried where it was."""
     half_way(two)
     ended = call("leave", "--yes")
-    gone = "the schema holdfast is gone; alembic_version is as it was: alembic upgrade head"
+    gone = "the schema holdfast is gone; public.alembic_version is as it was, and Alembic alone goes on from there"
     tried = "tried on a copy of the schema, without rows"
     assert ended.stdout.splitlines() == [
         f"database {two.names[0]}:",
@@ -113,6 +113,68 @@ def test_leave_leaves_each(two: Two) -> None:
     ]
     for number in (0, 1):
         assert two.execute("SELECT to_regnamespace('holdfast')", number=number) == [(None,)]
+
+
+def test_abandon_gives_up_each(two: Two) -> None:
+    """Whatever is half-way in whichever of them: asked about, given up and tried there, under its name."""
+    half_way(two)
+    two.execute(
+        "DELETE FROM holdfast.history WHERE revision = 'r2'; DROP INDEX a_id, a_n", number=0
+    )
+    two.execute("UPDATE alembic_version SET version_num = 'r1'", number=0)
+    two.execute("INSERT INTO a VALUES (1, 1), (2, 1)", number=0)
+    with pytest.raises(DataInTheWay):
+        upgrade(two.project.config, "head")
+    places = [f"{name}, public.alembic_version" for name in two.names]
+    left = "step 2 of 2: build unique index a_n on public.a"
+    lost = ", ".join(f"what is left of revision r2 (up) in {each}: {left}" for each in places)
+    assert str(call("abandon").exception).splitlines()[0] == (
+        f"holdfast abandon did nothing: nobody confirmed that this is lost: {lost}."
+    )
+    assert call("abandon", "--yes").stdout.splitlines() == [
+        line
+        for place in places
+        for line in (
+            f"database {place}:",
+            "abandoned: revision r2 (up); its version row was not written",
+            "stays     build index a_id on public.a",
+            "not done  build unique index a_n on public.a",
+            "The way back to where it began, in this order (tried on a copy of the schema, without rows):",
+            "undo      DROP INDEX CONCURRENTLY IF EXISTS public.a_id",
+            "To go forward instead, do what is not done by hand, then: holdfast baseline r2",
+        )
+    ]
+    assert str(call("abandon", "--yes").exception).splitlines()[0] == (
+        "No revision of this project is half-way in this database; nothing was changed."
+    )
+
+
+def test_baseline_and_revert_name_each(two: Two) -> None:
+    """Where each of them is recorded; a revision of both is one that is taken back, of each its own are two."""
+    two.project.revision(
+        "op.add_column('a', sa.Column('m', sa.Integer))", "op.drop_column('a', 'm')"
+    )
+    upgrade(two.project.config, "head")
+    first, second = (f"{name}, public.alembic_version," for name in two.names)
+    assert call("baseline", "r2").output.splitlines() == [
+        f"recorded: the database {first} is at r2",
+        f"recorded: the database {second} is at r2",
+    ]
+    both = call("revert")
+    assert both.stderr.splitlines()[0] == f"takes back 1: r2 about r2 (in {', '.join(two.names)})"
+    assert both.stdout.startswith(f"reverted 2: r2 in {two.names[0]}, r2 in {two.names[1]} (")
+    two.execute("ALTER TABLE a ADD m int; UPDATE alembic_version SET version_num = 'r2'", number=0)
+    apart = call("revert")
+    listed = [f"r2 about r2 (in {two.names[0]})", f"r1 about r1 (in {two.names[1]})"]
+    assert apart.stderr == f"takes back 2: {'; '.join(listed)}\n"
+    assert str(apart.exception).splitlines() == [
+        f"holdfast revert -n 1 did nothing: nobody confirmed that this is lost: {', '.join(listed)}.",
+        "It asks on a terminal; this is none, or the answer was no.",
+        "To do it without being asked: holdfast revert -n 1 --yes",
+    ]
+    assert str(call("revert", "-n", "2", "--yes").exception).splitlines()[0] == (
+        f"2 revisions were to be taken back in {two.names[1]}, and only 1 can be; none was."
+    )
 
 
 def test_pause_and_resume_act_on_each(two: Two) -> None:
@@ -158,9 +220,19 @@ def test_drift_and_status_name_each(two: Two) -> None:
         "no differences from the history at r1",
         f"database {two.names[1]}:",
         "extra      table public.by_hand",
-        "1 differences from the history at r1",
+        "1 difference from the history at r1",
     ]
     two.execute("DELETE FROM alembic_version; DROP TABLE a", number=1)
     ended = call("status")
-    assert f"database {two.names[1]}, public.alembic_version:" in ended.output
-    assert ended.exit_code != 0
+    assert (ended.exit_code, ended.output.splitlines()) == (
+        1,
+        [
+            f"database {two.names[0]}, public.alembic_version:",
+            "up to date",
+            "at       r1",
+            f"database {two.names[1]}, public.alembic_version:",
+            "pending: holdfast run applies the revisions below",
+            "at       (no revision)",
+            "pending  r1 about r1",
+        ],
+    )

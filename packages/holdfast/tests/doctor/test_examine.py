@@ -1,5 +1,6 @@
 """The doctor on servers with one defect each: it asks the server, not the settings."""
 
+import asyncio
 import json
 import re
 import secrets
@@ -14,18 +15,22 @@ from alembic_project import Project
 from click.testing import CliRunner
 from pooler import pooler, socket_of
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import NullPool, make_url
+from sqlalchemy import URL, NullPool, make_url
+from sqlalchemy import create_engine as sa_create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from tls_proxy import tls_proxy
 
 from holdfast.cli import holdfast
 from holdfast.doctor.check import Severity
 from holdfast.doctor.checks import CHECKS
 from holdfast.doctor.examine import Finding, examine
+from holdfast.engine.connection.reach import Reach
 from holdfast.engine.create_engine import create_engine
 from holdfast.engine.environment import stamp
 from holdfast.engine.profiles import Profile
 from holdfast.engine.settings import Settings
 from holdfast.migrate.run import upgrade
+from holdfast.observe.server import look_at_connection
 
 CA = trustme.CA()
 
@@ -105,7 +110,7 @@ def test_roles(database: str, role: str) -> None:
     assert of(examine(settings(as_role(database, role)), None), "rights") == (
         Severity.WARN,
         (
-            f"{role}: CREATEDB, BYPASSRLS, owns 1 tables, may create in the schema, "
+            f"{role}: CREATEDB, BYPASSRLS, owns 1 table(s), may create in the schema, "
             "may create temporary tables"
         ),
     )
@@ -230,8 +235,29 @@ def test_a_pooler(database: str) -> None:
     assert of(silent, "password")[0] is Severity.WARN
     assert of(silent, "tls") == (
         Severity.WARN,
-        "passwords and data cross the network in the clear",
+        "passwords and data are not encrypted; the other end is on this machine",
     )
+
+
+async def _looked_at_by_asyncpg(url: URL) -> Reach:
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.connect() as connection:
+        return (await connection.run_sync(look_at_connection)).way
+
+
+def test_how_far_the_other_end_is(database: str) -> None:
+    """Whatever driver env.py uses: by the socket of the connection, not by what the server says of its own end."""
+    with tls_proxy(socket_of(database), None) as port:
+        url = make_url(database).set(host="127.0.0.1", port=port, query={})
+        with sa_create_engine(
+            url.set(drivername="postgresql+psycopg2"), poolclass=NullPool
+        ).connect() as connection:
+            assert look_at_connection(connection).way is Reach.LOOPBACK
+        by_asyncpg = url.set(drivername="postgresql+asyncpg", query={"ssl": "disable"})
+        assert asyncio.run(_looked_at_by_asyncpg(by_asyncpg)) is Reach.LOOPBACK
+    socket = make_url(database).set(drivername="postgresql+psycopg2")
+    with sa_create_engine(socket, poolclass=NullPool).connect() as connection:
+        assert look_at_connection(connection).way is Reach.SOCKET
 
 
 def test_tls(database: str, tmp_path: Path) -> None:
@@ -363,7 +389,7 @@ def test_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     status, text = doctor()
     assert (status, text.splitlines()[-1]) == (0, "0 refuse, 0 warn, 27 ok")
     assert text.splitlines()[0] == (
-        "ok      2 the environment of the database: the database is not stamped (not production)"
+        "ok      2 the environment of the database: not stamped: no application has started with holdfast.Database"
     )
     monkeypatch.setenv("HOLDFAST_PROFILE", "production")
     status, document = doctor("--format", "json")

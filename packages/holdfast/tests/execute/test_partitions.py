@@ -82,7 +82,7 @@ def test_rows_in_the_way_of_one_partition(partitioned: Project) -> None:
         upgrade(partitioned.config, "head")
     before = partitioned.query(INDEXES)
     assert [(name, is_valid) for name, is_valid, _ in before if not is_valid] == [("m_u", False)]
-    given_up = abandon(partitioned.config)
+    [given_up] = abandon(partitioned.config)
     for sql in given_up.undo:
         with psycopg.connect(partitioned.database, autocommit=True) as connection:
             connection.execute(sql.encode())

@@ -96,7 +96,7 @@ TABLE = [
         ),
         State.HALF_WAY,
         5,
-        "half-way: a part of revision r2 is done and recorded; holdfast run goes on where it stopped",
+        "half-way: revision r2 is begun and recorded, not all of it is done; holdfast run goes on where it stopped",
     ),
     (
         DatabaseFacts(
@@ -104,7 +104,10 @@ TABLE = [
         ),
         State.HALF_WAY,
         5,
-        "half-way: a part of the revert of r1 is done and recorded; holdfast revert goes on where it stopped",
+        (
+            "half-way: the revert of r1 is begun and recorded, not all of it is done; holdfast revert goes on where it"
+            " stopped"
+        ),
     ),
     (
         DatabaseFacts(**PENDING, edited=("r1",), half_way=HalfWay(revision="r2", direction="up")),
@@ -159,10 +162,9 @@ def test_every_state_is_in_the_docs() -> None:
 
 def told(project: Project) -> list[str]:
     """Exit status and all lines of `status`, without what differs from run to run."""
-    ended = CliRunner().invoke(
-        holdfast, ["-c", str(project.folder / "alembic.ini"), "status"], catch_exceptions=False
-    )
-    text = re.sub(r" \(\S+@\S+:\d+\)", "", ended.output)
+    named = f"-c {project.folder / 'alembic.ini'} "
+    ended = CliRunner().invoke(holdfast, [*named.split(), "status"], catch_exceptions=False)
+    text = re.sub(r" \(\S+@\S+:\d+\)", "", ended.output).replace(f"holdfast {named}", "holdfast ")
     database = str(project.query("SELECT current_database()")[0][0])
     return [str(ended.exit_code), *text.replace(database, "DATABASE").splitlines()]
 
@@ -254,7 +256,10 @@ def test_a_revert_that_is_half_way(project: Project) -> None:
     assert str(failed.value).endswith("then go on where it stopped: holdfast revert")
     assert told(project) == [
         "5",
-        "half-way: a part of the revert of r2 is done and recorded; holdfast revert goes on where it stopped",
+        (
+            "half-way: the revert of r2 is begun and recorded, not all of it is done; holdfast revert goes on where it"
+            " stopped"
+        ),
         "at       r2",
         (
             "half-way r2 down: DataInTheWay: Revision r2 stopped at: build unique index a_u on public.a."
@@ -287,15 +292,19 @@ def test_half_way(project: Project) -> None:
         upgrade(project.config, "head")
     assert told(project) == [
         "5",
-        "half-way: a part of revision r2 is done and recorded; holdfast run goes on where it stopped",
+        "half-way: revision r2 is begun and recorded, not all of it is done; holdfast run goes on where it stopped",
         "at       r1",
         "pending  r2 about r2",
         (
             "half-way r2 up: DataInTheWay: Revision r2 stopped at: build unique index a_n on public.a."
-            " In the way: 1 duplicate keys, such as (7, 2)."
+            " In the way: 1 duplicate key, such as (7, 2)."
         ),
         "to do    step 2 of 2: build unique index a_n on public.a",
     ]
+    project.query(
+        "UPDATE holdfast.history SET outcome = 'running', error = NULL WHERE revision = 'r2'"
+    )
+    assert told(project)[4] == "half-way r2 up: killed"
     project.query("UPDATE a SET n = id")
     upgrade(project.config, "head")
     assert told(project) == ["0", "up to date", "at       r2"]
@@ -364,7 +373,7 @@ def test_a_lost_version_table(project: Project) -> None:
         "pending  r1 about r1",
         "pending  r2 about r2",
     ]
-    assert baseline(project.config, "r2") == ("r2",)
+    assert [each.heads for each in baseline(project.config, "r2")] == [("r2",)]
     assert told(project) == ["0", "up to date", "at       r2"]
 
 

@@ -116,6 +116,6 @@ def test_it_is_finished_in_its_own_form(project: Project) -> None:
 def test_it_can_be_given_up(project: Project) -> None:
     """Whoever does not want it is told what was done and what was not."""
     half_way(project)
-    found = abandon(project.config)
+    [found] = abandon(project.config)
     assert found.undo == ("ALTER TABLE public.t DROP CONSTRAINT IF EXISTS few",)
     assert found.not_done == ("validate constraint few of public.t", *LEFT)

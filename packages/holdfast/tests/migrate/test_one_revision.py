@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from alembic_project import SYNC_ENV, Project
+from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from psycopg.conninfo import conninfo_to_dict
 from round_trips import round_trips
 
@@ -26,7 +26,7 @@ finally:
     print(sorted(heavy & set(sys.modules)))
 """
 TABLE = "op.create_table('t%d', sa.Column('id', sa.Integer, primary_key=True))"
-TRIPS = 5  # begin, the statement, the history with the look at the epoch, Alembic's row, commit
+TRIPS = 3  # the statement, Alembic's row, the history with the look at the epoch and COMMIT, which begins anew
 
 
 def test_nothing_is_loaded_that_only_a_database_in_use_needs(project: Project) -> None:
@@ -64,6 +64,51 @@ def test_few_ways_to_the_server_for_each_revision(project: Project) -> None:
         upgrade(project.config, "head", report=note)
     # Once a second the lock is looked at, too.
     assert min(later - earlier for earlier, later in pairwise(done)) == TRIPS
+
+
+PER_MIGRATION = SYNC_ENV.replace(
+    "(connection=connection)", "(connection=connection, transaction_per_migration=True)"
+)
+ALONE = "SELECT count(*), bool_and(h.xmin = v.xmin) FROM holdfast.history h, alembic_version v WHERE revision = 'r2'"
+
+
+@pytest.mark.parametrize(
+    ("env", "driver", "body"),
+    [
+        (SYNC_ENV, "psycopg", ""),
+        (SYNC_ENV, "psycopg2", ""),
+        (ASYNC_ENV, "psycopg", ""),
+        (ASYNC_ENV, "asyncpg", ""),
+        (PER_MIGRATION, "psycopg", ""),
+        (SYNC_ENV, "psycopg", "op.get_bind().commit(); op.get_bind().begin()"),
+        (SYNC_ENV, "psycopg", "with op.get_context().autocommit_block(): pass"),
+    ],
+)
+def test_the_history_is_committed_with_its_revision(
+    project: Project, env: str, driver: str, body: str
+) -> None:
+    """Whoever commits it, and whatever the driver: one transaction writes the version row and the history."""
+    project.env(env, driver=driver)
+    project.revision(TABLE % 1)
+    project.revision(f"{TABLE % 2}\n{body}")
+    upgrade(project.config, "head")
+    assert project.query(ALONE) == [(1, True)]
+
+
+def test_what_fails_at_commit_leaves_neither(project: Project) -> None:
+    """A constraint that is looked at by COMMIT only: no row of the revision, of the version, of the history."""
+    project.revision(
+        """
+        op.execute("CREATE TABLE a (id int PRIMARY KEY)")
+        op.execute("CREATE TABLE b (a int REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
+        """
+    )
+    project.revision("op.execute('INSERT INTO b VALUES (1)')")
+    with pytest.raises(Exception, match="b_a_fkey"):
+        upgrade(project.config, "head")
+    assert project.query("SELECT version_num FROM alembic_version") == [("r1",)]
+    assert project.query("SELECT revision, outcome FROM holdfast.history") == [("r1", "done")]
+    assert project.query("SELECT count(*) FROM b") == [(0,)]
 
 
 def test_another_leader_ends_it(project: Project) -> None:

@@ -39,9 +39,10 @@ def test_exit_status_and_text_of_every_state(project: Project) -> None:
     with_two_revisions(project)
     upgrade(project.config, "r1")
     pending = command(project, "status")
+    named = f"-c {project.folder / 'alembic.ini'}"
     assert (pending.exit_code, pending.output) == (
         1,
-        "pending: holdfast run applies the revisions below\nat       r1\npending  r2 about r2\n",
+        f"pending: holdfast {named} run applies the revisions below\nat       r1\npending  r2 about r2\n",
     )
     upgrade(project.config, "head")
     assert (command(project, "status").exit_code, command(project, "status").output) == (

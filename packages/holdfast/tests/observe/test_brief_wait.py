@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from holdfast.errors.migration import TableIsLocked
 from holdfast.observe.brief_wait import brief, naming
 from holdfast.observe.catalog import facts_for
+from holdfast.rewrite.facts import NewRelations
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.statement import parse
 from holdfast.testing.blockers import holding
 

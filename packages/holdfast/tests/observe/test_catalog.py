@@ -17,12 +17,12 @@ from holdfast.rewrite.facts import (
     DependentView,
     Facts,
     Index,
+    NewRelations,
     Reference,
     Relation,
     RelationKind,
 )
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.statement import Statement, parse
 
 SCHEMA = """

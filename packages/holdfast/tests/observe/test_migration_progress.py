@@ -56,8 +56,7 @@ def look(url: str) -> MigrationProgress | None:
 
 def status(project: Project) -> list[str]:
     """What the command prints, in a process of its own: in ours the run has taken Alembic's globals."""
-    arguments = ("-c", str(project.folder / "alembic.ini"), "status")
-    return forked.holdfast(*arguments, cwd=project.folder).stdout.splitlines()
+    return forked.holdfast("status", cwd=project.folder).stdout.splitlines()
 
 
 def test_nobody_migrates(building: Project) -> None:

@@ -11,8 +11,9 @@ from everywhere import each
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.rewrite.expected_facts import expected
+from holdfast.rewrite.facts import NewRelations
 from holdfast.rewrite.names import quote
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.online import new_after
 from holdfast.rewrite.partitions.lacking import lacking, planned_anew
 from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.queue_rules.copied_once import as_one
@@ -97,9 +98,7 @@ def _entries(
     new = {0: NewRelations()}
     for position, statement in enumerate(parse(script)):
         facts = expected(facts_for(connection, statement, new=new[position]), entries)
-        existing = [found.name for found in facts.relations.values() if not found.is_new]
-        schema = facts.current_schema
-        new[position + 1] = new[position].after(statement, current_schema=schema, existing=existing)
+        new[position + 1] = new_after(new[position], statement, facts=facts)
         entries.append(QueueEntry(statement=statement, facts=facts, position=position))
     return entries, new
 

@@ -13,8 +13,7 @@ import sqlalchemy as sa
 
 from holdfast.errors.statement import BreaksRunningCode, ColumnWithoutValues, LongStatement
 from holdfast.observe.catalog import facts_for
-from holdfast.rewrite.facts import Facts
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.facts import Facts, NewRelations
 from holdfast.rewrite.online import Duration, duration, rewrite
 from holdfast.rewrite.statement import Statement, parse
 from holdfast.scratch.databases import Postgres

@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from holdfast.observe.catalog import facts_for
+from holdfast.rewrite.facts import NewRelations
 from holdfast.rewrite.locks import LockMode
-from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.online import locks_of
 from holdfast.rewrite.statement import parse
 from holdfast.scratch.databases import Postgres

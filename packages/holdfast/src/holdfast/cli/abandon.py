@@ -1,51 +1,71 @@
 """`holdfast abandon`: gives up the rest of a revision that can never finish."""
 
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import click
 from alembic.config import Config
 
 from holdfast.cli.confirm import confirm
-from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.cli.report import Printer
-from holdfast.errors import with_options
 from holdfast.migrate.abandon import Abandoned
 from holdfast.migrate.abandon import abandon as give_up
+from holdfast.migrate.databases import only_pass
 from holdfast.migrate.project_connection import each_database
-from holdfast.migrate.status import statuses
+from holdfast.migrate.status import Status, statuses
 from holdfast.preview.way_back import tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassStatus:
+    """A database and version table in which a revision is half-way."""
+
+    config: Config  # the project as if it had this one alone
+    found: Status
 
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def abandon(options: ProjectOptions, yes: bool) -> None:
-    """Forget what is left of the revision that is half-way.
+    """Forget what is left of the revision that is half-way, in every database that env.py goes through.
 
     A change of a type that is half-way is taken back; otherwise the schema stays as it is now.
     """
+    out = sys.stdout  # what env.py prints goes elsewhere
     with translated_errors():
         config = options.config()
-        confirm(verb="abandon", loses=tuple(_left(config)), yes=yes)
-        place = _half_way(config)
-        found = give_up(config, report=Printer())
-    # It is given up by now, whatever comes of a try.
-    said = tried(place, found.undo)
-    click.echo(with_options("\n".join(lines_of(found, said)), options.options_of_sql()))
+        passes = tuple(_passes(config))
+        half_way = [each for each in passes if each.found.half_way]
+        confirm(verb="abandon", loses=tuple(_left(half_way, of=len(passes))), yes=yes)
+        for place in half_way or [PassStatus(config=config, found=passes[0].found)]:
+            for given_up in give_up(place.config, report=Printer()):
+                if len(passes) > 1:
+                    click.echo(f"database {_name(place.found)}:", file=out)
+                # It is given up by now, whatever comes of a try.
+                said = tried(place.config, given_up.undo)
+                lines = "\n".join(lines_of(given_up, said))
+                click.echo(as_typed(lines), file=out)
 
 
-def _half_way(config: Config) -> Config:
-    """The project as if it had only the database in which a revision is half-way."""
-    databases = {found.database for found in statuses(config) if found.half_way}
-    each = each_database(config)
-    return next((only for database, only in each if database.name in databases), config)
+def _passes(config: Config) -> Iterator[PassStatus]:
+    for _, only in each_database(config):
+        for number, found in enumerate(statuses(only)):
+            yield PassStatus(config=only_pass(only, number), found=found)
 
 
-def _left(config: Config) -> Iterator[str]:
-    for found in statuses(config):
-        for entry in found.half_way:
-            left = "; ".join(found.left) or "the rest of its function"
-            yield f"what is left of revision {entry.revision} ({entry.direction}): {left}"
+def _name(found: Status) -> str:
+    return f"{found.database}, {found.version_table}"
+
+
+def _left(half_way: list[PassStatus], *, of: int) -> Iterator[str]:
+    for place in half_way:
+        where = f" in {_name(place.found)}" if of > 1 else ""
+        left = "; ".join(place.found.left) or "the rest of its function"
+        for entry in place.found.half_way:
+            yield f"what is left of revision {entry.revision} ({entry.direction}){where}: {left}"
 
 
 def lines_of(found: Abandoned, tried: str) -> Iterator[str]:

@@ -49,7 +49,14 @@ def apply(
     own version table is read and written. `holdfast --sql PATH status`, and every other verb, acts on the same.
     """
     given: ProjectOptions = ctx.obj
-    options = replace(given, sql=path, layout=layout or given.layout, is_sql_named=True, file=None)
+    typed = {"sql", "layout"} if layout else {"sql"}
+    options = replace(
+        given,
+        sql=path,
+        layout=layout or given.layout,
+        file=None,
+        on_the_line=given.on_the_line | typed,
+    )
     ctx.obj = options
     if dry_run:
         with translated_errors():

@@ -4,11 +4,10 @@ import json
 
 import click
 
-from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
+from holdfast.cli.project import FORMAT, ProjectOptions, as_typed, translated_errors
 from holdfast.doctor.check import Severity
 from holdfast.doctor.examine import Finding, examine, worst
 from holdfast.engine.settings import Settings
-from holdfast.errors import with_options
 from holdfast.errors.migration import UnknownConfiguration
 
 EXIT_STATUS = {Severity.OK: 0, Severity.WARN: 1, Severity.REFUSE: 3}
@@ -33,8 +32,7 @@ def doctor(ctx: click.Context, prove_tls: bool, form: str) -> None:
         config = None
     with translated_errors():
         found = examine(settings, config, prove_tls=prove_tls)
-    words = _as_json(found) if form == "json" else _as_text(found)
-    click.echo(with_options(words, options.options_of_sql()))
+    click.echo(_as_json(found) if form == "json" else as_typed(_as_text(found)))
     ctx.exit(EXIT_STATUS[worst(found)])
 
 
@@ -61,8 +59,8 @@ def _as_json(found: tuple[Finding, ...]) -> str:
             "name": each.check.name,
             "title": each.check.title,
             "severity": each.verdict.severity,
-            "says": each.verdict.says,
-            "remedy": each.verdict.remedy,
+            "says": as_typed(each.verdict.says),
+            "remedy": as_typed(each.verdict.remedy),
             **({"of": each.of} if each.of else {}),
         }
         for each in found

@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from holdfast.cli.interrupt import GRACE_OPTION, stopping
-from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
+from holdfast.cli.project import FORMAT, ProjectOptions, as_typed, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.finish import Prospect, WaitingLine, prospects
 from holdfast.migrate.finish import finish as let_go
@@ -105,7 +105,7 @@ def _show(found: tuple[Prospect, ...], form: str, *, nothing: str) -> None:
         for sign in each.in_use:
             click.echo(f"in use   {sign}")
         for words in each.unproven:
-            click.echo(f"no proof {words}")
+            click.echo(as_typed(f"no proof {words}"))
     if not any(each.waiting for each in found):
         click.echo(nothing)
 

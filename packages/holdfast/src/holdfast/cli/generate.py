@@ -1,12 +1,13 @@
 """`holdfast generate`: writes a revision from the models."""
 
 import sys
+from collections.abc import Iterable, Iterator
 
 import click
 
-from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.preview.compare.renames import Rename
-from holdfast.preview.generate import DatabasePlace, difference
+from holdfast.preview.generate import DatabasePlace, ModelDifference, difference
 from holdfast.preview.generate import generate as write_revision
 from holdfast.preview.model_comparison import renamed_by_nobody
 from holdfast.scratch.template import scratch_server
@@ -59,24 +60,23 @@ def generate(
         found = write_revision(
             options.alembic_config(verb="generate"), name, renames=renames, ask=ask, place=place
         )
-    for rename in asked:
-        click.echo(
-            f"note: {rename.old} is dropped and {rename.new} added; "
-            f"if it was renamed: --rename {rename}",
-            err=True,
-        )
-    for table in found.left_alone:
-        click.echo(
-            f"note: {table} is neither in the models nor made by a revision: it stays", err=True
-        )
-    for rename in found.renames:
-        click.echo(
-            f"note: run and check refuse the rename {rename} as long as the application may use {rename.old}. If "
-            "nothing does: say why and until when in the comments above it, up and down. Otherwise, without "
-            f"--rename: add {rename.new}, keep both equal by a trigger, fill it, and drop {rename.old} later.",
-            err=True,
-        )
+    for note in notes(found, dropped_and_added=asked):
+        click.echo(f"note: {note}", err=True)
     click.echo("\n".join(f"written: {file}" for file in found.files) or AGREE)
+
+
+def notes(found: ModelDifference, *, dropped_and_added: Iterable[Rename]) -> Iterator[str]:
+    """What a person has to know of a revision that was written."""
+    for rename in dropped_and_added:
+        yield f"{rename.old} is dropped and {rename.new} added; if it was renamed: --rename {rename}"
+    for table in found.left_alone:
+        yield f"{table} is neither in the models nor made by a revision: it stays"
+    for rename in found.renames:
+        yield (
+            f"run and check refuse the rename {rename} as long as the application may use {rename.old}. If "
+            "nothing does: say why and until when in the comments above it, up and down. Otherwise, without "
+            f"--rename: add {rename.new}, keep both equal by a trigger, fill it, and drop {rename.old} later."
+        )
 
 
 def _check(options: ProjectOptions) -> None:
@@ -85,6 +85,7 @@ def _check(options: ProjectOptions) -> None:
     if not found.lines:
         click.echo(AGREE)
         return
-    click.echo("the models have what no migration has; `holdfast generate NAME` would write:")
+    words = "the models have what no migration has; `holdfast generate NAME` would write:"
+    click.echo(as_typed(words))
     click.echo("\n".join(f"    {line}" for line in found.lines))
     sys.exit(1)

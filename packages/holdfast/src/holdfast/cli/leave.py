@@ -7,9 +7,8 @@ import click
 
 from holdfast.cli.abandon import lines_of
 from holdfast.cli.confirm import confirm
-from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.cli.report import Printer
-from holdfast.errors import with_options
 from holdfast.migrate.leave import Left, waits
 from holdfast.migrate.leave import leave as go
 from holdfast.migrate.project_connection import each_database
@@ -39,7 +38,7 @@ def leave(options: ProjectOptions, yes: bool) -> None:
             # It is given up by now, whatever comes of a try.
             words = [tried(only, given_up.undo) for given_up in found.given_up]
             lines = "\n".join(_lines(found, words, is_of_alembic=sql_source(config) is None))
-            click.echo(with_options(lines, options.options_of_sql()), file=out)
+            click.echo(as_typed(lines), file=out)
 
 
 def _lines(found: Left, tries: list[str], *, is_of_alembic: bool) -> Iterator[str]:
@@ -48,7 +47,8 @@ def _lines(found: Left, tries: list[str], *, is_of_alembic: bool) -> Iterator[st
     for line in found.gone:
         yield f"gone     {line.what}"
     if found.had_schema and is_of_alembic:
-        yield "the schema holdfast is gone; alembic_version is as it was: alembic upgrade head"
+        tables = ", ".join(found.version_tables)
+        yield f"the schema holdfast is gone; {tables} is as it was, and Alembic alone goes on from there"
     elif found.had_schema:
         yield "the schema holdfast is gone, with what it knew of single scripts; the folder's own table is as it was"
     else:

@@ -2,8 +2,7 @@
 
 import click
 
-from holdfast.cli.project import ProjectOptions, translated_errors
-from holdfast.errors import with_options
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 
 
 @click.command()
@@ -18,5 +17,5 @@ def pause(options: ProjectOptions) -> None:
     with translated_errors():
         paused = ask(options.config())
     where = f" in {', '.join(paused)}" if len(paused) > 1 else ""
-    goes_on = with_options("go on with: holdfast resume", options.options_of_sql())
+    goes_on = as_typed("go on with: holdfast resume")
     click.echo(f"paused{where}: a run waits after its step or batch; {goes_on}")

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.errors.durations import roughly
 from holdfast.errors.sizes import size_in_words
 from holdfast.observe.blockers import Blocker
@@ -73,7 +73,8 @@ def show(found: tuple[Forecast, ...], form: str) -> None:
         for each in found:
             if len(found) > 1:
                 click.echo(f"database {each.database}:")
-            click.echo("\n".join(as_markdown(each) if form == "markdown" else as_text(each)))
+            lines = as_markdown(each) if form == "markdown" else as_text(each)
+            click.echo(as_typed("\n".join(lines)))
     if any(each.is_refused for each in found):
         sys.exit(1)
 

@@ -4,6 +4,7 @@ What is heavy is imported inside: a command that finds its database up to date i
 """
 
 import gc
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, with_options
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
+# Secrets that env.py may be told with -x: what is behind a key that is called so, and the password of a URL.
+SECRET = re.compile(r"(?i)^([^=]*(?:pass|pw|secret|token|key)[^=]*=).*|(://[^/\s:@]*:)[^/\s]*(?=@)")
 CONFIG = "holdfast.config"  # in click's meta: the configuration in use
 LOOKED = (
     "holdfast.looked"  # in click's meta: the quick look has found that there may be something to do
@@ -35,7 +38,8 @@ class ProjectOptions:
     section: str = "alembic"
     sql: Path | None = None  # SQL scripts instead of a project of Alembic
     layout: str | None = None
-    is_sql_named: bool = False  # on the command line: every command that is proposed has to name it
+    # Those that were typed: every command that is proposed has to name them, too.
+    on_the_line: frozenset[str] = frozenset()
 
     def sql_path(self) -> Path | None:
         """The SQL scripts that --sql names, or [tool.holdfast] where nothing names a project of Alembic."""
@@ -45,12 +49,21 @@ class ProjectOptions:
 
         return sql_in(Path.cwd())
 
-    def options_of_sql(self) -> str:
-        """What has to stand behind `holdfast` in a command that is proposed."""
-        if self.sql is None or not self.is_sql_named:
-            return ""
-        layout = "" if self.layout is None else f" --layout {self.layout}"
-        return f"--sql {shlex.quote(str(self.sql))}{layout}"
+    def named(self) -> str:
+        """What has to stand behind `holdfast` in a command that is proposed: as the project was named here."""
+        typed = {
+            "file": ("-c", self.file),
+            "section": ("-n", self.section),
+            "sql": ("--sql", self.sql),
+            "layout": ("--layout", self.layout),
+        }
+        words = [
+            f"{option} {shlex.quote(str(value))}"
+            for name, (option, value) in typed.items()
+            if name in self.on_the_line and value is not None
+        ]
+        words += [f"-x {shlex.quote(without_secret(each))}" for each in self.x]
+        return " ".join(words)
 
     def config(self) -> "Config":
         """The Alembic configuration of the project; for Flask-Migrate, inside an application context from here on."""
@@ -91,6 +104,11 @@ class ProjectOptions:
             click.get_current_context().meta[LOOKED] = True
             project = project_at(Path.cwd(), file=self.file)
             return None if project is None else project.head_if_up_to_date()
+
+
+def without_secret(argument: str) -> str:
+    """An argument of -x that may be printed."""
+    return SECRET.sub(lambda found: f"{found[1] or found[2]}***", argument)
 
 
 @contextmanager
@@ -138,6 +156,16 @@ def translated_errors() -> Iterator[None]:
 
 def _named(error: HoldfastError) -> HoldfastError:
     """An error whose commands name the project as this one did."""
-    options = click.get_current_context().find_object(ProjectOptions)
-    error.options = "" if options is None else options.options_of_sql()
+    error.options = _typed()
     return error
+
+
+def as_typed(text: str) -> str:
+    """A text whose commands name the project as this command line did: they can be pasted."""
+    return with_options(text, _typed())
+
+
+def _typed() -> str:
+    context = click.get_current_context(silent=True)
+    options = None if context is None else context.find_object(ProjectOptions)
+    return "" if options is None else options.named()

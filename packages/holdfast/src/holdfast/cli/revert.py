@@ -10,7 +10,7 @@ from holdfast.cli.event_stream import EventStream
 from holdfast.cli.interrupt import GRACE_OPTION, pausing, stopping
 from holdfast.cli.project import FORMAT, ProjectOptions, translated_errors
 from holdfast.migrate.run import downgrade
-from holdfast.migrate.taken_back import taken_back
+from holdfast.migrate.taken_back import TakenBack, taken_back
 
 
 @click.command()
@@ -39,11 +39,11 @@ def revert(
         pausing() as should_pause,
     ):
         config = options.config()
-        listed = [f"{name} {description}" for name, description in taken_back(config, target)]
+        listed = _listed(taken_back(config, target))
         if listed:
-            click.echo(f"takes back {len(listed)}: {', '.join(listed)}", err=True)
-        if count is not None and len(listed) > count:
-            confirm(verb=f"revert -n {count}", loses=tuple(listed), yes=yes)
+            click.echo(f"takes back {len(listed)}: {'; '.join(listed)}", err=True)
+        if revision is None and len(listed) > (count or 1):
+            confirm(verb=f"revert -n {count or 1}", loses=listed, yes=yes)
         downgrade(
             config,
             target,
@@ -56,3 +56,14 @@ def revert(
         report.result()
     else:
         click.echo(report.summary(nothing="nothing to revert"))
+
+
+def _listed(found: tuple[TakenBack, ...]) -> tuple[str, ...]:
+    """Each revision with its description, and with its databases where there are several."""
+    is_one = len({database for each in found for database in each.databases}) == 1
+    return tuple(
+        f"{each.revision} {each.description}"
+        if is_one
+        else f"{each.revision} {each.description} (in {', '.join(each.databases)})"
+        for each in found
+    )

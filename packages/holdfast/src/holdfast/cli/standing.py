@@ -6,8 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from holdfast.cli.project import ProjectOptions, translated_errors
-from holdfast.errors import with_options
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.migrate.finish import WaitingLine
 from holdfast.migrate.status import Status, worst
 from holdfast.migrate.status import statuses as look
@@ -25,7 +24,7 @@ def show(options: ProjectOptions, form: str) -> int:
         click.echo(json.dumps(one if len(passes) == 1 else several, default=str))
     else:
         lines = "\n".join(line for each in passes for line in _lines_of(each, passes))
-        click.echo(with_options(lines, options.options_of_sql()))
+        click.echo(as_typed(lines))
     return found.exit_status
 
 
@@ -56,7 +55,8 @@ def _lines(found: Status) -> Iterator[str]:
     for revision in found.edited:
         yield f"edited   {revision.revision} {revision.description}"
     for entry in found.half_way:
-        yield f"half-way {entry.revision} {entry.direction}: {entry.error or entry.outcome} ({entry.client})"
+        outcome = "killed" if entry.outcome == "running" and not found.progress else entry.outcome
+        yield f"half-way {entry.revision} {entry.direction}: {entry.error or outcome} ({entry.client})"
     for entry in found.failed:
         yield f"failed   {entry.revision} {entry.direction}: {entry.error or 'killed'} ({entry.client})"
     yield from (f"waits    {_waiting(line)}" for line in found.waits)

@@ -61,11 +61,17 @@ def _encrypted(evidence: Evidence) -> Verdict | None:
     if found.way is Reach.SOCKET:
         return None
     if not (server.encrypted if found.encrypted_here is None else found.encrypted_here):
-        verdict = warn_in_production if found.way is Reach.LOOPBACK else refuse_in_production
-        return verdict(
-            evidence,
-            "passwords and data cross the network in the clear",
-            "Set HOLDFAST_TLS=required and no sslmode in the URL.",
+        remedy = "Set HOLDFAST_TLS=required and no sslmode in the URL."
+        if evidence.settings.url is None:  # env.py has made it, by none of our settings
+            remedy = "In the URL of env.py: sslmode=require, or verify-full (asyncpg: ssl=require)."
+        if found.way is Reach.LOOPBACK:
+            return warn_in_production(
+                evidence,
+                "passwords and data are not encrypted; the other end is on this machine",
+                remedy,
+            )
+        return refuse_in_production(
+            evidence, "passwords and data cross the network in the clear", remedy
         )
     if not server.encrypted:
         return warn_in_production(

@@ -28,17 +28,18 @@ def _rights(evidence: Evidence) -> Verdict | None:
         return None
     too_much = [
         *server.attributes,
-        *([f"owns {server.owned_tables} tables"] if server.owned_tables else []),
+        *([f"owns {server.owned_tables} table(s)"] if server.owned_tables else []),
         *(["may create in the schema"] if server.creates_in_schema else []),
         *(["may create temporary tables"] if server.creates_temporary else []),
     ]
     if not too_much:
         return fine(f"{server.role} has no more than it needs")
+    schemas = ", ".join(server.owned_schemas) or server.schema or "public"
     return warn_in_production(
         evidence,
         f"{server.role}: {', '.join(too_much)}",
         "Let another role own the tables and migrate; for the application: "
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {server.role};",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schemas} TO {server.role};",
     )
 
 

@@ -24,8 +24,12 @@ def _synchronized(evidence: Evidence) -> Verdict | None:
 def _environment(evidence: Evidence) -> Verdict:
     stamp, profile = evidence.stamp, evidence.settings.profile
     if stamp is None:
+        if evidence.settings.url is None:  # migrations alone, which stamp nothing
+            return fine("not stamped: no application has started with holdfast.Database")
         return warn_in_production(
-            evidence, "the database is not stamped", "The first start stamps it; or: holdfast run"
+            evidence,
+            "the database is not stamped",
+            "The first start of an application with holdfast.Database stamps it.",
         )
     if stamp.fits(profile):
         return fine(f"the database is stamped {stamp.profile}")

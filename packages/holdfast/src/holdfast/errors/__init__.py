@@ -12,7 +12,8 @@ from holdfast.errors.standing import COMMAND
 
 # Those that act on a project, in a text.
 COMMANDS = re.compile(
-    r"\bholdfast (abandon|baseline|check|doctor|drift|finish|leave|pause|plan|resume|revert|run|status)\b"
+    r"\bholdfast (abandon|baseline|check|doctor|drift|finish|generate|leave|pause|plan|reset|resume|revert|run|status"
+    r"|sync)\b"
 )
 
 

@@ -352,6 +352,42 @@ class WaitedTooLong(HoldfastError):
 
 
 @dataclass(kw_only=True, eq=False)
+class StillBuilding(HoldfastError):
+    """Another session builds an index that has to be ours, and did not end within the budget."""
+
+    step: str
+    builder: int
+    waited: timedelta
+    what = "After {waited} process {builder} still builds an index of this table: {step}"
+    why = (
+        "A migrator that was killed leaves its backend at work, or somebody builds by hand. Only when that has ended"
+        " is it known what is left of it. Nothing was changed meanwhile, and no user waits for it."
+    )
+    remedy = (
+        "Wait until it has ended, or end it: SELECT pg_terminate_backend({builder}). Then run again, which cleans up"
+        " and builds anew: {again}"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class BuildDeadlocks(HoldfastError):
+    """A build without a lock on its table met a deadlock each time that it was tried."""
+
+    step: str
+    tries: int
+    what = "Given up after {tries} deadlocks: {step}"
+    why = (
+        "A build waits for transactions that are older than it, and one of them wanted a lock that the build holds:"
+        " an ANALYZE or VACUUM of the table, another build, a change of it. The server has ended the build each time;"
+        " what it left is removed."
+    )
+    remedy = (
+        "The server's log names both sides of a deadlock: let the other one end, or run at another time."
+        " Then: {again}"
+    )
+
+
+@dataclass(kw_only=True, eq=False)
 class DataInTheWay(HoldfastError):
     """Rows that a constraint or a unique index does not allow."""
 
@@ -590,8 +626,9 @@ class NotSoManyRevisions(HoldfastError):
 
     asked: int
     applied: int
+    database: str = "this database"
     exit_status = 2
-    what = "{asked} revisions were to be taken back, and only {applied} can be; none was."
+    what = "{asked} revisions were to be taken back in {database}, and only {applied} can be; none was."
     why = "A count that goes beyond the first revision may be meant for another database."
     remedy = "Take back all of them, if that is meant: holdfast revert -n {applied} (or --to base)"
 

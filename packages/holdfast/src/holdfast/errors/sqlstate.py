@@ -9,6 +9,8 @@ DEPENDENT_OBJECTS_STILL_EXIST = errors.DependentObjectsStillExist.sqlstate
 DUPLICATE_TABLE = errors.DuplicateTable.sqlstate
 FEATURE_NOT_SUPPORTED = errors.FeatureNotSupported.sqlstate
 FOREIGN_KEY_VIOLATION = errors.ForeignKeyViolation.sqlstate
+IDLE_IN_TRANSACTION_SESSION_TIMEOUT = errors.IdleInTransactionSessionTimeout.sqlstate
+IDLE_SESSION_TIMEOUT = "57P05"  # younger than some drivers, as is the one of a transaction
 INSUFFICIENT_PRIVILEGE = errors.InsufficientPrivilege.sqlstate
 INTERNAL_ERROR = errors.InternalError_.sqlstate
 INVALID_SCHEMA_NAME = errors.InvalidSchemaName.sqlstate
@@ -18,6 +20,7 @@ QUERY_CANCELED = errors.QueryCanceled.sqlstate
 RAISE_EXCEPTION = errors.RaiseException.sqlstate
 RESTRICT_VIOLATION = errors.RestrictViolation.sqlstate
 SERIALIZATION_FAILURE = errors.SerializationFailure.sqlstate
+TRANSACTION_TIMEOUT = "25P04"
 UNIQUE_VIOLATION = errors.UniqueViolation.sqlstate
 
 

@@ -35,7 +35,7 @@ class Batches:
         def unit(_: LockTimeouts) -> Key | None:
             since = monotonic()
             set_local(self.session, "lock_timeout", ROW_LOCK)
-            self.session.commit_without_waiting()
+            self.session.begin_batch()
             last = self._last_of_batch(reached)
             if last is None:
                 self.session.rollback()

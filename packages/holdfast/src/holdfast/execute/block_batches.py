@@ -126,7 +126,7 @@ class BlockBatches:
         """Write the blocks and commit them with the first block that is not done then; that is what it gives."""
         first, behind = blocks
         set_local(self.session, "lock_timeout", ROW_LOCK)
-        self.session.commit_without_waiting()
+        self.session.begin_batch()
         for name, setting in self.step.settings:
             self.session.execute(SET_LOCAL, {"name": name, "setting": setting})
         done = left[0][0] if left else then

@@ -13,10 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import (
+    BuildDeadlocks,
     CopyDisturbed,
     DataInTheWay,
     LeftUnfinished,
     PartitionsNotCopied,
+    StillBuilding,
     StoppedBetweenSteps,
 )
 from holdfast.errors.sqlstate import (
@@ -42,7 +44,6 @@ from holdfast.execute.lock_patience import (
     watch_anything,
 )
 from holdfast.execute.look import look
-from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import (
     Report,
     StatementPlanned,
@@ -50,6 +51,7 @@ from holdfast.execute.progress import (
     StepDone,
     StepsRecounted,
     StepStarted,
+    StepWatched,
 )
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.watcher import watching
@@ -65,6 +67,7 @@ from holdfast.observe.indexes import (
 )
 from holdfast.observe.types_in_use import unit_with_types_beside
 from holdfast.observe.violations import Violations, duplicate_keys, rows_against
+from holdfast.observe.watched_step import Watched
 from holdfast.rewrite.column_copy.partitions import DISTURBED, OTHER_PARTITIONS
 from holdfast.rewrite.column_copy.plan import planned_at_look
 from holdfast.rewrite.column_copy.refusals import refusals
@@ -105,6 +108,7 @@ from holdfast.rewrite.unit_steps import steps_of_unit
 log = logging.getLogger(__name__)
 
 POLL = timedelta(milliseconds=200)
+DEADLOCKS = 5  # of one build, until it is given up
 
 # Settings of a session whose statement may take as long as it needs, and must die with its client.
 UNHURRIED = {
@@ -221,7 +225,7 @@ class Executor:
     report: Report
     revision: str
     should_stop: Callable[[], bool]
-    pausing: Pausing | None = None
+    wait_while_paused: Callable[[], None] | None = None  # between two steps, too
     rows_per_second: int | None = None  # of a backfill
     build_workers: int = 0
     slot_wal: int = SLOT_WAL  # bytes that a replication slot may keep before a backfill pauses
@@ -498,6 +502,7 @@ class Executor:
     def _rows_in_the_way(self, step: ValidateStep, constraint: str) -> DataInTheWay | None:
         """The rows that break the constraint; None where the migration's role may not look at both tables."""
         try:
+            self.session.lift_limits_for_transaction()
             found = rows_against(self.session.connection, table=step.table, constraint=constraint)
         except DBAPIError as error:
             self.session.rollback()
@@ -611,6 +616,7 @@ class Executor:
     # Outside a transaction: ask the catalog first.
 
     def _build(self, statement: Queued, step: BuildIndexStep) -> Queued:
+        limit = self._limit()
         while True:
             found = self._look(step)
             if found is None:
@@ -621,9 +627,8 @@ class Executor:
                 break  # PostgreSQL says that the name is taken, as it would to anybody
             if found.is_valid:
                 return self._recorded(statement)
-            if found.builder is not None:
-                self._stop_if_asked()
-                sleep(POLL.total_seconds())  # a killed migrator's backend goes on: let it finish
+            if found.builder is not None:  # a killed migrator's backend goes on: let it finish
+                self._wait_for_builder(found.builder, step.describe(), limit=limit)
             elif (
                 self._look(step) == found
             ):  # it may have ended between the catalog and its progress
@@ -633,24 +638,50 @@ class Executor:
             raise LeftUnfinished(what_is=f"index {step.index}", step=step.describe())
         return self._recorded(statement)
 
+    def _limit(self) -> float:
+        """Until when, by the monotonic clock, one may wait that is waited for from now on."""
+        return monotonic() + self.patience.budget.total_seconds()
+
+    def _wait_for_builder(self, builder: int, step: str, *, limit: float) -> None:
+        """Let another session's build go on for a moment, and say so. Raises StillBuilding behind the limit."""
+        self._stop_if_asked()
+        if monotonic() > limit:
+            raise StillBuilding(step=step, builder=builder, waited=self.patience.budget)
+        seen = Watched(
+            phase="waiting",
+            done=None,
+            waits_for=(f"process {builder}, which builds an index of this table",),
+        )
+        self.report(StepWatched(step=step, seen=seen))
+        sleep(POLL.total_seconds())
+
     def _build_once(self, statement: Queued, step: BuildIndexStep) -> None:
-        try:
-            self._unhurried(step.sql, watched=step.describe())
-        except DBAPIError as error:
-            state = sqlstate(error)
-            if state == DEADLOCK_DETECTED:
+        for tries in range(1, DEADLOCKS + 1):
+            try:
+                return self._unhurried(step.sql, watched=step.describe())
+            except DBAPIError as error:
+                if sqlstate(error) != DEADLOCK_DETECTED:
+                    self._refused_build(statement, step, error)
+                    raise
                 self._drop_leftover(step)
-                return self._build_once(statement, step)
-            if state == DUPLICATE_TABLE:  # also of an index; the next run must not take it for ours
-                self._forgotten(statement)
-            if state != UNIQUE_VIOLATION:
-                raise
-            self._drop_leftover(step)
+                if tries == DEADLOCKS:
+                    raise BuildDeadlocks(step=step.describe(), tries=tries) from error
+        return None
+
+    def _refused_build(self, statement: Queued, step: BuildIndexStep, error: DBAPIError) -> None:
+        """Clean up behind a build that the server has refused. Raises DataInTheWay where rows are the reason."""
+        state = sqlstate(error)
+        if state == DUPLICATE_TABLE:  # also of an index; the next run must not take it for ours
             self._forgotten(statement)
-            with self._watching(step.describe()):
-                found = duplicate_keys(self.session.connection, step)
-            self.session.commit()
-            raise self._data_in_the_way(step, found) from error
+        if state != UNIQUE_VIOLATION:
+            return
+        self._drop_leftover(step)
+        self._forgotten(statement)
+        with self._watching(step.describe()):
+            self.session.lift_limits_for_transaction()
+            found = duplicate_keys(self.session.connection, step)
+        self.session.commit()
+        raise self._data_in_the_way(step, found) from error
 
     def _look(self, step: BuildIndexStep | DropIndexStep) -> FoundIndex | None:
         found = find_index(self.session.connection, schema=step.schema, name=step.index)
@@ -685,13 +716,13 @@ class Executor:
 
     def _after_a_reindex(self, statement: Queued, step: ReindexStep) -> Queued:
         """Wait for one that outlives its killed migrator, and drop what it has left."""
+        limit = self._limit()
         while statement.is_started:
             found = self._leftovers(step)
             if not found:
                 break
-            if any(each.builder is not None for each in found):
-                self._stop_if_asked()
-                sleep(POLL.total_seconds())
+            if builders := [each.builder for each in found if each.builder is not None]:
+                self._wait_for_builder(builders[0], step.describe(), limit=limit)
             elif self._leftovers(step) == found:  # as with a build, it may have ended in between
                 for each in found:
                     self._unhurried(each.drop, watched=f"clean up index {each.name}")
@@ -738,8 +769,8 @@ class Executor:
         return statement
 
     def _stop_if_asked(self) -> None:
-        if self.pausing is not None:
-            self.pausing.wait()
+        if self.wait_while_paused is not None:
+            self.wait_while_paused()
         if self.should_stop():
             raise StoppedBetweenSteps(revision=self.revision)
 

@@ -4,18 +4,18 @@ import getpass
 import hashlib
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from psycopg.sql import SQL, Literal
 from sqlalchemy import func, insert, text, update
 
 from holdfast.execute.progress import Direction
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.tables import history
+from holdfast.rewrite.literals import literal
 
 NO_FILE = "(baseline)"  # the checksum of what was recorded without being run
 
@@ -26,17 +26,15 @@ LATEST = text(
     WHERE coalesce(to_jsonb(h) ->> 'version_table', '') IN ('', :version_table) ORDER BY revision, id DESC
     """
 )
-# One row, with the look at the epoch that each transaction needs; its COMMIT does not wait for the disk. As a finished
-# text: no driver prepares it.
-ADD_DONE = SQL(
-    """
-    INSERT INTO holdfast.history (revision, description, direction, checksum, outcome, client, holdfast_version,
-                                  finished_at, version_table)
-    SELECT {revision}, {description}, {direction}, {checksum}, 'done', {client}, {holdfast_version},
-           clock_timestamp(), {version_table}
-    FROM holdfast.leader, set_config('synchronous_commit', 'off', true) WHERE epoch = {epoch} FOR SHARE OF leader
-    """
-)
+# One row, with the look at the epoch that each transaction needs: without it the row lacks its revision, which the
+# server refuses. Its COMMIT does not wait for the disk. As a finished text: no driver prepares it.
+ADD_DONE = """
+    INSERT INTO holdfast.history (outcome, finished_at, client, holdfast_version, version_table, direction, checksum,
+                                  description, revision)
+    SELECT 'done', clock_timestamp(), {client}, {holdfast_version}, {version_table}, {direction}, {checksum},
+           {description}, (SELECT {revision} FROM holdfast.leader WHERE epoch = {epoch} FOR SHARE)
+    FROM set_config('synchronous_commit', 'off', true)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +68,14 @@ def begin(session: MigrationSession, begun: Begun) -> int:
     return int(session.execute(row.returning(history.c.id)).scalar_one())
 
 
-def add_done(session: MigrationSession, begun: Begun) -> None:
-    """Record a revision at its end, in its one transaction; that is also when it began. Raises TakenOver.
+def row_when_done(session: MigrationSession, begun: Begun) -> str:
+    """The text that records a revision at its end, in its one transaction; that is also when it began.
 
     A crash of the server takes back all of it or nothing; `make_durable` follows before the run has succeeded.
     """
-    values = {name: Literal(value) for name, value in _values(session, begun).items()}
-    session.execute_as_leader(ADD_DONE.format(epoch=Literal(session.epoch), **values).as_string())
     session.owes_durability = True
+    values = {name: literal(value) for name, value in _values(session, begun).items()}
+    return ADD_DONE.format(epoch=session.epoch, **values)
 
 
 def finish(session: MigrationSession, entry: int) -> None:
@@ -131,12 +129,18 @@ def checksum_of(file: Path) -> str:
 
 def client() -> str:
     """This process, for whoever reads the tables: operating system user, host, process id."""
-    return f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+    return _client(os.getpid())
+
+
+@cache
+def _client(pid: int) -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}:{pid}"
 
 
 def _values(session: MigrationSession, begun: Begun) -> dict[str, str]:
     more = {"client": client(), "holdfast_version": _version()}
-    return asdict(begun) | more | {"version_table": session.version_table}
+    own = {name: getattr(begun, name) for name in begun.__slots__}
+    return own | more | {"version_table": session.version_table}
 
 
 @cache

@@ -4,6 +4,7 @@ A step that runs in a transaction is recorded in that transaction, so it is done
 For the others the catalog is asked first; the journal only knows that they were started.
 """
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,8 +28,8 @@ from holdfast.execute.progress import Direction
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.execute.tables import calls, queue, unfinished
-from holdfast.rewrite.facts import Releases
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.facts import NewRelations, Releases
+from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.steps import (
     SETTING,
     CopyRowsStep,
@@ -138,7 +139,7 @@ class Journal:
             checksum=row.checksum,
             function_ended=row.function_ended,
             committed=TEXTS.validate_json(row.committed),
-            new=NewRelations.from_json(row.new_relations),
+            new=new_relations_from_json(row.new_relations),
             unrepeatable=row.unrepeatable,
         )
 
@@ -153,7 +154,7 @@ class Journal:
                 checksum=revision.checksum,
                 function_ended=revision.function_ended,
                 committed=TEXTS.dump_json(revision.committed).decode(),
-                new_relations=revision.new.to_json(),
+                new_relations=new_relations_to_json(revision.new),
                 unrepeatable=revision.unrepeatable,
             )
         )
@@ -162,7 +163,7 @@ class Journal:
                 insert(queue).values(
                     version_table=self.session.version_table,
                     sql=statement.sql,
-                    new_relations=statement.new.to_json(),
+                    new_relations=new_relations_to_json(statement.new),
                     settings=SETTINGS.dump_json(_with_count(statement)).decode(),
                     queued_on=statement.today,
                     call=statement.call,
@@ -183,7 +184,7 @@ class Journal:
             Queued(
                 id=row.id,
                 sql=row.sql,
-                new=NewRelations.from_json(row.new_relations),
+                new=new_relations_from_json(row.new_relations),
                 settings=(kept := _settings_and_count(row.settings))[0],
                 counted=kept[1],
                 today=row.queued_on,
@@ -283,7 +284,7 @@ class Journal:
         changed: dict[str, object] = {"function_ended": False, "checksum": checksum}
         left = self.queued()
         if left:
-            changed["new_relations"] = left[0].new.to_json()
+            changed["new_relations"] = new_relations_to_json(left[0].new)
             mine = select(calls.c.id).where(self._mine(calls))
             sent = mine.order_by(calls.c.id).offset(left[0].call - 1)
             self.session.execute(delete(calls).where(calls.c.id.in_(sent)))
@@ -321,6 +322,22 @@ class Journal:
 
     def _update(self, statement: Queued, **values: object) -> None:
         self.session.execute(update(queue).where(queue.c.id == statement.id).values(**values))
+
+
+def new_relations_to_json(new: NewRelations) -> str:
+    """What the revision itself has made, as text: a pair for a relation, three for a column."""
+    relations = [[name.schema, name.name] for name in sorted(new.names)]
+    columns = [[name.schema, name.name, column] for name, column in sorted(new.columns)]
+    return json.dumps([*relations, *columns])
+
+
+def new_relations_from_json(text: str) -> NewRelations:
+    """Read what the revision itself has made from the text that the journal keeps."""
+    found = [(QualifiedName(schema=item[0], name=item[1]), item) for item in json.loads(text)]
+    return NewRelations(
+        names=frozenset(name for name, item in found if len(item) == 2),
+        columns=frozenset((name, item[2]) for name, item in found if len(item) > 2),
+    )
 
 
 def _of_two(statement: Queued) -> dict[str, str]:

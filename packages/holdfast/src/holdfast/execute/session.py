@@ -8,7 +8,7 @@ second SQLAlchemy connection over the same DBAPI connection, and commits go to t
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic, sleep
@@ -20,7 +20,12 @@ from sqlalchemy.pool import StaticPool
 
 from holdfast.engine.changed_shapes import CHANNEL
 from holdfast.errors.migration import SettingsNeedSession, TakenOver
-from holdfast.errors.sqlstate import INTERNAL_ERROR, SERIALIZATION_FAILURE, sqlstate
+from holdfast.errors.sqlstate import (
+    INTERNAL_ERROR,
+    NOT_NULL_VIOLATION,
+    SERIALIZATION_FAILURE,
+    sqlstate,
+)
 from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.verdict import GuardVerdict
 from holdfast.execute.workers import WorkerWarnings
@@ -68,6 +73,13 @@ NO_LIMITS = text(
     SELECT set_config(name, '0', true) FROM pg_settings WHERE name = ANY (CAST(:names AS text[]))
     """
 )
+# A row for each of these that would end the session, and does so no longer. What env.py or its URL has set is its wish.
+LIFT_FOR_SESSION = text(
+    """
+    SELECT name, set_config(name, '0', false) FROM pg_settings
+    WHERE name = ANY (CAST(:names AS text[])) AND setting <> '0' AND source NOT IN ('session', 'client')
+    """
+)
 # The same for a whole session, and its name. Not through a pooler, which gives the session to strangers. A role that
 # each connection of the user's engine SETs may not cancel what the login role executes: here it is the login role.
 OWN_SESSION = text(
@@ -95,13 +107,20 @@ TIMEOUTS = (
     "statement_timeout",
     "transaction_timeout",
 )
+ENDS_SESSION = (
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+)
 # One row. FOR SHARE: a new leader, who raises it, waits until the transaction that looks at it has ended.
 FENCE = text("SELECT epoch FROM holdfast.leader FOR SHARE")
 EPOCH = text("SELECT epoch FROM holdfast.leader")
 # Polled: whoever blocked in pg_advisory_lock() would hold a snapshot that a build waits for.
 LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
 UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
-ASYNCHRONOUS = text("SELECT set_config('synchronous_commit', 'off', true)")
+BATCH = text(
+    "SELECT set_config('synchronous_commit', 'off', true), set_config('statement_timeout', '0', true)"
+)
 TOUCH = text("SELECT 1 FROM holdfast.leader FOR UPDATE")
 TELL = text("SELECT pg_notify(:channel, '')")
 # One row. The event trigger of Citus itself catches no error: it tells the workers what was dropped.
@@ -178,6 +197,14 @@ class TransactionGuard(Protocol):
         ...
 
 
+class RowAtCommit(Protocol):
+    """A row of ours that is written in the transaction that is open, and as late as that can be."""
+
+    def take(self) -> str:
+        """The finished text that writes it under our epoch, once; empty where nothing is left to write."""
+        ...
+
+
 class LocksOnStandbys(Protocol):
     """Knows what a lock would do on standbys."""
 
@@ -205,12 +232,14 @@ class MigrationSession:
         )
         self.console: PoolerConsole | None = None  # of the pooler of the applications
         self.workers: WorkerWarnings | None = None  # of a cluster of Citus
+        self.row_at_commit: RowAtCommit | None = None
         self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
         )
         self._is_fenced = False
         self._event_triggers: bool | None = None
+        self._lifted: tuple[str, ...] = ()  # timeouts, for the session
         self.name = "holdfast"  # of the sessions beside it
         self._called_before: str | None = None
         self.dialect = migration.dialect
@@ -256,12 +285,36 @@ class MigrationSession:
         return result
 
     def execute_as_leader(self, sql: str) -> None:
-        """Execute a finished text that writes a row where it has found our epoch. Raises TakenOver otherwise."""
+        """Execute a finished text whose row lacks a value where it has not found our epoch. Raises TakenOver then."""
         self.restore_local_settings()
         self._is_fenced = True
         with self._another_leader_refused():
-            if self.execute_sql(sql).rowcount != 1:
-                raise TakenOver(ours=self.epoch or 0, found="a later one")
+            self.execute_sql(sql)
+
+    def execute_together(self, *texts: str) -> None:
+        """Execute finished texts, in one way to the server where the driver can."""
+        if not self._takes_several:
+            for sql in texts:
+                self.execute_sql(sql)
+            return
+        _ = self.connection  # under the settings of env.py, and as the leader
+        self._send_together(texts)
+
+    @property
+    def _takes_several(self) -> bool:
+        return self.dialect.driver == "psycopg" and not self.dialect.is_async
+
+    def _send_together(self, texts: tuple[str, ...]) -> None:
+        """Raises what SQLAlchemy would."""
+        driver: Any = self.dialect.loaded_dbapi
+        sql = "; ".join(texts)
+        try:
+            with closing(self.dbapi_connection.cursor()) as cursor:
+                cursor.execute(sql, prepare=False)  # several are never prepared
+        except driver.Error as error:
+            raise DBAPIError.instance(
+                sql, None, error, driver.Error, dialect=self.dialect
+            ) from error
 
     def commit(self) -> None:
         """Commit what the session has done, the user's statements included.
@@ -269,12 +322,23 @@ class MigrationSession:
         Raises EndedByGuard where users have waited for it: then it is rolled back.
         """
         guard = self._armed_guard
+        row = self._take_row()
         if guard is not None:
             guard.before_commit()
-        self.dbapi_connection.commit()
+        if row and self._takes_several and not self.in_autocommit():
+            with self._another_leader_refused():
+                # The next transaction begins with it: no BEGIN has to be sent.
+                self._send_together((row, "COMMIT AND CHAIN"))
+        else:
+            if row:
+                self.execute_as_leader(row)
+            self.dbapi_connection.commit()
         self._settings_hold = self._is_fenced = False
         if guard is not None:
             guard.committed()
+
+    def _take_row(self) -> str:
+        return "" if self.row_at_commit is None else self.row_at_commit.take()
 
     @property
     def _armed_guard(self) -> TransactionGuard | None:
@@ -287,9 +351,12 @@ class MigrationSession:
         Left to the garbage collector, SQLAlchemy would end an async connection under its owner.
         """
         try:
-            if self._called_before is not None:
+            if self._called_before is not None or self._lifted:
                 self.rollback()
-                self._connection.execute(CALL, {"name": self._called_before})
+                for name in self._lifted:
+                    self._connection.exec_driver_sql(f"RESET {name}")
+                if self._called_before is not None:
+                    self._connection.execute(CALL, {"name": self._called_before})
                 self.commit()
         finally:
             self._connection.close()
@@ -321,6 +388,7 @@ class MigrationSession:
 
     def rollback(self) -> None:
         """Undo everything since the last commit, the user's statements included."""
+        self._take_row()
         try:
             self.dbapi_connection.rollback()
         finally:
@@ -329,12 +397,13 @@ class MigrationSession:
                 guard.settle()
                 self._settings_hold = self._is_fenced = False
 
-    def commit_without_waiting(self) -> None:
+    def begin_batch(self) -> None:
         """Let the COMMIT of the transaction that is open not wait for the disk: users' commits would wait behind it.
 
-        A crash takes back all of it or nothing; `make_durable` follows before success is reported.
+        A crash takes back all of it or nothing; `make_durable` follows before success is reported. How long a batch
+        takes is decided by its size, not by a statement_timeout.
         """
-        self.execute(ASYNCHRONOUS)
+        self.execute(BATCH)
         self.owes_durability = True
 
     def make_durable(self) -> None:
@@ -408,6 +477,15 @@ class MigrationSession:
             if row not in after and row.setting is not None
         )
 
+    def lift_session_limits(self) -> None:
+        """Until `close` no timeout of the server ends the session, however long it waits. The caller commits.
+
+        Those of a statement hold for what the author sends. Behind a pooler the session is not ours.
+        """
+        if not self.is_pooled:
+            rows = self.execute(LIFT_FOR_SESSION, {"names": list(ENDS_SESSION)})
+            self._lifted = tuple(row.name for row in rows)
+
     def lift_limits_for_transaction(self) -> None:
         """For one that may take as long as it needs: no timeout of the server ends it."""
         self.execute(NO_LIMITS, {"names": list(TIMEOUTS)})
@@ -424,11 +502,14 @@ class MigrationSession:
 
     @contextmanager
     def _another_leader_refused(self) -> Iterator[None]:
-        """In REPEATABLE READ an epoch that was raised since the transaction began is an error of the server."""
+        """In REPEATABLE READ an epoch that was raised since the transaction began is an error of the server.
+
+        So is a row that lacks the value for which the epoch was looked for.
+        """
         try:
             yield
         except DBAPIError as error:
-            if sqlstate(error) != SERIALIZATION_FAILURE:
+            if sqlstate(error) not in (NOT_NULL_VIOLATION, SERIALIZATION_FAILURE):
                 raise
             raise TakenOver(ours=self.epoch or 0, found="a later one") from error
 
@@ -571,20 +652,26 @@ class MigrationSession:
 
 
 @contextmanager
-def second_session(migration: Connection, *, name: str = "holdfast") -> Iterator[Connection]:
-    """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool.
-
-    It may be idle or wait for as long as it is needed: none of the server's timeouts ends it. `name` is how it is
-    called in pg_stat_activity.
-    """
+def session_as_made(migration: Connection) -> Iterator[Connection]:
+    """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool; its settings, too."""
     engine = migration.engine
     own = OwnEngine(engine.pool.recreate(), engine.dialect, engine.url)
     try:
         with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             prepare_nothing(connection)
-            pid = announced_pid(connection.connection.driver_connection)
-            connection.execute(OWN_SESSION, {"names": list(TIMEOUTS), "name": name, "pid": pid})
-            connection.commit()  # for SQLAlchemy only: whoever gets it may choose another isolation level
             yield connection
     finally:
         own.dispose()
+
+
+@contextmanager
+def second_session(migration: Connection, *, name: str = "holdfast") -> Iterator[Connection]:
+    """A connection of its own as `session_as_made` gives it, which none of the server's timeouts ends.
+
+    It may be idle or wait for as long as it is needed. `name` is how it is called in pg_stat_activity.
+    """
+    with session_as_made(migration) as connection:
+        pid = announced_pid(connection.connection.driver_connection)
+        connection.execute(OWN_SESSION, {"names": list(TIMEOUTS), "name": name, "pid": pid})
+        connection.commit()  # for SQLAlchemy only: whoever gets it may choose another isolation level
+        yield connection

@@ -4,12 +4,15 @@
 history and nothing else.
 """
 
+from collections.abc import Iterator
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
+    Dialect,
     Identity,
     Integer,
     MetaData,
@@ -21,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.schema import CreateTable, SetColumnComment
 
 from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
 from holdfast.errors.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
@@ -185,6 +189,8 @@ TO_THIS_LAYOUT = {
     FIRST_LAYOUT: (*TO_SECOND_LAYOUT, *TO_THIRD_LAYOUT),
     SECOND_LAYOUT: TO_THIRD_LAYOUT,
 }
+COMMENT_ON_LEADER = f"COMMENT ON TABLE {SCHEMA}.leader IS '{LAYOUT}'"
+COMMENT_ON_SCHEMA = f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'"
 
 
 def ensure(session: MigrationSession) -> None:
@@ -222,11 +228,25 @@ def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
     found = session.execute(SCHEMA_FOUND, {"schema": SCHEMA}).one()
     # Not IF NOT EXISTS, which asks for the right to create even where an administrator already has.
     if not found.exists:
-        session.execute_sql(f"CREATE SCHEMA {SCHEMA}")
+        session.execute_together(*_all_at_once(session.dialect))
+        return
     for sql in TO_THIS_LAYOUT.get(layout or "", ()):
         session.execute_sql(sql)
     metadata.create_all(session.connection)
     session.execute(insert(leader).values(epoch=0).on_conflict_do_nothing())
-    session.execute_sql(f"COMMENT ON TABLE {SCHEMA}.leader IS '{LAYOUT}'")
-    if found.is_ours or not found.exists:  # what an older version of holdfast looks at
-        session.execute_sql(f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'")
+    session.execute_sql(COMMENT_ON_LEADER)
+    if found.is_ours:  # what an older version of holdfast looks at
+        session.execute_sql(COMMENT_ON_SCHEMA)
+
+
+def _all_at_once(dialect: Dialect) -> Iterator[str]:
+    """All that is made where nothing is there, each as a finished text."""
+    yield f"CREATE SCHEMA {SCHEMA}"
+    for table in metadata.sorted_tables:
+        yield str(CreateTable(table).compile(dialect=dialect))
+        for column in table.columns:
+            if column.comment is not None:
+                yield str(SetColumnComment(column).compile(dialect=dialect))
+    yield "INSERT INTO holdfast.leader (epoch) VALUES (0)"
+    yield COMMENT_ON_LEADER
+    yield COMMENT_ON_SCHEMA

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 from holdfast.execute.journal import Queued, of_version_table
 from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.execute.tables import waiting
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.facts import NewRelations
 from holdfast.rewrite.steps import Step
 from holdfast.rewrite.steps import from_json as steps_from_json
 from holdfast.rewrite.steps import to_json as steps_to_json

@@ -1,7 +1,7 @@
 """Applies a revision to a database that nobody uses yet: as it is written, as fast as it goes.
 
-One transaction with its version row, and its entry in the history at the end of it. Only when the author commits
-something on the way is the entry written before that, so that a kill leaves a trace.
+One transaction with its version row, and its entry in the history together with its COMMIT. Only when the author
+commits something on the way is the entry written before that, so that a kill leaves a trace.
 """
 
 import logging
@@ -18,27 +18,38 @@ log = logging.getLogger(__name__)
 
 
 class FreshEntry:
-    """The entry of one revision in the history: written at its end, or before the author's first commit."""
+    """The entry of one revision in the history: written with its COMMIT, or before the author's first one."""
 
     def __init__(self, session: MigrationSession, facts: history.Begun) -> None:
         self.session = session
         self.facts = facts
         self.number: int | None = None  # once it is there
+        self._is_running = True  # the revision's function
+        self._row = ""  # the text that writes it, once the function has ended
 
-    def begins(self) -> None:
-        """Before the author's own commit: what is kept must be in the history."""
-        if self.number is None:
+    def take(self) -> str:
+        """The text that writes it, once; a ROLLBACK takes it too."""
+        row, self._row = self._row, ""
+        return row
+
+    def others_commit(self) -> None:
+        """The author commits, or env.py: what is kept must be in the history."""
+        if self._is_running and self.number is None:
             self.number = history.begin(self.session, self.facts)
+        if row := self.take():
+            self.session.execute_as_leader(row)
 
     def ends(self) -> None:
         """At the end of the function, in the transaction that also writes the version row."""
+        self._is_running = False
         if self.number is None:
-            history.add_done(self.session, self.facts)
+            self._row = history.row_when_done(self.session, self.facts)
         else:
             history.finish(self.session, self.number)
 
     def fails(self, error: BaseException) -> None:
         """Record why the revision has ended, and say what is left of it."""
+        self._is_running = False
         try:
             self.session.rollback()
             if self.number is None:
@@ -55,11 +66,10 @@ def apply_to_fresh(
     session: MigrationSession, function: Callable[[], None], facts: history.Begun
 ) -> None:
     """Do what the revision does, all but the version row; the caller commits."""
-    entry = FreshEntry(session, facts)
+    session.row_at_commit = entry = FreshEntry(session, facts)
     session.restore_local_settings()
     try:
-        with _before_commit(session, entry.begins):
-            function()
+        function()
         entry.ends()
     except BaseException as error:
         entry.fails(error)
@@ -67,16 +77,29 @@ def apply_to_fresh(
 
 
 @contextmanager
-def _before_commit(session: MigrationSession, note: Callable[[], None]) -> Iterator[None]:
-    """Call `note` before each commit of the migration's connection: nothing else of a statement matters here."""
+def seeing_others_commit(session: MigrationSession) -> Iterator[None]:
+    """For all revisions of a run: a COMMIT or ROLLBACK of the migration's connection that is not ours is seen.
+
+    Nothing else of a statement matters on a database that nobody uses.
+    """
 
     def commits(connection: Connection) -> None:
-        if connection.connection.dbapi_connection is session.dbapi_connection:
-            note()
+        entry = session.row_at_commit
+        is_ours = connection.connection.dbapi_connection is session.dbapi_connection
+        if is_ours and isinstance(entry, FreshEntry):
+            entry.others_commit()
 
+    def rolls_back(connection: Connection) -> None:
+        entry = session.row_at_commit
+        if connection.connection.dbapi_connection is session.dbapi_connection and entry is not None:
+            entry.take()
+
+    listeners = (("commit", commits), ("rollback", rolls_back))
     engine = session.migration.engine
-    event.listen(engine, "commit", commits)
+    for kind, listener in listeners:
+        event.listen(engine, kind, listener)
     try:
         yield
     finally:
-        event.remove(engine, "commit", commits)
+        for kind, listener in listeners:
+            event.remove(engine, kind, listener)

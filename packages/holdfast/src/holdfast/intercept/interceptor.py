@@ -291,9 +291,8 @@ def _wrapped(method: Callable[..., None], listener: _ConnectionListener) -> Call
     return unseen
 
 
-def excuse_at_call(file: Path) -> Exemption | None:
+def excuse_at_call(file: Path, source: str) -> Exemption | None:
     """The exemption in the source of the statement of `file` that is being executed right now."""
-    source = file.read_text()
     if EXCUSE.search(source) is None:
         return None  # nothing is allowed anywhere in the file
     frame = _frame_of(file)
@@ -311,11 +310,10 @@ def line_at_call(file: Path) -> str | None:
 def _frame_of(file: Path) -> FrameType | None:
     """The innermost call of a function of `file`."""
     frame: FrameType | None = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
+    path = str(file)
     while frame is not None:
         name = frame.f_code.co_filename
-        if (
-            name.endswith(file.name) and Path(name) == file
-        ):  # of hundreds of frames few are looked at twice
+        if name == path or (name.endswith(file.name) and Path(name) == file):
             return frame
         frame = frame.f_back
     return None

@@ -8,8 +8,7 @@ from holdfast.execute.executor import Executor
 from holdfast.execute.journal import Journal, Unfinished
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import MigrationSession
-from holdfast.rewrite.facts import Releases
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.facts import NewRelations, Releases
 from holdfast.rewrite.waiting import Recorded
 
 

@@ -41,8 +41,14 @@ from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.one_moment import at_its_moment
-from holdfast.rewrite.online import Duration, as_written, duration, is_excused, locks_of, rewrite
-from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
+from holdfast.rewrite.online import (
+    as_written,
+    is_excused,
+    locks_of,
+    moment_of,
+    rewrite,
+)
+from holdfast.rewrite.plan_queue import divided_by_a_look, lasts_with_open, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
@@ -334,7 +340,7 @@ class RevisionInterceptor:
         if way.then is Then.CHECKED and entry is not None:
             facts = _facts(entry)
             refuse_undivided(entry.statement, facts=facts, today=self.work.today)
-            self._before_driver(entry, locks_of(entry.statement, facts=facts))
+            self._before_driver(entry)
         else:
             self._before_data(statement, entry)
         return False
@@ -359,13 +365,12 @@ class RevisionInterceptor:
         """Raises what is known to be impossible, before anything is committed."""
         statement, facts = entry.statement, _facts(entry)
         is_ddl = statement.kind in DDL
-        locks = locks_of(statement, facts=facts) if is_ddl else ()
-        is_long = not is_ddl or _is_long(entry)
-        if is_ddl and is_long:
+        moment = moment_of(statement, facts=facts) if is_ddl else None
+        if is_ddl and moment is None:
             rewrite(statement, facts=facts, today=self.work.today, ahead=self.queue.entries)
-        self.queue.add(texts, entry, locks=locks, is_long=is_long)
+        self.queue.add(texts, entry, moment=moment)
         self.queue.note(statement, facts)
-        weight = WaitingWork.LONG if is_long else _weight(locks)
+        weight = WaitingWork.LONG if moment is None else _weight(moment.locks)
         self._becomes(waiting=max(self.state.waiting, weight))
 
     def _now(self, texts: tuple[str, ...], entry: QueueEntry) -> bool:
@@ -377,12 +382,12 @@ class RevisionInterceptor:
             return False
         if in_autocommit or _is_long(entry):
             rewrite(statement, facts=facts, today=self.work.today)
-            self.queue.add(texts, entry, locks=(), is_long=True)
+            self.queue.add(texts, entry, moment=None)
             self.queue.note(statement, facts)
             self._becomes(waiting=WaitingWork.LONG)
             self._run()
             return True
-        self._before_driver(entry, locks_of(statement, facts=facts))
+        self._before_driver(entry)
         return False
 
     def _is_kept_open(self, entry: QueueEntry) -> bool:
@@ -391,9 +396,9 @@ class RevisionInterceptor:
         look = entry.statement.sql
         return bool(divided_by_a_look((), done=done, look=look, today=self.work.today)[1])
 
-    def _before_driver(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
+    def _before_driver(self, entry: QueueEntry) -> None:
         """DDL that the driver executes in the author's transaction."""
-        self._takes_locks(entry, locks)
+        self._takes_locks(entry)
         self.queue.note(entry.statement, _facts(entry))
         self.queue.executes((entry.statement.sql,))
         self.queue.catalog.forget()
@@ -461,7 +466,7 @@ class RevisionInterceptor:
             executor = replace(
                 self.work.executor,
                 session=session,
-                pausing=None,  # the author's own transaction is open
+                wait_while_paused=None,  # the author's own transaction is open
                 journal=NullJournal(tried_before=self.work.tried_before),
                 patience=replace(self.work.executor.patience, session=session),
             )
@@ -495,12 +500,13 @@ class RevisionInterceptor:
         return None
 
     def _go_back_to_look(self) -> None:
-        """A change of a type is planned with all that the function has sent for it, whatever it has looked at."""
+        """What lasts is planned with all that belongs to it, whatever the function has looked at in between."""
         looked, self.looked = self.looked, None
         if looked is None or not looked.can_wait_again(self.state, self.queue):
             return
-        if not any(
-            may_write_rows(e.statement, facts=_facts(e)) for e in self.queue.entries if e.facts
+        known = [entry for entry in self.queue.entries if entry.facts is not None]
+        if not any(may_write_rows(e.statement, facts=_facts(e)) for e in known) and (
+            not lasts_with_open(known, done=self.queue.open)
         ):
             return
         go_back(self.session, looked, self.queue)
@@ -557,7 +563,7 @@ class RevisionInterceptor:
             self._before_write(waiting.entry)
             self._becomes(has_done_something=True, wrote=True)
         else:
-            self._takes_locks(waiting.entry, waiting.locks)
+            self._takes_locks(waiting.entry, waiting.moment)
         for text in waiting.texts:
             self.session.execute_sql(self._told(text, waiting.entry.facts))
         self.queue.executes(waiting.texts)
@@ -585,16 +591,17 @@ class RevisionInterceptor:
     def _users_may_wait(self, statement: Statement) -> bool:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
 
-    def _takes_locks(self, entry: QueueEntry, locks: tuple[Lock, ...]) -> None:
+    def _takes_locks(self, entry: QueueEntry, moment: TransactionStep | None = None) -> None:
+        """Before DDL that is executed as it is written, in the author's transaction."""
         allowed = is_excused(entry.statement, today=self.work.today)
+        step = moment or as_written(entry.statement, facts=_facts(entry))
         is_opaque = is_opaque_ddl(entry.statement.node)
         if is_opaque:
             self.lock_waits.for_anything(users_may_wait=allowed)
         else:
-            self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
-        blocks = is_opaque or any(lock.mode.blocks_users for lock in locks)
+            self.lock_waits.for_locks(step.locks, holds=self.state.holds, users_may_wait=allowed)
+        blocks = is_opaque or any(lock.mode.blocks_users for lock in step.locks)
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
-        step = as_written(entry.statement, facts=_facts(entry))
         self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
     def _run(
@@ -623,21 +630,23 @@ class RevisionInterceptor:
 
         That is what completes something which it has begun, and what stands in front of all that lasts.
         """
-        try:
-            units = plan_queue(
-                self.queue.entries,
-                done=self.queue.open,
-                wrote=self.state.wrote and not self.state.holds,
-                today=self.work.today,
-            )
-        except RefusedStatement as refused:
-            refused.place = refused.place or self.queue.place_of(refused.statement)
-            raise
+        left = list(self._units())
         self._refuse_what_does_not_fit(self.queue.entries, is_told=is_told)
-        left = list(units)
         while left and (left[0].joins_open or self._is_over_soon(left[0])):
             self._execute_each(self.queue.statements_of(left.pop(0)))
         return tuple(left)
+
+    def _units(self) -> tuple[Unit, ...]:
+        """What waits, planned as a whole; no rule is about one statement alone."""
+        entries, done = self.queue.entries, self.queue.open
+        if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
+            return (Unit(entries=tuple(entries)),)
+        wrote = self.state.wrote and not self.state.holds
+        try:
+            return plan_queue(entries, done=done, wrote=wrote, today=self.work.today)
+        except RefusedStatement as refused:
+            refused.place = refused.place or self.queue.place_of(refused.statement)
+            raise
 
     def _refuse_what_does_not_fit(
         self, entries: Sequence[QueueEntry], *, is_told: bool = False
@@ -685,7 +694,7 @@ class RevisionInterceptor:
 
 
 def _is_long(entry: QueueEntry) -> bool:
-    return duration(entry.statement, facts=_facts(entry)) is Duration.LONG
+    return moment_of(entry.statement, facts=_facts(entry)) is None
 
 
 def _may_commit_inside(statement: Statement) -> bool:

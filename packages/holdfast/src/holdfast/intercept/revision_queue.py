@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from postgast import pg_query_pb2 as pb
 from sqlalchemy import text
@@ -16,10 +17,9 @@ from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
 from holdfast.rewrite.expected_facts import expected
-from holdfast.rewrite.facts import Facts, Releases, SideBySide
+from holdfast.rewrite.facts import Facts, NewRelations, Releases, SideBySide
 from holdfast.rewrite.locks import Lock
-from holdfast.rewrite.new_relations import NewRelations
-from holdfast.rewrite.online import draft_of
+from holdfast.rewrite.online import as_written, draft_of, new_after
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue_rules.replaced_together import is_replaced
 from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
@@ -27,11 +27,12 @@ from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
 from holdfast.rewrite.side_by_side.taken_back import taken_back, takes_back
 from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
-from holdfast.rewrite.steps import Step
+from holdfast.rewrite.steps import Step, TransactionStep
 from holdfast.rewrite.unit_steps import expected_count
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import HOLDS_ROWS, Recorded, Waiting
 
+CURRENT = text("SELECT current_setting(:name)")
 UNREADABLE = {"seed"}  # it can be set, but nobody can ask for it
 # SET TRANSACTION and SET SESSION CHARACTERISTICS name no setting, but set these. The isolation level of a transaction
 # can be set only before its first statement: each of ours has its own.
@@ -58,10 +59,9 @@ class AuthorSettings:
 
     def in_force(self) -> tuple[LocalSetting, ...]:
         """The settings of the author with the values that they have now."""
-        current = text("SELECT current_setting(:name)")
         return tuple(
             LocalSetting(
-                name=name, setting=self.session.execute(current, {"name": name}).scalar_one()
+                name=name, setting=self.session.execute(CURRENT, {"name": name}).scalar_one()
             )
             for name in sorted(self.names)
         )
@@ -79,14 +79,23 @@ class WaitingStatement:
 
     entry: QueueEntry
     texts: tuple[str, ...]  # one execution each
-    is_long: bool  # it runs in steps, or writes rows
-    locks: tuple[Lock, ...]
+    moment: TransactionStep | None  # None: it runs in steps, or writes rows
     settings: tuple[LocalSetting, ...]
     new: NewRelations  # before it
     call: int
     is_at_its_own_time: bool  # its author wants it committed by itself
     names: frozenset[str]  # of all relations that it is about, without their schemas
     place: str | None  # the line of the revision that has sent it, as FILE:LINE
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it has no place in the revision's transaction."""
+        return self.moment is None
+
+    @property
+    def locks(self) -> tuple[Lock, ...]:
+        """Those that it takes in the revision's transaction."""
+        return self.moment.locks if self.moment is not None else ()
 
 
 class RevisionQueue:
@@ -117,6 +126,10 @@ class RevisionQueue:
         )
         self.will_wait: list[tuple[int, Waiting]] = []  # for `finish`, by the entry that leaves it
         self._positions = 0
+
+    @cached_property
+    def _source(self) -> str:
+        return self.work.file.read_text()
 
     @property
     def entries(self) -> list[QueueEntry]:
@@ -215,13 +228,13 @@ class RevisionQueue:
         """The statement with what its author allows in a comment of the revision's file."""
         if statement.exemption is not None:
             return statement
-        return replace(statement, exemption=excuse_at_call(self.work.file))
+        return replace(statement, exemption=excuse_at_call(self.work.file, self._source))
 
     def note(self, statement: Statement, facts: Facts) -> None:
         """It is executed or waits: follow what is new."""
         is_revert = facts.side_by_side.releases is Releases.BACK
         if not is_revert or taken_back(statement, facts=facts) is None:  # else it is there already
-            self.new = _after(self.new, statement, facts)
+            self.new = new_after(self.new, statement, facts=facts)
 
     def counts(self, step: Step, statement: Statement, *, position: int, is_allowed: bool) -> None:
         """Report a statement that is about to be executed at once, and count it as a step."""
@@ -260,15 +273,13 @@ class RevisionQueue:
         texts: tuple[str, ...],
         entry: QueueEntry,
         *,
-        locks: tuple[Lock, ...],
-        is_long: bool,
+        moment: TransactionStep | None,
     ) -> None:
         """One execution of the statement, or several with their parameters, waits."""
         waiting = WaitingStatement(
             entry=entry,
             texts=texts,
-            is_long=is_long,
-            locks=locks,
+            moment=moment,
             settings=self.settings.in_force(),
             new=self.new,
             call=self.replay.number,
@@ -296,7 +307,9 @@ class RevisionQueue:
             facts = self.catalog.facts_for(connection, statement, new=each.new)
             facts = expected(facts, self._about(statement, facts))
             entry = replace(each.entry, facts=facts)
-            self.waiting.append(replace(each, entry=entry, names=_names(statement, facts)))
+            moment = as_written(statement, facts=facts) if each.moment is not None else None
+            names = _names(statement, facts)
+            self.waiting.append(replace(each, entry=entry, moment=moment, names=names))
 
     def queued(self, sql: str, statement: Statement) -> Queued:
         """The statement in the form that the journal keeps, which is text."""
@@ -387,7 +400,7 @@ class RevisionQueue:
         """What is new but for what these make, which will not be there after a kill."""
         names, columns = self.new.names, self.new.columns
         for each in keeping:
-            after = _after(each.new, each.entry.statement, _known(each.entry))
+            after = new_after(each.new, each.entry.statement, facts=_known(each.entry))
             names -= after.names - each.new.names
             columns -= after.columns - each.new.columns
         return NewRelations(names=names, columns=columns)
@@ -435,11 +448,6 @@ class RevisionQueue:
 
 def _is_of(recorded: Recorded, work: RevisionContext) -> bool:
     return recorded.revision == work.revision.revision
-
-
-def _after(new: NewRelations, statement: Statement, facts: Facts) -> NewRelations:
-    existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
-    return new.after(statement, current_schema=facts.current_schema, existing=existing)
 
 
 def _known(entry: QueueEntry) -> Facts:

@@ -1,4 +1,4 @@
-"""Gives up what is left of a revision that can never finish, and says what stays in the schema.
+"""Gives up what is left of revisions that can never finish, and says what stays in the schema.
 
 A column copy that is half-way is taken away, so that its table is as it was.
 """
@@ -15,7 +15,7 @@ from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, Report, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.finish import let_go
-from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
+from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
 from holdfast.rewrite.side_by_side.finish import take_back_steps
 from holdfast.rewrite.steps import Step, waits_of
 from holdfast.rewrite.waiting import RENAMES
@@ -38,23 +38,21 @@ class Abandoned:
     ] = ()  # type changes that were half-way: their tables are as they were
 
 
-def abandon(config: Config, *, report: Report = silent) -> Abandoned:
+def abandon(config: Config, *, report: Report = silent) -> tuple[Abandoned, ...]:
     """Forget the queue of the revision that is half-way; the schema stays as it is now.
 
     Half a column copy is taken away. The version row stays at the revision before. Only what this project has begun
-    is given up; where it has several version tables (env.py loops over schemas), the first that is half-way. Raises
-    NothingToAbandon.
+    is given up: one revision in each database and version table that env.py goes through. Raises NothingToAbandon.
     """
-    given_up: list[Abandoned] = []
 
-    def forget(locked: LockedConnection) -> None:
-        if not given_up and (found := _forgotten(locked.session, report=report)) is not None:
-            given_up.append(found)
+    def forget(locked: LockedConnection) -> Abandoned | None:
+        return _forgotten(locked.session, report=report)
 
-    on_locked_connection(config, forget, report=report)
+    each = on_every_locked_pass(config, forget, report=report)
+    given_up = tuple(found for found in each if found is not None)
     if not given_up:
         raise NothingToAbandon
-    return given_up[0]
+    return given_up
 
 
 def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None:

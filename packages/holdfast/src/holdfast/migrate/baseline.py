@@ -1,5 +1,7 @@
 """Records which revision a database corresponds to that was made without holdfast, or without migrations."""
 
+from dataclasses import dataclass
+
 from alembic.config import Config
 
 from holdfast.errors.migration import UnfinishedRevision
@@ -7,16 +9,28 @@ from holdfast.errors.standing import COMMAND
 from holdfast.execute import history
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent
-from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
+from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
+from holdfast.migrate.version_table import version_table_of
 
 
-def baseline(config: Config, revision: str, *, report: Report = silent) -> tuple[str, ...]:
-    """Write the version row of `revision` ("head", an id, "base" for none); give the heads then.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedBaseline:
+    """At which revisions a version table is, now that it was written."""
+
+    database: str
+    version_table: str  # schema and name
+    heads: tuple[str, ...]
+
+
+def baseline(
+    config: Config, revision: str, *, report: Report = silent
+) -> tuple[RecordedBaseline, ...]:
+    """Write the version row of `revision` ("head", an id, "base" for none) in each database of the project.
 
     Runs nothing of the revisions. Raises UnfinishedRevision where one is half-way.
     """
 
-    def record(locked: LockedConnection) -> tuple[str, ...]:
+    def record(locked: LockedConnection) -> RecordedBaseline:
         if (found := Journal(locked.session).unfinished()) is not None:
             raise UnfinishedRevision(
                 revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
@@ -34,6 +48,10 @@ def baseline(config: Config, revision: str, *, report: Report = silent) -> tuple
             ),
         )
         history.finish(locked.session, entry)
-        return heads
+        return RecordedBaseline(
+            database=locked.database.name,
+            version_table=version_table_of(locked.session, locked.context),
+            heads=heads,
+        )
 
-    return on_locked_connection(config, record, report=report)
+    return on_every_locked_pass(config, record, report=report)

@@ -36,7 +36,7 @@ class State(Enum):
     )
     HALF_WAY = _Record(
         exit_status=5,
-        says="half-way: a part of {attempt} is done and recorded; {command} goes on where it stopped",
+        says="half-way: {attempt} is begun and recorded, not all of it is done; {command} goes on where it stopped",
     )
     FAILED = _Record(
         exit_status=1,

@@ -37,7 +37,7 @@ from holdfast.migrate.signs import COUNTED, Signs, look, signs
 from holdfast.migrate.stopping import never
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.catalog import facts_for
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.facts import NewRelations
 from holdfast.rewrite.side_by_side.finish import clearing, finish_steps, missing_name
 from holdfast.rewrite.side_by_side.shadow import CARRIES_MORE
 from holdfast.rewrite.statement import parse

@@ -62,7 +62,7 @@ def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | 
         return None
     from holdfast.rewrite.statement import shortened  # loads the parser
 
-    below = _below(error)
+    below = causes(error)
     found = next((each for each in below if _is_lost(each)), None)
     if found is None:
         return None
@@ -77,7 +77,7 @@ def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | 
     )
 
 
-def _below(error: BaseException) -> tuple[BaseException, ...]:
+def causes(error: BaseException) -> tuple[BaseException, ...]:
     """It, and what it was raised from or beside; the first that happened first. Of SQLAlchemy's only the wrapper."""
     found: list[BaseException] = []
     seen: set[int] = set()  # an error that is raised once more may stand below itself

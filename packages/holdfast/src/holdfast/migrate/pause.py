@@ -3,17 +3,24 @@
 Of several databases, each has a row of its own.
 """
 
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic, sleep
 
 from alembic.config import Config
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from holdfast.errors.migration import NothingToPause
 from holdfast.execute import tables
 from holdfast.execute.history import client
+from holdfast.execute.progress import Report, RunPaused
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
+
+LOOK_AFTER = timedelta(seconds=1)
 
 
 def pause(config: Config) -> tuple[str, ...]:
@@ -50,6 +57,38 @@ def resume(config: Config) -> tuple[str, ...]:
             return project.database.name if found > 0 else None
 
     return _names(on_every_pass(config, take_back))
+
+
+@dataclass(kw_only=True)
+class Pausing:
+    """What a run waits for between two steps, as long as somebody asks for it: with a signal, or with `pause`.
+
+    Nothing is uncommitted when it is asked, so nothing is held meanwhile.
+    """
+
+    session: MigrationSession
+    report: Report
+    is_asked: Callable[[], bool]
+    should_stop: Callable[[], bool]
+    _looked: float = field(default=0.0, init=False)
+    _asked_by: str | None = field(default=None, init=False)
+
+    def wait(self) -> None:
+        """Return when nobody asks for a pause, or somebody for a stop."""
+        while not self.should_stop():
+            by = "a signal" if self.is_asked() else self._asked_in_database()
+            if by is None:
+                return
+            self.report(RunPaused(asked_by=by))
+            sleep(LOOK_AFTER.total_seconds())
+
+    def _asked_in_database(self) -> str | None:
+        if monotonic() - self._looked >= LOOK_AFTER.total_seconds():
+            asked = select(tables.pause.c.asked_by)
+            self._asked_by = self.session.execute(asked).scalar_one_or_none()
+            self.session.commit()
+            self._looked = monotonic()
+        return self._asked_by
 
 
 def _names(found: tuple[str | None, ...]) -> tuple[str, ...]:

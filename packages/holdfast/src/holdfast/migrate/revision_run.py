@@ -26,7 +26,6 @@ from holdfast.execute.executor import Executor
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, lock_version_rows
-from holdfast.execute.pausing import Pausing
 from holdfast.execute.progress import RevisionResumed
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyWatch
@@ -37,6 +36,7 @@ from holdfast.intercept.revision_interceptor import RevisionInterceptor
 from holdfast.migrate import refusals
 from holdfast.migrate.final_look import left_behind
 from holdfast.migrate.one_revision import OneRevision
+from holdfast.migrate.pause import Pausing
 from holdfast.migrate.run_options import RunOptions
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
@@ -299,12 +299,12 @@ class RevisionRun(OneRevision):
             report=self.context.options.report,
             revision=self.name,
             should_stop=self.context.options.should_stop,
-            pausing=Pausing(
+            wait_while_paused=Pausing(
                 session=self.context.session,
                 report=self.context.options.report,
                 is_asked=self.context.options.should_pause,
                 should_stop=self.context.options.should_stop,
-            ),
+            ).wait,
             rows_per_second=beside_users.rows_per_second,
             build_workers=beside_users.build_workers,
             slot_wal=beside_users.slot_wal,

@@ -7,7 +7,7 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +37,7 @@ from holdfast.execute.progress import Report, StepWatched, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
 from holdfast.execute.watcher import naming_who_is_waited_for
+from holdfast.intercept.fresh import seeing_others_commit
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
@@ -312,17 +313,19 @@ class _Run:
         session.commit()
         if is_fresh:  # nobody looks for the revision, and naming it costs four ways to the server
             self._call_sessions("holdfast")
-        for step in pending:
-            self._check_leadership()
-            if not is_fresh:
-                self._call_sessions(f"holdfast {step.revision.revision}")
-            run = kind(step=step, context=run_context)
-            self.revision = run.name
-            step.migration_fn = self._wrap(run, step.migration_fn)
-            with self._lets_go_on_error():
+        seeing = seeing_others_commit(session) if is_fresh else nullcontext()
+        with self._lets_go_on_error(session), seeing:
+            for step in pending:
+                self._check_leadership()
+                if not is_fresh:
+                    self._call_sessions(f"holdfast {step.revision.revision}")
+                run = kind(step=step, context=run_context)
+                self.revision = run.name
+                step.migration_fn = self._wrap(run, step.migration_fn)
                 yield step
-            with self._ended_by_guard():
-                run.commit()
+                self.writes_version = False
+                with self._ended_by_guard():
+                    run.commit()
         session.make_durable()  # all revisions of an empty database at once
         self.release()
 
@@ -345,6 +348,7 @@ class _Run:
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
         if refusal := refusals.of_the_way(session):
             raise refusal
+        session.lift_session_limits()
         session.commit()
         self.leadership = leadership_of(session)
         report, patience = self.options.report, self.options.patience
@@ -479,14 +483,12 @@ class _Run:
             self.ended = (f"revision {self.revision}", verdict)
 
     @contextmanager
-    def _lets_go_on_error(self) -> Iterator[None]:
-        """Left are Alembic's version row and, in some env.py, COMMIT: an error there is noted where it is raised.
+    def _lets_go_on_error(self, session: MigrationSession) -> Iterator[None]:
+        """Behind a function Alembic's version row is left and, in some env.py, COMMIT: errors there are noted at once.
 
         An async connection can only be closed in its event loop, which Alembic's error leaves before anybody else
         sees it.
         """
-        session = self.session
-        assert session is not None  # noqa: S101  # between its function and its COMMIT
 
         def note(context: ExceptionContext) -> None:
             if self.writes_version and context.connection is session.migration:

@@ -1,6 +1,7 @@
 """Which revisions a revert takes back, in their order: `-2` is two of them, on however many branches."""
 
 import re
+from dataclasses import dataclass
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationStep, RevisionStep
@@ -55,14 +56,34 @@ def last_ones(script: ScriptDirectory, heads: tuple[str, ...], count: int) -> li
     return found
 
 
-def taken_back(config: Config, revision: str) -> tuple[tuple[str, str], ...]:
-    """What `downgrade` to `revision` would take back now: identifier and description, in its order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """A revision that a revert takes back, and in which databases."""
 
-    def look(project: ProjectConnection) -> list[tuple[str, str]]:
-        steps = steps_down(project.script, revision, project.heads)
-        return [(step.revision.revision, step.revision.doc or "") for step in steps]
+    revision: str
+    description: str
+    databases: tuple[str, ...]
 
-    return tuple(dict.fromkeys(each for found in on_every_pass(config, look) for each in found))
+
+def taken_back(config: Config, revision: str) -> tuple[TakenBack, ...]:
+    """What `downgrade` to `revision` would take back now, in its order; one revision of several databases is one."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+
+    def look(project: ProjectConnection) -> None:
+        try:
+            steps = steps_down(project.script, revision, project.heads)
+        except NotSoManyRevisions as error:
+            error.database = project.database.name
+            raise
+        for step in steps:
+            named = (step.revision.revision, step.revision.doc or "")
+            found.setdefault(named, {})[project.database.name] = None
+
+    on_every_pass(config, look)
+    return tuple(
+        TakenBack(revision=name, description=description, databases=tuple(databases))
+        for (name, description), databases in found.items()
+    )
 
 
 def _script(script: ScriptDirectory, revision: str) -> Script:

@@ -3,14 +3,14 @@
 To show an expression, a definition or a size, PostgreSQL opens the table: it waits for an ACCESS EXCLUSIVE lock as a
 SELECT does, also in functions of the catalog (pg_get_indexdef, pg_get_constraintdef, pg_get_expr, pg_table_size).
 A question that names its tables only in values brings its limit along, within one statement (`brief`, or a DO block
-with the same setting). One that names a table in its text waits before anything of it runs: two statements more
-(`waiting_briefly`).
+with the same setting). One that named a table in its text would wait before anything of it runs: query_to_xml() takes
+such a text as a value.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import TableIsLocked
@@ -32,13 +32,6 @@ BRIEF = """
       SELECT set_config('lock_timeout', setting, true)
       FROM before_it, (SELECT count(*) FROM answer) AS whole) IS NOT NULL
 """
-# One row: what was set before. OFFSET 0, so that it is read first.
-SET = text(
-    """
-    SELECT before, set_config('lock_timeout', :setting, :is_local)
-    FROM (SELECT current_setting('lock_timeout') AS before OFFSET 0) AS settings
-    """
-)
 
 
 def brief(question: str) -> TextClause:
@@ -59,19 +52,3 @@ def naming(tables: tuple[QualifiedName, ...]) -> Iterator[None]:
             schemas=tuple(table.schema for table in tables),
             names=tuple(table.name for table in tables),
         ) from error
-
-
-@contextmanager
-def waiting_briefly(connection: Connection, tables: tuple[QualifiedName, ...]) -> Iterator[None]:
-    """Wait only briefly for locks in the block. Raises TableIsLocked where one of the tables was not free."""
-    is_local = not connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
-    values = {"setting": BRIEFLY, "is_local": is_local}
-    before = connection.execute(SET, values).one().before
-    with naming(tables):
-        try:
-            yield
-        except DBAPIError:
-            if not is_local:  # otherwise the transaction takes it back
-                connection.execute(SET, {**values, "setting": before})
-            raise
-    connection.execute(SET, {**values, "setting": before})

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from postgast import pg_query_pb2 as pb
 
-from holdfast.observe.brief_wait import brief, naming, waiting_briefly
+from holdfast.observe.brief_wait import brief, naming
 from holdfast.observe.changed_table import changed_table, columns_that_go, table_of_columns
 from holdfast.observe.enums import enums_in_use
 from holdfast.observe.partition_bounds import partition_bound
@@ -27,6 +27,7 @@ from holdfast.rewrite.facts import (
     EnumInUse,
     Facts,
     Index,
+    NewRelations,
     PartitionBound,
     Reference,
     Relation,
@@ -35,7 +36,6 @@ from holdfast.rewrite.facts import (
     SideBySide,
 )
 from holdfast.rewrite.names import QualifiedName, quote
-from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.online import names_to_choose_from
 from holdfast.rewrite.operations.add_column import columns_without_values
 from holdfast.rewrite.partitions.bounds import added_partition
@@ -44,12 +44,12 @@ from holdfast.rewrite.rewriting import dropped_constraints, dropped_indexes
 from holdfast.rewrite.statement import (
     Statement,
     WrittenName,
-    function_names,
+    functions_in,
     operators_in,
     relations_in,
     types_in,
 )
-from holdfast.rewrite.tree import find, strings
+from holdfast.rewrite.tree import strings
 
 SESSION = sa.text("""
 SELECT current_setting('server_version_num')::int AS server_version,
@@ -263,6 +263,13 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT a.attisdropped AND c.relkind IN ('r', 'm')
 """)
 
+# The names of those tables that are not empty: what is asked of each is a value here, see brief_wait.py.
+# Without a column: to write the name of one as XML, a server has to be built with libxml.
+WITH_ROWS = brief("""
+SELECT name FROM unnest(CAST(:tables AS text[])) AS asked (name)
+WHERE query_to_xml(format('SELECT FROM %s LIMIT 1', name), false, true, '')::text <> ''
+""")
+
 
 def facts_for(
     connection: sa.Connection,
@@ -306,8 +313,9 @@ class KnownCatalog:
         """Ask what is not known yet. Nothing but its name is asked of a relation that the revision has made."""
         if self.session is None:
             self.session = connection.execute(SESSION).one()
+        asked = [self._names_asked(each, new=new) for each in statements]
         written = sorted(
-            {name for each in statements for name in self._names_asked(each, new=new)}
+            {name for names in asked for name in names}
             | {name for each in statements for name in _tables_of_domain(connection, each)}
         )
         filled = {name for each in statements for name in _filled(each)}
@@ -333,8 +341,8 @@ class KnownCatalog:
                 connection,
                 [
                     name
-                    for each in statements
-                    if self._names_asked(each, new=new)
+                    for each, names in zip(statements, asked, strict=True)
+                    if names
                     for name in names_to_choose_from(each, tables=by_name.values())
                 ],
             ),
@@ -475,7 +483,7 @@ class KnownCatalog:
     ) -> dict[str, frozenset[str]]:
         """What is to be known of the functions, operators and types of these statements."""
         wanted = {
-            *(("functions", name) for each in statements for name in function_names(each.node)),
+            *(("functions", name) for each in statements for name in functions_in(each)),
             *(("operators", name) for each in statements for name in operators_in(each)),
             *(("types", name) for each in statements for name in types_in(each)),
         }
@@ -530,7 +538,7 @@ def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relat
 def _filled(statement: Statement) -> Iterator[WrittenName]:
     """The tables to which its writes give values."""
     for kind in (pb.InsertStmt, pb.UpdateStmt, pb.MergeStmt):
-        for write in find(statement.node, kind):
+        for write in statement.nodes(kind):
             yield write.relation.schemaname, write.relation.relname
 
 
@@ -562,20 +570,21 @@ def _type_changes(
     dropped: dict[WrittenName, frozenset[str]] = {}
     indexes: set[str] = set()
     for statement in statements:
-        indexes |= dropped_indexes(statement.node)
-        if isinstance(statement.node, pb.CreateEnumStmt):
-            new_types.append(statement.sql)
-        if isinstance(statement.node, pb.AlterTableStmt):
-            relation = statement.node.relation
-            name = (relation.schemaname, relation.relname)
-            table = written[name].relation if name in written else by_name.get(name)
-            gone = dropped.get(name, frozenset()) | dropped_constraints(statement.node)
-            dropped[name] = gone
-            found.append(
-                changed_table(
-                    connection, statement, table, new_types=new_types, dropped=gone | indexes
+        match statement.node:
+            case pb.CreateEnumStmt():
+                new_types.append(statement.sql)
+            case pb.DropStmt() as node:
+                indexes |= dropped_indexes(node)
+            case pb.AlterTableStmt(relation=relation) as node:
+                name = (relation.schemaname, relation.relname)
+                table = written[name].relation if name in written else by_name.get(name)
+                gone = dropped.get(name, frozenset()) | dropped_constraints(node)
+                dropped[name] = gone
+                found.append(
+                    changed_table(
+                        connection, statement, table, new_types=new_types, dropped=gone | indexes
+                    )
                 )
-            )
     return tuple(each for each in found if each is not None)
 
 
@@ -620,17 +629,12 @@ def _with_rows(
     changing = [each for each in statements if isinstance(each.node, pb.AlterTableStmt)]
     if not any(column for each in changing for column in columns_without_values(each)):
         return frozenset()
-    return frozenset(
-        relation.name
-        for relation in relations
-        if relation.kind is RelationKind.TABLE and _has_rows(connection, relation.name)
-    )
-
-
-def _has_rows(connection: sa.Connection, name: QualifiedName) -> bool:
-    table = sa.table(name.name, schema=name.schema)
-    with waiting_briefly(connection, (name,)):
-        return bool(connection.execute(sa.select(sa.exists().select_from(table))).scalar_one())
+    tables = {str(each.name): each.name for each in relations if each.kind is RelationKind.TABLE}
+    if not tables:
+        return frozenset()
+    with naming(tuple(tables.values())):
+        found = connection.execute(WITH_ROWS, {"tables": list(tables)}).scalars().all()
+    return frozenset(tables[name] for name in found)
 
 
 def _relation(

@@ -19,13 +19,13 @@ from holdfast.observe.pooler import announced_pid
 SERVER = text(
     """
     WITH own AS (
-      SELECT c.relowner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      SELECT c.relowner, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'
         AND n.nspname NOT IN ('information_schema', 'holdfast')
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                         AND d.objid = c.oid AND d.deptype = 'e'))
     SELECT
-      current_database() AS database, current_user AS role, pg_backend_pid() AS pid,
+      current_database() AS database, quote_ident(current_user) AS role, pg_backend_pid() AS pid,
       current_setting('server_version_num')::int / 10000 AS major,
       to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is_citus,
       coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted,
@@ -37,9 +37,10 @@ SERVER = text(
                          CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
                          CASE WHEN r.rolreplication THEN 'REPLICATION' END], NULL) AS attributes,
       (SELECT count(*) FROM own WHERE relowner = r.oid) AS owned_tables,
-      ARRAY(SELECT DISTINCT pg_get_userbyid(relowner)::text FROM own
+      ARRAY(SELECT DISTINCT quote_ident(nspname) FROM own WHERE relowner = r.oid ORDER BY 1) AS owned_schemas,
+      ARRAY(SELECT DISTINCT quote_ident(pg_get_userbyid(relowner)) FROM own
             WHERE NOT pg_has_role(relowner, 'USAGE')) AS other_owners,
-      coalesce(current_schema(), '') AS schema,
+      coalesce(quote_ident(current_schema()), '') AS schema,
       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates_in_schema,
       has_database_privilege(current_database(), 'TEMP') AS creates_temporary,
       pg_is_in_recovery() AS in_recovery,
@@ -86,7 +87,7 @@ class ServerFacts:
     """What a server says of itself, the role and the database: one field for each question."""
 
     database: str
-    role: str
+    role: str  # this and the names below as SQL has them: in double quotes where they need them
     pid: int
     major: int
     is_citus: bool
@@ -96,6 +97,7 @@ class ServerFacts:
     superuser: bool
     attributes: tuple[str, ...]  # CREATEROLE, CREATEDB, BYPASSRLS, REPLICATION
     owned_tables: int
+    owned_schemas: tuple[str, ...]  # in which those are
     other_owners: tuple[str, ...]  # of tables, whose rights this role does not have
     schema: str  # where new tables go
     creates_in_schema: bool
@@ -147,11 +149,10 @@ def look_at_connection(connection: Connection) -> Connected:
     server = ServerFacts(**facts)
     libpq = getattr(driver, "pgconn", None)
     if libpq is None:
-        way = Reach.SOCKET if server.through_socket else Reach.NETWORK
         return Connected(
             server=server,
             announced_pid=announced_pid(driver),
-            way=way,
+            way=_way_of(driver, server),
             encrypted_here=None,
             gave_password=None,
             tcp_user_timeout=None,
@@ -175,6 +176,16 @@ def look_at_connection(connection: Connection) -> Connected:
 
 def _plain(value: object) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _way_of(driver: Any, server: ServerFacts) -> Reach:
+    """By the socket of psycopg2 or asyncpg; of another driver by what the server says of its own end."""
+    transport = getattr(driver, "_transport", None)
+    ours = driver if hasattr(driver, "fileno") else transport and transport.get_extra_info("socket")
+    if ours is None:
+        return Reach.SOCKET if server.through_socket else Reach.NETWORK
+    with socket.socket(fileno=os.dup(ours.fileno())) as copy:
+        return _way(copy)
 
 
 def _way(ours: socket.socket) -> Reach:

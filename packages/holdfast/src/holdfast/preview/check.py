@@ -158,6 +158,7 @@ def _through(
 def _to_the_head(
     config: Config, script: ScriptDirectory, url: str, listener: Trial
 ) -> Generator[CheckFinding, None, tuple[str | None, str]]:
+    finished: set[tuple[str, str]] = set()  # for which revision, and of which one
     while True:
         before = len(listener.started)
         try:
@@ -165,11 +166,12 @@ def _to_the_head(
             with redirected_to(url, config) as redirected:
                 upgrade(redirected, "heads", report=listener)
         except NeedsFinish as refusal:
-            if not refusal.revision:
-                revision = listener.started[-1].revision
+            revision = listener.started[-1].revision
+            if not refusal.revision or (revision, refusal.revision) in finished:
                 yield _finding(script, revision, "online", str(refusal))
                 return revision, ""
             # Which a team does between two deployments.
+            finished.add((revision, refusal.revision))
             with redirected_to(url, config) as redirected:
                 finish(redirected, yes=True)
         except RefusedStatement as refusal:

@@ -34,7 +34,7 @@ from holdfast.observe.schema_constants import SCHEMA
 from holdfast.preview.compare.constraint_names import name_constraints
 from holdfast.preview.compare.models import create_models, put_aside, tables_of
 from holdfast.preview.compare.phantoms import without_phantoms, without_what_is_gone
-from holdfast.preview.compare.renames import Rename, candidates, follow_up, parse_rename
+from holdfast.preview.compare.renames import Rename, candidates, follow_up
 from holdfast.preview.compare.revision_source import Change, write_percent_signs_once
 from holdfast.preview.compare.schema_changes import own_sequence, table_changes
 from holdfast.preview.compare.settled import settled
@@ -129,23 +129,22 @@ class ModelComparison:
     def rename(self, url: str, asked: tuple[str, ...], ask: Ask) -> set[str]:
         """Rename on the scratch database what is asked for and what `ask` agrees to; gives what could be renamed."""
         default_schema = self.models.default_schema
-        parsed = {text: parse_rename(text, default_schema=default_schema) for text in asked}
         engine = sa.create_engine(
             sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
         )
         with engine.begin() as connection, names_from(connection, default_schema):
             names = self._names(connection)
-            possible = candidates(schema_of(connection, names), self.models.wanted)
+            found = schema_of(connection, names)
+            possible = candidates(found, self.models.wanted, default_schema=default_schema)
             for rename in possible:
-                if rename in parsed.values() or ask(rename):
-                    change = rename.change(default_schema=default_schema)
-                    self._rename(change, connection)
+                if set(asked) & set(rename.spellings()) or ask(rename):
+                    self._rename(rename.change(), connection)
                     self.renames.append(rename)
             if self.renamed:
                 now = schema_of(connection, names | set(self.models.wanted.tables))
                 for change in follow_up(now, self.models.wanted, default_schema=default_schema):
                     self._rename(change, connection)
-        return {text for text, rename in parsed.items() if rename in possible}
+        return set(asked) & {text for rename in possible for text in rename.spellings()}
 
     def _rename(self, change: Change, connection: sa.Connection) -> None:
         context = MigrationContext.configure(connection)

@@ -15,8 +15,8 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.statement import TornApart
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.expected_facts import expected
-from holdfast.rewrite.facts import Facts
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.facts import Facts, NewRelations
+from holdfast.rewrite.online import new_after
 from holdfast.rewrite.plan_queue import plan_queue
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
@@ -90,8 +90,7 @@ def _entries(
         facts = expected(facts_for(connection, statement, new=new), entries)
         entries.append(QueueEntry(statement=statement, facts=facts, position=position))
         new_before.append(new)
-        existing = [relation.name for relation in facts.relations.values() if not relation.is_new]
-        new = new.after(statement, current_schema=facts.current_schema, existing=existing)
+        new = new_after(new, statement, facts=facts)
     return entries, new_before, new
 
 

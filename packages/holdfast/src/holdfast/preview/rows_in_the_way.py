@@ -27,7 +27,7 @@ from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.violations import Question, question_of_constraint, question_of_index
-from holdfast.rewrite.new_relations import NewRelations
+from holdfast.rewrite.facts import NewRelations
 from holdfast.rewrite.operations.add_column import (
     columns_without_values,
     refuse_column_without_values,

@@ -95,7 +95,7 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
         return _with_what_waits(facts, entry, waits)
     if entry.facts is not None and taken_back(statement, facts=entry.facts) is not None:
         return facts  # it is there already
-    created = created_relation(statement)
+    created = created_relation(node)
     if created is not None:
         return _with_new_table(facts, created, node)
     if isinstance(node, pb.AlterTableStmt):
@@ -339,6 +339,16 @@ def _of_column(**changes: Any) -> Callable[[Relation, pb.AlterTableCmd], Relatio
     return change
 
 
+def _nullable(table: Relation, command: pb.AlterTableCmd) -> Relation:
+    """Since PostgreSQL 18 NOT NULL is a constraint, which goes with its name."""
+    left = tuple(
+        found
+        for found in table.constraints
+        if found.kind is not ConstraintKind.NOT_NULL or found.columns != (command.name,)
+    )
+    return _of_column(not_null=False)(replace(table, constraints=left), command)
+
+
 def _retyped(table: Relation, command: pb.AlterTableCmd) -> Relation:
     kind = type_of_tree(column_of(command).type_name)
     return _of_column(type=kind)(table, command)
@@ -357,7 +367,7 @@ CHANGES: dict[int, Callable[[Relation, pb.AlterTableCmd], Relation]] = {
     pb.AT_AddConstraint: _with_added_constraint,
     pb.AT_AlterColumnType: _retyped,
     pb.AT_DropColumn: _without_column,
-    pb.AT_DropNotNull: _of_column(not_null=False),
+    pb.AT_DropNotNull: _nullable,
     pb.AT_SetNotNull: _set_not_null,
     pb.AT_ValidateConstraint: _validated,
 }

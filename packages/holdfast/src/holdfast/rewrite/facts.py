@@ -11,7 +11,6 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.statement import written_name
 from holdfast.rewrite.waiting import Recorded, Waiting
 
@@ -283,6 +282,20 @@ class SideBySide:
     def waiting(self) -> tuple[Waiting, ...]:
         """All that waits for `finish`: what is recorded, and what statements ahead leave."""
         return (*(found.waiting for found in self.recorded), *self.ahead)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRelations:
+    """The relations and columns that the running revision has created itself: nobody uses them yet.
+
+    Followed by name (`rewrite.new_relations`), because a queued CREATE TABLE is in no catalog yet.
+    """
+
+    names: frozenset[QualifiedName] = frozenset()
+    columns: frozenset[tuple[QualifiedName, str]] = frozenset()  # of tables that were there before
+
+    def __contains__(self, name: QualifiedName) -> bool:
+        return name in self.names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

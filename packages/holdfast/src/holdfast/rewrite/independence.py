@@ -52,6 +52,7 @@ AROUND_ACTIONS = frozenset(
         pb.AT_DisableTrig,
         pb.AT_DisableTrigAll,
         pb.AT_DisableTrigUser,
+        pb.AT_DropNotNull,
         pb.AT_EnableAlwaysTrig,
         pb.AT_EnableReplicaTrig,
         pb.AT_EnableRowSecurity,

@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
+from typing import Any
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.citus import one_by_one, refuse_on_citus
-from holdfast.rewrite.facts import Facts, Relation, Releases
+from holdfast.rewrite.facts import Facts, NewRelations, Relation, Releases
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.operations import BY_ACTION, BY_STATEMENT, OF_NEW_TABLES
@@ -56,13 +57,27 @@ class Draft:
 def duration(statement: Statement, *, facts: Facts) -> Duration:
     """Whether the statement can run inside the transaction of its revision.
 
+    Raises what `moment_of` raises.
+    """
+    is_moment = moment_of(statement, facts=facts) is not None
+    return Duration.INSTANT if is_moment else Duration.LONG
+
+
+def moment_of(statement: Statement, *, facts: Facts) -> TransactionStep | None:
+    """The statement as it is written, where that is over in a moment; None where it has to do more, or lasts.
+
     Raises ColumnWithoutValues, CitusRefuses: what must fail fails before anything else has run.
     """
     _refuse_what_must_fail(statement, facts=facts)
     draft = draft_of(statement, facts=facts)
-    if _is_as_written(draft, statement) and needs_no_transaction_of_its_own(statement, facts=facts):
-        return Duration.INSTANT
-    return Duration.LONG
+    if draft.refusals or len(draft.steps) != 1:
+        return None
+    (step,) = draft.steps
+    is_plain = step == TransactionStep(sql=(statement.sql,), locks=step.locks)
+    if not is_plain or not needs_no_transaction_of_its_own(statement, facts=facts):
+        return None
+    assert isinstance(step, TransactionStep)  # noqa: S101  # it is equal to one
+    return step
 
 
 def _refuse_what_must_fail(statement: Statement, *, facts: Facts) -> None:
@@ -70,15 +85,6 @@ def _refuse_what_must_fail(statement: Statement, *, facts: Facts) -> None:
         refuse_column_without_values(statement, facts=facts)
     if facts.is_on_citus:
         refuse_on_citus(statement, facts=facts)
-
-
-def _is_as_written(draft: Draft, statement: Statement) -> bool:
-    """Whether nothing but the statement itself is executed, in a transaction, and nothing is refused."""
-    if draft.refusals or len(draft.steps) != 1:
-        return False
-    (step,) = draft.steps
-    plain = TransactionStep(sql=(statement.sql,), locks=step.locks)
-    return step == plain
 
 
 def rewrite(
@@ -153,6 +159,14 @@ def is_refused_inside(statement: Statement) -> bool:
     )
 
 
+def new_after(new: NewRelations, statement: Statement, *, facts: Facts) -> NewRelations:
+    """What the revision itself has made once the statement has run."""
+    for each in _records(statement.node):
+        if each.new_after is not None:
+            new = each.new_after(new, statement.node, facts)
+    return new
+
+
 def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = ()) -> Iterator[str]:
     """Each name that may have to be chosen for what the statement makes, on its table and on each partition of it.
 
@@ -160,14 +174,13 @@ def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = (
     """
     known = tuple(tables)
     parts = {part.name.name for table in known if table.is_partitioned for part in table.partitions}
-    node = statement.node
+    node: Any = statement.node  # what has names to be chosen is about a relation
     if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
         for item in node.cmds:
             command = item.alter_table_cmd
             asked = [each.names for each in BY_ACTION.get(command.subtype, ())]
             yield from _names(command, node.relation.relname, asked, known=known, parts=parts)
-    elif isinstance(node, pb.IndexStmt | pb.CreateStmt):
-        asked = [each.names for each in _records(node)]
+    elif asked := [each.names for each in _records(node) if each.names is not None]:
         yield from _names(node, node.relation.relname, asked, known=known, parts=parts)
 
 

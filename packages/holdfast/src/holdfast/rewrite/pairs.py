@@ -4,8 +4,9 @@ A view that is dropped and created, a trigger that is switched off and on, a col
 a second statement gives back what a first one took is decided here; what is done about it, in `queue_rules`.
 """
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
@@ -33,7 +34,7 @@ class Taken:
     @property
     def seen(self) -> str:
         """What users find meanwhile, in words."""
-        kind = self.what.removesuffix(" c").removesuffix(" f")
+        kind = "NOT NULL" if self.what == NOT_NULL else re.sub(" [cf]$", "", self.what)
         return f"a {kind} that is to be gone" if self.is_temporary else f"no {kind}"
 
 
@@ -72,10 +73,17 @@ FUNCTIONS = frozenset(
     [pb.OBJECT_FUNCTION, pb.OBJECT_PROCEDURE, pb.OBJECT_ROUTINE, pb.OBJECT_AGGREGATE]
 )
 OF_RELATIONS = {pb.OBJECT_POLICY: "policy", pb.OBJECT_RULE: "rule", pb.OBJECT_TRIGGER: "trigger"}
+# All that ALL can mean, of whatever object.
+PRIVILEGES = (
+    *("select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"),
+    *("usage", "create", "connect", "temporary", "execute", "set", "alter system"),
+)
 UNIQUE = frozenset([ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE])
+NOT_NULL = f"constraint {ConstraintKind.NOT_NULL.value}"
 CONSTRAINTS = {
     pb.CONSTR_CHECK: ConstraintKind.CHECK,
     pb.CONSTR_FOREIGN: ConstraintKind.FOREIGN_KEY,
+    pb.CONSTR_NOTNULL: ConstraintKind.NOT_NULL,
     pb.CONSTR_PRIMARY: ConstraintKind.PRIMARY_KEY,
     pb.CONSTR_UNIQUE: ConstraintKind.UNIQUE,
 }
@@ -210,6 +218,21 @@ def _granted(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
         yield Taken(what="privilege", of=f"{node.targtype} {node.objtype}", name=name)
 
 
+def _lent(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
+    """Each privilege of each role, which is there until it is revoked; the migrating role itself is nobody's user."""
+    roles = [
+        f"{item.role_spec.roletype} {item.role_spec.rolename}"
+        for item in node.grantees
+        if item.role_spec.roletype in (pb.ROLESPEC_CSTRING, pb.ROLESPEC_PUBLIC)
+    ]
+    privileges = [item.access_priv.priv_name for item in node.privileges] or PRIVILEGES
+    for granted in _granted(node, entry):
+        for role in roles:
+            for privilege in privileges:
+                name = f"{granted.name} {privilege} {role}"
+                yield replace(granted, name=name, is_temporary=True)
+
+
 def _temporary_rule(node: pb.RuleStmt, entry: QueueEntry) -> Iterator[Taken]:
     """What users send to the table is something else while it is there."""
     of = relation_name(node.relation, entry)
@@ -224,12 +247,14 @@ def _rule_gone(node: pb.DropStmt, entry: QueueEntry) -> Iterator[Taken]:
             yield Taken(what="rule", of=of, name=parts[-1], is_temporary=True)
 
 
-def _taken_by_revoke(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
-    return iter(()) if node.is_grant else _granted(node, entry)
+def _taken_by_grant(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
+    return _lent(node, entry) if node.is_grant else _granted(node, entry)
 
 
 def _given_by_grant(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
-    return _granted(node, entry) if node.is_grant else iter(())
+    if node.is_grant:
+        return _granted(node, entry)
+    return iter(()) if node.grant_option else _lent(node, entry)
 
 
 def _taken_by_actions(node: pb.AlterTableStmt, entry: QueueEntry) -> Iterator[Taken]:
@@ -261,6 +286,8 @@ def _taken_of_known(command: pb.AlterTableCmd, relation: Relation, table: str) -
     column = relation.column(command.name)
     if command.subtype == pb.AT_DropConstraint and constraint is not None:
         yield _constraint_taken(constraint, table)
+    elif command.subtype == pb.AT_DropNotNull and column is not None and column.not_null:
+        yield Taken(what=NOT_NULL, of=table, columns=frozenset([command.name]))
     elif command.subtype == pb.AT_AlterColumnType and column is not None:
         # Users compare it with values of the type that it has.
         yield Taken(what="type", of="", name=bare_type(column.type))
@@ -294,6 +321,8 @@ def _given_by_actions(node: pb.AlterTableStmt, entry: QueueEntry) -> Iterator[Ta
             yield Taken(what="column", of=table, name=column_of(command).colname)
         elif command.subtype == pb.AT_ColumnDefault and command.HasField("def"):
             yield Taken(what="default", of=table, name=command.name)
+        elif command.subtype == pb.AT_SetNotNull:
+            yield Taken(what=NOT_NULL, of=table, columns=frozenset([command.name]))
         elif command.subtype == pb.AT_AddConstraint:
             constraint = constraint_of(command)
             if constraint.contype in CONSTRAINTS:
@@ -397,7 +426,7 @@ TAKEN_BY: dict[type[Message], Finder] = {
     pb.AlterObjectSchemaStmt: _taken_by_move,
     pb.AlterTableStmt: _taken_by_actions,
     pb.DropStmt: _taken_by_drop,
-    pb.GrantStmt: _taken_by_revoke,
+    pb.GrantStmt: _taken_by_grant,
     pb.RenameStmt: _taken_by_rename,
     pb.RuleStmt: _temporary_rule,
 }

@@ -34,6 +34,14 @@ class Parts:
     after: tuple[ValidateStep | AutocommitStep, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeBefore:
+    """What of a statement is made before anything of its unit, and what is left of it for the moment."""
+
+    before: tuple[Step, ...]
+    moment: tuple[TransactionStep, ...] = ()
+
+
 def parts_of(steps: Sequence[Step]) -> Parts | None:
     """Builds, then moments, then what reads the tables; None where the steps have another order."""
     before: list[BuildIndexStep] = []

@@ -14,7 +14,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.errors import HoldfastError
 from holdfast.rewrite.alter_table_locks import locks_of_alter_table
-from holdfast.rewrite.facts import Facts, Relation
+from holdfast.rewrite.facts import Facts, NewRelations, Relation
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName, candidates, free_name
@@ -89,7 +89,7 @@ class StatementOperation:
     `apply` gives its online form, or None where it runs as it is written: then `locks` are the locks that it takes,
     `hazards` what it reads or writes under them, and `breaks` what running code misses after it. `names` are those
     that may have to be chosen for it; `is_outside` says whether PostgreSQL refuses it inside a transaction. `leaves` is
-    its table after it, `way_back` the SQL that takes it back.
+    its table after it, `new_after` what the revision has made itself then, `way_back` the SQL that takes it back.
     """
 
     name: str
@@ -102,6 +102,7 @@ class StatementOperation:
     breaks: Callable[[Any, Facts], Iterator[BreakingChange]] | None = None
     is_outside: Callable[[Any], bool] | None = None
     leaves: Callable[[Relation, Any], Relation] | None = None
+    new_after: Callable[[NewRelations, Any, Facts], NewRelations] | None = None
     way_back: Callable[[Any], tuple[str, ...]] | None = None
 
 
@@ -277,9 +278,9 @@ def dropped_constraints(statement: pb.AlterTableStmt) -> frozenset[str]:
     )
 
 
-def dropped_indexes(node: Message) -> frozenset[str]:
+def dropped_indexes(node: pb.DropStmt) -> frozenset[str]:
     """The indexes that a DROP INDEX drops, without their schemas."""
-    if not isinstance(node, pb.DropStmt) or node.remove_type != pb.OBJECT_INDEX:
+    if node.remove_type != pb.OBJECT_INDEX:
         return frozenset()
     return frozenset(strings(item.list.items)[-1] for item in node.objects)
 

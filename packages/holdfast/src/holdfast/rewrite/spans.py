@@ -90,7 +90,7 @@ def _ends(taken: Taken, later: Sequence[QueueEntry]) -> list[int]:
     if not given:
         return []
     by_name = [place for place in given if is_given_back_by_name(taken, later[place])]
-    if taken.what in ("policy", "privilege"):
+    if taken.what in ("policy", "privilege") and not taken.is_temporary:
         ends = given
     elif taken.is_switched_off:  # by one for all, too
         ends = given[:1]

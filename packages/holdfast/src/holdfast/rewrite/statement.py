@@ -5,17 +5,18 @@ a text of comments.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
+from typing import cast
 
 import postgast
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.errors.statement import UnparsableStatement
-from holdfast.rewrite.tree import find, has_option, strings
+from holdfast.rewrite.tree import Node, every, find, has_option, strings
 
 EXCUSE = re.compile(r"holdfast:\s*allow\s+(?P<reason>.+?)\s+until\s+(?P<until>\d{4}-\d{2}-\d{2})")
 COMMENTS = (pb.SQL_COMMENT, pb.C_COMMENT)
@@ -125,6 +126,17 @@ class Statement:
     node: Message
     kind: StatementKind
     exemption: Exemption | None = None
+    # The nodes of the tree by their kind, once it has been looked through.
+    _nodes: dict[type[Message], list[Message]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def nodes(self, kind: type[Node]) -> Sequence[Node]:
+        """Every node of one kind, in the order of the text. Nobody changes the tree: what is changed is a copy."""
+        if not self._nodes:
+            for node in every(self.node):
+                self._nodes.setdefault(type(node), []).append(node)
+        return cast("Sequence[Node]", self._nodes.get(kind, ()))
 
     @property
     def whole_table_write(self) -> pb.RangeVar | None:
@@ -233,7 +245,11 @@ def kind_of(node: Message) -> StatementKind:
 
 def function_names(node: Message) -> frozenset[str]:
     """The functions that are called anywhere in it, without their schemas."""
-    return frozenset(call.funcname[-1].string.sval for call in find(node, pb.FuncCall))
+    return _names_of_calls(find(node, pb.FuncCall))
+
+
+def _names_of_calls(calls: Iterable[pb.FuncCall]) -> frozenset[str]:
+    return frozenset(call.funcname[-1].string.sval for call in calls)
 
 
 def is_opaque_ddl(node: Message) -> bool:
@@ -341,9 +357,14 @@ def relations_in(statement: Statement) -> frozenset[WrittenName]:
     return frozenset([*_range_variables(statement), *_objects(statement), *_indexes(statement)])
 
 
+def functions_in(statement: Statement) -> frozenset[str]:
+    """Functions that are called anywhere in it, without their schemas."""
+    return _names_of_calls(statement.nodes(pb.FuncCall))
+
+
 def types_in(statement: Statement) -> frozenset[str]:
     """Types that are not built in, as SQL would quote them."""
-    names = (strings(name.names) for name in find(statement.node, pb.TypeName))
+    names = (strings(name.names) for name in statement.nodes(pb.TypeName))
     return frozenset(name[-1] for name in names if name and name[0] != "pg_catalog")
 
 
@@ -351,7 +372,7 @@ def operators_in(statement: Statement) -> frozenset[str]:
     """Operators of its expressions, without their schemas."""
     return frozenset(
         expression.name[-1].string.sval
-        for expression in find(statement.node, pb.A_Expr)
+        for expression in statement.nodes(pb.A_Expr)
         if expression.name
     )
 
@@ -371,7 +392,7 @@ def object_relation(kind: int, parts: tuple[str, ...]) -> WrittenName | None:
 
 
 def _range_variables(statement: Statement) -> Iterator[WrittenName]:
-    for relation in find(statement.node, pb.RangeVar):
+    for relation in statement.nodes(pb.RangeVar):
         yield relation.schemaname, relation.relname
 
 
@@ -394,6 +415,6 @@ def _indexes(statement: Statement) -> Iterator[WrittenName]:
     if isinstance(node, pb.IndexStmt) and node.idxname:
         yield node.relation.schemaname, node.idxname
     if isinstance(node, pb.AlterTableStmt):
-        for constraint in find(node, pb.Constraint):
+        for constraint in statement.nodes(pb.Constraint):
             if constraint.indexname:
                 yield node.relation.schemaname, constraint.indexname

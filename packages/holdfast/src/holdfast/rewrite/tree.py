@@ -16,15 +16,17 @@ Node = TypeVar("Node", bound=Message)
 
 def find(root: Message, kind: type[Node]) -> Iterator[Node]:
     """Every node of one kind below the root, the root included, in the order of the text."""
-    left = [
-        root
-    ]  # not postgast.walk(), which takes twice as long: each statement is looked through a dozen times
+    return (node for node in every(root) if isinstance(node, kind))
+
+
+def every(root: Message) -> Iterator[Message]:
+    """Every node below the root, the root included, in the order of the text."""
+    left = [root]  # not postgast.walk(), which takes twice as long
     while left:
         node = left.pop()
         if isinstance(node, pb.Node) and (which := node.WhichOneof("node")):
             node = getattr(node, which)
-        if isinstance(node, kind):
-            yield node
+        yield node
         below: list[Message] = []
         for field, value in node.ListFields():
             if field.message_type is not None:

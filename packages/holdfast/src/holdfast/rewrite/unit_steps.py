@@ -27,7 +27,13 @@ from holdfast.rewrite.online import (
 )
 from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.partitions.replaced import built_on_partitions, is_built_on_partitions
-from holdfast.rewrite.parts_of_unit import Parts, parts_of, under_another_name, with_names
+from holdfast.rewrite.parts_of_unit import (
+    MadeBefore,
+    Parts,
+    parts_of,
+    under_another_name,
+    with_names,
+)
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.queue_rules.recreated_types import types_named, with_types_beside
@@ -77,6 +83,7 @@ def steps_of_unit(
         known = _of_one_release(facts) if is_paired else facts
         built = [each.index for each in _builds(ahead, parts)]
         apart = built_on_partitions(statement, facts=known, at_first=before, built=built)
+        apart = apart or _proved_before(statement, facts=known, at_first=before)
         if apart is not None:
             steps = rewrite(statement, facts=known, today=today)
             ahead += apart.before
@@ -109,6 +116,22 @@ def steps_of_unit(
 def _builds(ahead: Sequence[Step], parts: Sequence[Parts]) -> Iterator[BuildIndexStep]:
     yield from (step for step in ahead if isinstance(step, BuildIndexStep))
     yield from (step for part in parts for step in part.before)
+
+
+def _proved_before(statement: Statement, *, facts: Facts, at_first: Facts) -> MadeBefore | None:
+    """Of NOT NULL again, on a column that is so before the unit: the CHECK that proves it, until PostgreSQL 17."""
+    node = statement.node
+    if not isinstance(node, pb.AlterTableStmt) or len(node.cmds) != 1:
+        return None
+    table, command = at_first.relation(node.relation), node.cmds[0].alter_table_cmd
+    column = table.column(command.name) if table is not None else None
+    if command.subtype != pb.AT_SetNotNull or column is None or not column.not_null:
+        return None
+    match draft_of(statement, facts=facts).steps:
+        case TransactionStep() as check, ValidateStep() as validation, TransactionStep() as moment:
+            return MadeBefore(before=(check, validation), moment=(moment,))
+        case _:
+            return None
 
 
 def _is_of(statement: Statement, tables: Collection[QualifiedName], facts: Facts) -> bool:

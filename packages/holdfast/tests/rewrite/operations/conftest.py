@@ -11,12 +11,12 @@ from holdfast.rewrite.facts import (
     ConstraintKind,
     Facts,
     Index,
+    NewRelations,
     Reference,
     Relation,
     RelationKind,
 )
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.new_relations import NewRelations
 from holdfast.rewrite.online import Duration, duration, rewrite
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import as_text

@@ -19,17 +19,25 @@ class Rename:
     old: str
     new: str
     is_column: bool
+    default_schema: str  # that names without one mean
 
     def __str__(self) -> str:
-        return (
-            f"{self.table.name}.{self.old}:{self.new}"
-            if self.is_column
-            else f"{self.old}:{self.new}"
-        )
+        return self.spellings()[0]
 
-    def change(self, *, default_schema: str) -> Change:
+    def spellings(self) -> tuple[str, ...]:
+        """How a person may ask for it, the shortest first: `old_table:new_table`, `table.old_column:new_column`.
+
+        A schema comes before the table; that of names without one may be left out.
+        """
+        table = f"{self.table.name}." if self.is_column else ""
+        short = f"{table}{self.old}:{self.new}"
+        full = f"{self.table.schema}.{short}"
+        return (short, full) if self.table.schema == self.default_schema else (full,)
+
+    def change(self) -> Change:
         """The lines of a revision for this rename."""
-        schema = {} if self.table.schema == default_schema else {"schema": self.table.schema}
+        is_default = self.table.schema == self.default_schema
+        schema = {} if is_default else {"schema": self.table.schema}
         if not self.is_column:
             return Change(
                 up=(TO_BE_EXCUSED, call("rename_table", self.old, self.new, **schema)),
@@ -41,39 +49,30 @@ class Rename:
         return Change(up=(TO_BE_EXCUSED, up), down=(TO_BE_EXCUSED, down))
 
 
-def parse_rename(text: str, *, default_schema: str) -> Rename:
-    """Parse `table.old:new`, `schema.table.old:new`, or `old_table:new_table`."""
-    path, _, new = text.partition(":")
-    *parents, old = path.split(".")
-    if not parents:
-        name = QualifiedName(schema=default_schema, name=old)
-        return Rename(table=name, old=old, new=new, is_column=False)
-    schema = parents[0] if len(parents) > 1 else default_schema
-    table = QualifiedName(schema=schema, name=parents[-1])
-    return Rename(table=table, old=old, new=new, is_column=True)
-
-
-def candidates(found: SchemaForm, wanted: SchemaForm) -> list[Rename]:
+def candidates(found: SchemaForm, wanted: SchemaForm, *, default_schema: str) -> list[Rename]:
     """The pairs that could be a rename: columns of one type and table; tables with the same columns."""
-    return [*_tables(found, wanted), *_columns(found, wanted)]
+    tables, columns = _tables(found, wanted), _columns(found, wanted)
+    return [
+        Rename(table=table, old=old, new=new, is_column=is_column, default_schema=default_schema)
+        for pairs, is_column in ((tables, False), (columns, True))
+        for table, old, new in pairs
+    ]
 
 
-def _tables(found: SchemaForm, wanted: SchemaForm) -> Iterator[Rename]:
+def _tables(found: SchemaForm, wanted: SchemaForm) -> Iterator[tuple[QualifiedName, str, str]]:
     gone = [table for name, table in found.tables.items() if name not in wanted.tables]
     new = [table for name, table in wanted.tables.items() if name not in found.tables]
     for old in gone:
         for table in new:
             if old.name.schema == table.name.schema and _shape(old) == _shape(table):
-                yield Rename(
-                    table=old.name, old=old.name.name, new=table.name.name, is_column=False
-                )
+                yield old.name, old.name.name, table.name.name
 
 
 def _shape(table: TableForm) -> set[tuple[str, str]]:
     return {(column.name, column.type) for column in table.columns}
 
 
-def _columns(found: SchemaForm, wanted: SchemaForm) -> Iterator[Rename]:
+def _columns(found: SchemaForm, wanted: SchemaForm) -> Iterator[tuple[QualifiedName, str, str]]:
     for name, table in wanted.tables.items():
         if name not in found.tables:
             continue
@@ -83,7 +82,7 @@ def _columns(found: SchemaForm, wanted: SchemaForm) -> Iterator[Rename]:
             for column in after.values():
                 is_pair = old.name not in after and column.name not in before
                 if is_pair and old.type == column.type:
-                    yield Rename(table=name, old=old.name, new=column.name, is_column=True)
+                    yield name, old.name, column.name
 
 
 def follow_up(found: SchemaForm, wanted: SchemaForm, *, default_schema: str) -> Iterator[Change]:

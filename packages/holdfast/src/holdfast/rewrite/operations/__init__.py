@@ -43,6 +43,7 @@ STATEMENT_OPERATIONS: tuple[StatementOperation, ...] = (
     drop_index.OPERATION,
     create_partition.OPERATION,
     create_table.OPERATION,
+    create_table.OF_A_QUERY,
     drop_table.OPERATION,
     refresh_materialized_view.OPERATION,
     detach_partition.OPERATION,

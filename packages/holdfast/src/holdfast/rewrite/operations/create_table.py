@@ -9,6 +9,7 @@ from holdfast.rewrite.hazards import Hazard, hazard_of_default_partition
 from holdfast.rewrite.inline_constraints import take_out
 from holdfast.rewrite.locks import Lock, LockMode, lock, lock_name
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.new_relations import new_after_create
 from holdfast.rewrite.partitions.foreign_key import NOT_VALID_ON_PARTITIONED
 from holdfast.rewrite.rewriting import (
     StatementOperation,
@@ -20,7 +21,7 @@ from holdfast.rewrite.rewriting import (
 )
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step
-from holdfast.rewrite.tree import copy, find, qualify
+from holdfast.rewrite.tree import copy, qualify
 
 
 def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
@@ -36,14 +37,22 @@ def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
     )
     if (name.schema, name.name) in facts.relations:
         return None
-    table, keys = _take_out_foreign_keys(node, facts=facts)
-    if not keys:
+    if not any(facts.in_use(key.pktable) for key in _foreign_keys(node)):
         return None
+    table, keys = _take_out_foreign_keys(node, facts=facts)
     qualify(table.relation, name)
     steps: list[Step] = [transaction(table, facts=facts, locks=locks(table, facts))]
     for key in keys:
         steps += _add(key, table=name, facts=facts)
     return tuple(steps)
+
+
+def _foreign_keys(node: pb.CreateStmt) -> Iterator[pb.Constraint]:
+    for element in node.table_elts:
+        of_column = element.column_def.constraints if element.HasField("column_def") else (element,)
+        for item in of_column:
+            if item.HasField("constraint") and item.constraint.contype == pb.CONSTR_FOREIGN:
+                yield item.constraint
 
 
 def _take_out_foreign_keys(
@@ -93,9 +102,8 @@ def locks(node: pb.CreateStmt, facts: Facts) -> Iterator[Lock]:
         yield from lock(relation, mode=mode)
         if is_partition and relation and relation.default_partition:
             yield from lock_name(relation.default_partition.name, mode=mode, facts=facts)
-    for constraint in find(node, pb.Constraint):
-        if constraint.contype == pb.CONSTR_FOREIGN:
-            yield from lock(facts.in_use(constraint.pktable), mode=LockMode.SHARE_ROW_EXCLUSIVE)
+    for key in _foreign_keys(node):
+        yield from lock(facts.in_use(key.pktable), mode=LockMode.SHARE_ROW_EXCLUSIVE)
 
 
 def hazards(node: pb.CreateStmt, facts: Facts) -> Iterator[Hazard]:
@@ -115,4 +123,10 @@ OPERATION = StatementOperation(
     apply=create_table,
     locks=locks,
     hazards=hazards,
+    new_after=new_after_create,
+)
+OF_A_QUERY = StatementOperation(
+    name="create_table",
+    statements=(pb.CreateTableAsStmt, pb.SelectStmt),  # SELECT INTO
+    new_after=new_after_create,
 )

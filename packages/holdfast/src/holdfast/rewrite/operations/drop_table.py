@@ -8,6 +8,7 @@ from holdfast.rewrite.citus import is_dropped_alone
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.locks import Lock, LockMode, lock, lock_each
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.new_relations import new_after_drop
 from holdfast.rewrite.rewriting import StatementOperation, drop_foreign_keys, transaction
 from holdfast.rewrite.statement import PARTS_OF_RELATIONS, Statement, object_relation
 from holdfast.rewrite.steps import Step, TransactionStep
@@ -103,5 +104,10 @@ def _of_relation(relation: Relation | None, *, is_cascade: bool, facts: Facts) -
 
 
 OPERATION = StatementOperation(
-    name="drop_table", rows=(30, 43), statements=(pb.DropStmt,), apply=drop_table, locks=locks
+    name="drop_table",
+    rows=(30, 43),
+    statements=(pb.DropStmt,),
+    apply=drop_table,
+    locks=locks,
+    new_after=new_after_drop,
 )

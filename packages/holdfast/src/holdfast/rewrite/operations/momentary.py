@@ -11,6 +11,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.alter_table_locks import locks_of_alter_table
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import Lock, LockMode, lock, lock_each, lock_with_descendants
+from holdfast.rewrite.new_relations import new_after_alter_table, new_after_move
 from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import PARTS_OF_RELATIONS
 from holdfast.rewrite.tree import find, strings
@@ -72,8 +73,14 @@ def _at_relation(
 
 _ACCESS_EXCLUSIVE, _SHARE_ROW_EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE
 
+_NEW_AFTER = {
+    pb.AlterObjectSchemaStmt: new_after_move,
+    pb.AlterTableStmt: new_after_alter_table,
+}
 OPERATIONS = tuple(
-    StatementOperation(name="momentary", statements=(kind,), locks=locks)
+    StatementOperation(
+        name="momentary", statements=(kind,), locks=locks, new_after=_NEW_AFTER.get(kind)
+    )
     for kind, locks in (
         (pb.AlterPolicyStmt, _at_relation(_ACCESS_EXCLUSIVE, field="table")),
         (pb.AlterPublicationStmt, _of_publication),

@@ -7,6 +7,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.hazards import BreakingChange
 from holdfast.rewrite.locks import Lock, LockMode, lock, lock_with_descendants
+from holdfast.rewrite.new_relations import new_after_rename
 from holdfast.rewrite.rewriting import StatementOperation
 
 
@@ -43,5 +44,10 @@ def locks(node: pb.RenameStmt, facts: Facts) -> Iterator[Lock]:
 
 
 OPERATION = StatementOperation(
-    name="rename", rows=(27, 28), statements=(pb.RenameStmt,), locks=locks, breaks=breaks
+    name="rename",
+    rows=(27, 28),
+    statements=(pb.RenameStmt,),
+    locks=locks,
+    breaks=breaks,
+    new_after=new_after_rename,
 )

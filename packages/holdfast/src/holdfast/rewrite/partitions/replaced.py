@@ -5,7 +5,7 @@ names that PostgreSQL would have chosen then, on the table and on each partition
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
@@ -15,8 +15,9 @@ from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps, names_of_indexes
+from holdfast.rewrite.parts_of_unit import MadeBefore
 from holdfast.rewrite.statement import Statement
-from holdfast.rewrite.steps import Step, TransactionStep, do_block
+from holdfast.rewrite.steps import TransactionStep, do_block
 from holdfast.rewrite.tree import constraint_of, copy, qualify, strings
 
 # One row: an index below INDEX_OF_TABLE, its schema, and its name without the number.
@@ -31,14 +32,6 @@ LATE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltOnPartitions:
-    """What is made before the moment, and the names that it gets in it."""
-
-    before: tuple[Step, ...]
-    moment: tuple[TransactionStep, ...] = ()
-
-
 def is_built_on_partitions(statement: Statement, *, facts: Facts) -> bool:
     """Whether it makes one on a partitioned table, where every partition is one of ours."""
     return _wanted(statement, facts=facts) is not None
@@ -46,7 +39,7 @@ def is_built_on_partitions(statement: Statement, *, facts: Facts) -> bool:
 
 def built_on_partitions(
     statement: Statement, *, facts: Facts, at_first: Facts, built: Collection[str]
-) -> BuiltOnPartitions | None:
+) -> MadeBefore | None:
     """None for any other statement. `facts`: once what goes before it is gone; `at_first`: before that."""
     found = _wanted(statement, facts=facts)
     if found is None:
@@ -55,7 +48,7 @@ def built_on_partitions(
     name = QualifiedName(schema=table.name.schema, name=wanted.node.idxname)
     there = {index.name for each in at_first.relations.values() for index in each.indexes}
     if name not in there:
-        return BuiltOnPartitions(before=index_steps(wanted, table=table, facts=facts))
+        return MadeBefore(before=index_steps(wanted, table=table, facts=facts))
     taken = facts.taken_in(name.schema) | {each.name for each in there} | set(built)
     new = _called(wanted, free_name(name.name, label="new", taken=taken))
     qualify(new.node.relation, table.name)
@@ -64,7 +57,7 @@ def built_on_partitions(
     then_names = names_of_indexes(
         wanted, table=_without(table, gone), facts=_without_taken(facts, gone)
     )
-    return BuiltOnPartitions(
+    return MadeBefore(
         before=index_steps(new, table=table, facts=facts),
         moment=(
             TransactionStep(

@@ -12,8 +12,8 @@ from holdfast.errors.statement import TornApart
 from holdfast.rewrite.backfill import finds_rows_by_key
 from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.independence import is_opaque
-from holdfast.rewrite.online import is_excused
-from holdfast.rewrite.pairs import Taken
+from holdfast.rewrite.online import is_excused, moment_of
+from holdfast.rewrite.pairs import NOT_NULL, Taken, is_given_back
 from holdfast.rewrite.single_transaction import is_small
 from holdfast.rewrite.spans import Span
 from holdfast.rewrite.statement import shortened
@@ -37,7 +37,7 @@ def refuse_what_lasts(span: Span, *, today: date, until: str = "", is_open: bool
         return
     for entry in span.entries:
         table = _large_table(entry, is_open=is_open)
-        if table is not None:
+        if table is not None and (is_open or not _is_proved_before(entry, span)):
             raise TornApart(
                 statement=shortened(span.first.statement.sql),
                 until=shortened(until or span.last.statement.sql),
@@ -68,7 +68,23 @@ def _large_table(entry: QueueEntry, *, is_open: bool) -> Relation | None:
     if may_write_rows(entry.statement, facts=facts):
         # Its column is copied before, and what stands around it becomes part of the swap.
         return large if is_open else None
+    if is_open:  # nothing can be built before
+        return large if lasts_as_written(entry) else None
     return None if is_momentary(entry.statement, facts=facts) else large
+
+
+def lasts_as_written(entry: QueueEntry) -> bool:
+    """Whether it is not over in a moment, in the transaction that is open."""
+    return entry.facts is not None and moment_of(entry.statement, facts=entry.facts) is None
+
+
+def _is_proved_before(entry: QueueEntry, span: Span) -> bool:
+    """NOT NULL again, of a column that was so before the span: a CHECK is valid before (`unit_steps`)."""
+    node = entry.statement.node
+    is_alone = isinstance(node, pb.AlterTableStmt) and len(node.cmds) == 1
+    return is_alone and any(
+        taken.what == NOT_NULL and is_given_back(taken, entry) for taken in span.taken
+    )
 
 
 def _selects(node: pb.InsertStmt) -> bool:
