@@ -1,10 +1,10 @@
 """What a run tells while it goes on: events as data. The command line prints them, a program may count them."""
 
 from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Literal
 
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.execute.verdict import GuardVerdict
 
 if TYPE_CHECKING:  # what a run on an empty database never tells
@@ -13,58 +13,9 @@ if TYPE_CHECKING:  # what a run on an empty database never tells
     from holdfast.rewrite.steps import Step
 
 Direction = Literal["up", "down"]
-Class = TypeVar("Class")
 
 
-def _init(self: object, **values: object) -> None:
-    known = fields(self)  # type: ignore[arg-type]  # what `event` has made
-    for each in known:
-        if each.name not in values and each.default is MISSING:
-            raise TypeError(f"{type(self).__name__} needs {each.name}")
-        self.__dict__[each.name] = values.pop(each.name, each.default)
-    if values:
-        raise TypeError(f"{type(self).__name__} has no {', '.join(values)}")
-
-
-def _repr(self: object) -> str:
-    said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-    return f"{type(self).__name__}({said})"
-
-
-def _eq(self: object, other: object) -> bool:
-    return type(self) is type(other) and vars(self) == vars(other)
-
-
-def _hash(self: object) -> int:
-    return hash((type(self), *vars(self).values()))
-
-
-def _refuse(self: object, name: str, *_: object) -> None:
-    raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-
-SHARED = {
-    "__init__": _init,
-    "__repr__": _repr,
-    "__eq__": _eq,
-    "__hash__": _hash,
-    "__setattr__": _refuse,
-    "__delattr__": _refuse,
-}
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True)
-def event(cls: type[Class]) -> type[Class]:
-    """Make it a frozen, keyword-only dataclass whose methods are those of all events.
-
-    To compile them for each of two dozen took a sixtieth of a run on an empty database.
-    """
-    for name, method in SHARED.items():
-        setattr(cls, name, method)
-    return dataclass(init=False, repr=False, eq=False)(cls)
-
-
-@event
+@light_dataclass
 class RevisionStarted:
     """The function of a revision is about to be called."""
 
@@ -74,7 +25,7 @@ class RevisionStarted:
     database: str = ""  # its name
 
 
-@event
+@light_dataclass
 class RevisionDone:
     """A revision is committed, its version row included."""
 
@@ -85,14 +36,14 @@ class RevisionDone:
     database: str = ""  # its name
 
 
-@event
+@light_dataclass
 class WaitingForLeader:
     """Another process migrates this database; we wait for it to end."""
 
     holder: str
 
 
-@event
+@light_dataclass
 class StatementPlanned:
     """A statement of a revision is about to be executed in these steps, or in the revision's transaction."""
 
@@ -103,7 +54,7 @@ class StatementPlanned:
     is_allowed: bool = False  # users may wait for it, says its author in a comment
 
 
-@event
+@light_dataclass
 class StatementsUndone:
     """The last statements that were executed at once are undone: they wait, or are forgotten."""
 
@@ -111,7 +62,7 @@ class StatementsUndone:
     statements: int
 
 
-@event
+@light_dataclass
 class StatementsDone:
     """Statements that the revision's function has executed in one transaction are committed."""
 
@@ -122,7 +73,7 @@ class StatementsDone:
     may_be_more: bool = False  # the revision's function has not ended, and may do more
 
 
-@event
+@light_dataclass
 class RevisionResumed:
     """A run goes on with what an earlier one has begun."""
 
@@ -132,7 +83,7 @@ class RevisionResumed:
     may_be_more: bool = False
 
 
-@event
+@light_dataclass
 class StepsRecounted:
     """A revision has more or fewer steps than were expected before the turn of each came."""
 
@@ -141,7 +92,7 @@ class StepsRecounted:
     expected: int
 
 
-@event
+@light_dataclass
 class RowsRead:
     """The revision's function asks for rows, and may do different things with different data."""
 
@@ -149,7 +100,7 @@ class RowsRead:
     sql: str
 
 
-@event
+@light_dataclass
 class DiskNeeded:
     """What waits needs more disk, about so many bytes; `free` are those that are free, None where nobody knows."""
 
@@ -158,7 +109,7 @@ class DiskNeeded:
     free: int | None
 
 
-@event
+@light_dataclass
 class StepStarted:
     """A step of a queue begins."""
 
@@ -169,7 +120,7 @@ class StepStarted:
     may_be_more: bool = False  # the revision's function has not ended, and may do more
 
 
-@event
+@light_dataclass
 class StepDone:
     """A step is done and recorded, or was found done."""
 
@@ -177,7 +128,7 @@ class StepDone:
     took: timedelta
 
 
-@event
+@light_dataclass
 class StepWatched:
     """A look at a step that takes long."""
 
@@ -185,7 +136,7 @@ class StepWatched:
     seen: "Watched"
 
 
-@event
+@light_dataclass
 class BackfillMoved:
     """A batch of a backfill is committed: how far the backfill is by now."""
 
@@ -195,7 +146,7 @@ class BackfillMoved:
     took: timedelta  # so far
 
 
-@event
+@light_dataclass
 class BackfillPaused:
     """The next batch waits: for a replica, an archiver of WAL, a vacuum of the table."""
 
@@ -203,14 +154,14 @@ class BackfillPaused:
     why: str
 
 
-@event
+@light_dataclass
 class RunPaused:
     """The run waits between two steps or batches, because somebody has asked for that."""
 
     asked_by: str
 
 
-@event
+@light_dataclass
 class LockBusy:
     """A lock was not free; everything is rolled back, and tried again after a pause."""
 
@@ -219,7 +170,7 @@ class LockBusy:
     blockers: "tuple[Blocker, ...]"
 
 
-@event
+@light_dataclass
 class AutovacuumIsCancelled:
     """One try that waits longer than deadlock_timeout, so that the server cancels an autovacuum."""
 
@@ -227,7 +178,7 @@ class AutovacuumIsCancelled:
     lock_timeout: timedelta
 
 
-@event
+@light_dataclass
 class UsersWaited:
     """A unit was ended because a user has waited for it, or nobody watched whether; it is tried again after a pause."""
 
@@ -236,7 +187,7 @@ class UsersWaited:
     verdict: GuardVerdict
 
 
-@event
+@light_dataclass
 class StandbyReadersUnseen:
     """Standbys follow this server, and nobody has said how to ask them who reads there."""
 
@@ -244,7 +195,7 @@ class StandbyReadersUnseen:
     hidden: int  # of these: this role does not see how far they are
 
 
-@event
+@light_dataclass
 class StandbyNotAsked:
     """A standby of HOLDFAST_STANDBYS did not answer; the run goes on without it."""
 
@@ -252,7 +203,7 @@ class StandbyNotAsked:
     problem: str
 
 
-@event
+@light_dataclass
 class PoolerNotTold:
     """A pooler's admin console did not take RECONNECT after a change of shape; the run goes on."""
 
@@ -260,12 +211,12 @@ class PoolerNotTold:
     problem: str
 
 
-@event
+@light_dataclass
 class NoGuardBehindPooler:
     """The run goes through a pooler, by a lease: nobody watches for whom users wait."""
 
 
-@event
+@light_dataclass
 class LagUnseen:
     """A backfill does not wait for some standbys: this role does not see how far they are behind."""
 
