@@ -252,19 +252,19 @@ BAD_DATA = {
             "CREATE TABLE pairs (x int, y int, PRIMARY KEY (x, y)); INSERT INTO pairs SELECT a, u FROM t;"
             "UPDATE t SET a = NULL WHERE id = 7; UPDATE t SET a = NULL, u = NULL WHERE id = 8"
         ),
-        "rows without their row in pairs",
+        "row without its row in pairs",
         1,
     ),
     "unique": (
         "op.create_unique_constraint('i', 't', ['a', 'b'])",
         "UPDATE t SET a = 1, b = 'same' WHERE id < 6; UPDATE t SET a = NULL WHERE id > 4990",
-        "duplicate keys",
+        "duplicate key",
         1,
     ),
     "unique expression": (
         "op.create_index('i', 't', [sa.text('lower(b)')], unique=True, postgresql_where=sa.text('id < 9'))",
         "UPDATE t SET b = 'SAME' WHERE id = 3; UPDATE t SET b = 'same' WHERE id IN (4, 10)",
-        "duplicate keys",
+        "duplicate key",
         1,
     ),
 }

@@ -194,6 +194,18 @@ def replace_unique(draft: Draft, data: st.DataObject) -> None:
     ]
 
 
+def nullable_for_a_while(draft: Draft, data: st.DataObject) -> None:
+    draft.lines.append("op.alter_column('t', 'a', nullable=True)")
+    between(draft, data)
+    draft.lines.append("op.alter_column('t', 'a', nullable=False)")
+
+
+def lend_privilege(draft: Draft, data: st.DataObject) -> None:
+    draft.sql("GRANT SELECT, UPDATE ON t TO pg_monitor")
+    between(draft, data)
+    draft.sql("REVOKE ALL ON t FROM pg_monitor")
+
+
 def foreign_key(draft: Draft, data: st.DataObject) -> None:
     name = draft.new("fk")
     draft.lines.append(f"op.create_foreign_key({name!r}, 't', 'u', ['u'], ['id'])")
@@ -372,6 +384,8 @@ LINES: tuple[Line, ...] = (
     swap_column,
     replace_check,
     replace_unique,
+    nullable_for_a_while,
+    lend_privilege,
     foreign_key,
     replace_view,
     switch_off,

@@ -12,6 +12,7 @@ from side_by_side import SideBySide, side_by_side
 from watching import looking
 
 from holdfast.errors.statement import TornApart
+from holdfast.execute.progress import StatementPlanned
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 
@@ -393,6 +394,51 @@ def test_what_the_second_needs_comes_before_it(both: SideBySide, what: str) -> N
         f"{INDEX}op.execute('DROP VIEW v')\n{READ}\nop.execute({changes!r})\n"
         f"op.create_index('i', 'w', ['id'])\nop.execute({view!r})\n{READ}"
     )
+    both.upgrade()
+
+
+CATALOG = "sa.inspect(op.get_bind()).get_table_names()"
+REPLACED = {
+    "unique constraint": (
+        UNIQUE,
+        "op.drop_constraint('email_is_unique', 'keyed', type_='unique')",
+        "op.create_unique_constraint('org_and_email', 'keyed', ['org', 'email'])",
+    ),
+    "foreign key": (
+        REFERENCES,
+        "op.drop_constraint('of_t', 'keyed', type_='foreignkey')",
+        "op.create_foreign_key('of_t', 'keyed', 't', ['t'], ['id'], ondelete='CASCADE')",
+    ),
+    "check": (
+        CHECKED,
+        "op.drop_constraint('few', 'keyed', type_='check')",
+        "op.create_check_constraint('few', 'keyed', 'total < 1000')",
+    ),
+    "NOT NULL": (
+        REQUIRED,
+        "op.alter_column('keyed', 'org', nullable=True)",
+        "op.alter_column('keyed', 'org', nullable=False)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", each(list(REPLACED), here=1))
+def test_what_lasts_is_done_beside_users_behind_a_look(both: SideBySide, what: str) -> None:
+    """Whatever takes the place of something: a look at the catalog in between makes nobody wait for it."""
+    look, drops, adds = REPLACED[what]
+    both.revision(f"{drops}\n{CATALOG}\n{adds}")
+    planned: list[StatementPlanned] = []
+    with looking(both.online.database, look) as wrong:
+        upgrade(
+            both.online.config,
+            "head",
+            report=lambda event: (
+                planned.append(event) if isinstance(event, StatementPlanned) else None
+            ),
+        )
+    assert wrong == []
+    assert len(planned[-1].steps) == 2
+    assert planned[-1].is_queued
     both.upgrade()
 
 

@@ -48,7 +48,7 @@ from holdfast.rewrite.online import (
     moment_of,
     rewrite,
 )
-from holdfast.rewrite.plan_queue import divided_by_a_look, plan_queue
+from holdfast.rewrite.plan_queue import divided_by_a_look, lasts_with_open, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
@@ -500,12 +500,13 @@ class RevisionInterceptor:
         return None
 
     def _go_back_to_look(self) -> None:
-        """A change of a type is planned with all that the function has sent for it, whatever it has looked at."""
+        """What lasts is planned with all that belongs to it, whatever the function has looked at in between."""
         looked, self.looked = self.looked, None
         if looked is None or not looked.can_wait_again(self.state, self.queue):
             return
-        if not any(
-            may_write_rows(e.statement, facts=_facts(e)) for e in self.queue.entries if e.facts
+        known = [entry for entry in self.queue.entries if entry.facts is not None]
+        if not any(may_write_rows(e.statement, facts=_facts(e)) for e in known) and (
+            not lasts_with_open(known, done=self.queue.open)
         ):
             return
         go_back(self.session, looked, self.queue)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from holdfast.rewrite.independence import are_independent
+from holdfast.rewrite.independence import are_independent, is_write
 from holdfast.rewrite.pairs import Taken
 from holdfast.rewrite.queue_rules.backfill_first import in_best_order
-from holdfast.rewrite.queue_rules.bracket import is_bracket, refuse_what_lasts
+from holdfast.rewrite.queue_rules.bracket import is_bracket, lasts_as_written, refuse_what_lasts
 from holdfast.rewrite.queue_rules.copied_once import copied_once
 from holdfast.rewrite.queue_rules.new_enums import refuse_new_enums_on_partitions
 from holdfast.rewrite.queue_rules.one_lock import one_lock
@@ -55,6 +55,17 @@ def plan_queue(
     completing = tuple(unit for unit in units if unit.joins_open and unit.entries)
     rest = tuple(unit for unit in units if not unit.joins_open)
     return (*completing, *one_lock(copied_once(writes_together(rest, wrote=wrote))))
+
+
+def lasts_with_open(entries: Sequence[QueueEntry], *, done: Sequence[QueueEntry]) -> bool:
+    """Whether DDL that is not over in a moment belongs to what is executed and not committed: there it would last."""
+    open_positions = {entry.position for entry in done}
+    return any(
+        entry.position not in open_positions and not is_write(entry) and lasts_as_written(entry)
+        for span in spans_in([*done, *entries], wanted=_is_one, done=open_positions)
+        if any(entry.position in open_positions for entry in span.entries)
+        for entry in span.entries
+    )
 
 
 def divided_by_a_look(

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from holdfast.errors.statement import TornApart
 from holdfast.rewrite.facts import (
     Column,
     Constraint,
@@ -14,7 +15,7 @@ from holdfast.rewrite.facts import (
     RelationKind,
 )
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.plan_queue import plan_queue
+from holdfast.rewrite.plan_queue import lasts_with_open, plan_queue
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.unit_steps import steps_of_unit
@@ -158,3 +159,20 @@ def test_not_null_again_reads_no_row_under_a_lock(major: int) -> None:
     assert [step.kind for step in steps] == AGAIN[major]
     together = [step for step in steps if isinstance(step, TransactionStep) and len(step.sql) > 1]
     assert [step.sql[0] for step in together] == [NULLABLE]
+
+
+def test_nothing_lasts_in_the_transaction_that_is_open() -> None:
+    """What takes the place of what is dropped there: of a large table it is refused before it runs as written."""
+    drops, adds = (
+        "ALTER TABLE t DROP CONSTRAINT one",
+        "ALTER TABLE t ADD CONSTRAINT one CHECK (a > 7)",
+    )
+    done, entry = (
+        QueueEntry(statement=parse(sql)[0], facts=FACTS, position=place)
+        for place, sql in enumerate((drops, adds))
+    )
+    assert lasts_with_open([entry], done=[done])
+    with pytest.raises(TornApart):
+        plan_queue([entry], done=[done], today=date(2026, 1, 1))
+    other = replace(entry, statement=parse("ALTER TABLE t DROP CONSTRAINT two")[0])
+    assert not lasts_with_open([other], done=[done])

@@ -12,7 +12,7 @@ from holdfast.errors.statement import TornApart
 from holdfast.rewrite.backfill import finds_rows_by_key
 from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.independence import is_opaque
-from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.online import is_excused, moment_of
 from holdfast.rewrite.pairs import NOT_NULL, Taken, is_given_back
 from holdfast.rewrite.single_transaction import is_small
 from holdfast.rewrite.spans import Span
@@ -68,7 +68,14 @@ def _large_table(entry: QueueEntry, *, is_open: bool) -> Relation | None:
     if may_write_rows(entry.statement, facts=facts):
         # Its column is copied before, and what stands around it becomes part of the swap.
         return large if is_open else None
+    if is_open:  # nothing can be built before
+        return large if lasts_as_written(entry) else None
     return None if is_momentary(entry.statement, facts=facts) else large
+
+
+def lasts_as_written(entry: QueueEntry) -> bool:
+    """Whether it is not over in a moment, in the transaction that is open."""
+    return entry.facts is not None and moment_of(entry.statement, facts=entry.facts) is None
 
 
 def _is_proved_before(entry: QueueEntry, span: Span) -> bool:
