@@ -9,7 +9,7 @@ from alembic_project import Project
 from psycopg.conninfo import conninfo_to_dict
 
 from holdfast.cli.event_stream import EventStream
-from holdfast.cli.report import Printer, fitted, moved
+from holdfast.cli.report import Printer, fitted, living, moved
 from holdfast.execute.progress import (
     BackfillMoved,
     BackfillPaused,
@@ -54,8 +54,8 @@ def test_a_backfill_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     """A line every 30 seconds at most, with its share and the time that is left; none for a short one."""
     done = (71.0, StepDone(started=STARTED, took=timedelta(seconds=71)))
     assert printed([(0.0, STARTED), *batches(70), done], capsys) == [
-        f"     {FILL}: 30%, 30,000 of about 100,000 rows, about 70 s left",
-        f"     {FILL}: 60%, 60,000 of about 100,000 rows, about 40 s left",
+        f"     {FILL}: 30%, 30,000 of about 100,000 rows, 70 s left",
+        f"     {FILL}: 60%, 60,000 of about 100,000 rows, 40 s left",
         f"     step 1 of 2: {FILL} (71.00 s)",
     ]
     assert printed([(0.0, STARTED), *batches(29)], capsys) == []
@@ -185,19 +185,36 @@ def test_a_lock_that_is_not_free(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_estimate_has_no_decimals(left: float, words: str) -> None:
     """It is one: 42 s, not 41.97 s."""
     assert moved(1000, 2000, timedelta(seconds=left)) == (
-        f"50%, 1,000 of about 2,000 rows, about {words} left"
+        f"50%, 1,000 of about 2,000 rows, {words} left"
     )
     assert moved(2001, 2000, timedelta(seconds=left)) == "2,001 rows, nearly done"
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_the_statement_is_cut_and_the_figures_stay(width: int) -> None:
-    """Whatever the width; at 60 columns all of them are on the line."""
-    figures = moved(17_000, 50_000, timedelta(seconds=22))
-    line = f"{fitted(FILL, figures=f'    {figures}', width=width)}: {figures}"
-    assert line.endswith(": 34%, 17,000 of about 50,000 rows, about 43 s left")
-    assert len(line) <= max(width, 12 + 2 + len(figures))
-    assert FILL.startswith(line.split(":")[0].removesuffix("..."))
+@pytest.mark.parametrize(
+    ("width", "rows", "of", "line"),
+    [
+        (200, 17_000, 50_000, f"{FILL}: 34%, 17,000 of about 50,000 rows, 43 s left"),
+        (80, 17_000, 50_000, "fill public.t in batches: UPDA...: 34%, 17,000 of about 50,000 rows, 43 s left"),
+        (60, 17_000, 50_000, "fill publi...: 34%, 17,000 of about 50,000 rows, 43 s left"),
+        (60, 170_000, 500_000, "fill pub...: 34%, 170,000 of about 500,000 rows, 43 s left"),
+        (60, 33_000_000, 97_000_000, "34%, 33,000,000 of about 97,000,000 rows, 43 s left"),
+        (40, 17_000, 50_000, "34%, 17,000 of about 50,000 rows, 43 s left"),
+    ],
+)  # fmt: skip
+def test_the_statement_is_cut_and_the_figures_stay(
+    width: int, rows: int, of: int, line: str
+) -> None:
+    """Whatever the numbers are: at 60 columns all of them are on the line, if need be without the statement."""
+    figures = moved(rows, of, timedelta(seconds=22))
+    assert living(FILL, figures=figures, width=width) == line
+    assert len(line) + 2 <= width or line == figures
+
+
+def test_a_step_that_is_done_is_one_line() -> None:
+    """Its number before it and its time behind it stay."""
+    figures = ("     step 1 of 2: ", " (71.00 s)")
+    cut = fitted(FILL, figures="".join(figures), width=60)
+    assert cut.join(figures) == "     step 1 of 2: fill public.t in batches: UPD... (71.00 s)"
 
 
 def run_as_json(project: Project, *arguments: str) -> tuple[int, list[dict[str, object]]]:

@@ -32,6 +32,14 @@ def test_short_help(verb: str) -> None:
     )
 
 
+def test_the_list_of_verbs_has_whole_sentences() -> None:
+    """Whatever the width: none is cut."""
+    for width in (40, 80):
+        shown = CliRunner().invoke(holdfast, ["-h"], terminal_width=width).output
+        listed = shown.partition("Commands:")[2]
+        assert (len(listed.split()) > 100, "..." in listed) == (True, False)
+
+
 @pytest.fixture
 def branches(project: Project) -> Project:
     """Two labelled branches on one root; the second is not reversible."""

@@ -48,7 +48,7 @@ def columns(project: Project) -> list[tuple[object, ...]]:
 
 def test_adds_and_leaves_the_rest(modelled: Project) -> None:
     """The trace of it is in the stamp."""
-    assert sync(modelled).output == "column a.b\n1 changes\n"
+    assert sync(modelled).output == "column a.b\n1 change\n"
     assert columns(modelled) == [("a", "b"), ("a", "id"), ("a", "old"), ("stray", "id")]
     assert sync(modelled).output == "nothing to do: the database has what the models have\n"
     assert modelled.query("SELECT synchronized_at IS NOT NULL FROM holdfast.environment") == [

@@ -110,7 +110,7 @@ def test_roles(database: str, role: str) -> None:
     assert of(examine(settings(as_role(database, role)), None), "rights") == (
         Severity.WARN,
         (
-            f"{role}: CREATEDB, BYPASSRLS, owns 1 tables, may create in the schema, "
+            f"{role}: CREATEDB, BYPASSRLS, owns 1 table(s), may create in the schema, "
             "may create temporary tables"
         ),
     )

@@ -297,7 +297,7 @@ def test_half_way(project: Project) -> None:
         "pending  r2 about r2",
         (
             "half-way r2 up: DataInTheWay: Revision r2 stopped at: build unique index a_n on public.a."
-            " In the way: 1 duplicate keys, such as (7, 2)."
+            " In the way: 1 duplicate key, such as (7, 2)."
         ),
         "to do    step 2 of 2: build unique index a_n on public.a",
     ]

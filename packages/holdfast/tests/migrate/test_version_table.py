@@ -159,7 +159,7 @@ def test_drift_looks_at_every_tenant(
     shown = CliRunner().invoke(holdfast, ["drift"])
     assert shown.output.splitlines() == [
         "extra      column t3.orders.z",
-        "1 differences from the history at r2 (t1.alembic_version), r1 (t2.alembic_version), r1 (t3.alembic_version)",
+        "1 difference from the history at r2 (t1.alembic_version), r1 (t2.alembic_version), r1 (t3.alembic_version)",
     ]
     assert shown.exit_code == 1
 

@@ -22,6 +22,7 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.project import HoldfastFailed
 
 COULD_NOT = 3
+WHOLE_SENTENCE = 500  # characters: more than any has
 OBJECTS = 50_000  # made before the garbage collector looks: imports make many, and all of them stay
 LAYOUTS = ("dbmate", "flyway", "prisma", "drizzle", "numbered")
 VERBS = (
@@ -71,6 +72,17 @@ class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs, in the order in which one meets them."""
         return list(VERBS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each verb with its whole first sentence, on as many lines as that takes."""
+        commands = [(name, self.get_command(ctx, name)) for name in VERBS]
+        rows = [
+            (name, command.get_short_help_str(limit=WHOLE_SENTENCE))
+            for name, command in commands
+            if command is not None
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a verb, and give its command."""

@@ -44,7 +44,12 @@ def _lines(found: Drift) -> Iterator[str]:
         yield f"unused     the rule for {rule.object} covers nothing any more"
     ignored = f", {len(found.ignored)} ignored by rule" if found.ignored else ""
     at = ", ".join(_at(found))
-    yield f"{len(found.differences) or 'no'} differences from the history at {at}{ignored}"
+    differences = (
+        "1 difference"
+        if len(found.differences) == 1
+        else f"{len(found.differences) or 'no'} differences"
+    )
+    yield f"{differences} from the history at {at}{ignored}"
 
 
 def _at(found: Drift) -> Iterator[str]:

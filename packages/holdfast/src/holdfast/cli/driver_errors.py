@@ -16,10 +16,10 @@ from holdfast.errors.migration import DatabaseRefused
 from holdfast.errors.sqlstate import sqlstate
 
 LOST = ("57P", "08")  # classes of SQLSTATE with which a server ends a session
+READ_ONLY = ("check", "doctor", "drift", "generate", "online", "plan", "status")
 NOTHING = "Nothing was changed."
-WAY_ON = (
-    "Mend what the message names, then the same command again. What is applied: holdfast status"
-)
+THE_REST = "The server has taken back what was not committed; what was committed before stays."
+WAY_ON = "Mend what the message names, then the same command again."
 
 
 @contextmanager
@@ -71,7 +71,9 @@ def _answered(
         lost = ConnectionLost(said=message.strip().splitlines()[0], statement=sent)
         lost.again = f"holdfast {click.get_current_context().info_name}"
         return lost
-    notes = getattr(error, "__notes__", None) or [NOTHING, WAY_ON]
+    is_read_only = click.get_current_context().info_name in READ_ONLY
+    standing = NOTHING if is_read_only else THE_REST
+    notes = getattr(error, "__notes__", None) or [standing, WAY_ON]
     return DatabaseRefused(
         message=message.strip(),
         sqlstate=state,

@@ -47,7 +47,8 @@ def _lines(found: Left, tries: list[str], *, is_of_alembic: bool) -> Iterator[st
     for line in found.gone:
         yield f"gone     {line.what}"
     if found.had_schema and is_of_alembic:
-        yield "the schema holdfast is gone; alembic_version is as it was: alembic upgrade head"
+        tables = ", ".join(found.version_tables)
+        yield f"the schema holdfast is gone; {tables} is as it was, and Alembic alone goes on from there"
     elif found.had_schema:
         yield "the schema holdfast is gone, with what it knew of single scripts; the folder's own table is as it was"
     else:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from holdfast.cli.terminal import Terminal
 
 
+SHORTEST = "UPDATE"  # of a step, so that it says anything
 LOG_EVERY = timedelta(seconds=30)  # a line of a long step in a log, at most
 
 
@@ -154,9 +155,7 @@ class Printer:
     def _now(self, step: str, figures: str) -> None:
         """What goes on at this moment: nothing for a log."""
         if self.terminal is not None:
-            # The sign of life takes two columns, the colon two more.
-            cut = fitted(step, figures=f"    {figures}", width=self.terminal.width)
-            self.terminal.now(f"{cut}: {figures}")
+            self.terminal.now(living(step, figures=figures, width=self.terminal.width))
 
     def _passing(self, step: str, figures: str, *, key: str, is_news: bool = False) -> None:
         """A look at a long step: replaced by the next one on a terminal, now and then a line in a log.
@@ -254,7 +253,15 @@ def moved(rows: int, of: int, took: timedelta) -> str:
     if not rows or of <= rows:
         return f"{rows:,} rows, nearly done"
     left = roughly(took * ((of - rows) / rows))
-    return f"{rows / of:.0%}, {rows:,} of about {of:,} rows, about {left} left"
+    return f"{rows / of:.0%}, {rows:,} of about {of:,} rows, {left} left"
+
+
+def living(step: str, *, figures: str, width: int) -> str:
+    """The line that lives, behind its sign of life: the figures, and of the step what there is room for."""
+    room = width - len("x ") - len(": ") - len(figures)
+    if room < len(f"{SHORTEST}...") and len(step) > room:
+        return figures
+    return f"{step if len(step) <= room else f'{step[: room - 3]}...'}: {figures}"
 
 
 def fitted(step: str, *, figures: str, width: int) -> str:

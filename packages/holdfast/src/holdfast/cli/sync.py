@@ -25,6 +25,5 @@ def sync(options: ProjectOptions, allow_drop: bool, yes: bool) -> None:
             done = add_missing(config, profile=profile, report=printer)
     for each in done:
         click.echo(each)
-    click.echo(
-        f"{len(done)} changes" if done else "nothing to do: the database has what the models have"
-    )
+    changes = "1 change" if len(done) == 1 else f"{len(done)} changes"
+    click.echo(changes if done else "nothing to do: the database has what the models have")

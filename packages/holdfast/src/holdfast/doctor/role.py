@@ -28,7 +28,7 @@ def _rights(evidence: Evidence) -> Verdict | None:
         return None
     too_much = [
         *server.attributes,
-        *([f"owns {server.owned_tables} tables"] if server.owned_tables else []),
+        *([f"owns {server.owned_tables} table(s)"] if server.owned_tables else []),
         *(["may create in the schema"] if server.creates_in_schema else []),
         *(["may create temporary tables"] if server.creates_temporary else []),
     ]

@@ -68,6 +68,22 @@ class ConnectionLost(HoldfastError):
     remedy = "Look at the log of the server; when it answers again, go on: {again}"
 
 
+@dataclass(kw_only=True, eq=False)
+class EndedByTimeout(HoldfastError):
+    """A timeout of the server has ended a statement, or the session with it."""
+
+    setting: str
+    value: str
+    source: str  # who has set it, in words
+    ended: str  # "the statement" or "the session"
+    statement: str
+    standing: str  # what is known to be done
+    way_out: str
+    what = "{setting} = {value} has ended {ended}. It was sent: {statement}"
+    why = "It is set {source}. {standing}"
+    remedy = "{way_out} Then go on: {again}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cause:
     """What the words of an error mean: libpq gives no SQLSTATE for a connection that it could not make."""

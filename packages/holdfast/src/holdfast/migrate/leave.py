@@ -4,7 +4,7 @@
 copy; this takes the copy away first.
 """
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from alembic.config import Config
@@ -12,9 +12,15 @@ from sqlalchemy import text
 
 from holdfast.errors.migration import NothingToAbandon
 from holdfast.execute.progress import Report, silent
+from holdfast.execute.session import MigrationSession
 from holdfast.migrate.abandon import Abandoned, abandon
 from holdfast.migrate.finish import WaitingLine, finish, prospects
-from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
+from holdfast.migrate.project_connection import (
+    ProjectConnection,
+    on_every_pass,
+    on_project_connection,
+)
+from holdfast.migrate.version_table import version_table_of
 from holdfast.observe.schema_constants import SCHEMA
 
 IS_THERE = text("SELECT to_regnamespace(:schema) IS NOT NULL")
@@ -26,6 +32,7 @@ class Left:
 
     given_up: tuple[Abandoned, ...]
     had_schema: bool
+    version_tables: tuple[str, ...] = ()  # schema and name: as they were
     gone: tuple[WaitingLine, ...] = ()
 
 
@@ -35,6 +42,7 @@ def leave(config: Config, *, report: Report = silent) -> Left:
     In one database: see `each_database` for a project that has several.
     """
     had_schema = on_project_connection(config, _is_there)
+    version_tables = on_every_pass(config, _version_table)
     given_up: tuple[Abandoned, ...] = ()
     if had_schema:
         with suppress(NothingToAbandon):
@@ -45,6 +53,7 @@ def leave(config: Config, *, report: Report = silent) -> Left:
     return Left(
         given_up=given_up,
         had_schema=had_schema,
+        version_tables=tuple(dict.fromkeys(version_tables)),
         gone=tuple(line for each in finished for line in each.gone),
     )
 
@@ -56,6 +65,11 @@ def waits(config: Config) -> tuple[WaitingLine, ...]:
 
 def _is_there(project: ProjectConnection) -> bool:
     return bool(project.connection.execute(IS_THERE, {"schema": SCHEMA}).scalar_one())
+
+
+def _version_table(project: ProjectConnection) -> str:
+    with closing(MigrationSession(project.connection)) as session:
+        return version_table_of(session, project.context)
 
 
 def _drop(project: ProjectConnection) -> None:

@@ -3,6 +3,7 @@
 Duplicates under a unique index, orphans under a foreign key, NULLs under NOT NULL, rows that fail a CHECK.
 """
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.steps import BuildIndexStep
 
 SHOWN = 3
+PLURAL = re.compile(r"^(duplicate key|row)s\b")
 
 # One row: what a constraint says, by table and name.
 CONSTRAINT = text(
@@ -131,11 +133,23 @@ def _looked_up(connection: Connection, question: Question) -> Violations:
     count = run(f"SELECT count(*) FROM ({asked}) AS found").scalar_one()  # noqa: S608  # composed above
     examples = run(f"{asked} LIMIT {SHOWN}").all()
     return Violations(
-        what=question.what,
+        what=question.what if count != 1 else of_one(question.what),
         count=count,
-        examples=tuple("(" + ", ".join(map(str, row)) + ")" for row in examples),
+        examples=tuple(f"({', '.join(map(shown, row))})" for row in examples),
         query=asked,
     )
+
+
+def of_one(what: str) -> str:
+    """What is in the way, where it is one row or key: `duplicate key`, `row against CHECK (a > 0)`."""
+    return PLURAL.sub(r"\1", what, count=1).replace("without their", "without its")
+
+
+def shown(value: object) -> str:
+    """A value of an example; a text in quotes, so that an empty one is seen."""
+    if value is None:
+        return "NULL"
+    return sql.Literal(value).as_string(None) if isinstance(value, str) else str(value)
 
 
 def _identifier(name: QualifiedName) -> sql.Identifier:

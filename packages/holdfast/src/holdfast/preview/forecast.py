@@ -628,7 +628,9 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 def _written(step: Step) -> tuple[QualifiedName, ...]:
     """The table of which a step writes all rows, batch by batch."""
-    return (step.table,) if isinstance(step, BackfillStep | FillRowsStep) else ()
+    if isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
+        return (step.table,)
+    return ()
 
 
 def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:

@@ -186,9 +186,14 @@ def _not_null(copied: Copied) -> Iterator[BatchStep]:
             f"DROP CONSTRAINT {quote(each.not_nulls[column.name])}",
         )
     )
+    names = dict.fromkeys(
+        quote(each.copies[column.name])
+        for each in copied.with_partitions
+        for column in each.own_not_nulls
+    )
     if sql:
         yield BatchStep(
-            what=f"NOT NULL of {copied.table}",
+            what=f"set NOT NULL of {', '.join(names)} in {copied.table}",
             sql=sql,
             locks=copied.locks(LockMode.ACCESS_EXCLUSIVE),
             only_for=copied.only_for,
