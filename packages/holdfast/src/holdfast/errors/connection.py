@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.light_dataclass import light_error
 
 OF_ENV_PY = "the URL that env.py connects with"
 
@@ -39,7 +40,7 @@ def tried(parameters: Mapping[str, object]) -> Tried:
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class CannotConnect(HoldfastError):
     """There was no connection at all."""
 
@@ -53,7 +54,7 @@ class CannotConnect(HoldfastError):
     remedy = "{advice}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class ConnectionLost(HoldfastError):
     """A connection ended under a statement."""
 
@@ -68,7 +69,7 @@ class ConnectionLost(HoldfastError):
     remedy = "Look at the log of the server; when it answers again, go on: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class EndedByTimeout(HoldfastError):
     """A timeout of the server has ended a statement, or the session with it."""
 
