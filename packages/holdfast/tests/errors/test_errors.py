@@ -101,8 +101,8 @@ def test_the_comment_that_allows_is_one_of_the_file(place: str | None, comment: 
     assert refused.parts() == (
         what if place is None else f"{place}: {what}",
         (
-            "It writes it anew (about 2,000 rows) while it holds ACCESS EXCLUSIVE on public.t: that blocks reads and writes"
-            " until it ends."
+            "It writes it anew (about 2,000 rows) while it holds ACCESS EXCLUSIVE on public.t: that blocks reads and"
+            " writes until it ends."
         ),
         (
             "Let it be. Or, if the table is small or nobody uses it, allow it in a comment on its line:"
