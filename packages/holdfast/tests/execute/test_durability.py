@@ -12,10 +12,11 @@ from holdfast.scratch.server import temporary_server
 
 # What each transaction of the migration is committed with, written down in it.
 SEEN = """
-    CREATE TABLE seen (id int GENERATED ALWAYS AS IDENTITY, what text, setting text, workers text);
+    CREATE TABLE seen (id int GENERATED ALWAYS AS IDENTITY, what text, setting text, workers text, timeout text);
     CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-      INSERT INTO seen (what, setting, workers) VALUES (tg_table_name,
-        current_setting('synchronous_commit'), current_setting('max_parallel_maintenance_workers'));
+      INSERT INTO seen (what, setting, workers, timeout) VALUES (tg_table_name,
+        current_setting('synchronous_commit'), current_setting('max_parallel_maintenance_workers'),
+        current_setting('statement_timeout'));
       RETURN NULL; END $$;
     CREATE CONSTRAINT TRIGGER see AFTER UPDATE ON {} DEFERRABLE INITIALLY DEFERRED
       FOR EACH ROW EXECUTE FUNCTION see();
@@ -27,15 +28,19 @@ AS_IN_PRODUCTION = """
 
 
 def test_batches_do_not_wait_for_the_disk_and_their_end_does(in_use: Project) -> None:
-    """A crash loses a batch with its key, or neither; what is reported as done stays."""
+    """A crash loses a batch with its key, or neither; what is reported as done stays. No statement_timeout ends one."""
     in_use.query(SEEN.format("holdfast.queue") + "; SELECT 1")
     in_use.query(AS_IN_PRODUCTION)
+    in_use.query(AS_IN_PRODUCTION.replace("synchronous_commit = on", "statement_timeout = 60000"))
     in_use.revision('op.execute("UPDATE t SET a = a + 1")')
     upgrade(in_use.config, "head")
     settings = [setting for (setting,) in in_use.query("SELECT setting FROM seen ORDER BY id")]
     assert settings[0] == "on"  # its plan
     assert set(settings[1:-1]) == {"off"}  # its batches
     assert settings[-1] == "on"
+    assert {("off", "0")} == set(
+        in_use.query("SELECT setting, timeout FROM seen WHERE setting = 'off'")
+    )
 
 
 ON_EMPTY = """

@@ -1,5 +1,6 @@
 """A step asks the catalog before it repeats anything, and leaves nothing invalid behind."""
 
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -13,7 +14,7 @@ from everywhere import each, named
 from old_snapshot import old_snapshot
 from sqlalchemy.exc import ProgrammingError
 
-from holdfast.errors.migration import DataInTheWay
+from holdfast.errors.migration import BuildDeadlocks, DataInTheWay, StillBuilding
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import postgres_at
 from holdfast.scratch.server import temporary_server
@@ -52,6 +53,34 @@ def test_a_leftover_of_a_killed_run_is_built_anew(in_use: Project) -> None:
     [(oid, is_valid)] = in_use.query(INDEX)
     assert is_valid
     assert oid != leftover
+
+
+def test_a_build_of_somebody_else_is_not_waited_for_without_an_end(in_use: Project) -> None:
+    """A process that goes on building is named, with the way to end it, once the budget for locks is spent."""
+    in_use.revision("op.create_index('i', 't', ['a'])")
+    with psycopg.connect(in_use.database, autocommit=True) as other:
+        build = Thread(target=other.execute, args=["CREATE INDEX CONCURRENTLY i ON t (a)"])
+        with old_snapshot(in_use.database):
+            build.start()
+            pid = building(in_use)
+            with pytest.raises(StillBuilding, match=rf"pg_terminate_backend\({pid}\)"):
+                upgrade(in_use.config, "head", lock_budget=timedelta(milliseconds=300))
+        build.join()
+
+
+def test_a_build_that_meets_deadlocks_is_given_up(in_use: Project) -> None:
+    """After five of them, and nothing invalid stays."""
+    in_use.query(
+        """
+        CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+          BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$;
+        SELECT 1
+        """
+    )
+    in_use.revision("op.execute('CREATE INDEX i ON t (f(a))')")
+    with pytest.raises(BuildDeadlocks, match="after 5 deadlocks"):
+        upgrade(in_use.config, "head")
+    assert in_use.query(INDEX) == []
 
 
 def test_a_build_that_is_still_alive_is_adopted(in_use: Project) -> None:

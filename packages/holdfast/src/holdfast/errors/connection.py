@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.light_dataclass import light_error
 
 OF_ENV_PY = "the URL that env.py connects with"
 
@@ -39,7 +40,7 @@ def tried(parameters: Mapping[str, object]) -> Tried:
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class CannotConnect(HoldfastError):
     """There was no connection at all."""
 
@@ -53,7 +54,7 @@ class CannotConnect(HoldfastError):
     remedy = "{advice}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class ConnectionLost(HoldfastError):
     """A connection ended under a statement."""
 
@@ -66,6 +67,22 @@ class ConnectionLost(HoldfastError):
         "recorded; what was not is rolled back by the server. {standing}"
     )
     remedy = "Look at the log of the server; when it answers again, go on: {again}"
+
+
+@light_error
+class EndedByTimeout(HoldfastError):
+    """A timeout of the server has ended a statement, or the session with it."""
+
+    setting: str
+    value: str
+    source: str  # who has set it, in words
+    ended: str  # "the statement" or "the session"
+    statement: str
+    standing: str  # what is known to be done
+    way_out: str
+    what = "{setting} = {value} has ended {ended}. It was sent: {statement}"
+    why = "It is set {source}. {standing}"
+    remedy = "{way_out} Then go on: {again}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,13 @@
 """What can go wrong with a project, its revisions and the database they are for."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.light_dataclass import light_error
 from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class UnknownConfiguration(HoldfastError):
     """No Alembic project was found where one was looked for."""
 
@@ -21,7 +21,7 @@ class UnknownConfiguration(HoldfastError):
     remedy = "Run in the folder of the project, or name the file: holdfast -c path/to/alembic.ini"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NothingMigrated(HoldfastError):
     """The project's env.py came to its end without migrating anything."""
 
@@ -32,7 +32,7 @@ class NothingMigrated(HoldfastError):
     remedy = "Look for what env.py asks before that: a variable, -x, or `databases =` without a name in alembic.ini."
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NoFlaskApplication(HoldfastError):
     """The env.py of Flask-Migrate asks for the application, and Flask does not find it."""
 
@@ -44,7 +44,7 @@ class NoFlaskApplication(HoldfastError):
     remedy = "Run where `flask db current` works, or name the application: export FLASK_APP=package:create_app"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class BehindPooler(HoldfastError):
     """The migration's connection goes through a connection pooler."""
 
@@ -62,7 +62,7 @@ class BehindPooler(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class RoleHasLimits(HoldfastError):
     """Behind a pooler nothing can be SET, and the role's own limits would end long steps."""
 
@@ -80,7 +80,7 @@ class RoleHasLimits(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class CannotLease(HoldfastError):
     """A run through a pooler that cannot be safe there."""
 
@@ -93,7 +93,7 @@ class CannotLease(HoldfastError):
     remedy = "Name the server itself for migrations: HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class SettingsNeedSession(HoldfastError):
     """A step outside a transaction needs settings, and a pooler is in between."""
 
@@ -106,7 +106,7 @@ class SettingsNeedSession(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class LeaseNotRenewed(HoldfastError):
     """The lease of a run through a pooler may be somebody else's by now."""
 
@@ -115,7 +115,7 @@ class LeaseNotRenewed(HoldfastError):
     remedy = "What was committed stays. Run again to go on: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class AnotherMigratorIsStillAtWork(HoldfastError):
     """The leader's lock was not free within the patience of this process."""
 
@@ -129,7 +129,7 @@ class AnotherMigratorIsStillAtWork(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class LeadershipLost(HoldfastError):
     """The connection that held the leader's lock is gone."""
 
@@ -138,7 +138,7 @@ class LeadershipLost(HoldfastError):
     remedy = "What was committed stays. Run again to go on: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class TakenOver(HoldfastError):
     """Another process has become the migrator while this one was at work."""
 
@@ -153,7 +153,7 @@ class TakenOver(HoldfastError):
     remedy = "What is done is recorded, and the other process goes on with it. Look at it: holdfast status"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class UnknownLayout(HoldfastError):
     """The schema holdfast was made by another version."""
 
@@ -167,7 +167,7 @@ class UnknownLayout(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NoRightToCreateSchema(HoldfastError):
     """The migration's role may not create the schema holdfast."""
 
@@ -181,7 +181,7 @@ class NoRightToCreateSchema(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class DatabaseAhead(HoldfastError):
     """The database is at a revision that the project has no file for."""
 
@@ -198,7 +198,7 @@ class DatabaseAhead(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class TwoHeads(HoldfastError):
     """The history ends in more than one revision."""
 
@@ -213,7 +213,7 @@ class TwoHeads(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class AlembicRefused(HoldfastError):
     """Alembic could not do what was asked."""
 
@@ -223,7 +223,7 @@ class AlembicRefused(HoldfastError):
     remedy = "Look at the chain of revisions: alembic history. What is applied: holdfast status"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class DatabaseRefused(HoldfastError):
     """The server, or the way to it, answered with an error."""
 
@@ -237,7 +237,7 @@ class DatabaseRefused(HoldfastError):
     remedy = "{way_on}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class LockNotFree(HoldfastError):
     """A lock was not free within the budget."""
 
@@ -251,7 +251,7 @@ class LockNotFree(HoldfastError):
     remedy = "Run again when it is gone: {again}. To make room: {ways_out}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class KeepsUsersWaiting(HoldfastError):
     """Users had to wait for a transaction of the migration, each time that it was tried."""
 
@@ -274,7 +274,7 @@ class KeepsUsersWaiting(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NobodyWatched(HoldfastError):
     """The connection that watches whether users wait did not answer, each time that a unit was tried."""
 
@@ -290,7 +290,7 @@ class NobodyWatched(HoldfastError):
     remedy = "See what keeps the server busy, or who ends sessions (its log says it). Then go on: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class EndedOnHandedConnection(HoldfastError):
     """The guard has ended a transaction on a connection that the caller handed in, where nothing is tried again."""
 
@@ -304,7 +304,7 @@ class EndedOnHandedConnection(HoldfastError):
     remedy = "Call it again, on a new connection; or on the command line: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NoGuard(HoldfastError):
     """The second connection that watches whether users wait could not be made."""
 
@@ -320,7 +320,7 @@ class NoGuard(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class TableIsLocked(HoldfastError):
     """A table could not be looked at: somebody has it locked. A run tries again, within its budget for locks."""
 
@@ -336,7 +336,7 @@ class TableIsLocked(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class WaitedTooLong(HoldfastError):
     """A build or a validation has waited for other transactions until the budget was spent."""
 
@@ -351,7 +351,7 @@ class WaitedTooLong(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class StillBuilding(HoldfastError):
     """Another session builds an index that has to be ours, and did not end within the budget."""
 
@@ -369,7 +369,7 @@ class StillBuilding(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class BuildDeadlocks(HoldfastError):
     """A build without a lock on its table met a deadlock each time that it was tried."""
 
@@ -387,7 +387,7 @@ class BuildDeadlocks(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class DataInTheWay(HoldfastError):
     """Rows that a constraint or a unique index does not allow."""
 
@@ -405,7 +405,7 @@ class DataInTheWay(HoldfastError):
     remedy = "Find them: {query}; mend or remove them; then go on where it stopped: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class CopyDisturbed(HoldfastError):
     """Somebody has changed the triggers that keep the copy of a column equal."""
 
@@ -418,7 +418,7 @@ class CopyDisturbed(HoldfastError):
     remedy = "Give the copy up, which leaves the table as it was: holdfast abandon. Then run again: holdfast run"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class PartitionsNotCopied(HoldfastError):
     """A partition that was created or attached during a column copy is one of which no column can be copied."""
 
@@ -430,7 +430,7 @@ class PartitionsNotCopied(HoldfastError):
     remedy = "Mend that, or detach the partition; then run again: {again}. To give the copy up: holdfast abandon"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class LeftUnfinished(HoldfastError):
     """A step reported success and left something invalid behind."""
 
@@ -441,7 +441,7 @@ class LeftUnfinished(HoldfastError):
     remedy = "Run again: {again}. It finds the leftover, removes it and starts the step afresh."
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class LeftBehind(HoldfastError):
     """All steps are done, and an object that they made is not valid."""
 
@@ -453,7 +453,7 @@ class LeftBehind(HoldfastError):
     remedy = "Mend it: {ways_out} Then record it: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class StoppedBetweenSteps(HoldfastError):
     """Ctrl-C or SIGTERM, which every step may end before."""
 
@@ -464,7 +464,7 @@ class StoppedBetweenSteps(HoldfastError):
     remedy = "Go on where it stopped: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class StoppedInStep(HoldfastError):
     """The grace period after SIGTERM is over, or Ctrl-C came twice."""
 
@@ -477,7 +477,7 @@ class StoppedInStep(HoldfastError):
     remedy = "Go on where it stopped, with that step anew: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class StoppedWhileWaiting(HoldfastError):
     """Ctrl-C or SIGTERM, while a run waited for somebody."""
 
@@ -488,7 +488,7 @@ class StoppedWhileWaiting(HoldfastError):
     remedy = "Try again, or go on where it stopped: {again}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class UnfinishedRevision(HoldfastError):
     """Another revision is half-way in this database, so this one was not started."""
 
@@ -506,7 +506,7 @@ class UnfinishedRevision(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class EditedWhileUnfinished(HoldfastError):
     """The file of a revision that is half-way has changed."""
 
@@ -521,7 +521,7 @@ class EditedWhileUnfinished(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class FunctionWasInterrupted(HoldfastError):
     """A function was interrupted after a commit, and cannot be replayed."""
 
@@ -539,7 +539,7 @@ class FunctionWasInterrupted(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class ReplayMismatch(HoldfastError):
     """A function that was interrupted sends other statements than it did before."""
 
@@ -560,7 +560,7 @@ class ReplayMismatch(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class RollbackAfterCommit(HoldfastError):
     """The author of a revision rolls back what is already committed."""
 
@@ -576,7 +576,7 @@ class RollbackAfterCommit(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class UnknownDatabase(HoldfastError):
     """A database that has tables but no revision."""
 
@@ -591,7 +591,7 @@ class UnknownDatabase(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class LostVersionTable(HoldfastError):
     """The version table is gone, and the history of holdfast knows revisions that were applied."""
 
@@ -610,7 +610,7 @@ class LostVersionTable(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NothingToAbandon(HoldfastError):
     """There is nothing to abandon: no revision is half-way."""
 
@@ -620,7 +620,7 @@ class NothingToAbandon(HoldfastError):
     remedy = "See where the database stands: holdfast status"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NotSoManyRevisions(HoldfastError):
     """More revisions are to be taken back than are applied."""
 
@@ -633,7 +633,7 @@ class NotSoManyRevisions(HoldfastError):
     remedy = "Take back all of them, if that is meant: holdfast revert -n {applied} (or --to base)"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NothingToPause(HoldfastError):
     """holdfast has never run in the database."""
 
@@ -643,7 +643,7 @@ class NothingToPause(HoldfastError):
     remedy = "Start the run first: holdfast run"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class EditedRevision(HoldfastError):
     """The file of an applied revision is not the one that ran."""
 
@@ -660,7 +660,7 @@ class EditedRevision(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class ReadOnlyServer(HoldfastError):
     """The server takes no writes."""
 
@@ -673,7 +673,7 @@ class ReadOnlyServer(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class MissingRevision(HoldfastError):
     """A revision names one before it that has no file."""
 
@@ -684,7 +684,7 @@ class MissingRevision(HoldfastError):
     remedy = "Restore its file from version control: git log --diff-filter=D -- {folder}"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class NotTakenBack(HoldfastError):
     """A revert has come to its end, and something of its revision still waits for `holdfast finish`."""
 
@@ -698,7 +698,7 @@ class NotTakenBack(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class ShadowCarriesMore(HoldfastError):
     """Something of others hangs on the second name of a column, and would go with it."""
 
@@ -712,7 +712,7 @@ class ShadowCarriesMore(HoldfastError):
     remedy = "Drop it, or make it on the old name; then go on: holdfast finish"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class ChangedWhileItWaited(HoldfastError):
     """Somebody has taken one of the two names of a column away, and only a person knows which rows are right."""
 
@@ -728,7 +728,7 @@ class ChangedWhileItWaited(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class StillNeeded(HoldfastError):
     """Other objects depend on what would go, and PostgreSQL refuses to drop it."""
 
@@ -739,7 +739,7 @@ class StillNeeded(HoldfastError):
     remedy = "Drop or change what needs it; then go on: holdfast finish"
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class StillInUse(HoldfastError):
     """There are signs that somebody uses what would go."""
 
@@ -754,7 +754,7 @@ class StillInUse(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class CannotTellUse(HoldfastError):
     """Nothing was seen that uses what would go, but that is no proof."""
 

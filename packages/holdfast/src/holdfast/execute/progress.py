@@ -1,10 +1,10 @@
 """What a run tells while it goes on: events as data. The command line prints them, a program may count them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.execute.verdict import GuardVerdict
 
 if TYPE_CHECKING:  # what a run on an empty database never tells
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # what a run on an empty database never tells
 Direction = Literal["up", "down"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RevisionStarted:
     """The function of a revision is about to be called."""
 
@@ -25,7 +25,7 @@ class RevisionStarted:
     database: str = ""  # its name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RevisionDone:
     """A revision is committed, its version row included."""
 
@@ -36,14 +36,14 @@ class RevisionDone:
     database: str = ""  # its name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class WaitingForLeader:
     """Another process migrates this database; we wait for it to end."""
 
     holder: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StatementPlanned:
     """A statement of a revision is about to be executed in these steps, or in the revision's transaction."""
 
@@ -54,7 +54,7 @@ class StatementPlanned:
     is_allowed: bool = False  # users may wait for it, says its author in a comment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StatementsUndone:
     """The last statements that were executed at once are undone: they wait, or are forgotten."""
 
@@ -62,7 +62,7 @@ class StatementsUndone:
     statements: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StatementsDone:
     """Statements that the revision's function has executed in one transaction are committed."""
 
@@ -73,7 +73,7 @@ class StatementsDone:
     may_be_more: bool = False  # the revision's function has not ended, and may do more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RevisionResumed:
     """A run goes on with what an earlier one has begun."""
 
@@ -83,7 +83,7 @@ class RevisionResumed:
     may_be_more: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StepsRecounted:
     """A revision has more or fewer steps than were expected before the turn of each came."""
 
@@ -92,7 +92,7 @@ class StepsRecounted:
     expected: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RowsRead:
     """The revision's function asks for rows, and may do different things with different data."""
 
@@ -100,7 +100,7 @@ class RowsRead:
     sql: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class DiskNeeded:
     """What waits needs more disk, about so many bytes; `free` are those that are free, None where nobody knows."""
 
@@ -109,7 +109,7 @@ class DiskNeeded:
     free: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StepStarted:
     """A step of a queue begins."""
 
@@ -120,7 +120,7 @@ class StepStarted:
     may_be_more: bool = False  # the revision's function has not ended, and may do more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StepDone:
     """A step is done and recorded, or was found done."""
 
@@ -128,7 +128,7 @@ class StepDone:
     took: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StepWatched:
     """A look at a step that takes long."""
 
@@ -136,7 +136,7 @@ class StepWatched:
     seen: "Watched"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class BackfillMoved:
     """A batch of a backfill is committed: how far the backfill is by now."""
 
@@ -146,7 +146,7 @@ class BackfillMoved:
     took: timedelta  # so far
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class BackfillPaused:
     """The next batch waits: for a replica, an archiver of WAL, a vacuum of the table."""
 
@@ -154,14 +154,14 @@ class BackfillPaused:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RunPaused:
     """The run waits between two steps or batches, because somebody has asked for that."""
 
     asked_by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class LockBusy:
     """A lock was not free; everything is rolled back, and tried again after a pause."""
 
@@ -170,7 +170,7 @@ class LockBusy:
     blockers: "tuple[Blocker, ...]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class AutovacuumIsCancelled:
     """One try that waits longer than deadlock_timeout, so that the server cancels an autovacuum."""
 
@@ -178,7 +178,7 @@ class AutovacuumIsCancelled:
     lock_timeout: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class UsersWaited:
     """A unit was ended because a user has waited for it, or nobody watched whether; it is tried again after a pause."""
 
@@ -187,7 +187,7 @@ class UsersWaited:
     verdict: GuardVerdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StandbyReadersUnseen:
     """Standbys follow this server, and nobody has said how to ask them who reads there."""
 
@@ -195,7 +195,7 @@ class StandbyReadersUnseen:
     hidden: int  # of these: this role does not see how far they are
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class StandbyNotAsked:
     """A standby of HOLDFAST_STANDBYS did not answer; the run goes on without it."""
 
@@ -203,7 +203,7 @@ class StandbyNotAsked:
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class PoolerNotTold:
     """A pooler's admin console did not take RECONNECT after a change of shape; the run goes on."""
 
@@ -211,12 +211,12 @@ class PoolerNotTold:
     problem: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class NoGuardBehindPooler:
     """The run goes through a pooler, by a lease: nobody watches for whom users wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class LagUnseen:
     """A backfill does not wait for some standbys: this role does not see how far they are behind."""
 

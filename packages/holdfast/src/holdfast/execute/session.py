@@ -64,9 +64,14 @@ OWN_SETTINGS = text(
     """
 )
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
-# How a session is called in pg_stat_activity, for its whole life; and how it was called.
+# How a session is called in pg_stat_activity, for its whole life; and how it was called, which is read first.
 CALL = text("SELECT set_config('application_name', :name, false)")
-CALLED = text("SELECT current_setting('application_name')")
+CALL_ANEW = text(
+    """
+    SELECT before, set_config('application_name', :name, false)
+    FROM (SELECT current_setting('application_name') AS before OFFSET 0) AS called
+    """
+)
 # Of those that this server has: transaction_timeout is younger than PostgreSQL 16.
 NO_LIMITS = text(
     """
@@ -372,10 +377,10 @@ class MigrationSession:
         """Be found under this name in pg_stat_activity until `close`. Nothing is uncommitted before, nothing after."""
         if self.is_pooled:
             return
-        if self._called_before is None:
-            self._called_before = str(self._connection.execute(CALLED).scalar_one())
         self.name = name
-        self._connection.execute(CALL, {"name": name})
+        before = str(self._connection.execute(CALL_ANEW, {"name": name}).one().before)
+        if self._called_before is None:
+            self._called_before = before
         self.commit()
 
     def tell_applications(self) -> None:

@@ -120,12 +120,14 @@ def warn(who: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def naming_who_is_waited_for(name: Name = warn, *, with_own: bool = True) -> Iterator[None]:
+def naming_who_is_waited_for(
+    name: Name = warn, *, with_own: bool = True
+) -> Iterator["StatementsOfThread"]:
     """For the block: whoever keeps a statement of this thread waiting for half a second is named.
 
-    Without those of our own sessions where a run watches them itself.
+    Without those of our own sessions where a run watches them itself. Gives what it has seen of the statements.
     """
-    statements = _Statements(name=name, with_own=with_own)
+    statements = StatementsOfThread(name=name, with_own=with_own)
     events = (
         ("before_cursor_execute", statements.begins),
         ("after_cursor_execute", statements.ends),
@@ -136,7 +138,7 @@ def naming_who_is_waited_for(name: Name = warn, *, with_own: bool = True) -> Ite
     thread = threading.Thread(target=statements.watch, name="who is waited for", daemon=True)
     thread.start()
     try:
-        yield
+        yield statements
     finally:
         for kind, listener in events:
             event.remove(Engine, kind, listener)
@@ -148,13 +150,15 @@ def naming_who_is_waited_for(name: Name = warn, *, with_own: bool = True) -> Ite
 class _UnderWay:
     """A statement that was sent and has not ended, and the connection of the user's engine beside which to ask."""
 
-    pid: int
+    driver: Any  # its connection
     since: float
     beside: Connection
 
 
-class _Statements:
+class StatementsOfThread:
     """What one thread sends, one statement after the other."""
+
+    failed_after = timedelta()  # how long the last one was under way that has ended with an error
 
     def __init__(self, *, name: Name, with_own: bool) -> None:
         self.name, self.with_own = name, with_own
@@ -164,25 +168,27 @@ class _Statements:
         # Inside of one statement of the user's, ours are sent.
         self._of_user: _UnderWay | None = None
         self._own: _UnderWay | None = None
+        self._began: float | None = None  # the statement that was sent last
 
     def begins(self, connection: Connection, *_: Any) -> None:
+        """Note that a statement is sent."""
         if threading.get_ident() != self._thread:
             return
         is_own = isinstance(connection.engine, OwnEngine)
+        self._began = monotonic()
         if not is_own:
             self._users = connection
         if self._users is None or (is_own and not self.with_own):
             return
-        pid = announced_pid(connection.connection.driver_connection)
-        if pid is None:
-            return
-        under_way = _UnderWay(pid=pid, since=monotonic(), beside=self._users)
+        driver = connection.connection.driver_connection
+        under_way = _UnderWay(driver=driver, since=monotonic(), beside=self._users)
         if is_own:
             self._own = under_way
         else:
             self._of_user = under_way
 
     def ends(self, connection: Connection, *_: Any) -> None:
+        """Note that a statement has ended."""
         if threading.get_ident() != self._thread:
             return
         if isinstance(connection.engine, OwnEngine):
@@ -191,14 +197,20 @@ class _Statements:
             self._of_user = None
 
     def fails(self, context: ExceptionContext) -> None:
-        if context.connection is not None:
-            self.ends(context.connection)
+        """Note that a statement has ended with an error, and after how long."""
+        if context.connection is None or threading.get_ident() != self._thread:
+            return
+        if self._began is not None:
+            self.failed_after = timedelta(seconds=monotonic() - self._began)
+        self.ends(context.connection)
 
     @property
     def under_way(self) -> _UnderWay | None:
+        """The statement of the author that has not ended, or else of ours."""
         return self._of_user or self._own
 
     def watch(self) -> None:
+        """Look, until it is closed, whom a statement waits for that does not end."""
         while not self.closed.wait(LOOK_EVERY.total_seconds()):
             seen = self.under_way
             if seen is None or monotonic() - seen.since < WAITS.total_seconds():
@@ -211,10 +223,13 @@ class _Statements:
 
     def _name(self, seen: _UnderWay) -> None:
         named: tuple[str, ...] = ()
+        pid = announced_pid(seen.driver)
+        if pid is None:
+            return
         with second_session(seen.beside) as connection:
             has_workers = is_citus(connection)
             while self.under_way is seen and not self.closed.is_set():
-                who = waits_for(connection, seen.pid, is_citus=has_workers)
+                who = waits_for(connection, pid, is_citus=has_workers)
                 if who and who != named:
                     self.name(who)
                     named = who

@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from holdfast.execute.journal import Journal
 from holdfast.execute.lease import leadership_of
@@ -22,9 +23,13 @@ from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.run_options import console_of
+from holdfast.migrate.timed_out import timed_out
 from holdfast.migrate.version_table import identify
 
 Result = TypeVar("Result")
+STANDING = (
+    "What was committed before stays and is recorded; what was not is rolled back by the server."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +59,14 @@ def on_every_locked_pass(
     script = open_history(config)
     results: list[Result] = []
     passes = passes_of(config)
+    migration: list[Connection] = []
 
     def call(_: tuple[str, ...], context: MigrationContext) -> tuple[()]:
         database = passes.next(context)
         if database is None:
             return ()
         assert context.connection is not None  # noqa: S101  # only None in offline mode
+        migration.append(context.connection)
         with closing(MigrationSession(context.connection)) as session:
             session.keep_local_settings()
             if refusal := refusals.of_a_pooler(session):
@@ -86,7 +93,14 @@ def on_every_locked_pass(
 
     with (
         EnvironmentContext(config, script, fn=call, dont_mutate=True),
-        naming_who_is_waited_for(),
+        naming_who_is_waited_for() as statements,
     ):
-        script.run_env()
+        try:
+            script.run_env()
+        except Exception as error:
+            beside = migration[-1] if migration else None
+            ended = timed_out(error, beside=beside, took=statements.failed_after, standing=STANDING)
+            if ended is None:
+                raise
+            raise ended from error
     return tuple(results)

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
 
 from holdfast.errors import HoldfastError
@@ -47,7 +47,7 @@ from holdfast.migrate.run_options import IN_USE, RunOptions, settings_beside_use
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
-from holdfast.migrate.version_table import identify, schema_of, version_table_of
+from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import is_unused
 from holdfast.observe.half_way import left_half_way
 from holdfast.observe.watched_step import Watched
@@ -219,12 +219,18 @@ def _migrate(
                 dont_mutate=True,
             )
             try:
-                with environment, naming_who_is_waited_for(named, with_own=False):
+                with environment, naming_who_is_waited_for(named, with_own=False) as statements:
                     script.run_env()
             except Exception as error:
                 run.ask_guard(error)  # Alembic's own statements may have met it too
                 if run.ended is None:
                     run.raise_own(error)
+                    # Loads what no other run needs.
+                    from holdfast.migrate.timed_out import timed_out
+
+                    took, done = statements.failed_after, str(so_far)
+                    if ended := timed_out(error, beside=run.migration, took=took, standing=done):
+                        raise ended from error
                     if (lost := lost_connection(error, standing=str(so_far))) is not None:
                         raise lost from error
                     raise
@@ -267,12 +273,14 @@ class _Run:
         self.may_repeat = may_repeat  # on a new connection, where the guard has ended ours
         self.leadership: leader.Leadership | Lease | None = None
         self.session: MigrationSession | None = None
+        self.migration: Connection | None = None  # of env.py, once it has given one
         self.canceller: Canceller | None = None
         # Another process has migrated while we waited: env.py runs to its end, so that it disposes
         # of its engine, and then once more. Alembic has read the heads before it called `steps`.
         self.heads_moved = False
         # By the guard, outside of what is tried again at once: what, and why.
         self.ended: tuple[str, GuardVerdict] | None = None
+        self.schema = ""  # of the version table
         self.revision = ""  # that is under way
         self.writes_version = False  # its function has returned, and Alembic writes its row
         self.own_error: HoldfastError | None = None  # what a revision has raised
@@ -296,6 +304,7 @@ class _Run:
             self._refuse_half_way(context)
             return
         assert context.connection is not None  # noqa: S101  # only None in offline mode
+        self.migration = context.connection
         session = self.session = MigrationSession(context.connection)
         session.keep_local_settings(self.settings_seen)
         self._lead(heads, context, session)
@@ -305,14 +314,15 @@ class _Run:
         self.canceller = Canceller(session, self.options.must_stop)
         is_fresh = self._is_fresh(heads, context, session)
         kind = FreshRevision if is_fresh else self._beside_users(session)
-        run_context = self._run_context(context, session)
+        run_context = self._run_context(context, {} if is_fresh else history.latest(session))
         if not is_fresh:
             self._refuse_database(heads, context, run_context)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
         session.commit()
-        if is_fresh:  # nobody looks for the revision, and naming it costs four ways to the server
-            self._call_sessions("holdfast")
+        # On a database that nobody uses, nobody looks for the revision either.
+        if is_fresh:
+            session.call_itself("holdfast")
         seeing = seeing_others_commit(session) if is_fresh else nullcontext()
         with self._lets_go_on_error(session), seeing:
             for step in pending:
@@ -358,7 +368,7 @@ class _Run:
         if set(context.get_current_heads()) != set(heads):
             self.heads_moved = True
             return
-        identify(session, context)
+        self.schema = identify(session, context)
         history.mark_interrupted(session)
         session.commit()
 
@@ -376,15 +386,16 @@ class _Run:
         session.commit()
         return RevisionRun
 
-    def _run_context(self, context: MigrationContext, session: MigrationSession) -> RunContext:
+    def _run_context(
+        self, context: MigrationContext, entries: dict[str, history.HistoryEntry]
+    ) -> RunContext:
+        assert self.session is not None  # noqa: S101  # it leads
         return RunContext(
-            session=session,
+            session=self.session,
             alembic=context,
             options=self.options,
-            entries=history.latest(session),
-            version_table=QualifiedName(
-                schema=schema_of(session, context), name=context.version_table
-            ),
+            entries=entries,
+            version_table=QualifiedName(schema=self.schema, name=context.version_table),
         )
 
     def _refuse_database(

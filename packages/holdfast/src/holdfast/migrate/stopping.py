@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors.migration import StoppedWhileWaiting
 from holdfast.execute.progress import Event, LockBusy, Report, UsersWaited, WaitingForLeader
 from holdfast.execute.session import MigrationSession, second_session
+from holdfast.observe.pooler import announced_pid
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,10 @@ class Canceller:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         if must_stop is not never:
-            self._pid = session.execute(PID).scalar_one()
-            session.commit()
+            self._pid = announced_pid(session.migration.connection.driver_connection)
+            if self._pid is None:
+                self._pid = session.execute(PID).scalar_one()
+                session.commit()
             self._thread.start()
 
     def close(self) -> None:

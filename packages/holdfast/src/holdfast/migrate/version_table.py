@@ -16,11 +16,13 @@ SCHEMA = text(
 )
 
 
-def identify(session: MigrationSession, context: MigrationContext) -> None:
-    """Tell the session which version table its journal and its history belong to. Reads only."""
-    name = version_table_of(session, context)
+def identify(session: MigrationSession, context: MigrationContext) -> str:
+    """Tell the session which version table its journal and its history belong to; gives its schema. Reads only."""
+    schema = schema_of(session, context)
     # Rows of the first layout do not say; the next run makes it the second.
-    session.version_table = "" if tables.layout_of(session) == FIRST_LAYOUT else name
+    is_first = tables.layout_of(session) == FIRST_LAYOUT
+    session.version_table = "" if is_first else f"{schema}.{context.version_table}"
+    return schema
 
 
 def version_table_of(session: MigrationSession, context: MigrationContext) -> str:

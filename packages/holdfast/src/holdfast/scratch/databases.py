@@ -12,6 +12,11 @@ from sqlalchemy import URL, make_url
 
 from holdfast.errors.scratch import ScratchOutOfReach
 
+# The timeouts that a role of somebody's server may have, and that would end what is tried there.
+LIMITS = """
+    SELECT name FROM pg_settings WHERE setting <> '0' AND source NOT IN ('client', 'session') AND name IN
+      ('idle_in_transaction_session_timeout', 'idle_session_timeout', 'statement_timeout', 'transaction_timeout')
+"""
 # A database is copied only while nobody is connected to it; a pool of `build` may still be.
 CUT_OFF = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
 
@@ -26,6 +31,7 @@ class Postgres:
     _templates: dict[object, str] = field(default_factory=dict)
     _empty: str = "template0"
     _kept: psycopg.Connection | None = None
+    _limits: tuple[str, ...] = ()  # timeouts of its role, which its databases do not have
 
     @contextmanager
     def for_many_databases(self) -> Iterator[Self]:
@@ -51,6 +57,8 @@ class Postgres:
         # On a server without fsync faster than WAL_LOG, the larger the template the more so.
         template = template or self._empty
         self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        for limit in self._limits:
+            self._execute("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = 0", name, limit)
         return name
 
     def drop(self, database: str) -> None:
@@ -92,6 +100,8 @@ class Postgres:
     def _execute(self, statement: str, *names: str) -> None:
         try:
             with self._session() as session:
+                if "statement_timeout" in self._limits:
+                    session.execute("SET statement_timeout = 0")
                 session.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
         except psycopg.Error as error:
             raise ScratchOutOfReach(said=str(error).strip()) from error
@@ -118,7 +128,9 @@ def libpq_url(url: str) -> str:
 def postgres_at(url: str, *, prefix: str = "test") -> Postgres:
     """The server at a URL, libpq's or SQLAlchemy's; its databases will be called `prefix` and something."""
     with psycopg.connect(libpq_url(url)) as connection:
+        limits = tuple(name for (name,) in connection.execute(LIMITS))
         return Postgres(
+            _limits=limits,
             _server=make_url(libpq_url(url)),
             major=connection.info.server_version // 10000,
             _prefix=f"{prefix}_{secrets.token_hex(4)}",
