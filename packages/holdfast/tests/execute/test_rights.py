@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic_project import Project
+from everywhere import each
 from sqlalchemy import make_url
 
 from holdfast.migrate.run import upgrade
@@ -51,7 +52,7 @@ def role(postgres: Postgres) -> Iterator[str]:
         connection.execute(f"DROP ROLE {name}".encode())
 
 
-@pytest.mark.parametrize("privileges", ["REFERENCES", "SELECT, REFERENCES"])
+@pytest.mark.parametrize("privileges", each(["REFERENCES", "SELECT, REFERENCES"], here=1))
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_table_of_somebody_else(
     postgres: Postgres, tmp_path: Path, role: str, change: str, privileges: str
