@@ -2,11 +2,13 @@
 
 import gc
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from alembic_project import Project
 from everywhere import leave_out
+from project_at_work import ProjectWith, project_at_work
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -24,6 +26,14 @@ def pytest_collection_finish() -> None:
 def project(tmp_path: Path, database: str) -> Project:
     """An empty Alembic project on an empty database."""
     return Project(folder=tmp_path / "project", database=database)
+
+
+@pytest.fixture
+def project_with(
+    tmp_path: Path, database_from: Callable[[str, Callable[[str], None]], str]
+) -> ProjectWith:
+    """Makes a project on a database that its first revision has made: `project_with(up, then="INSERT ..")`."""
+    return project_at_work(tmp_path, database_from)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -97,21 +97,22 @@ def test_half_way_nothing_else_is_run(project: Project) -> None:
 
 
 def test_abandon_says_what_stays_and_frees_the_way(project: Project) -> None:
-    """What is done is listed with the SQL that takes it back; then the revision can be run anew."""
+    """Whatever was done, at once or queued, is listed with the SQL that takes it back; then it can be run anew."""
     with_rows(project)
     project.revision(
         "op.add_column('a', sa.Column('m', sa.Integer))\n"
         "op.create_index('a_id', 'a', ['id'])\n"
+        "op.add_column('a', sa.Column('o', sa.Date, server_default=sa.text('now()')))\n"
         "op.create_index('a_n', 'a', ['n'], unique=True)"
     )
     with pytest.raises(DataInTheWay):
         upgrade(project.config, "head")
     [given_up] = abandon(project.config)
-    assert given_up.stays == (
-        "ALTER TABLE a ADD COLUMN m INTEGER",
-        "build index a_id on public.a",
-    )
+    *stays, last = given_up.stays
+    assert stays == ["ALTER TABLE a ADD COLUMN m INTEGER", "build index a_id on public.a"]
+    assert last.startswith("ALTER TABLE a ADD COLUMN o date DEFAULT (")
     assert given_up.undo == (
+        "ALTER TABLE a DROP COLUMN o",
         "DROP INDEX CONCURRENTLY IF EXISTS public.a_id",
         "ALTER TABLE a DROP COLUMN m",
     )

@@ -3,10 +3,9 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import psycopg
 import pytest
 from everywhere import each
@@ -83,16 +82,8 @@ def test_sql(tmp_path: Path, database: str, postgres: Postgres) -> None:
         command = text.partition("\n")[0].removeprefix("$ ")
         if "apply prisma" in command:
             prisma_has_applied(orders)
-        ended = subprocess.run(
-            [sys.executable, "-m", *command.split()],
-            cwd=orders.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert steady(f"$ {command}\n{ended.stdout}") == steady(text)
+        ended = forked.run(*command.split(), cwd=orders.folder, env=environment)
+        assert steady(f"$ {command}\n{ended.stderr}{ended.stdout}") == steady(text)
 
 
 @pytest.mark.parametrize("form", each(["text", "json"], here=1))
@@ -100,13 +91,9 @@ def test_a_refusal_can_be_pasted(form: str, tmp_path: Path, database: str) -> No
     """What an error proposes names the project as the command line has named it, also where JSON is asked for."""
     scripts = ScriptProject(folder=tmp_path / "scripts", database=database)
     scripts.file("1_a.sql", "SELECT 1;\n\\i more.sql\n")
-    ended = subprocess.run(
-        [sys.executable, "-m", "holdfast", "apply", str(scripts.folder), "--format", form],
-        env={**os.environ, "DATABASE_URL": database, "HOLDFAST_PROFILE": "development"},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    environment = {**os.environ, "DATABASE_URL": database, "HOLDFAST_PROFILE": "development"}
+    words = ("apply", str(scripts.folder), "--format", form)
+    ended = forked.holdfast(*words, cwd=tmp_path, env=environment)
     assert ended.returncode == 1
     assert f"{scripts.folder}/1_a.sql:2: \\i more.sql is a command of psql" in ended.stderr
     pasted = f"holdfast --sql {scripts.folder} run"

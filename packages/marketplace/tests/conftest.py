@@ -1,5 +1,6 @@
 """A database with the schema, one with the demo shop, and the API on top of one."""
 
+import asyncio
 import secrets
 import shutil
 import socket
@@ -85,8 +86,12 @@ def migrated(database_from: Callable[[str, Callable[[str], None]], str]) -> Engi
 
 
 @pytest.fixture
-def shop(database_from: Callable[[str, Callable[[str], None]], str]) -> Engine:
-    """On a database with the demo shop."""
+def shop(
+    database_from: Callable[[str, Callable[[str], None]], str], monkeypatch: pytest.MonkeyPatch
+) -> Engine:
+    """On a database with the demo shop, whose schema is the newest: what serves it need not look."""
+    monkeypatch.setenv("HOLDFAST_MIGRATE_ON_START", "off")
+    monkeypatch.setenv("HOLDFAST_POOL_MIN", "1")
     return engine_on(database_from("shop", open_shop))
 
 
@@ -178,20 +183,45 @@ def served(
         try:
             assert server.is_up.wait(LIMIT), f"the API did not come up in {LIMIT} s"
             port = listener.getsockname()[1]
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT) as client:
+            # To read all certificates takes longer than most of the tests, and here is no TLS.
+            address = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=address, timeout=LIMIT, verify=False) as client:  # noqa: S501
                 yield client, server
         finally:
-            server.should_exit = True
+            server.end()
             thread.join(LIMIT)
 
 
 class Server(uvicorn.Server):
-    """One to wait for."""
+    """One to wait for, which ends when it is told to: uvicorn looks ten times a second, and then waits a tenth."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_up = Event()
+        self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def end(self) -> None:
+        """Tell it, from another thread."""
+        self.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._told.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.is_up.set()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self._told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for _ in range(50):  # its clients have left: that is read now
+            if self.server_state.connections:
+                await asyncio.sleep(0.002)
+        if self.server_state.connections or self.server_state.tasks:
+            return await super().shutdown(sockets)
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        return await self.lifespan.shutdown()

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from everywhere import everywhere
 from fastapi import FastAPI
 from shoppers import ADMIN, CUSTOMER, VENDOR, log_in
 from slow_clients import connected, never_reading, request_head, until_closed
@@ -53,7 +54,8 @@ def test_a_client_that_never_reads_holds_no_connection(
         path for path, route in api.get("/openapi.json").json()["paths"].items() if "get" in route
     ]
     assert len(paths) > 15
-    named = [path.format(**PLACEHOLDERS, order_id=order_id) for path in paths]
+    tried = paths if everywhere() else paths[::3]
+    named = [path.format(**PLACEHOLDERS, order_id=order_id) for path in tried]
     requests = [request_head(path, token=next(tokens)) for path in named]
     with never_reading(api, requests):
         until(lambda: figures_of(server).used == 0, "a connection is held")

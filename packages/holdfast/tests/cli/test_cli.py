@@ -109,7 +109,8 @@ def test_a_module_that_is_not_installed(project: Project, verb: str, place: str)
             ),
             (
                 f"Install the project beside holdfast, in its folder: {sys.executable} -m pip install . Or, if the"
-                " code is only not found, name its folder in alembic.ini: prepend_sys_path = src"
+                " code is only not found, name its folder: prepend_sys_path = %(here)s/src in alembic.ini, or"
+                ' prepend_sys_path = ["%(here)s/src"] below [tool.alembic] in pyproject.toml'
             ),
         ],
     )

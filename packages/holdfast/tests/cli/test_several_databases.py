@@ -19,12 +19,25 @@ TWO = """
 from alembic import context
 from sqlalchemy import create_engine, pool
 
-for name in ("sqlalchemy.url", "second.url"):
-    engine = create_engine(context.config.get_main_option(name), poolclass=pool.NullPool)
-    with engine.connect() as connection:
+# As `alembic init -t multidb` writes it: all are connected, and in transactions of env.py, to the end.
+opened = []
+try:
+    for name in ("sqlalchemy.url", "second.url"):
+        engine = create_engine(context.config.get_main_option(name), poolclass=pool.NullPool)
+        connection = engine.connect()
+        opened.append((connection, connection.begin()))
+    for connection, _ in opened:
         context.configure(connection=connection)
-        with context.begin_transaction():
-            context.run_migrations()
+        context.run_migrations()
+    for _, transaction in opened:
+        transaction.commit()
+except:
+    for _, transaction in opened:
+        transaction.rollback()
+    raise
+finally:
+    for connection, _ in opened:
+        connection.close()
 """
 TABLE = "op.execute('CREATE TABLE a (id int PRIMARY KEY, n int)')"
 UNIQUE = """

@@ -9,6 +9,7 @@ import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from backends import wait_until
 from everywhere import each
+from project_at_work import ProjectWith
 
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding
@@ -26,11 +27,11 @@ STOPPED_IN_STEP = [
 
 
 @pytest.fixture
-def in_use(project: Project) -> Project:
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer, primary_key=True))")
-    upgrade(project.config, "head")
-    project.query("INSERT INTO a SELECT generate_series(1, 10)")
-    return project
+def in_use(project_with: ProjectWith) -> Project:
+    return project_with(
+        "op.create_table('a', sa.Column('id', sa.Integer, primary_key=True))",
+        then="INSERT INTO a SELECT generate_series(1, 10)",
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import pytest
 from alembic_project import Project
 from click.testing import CliRunner, Result
+from project_at_work import ProjectWith
 from sqlalchemy import NullPool, create_engine
 
 from holdfast.cli import holdfast
@@ -10,7 +11,6 @@ from holdfast.development.reset import reset
 from holdfast.engine import environment
 from holdfast.engine.profiles import Profile
 from holdfast.errors.database import NotConfirmed, NotDisposable
-from holdfast.migrate.run import upgrade
 
 EVERYTHING = """
 SELECT 1;
@@ -33,12 +33,10 @@ UNION ALL SELECT nspname::text FROM pg_namespace WHERE nspname = 'shop' ORDER BY
 
 
 @pytest.fixture
-def used(project: Project) -> Project:
+def used(project_with: ProjectWith) -> Project:
     """A project with one revision that was applied, with rows and other things in the database."""
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    upgrade(project.config, "head")
-    project.query("SELECT 1; INSERT INTO a VALUES (1)")
-    return project
+    made = "op.create_table('a', sa.Column('id', sa.Integer))"
+    return project_with(made, then="INSERT INTO a VALUES (1)")
 
 
 def stamp(project: Project, profile: Profile) -> None:

@@ -12,6 +12,7 @@ import pytest
 from holdfast import errors
 from holdfast.errors.connection import Tried
 from holdfast.errors.migration import NobodyWatched, TwoHeads, WaitedTooLong
+from holdfast.errors.statement import LongStatement
 
 EXAMPLES: dict[object, object] = {
     str: "example",
@@ -83,4 +84,28 @@ def test_waited_too_long() -> None:
         "meanwhile.\n"
         "Make room in the way that is named for each, or wait until they have ended. Then run again, which cleans up "
         "and does the step anew: holdfast run"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "comment"), [("r1.py:7", "#"), ("db/1_a.sql:7", "--"), (None, "# (in SQL: --)")]
+)
+def test_the_comment_that_allows_is_one_of_the_file(place: str | None, comment: str) -> None:
+    """Whatever file the statement is in: what is to be written on its line does not break it."""
+    refused = LongStatement(
+        statement="CLUSTER t", relation="public.t", mode="ACCESS EXCLUSIVE", work="writes it anew",
+        blocks="reads and writes", rows=2000, instead="Let it be.",
+    )  # fmt: skip
+    refused.place = place
+    what = "Refused, because public.t is in use: CLUSTER t"
+    assert refused.parts() == (
+        what if place is None else f"{place}: {what}",
+        (
+            "It writes it anew (about 2,000 rows) while it holds ACCESS EXCLUSIVE on public.t: that blocks reads and"
+            " writes until it ends."
+        ),
+        (
+            "Let it be. Or, if the table is small or nobody uses it, allow it in a comment on its line:"
+            f" {comment} holdfast: allow REASON until YYYY-MM-DD"
+        ),
     )

@@ -2,6 +2,7 @@
 
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
+from project_at_work import ProjectWith
 
 from holdfast.errors.migration import StoppedBetweenSteps
 from holdfast.execute.progress import BackfillMoved, Event
@@ -12,15 +13,13 @@ ROWS = 9_000
 
 
 @pytest.fixture
-def table(project: Project) -> Project:
+def table(project_with: ProjectWith) -> Project:
     """A table in use, with rows under a key of two columns."""
-    project.revision(
+    return project_with(
         "op.create_table('a', sa.Column('x', sa.Text, primary_key=True),"
-        " sa.Column('y', sa.Integer, primary_key=True), sa.Column('n', sa.Integer))"
+        " sa.Column('y', sa.Integer, primary_key=True), sa.Column('n', sa.Integer))",
+        then=f"INSERT INTO a SELECT 'x' || i % 7, i, 0 FROM generate_series(1, {ROWS}) i",
     )
-    upgrade(project.config, "head")
-    project.query(f"INSERT INTO a SELECT 'x' || i % 7, i, 0 FROM generate_series(1, {ROWS}) i")
-    return project
 
 
 def test_batches_are_committed_one_by_one_and_a_new_run_goes_on(table: Project) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from alembic_project import Project
 from everywhere import each, named
+from project_at_work import ProjectWith
 
 from holdfast.errors.migration import DataInTheWay
 from holdfast.execute.progress import Event, StepStarted
@@ -42,11 +43,9 @@ REQUIRED = {
 
 
 @pytest.fixture
-def in_use(project: Project) -> Project:
+def in_use(project_with: ProjectWith) -> Project:
     """A table with rows."""
-    project.revision(TABLE)
-    upgrade(project.config, "head")
-    return project
+    return project_with(TABLE)
 
 
 @contextmanager

@@ -162,7 +162,7 @@ def test_what_works_long_under_a_lock_is_ended_and_refused(
     assert [event.tries for event in waited] == [1, 2, 3, 4, 5]
     assert {event.verdict.reason for event in waited} == {Reason.USERS}
     assert "AccessExclusiveLock on public.t" in raised.value.held
-    assert "-- holdfast: allow REASON until" in str(raised.value)
+    assert "holdfast: allow REASON until" in str(raised.value)
     assert in_use.query(HAS_NOTE) == [(0,)]
 
 

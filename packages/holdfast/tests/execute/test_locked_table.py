@@ -6,6 +6,7 @@ import pytest
 from alembic_project import Project
 from backends import wait_until
 from background import BackgroundRun
+from project_at_work import ProjectWith
 
 from holdfast.errors.migration import LockNotFree
 from holdfast.execute.progress import StepWatched
@@ -38,11 +39,9 @@ CHANGES = {
 
 
 @pytest.fixture
-def locked(project: Project) -> Project:
+def locked(project_with: ProjectWith) -> Project:
     """Its tables have been made; what locks them comes later."""
-    project.revision(f"op.execute({TABLES!r})")
-    upgrade(project.config, "head")
-    return project
+    return project_with(f"op.execute({TABLES!r})")
 
 
 @pytest.mark.parametrize("change", CHANGES)

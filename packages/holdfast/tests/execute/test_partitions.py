@@ -6,6 +6,7 @@ from alembic_project import Project
 from backends import terminate, wait_until
 from contract import Process
 from old_snapshot import old_snapshot
+from project_at_work import ProjectWith
 
 from holdfast.errors.migration import DataInTheWay, PartitionsNotCopied
 from holdfast.execute.progress import Event, StepStarted
@@ -34,11 +35,9 @@ DETACHING = "SELECT 1 FROM pg_inherits WHERE inhdetachpending"
 
 
 @pytest.fixture
-def partitioned(project: Project) -> Project:
+def partitioned(project_with: ProjectWith) -> Project:
     """Its first revision made and filled the tables."""
-    project.revision(f"op.execute({TABLES!r})")
-    upgrade(project.config, "head")
-    return project
+    return project_with(f"op.execute({TABLES!r})")
 
 
 def upgrade_beside(project: Project, sql: str, *, before: str) -> None:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic_project import Project
+from everywhere import each
 from sqlalchemy import make_url
 
 from holdfast.errors.migration import NoGuard
@@ -53,7 +54,7 @@ def role(postgres: Postgres) -> Iterator[str]:
         connection.execute(f"DROP ROLE {name}".encode())
 
 
-@pytest.mark.parametrize("privileges", ["REFERENCES", "SELECT, REFERENCES"])
+@pytest.mark.parametrize("privileges", each(["REFERENCES", "SELECT, REFERENCES"], here=1))
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_table_of_somebody_else(
     postgres: Postgres, tmp_path: Path, role: str, change: str, privileges: str
@@ -87,7 +88,7 @@ def test_a_table_of_somebody_else(
 def test_the_connections_that_a_run_needs(
     postgres: Postgres, tmp_path: Path, role: str, limit: int, is_enough: bool
 ) -> None:
-    """Three, whatever a revision does: one that builds, writes rows and holds a lock. With two it says so, behind the build."""
+    """Three, for a revision that builds, writes rows and holds a lock; with two it says so."""
     with postgres.database() as url:
         setup = SETUP.format(role=role, privileges="SELECT, REFERENCES")
         with psycopg.connect(url, autocommit=True) as connection:

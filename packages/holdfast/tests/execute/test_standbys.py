@@ -20,7 +20,7 @@ from holdfast.doctor.examine import examine
 from holdfast.engine.settings import Settings, StandbySettings
 from holdfast.errors.migration import LockNotFree
 from holdfast.errors.settings import InvalidSettings
-from holdfast.execute import backfill_pace
+from holdfast.execute import backfill_pace, standbys
 from holdfast.execute.backfill_pace import Pace
 from holdfast.execute.progress import (
     BackfillPaused,
@@ -38,6 +38,9 @@ from holdfast.observe.standbys import StandbyReader
 from holdfast.preview.forecast import forecast
 
 READ = "SELECT count(*) FROM t"
+# What counts as a long read here, and one.
+LONG = timedelta(milliseconds=100)
+LONG_READ = f"{READ}, pg_sleep(0.15)".encode()
 ADD = "op.add_column('t', sa.Column('note', sa.Text))"
 BUILD = "op.create_index('t_a', 't', ['a'])"
 
@@ -51,18 +54,38 @@ def pair() -> Iterator[Pair]:
         yield both
 
 
-@pytest.fixture
-def replicated(pair: Pair, tmp_path: Path) -> Iterator[Project]:
-    """A project with a table, in a database of its own."""
-    name = f"d{secrets.token_hex(4)}"
-    with psycopg.connect(pair.primary.url(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    project = Project(folder=tmp_path / "project", database=pair.primary.url(name))
+def project_with_a_table(folder: Path, url: str) -> Project:
+    project = Project(folder=folder, database=url)
     project.revision(
         "op.execute('CREATE TABLE t (id int PRIMARY KEY, a int)')\n"
         "op.execute('INSERT INTO t SELECT n, n FROM generate_series(1, 500) n')"
     )
-    upgrade(project.config, "head")
+    return project
+
+
+@pytest.fixture(scope="module")
+def template(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database in which the first revision is applied, to be copied."""
+    create(pair, "template0", name="with_a_table")
+    url = pair.primary.url("with_a_table")
+    upgrade(project_with_a_table(tmp_path_factory.mktemp("a") / "project", url).config, "head")
+    return "with_a_table"
+
+
+def create(pair: Pair, template: str, *, name: str) -> None:
+    with psycopg.connect(pair.primary.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+
+
+@pytest.fixture
+def replicated(
+    pair: Pair, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Project]:
+    """A project with a table, in a database of its own."""
+    monkeypatch.setattr(standbys, "LONG_READ", LONG)
+    name = f"d{secrets.token_hex(4)}"
+    create(pair, template, name=name)
+    project = project_with_a_table(tmp_path / "project", pair.primary.url(name))
     pair.wait_for_replay()
     yield project
     with psycopg.connect(pair.standby.url(), autocommit=True) as connection:
@@ -88,7 +111,7 @@ def test_a_long_read_on_a_standby_is_waited_for(
     monkeypatch.setenv("HOLDFAST_STANDBYS", url)
     replicated.revision(change)
     with psycopg.connect(url) as reader:
-        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        reader.execute(LONG_READ)
         pid = reader.info.backend_pid
         run = BackgroundRun(replicated)
         wait_until(lambda: any(each.pid == pid for each in blockers(run)), what="its name")
@@ -110,7 +133,7 @@ def test_a_read_that_never_ends_ends_the_run(
     monkeypatch.setenv("HOLDFAST_STANDBYS", url)
     replicated.revision(ADD)
     with psycopg.connect(url) as reader:
-        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        reader.execute(LONG_READ)
         way_out = rf"pg_terminate_backend\({reader.info.backend_pid}\) on "
         with pytest.raises(LockNotFree, match=way_out):
             upgrade(replicated.config, "head", lock_budget=timedelta(milliseconds=300))
@@ -145,7 +168,7 @@ def test_builds_and_writes_wait_for_nobody_there(
     monkeypatch.setenv("HOLDFAST_STANDBYS", url)
     replicated.revision(f"{BUILD}\nop.execute('UPDATE t SET a = 0')")
     with psycopg.connect(url) as reader:
-        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        reader.execute(LONG_READ)
         upgrade(replicated.config, "head")
 
 
@@ -248,7 +271,7 @@ def test_plan_says_what_followers_meet(
     monkeypatch.setenv("HOLDFAST_STANDBYS", url)
     with psycopg.connect(url) as reader:
         pid = reader.info.backend_pid
-        reader.execute(f"{READ}, pg_sleep(1.1)".encode())
+        reader.execute(LONG_READ)
         text = "\n".join(as_text(forecast(replicated.config)))
     assert (
         text.count("who reads public.t waits without end while a longer read keeps this lock") == 1

@@ -2,6 +2,7 @@
 
 import pytest
 from alembic_project import Project
+from project_at_work import ProjectWith
 from sqlalchemy import NullPool, create_engine
 
 from holdfast.errors.migration import DataInTheWay
@@ -19,13 +20,12 @@ LARGE = {
 
 
 @pytest.fixture
-def in_use(project: Project) -> Project:
+def in_use(project_with: ProjectWith) -> Project:
     """A table of about 200 kB."""
-    project.revision("op.execute('CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL)')")
-    upgrade(project.config, "head")
-    project.query("INSERT INTO t SELECT n, n FROM generate_series(1, 5000) AS n")
-    project.query("ANALYZE t")
-    return project
+    return project_with(
+        "op.execute('CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL)')",
+        then="INSERT INTO t SELECT n, n FROM generate_series(1, 5000) AS n; ANALYZE t",
+    )
 
 
 @pytest.mark.parametrize("what", LARGE)

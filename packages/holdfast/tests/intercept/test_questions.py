@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from alembic_project import Project
+from project_at_work import ProjectWith
 from sqlalchemy import Engine, event
 
 from holdfast.execute.session import OwnEngine
@@ -21,13 +22,11 @@ LOOKED_AT = ("json_build_object", "to_regclass(written)", "pg_constraint", "pg_c
 
 
 @pytest.fixture
-def in_use(project: Project) -> Project:
+def in_use(project_with: ProjectWith) -> Project:
     """Two tables with rows."""
-    project.revision(
+    return project_with(
         "op.execute('CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE users (id int)')"
     )
-    upgrade(project.config, "head")
-    return project
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from alembic_project import Project
+from project_at_work import ProjectWith
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.migrate.run import upgrade
@@ -18,11 +19,9 @@ INDEXES = (
 
 
 @pytest.fixture
-def project(project: Project) -> Project:
+def project(project_with: ProjectWith) -> Project:
     """At a revision with a table that is in use."""
-    project.revision(ROWS)
-    upgrade(project.config, "head")
-    return project
+    return project_with(ROWS)
 
 
 def test_users_read_while_the_function_goes_on(project: Project) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic_project import SYNC_ENV, Project
+from project_at_work import ProjectWith
 from sqlalchemy.exc import DBAPIError
 from two_releases import executes, plain_dump, waits
 from type_changes import in_any_order
@@ -45,12 +46,9 @@ TABLES = """
 
 
 @pytest.fixture
-def shop(tmp_path: Path, database: str) -> Project:
+def shop(project_with: ProjectWith) -> Project:
     """Tables in use, at the first revision."""
-    project = Project(folder=tmp_path / "project", database=database)
-    project.revision(f"op.execute({TABLES!r})")
-    upgrade(project.config, "head")
-    return project
+    return project_with(f"op.execute({TABLES!r})")
 
 
 DROPS = (

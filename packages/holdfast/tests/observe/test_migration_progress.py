@@ -2,16 +2,16 @@
 
 import re
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
+import forked
 import psycopg
 import pytest
 from alembic_project import Project
 from backends import wait_until
+from project_at_work import ProjectWith
 from sqlalchemy import NullPool, create_engine, make_url
 
 from holdfast.application.database import Database
@@ -22,10 +22,9 @@ from holdfast.testing.blockers import holding
 
 
 @pytest.fixture
-def building(project: Project) -> Project:
+def building(project_with: ProjectWith) -> Project:
     """The second revision builds an index on a table in use, then another."""
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    upgrade(project.config, "head")
+    project = project_with("op.create_table('a', sa.Column('id', sa.Integer))")
     project.revision("op.create_index('i', 'a', ['id'])\nop.create_index('j', 'a', ['id'])")
     return project
 
@@ -57,15 +56,7 @@ def look(url: str) -> MigrationProgress | None:
 
 def status(project: Project) -> list[str]:
     """What the command prints, in a process of its own: in ours the run has taken Alembic's globals."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "holdfast", "status"],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return ended.stdout.splitlines()
+    return forked.holdfast("status", cwd=project.folder).stdout.splitlines()
 
 
 def test_nobody_migrates(building: Project) -> None:

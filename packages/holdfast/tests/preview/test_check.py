@@ -1,6 +1,7 @@
 """The gate for CI: each rule finds what breaks it, and nothing where nothing is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from alembic_project import Project
@@ -9,21 +10,42 @@ from models_env import give_models
 
 from holdfast.cli.check import as_annotation, as_lines, as_sarif
 from holdfast.migrate.run import upgrade
-from holdfast.preview.check import check
+from holdfast.preview.check import CheckFinding, check
 from holdfast.scratch.databases import Postgres
 
 MODELS = "sa.Table('t', metadata, sa.Column('a', sa.Integer))"
+Findings = tuple[CheckFinding, ...]
 
 
-@pytest.fixture(autouse=True)
-def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def scratch(postgres: Postgres) -> Iterator[None]:
     """The server of the test run as the scratch server."""
-    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
+        yield
 
 
 @pytest.fixture
 def history(project: Project) -> Project:
-    """One in order."""
+    return in_order(project)
+
+
+@pytest.fixture(scope="module")
+def make_history(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Project]]:
+    """For what several tests read of one check: it is made once."""
+    with ExitStack() as databases:
+        yield lambda: in_order(
+            Project(
+                folder=tmp_path_factory.mktemp("history") / "project",
+                database=databases.enter_context(postgres.database()),
+            )
+        )
+
+
+def in_order(project: Project) -> Project:
+    """One revision in order, and its models."""
     project.revision("op.create_table('t', sa.Column('a', sa.Integer))", "op.drop_table('t')")
     give_models(project, MODELS)
     return project
@@ -42,12 +64,33 @@ def found_in(project: Project, since: str | None = None) -> list[tuple[str, str]
     return [(each.rule, each.message) for each in check(project.config, since=since)]
 
 
-def test_nothing_found(history: Project) -> None:
-    """Without a database of the project's."""
+@pytest.fixture(scope="module")
+def of_good_revisions(make_history: Callable[[], Project]) -> tuple[Project, Findings]:
+    """A history of nothing but good ones, and what is found in it."""
+    history = make_history()
     history.revision("op.create_index('i', 't', ['a'])", "op.drop_index('i')")
-    give_models(history, f"t = {MODELS}\nsa.Index('i', t.c.a)")
-    assert found_in(history) == []
+    history.revision("op.execute('CREATE TABLE u (a int, b int)')", "op.drop_table('u')")
+    history.revision(
+        "op.alter_column('u', 'a', server_default='1')",
+        "op.drop_column('u', 'a')\nop.add_column('u', sa.Column('a', sa.Integer))",
+    )
+    columns = "sa.Column('a', sa.Integer, server_default='1'), sa.Column('b', sa.Integer)"
+    index = f"t = {MODELS}\nsa.Index('i', t.c.a)"
+    give_models(history, f"{index}\nsa.Table('u', metadata, {columns})")
+    return history, check(history.config)
+
+
+def test_nothing_found(of_good_revisions: tuple[Project, Findings]) -> None:
+    """Without a database of the project's."""
+    history, found = of_good_revisions
+    assert found == ()
     assert history.query("SELECT FROM pg_tables WHERE schemaname = 'public'") == []
+
+
+def test_a_column_that_comes_back_elsewhere(of_good_revisions: tuple[Project, Findings]) -> None:
+    """The order of columns is no difference, whatever brings it about (here the way back of r4)."""
+    _, found = of_good_revisions
+    assert found == ()
 
 
 def test_two_heads(history: Project) -> None:
@@ -67,18 +110,6 @@ def test_models_differ(history: Project) -> None:
         'op.alter_column("t", "a", server_default=sa.text("1"))'
     )
     assert found_in(history) == [("models", lines)]
-
-
-def test_a_column_that_comes_back_elsewhere(history: Project) -> None:
-    """The order of columns is no difference, whatever brings it about."""
-    history.revision("op.execute('CREATE TABLE u (a int, b int)')", "op.drop_table('u')")
-    history.revision(
-        "op.alter_column('u', 'a', server_default='1')",
-        "op.drop_column('u', 'a')\nop.add_column('u', sa.Column('a', sa.Integer))",
-    )
-    columns = "sa.Column('a', sa.Integer, server_default='1'), sa.Column('b', sa.Integer)"
-    give_models(history, MODELS + f"\nsa.Table('u', metadata, {columns})")
-    assert found_in(history) == []
 
 
 def test_not_reversible(history: Project) -> None:
@@ -110,8 +141,10 @@ def test_not_reversible(history: Project) -> None:
     ]
 
 
-def test_not_online(history: Project) -> None:
-    """Every refused statement, those behind the first included; an exemption counts until its day."""
+@pytest.fixture(scope="module")
+def of_refused_revisions(make_history: Callable[[], Project]) -> tuple[Project, Findings]:
+    """Revisions that have no online form, of which one is allowed, then a rename that nobody has allowed."""
+    history = make_history()
     for name, allowed in (
         ("b", ""),
         ("c", "  # holdfast: allow it is small until 2999-01-01"),
@@ -119,16 +152,30 @@ def test_not_online(history: Project) -> None:
     ):
         add = f"op.execute('ALTER TABLE t ADD {name} int GENERATED ALWAYS AS (a) STORED')"
         history.revision(f"{add}{allowed}", f"op.drop_column('t', '{name}')")
-    columns = ", ".join(
-        f"sa.Column({name!r}, sa.Integer, sa.Computed('a', persisted=True))" for name in "bcd"
+    history.revision(
+        "op.alter_column('t', 'a', new_column_name='z')",
+        "op.alter_column('t', 'z', new_column_name='a')",
     )
-    give_models(history, MODELS.replace("sa.Integer)", f"sa.Integer), {columns}"))
-    found = check(history.config)
-    assert [(each.rule, each.file.stem, each.line) for each in found] == [
-        ("online", "r2", 11),
-        ("online", "r4", 11),
-    ]
-    assert [each.file.stem for each in check(history.config, since="r2")] == ["r4"]
+    columns = ", ".join(
+        f"sa.Column({name!r}, sa.Integer, sa.Computed('z', persisted=True))" for name in "bcd"
+    )
+    give_models(history, MODELS.replace("'a', sa.Integer)", f"'z', sa.Integer), {columns}"))
+    return history, check(history.config)
+
+
+def test_not_online(of_refused_revisions: tuple[Project, Findings]) -> None:
+    """Every refused statement, those behind the first included; an exemption counts until its day."""
+    history, found = of_refused_revisions
+    assert {each.rule for each in found} == {"online"}
+    of_columns = [(each.file.stem, each.line) for each in found if each.file.stem != "r5"]
+    assert of_columns == [("r2", 11), ("r4", 11)]
+    assert [each.file.stem for each in check(history.config, since="r3")] == ["r4", "r5"]
+
+
+def test_breaks_running_code(of_refused_revisions: tuple[Project, Findings]) -> None:
+    """A rename that nobody has allowed."""
+    _, found = of_refused_revisions
+    assert [each.rule for each in found if each.file.stem == "r5"] == ["online"]
 
 
 BODIES = {
@@ -193,16 +240,6 @@ def test_a_body_that_writes_rows(of_bodies: Project) -> None:
     assert "reads every row of public.t and holds what it writes there" in found[0].message
 
 
-def test_breaks_running_code(history: Project) -> None:
-    """A rename that nobody has allowed."""
-    history.revision(
-        "op.alter_column('t', 'a', new_column_name='b')",
-        "op.alter_column('t', 'b', new_column_name='a')",
-    )
-    give_models(history, MODELS.replace("'a'", "'b'"))
-    assert [(each.rule, each.file.stem) for each in check(history.config)] == [("online", "r2")]
-
-
 @pytest.mark.everywhere
 def test_not_online_behind_something_that_was_done(history: Project) -> None:
     """The rest of the history is looked at all the same."""
@@ -227,10 +264,20 @@ def test_not_online_behind_something_that_was_done(history: Project) -> None:
     ]
 
 
-def test_does_not_replay(history: Project) -> None:
-    """The server's own words."""
+@pytest.fixture(scope="module")
+def of_a_failure(make_history: Callable[[], Project]) -> tuple[Project, Findings]:
+    """A second revision that PostgreSQL refuses."""
+    history = make_history()
     history.revision("op.execute('SELECT 1/0')")
-    assert found_in(history) == [("replays", "revision r2: division by zero")]
+    return history, check(history.config)
+
+
+def test_does_not_replay(of_a_failure: tuple[Project, Findings]) -> None:
+    """The server's own words."""
+    _, found = of_a_failure
+    assert [(each.rule, each.message) for each in found] == [
+        ("replays", "revision r2: division by zero")
+    ]
 
 
 def test_what_the_running_release_may_use(history: Project) -> None:
@@ -273,8 +320,9 @@ def test_edited_since_applied(history: Project) -> None:
     upgrade(history.config, "head")
     file = history.file("r1")
     file.write_text(file.read_text() + "\n# edited\n")
-    assert check(history.config) == ()
-    assert [each.rule for each in check(history.config, with_database=True)] == ["unedited"]
+    assert check(history.config, since="r1") == ()
+    found = check(history.config, since="r1", with_database=True)
+    assert [each.rule for each in found] == ["unedited"]
 
 
 @pytest.mark.everywhere
@@ -304,10 +352,10 @@ def test_models_that_postgresql_refuses(history: Project) -> None:
     )
 
 
-def test_sarif(history: Project) -> None:
+def test_sarif(of_a_failure: tuple[Project, Findings]) -> None:
     """What code scanning services read."""
-    history.revision("op.execute('SELECT 1/0')")
-    [run] = as_sarif(check(history.config))["runs"]  # type: ignore[index]  # a document
+    history, found = of_a_failure
+    [run] = as_sarif(found)["runs"]  # type: ignore[index]  # a document
     assert run["results"] == [
         {
             "ruleId": "replays",

@@ -1,7 +1,8 @@
 """What differs from the history is found, above all where Alembic's own comparison sees nothing."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -10,12 +11,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic_project import ASYNC_ENV, Project
 from click.testing import CliRunner
-from sqlalchemy import MetaData, NullPool, create_engine, make_url
+from project_at_work import ProjectWith
+from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, make_url
 
 from holdfast.cli import holdfast
 from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
-from holdfast.migrate.run import upgrade
 from holdfast.observe.schema_objects import read_schema
 from holdfast.preview.compare.schema_differences import Difference, Kind, Property, differences
 from holdfast.preview.drift import Drift, StandsAt, drift
@@ -48,25 +49,48 @@ CREATE POLICY own ON book USING (author_id = 1);
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What a replay of the history makes: as it is read, and as the models that it stands for."""
+
+    database: str  # nobody changes it, nor stays in it: it is copied
+    objects: dict[str, Any]
+    models: MetaData
+
+
+@pytest.fixture(scope="module")
+def history(postgres: Postgres) -> History:
+    database = postgres.template("drift", lambda url: execute(url, SCHEMA))
+    models = MetaData()
+    with engine_on(postgres.url(database)).connect() as connection:
+        models.reflect(connection)
+        return History(database=database, objects=read(connection), models=models)
+
+
 @pytest.fixture
-def live(database_from: Callable[[str, Callable[[str], None]], str]) -> str:
+def live(history: History, postgres: Postgres) -> Iterator[str]:
     """A database that is as its history makes it."""
-    return database_from("drift", lambda url: execute(url, SCHEMA))
+    with postgres.database(template=history.database) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def session(history: History, postgres: Postgres) -> Iterator[Connection]:
+    """On one such database for all who change it in a transaction, and roll back."""
+    with (
+        postgres.database(template=history.database) as url,
+        engine_on(url).connect() as connection,
+    ):
+        yield connection
 
 
 @pytest.fixture
-def history(database_from: Callable[[str, Callable[[str], None]], str]) -> str:
-    """The same, replayed."""
-    return database_from("drift", lambda url: execute(url, SCHEMA))
-
-
-@pytest.fixture
-def migrated(project: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Project:
+def migrated(
+    project_with: ProjectWith, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """A project with one revision, applied; tries are made on the server of the test run."""
     monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    upgrade(project.config, "head")
-    return project
+    return project_with("op.create_table('a', sa.Column('id', sa.Integer))")
 
 
 def execute(url: str, *scripts: str) -> None:
@@ -75,30 +99,29 @@ def execute(url: str, *scripts: str) -> None:
             connection.execute(script.encode())
 
 
-def read(url: str) -> dict[str, Any]:
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
-    with engine.connect() as connection:
-        return read_schema(connection, version_tables=["alembic_version"])
+def engine_on(url: str) -> Engine:
+    return create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
 
 
-def alembic_sees(live: str, history: str) -> list[object]:
-    """What plain Alembic's comparison says, with the models that the history stands for."""
-    models = MetaData()
-    for url, use in ((history, models.reflect), (live, None)):
-        engine = create_engine(
-            url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool
-        )
-        with engine.connect() as connection:
-            if use is not None:
-                use(connection)
-            else:
-                return list(compare_metadata(MigrationContext.configure(connection), models))
-    raise AssertionError
+def read(connection: Connection) -> dict[str, Any]:
+    return read_schema(connection, version_tables=["alembic_version"])
 
 
-def test_no_difference(live: str, history: str) -> None:
+def read_at(url: str) -> dict[str, Any]:
+    with engine_on(url).connect() as connection:
+        return read(connection)
+
+
+def alembic_sees(connection: Connection, history: History) -> list[object]:
+    """What plain Alembic's comparison says; asked before `read`, which lets names be qualified."""
+    return list(compare_metadata(MigrationContext.configure(connection), history.models))
+
+
+def test_no_difference(session: Connection, history: History) -> None:
     """Of a schema with a bit of everything."""
-    assert differences(read(history), read(live)) == ()
+    with session.begin() as transaction:
+        assert differences(history.objects, read(session)) == ()
+        transaction.rollback()
 
 
 BLIND_SPOTS = {
@@ -247,36 +270,40 @@ BLIND_SPOTS = {
 
 
 @pytest.mark.parametrize("spot", BLIND_SPOTS)
-def test_where_alembic_is_blind(live: str, history: str, spot: str) -> None:
+def test_where_alembic_is_blind(session: Connection, history: History, spot: str) -> None:
     """Plain Alembic sees nothing, we see this one thing."""
     statement, name, values = BLIND_SPOTS[spot]
-    execute(live, *statement.split("; "))
+    with session.begin() as transaction:
+        for each in statement.split("; "):
+            session.exec_driver_sql(each)
+        seen_by_alembic = alembic_sees(session, history)
+        found = differences(history.objects, read(session))
+        transaction.rollback()
     kind = Kind.MISSING if values is None else Kind.DIFFERENT
     properties = (
         () if values is None else (Property(name=values[0], history=values[1], database=values[2]),)
     )
-    assert differences(read(history), read(live)) == (
-        Difference(kind=kind, object=name, properties=properties),
-    )
-    assert alembic_sees(live, history) == []
+    assert found == (Difference(kind=kind, object=name, properties=properties),)
+    assert seen_by_alembic == []
 
 
-def test_an_invalid_unique_index(live: str, history: str) -> None:
+def test_an_invalid_unique_index(live: str, history: History) -> None:
     """It is there, and enforces nothing."""
     execute(live, "DROP INDEX author_email_key", "INSERT INTO author VALUES (1, 'a'), (2, 'a')")
     with pytest.raises(psycopg.errors.UniqueViolation):
         execute(live, "CREATE UNIQUE INDEX CONCURRENTLY author_email_key ON author (email)")
-    assert differences(read(history), read(live)) == (
+    assert differences(history.objects, read_at(live)) == (
         Difference(
             kind=Kind.DIFFERENT,
             object="index public.author_email_key",
             properties=(Property(name="valid", history="valid", database="INVALID"),),
         ),
     )
-    assert alembic_sees(live, history) == []
+    with engine_on(live).connect() as connection:
+        assert alembic_sees(connection, history) == []
 
 
-def test_not_null_not_valid(live: str, history: str, postgres: Postgres) -> None:
+def test_not_null_not_valid(live: str, history: History, postgres: Postgres) -> None:
     """From PostgreSQL 18 on; before, it is a CHECK."""
     statement = (
         "ALTER TABLE author ADD CONSTRAINT email_there NOT NULL email NOT VALID"
@@ -284,12 +311,12 @@ def test_not_null_not_valid(live: str, history: str, postgres: Postgres) -> None
         else "ALTER TABLE author ALTER email DROP NOT NULL"
     )
     execute(live, "ALTER TABLE author ALTER email DROP NOT NULL", statement)
-    [found] = differences(read(history), read(live))
+    [found] = differences(history.objects, read_at(live))
     state = "NOT NULL NOT VALID" if postgres.major >= 18 else "NULL"
     assert found.properties == (Property(name="null", history="NOT NULL", database=state),)
 
 
-def test_a_leftover_of_reindex(live: str, history: str) -> None:
+def test_a_leftover_of_reindex(live: str, history: History) -> None:
     """An extra object that is broken says so."""
     execute(live, "INSERT INTO author VALUES (1, 'a'), (2, 'b')")
     execute(live, "CREATE UNIQUE INDEX author_email_key_ccnew ON author (email)")
@@ -298,7 +325,7 @@ def test_a_leftover_of_reindex(live: str, history: str) -> None:
         "UPDATE pg_index SET indisvalid = false "
         "WHERE indexrelid = 'author_email_key_ccnew'::regclass",
     )
-    assert differences(read(history), read(live)) == (
+    assert differences(history.objects, read_at(live)) == (
         Difference(
             kind=Kind.EXTRA,
             object="index public.author_email_key_ccnew",
@@ -307,12 +334,12 @@ def test_a_leftover_of_reindex(live: str, history: str) -> None:
     )
 
 
-def test_a_table_is_one_difference(live: str, history: str) -> None:
+def test_a_table_is_one_difference(live: str, history: History) -> None:
     """Its columns, constraints, indexes and sequences go without saying."""
     execute(
         live, "CREATE TABLE stray (id serial PRIMARY KEY, b text UNIQUE)", "DROP TABLE book CASCADE"
     )
-    assert differences(read(history), read(live)) == (
+    assert differences(history.objects, read_at(live)) == (
         Difference(kind=Kind.MISSING, object="table public.book"),
         Difference(kind=Kind.EXTRA, object="table public.stray"),
         Difference(kind=Kind.MISSING, object="view public.long_book"),

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from alembic_project import Project
 from everywhere import each
+from project_at_work import ProjectWith
 
 from holdfast.cli.plan import as_markdown, as_text
 from holdfast.migrate.baseline import baseline
@@ -42,16 +43,12 @@ def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def pending(project: Project) -> Project:
+def pending(project_with: ProjectWith) -> Project:
     """A table with rows, and what is to become of it."""
-    project.revision(
-        "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.Integer))"
+    return project_with(
+        "op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('a', sa.Integer))",
+        then="INSERT INTO t SELECT n, n FROM generate_series(1, 1000) n; VACUUM ANALYZE t",
     )
-    upgrade(project.config, "head")
-    project.query("INSERT INTO t SELECT n, n FROM generate_series(1, 1000) n RETURNING 1")
-    with psycopg.connect(project.database, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE t")
-    return project
 
 
 def text_of(project: Project) -> list[str]:

@@ -3,8 +3,8 @@
 import forked
 import pytest
 from alembic_project import Project
+from project_at_work import ProjectWith
 
-from holdfast.migrate.run import upgrade
 from holdfast.preview.way_back import tried
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
@@ -17,11 +17,9 @@ def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def table(project: Project) -> Project:
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
-    upgrade(project.config, "head")
-    project.query("CREATE INDEX i ON a (id)")
-    return project
+def table(project_with: ProjectWith) -> Project:
+    made = "op.create_table('a', sa.Column('id', sa.Integer))"
+    return project_with(made, then="CREATE INDEX i ON a (id)")
 
 
 def test_whatever_the_statements_say_the_database_stays(

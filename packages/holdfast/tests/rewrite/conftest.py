@@ -53,7 +53,7 @@ def postgres_16() -> Iterator[Postgres]:
         yield postgres
 
 
-@pytest.fixture(params=each([18, 16], here=1))
+@pytest.fixture(params=each([18, 16], here=1), scope="module")
 def each_postgres(request: pytest.FixtureRequest) -> Postgres:
     """A major after the other: the newest in the tests, both in `./dev prove everywhere`."""
     fixture = "postgres" if request.param == 18 else "postgres_16"

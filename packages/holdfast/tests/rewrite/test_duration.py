@@ -4,8 +4,8 @@ What is called instant neither reads nor rewrites a table that was there, measur
 pg_stat_xact_user_tables and the file of the table; what is refused does.
 """
 
+from collections.abc import Collection, Iterator
 from datetime import date
-from functools import cache
 
 import psycopg
 import pytest
@@ -211,43 +211,53 @@ READ_ROWS = """
 SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_stat_xact_user_tables
 WHERE relid = ANY (%s)
 """
+UNKNOWN = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject)
 FILES = """
 SELECT oid, pg_relation_filenode(oid) FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm', 'i')
 """
 
 
-@pytest.fixture
-def schema(each_postgres: Postgres) -> str:
+@pytest.fixture(scope="module")
+def connection(each_postgres: Postgres) -> Iterator[sa.Connection]:
+    """One session for all cases: each of them is rolled back."""
+
     def build(url: str) -> None:
         with psycopg.connect(url) as connection:
             connection.execute(SCHEMA)
 
-    return each_postgres.url(each_postgres.template("tables with rows", build))
+    url = each_postgres.url(each_postgres.template("tables with rows", build))
+    with engine_of(url).connect() as connection:
+        yield connection
 
 
-@cache
 def engine_of(url: str) -> sa.Engine:
     return sa.create_engine(url.replace("://", "+psycopg://"), poolclass=sa.NullPool)
 
 
-def asked(url: str, sql: str) -> tuple[Statement, Facts]:
+def asked(connection: sa.Connection, sql: str) -> tuple[Statement, Facts]:
     (statement,) = parse(sql)
-    with engine_of(url).connect() as connection:
-        return statement, facts_for(connection, statement, new=NewRelations())
+    with connection.begin() as transaction:
+        facts = facts_for(connection, statement, new=NewRelations())
+        transaction.rollback()
+    return statement, facts
 
 
-def works(url: str, sql: str) -> bool:
+def works(connection: sa.Connection, sql: str) -> bool:
     """Whether the statement, as it is written, reads rows that were there or makes a new file."""
-    with psycopg.connect(url) as connection:
-        before = dict(connection.execute(FILES).fetchall())
+    with connection.begin() as transaction:
+        before = files_of(connection)
+        read = rows_read(connection, before)
         try:
-            connection.execute(sql)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedObject):
+            connection.exec_driver_sql(sql)
+            read = rows_read(connection, before) - read
+            after = files_of(connection)
+        except sa.exc.ProgrammingError as error:
+            if not isinstance(error.orig, UNKNOWN):
+                raise
             return False
-        ((read,),) = connection.execute(READ_ROWS, [list(before)]).fetchall()
-        after = dict(connection.execute(FILES).fetchall())
-        connection.rollback()
+        finally:
+            transaction.rollback()
     kept = before.keys() & after.keys()
     made = sql.startswith(("ALTER", "REINDEX", "CLUSTER", "REFRESH")) and any(
         before[oid] != after[oid] for oid in kept
@@ -255,50 +265,59 @@ def works(url: str, sql: str) -> bool:
     return bool(read) or made
 
 
+def files_of(connection: sa.Connection) -> dict[int, int]:
+    return dict(connection.exec_driver_sql(FILES).all())
+
+
+def rows_read(connection: sa.Connection, relations: Collection[int]) -> int:
+    """How many so far; what an earlier transaction of the session has read may be in it."""
+    return int(connection.exec_driver_sql(READ_ROWS, (list(relations),)).scalar_one())
+
+
 @pytest.mark.parametrize("sql", INSTANT)
-def test_instant(sql: str, schema: str) -> None:
+def test_instant(sql: str, connection: sa.Connection) -> None:
     """One transaction as it is written; no row is read."""
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     assert duration(statement, facts=facts) is Duration.INSTANT
     (step,) = rewrite(statement, facts=facts, today=TODAY)
     assert step.describe() == sql
-    assert works(schema, sql) is False
+    assert works(connection, sql) is False
 
 
 @pytest.mark.parametrize("sql", ONLINE)
-def test_online(sql: str, schema: str) -> None:
+def test_online(sql: str, connection: sa.Connection) -> None:
     """It has steps that hold no lock for long."""
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     assert duration(statement, facts=facts) is Duration.LONG
     assert rewrite(statement, facts=facts, today=TODAY)
 
 
 @pytest.mark.parametrize("sql", COPIED)
-def test_copied(sql: str, schema: str) -> None:
+def test_copied(sql: str, connection: sa.Connection) -> None:
     """It would write every row under its lock: the column is copied beside its users."""
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     assert duration(statement, facts=facts) is Duration.LONG
     kinds = {step.kind for step in rewrite(statement, facts=facts, today=TODAY)}
     assert {"look", "batch", "copy rows"} <= kinds
-    assert works(schema, sql) is True
+    assert works(connection, sql) is True
 
 
-def test_a_rebuilt_index_is_not_a_rewritten_table(schema: str) -> None:
+def test_a_rebuilt_index_is_not_a_rewritten_table(connection: sa.Connection) -> None:
     """Whatever the types: where only an index is built anew, a refusal names it and speaks of no row written."""
-    statement, facts = asked(schema, "ALTER TABLE t ALTER COLUMN f TYPE varchar, DROP COLUMN h")
+    statement, facts = asked(connection, "ALTER TABLE t ALTER COLUMN f TYPE varchar, DROP COLUMN h")
     with pytest.raises(LongStatement) as raised:
         rewrite(statement, facts=facts, today=TODAY)
     assert raised.value.work == "builds t_f anew, though no row is written,"
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_refused(sql: str, schema: str) -> None:
+def test_refused(sql: str, connection: sa.Connection) -> None:
     """It would read or write every row under its lock."""
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     assert duration(statement, facts=facts) is Duration.LONG
     with pytest.raises(LongStatement):
         rewrite(statement, facts=facts, today=TODAY)
-    assert works(schema, sql) is True
+    assert works(connection, sql) is True
 
 
 BREAKING = """
@@ -309,19 +328,19 @@ ALTER TYPE mood RENAME VALUE 'fine' TO 'good'
 
 
 @pytest.mark.parametrize("sql", BREAKING)
-def test_breaking(sql: str, schema: str) -> None:
+def test_breaking(sql: str, connection: sa.Connection) -> None:
     """It is over in a moment, and with it the queries of the running application."""
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     assert duration(statement, facts=facts) is Duration.LONG
     with pytest.raises(BreaksRunningCode):
         rewrite(statement, facts=facts, today=TODAY)
-    assert works(schema, sql) is False
+    assert works(connection, sql) is False
 
 
-def test_a_column_without_values(schema: str) -> None:
+def test_a_column_without_values(connection: sa.Connection) -> None:
     """It would fail on the first row: it is said before anything has run."""
     sql = "ALTER TABLE t ADD COLUMN x int, ADD COLUMN y int NOT NULL"
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     with pytest.raises(ColumnWithoutValues) as raised:
         duration(statement, facts=facts)
     assert raised.value.column == "y"
@@ -342,9 +361,9 @@ REFUSED_ELSEWHERE = {
 
 
 @pytest.mark.parametrize("sql", REFUSED_ELSEWHERE)
-def test_refused_elsewhere(sql: str, schema: str) -> None:
+def test_refused_elsewhere(sql: str, connection: sa.Connection) -> None:
     """Whatever copies tables or indexes, one of them or all: it is refused by what it locks."""
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     with pytest.raises(LongStatement) as raised:
         rewrite(statement, facts=facts, today=TODAY)
     assert raised.value.relation == REFUSED_ELSEWHERE[sql]
@@ -361,9 +380,9 @@ WAYS_OUT = {
 
 
 @pytest.mark.parametrize("sql", WAYS_OUT)
-def test_way_out(sql: str, schema: str, each_postgres: Postgres) -> None:
+def test_way_out(sql: str, connection: sa.Connection, each_postgres: Postgres) -> None:
     """Whatever is refused: what is offered instead is there on the version in use."""
-    statement, facts = asked(schema, sql)
+    statement, facts = asked(connection, sql)
     with pytest.raises(LongStatement) as raised:
         rewrite(statement, facts=facts, today=TODAY)
     is_offered = WAYS_OUT[sql] != "VIRTUAL" or each_postgres.major >= 18
@@ -377,8 +396,9 @@ def test_a_virtual_column_has_nothing_to_write(postgres: Postgres) -> None:
             connection.execute(
                 "CREATE TABLE t (a int, g int GENERATED ALWAYS AS (a + 1), h int GENERATED ALWAYS AS (a) CHECK (h > 0))"
             )
-        statement, facts = asked(url, "ALTER TABLE t ALTER g SET EXPRESSION AS (a + 2)")
-        assert duration(statement, facts=facts) is Duration.INSTANT
-        statement, facts = asked(url, "ALTER TABLE t ALTER h SET EXPRESSION AS (a + 2)")
+        with engine_of(url).connect() as connection:
+            over = asked(connection, "ALTER TABLE t ALTER g SET EXPRESSION AS (a + 2)")
+            looked_at = asked(connection, "ALTER TABLE t ALTER h SET EXPRESSION AS (a + 2)")
+        assert duration(over[0], facts=over[1]) is Duration.INSTANT
         with pytest.raises(LongStatement):
-            rewrite(statement, facts=facts, today=TODAY)
+            rewrite(looked_at[0], facts=looked_at[1], today=TODAY)

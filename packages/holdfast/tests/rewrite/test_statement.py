@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import UnparsableStatement
-from holdfast.rewrite.statement import Exemption, StatementKind, excuse_in, parse
+from holdfast.rewrite.statement import Exemption, StatementKind, excuse_in, on_one_line, parse
 
 KINDS = [
     ("create table t (a int)", StatementKind.DDL),
@@ -141,3 +141,16 @@ def test_whole_table_write() -> None:
         for sql in ("update t set a = 1 where b", "delete from s.u", "insert into t values (1)")
     ]
     assert [table and table.relname for table in tables] == ["t", "u", None]
+
+
+@pytest.mark.parametrize(
+    ("sql", "line"),
+    [
+        ("CREATE INDEX i ON a (b) ", "CREATE INDEX i ON a (b)"),
+        ("SELECT 1 -- why\n;\nSELECT 'a\nb'", "SELECT 1; SELECT 'a\nb'"),
+        ("no\nSQL", "no\nSQL"),
+    ],
+)
+def test_on_one_line(sql: str, line: str) -> None:
+    """Whatever its author has put around it; the texts in it stay."""
+    assert on_one_line(sql) == line

@@ -1,6 +1,6 @@
 """The announced locks are the locks that PostgreSQL takes."""
 
-from functools import cache
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -177,15 +177,19 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 
 """
 
 
-@pytest.fixture
-def schema(each_postgres: Postgres) -> str:
+@pytest.fixture(scope="module")
+def connection(each_postgres: Postgres) -> Iterator[sa.Connection]:
+    """One session for all cases: each of them is rolled back."""
+
     def build(url: str) -> None:
         with psycopg.connect(url) as connection:
             connection.execute(SCHEMA)
             connection.execute("CREATE SCHEMA other")
 
     template = each_postgres.template("every kind of relation", build)
-    return each_postgres.url(template)
+    url = each_postgres.url(template).replace("://", "+psycopg://")
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        yield connection
 
 
 def expected(case: str) -> tuple[str, dict[str, LockMode]]:
@@ -194,39 +198,35 @@ def expected(case: str) -> tuple[str, dict[str, LockMode]]:
     return sql.strip(), {relation: SHORT[mode] for relation, mode in pairs}
 
 
-@cache
-def engine_of(url: str) -> sa.Engine:
-    return sa.create_engine(url.replace("://", "+psycopg://"), poolclass=sa.NullPool)
-
-
-def announced(url: str, sql: str) -> dict[str, LockMode]:
+def announced(connection: sa.Connection, sql: str) -> dict[str, LockMode]:
     (statement,) = parse(sql)
-    with engine_of(url).connect() as connection:
+    with connection.begin() as transaction:
         facts = facts_for(connection, statement, new=NewRelations())
+        transaction.rollback()
     return {lock.relation.name: lock.mode for lock in locks_of(statement, facts=facts)}
 
 
-def taken(url: str, sql: str) -> dict[str, LockMode]:
+def taken(connection: sa.Connection, sql: str) -> dict[str, LockMode]:
     """The strongest lock on each relation that was there before, of those that block anything."""
     locks: dict[str, LockMode] = {}
-    with psycopg.connect(url) as connection:
-        before = dict(connection.execute(RELATIONS).fetchall())
-        connection.execute(sql)
-        for oid, name in connection.execute(LOCKS_HELD).fetchall():
+    with connection.begin() as transaction:
+        before = dict(connection.exec_driver_sql(RELATIONS).all())
+        connection.exec_driver_sql(sql)
+        for oid, name in connection.exec_driver_sql(LOCKS_HELD):
             if oid in before:
                 mode = locks.get(before[oid], ALL[name])
                 locks[before[oid]] = max(mode, ALL[name], key=lambda mode: mode.strength)
-        connection.rollback()
+        transaction.rollback()
     weak = LockMode.ROW_EXCLUSIVE.strength
     return {relation: mode for relation, mode in locks.items() if mode.strength > weak}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[expected(case)[0] for case in CASES])
-def test_announced_locks_are_taken(case: str, schema: str) -> None:
+def test_announced_locks_are_taken(case: str, connection: sa.Connection) -> None:
     """What is announced, what PostgreSQL takes and what is written here are the same."""
     sql, locks = expected(case)
-    assert announced(schema, sql) == locks
-    assert taken(schema, sql) == locks
+    assert announced(connection, sql) == locks
+    assert taken(connection, sql) == locks
 
 
 # PostgreSQL refuses these inside a transaction: what they take is known from the manual.
@@ -244,6 +244,8 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize(("sql", "locks"), OUTSIDE, ids=[sql for sql, _ in OUTSIDE])
-def test_outside_a_transaction(sql: str, locks: dict[str, LockMode], schema: str) -> None:
+def test_outside_a_transaction(
+    sql: str, locks: dict[str, LockMode], connection: sa.Connection
+) -> None:
     """Concurrent forms let reads and writes go on."""
-    assert announced(schema, sql) == locks
+    assert announced(connection, sql) == locks

@@ -23,6 +23,18 @@ from holdfast.rewrite.way_back import way_back
             "ALTER TABLE a ADD b int, DROP c",
             ("-- by hand, take back: ALTER TABLE a ADD b int, DROP c",),
         ),
+        (
+            "ALTER TABLE a ADD b int DEFAULT (1), ALTER b SET DEFAULT 2",
+            ("ALTER TABLE a DROP COLUMN b",),
+        ),
+        (
+            "ALTER TABLE a ADD b int, ALTER c SET DEFAULT 2",
+            ("-- by hand, take back: ALTER TABLE a ADD b int, ALTER c SET DEFAULT 2",),
+        ),
+        (
+            "ALTER TABLE a ADD CONSTRAINT u UNIQUE USING INDEX u",
+            ("ALTER TABLE a DROP CONSTRAINT u",),
+        ),
         ("no SQL", ("-- by hand, take back: no SQL",)),
     ],
 )

@@ -1,5 +1,7 @@
 """The schema of the database: the migrations of this package, and whether they are applied."""
 
+from functools import cache
+
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -23,6 +25,7 @@ def upgrade(connection: Connection) -> None:
     holdfast.upgrade(config, "head")
 
 
+@cache
 def known_revisions() -> tuple[str, ...]:
     """Every revision of this package, the newest first."""
     script = ScriptDirectory.from_config(migration_config())

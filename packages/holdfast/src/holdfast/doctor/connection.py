@@ -18,6 +18,8 @@ from holdfast.engine.profiles import Tls
 
 READ_WRITE = ("read-write", "primary")
 OLD_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
+# Of a connection that env.py makes: it reads none of our settings.
+VERIFIED = "In the URL of env.py: sslmode=verify-full and sslrootcert=/path/to/ca.pem (asyncpg: ssl=verify-full)."
 ON_A_SOCKET = "a unix socket: nobody is on the way"
 
 
@@ -31,7 +33,9 @@ def _sslmode(evidence: Evidence) -> Verdict | None:
     return refuse_in_production(
         evidence,
         f"sslmode={sslmode} accepts servers that prove nothing",
-        "Take sslmode out of the URL of env.py; name a CA if there is one: HOLDFAST_TLS_CA=system",
+        "Take sslmode out of DATABASE_URL; name a CA if there is one: HOLDFAST_TLS_CA=system"
+        if evidence.settings.url is not None
+        else VERIFIED,
     )
 
 
@@ -42,7 +46,9 @@ def _authenticated(evidence: Evidence) -> Verdict | None:
     if evidence.unknown_root_refused is False:
         return refuse(
             "a certificate authority that nobody knows was accepted: TLS proves nothing here",
-            "Name the CA of the server: HOLDFAST_TLS_CA=/path/to/ca.pem, or system.",
+            "Name the CA of the server: HOLDFAST_TLS_CA=/path/to/ca.pem, or system."
+            if evidence.settings.url is not None
+            else VERIFIED,
         )
     if libpq.get("sslmode") == "verify-full":
         tried = ", an unknown one was refused" if evidence.unknown_root_refused else ""
@@ -52,7 +58,9 @@ def _authenticated(evidence: Evidence) -> Verdict | None:
     return warn_in_production(
         evidence,
         "the server is not authenticated: a man in the middle reads and changes everything",
-        "Set HOLDFAST_TLS=required, and HOLDFAST_TLS_CA=system or the file of the server's CA.",
+        "Set HOLDFAST_TLS=required, and HOLDFAST_TLS_CA=system or the file of the server's CA."
+        if evidence.settings.url is not None
+        else VERIFIED,
     )
 
 
@@ -61,9 +69,11 @@ def _encrypted(evidence: Evidence) -> Verdict | None:
     if found.way is Reach.SOCKET:
         return None
     if not (server.encrypted if found.encrypted_here is None else found.encrypted_here):
-        remedy = "Set HOLDFAST_TLS=required and no sslmode in the URL."
-        if evidence.settings.url is None:  # env.py has made it, by none of our settings
-            remedy = "In the URL of env.py: sslmode=require, or verify-full (asyncpg: ssl=require)."
+        remedy = (
+            "Set HOLDFAST_TLS=required and no sslmode in the URL."
+            if evidence.settings.url is not None
+            else VERIFIED
+        )
         if found.way is Reach.LOOPBACK:
             return warn_in_production(
                 evidence,

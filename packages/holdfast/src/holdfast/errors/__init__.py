@@ -17,6 +17,9 @@ COMMANDS = re.compile(
 )
 
 
+PYTHON = re.compile(r"\.py:\d+$")
+
+
 class HoldfastError(Exception):
     """Base of all errors: `what` happened, `why`, and `remedy`, something to paste or to run."""
 
@@ -33,7 +36,7 @@ class HoldfastError(Exception):
 
     def parts(self) -> tuple[str, str, str]:
         """What happened, why, what to do, with the fields filled in."""
-        fields = {"again": self.again} | {
+        fields = {"again": self.again, "comment": self._comment} | {
             name: _readable(value) for name, value in vars(self).items()
         }
         what = self.what.format(**fields)
@@ -42,6 +45,13 @@ class HoldfastError(Exception):
             self.why.format(**fields),
             self.remedy.format(**fields),
         )
+
+    @property
+    def _comment(self) -> str:
+        """With what a comment begins on the line that the error names; of a queue that goes on, it is not known."""
+        if self.place is None:
+            return "# (in SQL: --)"
+        return "#" if PYTHON.search(self.place) else "--"
 
     def __str__(self) -> str:
         return with_options("\n".join(self.parts()), self.options)

@@ -270,7 +270,7 @@ class KeepsUsersWaiting(HoldfastError):
     remedy = (
         "Write what takes long outside of the transaction that holds the lock, or in a revision of its"
         " own. Or, if users may wait for it, allow it in a comment on its line:"
-        " -- holdfast: allow REASON until YYYY-MM-DD"
+        " {comment} holdfast: allow REASON until YYYY-MM-DD"
     )
 
 

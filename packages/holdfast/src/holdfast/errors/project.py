@@ -19,7 +19,8 @@ class ModuleNotInstalled(HoldfastError):
     )
     remedy = (
         "Install the project beside holdfast, in its folder: {python} -m pip install . Or, if the code"
-        " is only not found, name its folder in alembic.ini: prepend_sys_path = src"
+        " is only not found, name its folder: prepend_sys_path = %(here)s/src in alembic.ini, or"
+        ' prepend_sys_path = ["%(here)s/src"] below [tool.alembic] in pyproject.toml'
     )
 
 

@@ -76,12 +76,12 @@ class LongStatement(RefusedStatement):
     instead: str
     what = "Refused, because {relation} is in use: {statement}"
     why = (
-        "It {work} (about {rows} rows) while it holds {mode} on {relation}:"
+        "It {work} (about {rows:,} rows) while it holds {mode} on {relation}:"
         " that blocks {blocks} until it ends."
     )
     remedy = (
         "{instead} Or, if the table is small or nobody uses it, allow it in a comment on its line:"
-        " -- holdfast: allow REASON until YYYY-MM-DD"
+        " {comment} holdfast: allow REASON until YYYY-MM-DD"
     )
 
     def parts(self) -> tuple[str, str, str]:
@@ -101,7 +101,7 @@ class BreaksRunningCode(RefusedStatement):
     why = "From the moment it is committed, {breaks} of the application that is running fails."
     remedy = (
         "{instead} Or, if nothing uses the old name any more, allow it in a comment on its line:"
-        " -- holdfast: allow REASON until YYYY-MM-DD"
+        " {comment} holdfast: allow REASON until YYYY-MM-DD"
     )
 
 
@@ -134,7 +134,7 @@ class NotEnoughDisk(RefusedStatement):
     remedy = (
         "Give it more disk, or free some, then run again: {again}. Where there is more than was seen,"
         " say so with HOLDFAST_FREE_DISK (200GB, say), or allow the statement in a comment on its line:"
-        " -- holdfast: allow REASON until YYYY-MM-DD"
+        " {comment} holdfast: allow REASON until YYYY-MM-DD"
     )
 
 
@@ -150,12 +150,12 @@ class TornApart(RefusedStatement):
     what = "Refused, because {relation} is in use: {statement} .. {until}, with what stands between them"
     why = (
         "Whoever looks between the two finds {taken}, so all of it has to be one transaction; but it"
-        " holds its locks for as long as this takes (about {rows} rows): {between}"
+        " holds its locks for as long as this takes (about {rows:,} rows): {between}"
     )
     remedy = (
         "Move that statement in front of the first or behind the second, or into a revision of its own."
         " Or, if the table is small or nobody uses it, allow it in a comment on its line:"
-        " -- holdfast: allow REASON until YYYY-MM-DD"
+        " {comment} holdfast: allow REASON until YYYY-MM-DD"
     )
 
     def parts(self) -> tuple[str, str, str]:
@@ -175,7 +175,7 @@ class NotForTwoReleases(RefusedStatement):
     why = "With --expand both releases run on: but the {change} cannot wait. {reasons}"
     remedy = (
         "Remove what is named there; or run without --expand once the old release is gone, with a comment on the"
-        " statement's line: -- holdfast: allow REASON until YYYY-MM-DD"
+        " statement's line: {comment} holdfast: allow REASON until YYYY-MM-DD"
     )
 
 

@@ -310,10 +310,10 @@ def line_at_call(file: Path) -> str | None:
 def _frame_of(file: Path) -> FrameType | None:
     """The innermost call of a function of `file`."""
     frame: FrameType | None = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
-    path = str(file)
+    path, ending = str(file), file.name
     while frame is not None:
         name = frame.f_code.co_filename
-        if name == path or (name.endswith(file.name) and Path(name) == file):
+        if name == path or (name.endswith(ending) and Path(name) == file):
             return frame
         frame = frame.f_back
     return None

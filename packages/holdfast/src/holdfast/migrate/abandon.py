@@ -17,9 +17,10 @@ from holdfast.execute.session import MigrationSession
 from holdfast.migrate.finish import let_go
 from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
 from holdfast.rewrite.side_by_side.finish import take_back_steps
-from holdfast.rewrite.steps import Step, waits_of
+from holdfast.rewrite.statement import on_one_line
+from holdfast.rewrite.steps import Step, TransactionStep, waits_of
 from holdfast.rewrite.waiting import RENAMES
-from holdfast.rewrite.way_back import way_back
+from holdfast.rewrite.way_back import by_hand, is_by_hand, way_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +83,9 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
             *(sql for step in reversed(undoing) for sql in _undo(step)),
             *(sql for done in reversed(found.committed) for sql in way_back(done)),
         ),
-        not_done=tuple(line for s in left for line in _left(s)) + tuple(s.sql for s in copies),
-        given_back=(*kept, *(statement.sql for statement in copies)),
+        not_done=tuple(line for s in left for line in _left(s))
+        + tuple(on_one_line(s.sql) for s in copies),
+        given_back=(*kept, *(on_one_line(statement.sql) for statement in copies)),
     )
 
 
@@ -101,8 +103,11 @@ def _forget_what_waits(
 
 
 def _undo(step: Step) -> tuple[str, ...]:
-    """The SQL that takes the step back, as the step says it; of a write, a drop and the like a person has to."""
-    return step.undo or (f"-- by hand, take back: {step.describe()}",)
+    """The SQL that takes the step back, as the step or its text says it; of a write or a drop a person has to."""
+    if step.undo or not isinstance(step, TransactionStep):
+        return step.undo or (by_hand(step.describe()),)
+    ways = [way for sql in reversed(step.sql) for way in way_back(sql)]
+    return (by_hand(step.describe()),) if any(map(is_by_hand, ways)) else tuple(ways)
 
 
 def _give_back(session: MigrationSession, statement: Queued, *, report: Report) -> None:
@@ -127,5 +132,5 @@ def _give_back(session: MigrationSession, statement: Queued, *, report: Report) 
 
 def _left(statement: Queued) -> list[str]:
     if statement.steps is None:
-        return [statement.sql]
+        return [on_one_line(statement.sql)]
     return [step.describe() for step in statement.steps[statement.steps_done :]]

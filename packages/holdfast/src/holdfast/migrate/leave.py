@@ -73,5 +73,6 @@ def _version_table(project: ProjectConnection) -> str:
 
 
 def _drop(project: ProjectConnection) -> None:
-    project.connection.exec_driver_sql(f"DROP SCHEMA {SCHEMA} CASCADE")
-    project.connection.commit()
+    with closing(MigrationSession(project.connection)) as session:  # env.py's own transaction stays
+        session.execute_sql(f"DROP SCHEMA {SCHEMA} CASCADE")
+        session.commit()

@@ -36,10 +36,9 @@ from holdfast.rewrite.facts import (
     SideBySide,
 )
 from holdfast.rewrite.names import QualifiedName, quote
-from holdfast.rewrite.online import names_to_choose_from
+from holdfast.rewrite.online import looks_at_partitions, names_to_choose_from
 from holdfast.rewrite.operations.add_column import columns_without_values
 from holdfast.rewrite.partitions.bounds import added_partition
-from holdfast.rewrite.partitions.lacking import looks_at_partitions
 from holdfast.rewrite.rewriting import dropped_constraints, dropped_indexes
 from holdfast.rewrite.statement import (
     Statement,

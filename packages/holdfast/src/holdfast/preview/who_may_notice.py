@@ -160,7 +160,7 @@ def _statements(connection: Connection, table: QualifiedName) -> list[str]:
         view = sql.Identifier(schema, "pg_stat_statements")
         asked = STATEMENTS.format(view=view, table=sql.Literal(table.name)).as_string(None)
         run = connection.execution_options(no_parameters=True).exec_driver_sql
-        return [query for (query,) in run(asked)]
+        with connection.begin_nested():  # env.py's own transaction stays
+            return [query for (query,) in run(asked)]
     except DBAPIError:
-        connection.rollback()
         return []

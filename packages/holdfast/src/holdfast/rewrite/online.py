@@ -159,6 +159,16 @@ def is_refused_inside(statement: Statement) -> bool:
     )
 
 
+def looks_at_partitions(statement: Statement) -> bool:
+    """Whether what it becomes on a partitioned table depends on each of its partitions."""
+    node = statement.node
+    if not isinstance(node, pb.AlterTableStmt):
+        asked = (each.looks_at_partitions for each in _records(node))
+        return any(looks(node) for looks in asked if looks is not None)
+    subtypes = (item.alter_table_cmd.subtype for item in node.cmds)
+    return any(each.looks_at_partitions for kind in subtypes for each in BY_ACTION.get(kind, ()))
+
+
 def new_after(new: NewRelations, statement: Statement, *, facts: Facts) -> NewRelations:
     """What the revision itself has made once the statement has run."""
     for each in _records(statement.node):

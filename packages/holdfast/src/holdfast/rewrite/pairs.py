@@ -27,6 +27,7 @@ class Taken:
     of: str  # the relation, or nothing
     name: str = ""
     columns: frozenset[str] = frozenset()  # of a constraint or an index
+    privileges: frozenset[str] = frozenset()  # that a role has for a while
     is_switched_off: bool = False  # it is there, but not in force
     is_temporary: bool = False  # the other way round: it is there until it is taken away
     is_view: bool = False
@@ -74,9 +75,11 @@ FUNCTIONS = frozenset(
 )
 OF_RELATIONS = {pb.OBJECT_POLICY: "policy", pb.OBJECT_RULE: "rule", pb.OBJECT_TRIGGER: "trigger"}
 # All that ALL can mean, of whatever object.
-PRIVILEGES = (
-    *("select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"),
-    *("usage", "create", "connect", "temporary", "execute", "set", "alter system"),
+PRIVILEGES = frozenset(
+    [
+        *("select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"),
+        *("usage", "create", "connect", "temporary", "execute", "set", "alter system"),
+    ]
 )
 UNIQUE = frozenset([ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE])
 NOT_NULL = f"constraint {ConstraintKind.NOT_NULL.value}"
@@ -97,12 +100,12 @@ def taken_by(entry: QueueEntry) -> Iterator[Taken]:
 
 def is_given_back(taken: Taken, entry: QueueEntry) -> bool:
     """Whether the statement gives back what was taken, or puts another thing into its place."""
-    return any(_fills(given, taken) for given in given_by(entry))
+    return any(fills(given, taken) for given in given_by(entry))
 
 
 def is_given_back_by_name(taken: Taken, entry: QueueEntry) -> bool:
     """Whether what the statement puts in its place has its name, too."""
-    return any(given.name == taken.name and _fills(given, taken) for given in given_by(entry))
+    return any(given.name == taken.name and fills(given, taken) for given in given_by(entry))
 
 
 def given_by(entry: QueueEntry) -> Iterator[Taken]:
@@ -147,11 +150,13 @@ def named(parts: tuple[str, ...], entry: QueueEntry) -> str:
     return relation_name(pb.RangeVar(schemaname=schema, relname=parts[-1]), entry)
 
 
-def _fills(given: Taken, taken: Taken) -> bool:
+def fills(given: Taken, taken: Taken) -> bool:
+    """Whether the one takes the place of the other."""
     if (given.what, given.of, given.is_temporary) != (taken.what, taken.of, taken.is_temporary):
         return False
     if taken.is_temporary:
-        return given.name == taken.name
+        is_about_it = not taken.privileges or bool(taken.privileges & given.privileges)
+        return given.name == taken.name and is_about_it
     if taken.is_switched_off:
         return given.is_switched_off and (
             given.name == taken.name or "" in (given.name, taken.name)
@@ -219,18 +224,17 @@ def _granted(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
 
 
 def _lent(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
-    """Each privilege of each role, which is there until it is revoked; the migrating role itself is nobody's user."""
+    """The privileges of each role, which are there until they are revoked; the migrating role itself is no user's."""
     roles = [
         f"{item.role_spec.roletype} {item.role_spec.rolename}"
         for item in node.grantees
         if item.role_spec.roletype in (pb.ROLESPEC_CSTRING, pb.ROLESPEC_PUBLIC)
     ]
-    privileges = [item.access_priv.priv_name for item in node.privileges] or PRIVILEGES
+    privileges = frozenset(item.access_priv.priv_name for item in node.privileges) or PRIVILEGES
     for granted in _granted(node, entry):
         for role in roles:
-            for privilege in privileges:
-                name = f"{granted.name} {privilege} {role}"
-                yield replace(granted, name=name, is_temporary=True)
+            name = f"{granted.name} of {role}"
+            yield replace(granted, name=name, privileges=privileges, is_temporary=True)
 
 
 def _temporary_rule(node: pb.RuleStmt, entry: QueueEntry) -> Iterator[Taken]:

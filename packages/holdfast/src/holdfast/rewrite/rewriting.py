@@ -89,7 +89,8 @@ class StatementOperation:
     `apply` gives its online form, or None where it runs as it is written: then `locks` are the locks that it takes,
     `hazards` what it reads or writes under them, and `breaks` what running code misses after it. `names` are those
     that may have to be chosen for it; `is_outside` says whether PostgreSQL refuses it inside a transaction. `leaves` is
-    its table after it, `new_after` what the revision has made itself then, `way_back` the SQL that takes it back.
+    its table after it, `new_after` what the revision has made itself then, `way_back` the SQL that takes it back;
+    `looks_at_partitions` says whether what it becomes depends on each partition of its table.
     """
 
     name: str
@@ -104,6 +105,7 @@ class StatementOperation:
     leaves: Callable[[Relation, Any], Relation] | None = None
     new_after: Callable[[NewRelations, Any, Facts], NewRelations] | None = None
     way_back: Callable[[Any], tuple[str, ...]] | None = None
+    looks_at_partitions: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ class ActionOperation:
     apply: Callable[[Action], Split | None] | None = None
     names: Callable[[NewObject], Iterator[str]] | None = None
     hazards: Callable[[Action], Iterator[Hazard]] | None = None
+    looks_at_partitions: bool = False
 
 
 def transaction(

@@ -10,6 +10,8 @@ from holdfast.rewrite.independence import are_independent
 from holdfast.rewrite.pairs import (
     Taken,
     belongs_to_new,
+    fills,
+    given_by,
     is_given_back,
     is_given_back_by_name,
     taken_by,
@@ -46,9 +48,10 @@ def spans_in(
     `done` are the positions of what is executed and not committed: nothing moves in front of that any more.
     """
     found: list[Span] = []
+    given = [tuple(given_by(entry)) for entry in entries]
     for place, entry in enumerate(entries):
         for taken in dict.fromkeys(taken_by(entry)):
-            ends = _ends(taken, entries[place + 1 :])
+            ends = _ends(taken, entries[place + 1 :], given[place + 1 :])
             if not ends:
                 continue
             last = place + 1 + ends[-1]
@@ -84,9 +87,13 @@ def with_spans(
     return tuple(groups)
 
 
-def _ends(taken: Taken, later: Sequence[QueueEntry]) -> list[int]:
+def _ends(
+    taken: Taken, later: Sequence[QueueEntry], given_later: Sequence[tuple[Taken, ...]]
+) -> list[int]:
     """Where it is given back, and what completes it; of policies all that follow."""
-    given = [place for place, entry in enumerate(later) if is_given_back(taken, entry)]
+    given = [
+        place for place, each in enumerate(given_later) if any(fills(one, taken) for one in each)
+    ]
     if not given:
         return []
     by_name = [place for place in given if is_given_back_by_name(taken, later[place])]

@@ -188,6 +188,14 @@ def excuse_in(text: str) -> Exemption | None:
         return None
 
 
+def on_one_line(sql: str) -> str:
+    """Statements that can be executed as they stand on a line: without the comments and line ends of their author."""
+    try:
+        return postgast.deparse(postgast.parse(sql)) if "\n" in sql.strip() else sql.strip()
+    except postgast.PgQueryError:
+        return sql.strip()
+
+
 def shortened(sql: str, *, to: int = 200) -> str:
     """The statement on one line, cut, for a message."""
     line = " ".join(sql.split())

@@ -8,6 +8,8 @@ from holdfast.rewrite.names import quote
 from holdfast.rewrite.operations import BY_STATEMENT
 from holdfast.rewrite.statement import parse, shortened
 
+BY_HAND = "-- by hand, take back: "
+
 
 def way_back(sql: str) -> tuple[str, ...]:
     """Statements that undo this one, in their order; a comment that names it where a person has to find out."""
@@ -16,7 +18,17 @@ def way_back(sql: str) -> tuple[str, ...]:
         found = _of(statement.node)
     except (UnparsableStatement, ValueError):
         found = ()
-    return found or (f"-- by hand, take back: {shortened(sql)}",)
+    return found or (by_hand(shortened(sql)),)
+
+
+def by_hand(what: str) -> str:
+    """The line for what a person has to take back."""
+    return f"{BY_HAND}{what}"
+
+
+def is_by_hand(line: str) -> bool:
+    """Whether it is such a line."""
+    return line.startswith(BY_HAND)
 
 
 def _of(node: Message) -> tuple[str, ...]:
@@ -28,11 +40,24 @@ def _of(node: Message) -> tuple[str, ...]:
         case pb.ViewStmt() if not node.replace:
             return (f"DROP VIEW {_name(node.view)}",)
         case pb.AlterTableStmt() if node.objtype == pb.OBJECT_TABLE:
-            undone = [_of_action(node, each.alter_table_cmd) for each in node.cmds]
+            undone = [_of_action(node, each) for each in _lasting(node)]
             return tuple(each for each in reversed(undone) if each) if all(undone) else ()
         case _:
             ways = (each.way_back for each in BY_STATEMENT.get(type(node), ()))
             return next((way(node) for way in ways if way is not None), ())
+
+
+def _lasting(node: pb.AlterTableStmt) -> list[pb.AlterTableCmd]:
+    """The actions without the defaults of columns that the same statement adds: they go with the column."""
+    actions = [each.alter_table_cmd for each in node.cmds]
+    added = {
+        getattr(each, "def").column_def.colname
+        for each in actions
+        if each.subtype == pb.AT_AddColumn and not each.missing_ok
+    }
+    return [
+        each for each in actions if each.subtype != pb.AT_ColumnDefault or each.name not in added
+    ]
 
 
 def _of_action(node: pb.AlterTableStmt, action: pb.AlterTableCmd) -> str:

@@ -1,9 +1,11 @@
 """A database up to date is known at a glance, and whatever may be pending is looked at in full."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +23,7 @@ from holdfast.migrate.run import downgrade, upgrade
 from holdfast.migrate.up_to_date.look import Project as QuickLook
 from holdfast.migrate.up_to_date.look import project_at
 from holdfast.observe.schema_constants import KEY
+from holdfast.scratch.databases import Postgres
 
 BY_SETTINGS = """
 from alembic import context
@@ -44,29 +47,68 @@ finally:
 """
 
 
-@pytest.fixture
-def counted(database: str) -> Iterator[RoundTrips]:
-    with TemporaryDirectory() as folder, round_trips(database, Path(folder)) as trips:
-        yield trips
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A project whose database is up to date, and what it is made of: each test changes it."""
+
+    project: Project
+    files: Path
+    template: str
 
 
-@pytest.fixture(autouse=True)
-def settings(database: str, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The URL is holdfast's own setting."""
-    monkeypatch.setenv("HOLDFAST_PROFILE", "test")
-    monkeypatch.setenv("DATABASE_URL", database)
-    monkeypatch.chdir(project.folder)
-
-
-@pytest.fixture
-def up_to_date(project: Project) -> Project:
-    """Two revisions, applied by a full run."""
-    (project.folder / "env.py").write_text(BY_SETTINGS)
-    project.revision("op.create_table('a', sa.Column('id', sa.Integer, primary_key=True))")
-    project.revision("op.create_index('i', 'a', ['id'])", "op.drop_index('i')")
-    upgrade(project.config, "head")
-    assert head_if_up_to_date() == "r2"
+def enter(project: Project, environment: pytest.MonkeyPatch) -> Project:
+    """Make the URL of a project holdfast's own setting, and its folder the current one."""
+    environment.setenv("HOLDFAST_PROFILE", "test")
+    environment.setenv("DATABASE_URL", project.database)
+    environment.chdir(project.folder)
     return project
+
+
+@pytest.fixture
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return enter(project, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def recorded(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """Two revisions, applied by a full run."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with postgres.database() as url:
+        project = Project(folder=folder / "project", database=url)
+        (project.folder / "env.py").write_text(BY_SETTINGS)
+        project.revision("op.create_table('a', sa.Column('id', sa.Integer, primary_key=True))")
+        project.revision("op.create_index('i', 'a', ['id'])", "op.drop_index('i')")
+        with pytest.MonkeyPatch.context() as environment:
+            enter(project, environment)
+            upgrade(project.config, "head")
+            assert head_if_up_to_date() == "r2"
+        shutil.copytree(project.folder, folder / "files")
+        template = postgres.create(template=name_of(url))
+        yield Recorded(project=project, files=folder / "files", template=template)
+        postgres.drop(template)
+
+
+@pytest.fixture
+def up_to_date(recorded: Recorded, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """That project, in the state in which the run left it: what is recorded names its folder and its database."""
+    project = recorded.project
+    shutil.rmtree(project.folder)
+    shutil.copytree(recorded.files, project.folder)
+    project.revisions[:] = ["r1", "r2"]
+    name = name_of(project.database)
+    postgres.drop(name)
+    postgres._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, recorded.template)
+    return enter(project, monkeypatch)
+
+
+def name_of(url: str) -> str:
+    return str(conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture
+def counted(up_to_date: Project) -> Iterator[RoundTrips]:
+    with TemporaryDirectory() as folder, round_trips(up_to_date.database, Path(folder)) as trips:
+        yield trips
 
 
 def head_if_up_to_date() -> str | None:

@@ -202,4 +202,5 @@ OPERATION = ActionOperation(
     apply=add_column,
     names=names,
     hazards=hazards,
+    looks_at_partitions=True,
 )

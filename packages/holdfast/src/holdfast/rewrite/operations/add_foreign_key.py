@@ -105,4 +105,5 @@ OPERATION = ActionOperation(
     apply=add_foreign_key,
     names=names,
     hazards=hazards,
+    looks_at_partitions=True,
 )

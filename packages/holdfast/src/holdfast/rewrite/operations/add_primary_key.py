@@ -110,4 +110,5 @@ OPERATION = ActionOperation(
     apply=add_primary_key,
     names=names,
     hazards=hazards,
+    looks_at_partitions=True,
 )

@@ -136,4 +136,5 @@ OPERATION = ActionOperation(
     apply=add_unique,
     names=names,
     hazards=hazards,
+    looks_at_partitions=True,
 )

@@ -145,4 +145,5 @@ OPERATION = ActionOperation(
     apply=attach_partition,
     names=names,
     hazards=hazards,
+    looks_at_partitions=True,
 )

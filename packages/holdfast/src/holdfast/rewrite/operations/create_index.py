@@ -136,4 +136,5 @@ OPERATION = StatementOperation(
     is_outside=lambda node: bool(node.concurrent),
     leaves=leaves,
     way_back=way_back,
+    looks_at_partitions=lambda _: True,
 )

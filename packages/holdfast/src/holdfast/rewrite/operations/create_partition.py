@@ -57,4 +57,5 @@ OPERATION = StatementOperation(
     statements=(pb.CreateStmt,),
     apply=create_partition,
     names=names,
+    looks_at_partitions=lambda node: bool(node.HasField("partbound")),
 )

@@ -8,21 +8,9 @@ from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.index_build import index_of
 from holdfast.rewrite.partitions.foreign_key import lacking_foreign_keys
 from holdfast.rewrite.partitions.index import WantedIndex, is_valid, lacking_indexes
-from holdfast.rewrite.statement import Statement, parse
+from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import PartitionsStep, Step
 from holdfast.rewrite.tree import constraint_of
-
-ASKING = frozenset([pb.AT_AddColumn, pb.AT_AddConstraint, pb.AT_AttachPartition])
-
-
-def looks_at_partitions(statement: Statement) -> bool:
-    """Whether what it becomes on a partitioned table depends on each of its partitions."""
-    node = statement.node
-    if isinstance(node, pb.AlterTableStmt):
-        return any(item.alter_table_cmd.subtype in ASKING for item in node.cmds)
-    if isinstance(node, pb.CreateStmt):
-        return bool(node.HasField("partbound"))
-    return isinstance(node, pb.IndexStmt)
 
 
 def lacking(step: PartitionsStep, *, facts: Facts) -> tuple[Step, ...]:

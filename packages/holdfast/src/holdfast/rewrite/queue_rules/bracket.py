@@ -12,15 +12,18 @@ from holdfast.errors.statement import TornApart
 from holdfast.rewrite.backfill import finds_rows_by_key
 from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.independence import is_opaque
-from holdfast.rewrite.online import is_excused, moment_of
+from holdfast.rewrite.online import draft_of, is_excused
 from holdfast.rewrite.pairs import NOT_NULL, Taken, is_given_back
 from holdfast.rewrite.single_transaction import is_small
 from holdfast.rewrite.spans import Span
 from holdfast.rewrite.statement import shortened
+from holdfast.rewrite.steps import BatchStep, DropIndexStep, TransactionStep
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.unit_steps import is_momentary
+from holdfast.rewrite.unit_steps import is_momentary, not_null_proved_before
 from holdfast.rewrite.units import QueueEntry
+
+MOMENTS = (BatchStep, DropIndexStep, TransactionStep)
 
 
 def is_bracket(taken: Taken) -> bool:
@@ -74,17 +77,20 @@ def _large_table(entry: QueueEntry, *, is_open: bool) -> Relation | None:
 
 
 def lasts_as_written(entry: QueueEntry) -> bool:
-    """Whether it is not over in a moment, in the transaction that is open."""
-    return entry.facts is not None and moment_of(entry.statement, facts=entry.facts) is None
+    """Whether it reads, writes or builds more than a moment allows where it runs as it is written, as no DROP does."""
+    if entry.facts is None:
+        return False
+    draft = draft_of(entry.statement, facts=entry.facts)
+    is_short = all(isinstance(step, MOMENTS) for step in draft.steps)
+    return bool(draft.refusals) or not is_short
 
 
 def _is_proved_before(entry: QueueEntry, span: Span) -> bool:
     """NOT NULL again, of a column that was so before the span: a CHECK is valid before (`unit_steps`)."""
-    node = entry.statement.node
-    is_alone = isinstance(node, pb.AlterTableStmt) and len(node.cmds) == 1
-    return is_alone and any(
-        taken.what == NOT_NULL and is_given_back(taken, entry) for taken in span.taken
-    )
+    facts = entry.facts
+    if facts is None or not_null_proved_before(entry.statement, facts=facts) is None:
+        return False
+    return any(taken.what == NOT_NULL and is_given_back(taken, entry) for taken in span.taken)
 
 
 def _selects(node: pb.InsertStmt) -> bool:
