@@ -62,8 +62,8 @@ def _open_server(lifetime: ExitStack) -> str:
     from holdfast.scratch.server import temporary_server
 
     try:
-        many = temporary_server(settings=FOR_WORKERS)
-        url = os.environ.get(OTHER) or lifetime.enter_context(many).url()
+        own = temporary_server(settings=FOR_WORKERS)
+        url = os.environ.get(OTHER) or lifetime.enter_context(own).url()
         postgres_at(url)
     except (HoldfastError, OperationalError) as error:
         pytest.exit(f"no PostgreSQL to test on: {error}", returncode=3)
