@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from holdfast.scratch.databases import Postgres
 
 OTHER = "HOLDFAST_TEST_URL"
-FOR_WORKERS = {"max_connections": "200"}  # all workers of pytest-xdist share the server
 RUN = "holdfast_run"  # what the controller of pytest-xdist tells its workers: the folder of the run
 
 
@@ -62,8 +61,7 @@ def _open_server(lifetime: ExitStack) -> str:
     from holdfast.scratch.server import temporary_server
 
     try:
-        own = temporary_server(settings=FOR_WORKERS)
-        url = os.environ.get(OTHER) or lifetime.enter_context(own).url()
+        url = os.environ.get(OTHER) or lifetime.enter_context(temporary_server()).url()
         postgres_at(url)
     except (HoldfastError, OperationalError) as error:
         pytest.exit(f"no PostgreSQL to test on: {error}", returncode=3)
