@@ -22,6 +22,20 @@ class UnknownConfiguration(HoldfastError):
 
 
 @light_error
+class UnknownSection(HoldfastError):
+    """The ini file has no section of this name."""
+
+    file: str
+    section: str
+    found: tuple[str, ...]  # those that name a project
+    named: str  # one of them
+    exit_status = 2
+    what = "{file} has no section [{section}]."
+    why = "The section says where the revisions are, and often which database. Of projects there are: {found}."
+    remedy = "Name the one that is meant: holdfast -n {named} status"
+
+
+@light_error
 class NothingMigrated(HoldfastError):
     """The project's env.py came to its end without migrating anything."""
 
