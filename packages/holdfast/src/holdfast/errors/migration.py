@@ -228,6 +228,21 @@ class TwoHeads(HoldfastError):
 
 
 @light_error
+class WhichHead(HoldfastError):
+    """A revision is to be written, and there is more than one that it could stand on."""
+
+    heads: tuple[str, ...]
+    first: str
+    exit_status = 2
+    what = "The history has more than one head: {heads}. Nothing was written."
+    why = "A new revision stands on one of them, and goes into the folder of its branch."
+    remedy = (
+        "Say on which: holdfast generate NAME --head {first} (or LABEL@head, by a branch's label); where revisions lie"
+        " in several folders, --version-path FOLDER says in which. To join them: alembic merge heads"
+    )
+
+
+@light_error
 class AlembicRefused(HoldfastError):
     """Alembic could not do what was asked."""
 
