@@ -340,11 +340,11 @@ class NoGuard(HoldfastError):
     problem: str
     what = "No second connection to this database, and nothing is executed without one: {problem}"
     why = (
-        "It watches whether users wait for the migration. A run needs four connections: its own, one"
-        " that holds the migration lock, one that watches, one that looks how far a step is."
+        "It watches whether users wait for the migration. A run needs three connections: its own, one"
+        " that holds the migration lock, one that watches; at times it has up to three more."
     )
     remedy = (
-        "Make room for four: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"
+        "Make room for six: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"
         " what is there. Then go on: holdfast run"
     )
 

@@ -322,21 +322,23 @@ def _not_null(table: Relation, columns: tuple[str, ...]) -> Relation:
 
 
 def _without_constraints(table: Relation, names: set[str]) -> Relation:
+    """Without their indexes, too; a column whose NOT NULL goes may be NULL."""
+    dropped = [found for found in table.constraints if found.name in names]
     left = table.without_constraints([(table.name, name) for name in names])
-    gone = [index.name for index in table.indexes if index.constraint in names]
-    return left.without_indexes(gone)
+    left = left.without_indexes([i.name for i in table.indexes if i.constraint in names])
+    for found in dropped:
+        if found.kind is ConstraintKind.NOT_NULL:
+            left = _with_column_changed(left, found.columns[0], not_null=False)
+    return left
 
 
 def _set_not_null(table: Relation, command: pb.AlterTableCmd) -> Relation:
     return _not_null(table, (command.name,))
 
 
-def _of_column(**changes: Any) -> Callable[[Relation, pb.AlterTableCmd], Relation]:
-    def change(table: Relation, command: pb.AlterTableCmd) -> Relation:
-        columns = (replace(c, **changes) if c.name == command.name else c for c in table.columns)
-        return replace(table, columns=tuple(columns))
-
-    return change
+def _with_column_changed(table: Relation, name: str, **changes: Any) -> Relation:
+    columns = (replace(c, **changes) if c.name == name else c for c in table.columns)
+    return replace(table, columns=tuple(columns))
 
 
 def _nullable(table: Relation, command: pb.AlterTableCmd) -> Relation:
@@ -346,12 +348,12 @@ def _nullable(table: Relation, command: pb.AlterTableCmd) -> Relation:
         for found in table.constraints
         if found.kind is not ConstraintKind.NOT_NULL or found.columns != (command.name,)
     )
-    return _of_column(not_null=False)(replace(table, constraints=left), command)
+    return _with_column_changed(replace(table, constraints=left), command.name, not_null=False)
 
 
 def _retyped(table: Relation, command: pb.AlterTableCmd) -> Relation:
     kind = type_of_tree(column_of(command).type_name)
-    return _of_column(type=kind)(table, command)
+    return _with_column_changed(table, command.name, type=kind)
 
 
 def _validated(table: Relation, command: pb.AlterTableCmd) -> Relation:

@@ -83,7 +83,8 @@ def steps_of_unit(
         known = _of_one_release(facts) if is_paired else facts
         built = [each.index for each in _builds(ahead, parts)]
         apart = built_on_partitions(statement, facts=known, at_first=before, built=built)
-        apart = apart or _proved_before(statement, facts=known, at_first=before)
+        if apart is None and _was_not_null(statement, before):
+            apart = not_null_proved_before(statement, facts=known)
         if apart is not None:
             steps = rewrite(statement, facts=known, today=today)
             ahead += apart.before
@@ -118,20 +119,28 @@ def _builds(ahead: Sequence[Step], parts: Sequence[Parts]) -> Iterator[BuildInde
     yield from (step for part in parts for step in part.before)
 
 
-def _proved_before(statement: Statement, *, facts: Facts, at_first: Facts) -> MadeBefore | None:
-    """Of NOT NULL again, on a column that is so before the unit: the CHECK that proves it, until PostgreSQL 17."""
+def not_null_proved_before(statement: Statement, *, facts: Facts) -> MadeBefore | None:
+    """Of a SET NOT NULL alone: the CHECK that proves it, until PostgreSQL 17; None where it has another form."""
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or len(node.cmds) != 1:
         return None
-    table, command = at_first.relation(node.relation), node.cmds[0].alter_table_cmd
-    column = table.column(command.name) if table is not None else None
-    if command.subtype != pb.AT_SetNotNull or column is None or not column.not_null:
+    if node.cmds[0].alter_table_cmd.subtype != pb.AT_SetNotNull:
         return None
     match draft_of(statement, facts=facts).steps:
         case TransactionStep() as check, ValidateStep() as validation, TransactionStep() as moment:
             return MadeBefore(before=(check, validation), moment=(moment,))
         case _:
             return None
+
+
+def _was_not_null(statement: Statement, facts: Facts) -> bool:
+    """Whether the column of a SET NOT NULL is so in these facts."""
+    node = statement.node
+    table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
+    if table is None or not isinstance(node, pb.AlterTableStmt):
+        return False
+    column = table.column(node.cmds[0].alter_table_cmd.name)
+    return column is not None and column.not_null
 
 
 def _is_of(statement: Statement, tables: Collection[QualifiedName], facts: Facts) -> bool:

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import TornApart
+from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import (
     Column,
     Constraint,
@@ -142,6 +143,41 @@ def test_a_column_is_never_nullable_for_a_while() -> None:
     assert planned(NULLABLE, BETWEEN, REQUIRED) == [[BETWEEN], [NULLABLE, REQUIRED]]
     write = "UPDATE t SET a = NULL WHERE b = 1"
     assert planned(NULLABLE, write, REQUIRED) == [[NULLABLE], [write], [REQUIRED]]
+
+
+APART = {
+    "a copy of a column, until 17": (17, "ALTER TABLE t ALTER a TYPE bigint", REQUIRED),
+    "something else in the statement, until 17": (17, BETWEEN, f"{REQUIRED}, ADD COLUMN c int"),
+}
+
+
+@pytest.mark.parametrize("why", APART)
+def test_not_null_is_apart_where_it_would_last(why: str) -> None:
+    """Whatever makes a look at all rows necessary in the moment: then each is executed for itself, as always."""
+    major, between, required = APART[why]
+    facts = replace(FACTS, server_major=major)
+    entries: list[QueueEntry] = []
+    for place, sql in enumerate((NULLABLE, between, required)):
+        entry = QueueEntry(statement=parse(sql)[0], facts=expected(facts, entries), position=place)
+        entries.append(entry)
+    units = plan_queue(entries, today=date(2026, 1, 1))
+    assert [len(unit.entries) for unit in units] == [1, 1, 1]
+
+
+def test_not_null_of_another_name_reads_no_row_under_a_lock() -> None:
+    """Whatever the constraint is called that takes the place of the one that is dropped."""
+    (found,) = FACTS.relations.values()
+    named = Constraint(
+        name="named", kind=ConstraintKind.NOT_NULL, columns=("a",), definition="NOT NULL a"
+    )
+    known = replace(found, constraints=(*found.constraints, named))
+    statements = parse(
+        "ALTER TABLE t DROP CONSTRAINT named; ALTER TABLE t ADD CONSTRAINT other NOT NULL a"
+    )
+    steps = steps_of_unit(
+        statements, facts=replace(FACTS, relations={("", "t"): known}), today=date(2026, 1, 1)
+    )
+    assert [step.kind for step in steps] == ["transaction", "validate"]
 
 
 AGAIN = {

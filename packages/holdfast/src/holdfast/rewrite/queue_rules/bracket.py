@@ -20,7 +20,7 @@ from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.steps import BatchStep, DropIndexStep, TransactionStep
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.unit_steps import is_momentary
+from holdfast.rewrite.unit_steps import is_momentary, not_null_proved_before
 from holdfast.rewrite.units import QueueEntry
 
 MOMENTS = (BatchStep, DropIndexStep, TransactionStep)
@@ -87,11 +87,10 @@ def lasts_as_written(entry: QueueEntry) -> bool:
 
 def _is_proved_before(entry: QueueEntry, span: Span) -> bool:
     """NOT NULL again, of a column that was so before the span: a CHECK is valid before (`unit_steps`)."""
-    node = entry.statement.node
-    is_alone = isinstance(node, pb.AlterTableStmt) and len(node.cmds) == 1
-    return is_alone and any(
-        taken.what == NOT_NULL and is_given_back(taken, entry) for taken in span.taken
-    )
+    facts = entry.facts
+    if facts is None or not_null_proved_before(entry.statement, facts=facts) is None:
+        return False
+    return any(taken.what == NOT_NULL and is_given_back(taken, entry) for taken in span.taken)
 
 
 def _selects(node: pb.InsertStmt) -> bool:

@@ -12,7 +12,9 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import ConstraintKind, Relation
 from holdfast.rewrite.independence import is_opaque, is_write
 from holdfast.rewrite.names import free_name
+from holdfast.rewrite.not_null import NATIVE
 from holdfast.rewrite.pairs import (
+    NOT_NULL,
     Taken,
     is_given_back,
     is_given_back_by_name,
@@ -29,6 +31,8 @@ from holdfast.rewrite.tree import (
     sql,
     strings,
 )
+from holdfast.rewrite.type_change import may_write_rows
+from holdfast.rewrite.unit_steps import is_momentary, not_null_proved_before
 from holdfast.rewrite.units import QueueEntry
 
 ABOUT_ROWS = ("constraint", "index", "type", "unique key")
@@ -38,7 +42,28 @@ def is_replaced(taken: Taken, until: Sequence[QueueEntry]) -> bool:
     """Whether the two are one: nothing was dropped for the sake of a write."""
     if taken.is_switched_off or taken.is_temporary or taken.what == "policy":
         return False
-    return not (taken.what.startswith((*ABOUT_ROWS, "default")) and any(map(_writes, until)))
+    if taken.what.startswith((*ABOUT_ROWS, "default")) and any(map(_writes, until)):
+        return False
+    return taken.what != NOT_NULL or _is_a_moment_again(taken, until)
+
+
+def _is_a_moment_again(taken: Taken, until: Sequence[QueueEntry]) -> bool:
+    """Whether the column can be NOT NULL again without a look at its rows, which is proved before or behind it.
+
+    Until PostgreSQL 17 not beside a copy of a column, nor in a statement that does something else, too.
+    """
+    for entry in until:
+        facts = entry.facts
+        if facts is None:
+            return False
+        if may_write_rows(entry.statement, facts=facts) and facts.server_major < NATIVE:
+            return False
+        if is_given_back(taken, entry) and not (
+            is_momentary(entry.statement, facts=facts)
+            or not_null_proved_before(entry.statement, facts=facts)
+        ):
+            return False
+    return True
 
 
 def first_build_on_new_columns(entries: Sequence[QueueEntry]) -> int | None:
