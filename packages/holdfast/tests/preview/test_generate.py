@@ -227,7 +227,6 @@ ALEMBIC_SEES = {
 UNSEEN_HERE = ("computed column", "condition of a check", "enum values")
 SEEN_HERE = (
     "new columns with an index and a unique constraint",
-    "type that needs a USING",
     "new table with an enum",
     "dropped table with signs that mean something to a driver",
 )
