@@ -340,11 +340,16 @@ def test_an_edited_file_and_a_revision_of_the_future(project: Project) -> None:
 
 
 def test_two_heads(project: Project) -> None:
-    """Found in the files."""
+    """Found in the files; branches that the project wants are none too many, as for `run` and `check`."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     other = project.file("r1").read_text().replace("r1", "r2").replace("'a'", "'b'")
-    project.file("r2").write_text(other)
+    project.file("r2").write_text(f"{other}\n\nbranch_labels = ('shop',)\n")
     assert history(project) == {"one-head": Severity.REFUSE}
+    first = project.file("r1")
+    first.write_text(f"{first.read_text()}\n\nbranch_labels = ('blog',)\n")
+    with (project.folder / "alembic.ini").open("a") as ini:
+        ini.write("branches = shop, blog\n")
+    assert "one-head" not in history(project)
 
 
 def test_a_failed_revision(project: Project) -> None:

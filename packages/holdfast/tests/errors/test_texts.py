@@ -17,6 +17,7 @@ from holdfast.errors.migration import (
     ReadOnlyServer,
     UnknownConfiguration,
     UnknownDatabase,
+    WhichHead,
 )
 from holdfast.errors.scratch import (
     HistoryNotReplayed,
@@ -178,6 +179,15 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             "The server of database shop takes no writes; nothing was migrated.\n"
             "It is a standby, or its sessions are read-only (default_transaction_read_only).\n"
             "Point the migration's URL at the primary; with several hosts in it, add target_session_attrs=read-write"
+        ),
+    ),
+    (
+        WhichHead(heads=("b1", "c1"), first="b1"),
+        (
+            "The history has more than one head: b1, c1. Nothing was written.\n"
+            "A new revision stands on one of them, and goes into the folder of its branch.\n"
+            "Say on which: holdfast generate NAME --head b1 (or LABEL@head, by a branch's label); where revisions lie"
+            " in several folders, --version-path FOLDER says in which. To join them: alembic merge heads"
         ),
     ),
     (

@@ -22,6 +22,20 @@ class UnknownConfiguration(HoldfastError):
 
 
 @light_error
+class UnknownSection(HoldfastError):
+    """The ini file has no section of this name."""
+
+    file: str
+    section: str
+    found: tuple[str, ...]  # those that name a project
+    named: str  # one of them
+    exit_status = 2
+    what = "{file} has no section [{section}]."
+    why = "The section says where the revisions are, and often which database. Of projects there are: {found}."
+    remedy = "Name the one that is meant: holdfast -n {named} status"
+
+
+@light_error
 class NothingMigrated(HoldfastError):
     """The project's env.py came to its end without migrating anything."""
 
@@ -210,6 +224,21 @@ class TwoHeads(HoldfastError):
         "Join them in one revision: alembic merge heads. Where all are meant to stay, give each a branch label "
         'and say so: branches = ["one", "other"] in [tool.holdfast], or branches = one other in alembic.ini. '
         "Once: holdfast run --to heads"
+    )
+
+
+@light_error
+class WhichHead(HoldfastError):
+    """A revision is to be written, and there is more than one that it could stand on."""
+
+    heads: tuple[str, ...]
+    first: str
+    exit_status = 2
+    what = "The history has more than one head: {heads}. Nothing was written."
+    why = "A new revision stands on one of them, and goes into the folder of its branch."
+    remedy = (
+        "Say on which: holdfast generate NAME --head {first} (or LABEL@head, by a branch's label); where revisions lie"
+        " in several folders, --version-path FOLDER says in which. To join them: alembic merge heads"
     )
 
 

@@ -19,8 +19,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, make_url
 
+from holdfast.errors.migration import WhichHead
 from holdfast.errors.scratch import UnknownRename
 from holdfast.migrate.databases import ConfiguredDatabase, only
+from holdfast.migrate.history_files import open_history
 from holdfast.migrate.project_connection import databases_of
 from holdfast.observe.database import database_name
 from holdfast.observe.schema import table_names
@@ -71,7 +73,10 @@ def generate(
     ask: Ask = renamed_by_nobody,
     place: DatabasePlace = AT_THE_HEAD,
 ) -> ModelDifference:
-    """Write a revision called `name`, unless there is nothing to write."""
+    """Write a revision called `name`, unless there is nothing to write. Raises WhichHead."""
+    heads = sorted(open_history(config).get_heads())
+    if place.head == AT_THE_HEAD.head and len(heads) > 1:
+        raise WhichHead(heads=tuple(heads), first=heads[0])
     with scratch_server() as server, _at_the_heads(config, server) as tries:
         tries.rename(tuple(renames), ask)
         revisions = tries.compare(name, place)
