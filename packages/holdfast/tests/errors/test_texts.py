@@ -23,6 +23,7 @@ from holdfast.errors.scratch import (
     HistoryNotReplayed,
     ModelsNotCreated,
     SchemaNotCopied,
+    ScratchNotInstalled,
     ScratchOutOfReach,
     ScratchRefused,
 )
@@ -76,6 +77,15 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             " citext)\n"
             "Mend the model or the revision that the statement comes from. What only a server of your own has (an"
             " extension, a role): HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres names it."
+        ),
+    ),
+    (
+        ScratchNotInstalled(),
+        (
+            "The embedded PostgreSQL is not installed.\n"
+            "It is an optional part of holdfast: a production image does not need it.\n"
+            "pip install 'holdfast[scratch]'. Or name a server to try on:"
+            " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres"
         ),
     ),
     (

@@ -27,6 +27,7 @@ from holdfast.migrate.project_connection import databases_of
 from holdfast.observe.database import database_name
 from holdfast.observe.schema import table_names
 from holdfast.preview.compare.renames import Rename
+from holdfast.preview.compare.sequence_defaults import sequences_found
 from holdfast.preview.model_comparison import (
     Ask,
     ModelComparison,
@@ -196,12 +197,15 @@ class _Tries:
             self._of(context).take_lines(context, revisions.generated_revisions)
             return ()
 
-        with EnvironmentContext(
-            self.config,
-            script,
-            fn=look,
-            template_args=revisions.template_args,
-            revision_context=revisions,
+        with (
+            sequences_found(),
+            EnvironmentContext(
+                self.config,
+                script,
+                fn=look,
+                template_args=revisions.template_args,
+                revision_context=revisions,
+            ),
         ):
             script.run_env()
         return revisions
