@@ -442,6 +442,30 @@ def test_what_lasts_is_done_beside_users_behind_a_look(both: SideBySide, what: s
     both.upgrade()
 
 
+def test_an_index_is_built_beside_users_behind_two_looks(both: SideBySide) -> None:
+    """Whatever was executed for a look at the catalog: what lasts is not tied to it by a look at rows."""
+    for project in (both.plain, both.online):
+        project.query("UPDATE pg_class SET reltuples = 70000 WHERE oid = 't'::regclass")
+    both.revision(
+        f"op.execute('DROP VIEW v')\n{CATALOG}\nop.create_index('i', 't', ['b'])\n{READ}\n"
+        "op.execute('CREATE VIEW v AS SELECT id, b FROM t')"
+    )
+    planned: list[str] = []
+    with looking(both.online.database, VIEW) as wrong:
+        upgrade(
+            both.online.config,
+            "head",
+            report=lambda event: (
+                planned.extend(step.kind for step in event.steps)
+                if isinstance(event, StatementPlanned)
+                else None
+            ),
+        )
+    assert wrong == []
+    assert "build index" in planned
+    both.upgrade()
+
+
 def test_a_copy_is_none_where_the_rest_is_open(both: SideBySide) -> None:
     """Whatever would be beside users elsewhere: behind a write that cannot be taken back it would last as written."""
     for project in (both.plain, both.online):
