@@ -377,7 +377,7 @@ def test_several_checks_of_the_same_columns_are_replaced_each_by_its_own(both: S
 
 
 BEHIND_A_READ = {
-    "a new type": ("ALTER TABLE t ALTER a TYPE bigint", "CREATE VIEW v AS SELECT id, a FROM t"),
+    "a new type": ("ALTER TABLE t ALTER u TYPE bigint", "CREATE VIEW v AS SELECT id, u FROM t"),
     "a new name": (
         "ALTER TABLE t ADD COLUMN c int; ALTER TABLE t RENAME c TO d",
         "CREATE VIEW v AS SELECT id, d FROM t",
@@ -424,9 +424,12 @@ REPLACED = {
 
 @pytest.mark.parametrize("what", each(list(REPLACED), here=1))
 def test_what_lasts_is_done_beside_users_behind_a_look(both: SideBySide, what: str) -> None:
-    """Whatever takes the place of something: a look at the catalog in between makes nobody wait for it."""
+    """Whatever takes the place of something: a look at the catalog in between makes nobody wait for it.
+
+    Nor does one where something is committed already.
+    """
     look, drops, adds = REPLACED[what]
-    both.revision(f"{drops}\n{CATALOG}\n{adds}")
+    both.revision(f"{INDEX}{READ}\n{drops}\n{CATALOG}\n{adds}")
     planned: list[StatementPlanned] = []
     with looking(both.online.database, look) as wrong:
         upgrade(

@@ -71,7 +71,7 @@ READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
-LOOKS = (Mode.COLLECTING, Mode.HOLDING)  # before anything is committed
+LOOKS = (Mode.COLLECTING, Mode.HOLDING, Mode.QUEUED)  # what is executed for a look can wait again
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
