@@ -422,14 +422,14 @@ REPLACED = {
 }
 
 
+@pytest.mark.parametrize("begins", ["", f"{INDEX}{READ}\n"], ids=["at first", "behind a commit"])
 @pytest.mark.parametrize("what", each(list(REPLACED), here=1))
-def test_what_lasts_is_done_beside_users_behind_a_look(both: SideBySide, what: str) -> None:
-    """Whatever takes the place of something: a look at the catalog in between makes nobody wait for it.
-
-    Nor does one where something is committed already.
-    """
+def test_what_lasts_is_done_beside_users_behind_a_look(
+    both: SideBySide, what: str, begins: str
+) -> None:
+    """Whatever takes the place of something: a look at the catalog in between makes nobody wait for it."""
     look, drops, adds = REPLACED[what]
-    both.revision(f"{INDEX}{READ}\n{drops}\n{CATALOG}\n{adds}")
+    both.revision(f"{begins}{drops}\n{CATALOG}\n{adds}")
     planned: list[StatementPlanned] = []
     with looking(both.online.database, look) as wrong:
         upgrade(
