@@ -35,9 +35,7 @@ KINDS = (
     "add_column_volatile_default",  # batches
     "add_foreign_key",  # a validation
     "alter_column_type_key",  # a copy of a column
-    "attach_partition",  # a proof beforehand
     "create_index",  # a build
-    "index_on_partitioned",  # partition after partition
     "several_moments",  # several units
 )
 SEED = os.environ.get("HOLDFAST_TEST_SEED") or str(random.SystemRandom().randrange(10**6))

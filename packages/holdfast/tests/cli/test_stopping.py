@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C end a run in the same way, whatever it is doing and whatever the driver; the next run goes on."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from backends import wait_until
 from everywhere import each
 from project_at_work import ProjectWith
 
+from holdfast.cli.interrupt import pausing
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding
 
@@ -24,6 +26,18 @@ STOPPED_IN_STEP = [
     "The server has undone that statement; every step before it is recorded, nothing is locked.",
     "Go on where it stopped, with that step anew: holdfast run",
 ]
+
+
+def test_a_signal_pauses_and_the_next_one_resumes() -> None:
+    """SIGUSR1: asked for by the first, no longer by the second; behind it the signal is its owner's again."""
+    before = signal.getsignal(signal.SIGUSR1)
+    asked = []
+    with pausing() as should_pause:
+        for _ in range(3):
+            asked.append(should_pause())
+            os.kill(os.getpid(), signal.SIGUSR1)
+    assert asked == [False, True, False]
+    assert signal.getsignal(signal.SIGUSR1) is before
 
 
 @pytest.fixture

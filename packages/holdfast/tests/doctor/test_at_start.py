@@ -22,7 +22,7 @@ def test_every_refusal_at_once_with_its_way_out(project: Project) -> None:
     assert what == (
         "Not started. superuser: the application connects as the superuser postgres: one injected "
         "statement owns the server, pool-budget: 50 pools of 20 are 1000 connections, "
-        "the server has 96 for us."
+        "the server has 94 for us."
     )
     assert remedy.endswith("HOLDFAST_ALLOW=superuser,pool-budget")
     assert project.query("SELECT to_regclass('a')") == [(None,)]

@@ -167,13 +167,13 @@ def test_parameters_of_the_server(
             {"replicas": 6},
             "pool-budget",
             Severity.REFUSE,
-            "6 pools of 20 are 120 connections, the server has 96 for us",
+            "6 pools of 20 are 120 connections, the server has 94 for us",
         ),
         (
             {},
             "pool-budget",
             Severity.OK,
-            "4 pools (HOLDFAST_REPLICAS: how many there are) of 20 fit into 96 connections",
+            "4 pools (HOLDFAST_REPLICAS: how many there are) of 20 fit into 94 connections",
         ),
         (
             {"pool": {"min": 1, "max": 1}},
@@ -340,11 +340,16 @@ def test_an_edited_file_and_a_revision_of_the_future(project: Project) -> None:
 
 
 def test_two_heads(project: Project) -> None:
-    """Found in the files."""
+    """Found in the files; branches that the project wants are none too many, as for `run` and `check`."""
     project.revision("op.create_table('a', sa.Column('id', sa.Integer))")
     other = project.file("r1").read_text().replace("r1", "r2").replace("'a'", "'b'")
-    project.file("r2").write_text(other)
+    project.file("r2").write_text(f"{other}\n\nbranch_labels = ('shop',)\n")
     assert history(project) == {"one-head": Severity.REFUSE}
+    first = project.file("r1")
+    first.write_text(f"{first.read_text()}\n\nbranch_labels = ('blog',)\n")
+    with (project.folder / "alembic.ini").open("a") as ini:
+        ini.write("branches = shop, blog\n")
+    assert "one-head" not in history(project)
 
 
 def test_a_failed_revision(project: Project) -> None:
@@ -486,27 +491,37 @@ def test_what_is_narrower_than_a_bigint(project: Project) -> None:
             "As the owner of the schema: GRANT CREATE ON SCHEMA public TO ROLE;",
         ),
         (
-            "ALTER ROLE ROLE CONNECTION LIMIT 3",
+            "ALTER ROLE ROLE CONNECTION LIMIT 2",
             "migration-connections",
             Severity.REFUSE,
-            "a run needs 4 connections, ROLE or its database may have 3",
-            "ALTER ROLE ROLE CONNECTION LIMIT 5; or ALTER DATABASE likewise.",
+            "a run needs 3 connections, ROLE or its database may have 2",
+            "ALTER ROLE ROLE CONNECTION LIMIT 7; or ALTER DATABASE likewise.",
         ),
         (
-            "ALTER ROLE ROLE SET transaction_timeout = '2s'",
+            "ALTER ROLE ROLE CONNECTION LIMIT 5",
+            "migration-connections",
+            Severity.WARN,
+            (
+                "a run has up to 6 connections, ROLE or its database may have 5: then nobody notices a guard that is"
+                " silent, who is waited for is not named, or a second Ctrl-C cancels nothing"
+            ),
+            "ALTER ROLE ROLE CONNECTION LIMIT 7; or ALTER DATABASE likewise.",
+        ),
+        (
+            "ALTER ROLE ROLE SET statement_timeout = '2s'; ALTER ROLE ROLE SET transaction_timeout = '2s'",
             "migration-limits",
             Severity.WARN,
             (
-                "in force for migrations: transaction_timeout = 2s. Builds, validation and the migration lock lift"
-                " them; what a revision executes itself, and the wait for another migrator, do not"
+                "in force for migrations: statement_timeout = 2s. Builds, validation and batches lift it; for what a"
+                " revision executes itself it holds"
             ),
-            "ALTER ROLE ROLE SET transaction_timeout = 0;",
+            "ALTER ROLE ROLE SET statement_timeout = 0;",
         ),
         (
             "SELECT 1",
             "migration-limits",
             Severity.OK,
-            "no timeout of the server, the database or the role ends a migration",
+            "no timeout of the server, the database or the role ends a statement of a migration",
             "",
         ),
     ],

@@ -17,11 +17,13 @@ from holdfast.errors.migration import (
     ReadOnlyServer,
     UnknownConfiguration,
     UnknownDatabase,
+    WhichHead,
 )
 from holdfast.errors.scratch import (
     HistoryNotReplayed,
     ModelsNotCreated,
     SchemaNotCopied,
+    ScratchNotInstalled,
     ScratchOutOfReach,
     ScratchRefused,
 )
@@ -75,6 +77,15 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             " citext)\n"
             "Mend the model or the revision that the statement comes from. What only a server of your own has (an"
             " extension, a role): HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres names it."
+        ),
+    ),
+    (
+        ScratchNotInstalled(),
+        (
+            "The embedded PostgreSQL is not installed.\n"
+            "It is an optional part of holdfast: a production image does not need it.\n"
+            "pip install 'holdfast[scratch]'. Or name a server to try on:"
+            " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres"
         ),
     ),
     (
@@ -178,6 +189,15 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             "The server of database shop takes no writes; nothing was migrated.\n"
             "It is a standby, or its sessions are read-only (default_transaction_read_only).\n"
             "Point the migration's URL at the primary; with several hosts in it, add target_session_attrs=read-write"
+        ),
+    ),
+    (
+        WhichHead(heads=("b1", "c1"), first="b1"),
+        (
+            "The history has more than one head: b1, c1. Nothing was written.\n"
+            "A new revision stands on one of them, and goes into the folder of its branch.\n"
+            "Say on which: holdfast generate NAME --head b1 (or LABEL@head, by a branch's label); where revisions lie"
+            " in several folders, --version-path FOLDER says in which. To join them: alembic merge heads"
         ),
     ),
     (

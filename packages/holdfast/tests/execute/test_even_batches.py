@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from everywhere import named
 from side_by_side import SideBySide, side_by_side
 
 from holdfast.execute.progress import BackfillMoved
@@ -63,7 +64,10 @@ def batches(both: SideBySide) -> int:
     return sum(isinstance(event, BackfillMoved) for event in both.events)
 
 
-@pytest.mark.parametrize("case", WHOLE)
+WHOLE_HERE = ("a stable function", "a function in a DELETE", "a default", "a cast")
+
+
+@pytest.mark.parametrize("case", named(WHOLE, here=WHOLE_HERE))
 def test_what_may_see_other_batches_is_one_statement(both: SideBySide, case: str) -> None:
     """The rows are plain Alembic's."""
     both.revision(f"op.execute({WHOLE[case]!r})")
@@ -79,7 +83,7 @@ def test_what_sees_only_its_row_is_batched(both: SideBySide, case: str) -> None:
     assert batches(both) > 1
 
 
-@pytest.mark.parametrize("case", AT_ONE_TIME)
+@pytest.mark.parametrize("case", named(AT_ONE_TIME, here=("inside", "DEFAULT", "a constant")))
 def test_the_time_is_one_time(both: SideBySide, case: str) -> None:
     """In all rows, as now() is one moment for a transaction."""
     both.online.revision(f"op.execute({f'UPDATE t SET at = {AT_ONE_TIME[case]}'!r})")

@@ -68,6 +68,25 @@ def test_a_build_of_somebody_else_is_not_waited_for_without_an_end(in_use: Proje
         build.join()
 
 
+@pytest.mark.parametrize(("said", "workers"), [(None, "0"), ("3", "3")])
+def test_a_build_leaves_the_cores_to_users(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch, said: str | None, workers: str
+) -> None:
+    """No process of the server helps with it, unless HOLDFAST_BUILD_WORKERS says how many."""
+    if said is not None:
+        monkeypatch.setenv("HOLDFAST_BUILD_WORKERS", said)
+    in_use.query(
+        """
+        CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+          BEGIN RAISE 'with %', current_setting('max_parallel_maintenance_workers'); END $$;
+        SELECT 1
+        """
+    )
+    in_use.revision("op.execute('CREATE INDEX i ON t (f(a))')")
+    with pytest.raises(Exception, match=f"with {workers}\n"):
+        upgrade(in_use.config, "head")
+
+
 def test_a_build_that_meets_deadlocks_is_given_up(in_use: Project) -> None:
     """After five of them, and nothing invalid stays."""
     in_use.query(

@@ -6,6 +6,7 @@ import pytest
 from alembic_project import Project
 from backends import wait_until
 from background import BackgroundRun
+from everywhere import named
 from project_at_work import ProjectWith
 
 from holdfast.errors.migration import LockNotFree
@@ -44,7 +45,10 @@ def locked(project_with: ProjectWith) -> Project:
     return project_with(f"op.execute({TABLES!r})")
 
 
-@pytest.mark.parametrize("change", CHANGES)
+HERE = ("ADD COLUMN", "a build", "a type change", "a backfill", "a foreign key", "a view")
+
+
+@pytest.mark.parametrize("change", named(CHANGES, here=HERE))
 def test_whoever_holds_a_table_is_named(locked: Project, change: str) -> None:
     """Whatever a revision does to a table that somebody holds ACCESS EXCLUSIVE: the run says who it is, and goes on."""
     locked.revision(f"op.execute({CHANGES[change]!r})")

@@ -10,6 +10,7 @@ from background import BackgroundRun
 from click.testing import CliRunner
 
 from holdfast.cli import holdfast
+from holdfast.errors.migration import StoppedWhileWaiting
 from holdfast.execute import backfill_pace
 from holdfast.execute.progress import BackfillMoved, BackfillPaused, RunPaused
 from holdfast.migrate.run import upgrade
@@ -83,16 +84,44 @@ def test_rows_per_second(in_use: Project, monkeypatch: pytest.MonkeyPatch) -> No
     assert held == []
 
 
-def test_a_backfill_waits_for_a_vacuum_of_its_table(
-    in_use: Project, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("look", "found", "why"),
+    [
+        ("vacuum_of", [17, 17, None], "pid 17 vacuums the table"),
+        ("archiver_lag", [3_000_000_000] * 2 + [0], "the archiver of WAL is 3000 MB behind"),
+    ],
+)
+def test_a_backfill_waits_for_what_it_would_make_worse(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch, look: str, found: list[object], why: str
 ) -> None:
-    """Whoever vacuums it: the batches would make its work anew."""
+    """Whoever vacuums its table, and an archiver that lags: the batches would make more work for both."""
     monkeypatch.setattr(backfill_pace, "LOOK_AT_OTHERS_AFTER", timedelta(milliseconds=20))
-    monkeypatch.setattr(backfill_pace, "vacuum_of", lambda *_: next(vacuums, None))
-    vacuums = iter([17, 17])
+    monkeypatch.setattr(
+        backfill_pace, look, lambda *_: found.pop(0) if len(found) > 1 else found[0]
+    )
     in_use.revision(ADD)
     events: list[object] = []
     upgrade(in_use.config, "head", report=events.append)
     whys = [event.why for event in events if isinstance(event, BackfillPaused)]
-    assert whys == ["pid 17 vacuums the table"] * 2
+    assert whys == [why] * 2
+    assert in_use.query(TOUCHED) == [(5000,)]
+
+
+def test_a_backfill_that_waits_can_be_stopped(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the other one takes: Ctrl-C ends the wait, and the next run does the rest."""
+    monkeypatch.setattr(backfill_pace, "LOOK_AT_OTHERS_AFTER", timedelta(milliseconds=20))
+    in_use.revision(ADD)
+    events: list[object] = []
+    with monkeypatch.context() as lagging:
+        lagging.setattr(backfill_pace, "archiver_lag", lambda _: 3_000_000_000)
+        with pytest.raises(StoppedWhileWaiting, match="the archiver of WAL is 3000 MB behind"):
+            upgrade(
+                in_use.config,
+                "head",
+                report=events.append,
+                should_stop=lambda: any(isinstance(event, BackfillPaused) for event in events),
+            )
+    upgrade(in_use.config, "head")
     assert in_use.query(TOUCHED) == [(5000,)]

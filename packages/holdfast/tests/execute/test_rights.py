@@ -10,6 +10,8 @@ from alembic_project import Project
 from everywhere import each
 from sqlalchemy import make_url
 
+from holdfast.errors.migration import NoGuard
+from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
@@ -80,3 +82,37 @@ def test_a_table_of_somebody_else(
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(f"DROP OWNED BY {role}".encode())
     assert dumps[0] == dumps[1]
+
+
+@pytest.mark.parametrize(("limit", "is_enough"), [(3, True), (2, False)])
+def test_the_connections_that_a_run_needs(
+    postgres: Postgres, tmp_path: Path, role: str, limit: int, is_enough: bool
+) -> None:
+    """Three, for a revision that builds, writes rows and holds a lock; with two it says so."""
+    with postgres.database() as url:
+        setup = SETUP.format(role=role, privileges="SELECT, REFERENCES")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(setup.encode())
+            connection.execute(f"RESET ROLE; ALTER ROLE {role} CONNECTION LIMIT {limit}".encode())
+            connection.execute(f"CREATE SCHEMA holdfast AUTHORIZATION {role}".encode())
+        as_role = make_url(url).set(username=role).render_as_string()
+        project = Project(folder=tmp_path / "project", database=as_role)
+        project.revision("pass")
+        baseline(project.config, "r1")
+        project.revision(
+            """
+            op.create_index("i", "orders", ["user_id"])
+            op.execute("UPDATE orders SET other = 1")
+            op.execute("DO $$ BEGIN LOCK TABLE orders; END $$")
+            op.add_column("orders", sa.Column("b", sa.Integer))
+            """
+        )
+        if is_enough:
+            upgrade(project.config, "head")
+            return
+        with pytest.raises(NoGuard, match="needs three connections"):
+            upgrade(project.config, "head")
+        # A build blocks nobody: it had no guard.
+        assert project.query(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass"
+        ) == [(True,)]

@@ -20,6 +20,11 @@ from holdfast.migrate.run import upgrade
 from holdfast.migrate.status import statuses
 from holdfast.testing.blockers import holding
 
+ENDS_WATCHER = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND query ~ 'pg_stat_progress_create_index|pg_blocking_pids'
+"""
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass"
 
 
@@ -54,6 +59,22 @@ def test_a_build_that_waits_too_long_ends_and_names_whom_it_waited_for(
         assert in_use.query(VALID) == [(False,)]
     upgrade(in_use.config, "head")
     assert in_use.query(VALID) == [(True,)]
+
+
+def test_a_watcher_that_is_ended_disturbs_nobody(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever ends its connection: one line says that nobody looks, without a traceback, and the step goes on."""
+    monkeypatch.setattr(watcher, "INTERVAL", timedelta(milliseconds=50))
+    in_use.revision("op.create_index('i', 't', ['a'])")
+    with old_snapshot(in_use.database):
+        run = BackgroundRun(in_use)
+        wait_until(lambda: bool(_watched(run)), what="a look at the build")
+        in_use.query(ENDS_WATCHER)
+        wait_until(lambda: "nobody looks how far" in caplog.text, what="the end of the looks")
+    run.end()
+    assert in_use.query(VALID) == [(True,)]
+    assert "Traceback" not in caplog.text
 
 
 def _watched(run: BackgroundRun) -> list[StepWatched]:

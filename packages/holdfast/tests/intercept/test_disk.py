@@ -2,6 +2,7 @@
 
 import pytest
 from alembic_project import Project
+from everywhere import named
 from project_at_work import ProjectWith
 from sqlalchemy import NullPool, create_engine
 
@@ -28,7 +29,7 @@ def in_use(project_with: ProjectWith) -> Project:
     )
 
 
-@pytest.mark.parametrize("what", LARGE)
+@pytest.mark.parametrize("what", named(LARGE, here=("index", "type")))
 def test_what_does_not_fit_is_refused(
     in_use: Project, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV
 from author_revisions import BEFORE
+from everywhere import named
 from side_by_side import SideBySide, side_by_side
 
 from holdfast.scratch.databases import Postgres
@@ -70,7 +71,17 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
         yield side_by_side(postgres, tmp_path, before=BEFORE, lifetime=lifetime)
 
 
-@pytest.mark.parametrize("case", SOURCES)
+HERE = (
+    "a queued write",
+    "COPY into a table with a foreign key",
+    "a new column",
+    "taken before, used twice",
+    "in the hand while users must not look",
+    "a session's connection",
+)
+
+
+@pytest.mark.parametrize("case", named(SOURCES, here=HERE))
 def test_the_order_is_the_authors(both: SideBySide, case: str) -> None:
     """Whatever waits, and whichever way it is asked for."""
     both.revision(SOURCES[case])

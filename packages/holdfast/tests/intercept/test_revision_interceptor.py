@@ -30,18 +30,15 @@ from holdfast.testing.blockers import holding
 HERE = (
     "autocommit_block",
     "batch_recreating",
-    "bulk_insert_and_executemany",
     "data_read_after_a_queued_statement",
     "inspector_after_a_queued_statement",
     "lock_table",
-    "orm_session",
     "result_of_a_write_after_a_queued_statement",
     "rollback_behind_what_its_author_has_committed",
     "savepoint_with_a_failing_statement",
     "second_connection_in_autocommit",
     "server_side_cursor",
     "set_local_search_path",
-    "temporary_table_of_the_transaction",
     "writes_before_under_and_after_ddl",
 )
 

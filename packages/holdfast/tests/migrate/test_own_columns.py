@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from author_revisions import BEFORE
+from everywhere import each
 from side_by_side import SideBySide, side_by_side
 
 from holdfast.errors.statement import BreaksRunningCode
@@ -31,15 +32,18 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
 
 @pytest.mark.parametrize(
     "source",
-    [
-        ADD + RENAME.replace("'a'", "'c'"),
-        ADD + FILL + DROP + RENAME,
-        INDEX + ADD + FILL + DROP + RENAME,
-        ADD + READ + FILL + INDEX + DROP + RENAME,
-        ADD + FILL + COMMIT + DROP + RENAME,
-        ADD + FILL + "op.rename_table('t', 't2')  # holdfast: allow nobody until 2999-01-01\n"
-        "op.alter_column('t2', 'new_a', new_column_name='c')",
-    ],
+    each(
+        [
+            INDEX + ADD + FILL + DROP + RENAME,
+            ADD + READ + FILL + INDEX + DROP + RENAME,
+            ADD + FILL + COMMIT + DROP + RENAME,
+            ADD + RENAME.replace("'a'", "'c'"),
+            ADD + FILL + DROP + RENAME,
+            ADD + FILL + "op.rename_table('t', 't2')  # holdfast: allow nobody until 2999-01-01\n"
+            "op.alter_column('t2', 'new_a', new_column_name='c')",
+        ],
+        here=3,
+    ),
 )
 def test_the_revisions_own_column_is_renamed(both: SideBySide, source: str) -> None:
     """In every mode, behind whatever waits."""

@@ -6,7 +6,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from holdfast.errors.migration import UnknownConfiguration
+from holdfast.errors.migration import UnknownConfiguration, UnknownSection
 from holdfast.migrate.project import find_config
 from holdfast.migrate.project_files import OURS
 from holdfast.migrate.up_to_date.alembic_project import project_of
@@ -187,6 +187,20 @@ def test_options_of_holdfast_in_either_table(tmp_path: Path, table: str, name: s
     found = find_config(file=None, x=(), directory=tmp_path)
     assert found.get_main_option(name) == '["50%"]'
     assert found.get_alembic_option("script_location") == "here"
+
+
+def test_a_section_that_is_not_there(tmp_path: Path) -> None:
+    """A file with a section for each database: those that there are, and how one is named."""
+    (tmp_path / "alembic.ini").write_text(
+        "[erp]\nscript_location = db\n[archive]\nscript_location = db\n[loggers]\nkeys = root\n"
+    )
+    with pytest.raises(UnknownSection) as raised:
+        find_config(file=None, x=(), directory=tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path}/alembic.ini has no section [alembic].\n"
+        "The section says where the revisions are, and often which database. Of projects there are: erp, archive.\n"
+        "Name the one that is meant: holdfast -n erp status"
+    )
 
 
 @pytest.mark.parametrize("file", [None, Path("pyproject.toml"), Path("other.ini")])

@@ -246,13 +246,11 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
 
 HERE = (
     "check around a write",
-    "index",
     "policy",
     "table by another one",
     "trigger switched off around a read",
     "unique constraint that becomes an index",
     "view and its privileges",
-    "view around a build",
 )
 
 

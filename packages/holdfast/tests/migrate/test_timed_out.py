@@ -1,14 +1,16 @@
 """Timeouts of the server: those that would end a session end no run; whatever else one ends is told by its setting."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from holdfast.errors.connection import EndedByTimeout
+from holdfast.migrate.project_connection import ProjectConnection, on_project_connection
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.preview.check import check
 from holdfast.scratch.databases import Postgres
@@ -116,3 +118,19 @@ def test_no_timeout_of_a_scratch_server_ends_what_is_tried_there(
     monkeypatch.setenv("HOLDFAST_SCRATCH_URL", limited)
     project.revision(f"op.execute('CREATE TABLE t (id int)'); {NAP}", f"{NAP}; op.drop_table('t')")
     assert check(project.config) == ()
+
+
+def test_a_look_that_is_ended_names_the_timeout(project: Project) -> None:
+    """Whatever verb looks, on the connection that env.py makes; nothing was changed."""
+    project.revision("op.execute('CREATE TABLE t (id int)')")
+    limit(project, "idle_in_transaction_session_timeout", 100)
+
+    def nap(looking: ProjectConnection) -> None:
+        time.sleep(0.4)
+        looking.connection.execute(text("SELECT 1"))
+
+    with pytest.raises(
+        EndedByTimeout, match="idle_in_transaction_session_timeout = 100ms"
+    ) as raised:
+        on_project_connection(project.config, nap)
+    assert raised.value.standing == "Nothing was changed: it only looked."

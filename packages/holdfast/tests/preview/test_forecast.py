@@ -299,8 +299,9 @@ def test_what_a_body_was_seen_to_do(pending: Project, before: str, statement: st
         connection.execute("UPDATE pg_class SET reltuples = 60000 WHERE oid = 't'::regclass")
     found = forecast(pending.config)
     assert found.is_refused
-    assert "It reads or writes every row (about 60000 rows) while it holds ACCESS EXCLUSIVE" in str(
-        found.revisions[0].refusal
+    assert (
+        "It reads or writes every row (about 60,000 rows) while it holds ACCESS EXCLUSIVE"
+        in str(found.revisions[0].refusal)
     )
 
 

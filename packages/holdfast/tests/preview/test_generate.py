@@ -227,7 +227,6 @@ ALEMBIC_SEES = {
 UNSEEN_HERE = ("computed column", "condition of a check", "enum values")
 SEEN_HERE = (
     "new columns with an index and a unique constraint",
-    "type that needs a USING",
     "new table with an enum",
     "dropped table with signs that mean something to a driver",
 )
@@ -506,3 +505,20 @@ def test_the_projects_own_hook_has_the_last_word(
     assert len(list((project.folder / "versions").glob("*.py"))) == counted + files
     if hook.startswith("directives[:]"):
         assert difference(project.config, server=server).lines == ()
+
+
+def test_a_sequence_of_another_schema(project: Project, server: Postgres) -> None:
+    """Wherever the sequence is that a column counts by: neither Alembic's look at it fails, nor the way back."""
+    models = (
+        "sa.Sequence('numbers', metadata=metadata)\n"
+        "sa.Table('t', metadata, sa.Column('id', sa.Integer, primary_key=True), sa.Column('n', sa.Integer,"
+        " server_default=sa.Sequence('numbers').next_value()), schema='Other')\n"
+    )
+    give_models(project, models)
+    generate(project.config, "first")
+    give_models(project, "sa.Sequence('numbers', metadata=metadata)")
+    generate(project.config, "without")
+    upgrade(project.config, "head")
+    downgrade(project.config, "-1")
+    default = "SELECT column_default FROM information_schema.columns WHERE column_name = 'n'"
+    assert project.query(default) == [("nextval('numbers'::regclass)",)]

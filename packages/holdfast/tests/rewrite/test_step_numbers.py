@@ -6,13 +6,17 @@ from holdfast.rewrite.steps import (
     around,
     from_setting,
     in_words,
+    may_grow,
     next_step,
     to_setting,
     total,
 )
 
 # Two statements of the function, a unit of three steps, one statement more, a unit of two.
-UNITS = [CountedUnit(before=2, steps=3), CountedUnit(before=1, steps=2)]
+UNITS = [
+    CountedUnit(before=2, steps=3, is_guess=False),
+    CountedUnit(before=1, steps=2, is_guess=False),
+]
 
 
 def test_what_is_ahead_of_a_unit_and_behind_it() -> None:
@@ -43,6 +47,17 @@ def test_what_the_journal_keeps_of_it() -> None:
         before=2, steps=4, done=1, is_guess=False
     )
     assert from_setting(None, steps=None, done=0) == CountedUnit()
+
+
+def test_a_guess_is_told_as_one() -> None:
+    """Whatever is counted before its turn: as long as it may have more steps, nobody says how many there are."""
+    units = [UNITS[0], CountedUnit(steps=1)]
+    assert around(units, 0) == Around(ahead=2, behind=1, may_be_more=True)
+    assert around(units, 1) == Around(ahead=5, behind=0)  # which counts itself by then
+    assert (may_grow(units), may_grow([UNITS[0], CountedUnit(steps=1, done=1)])) == (True, False)
+    kept = to_setting(units[1])
+    assert from_setting(kept, steps=None, done=0) == units[1]
+    assert from_setting(kept, steps=9, done=0) == CountedUnit(steps=9, is_guess=False)
 
 
 def test_in_words() -> None:

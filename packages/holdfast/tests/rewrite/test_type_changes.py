@@ -20,12 +20,9 @@ from holdfast.scratch.dump import schema_dump
 CHANGES = [example for example in TYPE_CHANGES if not (example / "stops.txt").exists()]
 HERE = (
     "array",
-    "composite_key",
-    "domain_to_base",
     "enum_to_text",
     "foreign_key_column",
     "identity_always",
-    "json_to_jsonb",
     "serial_key",
     "user_triggers",
 )

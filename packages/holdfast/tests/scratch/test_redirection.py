@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, make_url, text
 from holdfast.errors.scratch import ScratchRefused
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.redirection import redirected_to
+from holdfast.scratch.template import scratch_database, scratch_server
 
 
 def test_no_progress_of_a_try_is_logged(
@@ -75,3 +76,20 @@ def _connected(name: str) -> str:
     engine = create_engine(f"postgresql+psycopg://nobody@nowhere.invalid/{name}")
     with engine.connect() as connection:
         return str(connection.execute(text("SELECT current_database()")).scalar_one())
+
+
+def test_roles_of_the_project_are_there(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever names them, env.py or a revision: an embedded server has each role that a statement needs."""
+    monkeypatch.delenv("HOLDFAST_SCRATCH_URL", raising=False)
+    as_role = "    connection.exec_driver_sql('SET ROLE \"the deployer\"')\n    context.configure("
+    project.env(SYNC_ENV.replace("    context.configure(", as_role))
+    project.revision(
+        "op.execute('CREATE TABLE a ()')\nop.execute('GRANT SELECT ON a TO app')\n"
+        "op.execute('ALTER TABLE a OWNER TO shop')"
+    )
+    with scratch_server() as server, scratch_database(project.config, server=server) as url:
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+        with engine.connect() as connection:
+            owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'a'"
+            assert connection.execute(text(owner)).scalar_one() == "shop"
+        engine.dispose()

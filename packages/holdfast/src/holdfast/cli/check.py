@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import click
 
-from holdfast.cli.project import ProjectOptions, translated_errors
+from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.preview.check import RULES, CheckFinding
 from holdfast.preview.check import check as look
 
@@ -66,7 +66,7 @@ def as_lines(found: Sequence[CheckFinding]) -> Iterator[str]:
     for finding in found:
         warning = " (warning)" if finding.is_warning else ""
         yield f"{_path(finding)}:{finding.line}: {finding.rule}{warning}"
-        yield from (f"    {line}" for line in finding.message.splitlines())
+        yield from (f"    {line}" for line in as_typed(finding.message).splitlines())
     of_warnings = ": warnings only" if all(each.is_warning for each in found) else ""
     yield f"found {len(found)}{of_warnings}" if found else "nothing found"
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.cli.project import CONFIG
 from holdfast.errors import HoldfastError
-from holdfast.errors.connection import ConnectionLost
+from holdfast.errors.connection import ConnectionLost, EndedByTimeout
 from holdfast.errors.migration import DatabaseRefused
 from holdfast.errors.sqlstate import sqlstate
 
@@ -34,6 +34,9 @@ def explaining_connections() -> Iterator[None]:
     event.listen(Engine, "do_connect", note)
     try:
         yield
+    except EndedByTimeout as error:
+        error.again = _this_command()
+        raise
     except HoldfastError:
         raise
     except Exception as error:
@@ -69,7 +72,7 @@ def _answered(
     sent = shortened(statement or "COMMIT")
     if state is None or state.startswith(LOST):
         lost = ConnectionLost(said=message.strip().splitlines()[0], statement=sent)
-        lost.again = f"holdfast {click.get_current_context().info_name}"
+        lost.again = _this_command()
         return lost
     is_read_only = click.get_current_context().info_name in READ_ONLY
     standing = NOTHING if is_read_only else THE_REST
@@ -81,6 +84,10 @@ def _answered(
         standing=notes[0],
         way_on=notes[-1],
     )
+
+
+def _this_command() -> str:
+    return f"holdfast {click.get_current_context().info_name}"
 
 
 def _url(config: Config | None) -> str | None:

@@ -29,6 +29,7 @@ class History:
 
     connected: Connected  # the connection that env.py makes
     heads: tuple[str, ...]  # of the project
+    surplus_heads: tuple[str, ...]  # where there is more than one, and not all of them are wanted
     relations: int  # that people have made in the database
     status: Status
     narrow_models: tuple[NarrowModel, ...] = ()

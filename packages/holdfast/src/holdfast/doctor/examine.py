@@ -19,6 +19,7 @@ from holdfast.engine.settings import Settings, StandbySettings
 from holdfast.execute.progress import silent
 from holdfast.execute.standbys import Standby
 from holdfast.migrate.databases import ConfiguredDatabase
+from holdfast.migrate.history_files import surplus_heads
 from holdfast.migrate.project_connection import (
     ProjectConnection,
     on_every_pass,
@@ -141,6 +142,7 @@ def _history(project: ProjectConnection) -> History:
     return History(
         connected=look_at_connection(project.connection),
         heads=tuple(project.script.get_heads()),
+        surplus_heads=surplus_heads(project.script, project.context.config),
         relations=count_user_relations(
             project.connection, version_table=project.context.version_table
         ),

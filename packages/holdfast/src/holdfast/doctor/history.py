@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
+from holdfast.errors.migration import TwoHeads
 from holdfast.errors.standing import COMMAND
 
 PATIENCE = timedelta(days=7)  # with what waits until an old release is gone
@@ -58,10 +59,10 @@ def _unchanged(evidence: Evidence) -> Verdict | None:
 def _one_head(evidence: Evidence) -> Verdict | None:
     if evidence.history is None:
         return None
-    heads = evidence.history.heads
-    if len(heads) < 2:
-        return fine(heads[0] if heads else "no revisions")
-    return refuse(f"more than one head: {', '.join(heads)}", "alembic merge heads")
+    if heads := evidence.history.surplus_heads:
+        remedy = TwoHeads(heads=heads).parts()[2]
+        return refuse(f"more than one head: {', '.join(heads)}", remedy)
+    return fine(", ".join(evidence.history.heads) or "no revisions")
 
 
 def _half_way(evidence: Evidence) -> Verdict | None:

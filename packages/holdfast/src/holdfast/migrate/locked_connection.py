@@ -23,7 +23,7 @@ from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.run_options import console_of
-from holdfast.migrate.timed_out import timed_out
+from holdfast.migrate.timed_out import naming_timeouts
 from holdfast.migrate.version_table import identify
 
 Result = TypeVar("Result")
@@ -94,13 +94,7 @@ def on_every_locked_pass(
     with (
         EnvironmentContext(config, script, fn=call, dont_mutate=True),
         naming_who_is_waited_for() as statements,
+        naming_timeouts(migration, statements, standing=STANDING),
     ):
-        try:
-            script.run_env()
-        except Exception as error:
-            beside = migration[-1] if migration else None
-            ended = timed_out(error, beside=beside, took=statements.failed_after, standing=STANDING)
-            if ended is None:
-                raise
-            raise ended from error
+        script.run_env()
     return tuple(results)

@@ -6,7 +6,7 @@ from typing import Any
 
 from alembic.config import Config
 
-from holdfast.errors.migration import UnknownConfiguration
+from holdfast.errors.migration import UnknownConfiguration, UnknownSection
 from holdfast.migrate.project_files import (
     LOCATION,
     OURS,
@@ -27,16 +27,32 @@ def find_config(
 ) -> Config:
     """The configuration of the project; `x` are the values of -x, `section` is the value of -n.
 
-    `looked`: a quick look has already found that the database may not be up to date. Raises UnknownConfiguration.
+    `looked`: a quick look has already found that the database may not be up to date. Raises UnknownConfiguration,
+    UnknownSection.
     """
     files = find_project_files(directory, file=file)
     if files is None:
         where = str(file) if file else f"{directory} and the pyproject.toml files above it"
         raise UnknownConfiguration(looked_in=where)
     config = _config(files, section)
+    _require_section(config, section)
     # `quiet`: Alembic's own messages are not our output.
     config.cmd_opts = Namespace(x=list(x), quiet=True, looked=looked)
     return config
+
+
+def _require_section(config: Config, section: str) -> None:
+    """Raises UnknownSection where the file has sections of projects, and not this one."""
+    options = config.file_config
+    found = [
+        each
+        for each in options.sections()
+        if each != section and options.has_option(each, LOCATION)
+    ]
+    if found and not options.has_section(section):
+        raise UnknownSection(
+            file=str(config.config_file_name), section=section, found=tuple(found), named=found[0]
+        )
 
 
 def _config(files: ProjectFiles, section: str) -> Config:

@@ -14,6 +14,7 @@ from holdfast.errors.migration import NothingMigrated
 from holdfast.execute.watcher import naming_who_is_waited_for
 from holdfast.migrate.databases import ConfiguredDatabase, only, passes_of
 from holdfast.migrate.history_files import open_history
+from holdfast.migrate.timed_out import naming_timeouts
 
 Seen = TypeVar("Seen")
 
@@ -38,6 +39,7 @@ def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> 
     """Call `look` for each call of run_migrations in env.py: one a database or a tenant, as the case may be."""
     script = open_history(config)
     seen: list[Seen] = []
+    connections: list[Connection] = []
     passes = passes_of(config)
 
     def call(heads: tuple[str, ...], context: MigrationContext) -> tuple[()]:
@@ -45,6 +47,7 @@ def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> 
         if database is None:
             return ()
         assert context.connection is not None  # noqa: S101  # only None in offline mode
+        connections.append(context.connection)
         project = ProjectConnection(
             script=script,
             database=database,
@@ -57,7 +60,8 @@ def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> 
 
     with (
         EnvironmentContext(config, script, fn=call, dont_mutate=True),
-        naming_who_is_waited_for(),
+        naming_who_is_waited_for() as statements,
+        naming_timeouts(connections, statements, standing="Nothing was changed: it only looked."),
     ):
         script.run_env()
     if not seen:

@@ -46,6 +46,7 @@ from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import (
+    may_grow,
     next_step,
     total,
 )
@@ -148,7 +149,7 @@ class RevisionRun(OneRevision):
                 revision=self.name,
                 number=next_step(counts),
                 steps=total(counts),
-                may_be_more=may_be_more,
+                may_be_more=may_be_more or may_grow(counts),
             )
         )
         self._executor().run_all(may_be_more=may_be_more)

@@ -31,6 +31,7 @@ from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.steps import (
     around,
     in_words,
+    may_grow,
     total,
 )
 
@@ -200,7 +201,8 @@ def _described(revision: Script) -> Revision:
 def _left(units: Sequence[Queued], unfinished: Unfinished | None) -> Iterator[str]:
     """What is left of a queue, a line for each unit, with the number of its next step."""
     counts = [unit.count for unit in units]
-    may_be_more = unfinished is not None and not unfinished.function_ended
+    has_ended = unfinished is None or unfinished.function_ended
+    may_be_more = not has_ended or may_grow(counts)
     for place, unit in enumerate(units):
         if unit.is_done:
             continue

@@ -14,7 +14,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import StoppedWhileWaiting
-from holdfast.execute.progress import Event, LockBusy, Report, UsersWaited, WaitingForLeader
+from holdfast.execute.progress import (
+    BackfillPaused,
+    Event,
+    LockBusy,
+    Report,
+    UsersWaited,
+    WaitingForLeader,
+)
 from holdfast.execute.session import MigrationSession, second_session
 from holdfast.observe.pooler import announced_pid
 
@@ -44,7 +51,7 @@ def stopping_while_waiting(report: Report, should_stop: Callable[[], bool]) -> R
         match event:
             case WaitingForLeader(holder=holder):
                 what = f"another migrator, {holder}"
-            case LockBusy(what=what) | UsersWaited(what=what):
+            case LockBusy(what=what) | UsersWaited(what=what) | BackfillPaused(why=what):
                 pass
             case _:
                 return

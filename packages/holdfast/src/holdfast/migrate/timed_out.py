@@ -7,7 +7,8 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ from holdfast.errors.sqlstate import (
     sqlstate,
 )
 from holdfast.execute.session import session_as_made
+from holdfast.execute.watcher import StatementsOfThread
 from holdfast.migrate.lost_connection import causes
 
 log = logging.getLogger(__name__)
@@ -120,6 +122,21 @@ def timed_out(
         standing=notes[0] if notes else standing,
         way_out=setting.way_out,
     )
+
+
+@contextmanager
+def naming_timeouts(
+    connections: Sequence[Connection], statements: StatementsOfThread, *, standing: str
+) -> Iterator[None]:
+    """For the block: raise what `timed_out` finds, asked for beside the last of the connections."""
+    try:
+        yield
+    except Exception as error:
+        beside, took = connections[-1] if connections else None, statements.failed_after
+        ended = timed_out(error, beside=beside, took=took, standing=standing)
+        if ended is None:
+            raise
+        raise ended from error
 
 
 def _name_of(error: BaseException) -> str | None:

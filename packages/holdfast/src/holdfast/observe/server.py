@@ -55,8 +55,7 @@ SERVER = text(
             WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
               AND reset_val = '0' ORDER BY name) AS unlimited,  -- not what a stranger has SET
       ARRAY(SELECT name || ' = ' || current_setting(name) FROM pg_settings
-            WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_session_timeout',
-                           'idle_in_transaction_session_timeout')
+            WHERE name = 'statement_timeout'  -- those of a session are lifted for a run
               AND setting <> '0' AND source NOT IN ('default', 'client', 'session') ORDER BY name) AS set_limits,
       (SELECT count(*) FROM pg_stat_replication) AS standbys,
       (SELECT count(*) FROM pg_stat_replication WHERE state IS NULL) AS hidden_standbys,

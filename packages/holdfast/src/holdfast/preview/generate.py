@@ -19,12 +19,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, make_url
 
+from holdfast.errors.migration import WhichHead
 from holdfast.errors.scratch import UnknownRename
 from holdfast.migrate.databases import ConfiguredDatabase, only
+from holdfast.migrate.history_files import open_history
 from holdfast.migrate.project_connection import databases_of
 from holdfast.observe.database import database_name
 from holdfast.observe.schema import table_names
 from holdfast.preview.compare.renames import Rename
+from holdfast.preview.compare.sequence_defaults import sequences_found
 from holdfast.preview.model_comparison import (
     Ask,
     ModelComparison,
@@ -71,7 +74,10 @@ def generate(
     ask: Ask = renamed_by_nobody,
     place: DatabasePlace = AT_THE_HEAD,
 ) -> ModelDifference:
-    """Write a revision called `name`, unless there is nothing to write."""
+    """Write a revision called `name`, unless there is nothing to write. Raises WhichHead."""
+    heads = sorted(open_history(config).get_heads())
+    if place.head == AT_THE_HEAD.head and len(heads) > 1:
+        raise WhichHead(heads=tuple(heads), first=heads[0])
     with scratch_server() as server, _at_the_heads(config, server) as tries:
         tries.rename(tuple(renames), ask)
         revisions = tries.compare(name, place)
@@ -191,12 +197,15 @@ class _Tries:
             self._of(context).take_lines(context, revisions.generated_revisions)
             return ()
 
-        with EnvironmentContext(
-            self.config,
-            script,
-            fn=look,
-            template_args=revisions.template_args,
-            revision_context=revisions,
+        with (
+            sequences_found(),
+            EnvironmentContext(
+                self.config,
+                script,
+                fn=look,
+                template_args=revisions.template_args,
+                revision_context=revisions,
+            ),
         ):
             script.run_env()
         return revisions

@@ -418,6 +418,7 @@ def _adapter() -> TypeAdapter[tuple[Step, ...]]:
 # Counted are, in the order in which they happen, the statements that the revision's function itself executes under
 # locks, and the steps of each unit: a step has one number, in `plan`, in `run`, in `status`, and where a run goes on.
 
+GUESSED = " or more"
 SETTING = "holdfast.steps"  # with which the journal keeps, beside each unit, what is counted here
 
 
@@ -428,7 +429,9 @@ class CountedUnit:
     before: int = 0  # statements of the function
     steps: int = 1  # that it has, or is expected to have until its turn comes
     done: int = 0
-    is_guess: bool = True  # nobody has counted its steps yet
+    is_guess: bool = (
+        True  # nobody has counted its steps yet, or only before what changes their number
+    )
 
     @property
     def is_done(self) -> bool:
@@ -442,7 +445,9 @@ class Around:
 
     ahead: int = 0
     behind: int = 0
-    may_be_more: bool = False  # the function goes on behind these, and may do more
+    may_be_more: bool = (
+        False  # the function goes on behind these, or the number behind them is a guess
+    )
 
 
 ALONE = Around()  # of a unit that is in no queue
@@ -453,8 +458,13 @@ def around(units: Sequence[CountedUnit], place: int, *, may_be_more: bool = Fals
     return Around(
         ahead=total(units[:place]) + units[place].before,
         behind=total(units[place + 1 :]),
-        may_be_more=may_be_more,
+        may_be_more=may_be_more or may_grow(units[place + 1 :]),
     )
+
+
+def may_grow(units: Sequence[CountedUnit]) -> bool:
+    """Whether one that is not done may have more steps than are counted, once its turn has come."""
+    return any(unit.is_guess and not unit.is_done for unit in units)
 
 
 def total(units: Sequence[CountedUnit]) -> int:
@@ -477,15 +487,17 @@ def in_words(number: int, steps: int, *, may_be_more: bool = False) -> str:
 
 def to_setting(unit: CountedUnit) -> str:
     """What the journal keeps of a unit that has not begun."""
-    return f"{unit.before} {unit.steps}"
+    return f"{unit.before} {unit.steps}{GUESSED if unit.is_guess else ''}"
 
 
 def from_setting(setting: str | None, *, steps: int | None, done: int) -> CountedUnit:
     """The unit as it is counted now; an older version of holdfast has kept no count."""
-    before, expected = map(int, setting.split()) if setting else (0, 1)
+    counted = (setting or "0 1").removesuffix(GUESSED)
+    before, expected = map(int, counted.split())
+    is_guess = setting is None or setting.endswith(GUESSED)
     return CountedUnit(
         before=before,
         steps=expected if steps is None else steps,
         done=done,
-        is_guess=setting is None and steps is None,
+        is_guess=is_guess and steps is None,
     )

@@ -246,7 +246,9 @@ def expected_count(unit: Unit, queue: Sequence[Unit], *, today: date) -> Counted
     if any(isinstance(step, ValidateStep) for step in steps):
         everything = [entry.statement for each in queue for entry in each.entries]
         steps = gap_closed(steps, unit=statements, queue=everything, facts=facts)
-    return CountedUnit(steps=len(steps), is_guess=False)
+    # What PostgreSQL has said of a change of type counts no longer behind what stands before it.
+    is_guess = any(change.is_stale for change in facts.type_changes)
+    return CountedUnit(steps=len(steps), is_guess=is_guess)
 
 
 def _facts_of(unit: Unit) -> Facts | None:

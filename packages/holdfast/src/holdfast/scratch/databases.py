@@ -34,14 +34,20 @@ class Postgres:
     _limits: tuple[str, ...] = ()  # timeouts of its role, which its databases do not have
 
     @contextmanager
-    def for_many_databases(self) -> Iterator[Self]:
-        """The same server for who makes thousands of databases: each costs half as much, all are gone at the end.
-
-        One session makes and drops them all. An empty one is a copy of one that a session has been in: that session
-        has left what every first session works out anew (the file pg_internal.init).
-        """
+    def in_one_session(self) -> Iterator[Self]:
+        """The same server, on which one session makes and drops all databases."""
         with psycopg.connect(self._address, autocommit=True) as kept:
-            quick = replace(self, _kept=kept)
+            kept.execute("SET idle_session_timeout = 0")  # it waits while a history is replayed
+            yield replace(self, _kept=kept)
+
+    @contextmanager
+    def for_many_databases(self) -> Iterator[Self]:
+        """The same for who makes thousands of databases: each costs half as much, all are gone at the end.
+
+        An empty one is a copy of one that a session has been in: that session has left what every first session
+        works out anew (the file pg_internal.init).
+        """
+        with self.in_one_session() as quick:
             try:
                 yield replace(quick, _empty=quick.template(_visit, _visit))
             finally:

@@ -10,17 +10,21 @@ import copy
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
+import psycopg
 from alembic.config import Config
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from holdfast.engine.settings import ScratchSettings
 from holdfast.errors.scratch import NotTheScratchDatabase, ScratchRefused
 from holdfast.errors.sqlstate import sqlstate
 from holdfast.migrate.run_options import ON_SCRATCH
+from holdfast.rewrite.roles import roles_named
 from holdfast.rewrite.statement import shortened
 
 # What env.py says about its sessions is kept; where to and as whom is ours to say.
@@ -180,6 +184,8 @@ class _Guard:
         self.made: list[Any] = []
         self.proved: list[Any] = []
         self.engines: list[Engine] = []
+        self.is_embedded = ScratchSettings().url is None
+        self.roles: set[str] = set()  # that were made
 
     # SQLAlchemy's names and signatures of events.
 
@@ -207,9 +213,26 @@ class _Guard:
             _empty_pool(connection.engine)
             connection.invalidate()  # it connects anew
 
-    def before_cursor_execute(self, connection: Connection, *_: object) -> None:
+    def before_cursor_execute(
+        self, connection: Connection, _: object, statement: str, *__: object
+    ) -> None:
         if GUARD.get() is self and connection.dialect.name == "postgresql":
             self._prove(connection.connection.dbapi_connection)
+            if self.is_embedded:
+                self._make_roles(statement)
+
+    def _make_roles(self, statement: str) -> None:
+        """Make the roles that a statement names and nobody has made: an embedded server has none of the project's."""
+        missing = set(roles_named(statement)) - self.roles
+        if not missing:
+            return
+        url = self.urls[0].render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            for role in sorted(missing):
+                with suppress(psycopg.errors.DuplicateObject):
+                    # SUPERUSER: what it may do in the project's own database, nobody knows here.
+                    connection.execute(SQL("CREATE ROLE {} SUPERUSER").format(Identifier(role)))
+        self.roles |= missing
 
     def _prove(self, connection: Any) -> None:
         if _is_among(connection, self.proved):

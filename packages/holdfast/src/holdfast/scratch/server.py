@@ -239,6 +239,7 @@ def temporary_server(
 
     `parent` is where its folder lies: in memory where there is room. For gigabytes name a disk.
     """
+    binary("postgres", major=major)  # where it is not installed, before anything is made
     folder = (parent or fast_folder()).resolve() / f"holdfast-{secrets.token_hex(8)}"
     with (
         guarded(folder),

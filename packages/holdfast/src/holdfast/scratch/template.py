@@ -52,7 +52,7 @@ def scratch_server(*, major: int = 18) -> Iterator[Postgres]:
                 prefix = lifetime.enter_context(owned_prefix(url))
             except psycopg.Error as error:
                 raise ScratchOutOfReach(said=str(error).strip()) from error
-        server = postgres_at(url, prefix=prefix)
+        server = lifetime.enter_context(postgres_at(url, prefix=prefix).in_one_session())
         lifetime.callback(server.drop_templates)
         yield server
 
