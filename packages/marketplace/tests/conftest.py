@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -17,13 +18,12 @@ from alembic.config import Config
 from argon2 import PasswordHasher
 from everywhere import leave_out
 from pydantic import SecretStr
-from sqlalchemy import Engine, NullPool, create_engine, update
+from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.orm import Session
 
-from marketplace import schema
+from marketplace import demo_data, schema
 from marketplace.app import create_app
-from marketplace.demo_data import PASSWORD, load_demo_data
-from marketplace.entities import User
+from marketplace.demo_data import load_demo_data
 from marketplace.listener import bound_socket
 from marketplace.serving import server_config
 from marketplace.settings import (
@@ -56,12 +56,21 @@ def migrate(url: str) -> None:
 
 def open_shop(url: str) -> None:
     migrate(url)
-    with Session(engine_on(url)) as session:
+    with Session(engine_on(url)) as session, pytest.MonkeyPatch.context() as patch:
+        hash_cheaply(patch)
         load_demo_data(session)
-        # What the API of the tests hashes with: verifying costs next to nothing.
-        cheap = PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(PASSWORD)
-        session.execute(update(User).values(password_hash=cheap))
-        session.commit()
+
+
+def hash_cheaply(patch: pytest.MonkeyPatch) -> None:
+    """As the API of the tests does: to verify a password of the demo shop costs next to nothing."""
+    cheap = partial(PasswordHasher, memory_cost=8, time_cost=1, parallelism=1)
+    patch.setattr(demo_data, "PasswordHasher", cheap)
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who loads the demo shop."""
+    hash_cheaply(monkeypatch)
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ LIFT_FOR_SESSION = text(
     """
     SELECT name, set_config(name, '0', false) FROM pg_settings
     WHERE name = ANY (CAST(:names AS text[])) AND setting <> '0' AND source NOT IN ('session', 'client')
+      AND pg_backend_pid() = coalesce(:pid, pg_backend_pid())
     """
 )
 # The same for a whole session, and its name. Not through a pooler, which gives the session to strangers. A role that
@@ -467,10 +468,11 @@ class MigrationSession:
         return self.workers.state_behind(error) or state
 
     def keep_local_settings(self, names_seen: Collection[str] = ()) -> None:
-        """Commit, and remember which settings ended with the transaction.
+        """Commit, and remember which settings ended with the transaction. No timeout ends the session from here on.
 
         `names_seen` are names of settings that PostgreSQL does not know, as env.py has named them.
         """
+        self._lift_session_limits()
         names = sorted({*names_seen, *self.execute(OWN_SETTINGS).scalars()})
         before = self.execute(SETTINGS, {"names": names}).all()
         self.commit()
@@ -482,14 +484,14 @@ class MigrationSession:
             if row not in after and row.setting is not None
         )
 
-    def lift_session_limits(self) -> None:
+    def _lift_session_limits(self) -> None:
         """Until `close` no timeout of the server ends the session, however long it waits. The caller commits.
 
         Those of a statement hold for what the author sends. Behind a pooler the session is not ours.
         """
-        if not self.is_pooled:
-            rows = self.execute(LIFT_FOR_SESSION, {"names": list(ENDS_SESSION)})
-            self._lifted = tuple(row.name for row in rows)
+        pid = announced_pid(self.migration.connection.driver_connection)
+        rows = self.execute(LIFT_FOR_SESSION, {"names": list(ENDS_SESSION), "pid": pid})
+        self._lifted = tuple(row.name for row in rows)
 
     def lift_limits_for_transaction(self) -> None:
         """For one that may take as long as it needs: no timeout of the server ends it."""

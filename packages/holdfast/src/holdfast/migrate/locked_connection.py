@@ -71,7 +71,6 @@ def on_every_locked_pass(
             session.keep_local_settings()
             if refusal := refusals.of_a_pooler(session):
                 raise refusal
-            session.lift_session_limits()
             session.commit()
             with closing(leadership_of(session)) as leadership:
                 session.console = console_of(config, report=report)

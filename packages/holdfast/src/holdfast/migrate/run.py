@@ -358,7 +358,6 @@ class _Run:
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
         if refusal := refusals.of_the_way(session):
             raise refusal
-        session.lift_session_limits()
         session.commit()
         self.leadership = leadership_of(session)
         report, patience = self.options.report, self.options.patience

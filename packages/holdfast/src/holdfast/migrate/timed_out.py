@@ -68,6 +68,8 @@ class _Setting:
     @property
     def set_by(self) -> str:
         """Who has set it, in words."""
+        if not self.source:
+            return "by whom could not be asked: a new connection was not to be had"
         if not self.is_of_server:
             return BY_PROJECT
         words = SET_BY.get(self.source, OF_THE_SERVER)
@@ -81,6 +83,10 @@ class _Setting:
     @property
     def way_out(self) -> str:
         """What lifts it for who migrates, and leaves it to everybody else."""
+        if not self.source:
+            return (
+                f"See who has set it, in the row of {self.name} in pg_settings (setting, source)."
+            )
         if not self.is_of_server:
             return f"Let the project set it higher there, or not at all (SET {self.name} = 0)."
         if self.source == "client":
@@ -100,15 +106,17 @@ def timed_out(
     `beside` is a connection, which may be gone by now, beside whose like the setting is asked for; `took` is how long
     the statement had been under way: the server has one SQLSTATE for every reason to cancel a statement.
     """
-    if beside is None or isinstance(error, HoldfastError):
+    if isinstance(error, HoldfastError):
         return None
     found = next((each for each in causes(error) if _name_of(each) is not None), None)
     name = None if found is None else _name_of(found)
     if found is None or name is None:
         return None
-    setting = _ask(beside, name)
-    if setting is None or (sqlstate(found) == QUERY_CANCELED and not _is_behind(setting, took)):
+    setting = None if beside is None else _ask(beside, name)
+    if sqlstate(found) == QUERY_CANCELED and not (setting and _is_behind(setting, took)):
         return None
+    if setting is None:  # the state alone says which it is
+        setting = _unknown(name)
     from holdfast.rewrite.statement import shortened  # loads the parser
 
     sent = found.statement if isinstance(found, DBAPIError) else None
@@ -137,6 +145,10 @@ def naming_timeouts(
         if ended is None:
             raise
         raise ended from error
+
+
+def _unknown(name: str) -> _Setting:
+    return _Setting(name=name, value="unknown", milliseconds=1, source="", role="", database="")
 
 
 def _name_of(error: BaseException) -> str | None:
