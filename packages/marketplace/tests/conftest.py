@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -17,13 +18,13 @@ from alembic.config import Config
 from argon2 import PasswordHasher
 from everywhere import leave_out
 from pydantic import SecretStr
-from sqlalchemy import Engine, NullPool, create_engine, update
+from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.orm import Session
 
-from marketplace import schema
+from holdfast.scratch.databases import Postgres
+from marketplace import demo_data, schema
 from marketplace.app import create_app
-from marketplace.demo_data import PASSWORD, load_demo_data
-from marketplace.entities import User
+from marketplace.demo_data import load_demo_data
 from marketplace.listener import bound_socket
 from marketplace.serving import server_config
 from marketplace.settings import (
@@ -56,12 +57,21 @@ def migrate(url: str) -> None:
 
 def open_shop(url: str) -> None:
     migrate(url)
-    with Session(engine_on(url)) as session:
+    with Session(engine_on(url)) as session, pytest.MonkeyPatch.context() as patch:
+        hash_cheaply(patch)
         load_demo_data(session)
-        # What the API of the tests hashes with: verifying costs next to nothing.
-        cheap = PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(PASSWORD)
-        session.execute(update(User).values(password_hash=cheap))
-        session.commit()
+
+
+def hash_cheaply(patch: pytest.MonkeyPatch) -> None:
+    """As the API of the tests does: to verify a password of the demo shop costs next to nothing."""
+    cheap = partial(PasswordHasher, memory_cost=8, time_cost=1, parallelism=1)
+    patch.setattr(demo_data, "PasswordHasher", cheap)
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who loads the demo shop."""
+    hash_cheaply(monkeypatch)
 
 
 @pytest.fixture
@@ -89,10 +99,28 @@ def migrated(database_from: Callable[[str, Callable[[str], None]], str]) -> Engi
 def shop(
     database_from: Callable[[str, Callable[[str], None]], str], monkeypatch: pytest.MonkeyPatch
 ) -> Engine:
-    """On a database with the demo shop, whose schema is the newest: what serves it need not look."""
-    monkeypatch.setenv("HOLDFAST_MIGRATE_ON_START", "off")
-    monkeypatch.setenv("HOLDFAST_POOL_MIN", "1")
+    """On a database with the demo shop."""
+    serve_at_once(monkeypatch)
     return engine_on(database_from("shop", open_shop))
+
+
+def serve_at_once(environment: pytest.MonkeyPatch) -> None:
+    """The schema of the shop is the newest: what serves it need not look, nor connect more often than it has to."""
+    environment.setenv("HOLDFAST_PROFILE", "development")
+    environment.setenv("HOLDFAST_MIGRATE_ON_START", "off")
+    environment.setenv("HOLDFAST_POOL_MIN", "1")
+
+
+@pytest.fixture(scope="module")
+def api_to_read(postgres: Postgres) -> Iterator[httpx.Client]:
+    """The API on a demo shop that no test of the module changes."""
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        postgres.database(template=postgres.template("shop", open_shop)) as url,
+    ):
+        serve_at_once(environment)
+        with serving(engine_on(url)) as client:
+            yield client
 
 
 @pytest.fixture

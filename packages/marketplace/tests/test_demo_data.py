@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
@@ -25,6 +26,8 @@ from marketplace.entities import (
     VariantStock,
     Vendor,
 )
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
 LIMIT = 30
 END_WAITING = """

@@ -375,7 +375,7 @@ def test_several_checks_of_the_same_columns_are_replaced_each_by_its_own(both: S
 
 
 BEHIND_A_READ = {
-    "a new type": ("ALTER TABLE t ALTER a TYPE bigint", "CREATE VIEW v AS SELECT id, a FROM t"),
+    "a new type": ("ALTER TABLE t ALTER u TYPE bigint", "CREATE VIEW v AS SELECT id, u FROM t"),
     "a new name": (
         "ALTER TABLE t ADD COLUMN c int; ALTER TABLE t RENAME c TO d",
         "CREATE VIEW v AS SELECT id, d FROM t",
@@ -420,11 +420,14 @@ REPLACED = {
 }
 
 
+@pytest.mark.parametrize("begins", ["", f"{INDEX}{READ}\n"], ids=["at first", "behind a commit"])
 @pytest.mark.parametrize("what", each(list(REPLACED), here=1))
-def test_what_lasts_is_done_beside_users_behind_a_look(both: SideBySide, what: str) -> None:
+def test_what_lasts_is_done_beside_users_behind_a_look(
+    both: SideBySide, what: str, begins: str
+) -> None:
     """Whatever takes the place of something: a look at the catalog in between makes nobody wait for it."""
     look, drops, adds = REPLACED[what]
-    both.revision(f"{drops}\n{CATALOG}\n{adds}")
+    both.revision(f"{begins}{drops}\n{CATALOG}\n{adds}")
     planned: list[StatementPlanned] = []
     with looking(both.online.database, look) as wrong:
         upgrade(
@@ -437,6 +440,30 @@ def test_what_lasts_is_done_beside_users_behind_a_look(both: SideBySide, what: s
     assert wrong == []
     assert len(planned[-1].steps) == 2
     assert planned[-1].is_queued
+    both.upgrade()
+
+
+def test_an_index_is_built_beside_users_behind_two_looks(both: SideBySide) -> None:
+    """Whatever was executed for a look at the catalog: what lasts is not tied to it by a look at rows."""
+    for project in (both.plain, both.online):
+        project.query("UPDATE pg_class SET reltuples = 70000 WHERE oid = 't'::regclass")
+    both.revision(
+        f"op.execute('DROP VIEW v')\n{CATALOG}\nop.create_index('i', 't', ['b'])\n{READ}\n"
+        "op.execute('CREATE VIEW v AS SELECT id, b FROM t')"
+    )
+    planned: list[str] = []
+    with looking(both.online.database, VIEW) as wrong:
+        upgrade(
+            both.online.config,
+            "head",
+            report=lambda event: (
+                planned.extend(step.kind for step in event.steps)
+                if isinstance(event, StatementPlanned)
+                else None
+            ),
+        )
+    assert wrong == []
+    assert "build index" in planned
     both.upgrade()
 
 

@@ -71,7 +71,7 @@ READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
-LOOKS = (Mode.COLLECTING, Mode.HOLDING)  # before anything is committed
+LOOKS = (Mode.COLLECTING, Mode.HOLDING, Mode.QUEUED)  # what is executed for a look can wait again
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
@@ -174,7 +174,7 @@ class RevisionInterceptor:
         with self._nothing_swallowed():
             self.queue.require_all_taken_back()
             if self._must_be_divided() or self.queue.has_committed:
-                self._go_back_to_look()
+                self._go_back_where_it_lasts()
                 self._planned()
             else:
                 self._execute_waiting()
@@ -499,15 +499,20 @@ class RevisionInterceptor:
         self.looked = replace(self.looked, statements=executed)
         return None
 
-    def _go_back_to_look(self) -> None:
+    def _go_back_where_it_lasts(self) -> None:
         """What lasts is planned with all that belongs to it, whatever the function has looked at in between."""
-        looked, self.looked = self.looked, None
-        if looked is None or not looked.can_wait_again(self.state, self.queue):
+        if self.looked is None:
             return
         known = [entry for entry in self.queue.entries if entry.facts is not None]
-        if not any(may_write_rows(e.statement, facts=_facts(e)) for e in known) and (
-            not lasts_with_open(known, done=self.queue.open)
-        ):
+        changes_type = any(may_write_rows(e.statement, facts=_facts(e)) for e in known)
+        if changes_type or lasts_with_open(known, done=self.queue.open):
+            self._go_back_to_look()
+        self.looked = None  # what was executed stays
+
+    def _go_back_to_look(self) -> None:
+        """What was executed for a look at the catalog waits again, if nothing else was done since."""
+        looked, self.looked = self.looked, None
+        if looked is None or not looked.can_wait_again(self.state, self.queue):
             return
         go_back(self.session, looked, self.queue)
         self.lock_waits.forget()
@@ -516,6 +521,8 @@ class RevisionInterceptor:
     def _run_up_to_a_look(self, because_of: Statement | None) -> None:
         """All that waits, but for what must not be seen without what may come behind the look."""
         sql = because_of.sql if because_of is not None else "(what the function does next)"
+        if any(each.is_long for each in self.queue.waiting):
+            self._go_back_to_look()
         head, tail, is_single = divided_by_a_look(
             self.queue.entries, done=self.queue.open, look=sql, today=self.work.today
         )
@@ -609,7 +616,7 @@ class RevisionInterceptor:
     ) -> None:
         """Commit what was done, run what waits but `keeping`; in one transaction with what was done where it can be."""
         self.queue.waiting = [each for each in self.queue.waiting if each not in keeping]
-        self._go_back_to_look()
+        self._go_back_where_it_lasts()
         if self.queue.waiting and not self._must_be_divided():
             self._execute_waiting()
         units = self._planned(is_told=True)

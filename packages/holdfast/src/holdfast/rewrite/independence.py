@@ -61,6 +61,7 @@ AROUND_ACTIONS = frozenset(
         pb.AT_EnableTrigUser,
         pb.AT_ForceRowSecurity,
         pb.AT_NoForceRowSecurity,
+        pb.AT_SetNotNull,
     ]
 )
 AROUND_DROPS = frozenset([pb.OBJECT_POLICY, pb.OBJECT_RULE, pb.OBJECT_TRIGGER, pb.OBJECT_VIEW])
