@@ -12,7 +12,7 @@ from holdfast.rewrite.way_back import way_back
         ('ALTER TABLE a ADD COLUMN "From" int', ('ALTER TABLE a DROP COLUMN "From"',)),
         (
             "ALTER TABLE a ADD b int, ADD CONSTRAINT c CHECK (b > 0)",
-            ("ALTER TABLE a DROP CONSTRAINT c", "ALTER TABLE a DROP COLUMN b"),
+            ("ALTER TABLE a DROP CONSTRAINT IF EXISTS c", "ALTER TABLE a DROP COLUMN b"),
         ),
         ("ALTER TABLE a ALTER b DROP NOT NULL", ("ALTER TABLE a ALTER COLUMN b SET NOT NULL",)),
         ("CREATE INDEX i ON s.a (b)", ("DROP INDEX CONCURRENTLY s.i",)),
@@ -33,7 +33,7 @@ from holdfast.rewrite.way_back import way_back
         ),
         (
             "ALTER TABLE a ADD CONSTRAINT u UNIQUE USING INDEX u",
-            ("ALTER TABLE a DROP CONSTRAINT u",),
+            ("ALTER TABLE a DROP CONSTRAINT IF EXISTS u",),
         ),
         ("no SQL", ("-- by hand, take back: no SQL",)),
     ],

@@ -67,7 +67,8 @@ def _of_action(node: pb.AlterTableStmt, action: pb.AlterTableCmd) -> str:
             return f"{table} DROP COLUMN {quote(getattr(action, 'def').column_def.colname)}"
         case pb.AT_AddConstraint if action.HasField("def"):
             name = getattr(action, "def").constraint.conname
-            return f"{table} DROP CONSTRAINT {quote(name)}" if name else ""
+            # That of a partition goes with that of its table, which may be taken back before it.
+            return f"{table} DROP CONSTRAINT IF EXISTS {quote(name)}" if name else ""
         case pb.AT_DropNotNull:
             return f"{table} ALTER COLUMN {quote(action.name)} SET NOT NULL"
         case pb.AT_SetNotNull:
