@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.orm import Session
 
+from holdfast.scratch.databases import Postgres
 from marketplace import demo_data, schema
 from marketplace.app import create_app
 from marketplace.demo_data import load_demo_data
@@ -98,10 +99,28 @@ def migrated(database_from: Callable[[str, Callable[[str], None]], str]) -> Engi
 def shop(
     database_from: Callable[[str, Callable[[str], None]], str], monkeypatch: pytest.MonkeyPatch
 ) -> Engine:
-    """On a database with the demo shop, whose schema is the newest: what serves it need not look."""
-    monkeypatch.setenv("HOLDFAST_MIGRATE_ON_START", "off")
-    monkeypatch.setenv("HOLDFAST_POOL_MIN", "1")
+    """On a database with the demo shop."""
+    serve_at_once(monkeypatch)
     return engine_on(database_from("shop", open_shop))
+
+
+def serve_at_once(environment: pytest.MonkeyPatch) -> None:
+    """The schema of the shop is the newest: what serves it need not look, nor connect more often than it has to."""
+    environment.setenv("HOLDFAST_PROFILE", "development")
+    environment.setenv("HOLDFAST_MIGRATE_ON_START", "off")
+    environment.setenv("HOLDFAST_POOL_MIN", "1")
+
+
+@pytest.fixture(scope="module")
+def api_to_read(postgres: Postgres) -> Iterator[httpx.Client]:
+    """The API on a demo shop that no test of the module changes."""
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        postgres.database(template=postgres.template("shop", open_shop)) as url,
+    ):
+        serve_at_once(environment)
+        with serving(engine_on(url)) as client:
+            yield client
 
 
 @pytest.fixture

@@ -55,6 +55,29 @@ def test_nobody_listens(project: Project, env: str, driver: str, verb: str) -> N
     )
 
 
+def test_a_url_that_env_py_has_found_itself(project: Project) -> None:
+    """Wherever it has it from, as that of Flask-Migrate has it from the application: no file is named that lacks it."""
+    project.revision("pass")
+    ini = project.folder / "alembic.ini"
+    lines = [line for line in ini.read_text().splitlines() if not line.startswith("sqlalchemy.url")]
+    ini.write_text("\n".join(lines) + "\n")
+    url = "postgresql+psycopg://app:secret@127.0.0.1:1/shop"
+    found = (
+        f"from alembic import context\ncontext.config.set_main_option('sqlalchemy.url', '{url}')\n"
+    )
+    (project.folder / "env.py").write_text(found + SYNC_ENV)
+    assert ended(project, "status")[2:] == [
+        (
+            "Tried: user app, database shop, host 127.0.0.1, port 1. That is what the URL that env.py connects with"
+            " says. The host answers, and nothing listens on this port."
+        ),
+        (
+            "Start the server, or correct host and port in the URL that env.py connects with. "
+            "To try it: pg_isready -h 127.0.0.1 -p 1"
+        ),
+    ]
+
+
 def test_database_url_is_called_by_its_name(project: Project) -> None:
     """An env.py by holdfast's settings: the variable, not a field of a class."""
     project.revision("pass")

@@ -23,37 +23,36 @@ RunOnline = Callable[[str, str], tuple[Step, ...]]
 WRITES = os.environ.get("HOLDFAST_TEST_OBSERVED") == "write"
 MAJORS = [18, 16] if WRITES else each([18, 16], here=1)
 
-# An example of each kind of step and of each way to combine them is seen whole here, of the others the plan.
-SEEN = (
-    "add_check",
-    "add_column_identity",
-    "add_column_volatile_default",
-    "add_enum_values",
-    "add_foreign_key",
-    "alter_column_type",
-    "alter_table_several_actions",
-    "attach_partition",
-    "backfill_before_index",
-    "check_on_partitioned",
-    "create_unique_index",
-    "delete_rows",
-    "detach_partition",
-    "drop_table",
-    "index_on_partitioned",
-    "primary_key_on_partitioned",
-    "recreate_type",
-    "refresh_materialized_view",
-    "reindex",
-    "replace_check_around_write",
-    "replace_on_partitioned",
-    "replace_view",
-    "set_not_null",
-    "several_moments",
-    "switch_off_trigger",
-    "update_all_rows",
-    "validate_constraint",
+# Like another one in its steps and how they go together: of these the plan is enough here.
+ALIKE = (
+    "add_column_constraints",
+    "add_column_references",
+    "add_column_serial",
+    "add_column_without_key",
+    "add_primary_key",
+    "add_unique",
+    "alter_column_default",
+    "alter_column_type_enum",
+    "alter_column_type_key",
+    "alter_column_type_shorter",
+    "attach_default_partition",
+    "create_index",
+    "create_partition",
+    "create_table",
+    "drop_column",
+    "drop_foreign_key",
+    "drop_index",
+    "fill_and_require",
+    "foreign_key_on_partitioned",
+    "not_null_on_partitioned",
+    "nullable_and_back",
+    "replace_constraint",
+    "replace_unique",
+    "set_not_null_with_check",
+    "unique_on_partitioned",
+    "writes_together",
 )
-OTHERS = [example for example in EXAMPLES if example.name not in SEEN]
+WHOLE = tuple(example.name for example in EXAMPLES if example.name not in ALIKE)
 
 # Each table: whether its rows have random values, and its columns by name.
 TABLES = """
@@ -88,7 +87,7 @@ def copies(example: Path, each_postgres: Postgres) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "example", EXAMPLES if WRITES else named(EXAMPLES, here=SEEN), ids=lambda path: path.name
+    "example", EXAMPLES if WRITES else named(EXAMPLES, here=WHOLE), ids=lambda path: path.name
 )
 @pytest.mark.parametrize("each_postgres", MAJORS, indirect=True)
 def test_plan_locks_rows_and_schema(
@@ -113,7 +112,9 @@ def test_plan_locks_rows_and_schema(
         assert schema(online, example=example) == schema(plain, example=example)
 
 
-@pytest.mark.parametrize("example", OTHERS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "example", [each for each in EXAMPLES if each.name in ALIKE], ids=lambda path: path.name
+)
 def test_plan(example: Path, postgres: Postgres, run_online: RunOnline) -> None:
     """The steps are those in online.txt, and they run."""
     with postgres.database(template=template_of(example, postgres)) as url:

@@ -54,3 +54,15 @@ def test_reads_as_text() -> None:
 4. drop index: DROP INDEX CONCURRENTLY public.i
 5. autocommit: VACUUM orders"""
     )
+
+
+def test_names_are_told_as_sql_has_them() -> None:
+    """Whatever they are: where a name ends is seen in a line of progress."""
+    index = BuildIndexStep(schema="s", index="by state", table=ORDERS, sql="", unique=True, keys=())
+    drop = DropIndexStep(schema="s", index="by state", table=ORDERS, sql="")
+    check = ValidateStep(table=ORDERS, constraint="Orders_a", scans=())
+    assert [step.describe() for step in (index, drop, check)] == [
+        'build unique index "by state" on public.orders',
+        'drop index "by state" of public.orders',
+        'validate constraint "Orders_a" of public.orders',
+    ]

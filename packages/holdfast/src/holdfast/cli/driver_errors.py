@@ -1,20 +1,24 @@
 """Errors of a database driver, in words: no connection, a connection that was lost, an answer that is an error."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
-from alembic.config import Config
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.cli.project import CONFIG
+from holdfast.cli.project import ProjectOptions
 from holdfast.errors import HoldfastError
 from holdfast.errors.connection import ConnectionLost, EndedByTimeout
 from holdfast.errors.migration import DatabaseRefused
 from holdfast.errors.sqlstate import sqlstate
+from holdfast.migrate.project_files import find_project_files
 
+# As an ini file or a pyproject.toml has it.
+WRITTEN = re.compile(r"""^\s*"?sqlalchemy\.url"?\s*=\s*(.+)$""", re.MULTILINE)
 LOST = ("57P", "08")  # classes of SQLSTATE with which a server ends a session
 READ_ONLY = ("check", "doctor", "drift", "generate", "online", "plan", "status")
 NOTHING = "Nothing was changed."
@@ -53,8 +57,7 @@ def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | N
     from holdfast.engine.connection.connect_failure import is_no_connection, of_project
 
     if arguments and is_no_connection(error):
-        config = click.get_current_context().meta.get(CONFIG)
-        return of_project(error, arguments, url_of_file=_url(config), file=_file(config))
+        return of_project(error, arguments, written=_written())
     if isinstance(error, DBAPIError):
         answered = _answered(str(error.orig), sqlstate(error), error.statement, error)
         answered.place = getattr(error, "place", None)
@@ -90,13 +93,17 @@ def _this_command() -> str:
     return f"holdfast {click.get_current_context().info_name}"
 
 
-def _url(config: Config | None) -> str | None:
-    if config is None:
-        return None
-    section = config.config_ini_section
-    return config.file_config.get(section, "sqlalchemy.url", raw=True, fallback=None)
+def _written() -> list[tuple[str, str]]:
+    """Each sqlalchemy.url that stands in a file of the project, with the name of the file.
 
-
-def _file(config: Config | None) -> str:
-    name = None if config is None else config.config_file_name
-    return "alembic.ini" if name is None else str(name).rpartition("/")[2]
+    Not what the configuration says by now: env.py may have set it, as that of Flask-Migrate does.
+    """
+    options = click.get_current_context().find_object(ProjectOptions)
+    files = None if options is None else find_project_files(Path.cwd(), file=options.file)
+    named = () if files is None else (files.ini, files.pyproject)
+    return [
+        (url, file.name)
+        for file in named
+        if file is not None and file.is_file()
+        for url in WRITTEN.findall(file.read_text(encoding="utf-8"))
+    ]

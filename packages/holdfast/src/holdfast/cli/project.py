@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # Secrets that env.py may be told with -x: what is behind a key that is called so, and the password of a URL.
 SECRET = re.compile(r"(?i)^([^=]*(?:pass|pw|secret|token|key)[^=]*=).*|(://[^/\s:@]*:)[^/\s]*(?=@)")
-CONFIG = "holdfast.config"  # in click's meta: the configuration in use
 LOOKED = (
     "holdfast.looked"  # in click's meta: the quick look has found that there may be something to do
 )
@@ -83,7 +82,6 @@ class ProjectOptions:
             looked=LOOKED in click.get_current_context().meta,
         )
         click.get_current_context().with_resource(application_context(found))
-        click.get_current_context().meta[CONFIG] = found
         return found
 
     def alembic_config(self, *, verb: str) -> "Config":

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, locking
-from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.waiting import Waiting
 
@@ -69,7 +69,9 @@ class ValidateStep:
 
     def describe(self) -> str:
         """For a line of progress."""
-        constraint = f"constraint {self.constraint}" if self.constraint else "the new constraint"
+        constraint = (
+            f"constraint {quote(self.constraint)}" if self.constraint else "the new constraint"
+        )
         return f"validate {constraint} of {self.table}"
 
 
@@ -97,7 +99,7 @@ class BuildIndexStep:
     def describe(self) -> str:
         """For a line of progress."""
         unique = "unique " if self.unique else ""
-        return f"build {unique}index {self.index} on {self.table}"
+        return f"build {unique}index {quote(self.index)} on {self.table}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,7 @@ class DropIndexStep:
 
     def describe(self) -> str:
         """For a line of progress."""
-        return f"drop index {self.index} of {self.table}"
+        return f"drop index {quote(self.index)} of {self.table}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

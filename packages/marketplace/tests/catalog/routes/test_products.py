@@ -1,6 +1,6 @@
 """The catalogue over HTTP, on a real server and a real database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -9,6 +9,12 @@ from sqlalchemy.orm import Session
 
 from marketplace.demo_data import demo_id
 from marketplace.entities import Product
+
+
+@pytest.fixture
+def api(api_to_read: httpx.Client) -> httpx.Client:
+    """Whoever puts something on sale takes `serve` instead."""
+    return api_to_read
 
 
 def pages(api: httpx.Client, **parameters: str | int) -> Iterator[list[dict[str, object]]]:
@@ -53,9 +59,10 @@ def test_a_page(api: httpx.Client) -> None:
 
 
 def test_a_walk_meets_every_product_once_while_others_insert(
-    api: httpx.Client, shop: Engine
+    serve: Callable[..., httpx.Client], shop: Engine
 ) -> None:
     """New products before, at and after the cursor neither repeat nor hide one."""
+    api = serve()
     with Session(shop) as session:
         known = set(session.scalars(select(Product.id)))
     seen: list[str] = []
@@ -67,8 +74,11 @@ def test_a_walk_meets_every_product_once_while_others_insert(
     assert {str(product_id) for product_id in known} <= set(seen)
 
 
-def test_products_of_the_same_name_stay_apart(api: httpx.Client, shop: Engine) -> None:
+def test_products_of_the_same_name_stay_apart(
+    serve: Callable[..., httpx.Client], shop: Engine
+) -> None:
     """The key breaks the tie, also when the page ends between them."""
+    api = serve()
     put_on_sale(shop, named=["Zebra"] * 5)
     assert [len(page) for page in pages(api, q="Zebra", limit=2)] == [2, 2, 1]
     found = [product["id"] for page in pages(api, q="Zebra", limit=2) for product in page]

@@ -1,6 +1,6 @@
 """Tells a connection that could not be made from other errors of a driver, and explains it by what was tried."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from socket import gaierror
 from typing import Any
 
@@ -46,9 +46,12 @@ def of_settings(error: BaseException, settings: Settings) -> CannotConnect | Non
 
 
 def of_project(
-    error: BaseException, arguments: Mapping[str, Any], *, url_of_file: str | None, file: str
+    error: BaseException, arguments: Mapping[str, Any], *, written: Sequence[tuple[str, str]]
 ) -> CannotConnect | None:
-    """The explanation for a command: env.py has made the engine, with these arguments for the driver."""
+    """The explanation for a command: env.py has made the engine, with these arguments for the driver.
+
+    `written`: each URL that stands in a file of the project, with the name of the file.
+    """
     if not is_no_connection(error):
         return None
     to, settings = tried(arguments), _settings()
@@ -59,7 +62,8 @@ def of_project(
     ):
         setting = "HOLDFAST_MIGRATION_URL"
     else:
-        setting = f"sqlalchemy.url in {file}" if _names(url_of_file, to) else OF_ENV_PY
+        file = next((file for url, file in written if _names(url, to)), None)
+        setting = OF_ENV_PY if file is None else f"sqlalchemy.url in {file}"
     is_ours = settings is not None and OURS in arguments
     ours = Profiled(profile=settings.profile, tls=settings.tls) if settings and is_ours else None
     return cannot_connect(_said(error), to=to, setting=setting, ours=ours)
@@ -79,8 +83,8 @@ def _is_same(settings: Settings, to: Tried) -> bool:
     return (named.host, named.port, named.database) == (to.host, to.port, to.database)
 
 
-def _names(url: str | None, to: Tried) -> bool:
-    return url is not None and to.database in url and to.host.split(",")[0] in url
+def _names(url: str, to: Tried) -> bool:
+    return to.database in url and to.host.split(",")[0] in url
 
 
 def _said(error: BaseException) -> str:
