@@ -10,6 +10,7 @@ import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from psycopg.conninfo import conninfo_to_dict
 from round_trips import round_trips
+from sqlalchemy.exc import IntegrityError
 
 from holdfast.errors.migration import TakenOver
 from holdfast.execute.progress import Event, RevisionDone
@@ -109,6 +110,23 @@ def test_what_fails_at_commit_leaves_neither(project: Project) -> None:
     assert project.query("SELECT version_num FROM alembic_version") == [("r1",)]
     assert project.query("SELECT revision, outcome FROM holdfast.history") == [("r1", "done")]
     assert project.query("SELECT count(*) FROM b") == [(0,)]
+
+
+def test_what_the_author_has_left_to_commit_fails_as_itself(project: Project) -> None:
+    """Also with the SQLSTATE by which another leader is noticed: the author's error is the one that is seen."""
+    project.revision(
+        """
+        op.execute("CREATE TABLE a (id int PRIMARY KEY)")
+        op.execute("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS "
+          "$$BEGIN RAISE EXCEPTION 'of the author' USING ERRCODE = 'not_null_violation'; END$$")
+        op.execute("CREATE CONSTRAINT TRIGGER f AFTER INSERT ON a DEFERRABLE INITIALLY DEFERRED"
+          " FOR EACH ROW EXECUTE FUNCTION f()")
+        op.execute("INSERT INTO a VALUES (1)")
+        """
+    )
+    with pytest.raises(IntegrityError, match="of the author"):
+        upgrade(project.config, "head")
+    assert project.query("SELECT to_regclass('a')") == [(None,)]
 
 
 def test_another_leader_ends_it(project: Project) -> None:

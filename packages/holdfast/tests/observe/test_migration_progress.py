@@ -70,8 +70,14 @@ def test_the_step_of_another_session(building: Project) -> None:
     with in_the_middle(building):
         seen = look(building.database)
         shown = status(building)
+        building.query("INSERT INTO holdfast.pause (asked_by) VALUES ('me')")
+        paused = status(building)
+        building.query("DELETE FROM holdfast.pause")
     assert seen is not None
     assert seen.step is not None
+    assert paused[-3] == (
+        "paused   by me, from the end of this step or batch on; to go on: holdfast resume"
+    )
     assert str(seen) == "revision r2 up, step 1 of 2"
     assert seen.step.doing == "build index i on public.a"
     assert shown[-3].startswith(f"migrates now: {seen}: pid ")

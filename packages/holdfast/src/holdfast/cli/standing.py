@@ -10,6 +10,7 @@ from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.migrate.finish import WaitingLine
 from holdfast.migrate.status import Status, worst
 from holdfast.migrate.status import statuses as look
+from holdfast.observe.migration_progress import MigrationProgress
 
 
 def show(options: ProjectOptions, form: str) -> int:
@@ -63,7 +64,15 @@ def _lines(found: Status) -> Iterator[str]:
     for words in found.left:
         yield f"to do    {words}"
     if found.progress:
-        yield f"migrates now: {found.progress}: {found.migrator}"
-        if found.progress.step:
-            yield f"doing    {found.progress.step.doing}"
-            yield from (f"waits    {words}" for words in found.progress.step.waits_for)
+        yield from _at_work(found.progress, str(found.migrator))
+
+
+def _at_work(progress: MigrationProgress, migrator: str) -> Iterator[str]:
+    """How far the run is that migrates now."""
+    yield f"migrates now: {progress}: {migrator}"
+    if progress.paused_by:
+        by = progress.paused_by
+        yield f"paused   by {by}, from the end of this step or batch on; to go on: holdfast resume"
+    if progress.step:
+        yield f"doing    {progress.step.doing}"
+        yield from (f"waits    {words}" for words in progress.step.waits_for)

@@ -332,9 +332,7 @@ class MigrationSession:
         if guard is not None:
             guard.before_commit()
         if row and self._takes_several and not self.in_autocommit():
-            with self._another_leader_refused():
-                # The next transaction begins with it: no BEGIN has to be sent.
-                self._send_together((row, "COMMIT AND CHAIN"))
+            self._commit_with(row)
         else:
             if row:
                 self.execute_as_leader(row)
@@ -342,6 +340,21 @@ class MigrationSession:
         self._settings_hold = self._is_fenced = False
         if guard is not None:
             guard.committed()
+
+    def _commit_with(self, row: str) -> None:
+        """Write the row and commit, in one way to the server; the next transaction begins with it."""
+        try:
+            self._send_together((row, "COMMIT AND CHAIN"))
+        except DBAPIError as error:
+            if sqlstate(error) not in (NOT_NULL_VIOLATION, SERIALIZATION_FAILURE):
+                raise
+            # The row's, or that of what the author has left to COMMIT: the epoch tells.
+            self.dbapi_connection.rollback()
+            found = self._connection.execute(EPOCH).scalar_one_or_none()
+            self.dbapi_connection.rollback()
+            if found == self.epoch:
+                raise
+            raise TakenOver(ours=self.epoch or 0, found=str(found or "a later one")) from error
 
     def _take_row(self) -> str:
         return "" if self.row_at_commit is None else self.row_at_commit.take()

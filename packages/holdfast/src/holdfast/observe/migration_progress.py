@@ -45,6 +45,14 @@ COUNTED = text(
     FROM holdfast.queue q WHERE coalesce(to_jsonb(q) ->> 'version_table', '') = :about ORDER BY id
     """
 )
+# No row where nobody has asked for a pause; the right to read it is that of the table.
+MAY_READ_PAUSE = text(
+    """
+    SELECT CASE WHEN to_regclass('holdfast.pause') IS NOT NULL
+                THEN has_table_privilege(CAST(to_regclass('holdfast.pause') AS oid), 'SELECT') END
+    """
+)
+PAUSED = text("SELECT asked_by FROM holdfast.pause")
 # The share of a build that is done, in its present phase; none where the server does not count.
 BUILT = text(
     """
@@ -82,6 +90,7 @@ class MigrationProgress:
     direction: str | None = None
     since: datetime | None = None
     step: RunningStep | None = None  # None: the revision's function itself runs
+    paused_by: str | None = None  # who has asked for a pause, which comes after the step or batch
 
     def __str__(self) -> str:
         if self.revision is None:
@@ -104,7 +113,15 @@ def migration_progress(connection: Connection) -> MigrationProgress | None:
         direction=row.direction,
         since=row.started_at,
         step=_step(connection, row),
+        paused_by=_paused_by(connection),
     )
+
+
+def _paused_by(connection: Connection) -> str | None:
+    if not connection.scalar(MAY_READ_PAUSE):
+        return None
+    asked_by: str | None = connection.execute(PAUSED).scalar()
+    return asked_by
 
 
 def _step(connection: Connection, row: Any) -> RunningStep | None:
