@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass, field
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import psycopg
@@ -93,6 +94,8 @@ class Project:
             down=textwrap.indent(textwrap.dedent(down).strip(), "    "),
         )
         self.file(name).write_text(source.lstrip())
+        # One of that name, as long and of the same second, would be taken for it.
+        Path(cache_from_source(self.file(name))).unlink(missing_ok=True)
         self.revisions.append(name)
         return name
 
