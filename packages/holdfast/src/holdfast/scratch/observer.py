@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, event
 
 from holdfast.execute.session import OwnEngine
+from holdfast.observe.other_tools import NAMES
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName
 
@@ -64,7 +65,7 @@ IN_USE = """
 INSERT INTO holdfast.in_use
   SELECT c.oid, ARRAY[nspname::text, relname::text] FROM pg_class c
   JOIN pg_namespace n ON n.oid = relnamespace
-  WHERE relkind IN ('r', 'p', 'm') AND relname <> 'alembic_version'
+  WHERE relkind IN ('r', 'p', 'm') AND relname <> ALL (%s)
     AND nspname NOT IN ('holdfast', 'pg_catalog', 'information_schema', 'pg_toast')
   ON CONFLICT (oid) DO UPDATE SET name = excluded.name
 """
@@ -100,9 +101,9 @@ class Observer:
             self.can_see = False
 
     def note_tables(self) -> None:
-        """Take note of the tables that exist: from now on they count as in use."""
+        """Take note of the tables that exist, but for records of migrations: from now on they count as in use."""
         if self.can_see:
-            self._connection.execute(IN_USE)
+            self._connection.execute(IN_USE, [sorted(NAMES)])
 
     def seen(self) -> tuple[Seen, ...]:
         """Give everything that was committed so far, in order."""
