@@ -312,6 +312,8 @@ def crash_at(project: AnyProject, entry: int) -> bool:
     The run ends with an error; or it goes on, on new connections, where it heard first that nobody watches it.
     """
     with psycopg.connect(project.database, autocommit=True) as connection:
+        # So that the crash takes none of this back: a run that goes on by itself would be stopped once more.
+        connection.execute("SET synchronous_commit = on")
         connection.execute("SELECT setval('holdfast.entries', 1, false)")
         connection.execute("DELETE FROM holdfast.stop_at")
         connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
