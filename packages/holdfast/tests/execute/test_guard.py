@@ -261,6 +261,19 @@ LATE = {
 }
 
 
+def ends_once_users_have_waited(project: Project) -> None:
+    """A user waits and the run gives way; then nothing is in its way, and all of it is done, once."""
+    with reading(project):
+        run = BackgroundRun(project)
+        wait_until(
+            lambda: any(isinstance(event, UsersWaited) for event in run.events), what="a user"
+        )
+    with psycopg.connect(project.database, application_name="lets it pass"):
+        run.end()
+    assert project.query(HAS_NOTE) == [(1,)]
+    assert project.query("SELECT n FROM told") == [(1,)]
+
+
 @pytest.mark.parametrize("late", LATE)
 @pytest.mark.parametrize(
     ("env", "driver"), each([(SYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg")], here=1)
@@ -274,15 +287,7 @@ def test_what_comes_behind_the_function_is_watched_too(
     in_use.query(f"{WAITS}; {LATE[late]}; SELECT 1")
     both = IN_DO.format(f"{ADD} INSERT INTO told VALUES (1);")
     in_use.revision(f"op.execute({both!r})")
-    with reading(in_use):
-        run = BackgroundRun(in_use)
-        wait_until(
-            lambda: any(isinstance(event, UsersWaited) for event in run.events), what="a user"
-        )
-    with psycopg.connect(in_use.database, application_name="lets it pass"):
-        run.end()
-    assert in_use.query(HAS_NOTE) == [(1,)]
-    assert in_use.query("SELECT n FROM told") == [(1,)]
+    ends_once_users_have_waited(in_use)
 
 
 COMMITS = {
@@ -300,15 +305,7 @@ def test_a_commit_of_the_author_that_was_ended_is_tried_again(
     in_use.query(f"{WAITS}; {LATE['at COMMIT']}; SELECT 1")
     both = IN_DO.format(f"{ADD} INSERT INTO told VALUES (1);")
     in_use.revision(f"op.execute({both!r})\n{COMMITS[commits]}\nop.execute('SELECT 2')")
-    with reading(in_use):
-        run = BackgroundRun(in_use)
-        wait_until(
-            lambda: any(isinstance(event, UsersWaited) for event in run.events), what="a user"
-        )
-    with psycopg.connect(in_use.database, application_name="lets it pass"):
-        run.end()
-    assert in_use.query(HAS_NOTE) == [(1,)]
-    assert in_use.query("SELECT n FROM told") == [(1,)]
+    ends_once_users_have_waited(in_use)
 
 
 HANDED_IN = """

@@ -291,12 +291,7 @@ class Process:
 def kill_at(project: AnyProject, entry: int, *, does: Callable[[Path], None] = run) -> bool:
     """Start a run, kill it inside the transaction of this entry of the journal; False where there is none."""
     with psycopg.connect(project.database, autocommit=True) as connection:
-        connection.execute("SELECT setval('holdfast.entries', 1, false)")
-        connection.execute("DELETE FROM holdfast.stop_at")
-        connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
-        process = Process(project, does)
-        stopped = _wait_for_stop(connection, process)
-        connection.execute("DELETE FROM holdfast.stop_at")
+        process, stopped = _stopped_at(connection, entry, project=project, does=does)
         if stopped is None:
             process.end()
             return False
@@ -314,12 +309,7 @@ def crash_at(project: AnyProject, entry: int) -> bool:
     with psycopg.connect(project.database, autocommit=True) as connection:
         # So that the crash takes none of this back: a run that goes on by itself would be stopped once more.
         connection.execute("SET synchronous_commit = on")
-        connection.execute("SELECT setval('holdfast.entries', 1, false)")
-        connection.execute("DELETE FROM holdfast.stop_at")
-        connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
-        process = Process(project)
-        stopped = _wait_for_stop(connection, process)
-        connection.execute("DELETE FROM holdfast.stop_at")
+        process, stopped = _stopped_at(connection, entry, project=project)
         if stopped is None:
             process.end()
             return False
@@ -337,6 +327,23 @@ def crash_at(project: AnyProject, entry: int) -> bool:
             time.sleep(0.05)
         else:
             return True
+
+
+def _stopped_at(
+    connection: psycopg.Connection,
+    entry: int,
+    *,
+    project: AnyProject,
+    does: Callable[[Path], None] = run,
+) -> tuple[Process, tuple[object, ...] | None]:
+    """A run, and the process id of the backend that stands still in it; None where there is no such entry."""
+    connection.execute("SELECT setval('holdfast.entries', 1, false)")
+    connection.execute("DELETE FROM holdfast.stop_at")
+    connection.execute("INSERT INTO holdfast.stop_at VALUES (%s)", [entry])
+    process = Process(project, does)
+    stopped = _wait_for_stop(connection, process)
+    connection.execute("DELETE FROM holdfast.stop_at")
+    return process, stopped
 
 
 def _wait_for_stop(connection: psycopg.Connection, process: Process) -> tuple[object, ...] | None:
