@@ -38,14 +38,17 @@ class Replay:
         """Which call of the function the statement under way is, from 1."""
         return self._number_sent_again or self.count + 1
 
-    def given_back(self, sql: str) -> Call | None:
+    def given_back(self, sql: str, *, is_beside: bool = False) -> Call | None:
         """The call that this statement was the last time; None where it has to take effect now.
 
-        So it has from the point of the crash on, and before where its effect was not committed.
+        So it has from the point of the crash on, and before where its effect was not committed, as that of what is
+        sent beside, on another connection, may not have been.
         Raises ReplayMismatch where the function sends something else than it did before.
         """
         self.seen[sql] += 1
         call = self.known.pop((sql, self.seen[sql]), None)
+        if is_beside:
+            return call
         if call is None and self.known:
             raise self._mismatch(sent=shortened(sql))
         again = [number for number, pending in self.pending.items() if pending == call]
@@ -68,12 +71,18 @@ class Replay:
 
     def add(self, sql: str, result: Result | None) -> None:
         """A statement that has just been seen was executed or queued."""
-        if self._number_sent_again is not None:
-            return  # it is in the record
-        call = Call(sql=sql, occurrence=self.seen[sql], result=result)
+        if self._number_sent_again is None:  # otherwise it is in the record
+            self.add_call(self.call(sql, result))
+
+    def call(self, sql: str, result: Result | None) -> Call:
+        """A statement that has just been seen, with what it has given back."""
+        return Call(sql=sql, occurrence=self.seen[sql], result=result)
+
+    def add_call(self, call: Call) -> None:
+        """A call took effect, or will: it belongs to the record."""
         try:
-            if result is not None:
-                to_json(result)
+            if call.result is not None:
+                to_json(call.result)
         except CannotBeRecorded as error:
             self.unrepeatable = f"a result cannot be recorded: {error}"
         else:
