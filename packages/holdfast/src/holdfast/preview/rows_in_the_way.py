@@ -259,8 +259,8 @@ def _questions(connection: Connection, about: Question | Statement) -> Iterator[
     except ColumnWithoutValues as error:
         for name in facts.with_rows:
             query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
-            what = f"rows that would have no value in {error.column}"
-            yield Question(what=what, query=query)
+            missing = f"that would have no value in {error.column}"
+            yield Question(one=f"row {missing}", many=f"rows {missing}", query=query)
     except (DBAPIError, TableIsLocked) as error:  # locked right now, or not ours to read
         log.debug("not known whether rows are in the way of %s: %s", about.sql, error)
 
@@ -273,5 +273,5 @@ def _answer(connection: Connection, question: Question) -> RowsInTheWay | None:
         found = run(count).scalar_one()
     except DBAPIError as error:
         is_slow = sqlstate(error) == QUERY_CANCELED
-        return RowsInTheWay(what=question.what, count=None, query=query) if is_slow else None
-    return RowsInTheWay(what=question.what, count=found, query=query) if found else None
+        return RowsInTheWay(what=question.many, count=None, query=query) if is_slow else None
+    return RowsInTheWay(what=question.many, count=found, query=query) if found else None

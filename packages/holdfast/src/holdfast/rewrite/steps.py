@@ -275,6 +275,7 @@ class LookStep:
     kind: Literal["look"] = "look"
     table: QualifiedName
     what: str  # rows that have no value of type integer in c
+    one: str = ""  # "row that has ..", where it is one; a journal of an older version has none
     quick: str
     rows: str
     prepare: tuple[str, ...] = ()

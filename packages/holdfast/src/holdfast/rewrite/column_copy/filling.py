@@ -44,9 +44,11 @@ def look_for_unproven(copied: Copied) -> Iterator[LookStep]:
     table, key = copied.table, _key(copied)
     for found in copied.facts.not_valid:
         rows = f"SELECT {key} FROM ONLY {table} WHERE NOT ({found.condition})"
+        against = f"against {found.name}, which is NOT VALID"
         yield LookStep(
             table=table,
-            what=f"rows against {found.name}, which is NOT VALID",
+            what=f"rows {against}",
+            one=f"row {against}",
             quick=f"{rows} LIMIT 1",
             rows=rows,
             scans=(table,),
@@ -226,9 +228,11 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
             f"CASE WHEN {reason} IS NOT NULL THEN {reason}"
             f" WHEN {mismatch} THEN 'it is not the value of the copy' END"
         )
+    missing = f"no value of type {change.new_type} for {change.column}"
     return LookStep(
         table=table,
-        what=f"rows that have no value of type {change.new_type} for {change.column}",
+        what=f"rows that have {missing}",
+        one=f"row that has {missing}",
         quick=quick,
         prepare=(f"CREATE FUNCTION {function} AS {literal(body)}",),
         rows=f"SELECT {_key(copied)}, {reason} AS reason FROM {everything} AS t"

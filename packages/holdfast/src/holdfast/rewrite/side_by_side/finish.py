@@ -97,10 +97,12 @@ def _renamed(waiting: Waiting) -> tuple[Step, ...]:
             f"SELECT ctid FROM ONLY {waiting.relation}"
             f" WHERE NOT pg_catalog.record_image_eq(ROW({a}), ROW({b}))"
         )
+        differing = f"in which {waiting.name} and {waiting.new_name} differ"
         look = (
             LookStep(
                 table=waiting.relation,
-                what=f"rows in which {waiting.name} and {waiting.new_name} differ",
+                what=f"rows {differing}",
+                one=f"row {differing}",
                 quick=f"{rows} LIMIT 1",
                 rows=rows,
                 settings=(("row_security", "off"),),

@@ -158,9 +158,11 @@ def _look_before(shadow: Shadow) -> Iterator[Step]:
     key = ", ".join(map(quote, shadow.facts.key)) or "ctid"
     for found in shadow.facts.not_valid:
         rows = f"SELECT {key} FROM ONLY {shadow.table} WHERE NOT ({found.condition})"
+        against = f"against {found.name}, which is NOT VALID"
         yield LookStep(
             table=shadow.table,
-            what=f"rows against {found.name}, which is NOT VALID",
+            what=f"rows {against}",
+            one=f"row {against}",
             quick=f"{rows} LIMIT 1",
             rows=rows,
             scans=(shadow.table,),
@@ -171,9 +173,11 @@ def look_for_differences(shadow: Shadow) -> LookStep:
     """Every row has the same value under both names."""
     key = ", ".join(map(quote, shadow.facts.key)) or "ctid"
     rows = f"SELECT {key} FROM ONLY {shadow.table} WHERE {shadow.differs}"
+    differing = f"in which {shadow.name} and {shadow.new_name} differ"
     return LookStep(
         table=shadow.table,
-        what=f"rows in which {shadow.name} and {shadow.new_name} differ",
+        what=f"rows {differing}",
+        one=f"row {differing}",
         quick=f"{rows} LIMIT 1",
         rows=rows,
         settings=(("row_security", "off"),),
