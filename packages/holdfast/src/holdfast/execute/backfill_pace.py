@@ -58,7 +58,7 @@ class Pace:
     looked_at_others: float = field(default_factory=monotonic)
 
     def count(self, written: int) -> None:
-        """Count rows that are committed. Returns when the next ones may be written, so call it while holding nothing."""
+        """Count committed rows. Returns when the next ones may be written, so call it while holding nothing."""
         self.rows += written
         self.not_vacuumed += written
         if self.rows_per_second is not None:

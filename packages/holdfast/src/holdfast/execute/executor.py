@@ -597,7 +597,7 @@ class Executor:
         return self._recorded(statement)
 
     def _look_again(self, statement: Queued) -> Queued:
-        """Plan another look: a partition was added or removed since the last one."""
+        """Repeat the last look at the partitions: one was added or removed since."""
         steps, place = statement.steps or (), statement.steps_done
         looks = [step for step in steps[:place] if isinstance(step, CopiedPartitionsStep)]
         statement = self.journal.plan(statement, (*steps[:place], looks[-1], *steps[place:]))

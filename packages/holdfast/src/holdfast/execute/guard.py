@@ -324,7 +324,7 @@ class _GuardWatch:
 
     @property
     def is_lost(self) -> bool:
-        """Whether nobody is watching, or was watching for a while: then nothing must be committed."""
+        """Whether nobody is watching, or nobody was for a while: then nothing must be committed."""
         return self._is_lost or self.silence.has_ended
 
     def settled(self) -> GuardVerdict | None:

@@ -69,7 +69,7 @@ def begin(session: MigrationSession, begun: Begun) -> int:
 
 
 def row_when_done(session: MigrationSession, begun: Begun) -> str:
-    """Give the SQL that records a revision at its end, in its one transaction, where it also began.
+    """Give the SQL that records a revision of one transaction, begun and done at its end.
 
     A crash of the server takes back all of it or nothing; `make_durable` follows before the run has succeeded.
     """

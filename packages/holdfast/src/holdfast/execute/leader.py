@@ -148,7 +148,7 @@ class Leadership:
 
     @contextmanager
     def _holding(self) -> Iterator[None]:
-        """Give the error for a lost connection: whoever ended it, or the way to it, has taken the lock."""
+        """Raise LeadershipLost if this connection, and with it the lock, is lost in the block."""
         try:
             yield
         except DBAPIError as error:

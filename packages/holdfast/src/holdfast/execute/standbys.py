@@ -196,7 +196,7 @@ class Standby:
 
 
 def behind(name: str) -> Blocker:
-    """Say that a standby has not replayed enough, if so."""
+    """Give the blocker that stands for a standby which has not replayed enough."""
     return Blocker(
         kind=BlockerKind.STANDBY,
         transaction=name,

@@ -35,7 +35,7 @@ metadata = MetaData(schema=SCHEMA)
 
 
 def _version_table() -> Column[str]:
-    """The columns that say whose row it is: schema and name of the version table; '' in the first layout."""
+    """The column that says whose row it is: schema and name of the version table; '' in the first layout."""
     return Column("version_table", Text, nullable=False, server_default="")
 
 

@@ -1,4 +1,4 @@
-"""The rows that keep a constraint from holding: counted, and a few of them shown.
+"""Finds the rows that keep a constraint from holding: counts them, and shows a few.
 
 Duplicates under a unique index, orphans under a foreign key, NULLs under NOT NULL, rows that fail a CHECK.
 """
