@@ -102,7 +102,9 @@ def question_of_constraint(
     if row.kind == "f":
         referenced = f"row in {row.referenced_table}"
         return Question(
-            one=f"row without its {referenced}", many=f"rows without their {referenced}", query=query
+            one=f"row without its {referenced}",
+            many=f"rows without their {referenced}",
+            query=query,
         )
     against = f"against {row.definition}"
     return Question(one=f"row {against}", many=f"rows {against}", query=query)
