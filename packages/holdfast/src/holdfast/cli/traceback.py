@@ -1,4 +1,4 @@
-"""Shows an exception of the project's own code without the frames of holdfast and libraries."""
+"""Shows an exception of the project's own code without the frames of libraries and of holdfast itself."""
 
 import sys
 import sysconfig
