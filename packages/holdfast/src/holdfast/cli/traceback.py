@@ -1,4 +1,4 @@
-"""Shows an exception of the project's own code without the frames of libraries and of holdfast itself."""
+"""Shows an exception of the project's own code without our own frames and those of libraries."""
 
 import sys
 import sysconfig
