@@ -122,6 +122,14 @@ def test_rows_in_the_way_before(open_project: Callable[[str], Project]) -> None:
     assert schema_dump(project.database) == before
 
 
+def test_one_row_in_the_way_is_called_a_row(open_project: Callable[[str], Project]) -> None:
+    """Whatever looks for rows, the error has the singular for one."""
+    project = open_project(LONG)
+    project.query("UPDATE t SET c = left(c, 20) WHERE id <> 21")
+    with pytest.raises(DataInTheWay, match="In the way: 1 row that has no value of type"):
+        upgrade(project.config, "head")
+
+
 def test_rows_in_the_way_written_meanwhile(open_project: Callable[[str], Project]) -> None:
     """The user wins while rows are copied; then the rows are named, mended, and the run goes on to its end."""
     project = open_project(LONG)

@@ -45,7 +45,7 @@ class Api(FastAPI):
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Needs DATABASE_URL; connects when it starts to serve.
+    """Make the application. Needs DATABASE_URL; connects when it starts to serve.
 
     Without `settings` a process of `marketplace serve` calls it: then nobody else reads them, nor sets up the log.
     """
@@ -96,13 +96,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _keep_what_is_loaded() -> None:
-    """Have garbage looked for among what requests make, and not among all code each time: that takes 0.1 s."""
+    """Exclude loaded code from garbage collection, which would search all of it each time: that takes 0.1 s."""
     gc.collect()
     gc.freeze()
 
 
 async def _written(scope: Scope) -> str | None:
-    """The position of all that is committed by now; None where everything is read from the primary."""
+    """Give the position of everything committed so far; None if everything is read from the primary."""
     database = scope["app"].state.transactions.database
     return None if database is None else str(await database.written())
 

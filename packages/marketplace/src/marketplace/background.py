@@ -1,5 +1,4 @@
-"""What is done beside the requests, by every process that serves: letters are sent, unpaid orders
-expire, old rows are cleaned up.
+"""Background jobs of every serving process: letters are sent, unpaid orders expire, old rows are cleaned up.
 
 Several processes share the work: each job leaves alone what another has locked. A run that fails is logged and
 tried again; it never ends the server.
@@ -33,12 +32,12 @@ RETRY = timedelta(seconds=10)  # after a failure, and while the database is not 
 
 
 class NotReady(Exception):
-    """The database is not ready: migrations are under way."""
+    """The database is not ready: migrations are running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`run` says how many rows it dealt with; it is called at once, then `every` so often."""
+    """One background job: `run` gives the rows it dealt with; it is called at once, then `every` so often."""
 
     name: str
     every: timedelta
@@ -46,7 +45,7 @@ class Job:
 
 
 def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
-    """None where they are switched off: another process, or a timer, has to do them."""
+    """Give the jobs; None if they are switched off, so that another process or a timer has to do them."""
     if not settings.background.enabled:
         return ()
     transactions = Transactions.on(database.engine, placement=settings.placement)
@@ -81,7 +80,7 @@ def jobs(database: AsyncDatabase, settings: Settings) -> tuple[Job, ...]:
 
 @asynccontextmanager
 async def running(jobs: tuple[Job, ...]) -> AsyncIterator[None]:
-    """Until the block ends. What is under way then is cancelled: its transaction is rolled back."""
+    """Run the jobs in the block. At its end the current one is cancelled: its transaction is rolled back."""
     tasks = [asyncio.create_task(_repeat(job), name=job.name) for job in jobs]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Shares of the pool of connections: what waits for a lock never takes all of them.
+"""Divides the pool of connections into shares, so that writes that wait for locks never take all of it.
 
 A write may wait for a row that somebody holds locked. Each kind of write has at most half of the pool, and
 all writes together leave a quarter of it to reads: so one locked row stops neither other writes nor any read.
@@ -13,7 +13,7 @@ PATIENCE = timedelta(seconds=2)
 
 
 class Bulkhead:
-    """The shares of one pool of so many connections."""
+    """The shares of one pool of that many connections."""
 
     def __init__(self, connections: int, *, patience: timedelta = PATIENCE) -> None:
         self._most_of_a_kind = max(1, connections // 2)
@@ -22,7 +22,7 @@ class Bulkhead:
         self._kinds: dict[str, asyncio.Semaphore] = {}
 
     def place(self, kind: str) -> "Place":
-        """A place for one write of this kind; `async with` raises `Overloaded` when none becomes free in time."""
+        """Take a place for one write of this kind; `async with` raises `Overloaded` if none becomes free in time."""
         of_kind = self._kinds.get(kind)
         if of_kind is None:
             of_kind = self._kinds[kind] = asyncio.Semaphore(self._most_of_a_kind)
@@ -30,7 +30,7 @@ class Bulkhead:
 
 
 class Place:
-    """One write's share: a place of its kind, and one among all."""
+    """The place of one write: one of its kind's share, and one among all."""
 
     __slots__ = ("_of_kind", "_patience", "_writes")
 

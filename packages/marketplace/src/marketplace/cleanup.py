@@ -1,4 +1,4 @@
-"""What nobody needs any more, deleted in small batches: `marketplace cleanup`, daily.
+"""`marketplace cleanup`: deletes what nobody needs any more in small batches, daily.
 
 Each batch is one statement and one transaction; rows that somebody else has locked wait for the next
 run. Two runs at once share the work. By the database's clock, as everything.
@@ -62,7 +62,7 @@ VERIFICATIONS = text("""
 
 
 def _delete_due(table: str, *, key: str, since: str) -> TextClause:
-    """Rows of a table on which nothing else depends, a batch at a time."""
+    """Write the DELETE for rows on which nothing else depends, a batch at a time."""
     return text(f"""
     WITH due AS (
         SELECT {key} FROM {table} WHERE {since} < now() - :kept
@@ -93,7 +93,7 @@ IDEMPOTENCY_KEYS = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EachByItself:
-    """Where rows are divided by user: `find` asks every server for a batch, `end` does one, on the server that has it.
+    """A job where rows are divided by user: `find` asks every server for a batch, `end` deletes one on its server.
 
     Nothing is locked that is found, so `end` asks once more. What goes with it on every server goes by `then`, unless
     there is a row of `kept_by`.
@@ -106,7 +106,7 @@ class EachByItself:
 
 
 def _each(table: str, *key: str, since: str, order_by: str = "1") -> EachByItself:
-    """Rows of a table on which nothing else depends."""
+    """Make the job for rows on which nothing else depends."""
     this = " AND ".join(f"{column} = :{column}" for column in key)
     due = f"{since} < now() - :kept"
     found = f"SELECT {', '.join(key)} FROM {table} WHERE {due} ORDER BY {order_by} LIMIT :batch"  # noqa: S608
@@ -162,7 +162,7 @@ PLACED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`statement` does one batch: of at most `:batch` rows that are past `:kept`; it counts them."""
+    """One job: `statement` deletes a batch of at most `:batch` rows that are past `:kept`, and counts them."""
 
     name: str
     statement: TextClause
@@ -171,14 +171,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """What a job did, in all its batches."""
+    """What a job has deleted, in all its batches."""
 
     name: str
     rows: int
 
 
 def jobs(settings: Settings) -> tuple[Job, ...]:
-    """All of them, in the order in which they run."""
+    """Give all jobs, in the order in which they run."""
     session = settings.session
     return (
         Job(name="sessions", statement=SESSIONS, kept=session.retention),
@@ -193,7 +193,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
 
 
 def clean_up(engine: Engine, settings: Settings, *, batch: int = BATCH) -> Iterator[Cleaned]:
-    """Each job as it is done."""
+    """Run the jobs, and give each result as it is done."""
     autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
     for job in jobs(settings):
         placed = PLACED.get(job.name) if settings.placement is Placement.BY_USER else None

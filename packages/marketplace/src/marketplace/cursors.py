@@ -1,4 +1,4 @@
-"""Opaque cursors for keyset pages: the position of the last row, signed, so none can be made up."""
+"""Opaque cursors for keyset pages: the position of the last row, signed so that none can be made up."""
 
 import hmac
 import json
@@ -20,7 +20,7 @@ MOST_ON_PAGE = 100
 
 
 class PageRequest(BaseModel):
-    """Which page; each list adds its filters."""
+    """Which page is wanted; each list adds its filters."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,24 +32,24 @@ class PageRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a page ended: the value that it is sorted by, and the key that breaks ties."""
+    """Where a page ended: the value by which it is sorted, and the key that breaks ties."""
 
     value: str
     key: UUID
 
     @classmethod
     def at(cls, moment: datetime, key: UUID) -> Self:
-        """The position of a row on a page that is sorted by time."""
+        """Give the position of a row on a page that is sorted by time."""
         return cls(value=moment.isoformat(), key=key)
 
     @property
     def moment(self) -> datetime:
-        """The moment that `at` was given."""
+        """The time that `at` was given."""
         return datetime.fromisoformat(self.value)
 
 
 class Cursors:
-    """The cursors of one kind of page; one of another kind is refused.
+    """The cursors of one kind of page; those of another kind are refused.
 
     They are made with the first of the keys; those of the others are accepted, while keys are changed.
     """
@@ -58,12 +58,12 @@ class Cursors:
         self._keys = [hmac.digest(key.encode(), pages.encode(), "sha256") for key in keys]
 
     def seal(self, position: Position) -> str:
-        """The cursor for what comes after `position`."""
+        """Give the cursor for what comes after `position`."""
         text = _base64(json.dumps([position.value, position.key.hex]).encode())
         return f"{text}.{_signature(text, self._keys[0])}"
 
     def open(self, cursor: str) -> Position:
-        """The position in a cursor of ours; raises `InvalidCursor` for any other text."""
+        """Give the position in a cursor of ours; raises `InvalidCursor` for any other text."""
         text, _, signature = cursor.partition(".")
         is_ours = cursor.isascii() and any(
             hmac.compare_digest(_signature(text, key), signature) for key in self._keys
@@ -74,20 +74,20 @@ class Cursors:
         return Position(value=value, key=UUID(key))
 
     def start(self, page: PageRequest) -> Position | None:
-        """Where the page begins; None at the beginning. Raises `InvalidCursor`."""
+        """Give the position where the page begins; None for the first page. Raises `InvalidCursor`."""
         return self.open(page.cursor) if page.cursor is not None else None
 
     def cut(
         self, rows: Sequence[Row], *, limit: int, position: Callable[[Row], Position]
     ) -> tuple[Sequence[Row], str | None]:
-        """The rows of a page, and the next cursor. `rows` has one more where there is a next page."""
+        """Give the rows of a page, and the next cursor. `rows` has one more if there is a next page."""
         page = rows[:limit]
         is_last = len(rows) == len(page)
         return page, None if is_last else self.seal(position(page[-1]))
 
 
 def cursors_of(pages: str) -> Callable[[Request], Awaitable[Cursors]]:
-    """A dependency: the cursors of that kind of page."""
+    """Make a dependency that gives the cursors of that kind of page."""
 
     async def cursors(request: Request) -> Cursors:
         return _cursors(request.app.state.settings.keys_of_cursors, pages)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def database_settings(url: URL, *, profile: Profile, **others: Any) -> DatabaseSettings:
-    """The settings of the database: HOLDFAST_POOL_MAX and its sisters from the environment, these from us.
+    """Give the settings of the database: HOLDFAST_POOL_MAX and its sisters from the environment, these from us.
 
     Every engine of the marketplace is made from them, so each connection has the same TLS, the same ways to
     prove who it is, and the same timeouts, whichever process opens it.
@@ -43,38 +43,38 @@ def database_settings(url: URL, *, profile: Profile, **others: Any) -> DatabaseS
 
 
 def command_settings(url: URL, *, profile: Profile) -> DatabaseSettings:
-    """The same for a command that comes and goes: it migrates nothing and needs few connections."""
+    """Give the same settings for a short command: no migrations, few connections."""
     return database_settings(
         url, profile=profile, migrate_on_start="off", pool={"min": 1, "max": 2}
     )
 
 
 def open_engine(url: URL) -> AsyncEngine:
-    """The same engine for a demonstration or a test, without what a start checks."""
+    """Open the same engine for a demonstration or a test, without the checks of a start."""
     return create_async_engine(database_settings(url, profile=Profile.TEST))
 
 
 def open_short_engine(url: URL, *, profile: Profile, **options: Any) -> Engine:
-    """An engine without a pool, for a few statements at once."""
+    """Open an engine without a pool, for a few statements at once."""
     return create_engine(database_settings(url, profile=profile), poolclass=NullPool, **options)
 
 
 def sessions_of(
     engine: AsyncEngine, *, placement: Placement = Placement.ONE_SERVER
 ) -> async_sessionmaker[AsyncSession]:
-    """The ORM sessions of an engine; what was read stays readable after the commit, for the answer."""
+    """Make the ORM sessions of an engine; what was read stays readable after the commit, for the answer."""
     return async_sessionmaker(engine, expire_on_commit=False, info={PLACEMENT: placement})
 
 
 def placement_of(session: AsyncSession) -> Placement:
-    """Where the rows are that a session reads and writes."""
+    """Say where the rows are that a session reads and writes."""
     placement: Placement = session.info.get(PLACEMENT, Placement.ONE_SERVER)
     return placement
 
 
 @asynccontextmanager
 async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
-    """A connection of psycopg's from the pool, in autocommit: for the few hot paths.
+    """Take psycopg's own connection from the pool, in autocommit: for the few hot paths.
 
     Each statement is a transaction of its own, and one way to the server and back. A connection on
     which something failed is not given back: a request that is cancelled leaves it in any state.
@@ -87,13 +87,13 @@ async def driver_connection(engine: AsyncEngine) -> AsyncIterator[Connection]:
 
 @dataclass(frozen=True, slots=True)
 class DriverTransactions:
-    """Transactions on psycopg's own connections, from the pool: what an ORM session costs is left out."""
+    """Transactions on psycopg's own connections from the pool, without the cost of an ORM session."""
 
     engine: AsyncEngine
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Connection]:
-        """A transaction that is committed, or rolled back; a connection that could do neither is not given back."""
+        """Begin a transaction that commits or rolls back; a connection that could do neither is closed."""
         async with _pool_of(self.engine).lend_as_it_is() as driver:
             try:
                 yield driver
@@ -110,7 +110,7 @@ def _pool_of(engine: AsyncEngine) -> AsyncSizedPool:
 
 
 async def driver_of(session: AsyncSession) -> Connection:
-    """psycopg's own connection in the transaction of a session: commit and roll back the session."""
+    """Give psycopg's own connection in a session's transaction: commit and roll back by the session."""
     proxied = await (await session.connection()).get_raw_connection()
     driver = proxied.driver_connection
     assert isinstance(driver, AsyncConnection)  # noqa: S101  # the URL says psycopg
@@ -139,7 +139,7 @@ class Transactions:
         database: AsyncDatabase | None = None,
         placement: Placement = Placement.ONE_SERVER,
     ) -> Self:
-        """The transactions of one engine; pages are read from the standbys of `database`, if it has any."""
+        """Make the transactions of one engine; pages are read from the standbys of `database`, if it has any."""
         has_standbys = database is not None and database.reading_engine is not None
         return cls(
             engine,
@@ -155,7 +155,7 @@ class Transactions:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `read`, perhaps on a standby: never older than what the client of this request has written."""
+        """Read as `read` does, perhaps on a standby: never older than the client's own last write."""
         if self.database is None:
             return await self.read(work, *args, **kwargs)
 
@@ -170,7 +170,7 @@ class Transactions:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `read_on_driver`, in the same way."""
+        """Read as `read_on_driver` does, perhaps on a standby."""
         if self.database is None:
             return await self.read_on_driver(work, *args, **kwargs)
 
@@ -195,7 +195,7 @@ class Transactions:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run `work(connection, ...)` in the same way, without what an ORM session costs: one statement."""
+        """Run `work(connection, ...)` for one statement, without the cost of an ORM session."""
         async with driver_connection(self.engine) as connection:
             return await work(connection, *args, **kwargs)
 
@@ -222,7 +222,7 @@ class Transactions:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run `work(connection, ...)` in the same way, without what an ORM session costs."""
+        """Run `work(connection, ...)` as `write` does, without the cost of an ORM session."""
 
         async def unit(connection: Connection) -> T:
             with _refusing_to_wait_again():
@@ -235,7 +235,7 @@ class Transactions:
 
     @asynccontextmanager
     async def statements(self, kind: str) -> AsyncIterator[Connection]:
-        """A connection on which each statement is a write of its own, committed as it returns."""
+        """Give a connection on which each statement is a write of its own, committed as it returns."""
         async with self.bulkhead.place(kind), driver_connection(self.engine) as connection:
             yield connection
         note_write()
@@ -247,7 +247,7 @@ def _name_of(work: Callable[..., object]) -> str:
 
 @contextmanager
 def _refusing_to_wait_again() -> Iterator[None]:
-    """Who holds a lock for as long as we wait will hold it the next time, too: the client is told at once."""
+    """Tell the client at once of a lock that was held for our whole wait: it would be the next time, too."""
     try:
         yield
     except (DBAPIError, psycopg.Error) as error:
@@ -257,7 +257,7 @@ def _refusing_to_wait_again() -> Iterator[None]:
 
 
 async def transactions_of(request: Request) -> Transactions:
-    """The transactions of the application that answers the request."""
+    """Give the transactions of the application that answers the request."""
     transactions: Transactions = request.app.state.transactions
     return transactions
 

@@ -36,7 +36,7 @@ PASSWORD = "marketplace-demo"  # noqa: S105  # the demo logins are printed at ev
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seller:
-    """A vendor, who logs in for it, and its lines: each has one product in each subcategory."""
+    """A vendor, its staff user, and its product lines: each has one product in each subcategory."""
 
     name: str
     email: str
@@ -45,7 +45,7 @@ class Seller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """A subcategory: what a product there is called, what it costs, and its variants."""
+    """A subcategory: what a product in it is called, what it costs, and its variants."""
 
     category: str
     name: str
@@ -101,7 +101,7 @@ SERIALIZE = text("SELECT pg_advisory_xact_lock(hashtext('marketplace demo data')
 
 
 def demo_id(name: str, *, at: datetime = OPENING_DAY) -> UUID:
-    """A UUIDv7 (RFC 9562) of that moment; its random part comes from the name."""
+    """Make a UUIDv7 (RFC 9562) of that moment; its random part comes from the name."""
     moment = int(at.timestamp() * 1000)
     chosen = int.from_bytes(sha256(name.encode()).digest()[:10])
     version, variant = 0x7 << 76, 0b10 << 62
@@ -110,7 +110,7 @@ def demo_id(name: str, *, at: datetime = OPENING_DAY) -> UUID:
 
 
 def load_demo_data(session: Session) -> bool:
-    """Fills an empty shop, all or nothing; false when somebody or something is there already."""
+    """Fill an empty shop, all or nothing; False if somebody or something is there already."""
     with session.begin():
         session.execute(SERIALIZE)
         if session.scalar(select(User.id).limit(1)) or session.scalar(select(Vendor.id).limit(1)):
@@ -127,7 +127,7 @@ def load_demo_data(session: Session) -> bool:
 
 
 def demo_logins(session: Session) -> list[tuple[str, Role]]:
-    """The demo users that the database has, with their role."""
+    """Give the demo users that the database has, with their role."""
     known = select(User.email, User.role).where(User.email.like("%@example.com"))
     return [(email, role) for email, role in session.execute(known.order_by(User.email))]
 
@@ -191,7 +191,7 @@ def _stock(variant: Variant) -> VariantStock:
 
 
 def _units(product: str, number: int) -> int:
-    """Of the variant with this number."""
+    """Give the stock of the variant with this number."""
     return (len(product) * 7 + number * 11) % (RUNS_LOW if product.endswith(SHORT) else 40)
 
 
@@ -265,7 +265,7 @@ def _order(
 
 
 def _refunded(way: tuple[OrderStatus | PaymentStatus, ...], *, total: int) -> int:
-    """All of it, or the shipping, or nothing."""
+    """Give what was refunded: all of it, or the shipping, or nothing."""
     if PaymentStatus.REFUNDED in way:
         return total
     return SHIPPING if PaymentStatus.PART_REFUNDED in way else 0
@@ -274,7 +274,7 @@ def _refunded(way: tuple[OrderStatus | PaymentStatus, ...], *, total: int) -> in
 def _events(
     number: int, *, way: tuple[OrderStatus | PaymentStatus, ...], ordered_at: datetime
 ) -> Iterator[OrderEvent]:
-    """An hour between one and the next."""
+    """Give the events of an order, an hour between one and the next."""
     before: dict[Machine, str] = {Machine.PAYMENT_STATUS: PaymentStatus.PENDING}
     for hour, to in enumerate((OrderStatus.PENDING, *way)):
         machine = Machine.STATUS if isinstance(to, OrderStatus) else Machine.PAYMENT_STATUS

@@ -1,4 +1,4 @@
-"""The routes that are asked most, found by one look-up and answered without what FastAPI does for each request.
+"""Answers the most frequent routes after one look-up, without what FastAPI does for each request.
 
 FastAPI opens three exit stacks, solves each dependency of a route anew and looks at every route before it: for a
 refresh that is more than the refresh itself. Here a function is called. The ordinary route stays beside it: it is what
@@ -25,7 +25,7 @@ DIRECT = "marketplace.direct"  # in the scope of a request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direct:
-    """A route whose path is fixed, and what answers in its place: `answer(request)`, or `answer(request, form)`."""
+    """A route with a fixed path, and the function in its place: `answer(request)`, or `answer(request, form)`."""
 
     route: APIRoute
     answer: Callable[..., Awaitable[Response]]
@@ -33,7 +33,7 @@ class Direct:
 
 
 class DirectRoutes(BaseRoute):
-    """All of them: for the beginning of an application's routes."""
+    """All direct routes, to be put first in an application's routes."""
 
     def __init__(self, ways: Iterable[Direct]) -> None:
         self._ways = {
@@ -41,7 +41,7 @@ class DirectRoutes(BaseRoute):
         }
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """A request of one of these routes, if it is plain."""
+        """Whether it is a plain request of one of these routes."""
         if scope["type"] != "http" or scope.get("root_path"):
             return Match.NONE, {}
         way = self._ways.get((scope["method"], scope["path"]))
@@ -51,7 +51,7 @@ class DirectRoutes(BaseRoute):
         return Match.FULL, found
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer it; the ordinary route does when the body is not valid, and says what is wrong with it."""
+        """Answer it; the ordinary route does so for an invalid body, and says what is wrong with it."""
         way: Direct = scope[DIRECT]
         request = Request(scope, receive)
         if way.form is None:
@@ -67,18 +67,18 @@ class DirectRoutes(BaseRoute):
         await response(scope, receive, send)
 
     def url_path_for(self, name: str, /, **_: Any) -> URLPath:
-        """None: the ordinary routes have the names."""
+        """Raise NoMatchFound: the ordinary routes have the names."""
         raise NoMatchFound(name, {})
 
 
 def route_of(router: APIRouter, function: Callable[..., object]) -> APIRoute:
-    """The ordinary route of a function."""
+    """Give the ordinary route of a function."""
     routes = (route for route in router.routes if isinstance(route, APIRoute))
     return next(route for route in routes if route.endpoint is function)
 
 
 def answer_with(model: BaseModel, *, like: Response) -> Response:
-    """What a route gives, as FastAPI answers it: with the headers that were put on its `Response`."""
+    """Write a route's result as FastAPI does, with the headers that were put on its `Response`."""
     response = Response(model.model_dump_json(), media_type=JSON)
     kept = [header for header in like.raw_headers if header[0] != b"content-length"]
     response.raw_headers.extend(kept)
@@ -93,7 +93,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """A body that was read, for whoever reads it once more."""
+    """Offer a body that was read to somebody who reads it once more."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def received() -> Message:

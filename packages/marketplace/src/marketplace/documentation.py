@@ -1,4 +1,4 @@
-"""The API as a page: every route, what it takes and what it answers, made from the OpenAPI document.
+"""The API as a page: every route, what it takes and answers, made from the OpenAPI document.
 
 The page holds no script and needs no other host.
 """
@@ -29,7 +29,7 @@ PAGE = """<!doctype html>
 
 @router.get("/docs", include_in_schema=False)
 async def documentation(request: Request) -> HTMLResponse:
-    """Every route, by what it is about."""
+    """Write every route, grouped by what it is about."""
     document: dict[str, Any] = request.app.openapi()
     page = PAGE.format(
         title=escape(document["info"]["title"]),
@@ -89,7 +89,7 @@ def _row(name: str, text: str) -> str:
 
 
 def _reference(part: dict[str, Any]) -> str:
-    """The names of the schemas of a body or an answer."""
+    """Give the names of the schemas of a body or an answer."""
     schemas = [content.get("schema", {}) for content in part.get("content", {}).values()]
     return ", ".join(_type(schema) for schema in schemas if schema)
 

@@ -1,4 +1,4 @@
-"""What every request gets at the outermost edge, in one pass: an id, a line in the log, a measurement, some headers."""
+"""What every request gets at the outermost edge: an id, a line in the log, a measurement, some headers."""
 
 import secrets
 import time
@@ -39,7 +39,7 @@ class Edge:
         self._headers = ALWAYS + (IN_PRODUCTION if is_production else ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Says when the answer is complete, or that there was none."""
+        """Serve a request; log and measure it when the answer is complete, or if there was none."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -78,12 +78,12 @@ class Edge:
 
 
 def _completed(said: Sequence[Header], wanted: Sequence[Header]) -> list[Header]:
-    """The headers of an answer, and those of ours that it does not say."""
+    """Give the headers of an answer, and those of ours that it lacks."""
     names = {name for name, _ in said}
     return [*said, *(header for header in wanted if header[0] not in names)]
 
 
 def _route(scope: Scope) -> str | None:
-    """The template of the route and not the path, which may name somebody."""
+    """Give the template of the route, not the path, which may name somebody."""
     template = getattr(scope.get("route"), "path_format", None)
     return template if isinstance(template, str) else None

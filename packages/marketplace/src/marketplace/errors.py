@@ -10,7 +10,7 @@ from holdfast import HoldfastError
 
 @dataclass(kw_only=True, eq=False)
 class UnusableSettings(HoldfastError):
-    """A setting in the environment has a value that cannot be meant."""
+    """A setting in the environment has a value that makes no sense."""
 
     reasons: str
     exit_status = 2
@@ -43,7 +43,7 @@ class TwoDatabases(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class CannotListen(HoldfastError):
-    """The address is taken, or not ours to take."""
+    """The address is in use, or not allowed for this process."""
 
     host: str
     port: int
@@ -67,7 +67,7 @@ class DatabaseOutOfReach(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class UnsupportedServer(HoldfastError):
-    """The server is too old, or newer than what was tried."""
+    """The server is too old, or newer than what was tested."""
 
     database: str
     major: int
@@ -91,7 +91,7 @@ class DatabaseRefused(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class UnusableAccount(HoldfastError):
-    """What was given cannot become an account."""
+    """The given values cannot become an account."""
 
     reason: str
     exit_status = 2
@@ -123,7 +123,7 @@ class NoDatabase(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotACluster(HoldfastError):
-    """What is to be placed is not on the coordinator of a Citus cluster."""
+    """The database to be placed is not on the coordinator of a Citus cluster."""
 
     lacks: str
     exit_status = 2
@@ -134,7 +134,7 @@ class NotACluster(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotReadyToPlace(HoldfastError):
-    """The schema of the database that is to be placed is not the one that this release knows."""
+    """The schema of the database to be placed is not the one that this release knows."""
 
     why_not: str
     way: str

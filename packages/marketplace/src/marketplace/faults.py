@@ -1,4 +1,4 @@
-"""What nobody else has answered: trouble of the database, and mistakes of this service.
+"""Answers exceptions that nothing else has answered: trouble of the database, and mistakes of this service.
 
 The connection of the client stays usable after each of them, as after any other answer.
 """
@@ -22,7 +22,7 @@ class Faults:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An exception after the answer has begun is raised on: the client then sees a broken one."""
+        """Serve a request. An exception after the answer has begun is raised on: the client sees a broken answer."""
         has_begun = False
 
         async def watched(message: Message) -> None:
@@ -51,7 +51,7 @@ def _problem_of(error: Exception, scope: Scope) -> Problem:
 
 
 def _not_started(error: Exception, scope: Scope) -> Problem | None:
-    """While migrations are awaited, tables and columns may be missing."""
+    """Say that migrations are awaited: tables and columns may be missing until then."""
     database = getattr(scope["app"].state, "database", None)
     if (
         isinstance(error, DBAPIError | psycopg.Error)

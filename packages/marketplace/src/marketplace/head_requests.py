@@ -10,7 +10,7 @@ class HeadRequests:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The headers are those of GET, the length of its body too."""
+        """Serve a request. The headers are those of GET, the length of its body included."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return

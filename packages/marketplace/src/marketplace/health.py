@@ -1,4 +1,4 @@
-"""Whether this process runs, whether it can serve, and where its address leads."""
+"""Says whether this process runs and can serve; the root address leads to the documentation."""
 
 from typing import Literal
 
@@ -36,7 +36,7 @@ class Readiness(BaseModel):
 
 @router.get("/", include_in_schema=False)
 async def root(request: Request) -> RedirectResponse:
-    """The way in, for a person who opens the address: the documentation, or the products where it is not shown."""
+    """Redirect a person who opens the address: to the documentation, or to the products if it is not shown."""
     return RedirectResponse("/docs" if request.app.openapi_url else "/products")
 
 

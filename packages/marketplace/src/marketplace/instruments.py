@@ -1,4 +1,4 @@
-"""A meter by the API of OpenTelemetry that counts in plain numbers, and writes them for Prometheus.
+"""A meter with OpenTelemetry's API that counts in plain numbers, and writes them for Prometheus.
 
 Every request is measured several times, and the SDK of OpenTelemetry takes some ten microseconds for each, for views
 and exemplars that `/metrics` does not have: together as much as the rest of a small answer. Names and texts follow
@@ -24,10 +24,10 @@ Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class Instrument(Protocol):
-    """What is asked of each kind when Prometheus comes."""
+    """What every kind of instrument must offer for Prometheus."""
 
     def family(self) -> Metric:
-        """All its series, as Prometheus reads them."""
+        """Give all its series, as Prometheus reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Histogram:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def record(self, amount: float, attributes: Mapping[str, str]) -> None:
-        """Count one more."""
+        """Count one more duration."""
         key, bucket = tuple(attributes.items()), bisect_left(self.bounds, amount)
         with self._lock:
             found = self._series.get(key)
@@ -66,7 +66,7 @@ class Histogram:
             found.sum += amount
 
     def family(self) -> Metric:
-        """All its series, each bucket with those before it."""
+        """Give all its series, each bucket with those before it."""
         with self._lock:
             series = {key: Buckets([*each.counts], each.sum) for key, each in self._series.items()}
         names = _names(series)
@@ -82,20 +82,20 @@ class Histogram:
 
 @dataclass(slots=True)
 class Counter:
-    """Counts what only becomes more."""
+    """Counts occurrences."""
 
     description: Description
     _series: dict[Series, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, amount: float, attributes: Mapping[str, str]) -> None:
-        """Count so many more."""
+        """Count that many more."""
         key = tuple(attributes.items())
         with self._lock:
             self._series[key] = self._series.get(key, 0) + amount
 
     def family(self) -> Metric:
-        """All its series."""
+        """Give all its series."""
         with self._lock:
             series = dict(self._series)
         names = _names(series)
@@ -109,13 +109,13 @@ class Counter:
 
 @dataclass(slots=True)
 class Observed:
-    """Is asked for its figures only when Prometheus comes."""
+    """Asks for its figures only when Prometheus comes."""
 
     description: Description
     callbacks: Sequence[Callback]
 
     def family(self) -> Metric:
-        """What the callbacks say now."""
+        """Give what the callbacks say now."""
         asked = [each for callback in self.callbacks for each in callback(CallbackOptions())]
         said = [(_series_of(each.attributes), each.value) for each in asked]
         names = _names(key for key, _ in said)
@@ -141,13 +141,13 @@ class Meter(Collector):
         *,
         explicit_bucket_boundaries_advisory: Sequence[float],
     ) -> Histogram:
-        """A histogram with these buckets."""
+        """Make a histogram with these buckets."""
         made = Histogram(_described(name, unit, description), explicit_bucket_boundaries_advisory)
         self._instruments.append(made)
         return made
 
     def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
-        """A counter that begins at nothing."""
+        """Make a counter that begins at zero."""
         made = Counter(_described(name, unit, description))
         self._instruments.append(made)
         return made
@@ -159,13 +159,13 @@ class Meter(Collector):
         unit: str = "",
         description: str = "",
     ) -> Observed:
-        """Figures that go up and down, by whoever knows them."""
+        """Make an instrument for figures that go up and down, from callbacks."""
         made = Observed(_described(name, unit, description), callbacks)
         self._instruments.append(made)
         return made
 
     def collect(self) -> Iterator[Metric]:
-        """Every instrument that has measured something."""
+        """Give every instrument that has measured something."""
         for instrument in self._instruments:
             family = instrument.family()
             if family.samples:
@@ -181,7 +181,7 @@ def _series_of(attributes: Mapping[str, object] | None) -> Series:
 
 
 def _names(series: Iterable[Series]) -> list[str]:
-    """The attributes of all series: each of them has all, perhaps empty."""
+    """Give the attributes of all series: each of them has all, perhaps empty."""
     return sorted({name for key in series for name, _ in key})
 
 

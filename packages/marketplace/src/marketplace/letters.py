@@ -1,4 +1,4 @@
-"""What the letters say, each kind as one record; `{...}` is filled in by whoever has the reason to write it."""
+"""The texts of the letters, each kind as one record; `{...}` is filled in by the code that writes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from marketplace.entities import LetterKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A subject and a text."""
+    """The subject and text of a kind of letter."""
 
     subject: str
     text: str

@@ -9,7 +9,7 @@ from marketplace.errors import CannotListen
 
 @contextmanager
 def bound_socket(*, host: str, port: int) -> Iterator[socket.socket]:
-    """Bound, not yet listening: until the API serves, a client is refused instead of kept waiting.
+    """Open a socket, bound but not yet listening: until the API serves, clients are refused instead of kept waiting.
 
     Raises `CannotListen`.
     """

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 def configure_logs(*, level: int = logging.INFO) -> None:
-    """For the process: what is logged by any library goes through here."""
+    """Configure logging for the process: everything that any library logs goes through here."""
     handler = logging.StreamHandler(sys.stderr)
     is_terminal = sys.stderr.isatty()
     if is_terminal and level > logging.DEBUG:
@@ -66,12 +66,12 @@ def configure_logs(*, level: int = logging.INFO) -> None:
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """A processor: no value of a telling name, no token in any text, however deep."""
+    """Remove secrets from an event (a processor): values of telling names, and tokens in any text, however deep."""
     return {name: _clean(value, name=name) for name, value in event.items()}
 
 
 def log_request(*, method: str, route: str | None, status: int, seconds: float) -> None:
-    """One event a request: the route and not the path, no query, no address."""
+    """Log one event for a request: the route, not the path; no query, no address."""
     if logger.isEnabledFor(logging.INFO):
         facts = {
             "method": method,
@@ -87,10 +87,10 @@ def log_request(*, method: str, route: str | None, status: int, seconds: float) 
 
 
 class _Lines(structlog.stdlib.ProcessorFormatter):
-    """Every event passes the processors, but those of requests: they are many, and have nothing to be redacted."""
+    """Formats every event through the processors, except requests: they are many, and contain nothing to redact."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of one event."""
+        """Give the line of one event."""
         if record.name != logger.name or record.msg != REQUEST:
             return super().format(record)
         now = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
@@ -110,7 +110,7 @@ def _quoted(text: str | None) -> str:
 
 
 def _with_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """A processor: by which what is logged during one request is found together."""
+    """Add the id by which everything logged during one request is found together (a processor)."""
     if (request_id := REQUEST_ID.get()) is not None:
         event["request_id"] = request_id
     return event
@@ -131,7 +131,7 @@ def _clean(value: Any, *, name: str) -> Any:
 
 
 def _is_no_statement(record: logging.LogRecord) -> bool:
-    """SQLAlchemy logs each statement as info, whatever the setting that asked for it."""
+    """Whether an event is not one of SQLAlchemy's statements, which it logs as info whatever asked for them."""
     return not record.name.startswith("sqlalchemy.engine") or record.levelno > logging.INFO
 
 

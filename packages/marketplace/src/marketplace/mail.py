@@ -1,4 +1,4 @@
-"""Letters to users, over SMTP. What is in them is never logged."""
+"""Sends letters to users over SMTP. What is in them is never logged."""
 
 import logging
 import smtplib
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Mail:
-    """Sends by the server of `url`; without one only says that it did not.
+    """Sends through the server of `url`; without one it only says that it did not.
 
     Nothing is said to a server in the clear, no password and no letter, where `requires_tls`, or where there
     is a password at all: a server that offers no STARTTLS may be somebody in between who took it away.
@@ -29,7 +29,7 @@ class Mail:
         self._requires_tls = requires_tls
 
     async def send(self, *, to: str, subject: str, text: str) -> str | None:
-        """What went wrong, where a server refused it or is not there, in one word; None where nothing did."""
+        """Send a letter; give in one word what went wrong if a server refused it or is not there, else None."""
         if self._url is None:
             logger.info("not mailed: MARKETPLACE_MAIL_URL is not set", extra={"subject": subject})
             return None

@@ -1,4 +1,4 @@
-"""What is counted and measured, by the semantic conventions of OpenTelemetry, for Prometheus to fetch.
+"""The metrics of the service, by the semantic conventions of OpenTelemetry, for Prometheus to fetch.
 
 `http.server.*` of every request, `db.client.connection.*` by the pool of connections, and what sessions come to.
 """
@@ -38,16 +38,16 @@ class Metrics:
         )
 
     def count_session(self, outcome: str) -> None:
-        """One more log in or refresh that came to this."""
+        """Count one more log in or refresh with this result."""
         self._sessions.add(1, {"outcome": str(outcome)})
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """Write all metrics, as Prometheus reads them."""
         return generate_latest(self._registry)
 
 
 class RequestMetrics:
-    """How long requests take, by their route and status, and how many are under way."""
+    """How long requests take, by route and status, and how many are under way."""
 
     def __init__(self, meter: Meter) -> None:
         self._under_way: Counter[tuple[str, str]] = Counter()  # by method and scheme
@@ -65,7 +65,7 @@ class RequestMetrics:
         )
 
     def begin(self, *, method: str, scheme: str) -> None:
-        """A request is under way."""
+        """Count a request that has begun."""
         self._under_way[_known(method), scheme] += 1
 
     def end(
@@ -78,7 +78,7 @@ class RequestMetrics:
         route: str | None,
         status: int | None,
     ) -> None:
-        """The same request has been answered, or ended without an answer: then it has no status."""
+        """Count a request that was answered, or that ended without an answer and so without a status."""
         method = _known(method)
         self._under_way[method, scheme] -= 1
         said = {
@@ -100,11 +100,11 @@ class RequestMetrics:
 
 
 def _known(method: str) -> str:
-    """Whatever a client makes up is one and the same: no client makes series of its own."""
+    """Give the method if it is a known one, else one common name: no client makes series of its own."""
     return method if method in METHODS else "_OTHER"
 
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
-    """For the network of the operators: a proxy that faces the world does not pass it on."""
+    """Answer `/metrics`, for the network of the operators: a proxy that faces the world does not pass it on."""
     return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)

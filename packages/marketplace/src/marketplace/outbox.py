@@ -1,4 +1,4 @@
-"""The way of a letter: put down in the transaction that is the reason for it, sent at least once, or given up on.
+"""The outbox of letters: queued in the transaction that is their reason, sent at least once, or given up on.
 
 Nothing is mailed for what was rolled back, and nothing is forgotten that was committed. A letter that is under way
 is taken for a while by moving its next attempt; who dies meanwhile leaves it to be sent again.
@@ -42,7 +42,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=2)
 
 
 def pause_after(attempts: int) -> timedelta:
-    """Twice as long after each attempt."""
+    """Give the pause after an attempt: twice as long after each one."""
     return min(FIRST_PAUSE * (1 << (attempts - 1)), LONGEST_PAUSE)
 
 
@@ -55,7 +55,7 @@ class Outbox:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """With the mail server and the keys of the settings."""
+        """Make the outbox with the mail server and keys of the settings."""
         mail = Mail(
             url=settings.mail_url,
             sender=settings.mail_from,
@@ -72,7 +72,7 @@ class Outbox:
         user_id: UUID | None,
         **values: str,
     ) -> None:
-        """Put a letter down, to be mailed once the transaction is committed."""
+        """Queue a letter, to be mailed once the transaction is committed."""
         letter_id = uuid7()
         sealed = self.vault.seal(json.dumps(values), about=letter_id.bytes)
         await transaction.execute(

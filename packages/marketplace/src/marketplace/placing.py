@@ -1,4 +1,4 @@
-"""Divides a database by user on a Citus cluster: what is to be done, and the doing, step by step.
+"""Divides a database by user on a Citus cluster: plans what is left to do, and does it step by step.
 
 Each step asks first whether it was done, so a run after a kill goes on where the one before was. What belongs to a user
 is on one server, found by the user's id; the catalogue and the users are on every server; stock is divided by variant.
@@ -93,7 +93,7 @@ HAS_INDEX = "SELECT FROM pg_class WHERE oid = to_regclass(%s)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step: what it is, its statements, in one transaction, and what finds a row once it is done (or undone)."""
+    """One step: its name, its statements in a transaction, and a query that shows if it is done (or undone)."""
 
     what: str
     statements: tuple[str, ...]
@@ -104,14 +104,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was done before, and what is to be done."""
+    """What was done before, and what is left to do."""
 
     done: tuple[Step, ...]
     due: tuple[Step, ...]
 
 
 def steps() -> Iterator[Step]:
-    """Everything, in its order."""
+    """Give all steps, in their order."""
     for table, names in NOT_KEPT.items():
         yield from (_without_key(table, name) for name in names)
     yield from (_without_key(table, name) for table, name in TO_ORDERS.items())
@@ -141,7 +141,7 @@ def steps() -> Iterator[Step]:
 
 
 def plan(connection: Connection) -> Plan:
-    """What is to be done to this database. Raises `NotACluster`, `NotReadyToPlace`; changes nothing."""
+    """Find out what is left to do. Raises `NotACluster`, `NotReadyToPlace`; changes nothing."""
     _require_cluster(connection)
     _require_ready(connection)
     everything = tuple(steps())
@@ -153,13 +153,13 @@ def plan(connection: Connection) -> Plan:
 
 
 def is_done(connection: Connection, step: Step) -> bool:
-    """Whether a run before has done it."""
+    """Whether an earlier run has done the step."""
     found = connection.execute(step.question.encode(), step.about).rowcount > 0
     return found is step.is_done_by_a_row
 
 
 def place(connection: Connection, due: Sequence[Step]) -> Iterator[Step]:
-    """Each step once it is done. `connection` is in autocommit; a kill leaves whole steps."""
+    """Do the steps, and give each once it is done. `connection` is in autocommit; a kill leaves whole steps."""
     for step in due:
         with connection.transaction():
             # One connection to each server: a change of a table that all have may follow one of divided ones.

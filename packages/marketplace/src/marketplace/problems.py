@@ -53,7 +53,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):
-    """Base of all: a status, a code, and a text in which the fields are named."""
+    """Base of all problems: a status, a code, and a text in which the fields are named."""
 
     status: ClassVar[HTTPStatus]
     code: ClassVar[str]
@@ -64,12 +64,12 @@ class Problem(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the answer says in its headers."""
+        """The headers of the answer."""
         return {}
 
     @property
     def members(self) -> dict[str, Any]:
-        """What the body says besides, for a program (RFC 9457 §3.2)."""
+        """The further members of the body, for a program (RFC 9457 §3.2)."""
         return {}
 
 
@@ -101,7 +101,7 @@ class DatabaseUnreachable(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The client may ask again after the time that a restart takes."""
+        """Retry-After: the time that a restart takes."""
         return {"Retry-After": "5"}
 
 
@@ -115,7 +115,7 @@ class Overloaded(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The client may ask again in a second."""
+        """Retry-After: one second."""
         return {"Retry-After": "1"}
 
 
@@ -132,18 +132,18 @@ class MigrationsPending(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The client may ask again in a few seconds."""
+        """Retry-After: a few seconds."""
         return {"Retry-After": "5"}
 
     @property
     def members(self) -> dict[str, Any]:
-        """Step and share, for whoever watches a rollout."""
+        """The step and share of the migration, for somebody who watches a rollout."""
         return {} if self.progress is None else {"progress": self.progress}
 
 
 @dataclass(kw_only=True, eq=False)
 class NotStarted(Problem):
-    """This process still waits for migrations, its own or those of another one."""
+    """This process is still waiting for migrations, its own or another one's."""
 
     problem: str
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -152,7 +152,7 @@ class NotStarted(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The client may ask again in a few seconds."""
+        """Retry-After: a few seconds."""
         return {"Retry-After": "5"}
 
 
@@ -181,7 +181,7 @@ class InternalError(Problem):
 
 
 def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """What a route says about its problems in OpenAPI."""
+    """Give what a route says about its problems in OpenAPI."""
     schema = {"schema": {"$ref": REFERENCE.format(model=ProblemDetails.__name__)}}
     meanings: dict[int, list[str]] = {}
     for problem in problems:
@@ -193,26 +193,26 @@ def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
 
 
 def api_router(**options: Any) -> APIRouter:
-    """A router for routes that may meet trouble of the database, as any may."""
+    """Make a router for routes that may meet trouble of the database, as any may."""
     return APIRouter(responses=documented(DatabaseUnreachable, Overloaded), **options)
 
 
 def schemas() -> dict[str, Any]:
-    """What `documented` refers to, for the components of the OpenAPI document."""
+    """Give the components of the OpenAPI document to which `documented` refers."""
     _, document = models_json_schema([(ProblemDetails, "serialization")], ref_template=REFERENCE)
     definitions: dict[str, Any] = document["$defs"]
     return definitions
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """From here on no answer of `app` from 400 upwards is anything else."""
+    """Make every answer of `app` from 400 upwards a problem, from here on."""
     app.exception_handler(Problem)(_on_problem)
     app.exception_handler(RequestValidationError)(_on_invalid_request)
     app.exception_handler(HTTPException)(_on_http_exception)
 
 
 def answer_to(problem: Problem) -> JSONResponse:
-    """The answer that tells of a problem."""
+    """Write the answer for a problem."""
     return _answer(_details(problem), headers=problem.headers)
 
 

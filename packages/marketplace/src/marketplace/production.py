@@ -1,4 +1,4 @@
-"""What production refuses of the settings: each as a record, with its reason."""
+"""What production refuses in the settings: each as a record, with its reason."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ MOST_PER_MINUTE = {
 
 
 def objections(settings: "Settings") -> Iterator[str]:
-    """Why production does not start with these settings; nothing where it does."""
+    """Say why production does not start with these settings; nothing if it does."""
     missing = [name for name in NEEDED if name not in settings.model_fields_set]
     if missing:
         yield f"production needs {', '.join(map(_variable, missing))}"

@@ -1,4 +1,4 @@
-"""The query of a request as a model, for the routes that are asked most: read once, and documented all the same.
+"""Reads the query of a request as a model, once, and documents it, for the most frequent routes.
 
 FastAPI does the same for a parameter `Annotated[Model, Query()]`, at a cost that is felt beside one fast statement.
 """
@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_query(model: type[Model], request: Request) -> Model:
-    """What the query says; of a name that stands there twice the last value. Raises `RequestValidationError`."""
+    """Read the query; of a name that occurs twice the last value. Raises `RequestValidationError`."""
     try:
         return model.model_validate(dict(request.query_params))
     except ValidationError as error:
@@ -22,7 +22,7 @@ def read_query(model: type[Model], request: Request) -> Model:
 
 
 def documented_query(model: type[BaseModel]) -> dict[str, Any]:
-    """What a route says of it in OpenAPI (`openapi_extra`)."""
+    """Give what a route says of its query in OpenAPI (`openapi_extra`)."""
     schema = model.model_json_schema()
     required = schema.get("required", ())
     parameters = []

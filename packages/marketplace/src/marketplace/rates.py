@@ -1,4 +1,4 @@
-"""How often something may be asked: counted in this process, or in the database, which all processes share."""
+"""Rate limits: counted in this process, or in the database, which all processes share."""
 
 import hashlib
 import math
@@ -26,10 +26,10 @@ FORGET = "DELETE FROM rate_counts WHERE key = %(key)s"
 
 
 class Counter(Protocol):
-    """Where is counted how often something was asked."""
+    """Counts how often something was asked."""
 
     async def hit(self, rule: Rate, *about: str) -> float | None:
-        """Count once more. None: it is within the rule; else the seconds after which it is again."""
+        """Count once more. None: it is within the rule; else the seconds until it is again."""
 
     async def has_room(self, rule: Rate, *about: str) -> bool:
         """Whether one more would be within the rule."""
@@ -46,13 +46,13 @@ class Window:
     hits: deque[float] = field(default_factory=deque)
 
     def forget_before(self, now: float) -> None:
-        """Leave out what the rule does not look at any more."""
+        """Drop what the rule no longer looks at."""
         while self.hits and self.hits[0] <= now - self.expiry:
             self.hits.popleft()
 
 
 class InProcess:
-    """Counts in this process, in a window that moves. What is past is swept out once a minute."""
+    """Counts in this process, in a moving window. Old entries are removed once a minute."""
 
     def __init__(self) -> None:
         self._windows: dict[str, Window] = {}
@@ -92,7 +92,7 @@ class InProcess:
 
 
 class InDatabase:
-    """Counts in the database, in windows that follow each other. A key is a digest: no address is stored."""
+    """Counts in the database, in consecutive windows. A key is a digest: no address is stored."""
 
     def __init__(self) -> None:
         self.transactions: Transactions | None = None  # known once the application starts
@@ -133,12 +133,12 @@ class Rates:
         self.counter: Counter = InDatabase() if is_shared else InProcess()
 
     def start(self, transactions: Transactions) -> None:
-        """Say which database is counted in, where one is."""
+        """Set the database to count in, if there is one."""
         if isinstance(self.counter, InDatabase):
             self.counter.transactions = transactions
 
     async def count(self, rule: Rate, *about: str) -> None:
-        """Raises `TooManyRequests` when this is one too many."""
+        """Count once more; raise `TooManyRequests` if this is one too many."""
         left = await self.counter.hit(rule, *about)
         if left is not None:
             raise TooManyRequests(retry_after=max(1, math.ceil(left)))

@@ -1,4 +1,4 @@
-"""Requests whose body is too large or arrives too slowly, refused before anything is done for them.
+"""Refuses requests whose body is too large or arrives too slowly, before anything is done for them.
 
 Starlette has a middleware for the size too; its answer is plain text, ours a problem as any other.
 """
@@ -13,14 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyLimits:
-    """Counts what arrives, whatever Content-Length says, and gives it so much time in all, however it trickles in."""
+    """Counts what arrives, whatever Content-Length says, and limits the time for all of it."""
 
     def __init__(self, app: ASGIApp, *, most: int, patience: timedelta) -> None:
         self._app = app
         self._most, self._patience = most, patience.total_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An exception is raised where the route reads its body, and answered as any other."""
+        """Serve a request. The error is raised where the route reads its body, and answered as any other."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -48,12 +48,12 @@ class BodyLimits:
 
 
 def _refused(status: HTTPStatus) -> HTTPException:
-    """The rest of the body is not read, so nothing that follows it on this connection is understood."""
+    """Close the connection after the answer: the rest of the body is not read, so nothing after it is understood."""
     return HTTPException(status, headers={"Connection": "close"})
 
 
 def _content_length(scope: Scope) -> int:
-    """0 where it is not said: the body comes in chunks, or there is none."""
+    """Give the Content-Length; 0 if it is not said: the body comes in chunks, or there is none."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value)

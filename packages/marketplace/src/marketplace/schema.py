@@ -1,4 +1,4 @@
-"""The schema of the database: the migrations of this package, and whether they are applied."""
+"""The schema of the database: this package's migrations, and whether they are applied."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ import holdfast
 
 
 def migration_config() -> Config:
-    """What Alembic and holdfast have to know to find the migrations."""
+    """Give what Alembic and holdfast need to find the migrations."""
     config = Config()
     config.set_main_option("script_location", "marketplace:migrations")
     config.set_main_option("path_separator", "os")
@@ -27,11 +27,11 @@ def upgrade(connection: Connection) -> None:
 
 @cache
 def known_revisions() -> tuple[str, ...]:
-    """Every revision of this package, the newest first."""
+    """Give every revision of this package, the newest first."""
     script = ScriptDirectory.from_config(migration_config())
     return tuple(revision.revision for revision in script.walk_revisions())
 
 
 def applied_revision(connection: Connection) -> str | None:
-    """The revision that the database is at; None for a database without one."""
+    """Give the revision that the database is at; None for a database without one."""
     return MigrationContext.configure(connection).get_current_revision()

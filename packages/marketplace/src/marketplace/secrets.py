@@ -1,4 +1,4 @@
-"""The keys of the marketplace: one secret is enough, each purpose has a key derived from it (HKDF, RFC 5869)."""
+"""The keys of the marketplace: from one secret, a key for each purpose is derived (HKDF, RFC 5869)."""
 
 import hmac
 import secrets
@@ -16,18 +16,18 @@ NAME, NONCE = 4, 12  # bytes
 
 @cache
 def derived_key(secret: SecretStr, *, purpose: str) -> SecretStr:
-    """The key for a purpose: the same in every process that has the secret, and it tells nothing of others."""
+    """Derive the key for a purpose: the same in every process with the secret, and it reveals no other."""
     extracted = hmac.digest(bytes(32), secret.get_secret_value().encode(), "sha256")
     key = hmac.digest(extracted, purpose.encode() + b"\x01", "sha256")
     return SecretStr(urlsafe_b64encode(key).decode())
 
 
 class CannotOpen(Exception):
-    """What was sealed was sealed with none of our keys, or about something else."""
+    """A sealed text was sealed with none of our keys, or about something else."""
 
 
 class Vault:
-    """Encrypts what the database keeps (AES-256-GCM): with the first key; what others have sealed is opened, too.
+    """Encrypts what the database keeps (AES-256-GCM) with the first key; opens what any of the keys has sealed.
 
     A sealed text begins with four bytes that tell the key, and twelve that are never the same.
     """
@@ -41,12 +41,12 @@ class Vault:
         self.newest = next(iter(self._ciphers))
 
     def seal(self, text: str, *, about: bytes) -> bytes:
-        """Encrypt a text; it is opened only together with what it is `about`."""
+        """Encrypt a text; it can be opened only together with what it is `about`."""
         nonce = secrets.token_bytes(NONCE)
         return self.newest + nonce + self._ciphers[self.newest].encrypt(nonce, text.encode(), about)
 
     def open(self, sealed: bytes, *, about: bytes) -> str:
-        """The text again. Raises `CannotOpen`."""
+        """Decrypt a text. Raises `CannotOpen`."""
         name, nonce, encrypted = sealed[:NAME], sealed[NAME : NAME + NONCE], sealed[NAME + NONCE :]
         try:
             return self._ciphers[name].decrypt(nonce, encrypted, about).decode()

@@ -1,4 +1,4 @@
-"""The PostgreSQL that the marketplace works on: the one of DATABASE_URL, or an embedded one."""
+"""The PostgreSQL that the marketplace works on: that of DATABASE_URL, or an embedded one."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ DATABASE = "marketplace"
 
 @contextmanager
 def owned_database(settings: Settings) -> Iterator[URL]:
-    """For a process that serves: an embedded server is its own, and stops with it."""
+    """Give the settings' database to a process that serves: an embedded server is its own, and stops with it."""
     if settings.database_url is not None:
         yield sqlalchemy_url(settings.database_url)
         return
@@ -34,7 +34,7 @@ def owned_database(settings: Settings) -> Iterator[URL]:
 
 @contextmanager
 def visited_database(settings: Settings) -> Iterator[URL]:
-    """For a command that comes and goes: an embedded server that runs already is used as it is."""
+    """Give the settings' database to a short command: an embedded server that already runs is used as it is."""
     running = None
     if settings.database_url is None:
         running = running_server_url(settings.data_dir, DATABASE)
@@ -48,7 +48,7 @@ def visited_database(settings: Settings) -> Iterator[URL]:
 
 @contextmanager
 def database_of_command(settings: Settings) -> Iterator[Database]:
-    """The database of a command, started as that of a server is: the environment and its safety are checked."""
+    """Start the database of a command as that of a server is: environment and safety are checked."""
     with visited_database(settings) as url:
         database = Database(command_settings(url, profile=settings.profile))
         try:
@@ -60,7 +60,7 @@ def database_of_command(settings: Settings) -> Iterator[Database]:
 
 @asynccontextmanager
 async def transactions_of_command(url: URL, *, profile: Profile) -> AsyncIterator[Transactions]:
-    """The same for a command that runs an event loop."""
+    """Give the transactions of a command that runs an event loop."""
     database = AsyncDatabase(command_settings(url, profile=profile))
     try:
         await database.start()
@@ -71,7 +71,7 @@ async def transactions_of_command(url: URL, *, profile: Profile) -> AsyncIterato
 
 @contextmanager
 def told_plainly(url: URL) -> Iterator[None]:
-    """What the database does not do is an error with a way out: `DatabaseOutOfReach`, `DatabaseRefused`."""
+    """Turn errors of the database into ones with a way out: `DatabaseOutOfReach`, `DatabaseRefused`."""
     try:
         yield
     except DBAPIError as error:
@@ -84,26 +84,26 @@ def told_plainly(url: URL) -> Iterator[None]:
 
 
 def shown(url: URL) -> str:
-    """The URL as psql takes it, with *** for the password, in whatever part of it that stands."""
+    """Write the URL as psql takes it, with *** for the password, wherever that is."""
     parts = split_url(url.render_as_string(hide_password=False))
     hidden = None if parts.password is None else "hidden"  # SQLAlchemy writes *** for any
     return parts.address.set(drivername="postgresql", password=hidden).render_as_string()
 
 
 def first_line(error: DBAPIError) -> str:
-    """What the server or the driver said."""
+    """Give the first line of what the server or the driver said."""
     return str(error.orig).strip().splitlines()[0].rstrip(".")
 
 
 def with_kept_key(settings: Settings) -> Settings:
-    """The settings with the key beside the data folder, where the database is embedded and none was set."""
+    """Give the settings with the key beside the data folder, if the database is embedded and no key is set."""
     if settings.database_url is not None or "server_key" in settings.model_fields_set:
         return settings
     return settings.model_copy(update={"server_key": kept_key(settings.data_dir)})
 
 
 def kept_key(data_dir: Path) -> SecretStr:
-    """The server key of an embedded database, made at the first start.
+    """Give the server key of an embedded database, made at the first start.
 
     Beside the data folder, not in it: a copy of the database alone gives nobody a session.
     """

@@ -1,4 +1,4 @@
-"""How the API is served: uvicorn, with limits for clients that send or read too slowly.
+"""Serves the API with uvicorn, with limits for clients that send or read too slowly.
 
 uvicorn itself ends only connections that are idle between two requests. The rest is here: a connection that
 does not send its request, or does not take its answer, is cut off, so that it costs neither memory nor a place.
@@ -22,7 +22,7 @@ LARGEST_HEAD = 64 * 1024  # bytes of a request line and headers that are not com
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """One connection of a client, which is cut off when the client is too slow."""
+    """One connection of a client, closed when the client is too slow."""
 
     head, read, linger = HEAD, READ, LINGER
     _head_timer: asyncio.TimerHandle | None = None
@@ -32,17 +32,17 @@ class PatientProtocol(HttpToolsProtocol):
     _is_body_due = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
-        """A client that connects has to send a request."""
+        """Start the time in which a new client must send a request."""
         super().connection_made(transport)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
+        """Stop all timers."""
         self._head_timer, self._read_timer = _end(self._head_timer), _end(self._read_timer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes that begin a request start its time; more of them do not prolong it."""
+        """Start the time of a request with its first bytes; later bytes do not prolong it."""
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -54,17 +54,17 @@ class PatientProtocol(HttpToolsProtocol):
             self._expect_head()
 
     def on_headers_complete(self) -> None:
-        """The request is known; its body, if there is one, is still to come."""
+        """Note that the request is known; its body, if any, is still to come."""
         self._is_head_due, self._is_body_due, self._head_size = False, True, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is complete; what comes now is another one."""
+        """Note that the request is complete; what comes now is another one."""
         self._is_head_due, self._is_body_due = True, False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """A body that was not read to its end is not waited for; an answer has to be taken."""
+        """Stop waiting for an unread body, and start the time to take the answer."""
         is_unread = self.cycle.more_body
         super().on_response_complete()
         if is_unread:
@@ -73,23 +73,23 @@ class PatientProtocol(HttpToolsProtocol):
             self._cut_off_after(self.read)
 
     def pause_writing(self) -> None:
-        """The client does not take what was written."""
+        """Start the time in which the client must take what was written."""
         super().pause_writing()
         self._cut_off_after(self.read)
 
     def resume_writing(self) -> None:
-        """The client goes on reading."""
+        """Stop that time: the client is reading again."""
         super().resume_writing()
         if not self.transport.is_closing():
             self._read_timer = _end(self._read_timer)
 
     def send_400_response(self, msg: str) -> None:
-        """What cannot be read is answered once."""
+        """Answer an unreadable request once."""
         super().send_400_response(msg)
         self._cut_off_after(self.linger)
 
     def timeout_keep_alive_handler(self) -> None:
-        """An idle connection is closed, also when its last answer was never taken."""
+        """Close an idle connection, even if its last answer was never taken."""
         super().timeout_keep_alive_handler()
         self._cut_off_after(self.read)
 
@@ -105,13 +105,13 @@ class PatientProtocol(HttpToolsProtocol):
             self._read_timer = self.loop.call_later(patience.total_seconds(), self._cut_off)
 
     def _limit_head(self, received: int) -> None:
-        """The parser keeps a head until it is complete, however large it becomes."""
+        """Limit the size of a head, which the parser keeps until it is complete."""
         self._head_size += received
         if self._head_size > LARGEST_HEAD:
             self.send_400_response("The head of the request is too large.")
 
     def _cut_off_unread(self) -> None:
-        """Unless the rest of the body has come meanwhile, and perhaps another request."""
+        """Close the connection unless the rest of the body has come meanwhile, and perhaps another request."""
         if self._is_body_due and not self._is_answering():
             self._cut_off()
 
@@ -120,14 +120,14 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 def _end(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
-    """None, for the field that held the timer."""
+    """Cancel a timer and give None, for the field that held it."""
     if timer is not None:
         timer.cancel()
     return None
 
 
 def server_config(app: Any, **options: Any) -> uvicorn.Config:
-    """The log is ours, and so is the decision which proxy is believed; the server does not say what it is."""
+    """Make uvicorn's configuration: our log, our decision about proxies, no name of the server."""
     defaults: dict[str, Any] = {
         "http": PatientProtocol,
         "timeout_graceful_shutdown": int(GRACE.total_seconds()),

@@ -1,4 +1,4 @@
-"""What the environment says about the marketplace, read once. A secret is never shown.
+"""The settings of the marketplace, read from the environment once. A secret is never shown.
 
 `MARKETPLACE_SESSION_IDLE=7d` is `session.idle`; a duration is written as in `30 s`, `5min`, `14d`.
 """
@@ -100,7 +100,7 @@ class SessionSettings(_Group):
 
 
 class PasswordSettings(_Group):
-    """argon2id; the defaults are those of RFC 9106 for machines with little memory."""
+    """The parameters of argon2id; the defaults are those of RFC 9106 for machines with little memory."""
 
     min_length: int = Field(default=12, ge=8, le=64)
     memory_kib: int = Field(default=65536, ge=8)
@@ -119,7 +119,7 @@ Rate = Annotated[str, AfterValidator(_parsed)]
 
 
 class OrderSettings(_Group):
-    """What one customer may have of the stock without paying for it."""
+    """How much stock one customer may hold without paying for it."""
 
     most_units: int = Field(default=100, ge=1, le=50_000)  # in one order
     most_open: int = Field(default=5, ge=1)  # orders that are not paid yet
@@ -130,7 +130,7 @@ class OrderSettings(_Group):
 
 
 class BackgroundSettings(_Group):
-    """What a process that serves does beside it, and how often; several processes share the work."""
+    """Which background jobs a serving process runs, and how often; several processes share the work."""
 
     enabled: bool = True
     expire_orders: Duration = Field(default=timedelta(minutes=1), gt=timedelta())
@@ -141,14 +141,14 @@ class BackgroundSettings(_Group):
 
 
 class RateStorage(StrEnum):
-    """Where is counted: in each process by itself, or in the database, for all of them together."""
+    """Where rates are counted: in each process by itself, or in the database, for all of them together."""
 
     MEMORY = "memory"
     DATABASE = "database"
 
 
 class RateSettings(_Group):
-    """As in `10/minute`. By IP: an address of IPv4, a /64 of IPv6."""
+    """The rate limits, as in `10/minute`. By IP means an IPv4 address, or an IPv6 /64."""
 
     storage: RateStorage = RateStorage.MEMORY
     # Whatever checks a password, registers, or asks for a letter.
@@ -168,12 +168,12 @@ class RateSettings(_Group):
 
 @cache
 def rate(text: Rate) -> RateLimitItem:
-    """The form in which `limits` takes it."""
+    """Give a rate in the form in which `limits` takes it."""
     return parse(text)
 
 
 def sqlalchemy_url(text: SecretStr) -> URL:
-    """The URL for SQLAlchemy and psycopg, from any of the usual ways to write one."""
+    """Give the URL for SQLAlchemy and psycopg, from any of the usual ways to write one."""
     said = text.get_secret_value()
     scheme, is_url, _ = said.partition("://")
     if is_url and scheme not in SCHEMES:
@@ -212,7 +212,7 @@ def _made_up() -> SecretStr:
 
 
 class Settings(BaseSettings):
-    """`DATABASE_URL` as everywhere; all others begin with `MARKETPLACE_`."""
+    """All settings: `DATABASE_URL` as everywhere; all others begin with `MARKETPLACE_`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -274,14 +274,14 @@ class Settings(BaseSettings):
 
     @property
     def returns_verification_token(self) -> bool:
-        """In development, unless told otherwise; never in production."""
+        """Whether answers contain the verification token: in development unless told otherwise, never in production."""
         if self.return_verification_token is None:
             return self.profile is Profile.DEVELOPMENT
         return self.return_verification_token
 
     @property
     def administrators_need_second_factor(self) -> bool:
-        """In production, unless told otherwise."""
+        """Whether administrators need a second factor: in production, unless told otherwise."""
         if self.second_factor_for_administrators is None:
             return self.profile is Profile.PRODUCTION
         return self.second_factor_for_administrators
@@ -325,7 +325,7 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """The settings of the environment, and of a file `.env`, which it overrules.
+    """Read the settings from the environment, which wins over a file `.env`.
 
     Raises `UnusableSettings` with all that is wrong, by name and without the values; a name that begins with
     MARKETPLACE_ and is none of ours is wrong, too.
@@ -351,7 +351,7 @@ def _unknown_variables() -> list[str]:
 
 
 def _meant(name: str, known: set[str]) -> str:
-    """What somebody meant who wrote this; the profile goes by the name that holdfast has for it."""
+    """Give the value that somebody meant; the profile goes by holdfast's names."""
     if name in {f"{PREFIX}PROFILE", f"{PREFIX}DATABASE_URL"}:
         instead = {f"{PREFIX}PROFILE": "HOLDFAST_PROFILE"}.get(name, "DATABASE_URL")
         return f": the one name is {instead}"
@@ -360,7 +360,7 @@ def _meant(name: str, known: set[str]) -> str:
 
 
 def _variables() -> Iterator[str]:
-    """Every name that is read, such as MARKETPLACE_SESSION_IDLE."""
+    """Give every name that is read, such as MARKETPLACE_SESSION_IDLE."""
     for field, info in Settings.model_fields.items():
         if info.validation_alias is not None:
             continue
@@ -372,7 +372,7 @@ def _variables() -> Iterator[str]:
 
 
 def _reason(place: tuple[int | str, ...], text: str) -> str:
-    """With the variable, where one is to blame; one with an alias is named by it already."""
+    """Say what is wrong, with the variable if one is to blame; one with an alias is already named."""
     if not place:
         return text
     return f"{_variable_of('_'.join(map(str, place)))}: {text}"

@@ -1,4 +1,4 @@
-"""Reads that are asked for at the same time are done once.
+"""Does reads that are asked for at the same time only once.
 
 Requests that come in while a read is under way share the next one. This is no cache: the read that answers a request
 always begins after the request has come. The more ask for the same, the less each of them costs.
@@ -19,7 +19,7 @@ class SharedReads(Generic[T]):
         self._runners: dict[Hashable, asyncio.Task[None]] = {}
 
     async def read(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` gives, for whoever asks with this key; raises what it raises."""
+        """Give the result of `work` to all who ask with this key; raises what it raises."""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(answer)
         if key not in self._runners:

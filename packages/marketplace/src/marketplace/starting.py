@@ -1,4 +1,4 @@
-"""Starts the database beside the first requests, so that /readyz answers while migrations take their time."""
+"""Starts the database during the first requests, so that /readyz answers while migrations run."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ PATIENCE = 5.0
 
 @asynccontextmanager
 async def started(database: AsyncDatabase) -> AsyncIterator[None]:
-    """What fails at once is raised; what fails later ends the process, for who runs it to start it again."""
+    """Start the database in the block. Early errors are raised; a later one ends the process, to be restarted."""
     start = asyncio.create_task(database.start())
     done, _ = await asyncio.wait({start}, timeout=PATIENCE)
     if done:

@@ -1,4 +1,4 @@
-"""Trouble of the database, told from mistakes of this service: which problem an error is answered with.
+"""Tells trouble of the database from mistakes of this service, and gives the problem to answer.
 
 PostgreSQL, Appendix A, "PostgreSQL Error Codes". An error is known by its SQLSTATE, never by its text.
 """
@@ -59,7 +59,7 @@ NO_CONNECTION = (OperationalError, InterfaceError, psycopg.OperationalError, psy
 
 
 def trouble_of(error: BaseException) -> Problem | None:
-    """The problem that says what the database has; None for any other error."""
+    """Give the problem for trouble of the database; None for any other error."""
     if isinstance(error, PoolExhausted | StaleDataError):
         return Overloaded()
     if isinstance(error, NoConnectionInTime):

@@ -1,4 +1,4 @@
-"""Everything at once: a database, its schema, demo data on the first start, and the API on top."""
+"""`./dev up`: a database, its schema, demo data on the first start, and the API on top."""
 
 import socket
 from collections.abc import Callable
@@ -26,7 +26,7 @@ SUPPORTED = range(15, 19)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What is up: the address of the API, the database without its password, the demo users."""
+    """What is running: the address of the API, the database without its password, the demo users."""
 
     address: str
     database: str
@@ -34,7 +34,7 @@ class Serving:
 
 
 def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
-    """Serves until it is told to stop; `announce` is called once requests are answered.
+    """Serve until told to stop; `announce` is called once requests are answered.
 
     Whatever it started ends with it. Raises `HoldfastError`.
     """
@@ -56,7 +56,7 @@ def serve(settings: Settings, *, announce: Callable[[Serving], None]) -> None:
 
 
 def _complete(settings: Settings, url: URL) -> Settings:
-    """With the database, and the key of its sessions."""
+    """Give the settings with the database, and the key of its sessions."""
     secret = SecretStr(url.render_as_string(hide_password=False))
     return with_kept_key(settings).model_copy(update={"database_url": secret})
 
@@ -75,7 +75,7 @@ class _Server(uvicorn.Server):
 
 
 def _prepare(settings: Settings, url: URL) -> tuple[tuple[str, Role], ...]:
-    """Schema in place, and in development the demo data; gives the demo logins."""
+    """Migrate, and in development load the demo data; give the demo logins."""
     database = Database(database_settings(url, profile=settings.profile))
     try:
         with told_plainly(url):

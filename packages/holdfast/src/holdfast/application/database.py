@@ -1,4 +1,4 @@
-"""The database of an application: engine, sessions, start, stop, health. One for threads, one for an event loop.
+"""The database object of an application: engine, sessions, start, stop, health; for threads and for an event loop.
 
 Every option of SQLAlchemy's create_engine may be added, and `metrics`: where else the pool is counted.
 What they do is said once, elsewhere (`start_up`, `engine`, the pool); the two differ in how they wait.
@@ -44,13 +44,13 @@ class Database:
         self.has_started = False
 
     def start(self) -> None:
-        """Before the first request: migrations by the setting, synchronisation where allowed, the pool."""
+        """Prepare the database before the first request: migrations by the setting, synchronisation, the pool."""
         prepare(self.settings, metadata=self.metadata, stop=Event())
         _sized(self.engine).prewarm()
         self.has_started = True
 
     def stop(self, *, close: bool = True) -> None:
-        """After the last request; what is still being opened is closed when it arrives.
+        """Close the pool after the last request; a connection that is still being opened is closed when it arrives.
 
         `close=False` leaves the connections to another process, as in SQLAlchemy's dispose. Not needed after os.fork: a
         child leaves its parent's connections alone by itself.
@@ -61,19 +61,19 @@ class Database:
             engine.dispose(close=close)
 
     def written(self) -> str:
-        """The position of all that is committed by now: for `reading(after=...)`, kept with who has written it."""
+        """Give the position in the WAL of everything committed so far, to pass to `reading(after=...)`."""
         with self.engine.connect() as connection:
             return str(connection.execute(WRITTEN).scalar_one())
 
     @contextmanager
     def reading(self, *, after: str | None = None) -> Iterator[Session]:
-        """A session for what only reads: on a standby (HOLDFAST_READ_URL) that has `after`, else on the primary."""
+        """Give a session that only reads: on a standby (HOLDFAST_READ_URL) that has `after`, else on the primary."""
         session = self._on_standby(after)
         with self.sessions() if session is None else session as found:
             yield found
 
     def read(self, work: Callable[[Session], Result], *, after: str | None = None) -> Result:
-        """Call `work` in such a session; again on the primary where the standby leaves meanwhile."""
+        """Call `work` in a reading session; again on the primary if the standby becomes unavailable meanwhile."""
         session = self._on_standby(after)
         if session is not None:
             try:
@@ -101,7 +101,7 @@ class Database:
         return None
 
     def health(self) -> Health:
-        """Asks the server, over the pool; while `start` still waits in another thread, says for what.
+        """Ask the server through the pool; while `start` still waits in another thread, say for what.
 
         Answers within the pool's timeout and 250 ms, and never raises: what is wrong is its `problem`.
         """
@@ -130,7 +130,7 @@ class AsyncDatabase:
         self.has_started = False
 
     async def start(self) -> None:
-        """As `Database.start`; when it is cancelled, a wait for another's migrations ends too."""
+        """Prepare the database as `Database.start` does; cancelling it also ends a wait for another migrator."""
         stop = Event()
         try:
             await asyncio.to_thread(prepare, self.settings, metadata=self.metadata, stop=stop)
@@ -190,7 +190,7 @@ class AsyncDatabase:
         return None
 
     async def health(self) -> Health:
-        """As `Database.health`; `start` may wait in a task of its own."""
+        """Ask the server as `Database.health` does; `start` may wait in a task of its own."""
         limit = self.settings.pool.timeout
         problem = await look_async(self.engine, has_started=self.has_started, within=limit)
         return _health(self.engine.sync_engine, problem)

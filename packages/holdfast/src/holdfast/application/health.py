@@ -1,4 +1,4 @@
-"""Whether a database would answer a request now: asked within a limit, whatever happens.
+"""Answers within a time limit, whatever happens, whether a database would answer a request now.
 
 The pool's own deadline covers the way to a connection. A server that is silent on an open one (frozen, or behind a
 balancer that keeps the client's side) is seen by nothing but a clock: then this connection is ended, and no other.
@@ -28,7 +28,7 @@ GRACE = timedelta(milliseconds=250)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """For /readyz: whether a request would get an answer now, and how the pool stands."""
+    """The answer for /readyz: whether a request would get an answer now, and how the pool is doing."""
 
     is_ready: bool
     problem: str | None
@@ -36,7 +36,7 @@ class Health:
 
 
 class HealthLook:
-    """One look at a database; its connection can be ended from outside while the server is asked."""
+    """One check of a database; its connection can be closed from outside while the server is asked."""
 
     def __init__(self, *, has_started: bool) -> None:
         self.problem: str | None = None
@@ -46,7 +46,7 @@ class HealthLook:
         self._asked: Any = None
 
     def over(self, engine: Engine) -> None:
-        """Look through the pool of an engine. Never raises."""
+        """Check through the pool of an engine. Never raises."""
         try:
             with engine.connect() as connection:
                 self.on(connection)
@@ -54,7 +54,7 @@ class HealthLook:
             self.problem = _in_words(error)
 
     async def over_async(self, engine: AsyncEngine) -> None:
-        """Judge the same in an event loop."""
+        """Check through the pool of an engine, in an event loop. Never raises."""
         try:
             async with engine.connect() as connection:
                 await connection.run_sync(self.on)
@@ -62,7 +62,7 @@ class HealthLook:
             self.problem = _in_words(error)
 
     def on(self, connection: Connection) -> None:
-        """Ask the server, and leave nothing for which the connection's return would have to wait."""
+        """Ask the server, and leave nothing behind that returning the connection would have to wait for."""
         try:
             with self._asking(connection.connection.driver_connection):
                 if self._has_started:
@@ -76,7 +76,7 @@ class HealthLook:
             raise
 
     def give_up(self, limit: timedelta) -> str:
-        """Nobody waits for the answer any more; gives what is to be said instead."""
+        """Stop waiting for the answer, and give what to report instead."""
         with self._lock:
             self._is_over = True
             if self._asked is not None:
@@ -99,7 +99,7 @@ class HealthLook:
 
 
 def look(engine: Engine, *, has_started: bool, within: timedelta) -> str | None:
-    """What is wrong, if anything is; the answer comes within this time and a little."""
+    """Say what is wrong with a database, if anything; answers within the limit, or a moment after it."""
     look, limit, done = HealthLook(has_started=has_started), within + GRACE, threading.Event()
     context = copy_context()
 
@@ -117,7 +117,7 @@ def look(engine: Engine, *, has_started: bool, within: timedelta) -> str | None:
 
 
 async def look_async(engine: AsyncEngine, *, has_started: bool, within: timedelta) -> str | None:
-    """As `look`; nobody waits for what psycopg does when a query is cancelled."""
+    """Say what is wrong with a database, as `look` does, without waiting for psycopg to cancel its query."""
     look, limit = HealthLook(has_started=has_started), within + GRACE
     task = asyncio.create_task(look.over_async(engine))
     try:

@@ -1,4 +1,4 @@
-"""Who has just written something reads it, over HTTP: a cookie with the position of the last write, for a minute.
+"""Lets an HTTP client read its own writes: a cookie holds the position of its last write for a minute.
 
 `KeepOwnWrites` is the middleware of an ASGI application, `reading_of` gives FastAPI a dependency; nothing of either is
 imported here. Only where HOLDFAST_READ_URL names standbys. A client without cookies reads what a standby has.
@@ -44,7 +44,7 @@ def note_write() -> None:
 
 
 def position_to_read() -> str | None:
-    """The position that a standby must have for this client; "" where only the primary has it."""
+    """Give the position that a standby must have for this client; "" where only the primary has it."""
     own = OF_REQUEST.get()
     if own is None:
         return None

@@ -1,4 +1,4 @@
-"""Reads from standbys: which of them has what a client has written, and when the primary is read instead.
+"""Chooses where to read: a standby that already has what a client has written, or the primary.
 
 A position is that of the primary's log (an LSN, as text) at the moment of asking. Whoever has committed something asks
 for one, keeps it with the client, and hands it in with the client's next read: a standby that has not replayed it yet
@@ -42,22 +42,22 @@ LEAVES = ("08", "57P", "40001", "25006")
 
 @dataclass(slots=True)
 class Standbys:
-    """Whether to ask them at all: not for a while after one has not answered."""
+    """Remembers whether the standbys are worth asking: not for a while after one has not answered."""
 
     lag: timedelta
     avoided_until: float = field(default=0.0)
 
     def may_have(self, after: str | None) -> bool:
-        """What is no position may be any: the primary has it."""
+        """Whether a standby may have this position; a text that is no position is only on the primary."""
         is_position = after is None or POSITION.fullmatch(after) is not None
         return is_position and monotonic() >= self.avoided_until
 
     def question(self, after: str | None) -> dict[str, object]:
-        """The parameters of the query IS_FRESH: the position to be read, the largest lag."""
+        """Give the parameters of the query IS_FRESH: the position to be read, and the largest lag."""
         return {"after": after, "lag": f"{self.lag.total_seconds()} s"}
 
     def note(self, error: Exception) -> None:
-        """Note that the standby failed; leave it out where it cannot be connected to: every request would wait."""
+        """Note that the standby failed; leave it out if it cannot be reached, as every request would wait for it."""
         if not isinstance(error, DBAPIError) or error.statement is None:
             self.avoid()
 
@@ -67,7 +67,7 @@ class Standbys:
 
 
 def leaves(error: BaseException) -> bool:
-    """Whether an error says that a standby has left, or has given up a query, rather than that the query is wrong."""
+    """Whether an error says that a standby has gone or cancelled a query, rather than that the query is wrong."""
     if not isinstance(
         error, DBAPIError | psycopg.Error
     ):  # of the driver, where its connection is used itself

@@ -37,7 +37,7 @@ ONE_ALEMBIC_RUN = Lock()
 
 
 def prepare(settings: Settings, *, metadata: MetaData | None, stop: Event) -> None:
-    """In this order; `stop` ends the wait for another's migrations. Raises CannotConnect, UnsafeToStart, ..."""
+    """Prepare a database; `stop` ends the wait for another migrator. Raises CannotConnect, UnsafeToStart, ..."""
     engine = create_engine(settings, poolclass=NullPool)
     with _connected(engine, settings) as connection:
         environment.require_same_environment(connection, profile=settings.profile)
@@ -50,7 +50,7 @@ def prepare(settings: Settings, *, metadata: MetaData | None, stop: Event) -> No
 
 @contextmanager
 def _connected(engine: Engine, settings: Settings) -> Iterator[Connection]:
-    """The first connection of a process: where there is none, say what was tried and which setting says so."""
+    """Open the first connection of a process; if that fails, say what was tried and which setting named it."""
     try:
         connection = engine.connect()
     except DBAPIError as error:
@@ -86,7 +86,7 @@ def _migrate(settings: Settings, engine: Engine, stop: Event) -> None:
 
 
 def _run_migrations(settings: Settings, *, expand: bool | None) -> None:
-    """An env.py that takes a connection, as in Alembic's cookbook, finds one; another one finds the URL."""
+    """Upgrade: an env.py that takes a connection, as in Alembic's cookbook, gets one; another gets the URL."""
     config = alembic_config(settings)
     config.attributes[TARGET] = _target_of(settings)
     if is_up_to_date(config):
@@ -97,7 +97,7 @@ def _run_migrations(settings: Settings, *, expand: bool | None) -> None:
 
 
 def _target_of(settings: Settings) -> Target:
-    """Where the connection leads, for a look that needs no engine."""
+    """Give the database that the connection leads to, for a quick look that needs no engine."""
     parameters = arguments_of(migration_url(settings))
     return Target(parameters=parameters, named_by=GIVEN)
 

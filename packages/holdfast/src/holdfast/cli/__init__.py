@@ -67,14 +67,14 @@ CALLED_ELSEWHERE = {
 
 
 class Verbs(click.Group):
-    """Finds a verb in its module: `holdfast.cli.run` has the command `run`."""
+    """A click group that finds a verb in its module: `holdfast.cli.run` has the command `run`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, in the order in which one meets them."""
+        """List all verbs, in the order in which one meets them."""
         return list(VERBS)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Each verb with its whole first sentence, on as many lines as that takes."""
+        """Write each verb with its whole first sentence, on as many lines as that takes."""
         commands = [(name, self.get_command(ctx, name)) for name in VERBS]
         rows = [
             (name, command.get_short_help_str(limit=WHOLE_SENTENCE))
@@ -180,7 +180,7 @@ def main() -> None:
 
 
 def _fail(error: Exception) -> NoReturn:
-    """Show a fault that is not the project's, whole, and exit as for whatever could not be done."""
+    """Show an exception that is not the project's fault with its whole traceback, and exit with status 3."""
     click.echo(whole(error), err=True, nl=False)
     failed = HoldfastFailed(said=f"{type(error).__name__}: {error}", python=sys.executable)
     click.echo(f"error: {failed}", err=True)

@@ -69,7 +69,7 @@ def _left(half_way: list[PassStatus], *, of: int) -> Iterator[str]:
 
 
 def lines_of(found: Abandoned, tried: str) -> Iterator[str]:
-    """Say to a person what was given up, and print the way back with what came of a try."""
+    """Say what was given up, and print the way back with the result of trying it."""
     yield f"abandoned: revision {found.revision} ({found.direction}); its version row was not written"
     for words in found.stays:
         yield f"stays     {words}"

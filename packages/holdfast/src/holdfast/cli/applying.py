@@ -1,4 +1,4 @@
-"""What `holdfast run` does when there may be something to do."""
+"""Runs `holdfast run` once the quick look has not shown that there is nothing to do."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def apply(
     nothing: str,
     grace: timedelta,
 ) -> None:
-    """Apply it, with progress on stderr and the result on stdout; or all of it as a stream of JSON."""
+    """Apply what is pending, with progress on stderr and the result on stdout; or all of it as a stream of JSON."""
     with (
         reporting(form) as report,
         translated_errors(),
@@ -61,7 +61,7 @@ def apply(
 
 @contextmanager
 def reporting(form: str) -> Iterator[Printer | EventStream]:
-    """The report of a format: text on stderr, or JSON on stdout, a failure included."""
+    """Give the report for a format: text on stderr, or JSON on stdout, a failure included."""
     if form == "json":
         stream = EventStream()
         with stream.telling_failures():
@@ -77,7 +77,7 @@ def reporting(form: str) -> Iterator[Printer | EventStream]:
 def _kept_plan(
     file: Path | None, config: Config
 ) -> "Callable[[Mapping[str, Sequence[str]]], tuple[Departure, ...]]":
-    """How a run has departed from the plan in a file, by the steps that it has done; in no way without a file."""
+    """List where a run has departed from the plan in a file, by its steps; nothing where there is no file."""
     if file is None:
         return lambda _: ()
     from holdfast.migrate.status import statuses  # loads what an empty database does not need

@@ -62,7 +62,7 @@ def check(
 
 
 def as_lines(found: Sequence[CheckFinding]) -> Iterator[str]:
-    """The findings for a person at a terminal."""
+    """Give the findings as lines for a person at a terminal."""
     for finding in found:
         warning = " (warning)" if finding.is_warning else ""
         yield f"{_path(finding)}:{finding.line}: {finding.rule}{warning}"
@@ -82,19 +82,19 @@ def _as_json(finding: CheckFinding) -> object:
 
 
 def _level(finding: CheckFinding) -> str:
-    """By the name that SARIF and GitHub have for it."""
+    """Give the severity by the name that SARIF and GitHub use."""
     return "warning" if finding.is_warning else "error"
 
 
 def as_annotation(finding: CheckFinding) -> str:
-    """A workflow command: its values have escapes of their own, and a property has two more than the message."""
+    """Write a finding as a GitHub workflow command; a property escapes two characters more than the message."""
     message = finding.message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     file = _in_repository(finding).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     return f"::{_level(finding)} file={file},line={finding.line},title={finding.rule}::{message}"
 
 
 def as_sarif(found: Sequence[CheckFinding]) -> object:
-    """The findings in SARIF 2.1.0 (Static Analysis Results Interchange Format)."""
+    """Write the findings in SARIF 2.1.0 (Static Analysis Results Interchange Format)."""
     rules = [
         {"id": rule, "shortDescription": {"text": text}, "help": {"text": text}}
         for rule, text in RULES.items()
@@ -123,7 +123,7 @@ def as_sarif(found: Sequence[CheckFinding]) -> object:
 
 
 def _artifact(finding: CheckFinding) -> dict[str, str]:
-    """An address, as SARIF wants it: relative to the repository, or absolute where the file is not in one."""
+    """Give a file's address as SARIF wants it: relative to the repository, absolute if it is not in one."""
     path = _in_repository(finding)
     if Path(path).is_absolute():
         return {"uri": Path(path).as_uri()}
@@ -131,14 +131,14 @@ def _artifact(finding: CheckFinding) -> dict[str, str]:
 
 
 def _in_repository(finding: CheckFinding) -> str:
-    """The file from the root of the repository that it is in, which is what services show; else the whole path."""
+    """Give the file's path from the root of its repository, which is what services show; else the whole path."""
     file = finding.file.resolve()
     root = next((each for each in file.parents if (each / ".git").exists()), None)
     return (file if root is None else file.relative_to(root)).as_posix()
 
 
 def _path(finding: CheckFinding) -> str:
-    """The path of a file as the repository names it."""
+    """Give the path of a file as its repository names it."""
     here = Path.cwd()
     return str(
         finding.file.relative_to(here) if finding.file.is_relative_to(here) else finding.file

@@ -1,4 +1,4 @@
-"""Asks before something is lost."""
+"""Asks a person before data is lost."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`holdfast doctor`: is this database, and the way to it, fit for production. Writes nothing."""
+"""`holdfast doctor`: checks whether this database, and the way to it, are fit for production. Writes nothing."""
 
 import json
 

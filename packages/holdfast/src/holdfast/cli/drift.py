@@ -1,4 +1,4 @@
-"""`holdfast drift`: what in the database no migration has made so. Writes nothing."""
+"""`holdfast drift`: shows what in the database no migration has made. Writes nothing."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Errors of a database driver, in words: no connection, a connection that was lost, an answer that is an error."""
+"""Explains errors of a database driver: no connection, a connection that was lost, an error from the server."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ WAY_ON = "Mend what the message names, then the same command again."
 
 @contextmanager
 def explaining_connections() -> Iterator[None]:
-    """Turn an error of the driver into ours; a connection that fails is told by what was tried last."""
+    """Turn an error of the driver into one of ours; a failed connection says what was tried last."""
     last: dict[str, Any] = {}
 
     def note(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def _this_command() -> str:
 
 
 def _written() -> list[tuple[str, str]]:
-    """Each sqlalchemy.url that stands in a file of the project, with the name of the file.
+    """Find each sqlalchemy.url that is written in a file of the project, with the name of the file.
 
     Not what the configuration says by now: env.py may have set it, as that of Flask-Migrate does.
     """

@@ -55,12 +55,12 @@ class EventStream:
         """Do nothing: a stream of lines holds nothing open."""
 
     def result(self, **more: object) -> None:
-        """The last line of a run that has ended well."""
+        """Write the last line of a run that has succeeded."""
         self._write({"event": "result", "done": [plain(each) for each in self.done], **more})
 
     @contextmanager
     def telling_failures(self) -> Iterator[None]:
-        """The last line of a run that has not: the error in its three parts, and what was done before it."""
+        """Write the last line of a run that has failed: the error in its three parts, and what was done."""
         try:
             yield
         except HoldfastError as error:
@@ -99,7 +99,7 @@ class EventStream:
 
 
 def as_event(event: Event) -> dict[str, object]:
-    """Its name, as in `step_done`, and its fields: durations in seconds, times as ISO 8601."""
+    """Give an event as JSON: its name, as in `step_done`, and its fields; durations in seconds, times as ISO 8601."""
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(event).__name__)
     more = {}
     if isinstance(event, StatementPlanned):
@@ -112,13 +112,13 @@ def as_event(event: Event) -> dict[str, object]:
 
 
 def plain_fields(value: object) -> dict[str, object]:
-    """The fields of a dataclass as what JSON has."""
+    """Give the fields of a dataclass as values that JSON has."""
     assert is_dataclass(value)  # noqa: S101  # events and what is in them
     return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
 
 
 def plain(value: object) -> object:
-    """Anything in an event as what JSON has."""
+    """Turn a value of an event into one that JSON has."""
     match value:
         case timedelta():
             return value.total_seconds()

@@ -1,4 +1,4 @@
-"""Prints an error: its three parts, and the address of its page where HOLDFAST_DOCS_URL says that pages are served."""
+"""Prints an error: its three parts, and the address of its documentation page if HOLDFAST_DOCS_URL is set."""
 
 from contextlib import suppress
 
@@ -8,7 +8,7 @@ from holdfast.errors import HoldfastError
 
 
 def show_error(error: HoldfastError) -> None:
-    """To stderr. The page of an error has the name of its class, for as long as there is such an error."""
+    """Print an error to stderr. Its page is named after its class, for as long as there is such an error."""
     click.echo(f"error: {error}", err=True)
     url = _documentation()
     if url is not None:

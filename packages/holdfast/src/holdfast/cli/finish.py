@@ -1,4 +1,4 @@
-"""`holdfast finish`: lets go what waits since a run with --expand."""
+"""`holdfast finish`: completes what a run with --expand has left waiting."""
 
 import json
 from dataclasses import asdict

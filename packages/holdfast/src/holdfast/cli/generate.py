@@ -66,7 +66,7 @@ def generate(
 
 
 def notes(found: ModelDifference, *, dropped_and_added: Iterable[Rename]) -> Iterator[str]:
-    """What a person has to know of a revision that was written."""
+    """Say what a person has to know about a revision that was written."""
     for rename in dropped_and_added:
         yield f"{rename.old} is dropped and {rename.new} added; if it was renamed: --rename {rename}"
     for table in found.left_alone:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM stop a run between two steps; a second one, or the end of the grace period, inside one.
+"""Ctrl-C and SIGTERM stop a run between two steps; a second one, or the end of the grace period, within a step.
 
 SIGUSR1 pauses it, and lets it go on.
 """
@@ -39,7 +39,7 @@ GRACE_OPTION = click.option(
 
 
 class Stop:
-    """What a run asks: whether to stop between two steps, and whether to stop inside one."""
+    """Answers what a run asks: whether to stop between two steps, and whether to stop within one."""
 
     def __init__(self, grace: timedelta) -> None:
         self.grace = grace
@@ -69,7 +69,7 @@ class Stop:
 
 @contextmanager
 def stopping(grace: timedelta) -> Iterator[Stop]:
-    """Gives the questions that a run asks, while both signals are ours.
+    """Give the questions that a run asks, while we handle both signals.
 
     A thread reads them from the descriptor that Python's own handler writes to: the main thread may wait in C.
     """
@@ -93,7 +93,7 @@ def stopping(grace: timedelta) -> Iterator[Stop]:
 
 @contextmanager
 def pausing() -> Iterator[Callable[[], bool]]:
-    """Gives the question whether a run is to wait: after each first SIGUSR1, until the next one."""
+    """Give the question whether a run should wait: a SIGUSR1 begins the pause, the next one ends it."""
     is_asked = False
 
     def ask(_: int, __: FrameType | None) -> None:
@@ -114,7 +114,7 @@ def _listen(reads: socket, stop: Stop) -> None:
 
 
 def _third() -> Callable[[int, FrameType | None], None]:
-    """The handler in the main thread: the third time it is as if there were none."""
+    """Give a handler for the main thread that ignores two signals, and raises KeyboardInterrupt at the third."""
     arrived = 0
 
     def arrives(_: int, __: FrameType | None) -> None:

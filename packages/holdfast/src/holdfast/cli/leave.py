@@ -1,4 +1,4 @@
-"""`holdfast leave`: ends what is under way, and drops everything of ours in the database."""
+"""`holdfast leave`: ends what is under way, and drops everything that holdfast has made in the database."""
 
 import sys
 from collections.abc import Iterator

@@ -44,7 +44,7 @@ def online(ctx: click.Context, file: Path, empty: bool, form: str) -> None:
 
 @contextmanager
 def _told_of_a_script(file: Path, *, is_empty: bool) -> Iterator[None]:
-    """Tell what goes wrong as an error of the script: it has no models, and no revision."""
+    """Report a failure as an error of the script, which has no models and no revision."""
     try:
         yield
     except UnparsableStatement as error:

@@ -1,4 +1,4 @@
-"""`holdfast pause`: the run that migrates waits after its step or batch, until `holdfast resume`."""
+"""`holdfast pause`: asks the running migration to wait after its step or batch, until `holdfast resume`."""
 
 import click
 

@@ -142,13 +142,13 @@ def _notes(step: PlannedStep) -> tuple[str, ...]:
 
 
 def in_words(step: PlannedStep) -> str:
-    """Size and time of what is read or rewritten."""
+    """Say how large a table is that is read or rewritten, and how long that takes."""
     size = f"{step.size.rows:,} rows, {_bytes(step.size.bytes)}, {roughly(step.takes)}"
     return f"{size}{_at_rate(step.rows_per_second)}"
 
 
 def _at_rate(rate: int | None) -> str:
-    """What the time of a backfill rests on: nobody knows its rate before it runs."""
+    """Say which rate the time of a backfill assumes: nobody knows the real one before it runs."""
     match _rate_is(rate):
         case None:
             return ""
@@ -165,7 +165,7 @@ def _rate_is(rate: int | None) -> Literal["assumed", "limited"] | None:
 
 
 def as_markdown(found: Forecast) -> Iterator[str]:
-    """The plan as a comment on a pull request."""
+    """Give the plan as a comment on a pull request."""
     yield "### Plan of the pending migrations"
     if not found.revisions:
         yield ""
@@ -209,7 +209,7 @@ def _row(number: int, step: PlannedStep) -> str:
 
 
 def as_json(found: Forecast) -> dict[str, object]:
-    """The plan as one object, for a program."""
+    """Give the plan as one object, for a program."""
     return {
         "database": found.database,
         "at": found.at,

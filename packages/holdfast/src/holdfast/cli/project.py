@@ -1,4 +1,4 @@
-"""The options that every verb shares, and what goes wrong in every verb, in words.
+"""The options that every verb shares, and messages for what can go wrong in every verb.
 
 What is heavy is imported inside: a command that finds its database up to date is over before it is needed.
 """
@@ -41,7 +41,7 @@ class ProjectOptions:
     on_the_line: frozenset[str] = frozenset()
 
     def sql_path(self) -> Path | None:
-        """The SQL scripts that --sql names, or [tool.holdfast] where nothing names a project of Alembic."""
+        """The SQL scripts that --sql names; else those of [tool.holdfast], if nothing names an Alembic project."""
         if self.sql is not None or self.file is not None:
             return self.sql
         from holdfast.migrate.project_files import sql_in
@@ -49,7 +49,7 @@ class ProjectOptions:
         return sql_in(Path.cwd())
 
     def named(self) -> str:
-        """What has to stand behind `holdfast` in a command that is proposed: as the project was named here."""
+        """The options that a proposed command needs after `holdfast`, as the project was named here."""
         typed = {
             "file": ("-c", self.file),
             "section": ("-n", self.section),
@@ -65,7 +65,7 @@ class ProjectOptions:
         return " ".join(words)
 
     def config(self) -> "Config":
-        """The Alembic configuration of the project; for Flask-Migrate, inside an application context from here on."""
+        """Give the project's Alembic configuration; for Flask-Migrate, within an application context from here on."""
         from holdfast.migrate.flask_application import application_context
         from holdfast.migrate.project import find_config  # loads Alembic
 
@@ -85,7 +85,7 @@ class ProjectOptions:
         return found
 
     def alembic_config(self, *, verb: str) -> "Config":
-        """The configuration, where the verb needs the models or the revisions of Alembic. Raises NotForScripts."""
+        """Give the configuration for a verb that needs models or Alembic revisions. Raises NotForScripts."""
         found = self.config()
         from holdfast.migrate.sql.project import require_alembic
 
@@ -93,7 +93,7 @@ class ProjectOptions:
         return found
 
     def head_if_up_to_date(self) -> str | None:
-        """The head, where a look is enough to know that the database is there; None: look closer."""
+        """Give the head if a quick look shows that the database is there; None: look closer."""
         if self.x or self.section != "alembic" or self.sql is not None:
             return None  # env.py is told something that the look does not know
         with without_garbage_collection():
@@ -105,13 +105,13 @@ class ProjectOptions:
 
 
 def without_secret(argument: str) -> str:
-    """An argument of -x that may be printed."""
+    """Give an argument of -x in a form that may be printed."""
     return SECRET.sub(lambda found: f"{found[1] or found[2]}***", argument)
 
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """For imports and one query, which leave none: searching for it took a fifth of their time."""
+    """Switch garbage collection off for imports and one query: it took a fifth of their time."""
     gc.disable()
     try:
         yield
@@ -122,7 +122,7 @@ def without_garbage_collection() -> Iterator[None]:
 
 @contextmanager
 def without_pygments() -> Iterator[None]:
-    """For the import of Alembic: where pygments is there, Mako loads it for pages of errors that nobody asks for."""
+    """Hide pygments while Alembic is imported: Mako would load it for error pages that nobody asks for."""
     name = "mako.ext.pygmentplugin"
     if name in sys.modules:
         yield
@@ -136,7 +136,7 @@ def without_pygments() -> Iterator[None]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn the errors of Alembic and of the driver into ours; what env.py prints is not the result."""
+    """Turn the errors of Alembic and of the driver into ours; what env.py prints goes to stderr."""
     from alembic.util import CommandError
 
     from holdfast.cli.driver_errors import explaining_connections
@@ -153,13 +153,13 @@ def translated_errors() -> Iterator[None]:
 
 
 def _named(error: HoldfastError) -> HoldfastError:
-    """An error whose commands name the project as this one did."""
+    """Make the commands in an error's text name the project as this command line did."""
     error.options = _typed()
     return error
 
 
 def as_typed(text: str) -> str:
-    """A text whose commands name the project as this command line did: they can be pasted."""
+    """Make the commands in a text name the project as this command line did, so that they can be pasted."""
     return with_options(text, _typed())
 
 

@@ -1,4 +1,4 @@
-"""Prints the events of a run as they come: one line per revision and step; on a terminal one more that lives."""
+"""Prints the events of a run as they come: a line per revision and step, and on a terminal a live line below."""
 
 import sys
 from collections.abc import Callable
@@ -127,7 +127,7 @@ class Printer:
             self.terminal.close()
 
     def summary(self, *, nothing: str) -> str:
-        """The last line of a run: which revisions are done, and how long that took."""
+        """Give the last line of a run: which revisions are done, and how long that took."""
         if not self.done:
             return nothing
         verb = "applied" if self.done[0].direction == "up" else "reverted"
@@ -153,12 +153,12 @@ class Printer:
         self._line(f"{figures[0]}{step}{figures[1]}")
 
     def _now(self, step: str, figures: str) -> None:
-        """What goes on at this moment: nothing for a log."""
+        """Show what is going on in the live line; a log shows nothing."""
         if self.terminal is not None:
             self.terminal.now(living(step, figures=figures, width=self.terminal.width))
 
     def _passing(self, step: str, figures: str, *, key: str, is_news: bool = False) -> None:
-        """A look at a long step: replaced by the next one on a terminal, now and then a line in a log.
+        """Show progress within a long step: replaced by the next on a terminal, now and then a line in a log.
 
         What is news has its first line in a log at once.
         """
@@ -196,7 +196,7 @@ def in_words_of(number: int, steps: int, *, may_be_more: bool) -> str:
 
 
 def _executed(event: StatementsDone) -> str:
-    """What the revision's function has executed, with the numbers of these steps."""
+    """Say what the revision's function has executed, with the numbers of these steps."""
     first, last = event.number, event.number + len(event.statements) - 1
     words = in_words_of(last, event.steps, may_be_more=event.may_be_more)
     if first == last:
@@ -206,7 +206,7 @@ def _executed(event: StatementsDone) -> str:
 
 
 def resumed(event: RevisionResumed) -> str:
-    """Where a run goes on that was killed or stopped."""
+    """Say where a run continues that was killed or stopped."""
     if event.number > event.steps and not event.may_be_more:
         return f"all {event.steps} steps were done before; the version row is left"
     if event.number > event.steps:
@@ -216,7 +216,7 @@ def resumed(event: RevisionResumed) -> str:
 
 
 def about_standbys(event: StandbyReadersUnseen | StandbyNotAsked | LagUnseen) -> str:
-    """What is not seen of standbys, what that means, and what changes it."""
+    """Say what of standbys cannot be seen, what that means, and what changes it."""
     match event:
         case StandbyReadersUnseen(standbys=standbys):
             return (
@@ -233,7 +233,7 @@ def about_standbys(event: StandbyReadersUnseen | StandbyNotAsked | LagUnseen) ->
 
 
 def reason(verdict: GuardVerdict) -> str:
-    """Why the guard has ended a transaction."""
+    """Say why the guard has ended a transaction."""
     if verdict.reason is Reason.USERS:
         return f"because {verdict.who} waited {seconds(verdict.waited)} for it"
     return (
@@ -242,14 +242,14 @@ def reason(verdict: GuardVerdict) -> str:
 
 
 def in_words(seen: Watched) -> str:
-    """A look at a long step: phase, share, whom it waits for."""
+    """Describe progress within a long step: its phase, its share, whom it waits for."""
     done = "" if seen.done is None else f" {seen.done:.0%}"
     waits = f", waits for {'; '.join(seen.waits_for)}" if seen.waits_for else ""
     return f"{seen.phase}{done}{waits}"
 
 
 def moved(rows: int, of: int, took: timedelta) -> str:
-    """How far a backfill is: its share, its rows, the time that it still needs."""
+    """Say how far a backfill is: its share, its rows, and the time that it still needs."""
     if not rows or of <= rows:
         return f"{rows:,} rows, nearly done"
     left = roughly(took * ((of - rows) / rows))
@@ -257,7 +257,7 @@ def moved(rows: int, of: int, took: timedelta) -> str:
 
 
 def living(step: str, *, figures: str, width: int) -> str:
-    """The line that lives, behind its sign of life: the figures, and of the step what there is room for."""
+    """Compose the live line, to be put behind the spinner: as much of the step as fits, and the figures."""
     room = width - len("x ") - len(": ") - len(figures)
     if room < len(f"{SHORTEST}...") and len(step) > room:
         return figures
@@ -265,11 +265,11 @@ def living(step: str, *, figures: str, width: int) -> str:
 
 
 def fitted(step: str, *, figures: str, width: int) -> str:
-    """The step, cut so that the figures beside it stay on the line."""
+    """Cut the name of a step so that the figures beside it stay on the line."""
     room = max(12, width - len(figures))
     return step if len(step) <= room else step[: room - 3] + "..."
 
 
 def seconds(duration: timedelta) -> str:
-    """A duration as a person reads it: 0.03 s."""
+    """Write a duration for a person: 0.03 s."""
     return f"{duration.total_seconds():.2f} s"

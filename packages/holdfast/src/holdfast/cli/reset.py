@@ -1,4 +1,4 @@
-"""`holdfast reset`: an empty database with the newest schema. Development and test only."""
+"""`holdfast reset`: empties the database and runs its history again. For development and test only."""
 
 import click
 

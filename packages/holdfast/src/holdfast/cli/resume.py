@@ -1,4 +1,4 @@
-"""`holdfast resume`: the run that waits because of `holdfast pause` goes on."""
+"""`holdfast resume`: lets a run continue that waits because of `holdfast pause`."""
 
 import click
 

@@ -59,7 +59,7 @@ def revert(
 
 
 def _listed(found: tuple[TakenBack, ...]) -> tuple[str, ...]:
-    """Each revision with its description, and with its databases where there are several."""
+    """Name each revision with its description, and with its databases if there are several."""
     is_one = len({database for each in found for database in each.databases}) == 1
     return tuple(
         f"{each.revision} {each.description}"

@@ -44,7 +44,7 @@ def settings(form: str) -> None:
 
 
 def in_force(found: Settings) -> tuple[Line, ...]:
-    """Every variable, in the order of the class."""
+    """Give every variable with its value, in the order in which the class has them."""
     lines: list[Line] = []
     prefix = found.model_config["env_prefix"]
     for name in type(found).model_fields:
@@ -65,7 +65,7 @@ def in_force(found: Settings) -> tuple[Line, ...]:
 
 
 def sent_to_libpq(found: Settings) -> tuple[Line, ...]:
-    """The parameters of a connection, except the password."""
+    """Give the parameters of a connection, except the password."""
     if found.url is None:
         return ()
     arguments = connect_arguments(found, found.url)

@@ -1,4 +1,4 @@
-"""What `holdfast status` prints when a look was not enough."""
+"""Prints the state of a database for `holdfast status`, once the quick look was not enough."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _as_json(found: Status) -> dict[str, object]:
 
 
 def _lines_of(found: Status, passes: tuple[Status, ...]) -> Iterator[str]:
-    """The lines of one status, with the names of database and version table where there are several."""
+    """Give the lines of one status, with the names of database and version table if there are several."""
     if len(passes) > 1:
         yield f"database {found.database}, {found.version_table}:"
     yield from _lines(found)
@@ -68,7 +68,7 @@ def _lines(found: Status) -> Iterator[str]:
 
 
 def _at_work(progress: MigrationProgress, migrator: str) -> Iterator[str]:
-    """How far the run is that migrates now."""
+    """Say how far the run is that is migrating now."""
     yield f"migrates now: {progress}: {migrator}"
     if progress.paused_by:
         by = progress.paused_by

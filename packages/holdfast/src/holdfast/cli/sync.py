@@ -1,4 +1,4 @@
-"""`holdfast sync`: makes a development database what the models say."""
+"""`holdfast sync`: adds to a development database what the models have and it lacks."""
 
 import click
 

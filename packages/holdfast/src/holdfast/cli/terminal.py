@@ -1,4 +1,4 @@
-"""A terminal: lines, and below them one that lives."""
+"""A terminal: lines that stay, and below them one live line."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -6,7 +6,7 @@ from rich.status import Status
 
 
 class Terminal:
-    """A terminal on stderr, on which a person looks on."""
+    """A terminal on stderr that a person watches."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -18,11 +18,11 @@ class Terminal:
         return self.console.width
 
     def print(self, words: str) -> None:
-        """Print a line that stays, above the one that is alive."""
+        """Print a line that stays, above the live line."""
         self.console.print(escape(words))
 
     def now(self, words: str) -> None:
-        """The line that lives: what goes on at this moment."""
+        """Show the live line: what is going on at this moment."""
         if self.live is None:
             self.live = self.console.status("")
             self.live.start()

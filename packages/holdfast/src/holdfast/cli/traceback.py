@@ -1,4 +1,4 @@
-"""An exception of the project's own code, shown as far as it is the project's."""
+"""Shows an exception of the project's own code without our own frames and those of libraries."""
 
 import sys
 import sysconfig
@@ -32,7 +32,7 @@ TOOLS = (
 
 
 def of_the_project(error: Exception) -> str | None:
-    """The traceback without our frames and those of what we call; None where no other is left."""
+    """Give the traceback without our frames and those of what we call; None if nothing else is left."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_tool(frame.filename)]
     if not own:
@@ -46,12 +46,12 @@ def of_the_project(error: Exception) -> str | None:
 
 
 def whole(error: Exception) -> str:
-    """The traceback of an exception in which no line of the project is."""
+    """Give the whole traceback of an exception that no line of the project is part of."""
     return "".join(traceback.format_exception(error))
 
 
 def not_installed(error: ModuleNotFoundError) -> ModuleNotInstalled | None:
-    """The error that names the project's import which finds no module; None where no file of the project is in it."""
+    """Give the error that names the import that fails; None if no file of the project is in the traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.filename for frame in frames if not _is_tool(frame.filename)]
     if not own:

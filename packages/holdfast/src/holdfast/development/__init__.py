@@ -1,1 +1,1 @@
-"""Verbs for databases whose contents may be lost: sync and reset. Never in production."""
+"""The verbs for databases whose data may be lost: sync and reset. Never in production."""

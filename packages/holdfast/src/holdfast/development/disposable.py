@@ -1,4 +1,4 @@
-"""Whether a database may lose what is in it: the stamp in the database says so, whatever the process believes."""
+"""Decides whether the data of a database may be lost: by the stamp in it, whatever the process believes."""
 
 from sqlalchemy import Connection
 
@@ -11,7 +11,7 @@ from holdfast.observe.database import database_name
 def require_profile_of(
     connection: Connection, allowed: tuple[Profile, ...], *, profile: Profile, verb: str
 ) -> Profile:
-    """Give the database's profile: its stamp, or that of this process where it has none. Raises NotDisposable."""
+    """Give the database's profile: its stamp, or this process's where it has none. Raises NotDisposable."""
     stamp = read_stamp(connection)
     found = profile if stamp is None else stamp.profile
     if found not in allowed:

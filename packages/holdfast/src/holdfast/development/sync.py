@@ -1,4 +1,4 @@
-"""Makes a development database what the models say: adds what is missing; where allowed, also drops and changes.
+"""Brings a development database in line with the models: adds what is missing; if allowed, also drops and changes.
 
 The models are the `target_metadata` of env.py. Every database that others use is for migrations.
 """
@@ -44,7 +44,7 @@ def make_equal(config: Config, *, profile: Profile, report: Report = silent) -> 
 
 
 def losses(config: Config, *, profile: Profile) -> tuple[str, ...]:
-    """What `make_equal` would drop or change. Reads only."""
+    """List what `make_equal` would drop or change. Reads only."""
 
     def look(project: ProjectConnection) -> tuple[str, ...]:
         require_profile_of(project.connection, ALLOWED, profile=profile, verb="sync")
@@ -86,7 +86,7 @@ def _drop(locked: LockedConnection) -> Iterator[str]:
 
 
 def _differing(connection: Connection, project: MigrationContext) -> Iterator[ops.MigrateOperation]:
-    """Every operation that makes the database what the models say, in an order that works."""
+    """Give the operations that make the database equal to the models, in an order that works."""
     models = _models(project)
     schemas = {table.schema for each in models for table in each.tables.values()} | {None}
 

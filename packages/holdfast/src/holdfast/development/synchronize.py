@@ -1,4 +1,4 @@
-"""Makes a development database have what the models have: adds what is missing, never drops or changes anything.
+"""Adds to a development database what the models have and it lacks; never drops or changes anything.
 
 Missing are tables, columns, indexes, and the unique and foreign keys that came with them. What differs is left
 alone: that is what migrations are for.
@@ -22,14 +22,14 @@ Subtractive = ops.DropIndexOp | ops.DropConstraintOp
 
 
 def synchronize(connection: Connection, metadata: MetaData, *, profile: Profile) -> tuple[str, ...]:
-    """Adds what is missing, in the transaction of the connection; gives what it added."""
+    """Add what is missing, in the transaction of the connection; give what was added."""
     _refuse_outside_development(profile)
     added = (*_create_tables(connection, metadata), *_add_to_tables(connection, metadata))
     return tuple(added)
 
 
 def _refuse_outside_development(profile: Profile) -> None:
-    """Refuse other profiles here too, for whoever calls this without the settings."""
+    """Refuse other profiles here too, for callers that have not checked the settings."""
     for refusal in REFUSALS:
         if refusal.setting == "synchronize" and profile in refusal.profiles:
             raise RefusedSetting(

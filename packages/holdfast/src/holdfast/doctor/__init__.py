@@ -1,1 +1,1 @@
-"""Is this database, and the way to it, fit for production: many small checks that ask the server, not the settings."""
+"""Checks whether a database, and the way to it, are fit for production: small checks that ask the server itself."""

@@ -1,4 +1,4 @@
-"""What a production process asks before it serves: the checks of the doctor that cost one round trip."""
+"""The checks that a production process runs before it serves: those of the doctor that cost one round trip."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What a check is: it judges evidence, and touches nothing."""
+"""A check of the doctor: it judges evidence that was gathered before, and touches nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """The project's revisions against the database."""
+    """How the project's revisions compare with the database."""
 
     connected: Connected  # the connection that env.py makes
     heads: tuple[str, ...]  # of the project
@@ -37,7 +37,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedStandby:
-    """A standby of HOLDFAST_STANDBYS: what it said, or why it could not be asked."""
+    """A standby named in HOLDFAST_STANDBYS: what it answered, or why it could not be asked."""
 
     name: str
     said: ReadingOnStandby | None
@@ -46,7 +46,7 @@ class NamedStandby:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything that was seen of a database and of the way to it: what checks judge."""
+    """Everything that was found out about a database and the way to it; the checks judge it."""
 
     settings: Settings
     application: Connected
@@ -60,7 +60,7 @@ class Evidence:
 
     @property
     def in_production(self) -> bool:
-        """Whether this process is of production, where more is refused."""
+        """Whether this process runs in production, where more is refused."""
         return self.settings.profile is Profile.PRODUCTION
 
 
@@ -75,7 +75,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One question; docs/doctor.md has them all under their numbers.
+    """One question to the evidence; docs/doctor.md lists all checks by their numbers.
 
     `judge` gives None where there is nothing to judge. `at_start`: a production process does not start
     while it refuses, unless HOLDFAST_ALLOW has its name.

@@ -1,4 +1,4 @@
-"""The check of a Citus cluster: whether its nodes answer, know the same, and hold no transaction that nobody ends."""
+"""The check of a Citus cluster: its nodes answer, agree with each other, and hold no forgotten transaction."""
 
 from collections.abc import Iterator
 

@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pass:
-    """What was found of one version table that env.py goes through, and of its database."""
+    """What was found about one version table that env.py goes through, and about its database."""
 
     database: ConfiguredDatabase
     history: History
@@ -92,7 +92,7 @@ def examine(
 
 
 def _of_another(evidence: Evidence, found: _Pass) -> Iterator[Finding]:
-    """What is to be said of a version table behind the first one, and of its database when that comes first."""
+    """Give the verdicts on a further version table, and on its database if no earlier table was in it."""
     own, checks = replace(evidence, history=found.history), OF_A_PASS
     if found.leftovers is not None and found.keys is not None:
         own = replace(own, leftovers=found.leftovers, keys=found.keys)
@@ -154,7 +154,7 @@ def _history(project: ProjectConnection) -> History:
 
 
 def _pass(project: ProjectConnection, *, seen: set[int]) -> _Pass:
-    """The history of a version table; of its database what the first one of a project is asked elsewhere."""
+    """Find out the history of a version table, and about its database what is asked once per database."""
     is_new = bool(seen) and project.database.number not in seen
     seen.add(project.database.number)
     return _Pass(
@@ -166,7 +166,7 @@ def _pass(project: ProjectConnection, *, seen: set[int]) -> _Pass:
 
 
 def _refuses_unknown_root(settings: Settings) -> bool | None:
-    """Whether connecting fails once only an unknown authority is trusted; None: no authority is asked."""
+    """Whether connecting fails when an unknown authority is trusted alone; None: no authority is asked."""
     url = database_url(settings)
     arguments = connect_arguments(settings, url)
     if arguments.get("channel_binding") == "require":

@@ -1,4 +1,4 @@
-"""The check of keys that will run out, while there is time to change their type."""
+"""The check of keys whose numbers run out, while there is still time to change their type."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def _keys(evidence: Evidence) -> Verdict:
 
 
 def _numbered(column: NumberedColumn) -> Iterator[tuple[str, str]]:
-    """The column first, then its sequence, which plain SQL leaves as it is."""
+    """Name the column first, then its sequence, whose type plain SQL leaves as it is."""
     ends_first = column.sequence_type != "bigint" and column.column_type == "bigint"
     if column.used >= USED:
         says = f"{column.column} has used {column.used:.0%} of its numbers"

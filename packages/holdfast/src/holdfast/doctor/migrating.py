@@ -1,4 +1,4 @@
-"""Checks of the role that migrates: whether it may do what a run needs, and what a small one does without."""
+"""Checks of the role that migrates: whether it may do all that a run needs, and what a limited one goes without."""
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
 from holdfast.doctor.pool import MIGRATION, MIGRATION_AT_LEAST

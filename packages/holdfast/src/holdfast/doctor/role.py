@@ -1,4 +1,4 @@
-"""Checks of the roles: what an intruder could do with the application's, and whose the tables are."""
+"""Checks of the roles: what an intruder could do with the application's role, and who owns the tables."""
 
 from holdfast.doctor.check import (
     Check,

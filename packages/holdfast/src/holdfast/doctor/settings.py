@@ -1,4 +1,4 @@
-"""Checks of what was asked for, where it shows in the database.
+"""Checks of settings whose effect shows in the database.
 
 Values that no process of a profile accepts are errors of `Settings` already.
 """

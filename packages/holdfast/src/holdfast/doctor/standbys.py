@@ -1,4 +1,4 @@
-"""Checks of what follows this server: whether its lag is seen, what its readers would meet, what holds WAL."""
+"""Checks of the standbys and slots that follow this server: visible lag, disturbed readers, retained WAL."""
 
 from collections.abc import Iterator
 from datetime import timedelta

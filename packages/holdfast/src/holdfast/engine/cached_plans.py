@@ -1,4 +1,4 @@
-"""Heals "cached plan must not change result type" (0A000), which a change of columns or types brings to an application.
+"""Repairs "cached plan must not change result type" (0A000), which applications get when columns or types change.
 
 psycopg prepares a statement after five uses; when the table's columns change, PostgreSQL refuses the prepared one
 before it begins (RevalidateCachedQuery in its source, which its errors name). Only that, as the first statement of a
@@ -38,7 +38,7 @@ def heal_cached_plans(engine: Engine) -> None:
 
 
 def is_changed_plan(error: Exception, sql: str) -> bool:
-    """Whether the statement itself, which psycopg has prepared, was refused before it had begun."""
+    """Whether the server refused a statement that psycopg had prepared, before executing any of it."""
     diagnostic: Any = getattr(error, "diag", None)
     return (
         sqlstate(error) == FEATURE_NOT_SUPPORTED

@@ -1,4 +1,4 @@
-"""Connections forget what they have prepared when a migration has changed a table: a migration tells, the pool listens.
+"""Makes pooled connections forget prepared statements when a migration has changed a table: it notifies, they listen.
 
 A statement that was prepared before and returns another row now is refused (0A000), wherever in its transaction it
 stands. What is told arrives with the next answer of the server, so it costs no round trip; it is there before the
@@ -23,7 +23,7 @@ Told = Callable[[PGnotify], object]
 
 
 def listen_for_changed_shapes(engine: Engine) -> None:
-    """Every connection of the engine, sync or async, from when it is opened. Only psycopg 3 is looked after."""
+    """Listen on every connection of the engine, sync or async, once it is opened. Only with psycopg 3."""
 
     @event.listens_for(engine, "connect")
     def listen(connection: Any, record: Any) -> None:
@@ -51,7 +51,7 @@ def is_listening(driver: Any) -> bool:
 
 
 def take_in(pgconn: PGconn) -> None:
-    """Hand over what has been told and is here already; asks nobody."""
+    """Hand over the notifications that have already arrived; asks the server nothing."""
     while (notify := pgconn.notifies()) is not None:
         if pgconn.notify_handler is not None:
             pgconn.notify_handler(notify)

@@ -1,4 +1,4 @@
-"""An engine from settings: TLS, timeouts and password on every connection, the sized pool, SQL logging.
+"""Makes an engine from settings: TLS, timeouts and password on every connection, the sized pool, SQL logging.
 
 Every option of SQLAlchemy's create_engine may be added, also another `poolclass`.
 """
@@ -81,14 +81,14 @@ def migration_url(settings: Settings) -> URL:
 
 
 def database_url(settings: Settings) -> URL:
-    """The database's address, without the password. Raises NoDatabaseUrl."""
+    """Give the database's address, without the password. Raises NoDatabaseUrl."""
     if settings.url is None:
         raise NoDatabaseUrl(variable="DATABASE_URL")
     return settings.url
 
 
 def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
-    """The arguments that psycopg gets besides the URL, except the password."""
+    """Give the arguments that psycopg gets besides the URL, except the password."""
     parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
     arguments: dict[str, Any] = dict(parameters.as_arguments(url))
     if settings.pooler is Pooler.TRANSACTION:
@@ -98,7 +98,7 @@ def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
 
 
 def explained(error: BaseException, settings: Settings) -> CannotConnect:
-    """Say of a connection that could not be made what was tried, and which setting says so."""
+    """Explain a failed connection: what was tried, and which setting says so."""
     url = database_url(settings)
     named = url.get_dialect()().create_connect_args(url)[1]
     arguments = {**named, **connect_arguments(settings, url)}
@@ -136,7 +136,7 @@ def _listen(engine: Engine, settings: Settings) -> None:
 
 
 def _explain_failed_connections(engine: Engine, settings: Settings) -> None:
-    """The driver's error stays what it is; a note says what was tried and which setting says so."""
+    """Add a note to the driver's error: what was tried, and which setting says so."""
 
     @event.listens_for(engine, "handle_error")
     def add_note(context: ExceptionContext) -> None:

@@ -1,4 +1,4 @@
-"""The type of a setting that is a duration: `30 s` is read, `30 s` is shown."""
+"""The type of a setting that is a duration: it reads and shows `30 s`."""
 
 from datetime import timedelta
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Which environment a database belongs to: stamped into it at the first start, compared at every later one.
+"""Stamps a database with its environment at the first start, and compares the stamp at every later one.
 
 A development process on a production database does damage that no permission prevents, and the reverse
 shows test data to customers. The stamp is a row in the schema `holdfast`, readable by every role.
@@ -68,7 +68,7 @@ class Stamp:
     synchronized_at: datetime | None  # when its schema was last made from the models
 
     def fits(self, profile: Profile) -> bool:
-        """Whether a process of this profile may work here: production stays among itself."""
+        """Whether a process of this profile may work here: production and the others never mix."""
         return profile == self.profile or Profile.PRODUCTION not in (profile, self.profile)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Profile(StrEnum):
-    """What a process is for; production where nothing is said."""
+    """What a process is for; production if nothing is said."""
 
     DEVELOPMENT = "development"
     TEST = "test"
@@ -32,7 +32,7 @@ class SqlLog(StrEnum):
 
 
 class Pooler(StrEnum):
-    """What stands between this process and the server, and how much of a session it keeps."""
+    """What is between this process and the server, and how much of a session it keeps."""
 
     OFF = "off"
     TRANSACTION = "transaction"  # PgBouncer and its like: nothing of a session lasts
@@ -40,7 +40,7 @@ class Pooler(StrEnum):
 
 
 class MigrateOnStart(StrEnum):
-    """Who migrates when a process starts: it, another one, or nobody."""
+    """Who migrates when a process starts: the process itself, another one, or nobody."""
 
     RUN = "run"
     EXPAND = "expand"  # it, and what another release still uses waits for `holdfast finish`

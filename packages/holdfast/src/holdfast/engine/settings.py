@@ -1,4 +1,4 @@
-"""Settings from the environment, read once; refuses what is unsafe in its profile.
+"""Reads settings from the environment once, and refuses what is unsafe in the profile.
 
 Variables begin with HOLDFAST_ (HOLDFAST_POOL_MAX is `pool.max`), DATABASE_URL is read as well, and a
 file `.env` may hold the same names. An unset profile is production. Nothing here prints a secret.
@@ -67,7 +67,7 @@ RELEASE = r"^[^\s]{1,30}$"
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings of one prefix: a misspelt variable is an error, and no error holds a value."""
+    """Settings that share a prefix: a misspelt variable is an error, and no error shows a value."""
 
     model_config = SettingsConfigDict(
         env_file=DOTENV,
@@ -96,7 +96,7 @@ class EnvironmentSettings(BaseSettings):
         self._refuse_unsafe()
 
     def _refuse_unsafe(self) -> None:
-        """Raise RefusedSetting for values that a class of settings does not allow together; here none."""
+        """Raise RefusedSetting for values that a class of settings forbids together; here none."""
 
     @classmethod
     def variables(cls) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def _split_at_commas(value: object) -> object:
 
 
 def _as_pooler(value: object) -> object:
-    """`true` was the only kind of pooler before there were two."""
+    """Read `true` as the only kind of pooler that there was before there were two."""
     text = str(value).lower()
     if text in ("true", "1", "yes", "on"):
         return Pooler.TRANSACTION
@@ -183,7 +183,7 @@ OtherUrl = Annotated[SecretStr | None, AfterValidator(_readable_url)]
 
 
 def _urls(value: object) -> object:
-    """Raises ValueError, without the value, which may hold a password."""
+    """Read URLs with commas between them. Raises ValueError, without the value, which may hold a password."""
     found = _split_at_commas(value)
     for url in found if isinstance(found, tuple) else ():
         split_url(str(url))
@@ -253,23 +253,23 @@ class Settings(EnvironmentSettings):
 
     @property
     def is_of_environment(self) -> bool:
-        """Whether the environment alone says all of it: another process there reads the same."""
+        """Whether the environment alone decides everything: another process in it reads the same."""
         return type(self) is Settings and not self._is_said_in_code
 
     @property
     def is_pooled(self) -> bool:
-        """Whether a pooler stands between, which keeps no settings of a session."""
+        """Whether a pooler is in between that keeps no session settings."""
         return self.pooler is not Pooler.OFF
 
     def for_migrations(self) -> "Settings":
-        """The same with HOLDFAST_MIGRATION_URL for the address, straight to the server, where that is set."""
+        """Give these settings with HOLDFAST_MIGRATION_URL as the address, if set: directly to the server."""
         if self.migration_url is None:
             return self
         parts = split_url(self.migration_url.get_secret_value())
         return self._at(parts, url=parts.address, pooler=Pooler.OFF)
 
     def for_reading(self) -> "Settings | None":
-        """The same with HOLDFAST_READ_URL for the address, of several hosts a standby first; None where none is set."""
+        """Give these settings with HOLDFAST_READ_URL as the address, standbys first; None if it is not set."""
         if self.read_url is None:
             return None
         parts = split_url(self.read_url.get_secret_value())
@@ -278,7 +278,7 @@ class Settings(EnvironmentSettings):
         return self._at(parts, url=parts.address.update_query_dict(wanted))
 
     def _at(self, parts: UrlParts, **changes: object) -> "Settings":
-        """At another address, with what its URL says of password and TLS; judged as these were."""
+        """Give these settings at another address, with the password and TLS of its URL, checked in the same way."""
         of_file = {} if parts.password is None else {"password_file": None}
         found = self.model_copy(update={**changes, **of_file, **dict(_settings_in(parts))})
         found._refuse_unsafe()  # noqa: SLF001  # of its own class
@@ -331,7 +331,7 @@ class Settings(EnvironmentSettings):
 
 
 class ScratchSettings(EnvironmentSettings):
-    """Settings of the scratch server, where pending changes are tried; an embedded one where nothing is named."""
+    """Settings of the scratch server, where pending changes are tried; an embedded one if none is named."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_SCRATCH_")
 
@@ -340,7 +340,7 @@ class ScratchSettings(EnvironmentSettings):
 
 
 class DocumentationSettings(EnvironmentSettings):
-    """Settings of messages: where the site of `./dev docs` is served, so that an error can name its page there."""
+    """Settings of messages: where the site of `./dev docs` is served, so that an error can link its page."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_DOCS_")
 
@@ -348,7 +348,7 @@ class DocumentationSettings(EnvironmentSettings):
 
 
 class BackfillSettings(EnvironmentSettings):
-    """How fast `holdfast run` writes all rows of a table; as fast as users allow where nothing is said."""
+    """How fast `holdfast run` writes all rows of a table; as fast as users allow unless limited."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_BACKFILL_")
 
@@ -358,7 +358,7 @@ class BackfillSettings(EnvironmentSettings):
 
 
 class BuildSettings(EnvironmentSettings):
-    """How many more processes of the server help with the build of an index: none, which leaves the cores to users."""
+    """How many extra server processes help to build an index; none by default, which leaves the cores to users."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_BUILD_")
 
@@ -366,15 +366,15 @@ class BuildSettings(EnvironmentSettings):
 
 
 class _OneVariable(EnvironmentSettings):
-    """A setting that is read where the other ones are not: these are `Settings`' to know."""
+    """A setting read outside of `Settings`, which checks for unknown variables."""
 
     @classmethod
     def _refuse_unknown_variables(cls) -> None:
-        """Of the same prefix there are many more."""
+        """Refuse nothing here: many other variables have the same prefix."""
 
 
 class StandbySettings(_OneVariable):
-    """The standbys that a run asks before it locks a table: URLs with commas between them, one for each."""
+    """The standbys that a run asks before it locks a table: URLs, separated by commas."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
 
@@ -386,7 +386,7 @@ class StandbySettings(_OneVariable):
 
 
 class PoolerSettings(_OneVariable):
-    """Whether a pooler stands before the server, and whether there is a way past it."""
+    """Whether a pooler is in front of the server, and whether there is a way past it."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
 
@@ -396,12 +396,12 @@ class PoolerSettings(_OneVariable):
 
     @property
     def is_only_way(self) -> bool:
-        """Whether somebody has said that it is there, and named no way past it."""
+        """Whether a pooler is declared, and no way past it."""
         return self.pooler is not Pooler.OFF and self.migration_url is None
 
 
 class ReleaseSettings(_OneVariable):
-    """Which release of the application this process is, or is to be the only one: HOLDFAST_RELEASE."""
+    """HOLDFAST_RELEASE: which release of the application this process is, or is to remain alone."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_")
 
@@ -409,7 +409,7 @@ class ReleaseSettings(_OneVariable):
 
 
 class DiskSettings(_OneVariable):
-    """How much disk is free for what a revision builds and writes anew, as somebody says: 200GB."""
+    """How much disk is free for what a revision builds and rewrites, if somebody says so: 200GB."""
 
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_FREE_")
 
@@ -422,7 +422,7 @@ def _variables_of(settings: type[BaseSettings]) -> dict[str, str]:
 
 
 class _FromVariables(PydanticBaseSettingsSource):
-    """The source of settings that the environment and a file .env are, read as the quick look reads them.
+    """A source of settings: the environment and a file .env, read as the quick look reads them.
 
     Each value is the text that stands there. pydantic-settings' own source takes a list for JSON, and splits names at
     each `_`, unless it is newer than what many projects pin.
@@ -448,7 +448,7 @@ class _FromVariables(PydanticBaseSettingsSource):
 
 
 class _FromUrl(PydanticBaseSettingsSource):
-    """A source of settings: the password, and how TLS is done, where the URL says so."""
+    """A source of settings: the password and TLS, where the URL says them."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # only called by the default __call__
@@ -501,7 +501,7 @@ def _variables(prefix: str, field: str, info: FieldInfo) -> list[str]:
 
 
 def _group(info: FieldInfo) -> type[BaseModel] | None:
-    """The class of the settings that a field holds, where it holds several: HOLDFAST_POOL_MAX is one of `pool`."""
+    """Give the class of a field that holds several settings: HOLDFAST_POOL_MAX is one of `pool`."""
     kind = info.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 

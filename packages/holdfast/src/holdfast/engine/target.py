@@ -1,4 +1,4 @@
-"""The database that the variables of a process lead to, known without pydantic and SQLAlchemy.
+"""Finds the database that a process's variables lead to, without pydantic and SQLAlchemy.
 
 Only what is written in the usual way: None wherever `holdfast.engine.settings` has more to say (a pooler, several
 hosts, TLS in the URL). Nothing is judged here: that these very settings are allowed, the run that recorded them knows.
@@ -40,7 +40,7 @@ CONNECT_TIMEOUT = 2  # seconds; after that the full run says what is wrong
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A database, and by what it was named."""
+    """A database, and by which variable it was named."""
 
     parameters: Mapping[str, str | int]  # for psycopg
     named_by: str  # a digest without secrets
@@ -50,7 +50,7 @@ class Target:
 
 
 def target_of(environment: Mapping[str, str], *, directory: Path) -> Target | None:
-    """The database that is migrated, and how it is reached; None: ask the settings."""
+    """Give the database that is migrated, and how it is reached; None: ask the settings."""
     variables = read_variables(environment, file=directory / DOTENV)
     named = url_variable(variables)
     ours = {
@@ -108,7 +108,7 @@ def _with_tls(address: Mapping[str, str | int], ours: Mapping[str, str]) -> dict
 def _digest(
     address: Mapping[str, str | int], ours: Mapping[str, str], environment: Mapping[str, str]
 ) -> str:
-    """All that may lead elsewhere, libpq's own variables too: what changes is looked at in full once."""
+    """Make a digest of all that may change the target, libpq's variables too: any change leads to a full look."""
     libpq = {name: value for name, value in environment.items() if name.startswith("PG")}
     named = {name: value for name, value in address.items() if name != "password"}
     said = {name: value for name, value in {**ours, **libpq}.items() if name not in SECRETS}

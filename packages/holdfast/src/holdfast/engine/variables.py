@@ -1,4 +1,4 @@
-"""The variables of a process, from its environment and a file `.env`: `Settings` and the quick look read them here.
+"""Reads the variables of a process, from its environment and a file `.env`, for `Settings` and the quick look.
 
 Without pydantic and SQLAlchemy: with nothing pending, neither is ever loaded. Nothing is judged, nothing is shown.
 """
@@ -12,7 +12,7 @@ PROFILE = "HOLDFAST_PROFILE"
 
 
 def read_variables(environment: Mapping[str, str], *, file: Path | None) -> dict[str, str]:
-    """Give all variables by their names in capital letters, the empty ones too, which count as not set.
+    """Give all variables by their names in capital letters; empty ones, which count as not set, included.
 
     The environment comes before the file. One of its URLs comes before any in the file, whatever its name.
     """
@@ -25,7 +25,7 @@ def read_variables(environment: Mapping[str, str], *, file: Path | None) -> dict
 
 
 def says_something(environment: Mapping[str, str], *, file: Path | None) -> bool:
-    """Whether a variable of holdfast's own is set, besides the profile: only then can one be wrong."""
+    """Whether a variable of holdfast is set besides the profile: only then can one be wrong."""
     names = {name for name, value in read_variables(environment, file=file).items() if value}
     return any(name.startswith("HOLDFAST_") for name in names - {PROFILE})
 

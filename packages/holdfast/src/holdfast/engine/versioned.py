@@ -1,5 +1,4 @@
-"""Optimistic locking: an entity whose stale edit raises `sqlalchemy.orm.exc.StaleDataError`, and
-`run_unit`, which runs a whole unit of work again when it lost a race.
+"""Optimistic locking: `Versioned` entities refuse stale edits, and `run_unit` repeats work that lost a race.
 
 Rests on SQLAlchemy's `version_id_col`: each UPDATE and DELETE of the unit of work says
 `WHERE version = <the version that was read>` and raises where no row is left to match.
@@ -58,7 +57,7 @@ class Versioned:
 
 
 class Transactions(Protocol[Transaction_co]):
-    """An `async_sessionmaker`, or whatever else begins transactions."""
+    """An `async_sessionmaker`, or anything else that begins transactions."""
 
     def begin(self) -> AbstractAsyncContextManager[Transaction_co]:
         """Commits when the block ends, rolls back when it raises."""
@@ -71,8 +70,9 @@ def run_unit(
     after_commit: Callable[[T], object] | None = None,
     attempts: int = ATTEMPTS,
 ) -> T:
-    """Runs `work` in a transaction and commits; all of it again, at most `attempts` times in all,
-    while it raises a lost race (`is_lost_race`). Any other error, and the last one, is raised as it is.
+    """Run `work` in a transaction and commit; up to `attempts` times in all, as long as it lost a race.
+
+    Any error that is no lost race (`is_lost_race`), and the last one, is raised as it is.
 
     Each time `work` gets a fresh session, and nothing else is kept: what it read is read again. It
     must leave no trace but in that session: mail, payments, messages and caches belong into

@@ -35,7 +35,7 @@ class HoldfastError(Exception):
     remedy: ClassVar[str]
 
     def parts(self) -> tuple[str, str, str]:
-        """What happened, why, what to do, with the fields filled in."""
+        """Give what happened, why, and what to do, with the fields filled in."""
         fields = {"again": self.again, "comment": self._comment} | {
             name: _readable(value) for name, value in vars(self).items()
         }
@@ -48,7 +48,7 @@ class HoldfastError(Exception):
 
     @property
     def _comment(self) -> str:
-        """With what a comment begins on the line that the error names; of a queue that goes on, it is not known."""
+        """Give the sign that begins a comment on the error's line: `#` in Python, `--` in SQL."""
         if self.place is None:
             return "# (in SQL: --)"
         return "#" if PYTHON.search(self.place) else "--"
@@ -58,7 +58,7 @@ class HoldfastError(Exception):
 
 
 def with_options(text: str, options: str) -> str:
-    """A text whose commands name the project as the command line did: they can be pasted."""
+    """Make the commands in a text name the project as the command line did, so that they can be pasted."""
     return COMMANDS.sub(rf"holdfast {options} \1", text) if options else text
 
 

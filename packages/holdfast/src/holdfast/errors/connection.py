@@ -1,4 +1,4 @@
-"""Why there is no connection: what was tried, which setting says so, what to do; by the words of server and libpq."""
+"""Explains why there is no connection: what was tried, by which setting, what to do; judged by the server's words."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ OF_ENV_PY = "the URL that env.py connects with"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """Where a connection was to lead; never a password."""
+    """Where a connection was meant to lead; never a password."""
 
     user: str
     database: str
@@ -29,7 +29,7 @@ class Tried:
 
 
 def tried(parameters: Mapping[str, object]) -> Tried:
-    """From the arguments of a driver's connect()."""
+    """Read it from the arguments of a driver's connect()."""
     user = str(parameters.get("user") or "of the operating system")
     return Tried(
         user=user,
@@ -42,7 +42,7 @@ def tried(parameters: Mapping[str, object]) -> Tried:
 
 @light_error
 class CannotConnect(HoldfastError):
-    """There was no connection at all."""
+    """No connection could be made."""
 
     said: str
     tried: Tried
@@ -56,7 +56,7 @@ class CannotConnect(HoldfastError):
 
 @light_error
 class ConnectionLost(HoldfastError):
-    """A connection ended under a statement."""
+    """A connection ended while a statement was running."""
 
     said: str
     statement: str
@@ -71,7 +71,7 @@ class ConnectionLost(HoldfastError):
 
 @light_error
 class EndedByTimeout(HoldfastError):
-    """A timeout of the server has ended a statement, or the session with it."""
+    """A timeout of the server has ended a statement, or its session."""
 
     setting: str
     value: str
@@ -87,7 +87,7 @@ class EndedByTimeout(HoldfastError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cause:
-    """What the words of an error mean: libpq gives no SQLSTATE for a connection that it could not make."""
+    """What certain words of an error mean: libpq gives no SQLSTATE for a connection that it could not make."""
 
     words: str  # a regular expression
     reason: str
@@ -190,14 +190,14 @@ CAUSES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profiled:
-    """What holdfast's own settings say of TLS, where they make the connection."""
+    """What holdfast's own settings say about TLS, for a connection that they make."""
 
     profile: str
     tls: str
 
 
 def cannot_connect(said: str, *, to: Tried, setting: str, ours: Profiled | None) -> CannotConnect:
-    """The error for these words; `ours` where the connection was made by holdfast's settings."""
+    """Give the error for these words; `ours` if holdfast's settings made the connection."""
     cause = next(each for each in CAUSES if re.search(each.words, said, re.IGNORECASE))
     fields = {
         "setting": setting,
@@ -216,7 +216,7 @@ def cannot_connect(said: str, *, to: Tried, setting: str, ours: Profiled | None)
 
 
 def _for_a_shell(to: Tried) -> dict[str, str]:
-    """The names as a command line takes them, which is to be pasted."""
+    """Quote the names for a shell, as the commands are to be pasted."""
     names = {"user": to.user, "database": to.database, "host": to.host, "port": to.port}
     return {name: shlex.quote(value) for name, value in names.items() if value} | {"role": to.user}
 

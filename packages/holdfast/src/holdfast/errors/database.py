@@ -1,4 +1,4 @@
-"""Why a process does not start on a database."""
+"""Errors that keep a process from starting on a database."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +24,7 @@ class EnvironmentMismatch(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class MigrationsNotApplied(HoldfastError):
-    """Waited for another instance to migrate; it did not, or not far enough."""
+    """Another process was to migrate; it did not, or not far enough, within the wait."""
 
     expected: str
     found: str
@@ -36,7 +36,7 @@ class MigrationsNotApplied(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NoMigrationsFolder(HoldfastError):
-    """Migrations are wanted and it is not said where they are."""
+    """Migrations are wanted at the start, and no setting says where they are."""
 
     migrate_on_start: str
     exit_status = 2
@@ -47,7 +47,7 @@ class NoMigrationsFolder(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotDisposable(HoldfastError):
-    """A verb that is for development was called on another database."""
+    """A verb for development was called on another kind of database."""
 
     verb: str
     database: str
@@ -66,7 +66,7 @@ class NotDisposable(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotConfirmed(HoldfastError):
-    """Something destructive was asked for where nobody can be asked."""
+    """A destructive verb was called where nobody can be asked, or the answer was no."""
 
     verb: str
     loses: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Why a production process does not start, and what drift cannot compare."""
+"""Errors of the doctor's checks at a start, and of what drift is to ignore."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from holdfast.errors import HoldfastError
 
 @dataclass(kw_only=True, eq=False)
 class UnsafeToStart(HoldfastError):
-    """Checks of the doctor that refuse in production."""
+    """Checks of the doctor refuse a start in production."""
 
     found: tuple[str, ...]
     remedies: tuple[str, ...]
@@ -19,7 +19,7 @@ class UnsafeToStart(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class InvalidIgnoreRules(HoldfastError):
-    """What drift shall ignore cannot be read."""
+    """The rules for what drift should ignore cannot be read."""
 
     problem: str
     exit_status = 2

@@ -1,4 +1,4 @@
-"""A duration as people write it, `30 s` or `500ms`: read from a text, printed in a message."""
+"""Durations as people write them, `30 s` or `500ms`: read from a text, printed in a message."""
 
 import re
 from datetime import timedelta
@@ -25,7 +25,7 @@ def parse_duration(text: object) -> object:
 
 
 def in_words(duration: timedelta) -> str:
-    """Print a duration in the largest unit that leaves a whole number: `30 s`, `1500 ms`, `5 min`."""
+    """Write a duration in the largest unit that leaves a whole number: `30 s`, `1500 ms`, `5 min`."""
     for name, unit in reversed(UNITS.items()):
         if duration >= unit and duration % unit == NO_TIME:
             return f"{duration // unit} {name}"
@@ -33,17 +33,17 @@ def in_words(duration: timedelta) -> str:
 
 
 def milliseconds(duration: timedelta) -> int:
-    """A duration in whole milliseconds, which PostgreSQL and libpq take for timeouts."""
+    """Give a duration in whole milliseconds, which PostgreSQL and libpq take for timeouts."""
     return duration // UNITS["ms"]
 
 
 def whole_seconds(duration: timedelta) -> int:
-    """A duration in whole seconds, rounded up."""
+    """Give a duration in whole seconds, rounded up."""
     return -(-duration // UNITS["s"])
 
 
 def roughly(duration: timedelta) -> str:
-    """An estimate, without decimals: `under a second`, `42 s`, `3 min`, `5 h`."""
+    """Write an estimate without decimals: `under a second`, `42 s`, `3 min`, `5 h`."""
     seconds = duration.total_seconds()
     if seconds < 1:
         return "under a second"

@@ -1,4 +1,4 @@
-"""Defines dataclasses of events and errors in an eighth of the time, for what every cold start of the CLI loads.
+"""Makes dataclasses for events and errors in an eighth of the time: every cold start of the CLI loads them.
 
 `dataclass` compiles six methods for each class, 0.6 ms; these share theirs. In use they are a little slower.
 """
@@ -11,7 +11,7 @@ Class = TypeVar("Class")
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def light_dataclass(cls: type[Class]) -> type[Class]:
-    """Make a class one whose fields, repr(), equality and hash are those of a frozen dataclass."""
+    """Make a class a frozen dataclass: its fields, repr(), equality and hash."""
     for name, method in SHARED.items():
         setattr(cls, name, method)
     return dataclass(init=False, repr=False, eq=False)(cls)
@@ -19,7 +19,7 @@ def light_dataclass(cls: type[Class]) -> type[Class]:
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 def light_error(cls: type[Class]) -> type[Class]:
-    """Make an error one with fields, as `dataclass(kw_only=True, eq=False)` does."""
+    """Make an error a dataclass, as `dataclass(kw_only=True, eq=False)` does."""
     for name in ("__init__", "__repr__"):
         setattr(cls, name, SHARED[name])
     return dataclass(init=False, repr=False, eq=False)(cls)

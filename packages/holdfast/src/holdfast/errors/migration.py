@@ -1,4 +1,4 @@
-"""What can go wrong with a project, its revisions and the database they are for."""
+"""Errors of a project, its revisions and the database that they are for."""
 
 from datetime import timedelta
 
@@ -48,7 +48,7 @@ class NothingMigrated(HoldfastError):
 
 @light_error
 class NoFlaskApplication(HoldfastError):
-    """The env.py of Flask-Migrate asks for the application, and Flask does not find it."""
+    """The env.py of Flask-Migrate needs the Flask application, which was not found."""
 
     env: str
     said: str
@@ -78,7 +78,7 @@ class BehindPooler(HoldfastError):
 
 @light_error
 class RoleHasLimits(HoldfastError):
-    """Behind a pooler nothing can be SET, and the role's own limits would end long steps."""
+    """The role has timeouts that would end long steps, and behind a pooler they cannot be lifted."""
 
     role: str
     limits: str  # such as "statement_timeout"
@@ -96,7 +96,7 @@ class RoleHasLimits(HoldfastError):
 
 @light_error
 class CannotLease(HoldfastError):
-    """A run through a pooler that cannot be safe there."""
+    """A run through a pooler that would not be safe."""
 
     reason: str
     what = "This run goes through a connection pooler and cannot be safe there; nothing was migrated: {reason}."
@@ -122,7 +122,7 @@ class SettingsNeedSession(HoldfastError):
 
 @light_error
 class LeaseNotRenewed(HoldfastError):
-    """The lease of a run through a pooler may be somebody else's by now."""
+    """The lease of a run through a pooler was not renewed, so another process may have taken it."""
 
     what = "The lease on migrations of this database could not be renewed; the run stopped before its next step."
     why = "Another process takes a lease that is not renewed for 20 s, and may migrate by now."
@@ -131,7 +131,7 @@ class LeaseNotRenewed(HoldfastError):
 
 @light_error
 class AnotherMigratorIsStillAtWork(HoldfastError):
-    """The leader's lock was not free within the patience of this process."""
+    """Another process held the migration lock for longer than this one waits."""
 
     holder: str
     waited: timedelta
@@ -145,7 +145,7 @@ class AnotherMigratorIsStillAtWork(HoldfastError):
 
 @light_error
 class LeadershipLost(HoldfastError):
-    """The connection that held the leader's lock is gone."""
+    """The connection that held the migration lock is gone."""
 
     what = "The connection that holds the migration lock was lost; the run stopped before its next step."
     why = "Without the lock another process may migrate at the same time."
@@ -229,7 +229,7 @@ class TwoHeads(HoldfastError):
 
 @light_error
 class WhichHead(HoldfastError):
-    """A revision is to be written, and there is more than one that it could stand on."""
+    """A new revision could follow any of several heads."""
 
     heads: tuple[str, ...]
     first: str
@@ -254,7 +254,7 @@ class AlembicRefused(HoldfastError):
 
 @light_error
 class DatabaseRefused(HoldfastError):
-    """The server, or the way to it, answered with an error."""
+    """The server answered with an error."""
 
     message: str
     sqlstate: str
@@ -305,7 +305,7 @@ class KeepsUsersWaiting(HoldfastError):
 
 @light_error
 class NobodyWatched(HoldfastError):
-    """The connection that watches whether users wait did not answer, each time that a unit was tried."""
+    """The connection that watches whether users wait did not answer, each time a unit was tried."""
 
     what_for: str
     tries: int
@@ -335,7 +335,7 @@ class EndedOnHandedConnection(HoldfastError):
 
 @light_error
 class NoGuard(HoldfastError):
-    """The second connection that watches whether users wait could not be made."""
+    """The second connection, which watches whether users wait, could not be made."""
 
     problem: str
     what = "No second connection to this database, and nothing is executed without one: {problem}"
@@ -351,7 +351,7 @@ class NoGuard(HoldfastError):
 
 @light_error
 class TableIsLocked(HoldfastError):
-    """A table could not be looked at: somebody has it locked. A run tries again, within its budget for locks."""
+    """A table could not be examined because somebody has it locked. A run tries again within its budget."""
 
     tables: tuple[str, ...]  # one of these, as SQL writes them
     schemas: tuple[str, ...]
@@ -484,7 +484,7 @@ class LeftBehind(HoldfastError):
 
 @light_error
 class StoppedBetweenSteps(HoldfastError):
-    """Ctrl-C or SIGTERM, which every step may end before."""
+    """Ctrl-C or SIGTERM stopped a run between two steps."""
 
     revision: str
     exit_status = 130
@@ -495,7 +495,7 @@ class StoppedBetweenSteps(HoldfastError):
 
 @light_error
 class StoppedInStep(HoldfastError):
-    """The grace period after SIGTERM is over, or Ctrl-C came twice."""
+    """The grace period after SIGTERM ended, or Ctrl-C came twice, within a step."""
 
     revision: str
     exit_status = 130
@@ -508,7 +508,7 @@ class StoppedInStep(HoldfastError):
 
 @light_error
 class StoppedWhileWaiting(HoldfastError):
-    """Ctrl-C or SIGTERM, while a run waited for somebody."""
+    """Ctrl-C or SIGTERM stopped a run that was waiting."""
 
     what_for: str
     exit_status = 130
@@ -651,7 +651,7 @@ class NothingToAbandon(HoldfastError):
 
 @light_error
 class NotSoManyRevisions(HoldfastError):
-    """More revisions are to be taken back than are applied."""
+    """A revert was asked for more revisions than are applied."""
 
     asked: int
     applied: int
@@ -664,7 +664,7 @@ class NotSoManyRevisions(HoldfastError):
 
 @light_error
 class NothingToPause(HoldfastError):
-    """holdfast has never run in the database."""
+    """No run can be paused, as holdfast has never run in the database."""
 
     exit_status = 2
     what = "There is nothing to pause: holdfast has not run in any database of this project yet."
@@ -715,7 +715,7 @@ class MissingRevision(HoldfastError):
 
 @light_error
 class NotTakenBack(HoldfastError):
-    """A revert has come to its end, and something of its revision still waits for `holdfast finish`."""
+    """A revert has ended, and something of its revision still waits for `holdfast finish`."""
 
     revision: str
     waiting: tuple[str, ...]
@@ -729,7 +729,7 @@ class NotTakenBack(HoldfastError):
 
 @light_error
 class ShadowCarriesMore(HoldfastError):
-    """Something of others hangs on the second name of a column, and would go with it."""
+    """Other objects depend on the second name of a column, and would be dropped with it."""
 
     waiting: str
     found: str
@@ -743,7 +743,7 @@ class ShadowCarriesMore(HoldfastError):
 
 @light_error
 class ChangedWhileItWaited(HoldfastError):
-    """Somebody has taken one of the two names of a column away, and only a person knows which rows are right."""
+    """Somebody has removed one of the two names of a column, and only a person knows which rows are right."""
 
     waiting: str
     missing: str
@@ -759,7 +759,7 @@ class ChangedWhileItWaited(HoldfastError):
 
 @light_error
 class StillNeeded(HoldfastError):
-    """Other objects depend on what would go, and PostgreSQL refuses to drop it."""
+    """Other objects depend on what would be dropped, and PostgreSQL refuses."""
 
     waiting: str
     found: str
@@ -770,7 +770,7 @@ class StillNeeded(HoldfastError):
 
 @light_error
 class StillInUse(HoldfastError):
-    """There are signs that somebody uses what would go."""
+    """There are signs that somebody still uses what would be dropped."""
 
     waiting: tuple[str, ...]
     signs: tuple[str, ...]
@@ -785,7 +785,7 @@ class StillInUse(HoldfastError):
 
 @light_error
 class CannotTellUse(HoldfastError):
-    """Nothing was seen that uses what would go, but that is no proof."""
+    """Nothing was seen that uses what would be dropped, but that is no proof."""
 
     waiting: tuple[str, ...]
     unseen: tuple[str, ...]

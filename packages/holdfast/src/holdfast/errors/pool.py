@@ -13,7 +13,7 @@ from holdfast.errors import HoldfastError
 
 @dataclass(kw_only=True, eq=False)
 class PoolExhausted(HoldfastError, SQLAlchemyTimeoutError):
-    """All connections stayed in use."""
+    """All connections of the pool were in use for as long as a request waits."""
 
     pool: str
     timeout: timedelta
@@ -36,7 +36,7 @@ class PoolExhausted(HoldfastError, SQLAlchemyTimeoutError):
 
 @dataclass(kw_only=True, eq=False)
 class ConnectionNotOpened(HoldfastError, SQLAlchemyTimeoutError):
-    """The server, or the way to it, did not answer."""
+    """The server, or the network, did not answer in time."""
 
     pool: str
     timeout: timedelta

@@ -1,4 +1,4 @@
-"""Why the code of a project cannot be loaded."""
+"""Errors in loading the code of a project."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class ModuleNotInstalled(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class HoldfastFailed(HoldfastError):
-    """An exception that no line of the project has raised."""
+    """An exception was raised outside of the project's code."""
 
     said: str
     python: str

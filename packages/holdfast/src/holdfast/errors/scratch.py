@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded server and its folder."""
+"""Errors of the embedded server, its folder, and the scratch databases on it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ ANOTHER_DATA_DIR = "./dev up --data-dir DIR, or data_dir= in the program that st
 
 @dataclass(kw_only=True, eq=False)
 class ScratchNotInstalled(HoldfastError):
-    """The embedded PostgreSQL is an optional part of holdfast."""
+    """The embedded PostgreSQL, an optional part of holdfast, is not installed."""
 
     exit_status = 2
     what = "The embedded PostgreSQL is not installed."
@@ -35,7 +35,7 @@ class UnsupportedMajor(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class UnknownServerUser(HoldfastError):
-    """The user whom PostgreSQL shall run as does not exist."""
+    """The user whom PostgreSQL should run as does not exist."""
 
     user: str
     what = "There is no user {user} whom PostgreSQL could run as."
@@ -45,7 +45,7 @@ class UnknownServerUser(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class BinariesOutOfReach(HoldfastError):
-    """The user whom PostgreSQL runs as cannot enter the folder of the programs."""
+    """The user whom PostgreSQL runs as cannot enter the folder of its programs."""
 
     folder: Path
     user: str
@@ -103,7 +103,7 @@ class NoScratchFolder(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class ScratchOutOfReach(HoldfastError):
-    """The server that was named for tries cannot be used."""
+    """The server named for trying changes cannot be used."""
 
     said: str
     what = "The scratch server cannot be used: {said}"
@@ -119,7 +119,7 @@ class ScratchOutOfReach(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotADataFolder(HoldfastError):
-    """The folder for the data holds something else."""
+    """The folder for the data contains something else."""
 
     data_dir: Path
     holds: str
@@ -167,7 +167,7 @@ class DataFolderOfAnotherMajor(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class ServerDidNotStart(HoldfastError):
-    """PostgreSQL gave up, or took too long."""
+    """The embedded PostgreSQL gave up, or took too long."""
 
     data_dir: Path
     reason: str
@@ -193,7 +193,7 @@ class SchemaNotDumped(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class SchemaNotCopied(HoldfastError):
-    """The scratch server does not take the schema of a database."""
+    """The scratch server does not accept the schema of a database."""
 
     said: str
     what = "The schema of the database could not be made on the scratch server: {said}"
@@ -223,7 +223,7 @@ class NotTheScratchDatabase(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class ScratchRefused(HoldfastError):
-    """A statement failed on the scratch server, which the database of the application never saw."""
+    """A statement failed on the scratch server; the application's database never saw it."""
 
     said: str
     sqlstate: str
@@ -238,7 +238,7 @@ class ScratchRefused(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class HistoryNotReplayed(HoldfastError):
-    """The history does not begin with an empty database, or fails in one."""
+    """The history does not begin with an empty database, or fails on one."""
 
     revision: str
     said: str
@@ -257,7 +257,7 @@ class HistoryNotReplayed(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NoScratchStart(HoldfastError):
-    """The file with what is there before the first revision cannot be loaded."""
+    """The file with the schema before the first revision cannot be loaded."""
 
     file: str
     said: str
@@ -272,7 +272,7 @@ class NoScratchStart(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotAPlan(HoldfastError):
-    """The file that a run is to be compared with cannot be read."""
+    """The plan file that a run is to be compared with cannot be read."""
 
     file: str
     problem: str

@@ -1,4 +1,4 @@
-"""What is wrong with the settings."""
+"""Errors in the settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class InvalidSettings(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class UnknownVariable(HoldfastError):
-    """An environment variable has our prefix and no meaning."""
+    """An environment variable has our prefix and is no setting."""
 
     variable: str
     advice: str
@@ -33,7 +33,7 @@ class UnknownVariable(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class RefusedSetting(HoldfastError):
-    """A setting that this profile does not allow."""
+    """A setting has a value that this profile does not allow."""
 
     profile: str
     variable: str
@@ -48,7 +48,7 @@ class RefusedSetting(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NoDatabaseUrl(HoldfastError):
-    """An engine was asked for and no database is named."""
+    """An engine is needed, and no database is named."""
 
     variable: str
     exit_status = 2

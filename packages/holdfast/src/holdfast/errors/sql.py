@@ -1,4 +1,4 @@
-"""What can go wrong with SQL scripts and with folders of them, before anything has run."""
+"""Errors in SQL scripts and folders of them, found before anything has run."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class UnparsableScript(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class PsqlCommandInScript(HoldfastError):
-    """A script has a command that only psql knows."""
+    """A script contains a command that only psql knows."""
 
     place: str
     command: str
@@ -50,7 +50,7 @@ class TransactionInScript(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class CopyDataInScript(HoldfastError):
-    """A script has rows for COPY in it."""
+    """A script contains rows for COPY."""
 
     place: str
     relation: str
@@ -64,7 +64,7 @@ class CopyDataInScript(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class PlaceholderInScript(HoldfastError):
-    """A script has a placeholder that its tool would replace."""
+    """A script contains a placeholder that its tool would replace."""
 
     place: str
     placeholder: str
@@ -76,7 +76,7 @@ class PlaceholderInScript(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class FolderNotUnderstood(HoldfastError):
-    """A folder of SQL files is in no order that is known."""
+    """A folder of SQL files has no layout that is known."""
 
     path: str
     found: str
@@ -91,7 +91,7 @@ class FolderNotUnderstood(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class WrongMigrationFile(HoldfastError):
-    """A file is not as its layout wants it."""
+    """A file does not fit the layout of its folder."""
 
     place: str
     layout: str
@@ -116,7 +116,7 @@ class FailedInTool(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class OutOfOrder(HoldfastError):
-    """A migration stands before one that is applied already, and its tool would not run it."""
+    """A migration comes before one that is already applied, and its tool would not run it."""
 
     versions: tuple[str, ...]
     layout: str
@@ -140,7 +140,7 @@ class NoWayBack(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class NotForScripts(HoldfastError):
-    """A verb needs models or revisions of Alembic."""
+    """A verb needs models or Alembic revisions."""
 
     verb: str
     exit_status = 2
@@ -151,7 +151,7 @@ class NotForScripts(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class ScriptNotTried(HoldfastError):
-    """A statement of a script fails where the script is tried, so nothing can be said of it."""
+    """A statement of a script fails where the script is tried, so there is no plan for it."""
 
     file: str
     said: str

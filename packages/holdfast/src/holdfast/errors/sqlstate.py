@@ -1,4 +1,4 @@
-"""The SQLSTATE of an error, whatever the driver. The manual: PostgreSQL Error Codes."""
+"""Gives the SQLSTATE of an error, whatever the driver, and names those that are used (psycopg.errors)."""
 
 from psycopg import errors
 from sqlalchemy.exc import DBAPIError

@@ -1,11 +1,11 @@
-"""Where a revision stands after an error, in words, and the command that goes on: the same in every message."""
+"""Says where a revision is after an error, and which command goes on: the same words in every message."""
 
 # The command that tries again or goes on, by the direction of the revision.
 COMMAND: dict[str, str] = {"up": "holdfast run", "down": "holdfast revert"}
 
 
 def rolled_back(revision: str, direction: str) -> tuple[str, str]:
-    """Nothing is left of it; and what to do."""
+    """Say that nothing is left of the revision, and what to do."""
     if direction == "up":
         says = f"Revision {revision} was rolled back; those before it stay."
     else:
@@ -16,7 +16,7 @@ def rolled_back(revision: str, direction: str) -> tuple[str, str]:
 
 
 def half_way(revision: str, direction: str) -> tuple[str, str]:
-    """A part of it is committed and recorded; and what to do."""
+    """Say that part of the revision is committed and recorded, and what to do."""
     what = f"Revision {revision}" if direction == "up" else f"The revert of {revision}"
     return f"{what} is half-way: what it sent before this statement is done and recorded.", (
         f"Mend what the message names, then go on where it stopped: {COMMAND[direction]}. What is left: holdfast "

@@ -1,4 +1,4 @@
-"""What can go wrong with one statement before it has touched anything."""
+"""Errors about one statement, found before it has touched anything."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class UnparsableStatement(HoldfastError):
 
 @dataclass(kw_only=True, eq=False)
 class RefusedStatement(HoldfastError):
-    """A statement that is not run as it is written, and has no online form."""
+    """A statement is refused: as written it would harm users, and it has no online form."""
 
     statement: str
     is_half_way = False  # its revision, when it was refused
@@ -27,7 +27,7 @@ class RefusedStatement(HoldfastError):
     exit_status = 1
 
     def parts(self) -> tuple[str, str, str]:
-        """The three parts, and where its revision stands, if that has done something."""
+        """Give the three parts, and where the revision is if it has already done something."""
         what, why, remedy = super().parts()
         if not self.is_half_way:
             return what, why, remedy
@@ -85,7 +85,7 @@ class LongStatement(RefusedStatement):
     )
 
     def parts(self) -> tuple[str, str, str]:
-        """Without a number where there is none: on a scratch database, in CI."""
+        """Give the three parts, without a row count where there is none: on a scratch database, in CI."""
         what, why, remedy = super().parts()
         return what, why.replace(" (about 0 rows)", ""), remedy
 
@@ -107,7 +107,7 @@ class BreaksRunningCode(RefusedStatement):
 
 @dataclass(kw_only=True, eq=False)
 class ColumnWithoutValues(RefusedStatement):
-    """A column is NOT NULL, has no default, and there are rows."""
+    """A new column is NOT NULL and has no default, and the table has rows."""
 
     relation: str
     column: str
@@ -121,7 +121,7 @@ class ColumnWithoutValues(RefusedStatement):
 
 @dataclass(kw_only=True, eq=False)
 class NotEnoughDisk(RefusedStatement):
-    """What a revision builds and writes anew is larger than the disk that is free."""
+    """What a revision builds and rewrites is larger than the free disk."""
 
     size: str  # that this statement needs
     needed: str  # by all of the revision
@@ -140,7 +140,7 @@ class NotEnoughDisk(RefusedStatement):
 
 @dataclass(kw_only=True, eq=False)
 class TornApart(RefusedStatement):
-    """The parts of a change that users must not see half done last too long for one transaction."""
+    """A change that users must not see half done takes too long for one transaction."""
 
     between: str
     relation: str
@@ -159,14 +159,14 @@ class TornApart(RefusedStatement):
     )
 
     def parts(self) -> tuple[str, str, str]:
-        """Without a number where there is none: on a scratch database, in CI."""
+        """Give the three parts, without a row count where there is none: on a scratch database, in CI."""
         what, why, remedy = super().parts()
         return what, why.replace(" (about 0 rows)", ""), remedy
 
 
 @dataclass(kw_only=True, eq=False)
 class NotForTwoReleases(RefusedStatement):
-    """A change cannot be made in a way that two releases can live with."""
+    """A change cannot be made in a way that works for two releases."""
 
     relation: str
     change: str
@@ -195,7 +195,7 @@ class NeedsFinish(RefusedStatement):
     remedy = "When the old release is gone: holdfast finish. Then run again: {again}"
 
     def parts(self) -> tuple[str, str, str]:
-        """The three parts; of a change in the same revision they say that there is nothing to finish yet."""
+        """Give the three parts; for a change in the same revision there is nothing to finish yet."""
         what, why, remedy = super().parts()
         if self.revision:
             return what, why, remedy
@@ -212,7 +212,7 @@ class NeedsFinish(RefusedStatement):
 
 @dataclass(kw_only=True, eq=False)
 class CannotWaitHere(RefusedStatement):
-    """With --expand something would have to wait that stands where nothing can."""
+    """With --expand a change should wait, and it is written where nothing can wait."""
 
     waiting: str
     what = "Refused, because it cannot be put off here, and {waiting} is in use: {statement}"

@@ -1,1 +1,1 @@
-"""Acts: the only code that changes the target database."""
+"""Executes: the only code that changes the target database."""

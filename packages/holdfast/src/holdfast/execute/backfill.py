@@ -1,4 +1,4 @@
-"""Writes all rows of a table in batches along its key, sized by time; `backfill_pace` says what happens between two."""
+"""Writes all rows of a table in batches along its key, sized by time; `backfill_pace` decides on pauses in between."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Batches:
     size: int = FIRST_SIZE
 
     def write(self, reached: Key | None, *, record: Callable[[Key], None]) -> Key | None:
-        """Write the next batch behind the key `reached` and commit it; None when there is none."""
+        """Write the next batch after the key `reached` and commit it; give None if there is none."""
         self.pace.wait_for_others()
         self.pace.vacuum()
 

@@ -1,4 +1,4 @@
-"""What every backfill does between two batches: waits for others, vacuums on the way, tells how far it is.
+"""What every backfill does between two batches: waits for others, vacuums, reports its progress.
 
 A request that wants a row of the batch under way waits until it is committed: so a batch, which may take twice what it
 should, ends within the time for which a migration may hold a lock that blocks users. Measured (`./dev bench backfill`):
@@ -29,7 +29,7 @@ VACUUM_AT_MOST = timedelta(minutes=10)  # one against wraparound may take a day
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far others may be behind."""
+    """How far replicas, the archiver and slots may be behind before a backfill waits."""
 
     replica: timedelta
     archiver: int  # bytes
@@ -43,7 +43,7 @@ SLOT_WAL = 4_000_000_000  # bytes that one replication slot may keep from being 
 
 @dataclass(kw_only=True)
 class Pace:
-    """How fast one backfill goes in this run, and for whom it waits."""
+    """How fast one backfill goes in this run, and whom it waits for."""
 
     session: MigrationSession
     report: Report
@@ -58,7 +58,7 @@ class Pace:
     looked_at_others: float = field(default_factory=monotonic)
 
     def count(self, written: int) -> None:
-        """Count rows that are committed. Returns when the next ones may be written, so nothing may be held."""
+        """Count committed rows. Returns when the next ones may be written, so call it while holding nothing."""
         self.rows += written
         self.not_vacuumed += written
         if self.rows_per_second is not None:
@@ -66,7 +66,7 @@ class Pace:
             sleep(max(0.0, due - monotonic()))
 
     def vacuum(self) -> None:
-        """Lets the next batches use the space of the rows that these have replaced."""
+        """Vacuum the table, so that the next batches use the space of the rows that were replaced."""
         if self.not_vacuumed < VACUUM_AFTER:
             return
         self.not_vacuumed = 0
@@ -109,7 +109,7 @@ class Pace:
             self.session.commit()
 
     def tell(self) -> None:
-        """Report how far it is."""
+        """Report how far the backfill is."""
         if self.estimate is None:
             self.estimate = estimated_rows(self.session.connection, self.table)
             self.session.commit()
@@ -124,7 +124,7 @@ class Pace:
 
 
 def next_size(size: int, *, took: timedelta, smallest: int, largest: int) -> int:
-    """The size of the next batch: in proportion, but by 2 at most, as one slow batch says little about the next."""
+    """Give the next batch's size: in proportion to the time taken, at most doubled, as one slow batch says little."""
     factor = min(2.0, max(0.5, BATCH / took))
     return min(largest, max(smallest, round(size * factor)))
 

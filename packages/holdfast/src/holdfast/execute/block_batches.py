@@ -1,4 +1,4 @@
-"""Writes all rows of a table in batches of blocks, which need no key: sized by time, as the batches along a key are.
+"""Writes all rows of a table in batches of disk blocks, which need no key; sized by time.
 
 A block counts as done only in the file that was read: VACUUM FULL and CLUSTER move rows into blocks that are done
 already, and then it begins again. Blocks with a row that somebody holds are left for the end: what is written twice
@@ -56,7 +56,7 @@ class BlockBatches:
     def write(
         self, reached: Reached | None, *, record: Callable[[Reached], None]
     ) -> Reached | None:
-        """Write the next batch and commit it, or leave it for the end; None when there is none."""
+        """Write the next batch and commit it, or leave it for the end; give None if there is none."""
         try:
             return self._next_batch(reached, record=record)
         except DBAPIError as error:
@@ -88,7 +88,7 @@ class BlockBatches:
         return file, str(done)
 
     def _or_leave(self, blocks: Blocks, write: Callable[..., int]) -> int:
-        """Write the blocks, or leave them where somebody holds a row."""
+        """Write the blocks, or leave them for later if somebody holds one of their rows."""
         _, behind = blocks
         done = self.patience.once(lambda _: write(blocks, left=self._left, then=behind))
         if done is None:
@@ -97,7 +97,7 @@ class BlockBatches:
         return done
 
     def _what_was_left(self, end: int, write: Callable[..., int]) -> int:
-        """Write what can be had of the first blocks that were left: half as many each time a row is held."""
+        """Write the first blocks that were left, half as many each time somebody holds a row of them."""
         (first, behind), *others = self._left
         size = behind - first
 
@@ -123,7 +123,7 @@ class BlockBatches:
         then: int,
         record: Callable[[Reached], None],
     ) -> int:
-        """Write the blocks and commit them with the first block that is not done then; that is what it gives."""
+        """Write the blocks and commit them together with the first block that is not done then; give that block."""
         first, behind = blocks
         set_local(self.session, "lock_timeout", ROW_LOCK)
         self.session.begin_batch()
@@ -159,6 +159,6 @@ class BlockBatches:
 
 
 def _is_of_a_value(error: DBAPIError) -> bool:
-    """Whether a value may be the reason."""
+    """Whether an error may be caused by a row's value."""
     state = sqlstate(error)
     return state is not None and state[:2] not in OF_THE_SERVER

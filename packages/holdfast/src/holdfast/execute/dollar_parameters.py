@@ -1,4 +1,4 @@
-"""Values in the place of $1, $2, ..: a finished text, whatever the driver."""
+"""Puts values in the place of $1, $2, ..: a finished text, whatever the driver."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from psycopg import sql as psycopg_sql
 
 
 def with_values(sql: str, values: Sequence[Any]) -> str:
-    """The statement with each value as a literal. Nothing is sent."""
+    """Give the statement with each value as a literal. Nothing is sent."""
     text = sql.encode()
     for token in reversed(postgast.scan(sql).tokens if values else []):
         if token.token == pb.PARAM:

@@ -157,27 +157,27 @@ class StepJournal(Protocol):
     """Where the executor records what it does: the journal, or nothing for what runs at once."""
 
     def every(self) -> tuple[Queued, ...]:
-        """The whole queue, what is done included, in order."""
+        """Give the whole queue in order, what is done included."""
         ...
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
-        """Keep the steps of a statement whose turn has come."""
+        """Record the steps of a statement whose turn has come."""
         ...
 
     def start(self, statement: Queued) -> Queued:
-        """Keep that a step outside a transaction begins."""
+        """Record that a step outside a transaction begins."""
         ...
 
     def forget(self, statement: Queued) -> None:
-        """Keep that a step outside a transaction has failed and left nothing."""
+        """Record that a step outside a transaction has failed and left nothing."""
         ...
 
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
-        """Keep how far a backfill is."""
+        """Record how far a backfill is."""
         ...
 
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
-        """Keep that the step under way is done."""
+        """Record that the current step is done."""
         ...
 
 
@@ -188,7 +188,7 @@ class NullJournal:
         self.tried_before = tried_before
 
     def every(self) -> tuple[Queued, ...]:
-        """Give no statement: none but the one under way is known here."""
+        """Give nothing: only the current statement is known here."""
         return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:
@@ -196,11 +196,11 @@ class NullJournal:
         return replace(statement, steps=steps, is_started=self.tried_before)
 
     def start(self, statement: Queued) -> Queued:
-        """Write nothing down: after a crash nobody goes on with this statement."""
+        """Record nothing: after a crash nobody goes on with this statement."""
         return statement
 
     def forget(self, statement: Queued) -> None:
-        """Do nothing: nothing was written down that could be forgotten."""
+        """Do nothing: nothing was recorded."""
 
     def reach(self, statement: Queued, key: tuple[str, ...]) -> Queued:
         """Keep in memory how far a backfill is, for its next batch."""
@@ -268,7 +268,7 @@ class Executor:
     def _tell_done(
         self, executed: Sequence[str], units: Sequence[CountedUnit], uncounted: int, more: bool
     ) -> None:
-        """Report what the function has executed, with the numbers behind all that was done before."""
+        """Report what the function has executed, with the numbers after all that was done before."""
         is_left = any(not unit.is_done for unit in units)
         first = next_step(units) - len(executed) if is_left else total(units) + uncounted + 1
         self.report(
@@ -344,7 +344,7 @@ class Executor:
         return statement
 
     def _dispatch(self, statement: Queued, step: Step) -> Queued:
-        """A step for one partition is left out when that is none any more."""
+        """Run one step by its kind; a step for a partition is left out if that is none any more."""
         if not isinstance(step, OF_PARTITIONS):
             return self._perform(statement, step)
         only_for = step.only_for
@@ -410,7 +410,7 @@ class Executor:
         return done
 
     def _users_may_wait(self, statement: Queued) -> bool:
-        """Whether the author allows it, in a comment that still holds."""
+        """Whether the author allows users to wait, in a comment that is still valid."""
         today = date.fromisoformat(statement.today)
         return any(is_excused(each, today=today) for each in parse(statement.sql))
 
@@ -439,17 +439,17 @@ class Executor:
         return done
 
     def _tell_applications(self, step: BatchStep | TransactionStep) -> None:
-        """Tell applications of a change that may alter the rows that a prepared statement returns."""
+        """Notify applications of a change that may alter the rows which a prepared statement returns."""
         if any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks):
             self.session.tell_applications()
 
     def _note_what_waits(self, statement: Queued, step: TransactionStep | BatchStep) -> None:
-        """Record in the transaction of the step what waits for `finish` from now on, and what no longer does."""
+        """Record, in the step's transaction, what waits for `finish` from now on and what no longer does."""
         waiting.forget(self.session, step.ends)
         waiting.add(self.session, step.waits, revision=self.revision, settings=statement.settings)
 
     def _take(self, locks: tuple[Lock, ...], *, is_explicit: bool) -> None:
-        """Take all locks of a step first, where it has several; the later ones with a shorter wait."""
+        """Take all locks of a step first, if it has several; the later ones with a shorter wait."""
         if not is_explicit:  # one lock is what the statement itself waits for
             return
         for sql in locking(self._lockable(locks)):
@@ -463,7 +463,7 @@ class Executor:
         return tuple(lock for place, lock in enumerate(locks, start=1) if place in places)
 
     def _captured(self, step: TransactionStep) -> str | None:
-        """The name of the constraint that was just added, to be validated by the next step."""
+        """Give the name of the constraint that was just added, which the next step validates."""
         if step.captures_constraint_on is None:
             return None
         table = str(step.captures_constraint_on)
@@ -501,7 +501,7 @@ class Executor:
                 raise self._rows_in_the_way(step, constraint) or error from error
 
     def _rows_in_the_way(self, step: ValidateStep, constraint: str) -> DataInTheWay | None:
-        """The rows that break the constraint; None where the migration's role may not look at both tables."""
+        """Find the rows that break the constraint; None if the role may not read both tables."""
         try:
             self.session.lift_limits_for_transaction()
             found = rows_against(self.session.connection, table=step.table, constraint=constraint)
@@ -516,7 +516,7 @@ class Executor:
     def _write_rows(
         self, statement: Queued, step: BackfillStep | CopyRowsStep | FillRowsStep
     ) -> Queued:
-        """Batch after batch, each committed with the key, or the block of the table, that it has reached."""
+        """Write batch after batch, each committed with the key, or the block, that it has reached."""
         session, patience, pace = self.session, self.patience, self._pace(step)
         if not isinstance(step, BackfillStep):
             along = BlockBatches(session=session, patience=patience, pace=pace, step=step)
@@ -554,7 +554,7 @@ class Executor:
         return self._detach(statement, step)
 
     def _detach(self, statement: Queued, step: DetachStep) -> Queued:
-        """Detach the partition. What was begun and killed is finalized: nobody can begin it again."""
+        """Detach the partition; finalize it if an earlier DETACH was killed, as it cannot begin again."""
         names = {"partition": str(step.partition), "table": str(step.table)}
         is_pending = self.session.execute(DETACH_IS_PENDING, names).scalar()
         self.session.commit()
@@ -567,7 +567,7 @@ class Executor:
         return self._recorded(statement)
 
     def _look_at_partitions(self, statement: Queued, step: PartitionsStep) -> Queued:
-        """Plan what is lacking now in the place of what was planned; nothing is lacking in the end."""
+        """Replace the planned steps by those for partitions that still lack something; none in the end."""
         facts = facts_for(self.session.connection, *parse(step.sql), new=statement.new)
         left = lacking(step, facts=facts)
         steps, place = statement.steps or (), statement.steps_done
@@ -579,7 +579,7 @@ class Executor:
         return self._recorded(statement)
 
     def _look_at_copied(self, statement: Queued, step: CopiedPartitionsStep) -> Queued:
-        """Plan what copies of columns need on a new partition, and all that knows each of them, anew."""
+        """Plan again what column copies need on new partitions, and the steps that depend on them."""
         now = self.patience.run(
             lambda _: with_partitions_now(self.session.connection, step.facts),
             what=step.describe(),
@@ -597,7 +597,7 @@ class Executor:
         return self._recorded(statement)
 
     def _look_again(self, statement: Queued) -> Queued:
-        """A partition is new, or gone, since the look right before this step."""
+        """Repeat the last look at the partitions: one was added or removed since."""
         steps, place = statement.steps or (), statement.steps_done
         looks = [step for step in steps[:place] if isinstance(step, CopiedPartitionsStep)]
         statement = self.journal.plan(statement, (*steps[:place], looks[-1], *steps[place:]))
@@ -640,11 +640,11 @@ class Executor:
         return self._recorded(statement)
 
     def _limit(self) -> float:
-        """Until when, by the monotonic clock, one may wait that is waited for from now on."""
+        """Give the time, by the monotonic clock, until which a wait that begins now may last."""
         return monotonic() + self.patience.budget.total_seconds()
 
     def _wait_for_builder(self, builder: int, step: str, *, limit: float) -> None:
-        """Let another session's build go on for a moment, and say so. Raises StillBuilding behind the limit."""
+        """Wait a moment for another session's build, and report it. Raises StillBuilding after the limit."""
         self._stop_if_asked()
         if monotonic() > limit:
             raise StillBuilding(step=step, builder=builder, waited=self.patience.budget)
@@ -670,7 +670,7 @@ class Executor:
         return None
 
     def _refused_build(self, statement: Queued, step: BuildIndexStep, error: DBAPIError) -> None:
-        """Clean up behind a build that the server has refused. Raises DataInTheWay where rows are the reason."""
+        """Clean up after a build that the server has refused. Raises DataInTheWay if rows are the reason."""
         state = sqlstate(error)
         if state == DUPLICATE_TABLE:  # also of an index; the next run must not take it for ours
             self._forgotten(statement)
@@ -716,7 +716,7 @@ class Executor:
         return self._recorded(statement)
 
     def _after_a_reindex(self, statement: Queued, step: ReindexStep) -> Queued:
-        """Wait for one that outlives its killed migrator, and drop what it has left."""
+        """Wait for a reindex that outlives its killed migrator, and drop what it has left."""
         limit = self._limit()
         while statement.is_started:
             found = self._leftovers(step)
@@ -787,7 +787,7 @@ class Executor:
 
 
 def _is_ddl(sql: str) -> bool:
-    """Whose locks are known; others may call functions, or meet triggers, that take any."""
+    """Whether the statement is DDL, whose locks are known; others may call functions or fire triggers that take any."""
     ddl = (StatementKind.DDL, StatementKind.TEMP)
     return all(
         statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)

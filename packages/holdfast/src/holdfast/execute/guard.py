@@ -182,7 +182,7 @@ class GuardRequest:
 
 
 class Guard:
-    """The guard of one session of a migration. Its connection is made when it is armed for the first time."""
+    """The guard of one session of a migration. It connects when it is armed for the first time."""
 
     def __init__(self, session: MigrationSession, *, has_users: bool = True) -> None:
         self.session = session
@@ -199,7 +199,7 @@ class Guard:
         users_may_wait: bool = False,
         ends_when_idle: bool = True,
     ) -> None:
-        """Watch the transaction that is open, or about to open, until `disarm`. Returns when it is watched.
+        """Watch the transaction that is open or about to open, until `disarm`. Returns once it is watched.
 
         `own_wait` is how long it may itself wait for a lock that blocks users, who queue behind it. Raises NoGuard
         where no second connection can be made.
@@ -228,7 +228,7 @@ class Guard:
             watch.silence.begin(GuardedUnit(ours=row.ours, guard=guard, since=row.since))
 
     def before_commit(self) -> None:
-        """Let COMMIT be the end of it. Raises EndedByGuard, after ROLLBACK, where something was cancelled."""
+        """Let the watch end with COMMIT. Raises EndedByGuard, after ROLLBACK, if something was cancelled."""
         if not self.is_armed:
             return
         row = self.session.execute(BEFORE_COMMIT, {"key": GUARD_KEY, "fired": FIRED_KEY}).one()
@@ -239,7 +239,7 @@ class Guard:
         raise EndedByGuard(self._verdict or GuardVerdict(reason=Reason.SILENCE))
 
     def committed(self) -> None:
-        """Wait until the loop has ended. What it has cancelled too late has done nothing.
+        """Wait until the guard's loop has ended; a cancellation that came too late has done nothing.
 
         Raises EndedByGuard where it has ended the connection: what is committed stays, and a new one goes on from it.
         """
@@ -250,7 +250,7 @@ class Guard:
             self._verdict = None
 
     def disarm(self) -> None:
-        """Stop watching in the middle of a transaction. Raises EndedByGuard where it must not be committed."""
+        """Stop watching in the middle of a transaction. Raises EndedByGuard if it must not be committed."""
         if not self.is_armed:
             return
         row = self.session.execute(DISARM, {"key": GUARD_KEY}).one()
@@ -260,7 +260,7 @@ class Guard:
             raise EndedByGuard(self._verdict)
 
     def settle(self) -> None:
-        """Stop watching, after ROLLBACK, whatever has become of the connection."""
+        """Stop watching after a ROLLBACK, whatever has become of the connection."""
         if not self.is_armed:
             return
         with suppress(Exception):  # the connection may be gone, and the lock with it
@@ -269,16 +269,16 @@ class Guard:
 
     @property
     def verdict(self) -> GuardVerdict | None:
-        """What was done to the last transaction."""
+        """Say what was done to the last transaction."""
         return self._verdict
 
     def take_verdict(self) -> GuardVerdict | None:
-        """What was done to the last transaction, once."""
+        """Say once what was done to the last transaction."""
         verdict, self._verdict = self._verdict, None
         return verdict
 
     def close(self) -> None:
-        """End the connection and the thread of the guard. Idempotent."""
+        """End the guard's connection and thread. A second call does nothing."""
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.close()
@@ -307,7 +307,7 @@ class Guard:
 
 
 class _GuardWatch:
-    """The guard's thread, and how it is spoken to."""
+    """The guard's thread, and the means of talking to it."""
 
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
@@ -324,11 +324,11 @@ class _GuardWatch:
 
     @property
     def is_lost(self) -> bool:
-        """Whether nobody watches, or has watched for a while: then nothing must be committed."""
+        """Whether nobody is watching, or nobody was for a while: then nothing must be committed."""
         return self._is_lost or self.silence.has_ended
 
     def settled(self) -> GuardVerdict | None:
-        """Wait until the loop has ended, and tell what it has done. Nothing that comes next can be hit."""
+        """Wait until the loop has ended, and give its verdict. It can cancel nothing that comes later."""
         self.silence.end()
         verdict: GuardVerdict | None = GuardVerdict(
             reason=Reason.SILENCE, is_terminated=self.silence.has_terminated
@@ -341,12 +341,12 @@ class _GuardWatch:
         return verdict
 
     def close(self) -> None:
-        """End its thread when it can, and that which watches it. Idempotent."""
+        """End the thread when it can end, and the watch over it. A second call does nothing."""
         self.requests.put(None)
         self.silence.close()
 
     def _serve(self) -> None:
-        """On one connection, as long as that is there; on a new one after that."""
+        """Serve requests on one connection as long as it lasts, then on a new one."""
         request = self.requests.get()
         while request is not None:
             is_new = True
@@ -389,7 +389,7 @@ class _GuardWatch:
             self.verdicts.put(None)
 
     def _end(self, request: GuardRequest) -> None:
-        """Without a guard the unit does not go on: not even where it is in the middle of a statement."""
+        """End the unit: without a guard it must not go on, not even in the middle of a statement."""
         try:
             with second_session(self.session.migration) as connection, self._changes:
                 if self._request is not request:
@@ -425,7 +425,7 @@ def _loop(request: GuardRequest, *, own: int) -> str:
 
 
 def _verdict(error: DBAPIError) -> GuardVerdict:
-    """The verdict that the message of the loop's own exception carries."""
+    """Read the verdict from the message of the loop's own exception."""
     told = str(error.orig)
     said = json.loads(told[told.index("{") : told.rindex("}") + 1])
     modes = {mode.in_catalog: mode for mode in LockMode}

@@ -1,4 +1,4 @@
-"""Ends a unit of the migration whose guard is silent: watches over the guard, on a connection of its own.
+"""Ends a unit of the migration whose guard does not respond, watching the guard on a connection of its own.
 
 The loop of the guard begins a transaction in each turn, so the start of its transaction tells when it was last alive,
 also where its process is stopped or gets no processor. Looked at only in units that last: a short one costs nothing,
@@ -51,7 +51,7 @@ END_GUARD = text("SELECT pg_terminate_backend(CAST(:guard AS integer))")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedUnit:
-    """Whose backend is watched by which guard, and since when, by the server's clock."""
+    """Which backend is watched by which guard, and since when, by the server's clock."""
 
     ours: int
     guard: int
@@ -59,7 +59,7 @@ class GuardedUnit:
 
 
 class SilenceWatch:
-    """Looks at the guard of one unit after the other, and ends the unit whose guard is silent."""
+    """Watches the guard of one unit after the other, and ends the unit if its guard does not respond."""
 
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
@@ -72,29 +72,29 @@ class SilenceWatch:
         self._thread.start()
 
     def begin(self, unit: GuardedUnit) -> None:
-        """Look at this one from now on."""
+        """Watch this unit's guard from now on."""
         with self._changed:
             self._unit, self._has_ended, self._has_terminated = unit, False, False
             self._changed.notify()
 
     @property
     def has_ended(self) -> bool:
-        """Whether the unit under way was ended: it must not be committed."""
+        """Whether the current unit was ended: it must not be committed."""
         return self._has_ended
 
     @property
     def has_terminated(self) -> bool:
-        """Whether its connection is gone with it."""
+        """Whether the unit's connection was terminated, too."""
         return self._has_terminated
 
     def end(self) -> None:
-        """Look no longer. When this returns nothing of what comes next can be hit."""
+        """Stop watching. Once this returns, nothing that comes later can be ended."""
         with self._changed:
             self._unit = None
             self._changed.notify()
 
     def close(self) -> None:
-        """End the thread. Idempotent."""
+        """End the thread. A second call does nothing."""
         with self._changed:
             self._unit, self._is_closed = None, True
             self._changed.notify()
@@ -117,7 +117,7 @@ class SilenceWatch:
             return self._unit
 
     def _is_still(self, unit: GuardedUnit, *, within: timedelta | None) -> bool:
-        """Wait for so long; True where this unit is under way all the time."""
+        """Wait for so long; give True if the same unit was under way all the time."""
         seconds = None if within is None else within.total_seconds()
         with self._changed:
             return not self._changed.wait_for(lambda: self._unit is not unit, seconds)
@@ -140,7 +140,7 @@ class SilenceWatch:
                 return
 
     def _end(self, connection: Connection, unit: GuardedUnit, *, terminate: bool) -> bool:
-        """End what the unit executes, and its guard for good; False where it is over."""
+        """End what the unit executes, and its guard for good; give False if the unit is over."""
         with self._changed:
             if self._unit is not unit:
                 return False

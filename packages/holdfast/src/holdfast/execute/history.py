@@ -1,4 +1,4 @@
-"""Who ran which revision, when, how long, up or down, and from which file: rows in holdfast.history."""
+"""The history of runs in holdfast.history: who ran which revision, when, how long, up or down, from which file."""
 
 import getpass
 import hashlib
@@ -54,7 +54,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A revision that begins, as the history records it."""
+    """What the history records of a revision when it begins."""
 
     revision: str
     description: str
@@ -63,13 +63,13 @@ class Begun:
 
 
 def begin(session: MigrationSession, begun: Begun) -> int:
-    """Record that a revision starts; gives the row's id. The caller commits."""
+    """Record that a revision starts; give the row's id. The caller commits."""
     row = insert(history).values(outcome="running", **_values(session, begun))
     return int(session.execute(row.returning(history.c.id)).scalar_one())
 
 
 def row_when_done(session: MigrationSession, begun: Begun) -> str:
-    """The text that records a revision at its end, in its one transaction; that is also when it began.
+    """Give the SQL that records a revision of one transaction, begun and done at its end.
 
     A crash of the server takes back all of it or nothing; `make_durable` follows before the run has succeeded.
     """
@@ -79,12 +79,12 @@ def row_when_done(session: MigrationSession, begun: Begun) -> str:
 
 
 def finish(session: MigrationSession, entry: int) -> None:
-    """Record that it is done, in the transaction that also writes Alembic's version row."""
+    """Record that the revision is done, in the transaction that also writes Alembic's version row."""
     _end(session, entry, outcome="done", error=None)
 
 
 def fail(session: MigrationSession, entry: int, error: BaseException) -> None:
-    """Record why it ended. The caller has rolled back, and commits."""
+    """Record why the revision has failed. The caller has rolled back, and commits."""
     _end(session, entry, outcome="failed", error=f"{type(error).__name__}: {error}".split("\n")[0])
 
 
@@ -99,7 +99,7 @@ def mark_interrupted(session: MigrationSession) -> None:
 
 
 def accept(session: MigrationSession, revision: str, checksum: str) -> None:
-    """A person has looked at an edited file: from now on it is the one that ran."""
+    """Record that a person accepts an edited file: from now on it counts as the one that ran."""
     mine = history.c.version_table.in_(("", session.version_table))
     session.execute(
         update(history).where(history.c.revision == revision, mine).values(checksum=checksum)
@@ -107,7 +107,7 @@ def accept(session: MigrationSession, revision: str, checksum: str) -> None:
 
 
 def is_edited(entry: HistoryEntry | None, checksum: str) -> bool:
-    """Whether the file is another one than that which was applied last."""
+    """Whether the file differs from the one that was applied last."""
     return (
         entry is not None
         and (entry.direction, entry.outcome) == ("up", "done")
@@ -116,19 +116,19 @@ def is_edited(entry: HistoryEntry | None, checksum: str) -> bool:
 
 
 def latest(session: MigrationSession) -> dict[str, HistoryEntry]:
-    """The last entry of every revision, by revision."""
+    """Give the last entry of every revision, by revision."""
     fields = HistoryEntry.__dataclass_fields__
     rows = session.execute(LATEST, {"version_table": session.version_table}).mappings()
     return {row["revision"]: HistoryEntry(**{name: row[name] for name in fields}) for row in rows}
 
 
 def checksum_of(file: Path) -> str:
-    """SHA-256 of a revision's file, as hexadecimal digits."""
+    """Give the SHA-256 of a revision's file, as hexadecimal digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def client() -> str:
-    """This process, for whoever reads the tables: operating system user, host, process id."""
+    """Name this process for readers of the tables: operating system user, host, process id."""
     return _client(os.getpid())
 
 

@@ -1,4 +1,4 @@
-"""The journal of a revision that runs in steps: what is queued, which step is done, survives a kill.
+"""The journal of a revision that runs in steps: what is queued and which step is done. It survives a kill.
 
 A step that runs in a transaction is recorded in that transaction, so it is done exactly when the journal says so.
 For the others the catalog is asked first; the journal only knows that they were started.
@@ -67,7 +67,7 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """One unit that waits for its turn, or is under way: one statement, or several that belong together."""
+    """One unit that waits or is being executed: one statement, or several that belong together."""
 
     sql: str  # of all its statements; a comment with an exemption stands before its semicolon
     new: NewRelations
@@ -87,33 +87,33 @@ class Queued:
 
     @property
     def count(self) -> CountedUnit:
-        """Its steps: those that are planned, or else those that were expected when it was queued."""
+        """How many steps it has: those planned, or else those expected when it was queued."""
         steps = self.counted.steps if self.steps is None else len(self.steps)
         is_guess = self.counted.is_guess and self.steps is None
         return replace(self.counted, steps=steps, done=self.steps_done, is_guess=is_guess)
 
     @property
     def is_done(self) -> bool:
-        """Whether it is planned, and none of its steps is left."""
+        """Whether it is planned and all its steps are done."""
         return self.steps is not None and self.steps_done >= len(self.steps)
 
     @property
     def has_begun(self) -> bool:
-        """Whether a part of it may be done."""
+        """Whether part of it may be done."""
         done = (self.steps or ())[: self.steps_done]
         has_done = any(not isinstance(step, LookStep) for step in done)
         return has_done or self.is_started or self.reached is not None
 
     @property
     def is_half_copied(self) -> bool:
-        """Whether it is a column copy that has begun and has not ended; all of it can be given back."""
+        """Whether it is a column copy that has begun and not ended; all of it can be undone."""
         steps = self.steps or ()
         is_copy = any(isinstance(step, CopyRowsStep) for step in steps)
         return is_copy and self.has_begun and self.steps_done < len(steps)
 
     @property
     def is_whole_copy(self) -> bool:
-        """Whether it is a column copy that has ended: what its steps made has taken its place."""
+        """Whether it is a column copy that has ended: the copy has taken the column's place."""
         steps = self.steps or ()
         return self.steps_done == len(steps) and any(isinstance(s, CopyRowsStep) for s in steps)
 
@@ -125,12 +125,12 @@ class Journal:
         self.session = session
 
     def now(self) -> str:
-        """The one value of now() in all units of the revision; '' where none has one."""
+        """The one value of now() in all units of the revision; '' if none has one."""
         settings = (setting for unit in self.every() for setting in unit.settings)
         return next((each.setting for each in settings if each.name == NOW), "")
 
     def unfinished(self) -> Unfinished | None:
-        """The revision that is half-way; there is at most one for each version table."""
+        """Give the revision that is half-way; there is at most one for each version table."""
         row = self.session.execute(self._select(unfinished)).one_or_none()
         if row is None:
             return None
@@ -145,7 +145,7 @@ class Journal:
         )
 
     def open(self, revision: Unfinished, statements: Iterable[Queued]) -> None:
-        """Record, with the work that the function has done so far, what is still to do."""
+        """Record what is still to do, together with the work that the function has done so far."""
         self.session.execute(delete(unfinished).where(self._mine(unfinished)))
         self.session.execute(
             insert(unfinished).values(
@@ -173,11 +173,11 @@ class Journal:
             )
 
     def queued(self) -> tuple[Queued, ...]:
-        """The units that are still to be executed, in order."""
+        """Give the units that are still to be executed, in order."""
         return self._rows(self._select(queue).where(~queue.c.done))
 
     def every(self) -> tuple[Queued, ...]:
-        """The whole queue, what is done included, in order."""
+        """Give the whole queue in order, what is done included."""
         return self._rows(self._select(queue))
 
     def _rows(self, which: Select[Any]) -> tuple[Queued, ...]:
@@ -220,7 +220,7 @@ class Journal:
         return replace(statement, reached=key)
 
     def advance(self, statement: Queued, *, captured: str | None = None) -> Queued:
-        """Record that the step under way is done."""
+        """Record that the current step is done."""
         steps_done = statement.steps_done + 1
         captured = captured or statement.captured
         self._update(
@@ -249,14 +249,14 @@ class Journal:
             )
 
     def settle_calls(self, pending: Iterable[Call]) -> None:
-        """Record that the transaction which commits this has the effect of these calls in it."""
+        """Record that the effect of these calls is committed with this transaction."""
         for call in pending:
             is_it = (calls.c.sql == call.sql) & (calls.c.occurrence == call.occurrence)
             settled = update(calls).where(is_it, self._mine(calls)).values(result=None)
             self.session.execute(settled)
 
     def calls(self) -> tuple[Call, ...]:
-        """What the function has sent and got back, in order."""
+        """Give what the function has sent and got back, in order."""
         return tuple(
             Call(
                 sql=row.sql,
@@ -268,7 +268,7 @@ class Journal:
         )
 
     def can_be_taken_back(self) -> bool:
-        """Whether all that the function has sent is done up to one call, and nothing from there on."""
+        """Whether everything up to one call is done, and nothing after it."""
         revision, left = self.unfinished(), self.queued()
         if revision is None or revision.unrepeatable is not None:
             return False
@@ -281,7 +281,7 @@ class Journal:
         return not left[0].has_begun and all(call < left[0].call for call in done)
 
     def take_back(self, *, checksum: str) -> None:
-        """Forget what has not begun, and that the function has sent it: it will be called again."""
+        """Forget units that have not begun, and the calls that sent them: they will be sent again."""
         changed: dict[str, object] = {"function_ended": False, "checksum": checksum}
         left = self.queued()
         if left:
@@ -293,7 +293,7 @@ class Journal:
         self.session.execute(update(unfinished).where(self._mine(unfinished)).values(**changed))
 
     def begin_to_abandon(self) -> None:
-        """Record that no run may go on with the revision: what it has built is being taken away."""
+        """Record that no run may continue the revision: what it has built is being removed."""
         reason = "it was being abandoned"
         changed = {"function_ended": False, "unrepeatable": reason}
         self.session.execute(update(unfinished).where(self._mine(unfinished)).values(**changed))
@@ -304,7 +304,7 @@ class Journal:
             self.session.execute(delete(table).where(self._mine(table)))
 
     def claim_first_layout(self, revisions: Collection[str]) -> None:
-        """Make ours what the first layout has left of one of these revisions: it did not say whose it is."""
+        """Take over what the first layout has left of one of these revisions: it names no version table."""
         of_nobody = [of_version_table(table, "") for table in (unfinished, queue, calls)]
         found = self.session.execute(select(unfinished.c.revision).where(of_nobody[0])).scalar()
         if found not in revisions:
@@ -326,7 +326,7 @@ class Journal:
 
 
 def new_relations_to_json(new: NewRelations) -> str:
-    """What the revision itself has made, as text: a pair for a relation, three for a column."""
+    """Write the relations that the revision itself has made as text: two parts each, three for a column."""
     relations = [[name.schema, name.name] for name in sorted(new.names)]
     columns = [[name.schema, name.name, column] for name, column in sorted(new.columns)]
     return json.dumps([*relations, *columns])
@@ -342,12 +342,12 @@ def new_relations_from_json(text: str) -> NewRelations:
 
 
 def _of_two(statement: Queued) -> dict[str, str]:
-    """Named only where it is not as always: a journal of an older layout has no such column."""
+    """Write a setting only if it differs from the default: a journal of an older layout has no such column."""
     return {} if statement.releases is Releases.ONE else {"releases": statement.releases.name}
 
 
 def _with_count(statement: Queued) -> tuple[LocalSetting, ...]:
-    """The count of its steps as one more setting, which no layout of the journal has to know."""
+    """Keep the unit's step count as one more setting, so that no layout of the journal has to know it."""
     count = LocalSetting(name=SETTING, setting=to_setting(statement.counted))
     return (*statement.settings, count)
 
@@ -370,7 +370,7 @@ CREATED_CONSTRAINT = text(
 
 
 def of_version_table(table: Table, version_table: str) -> ColumnElement[bool]:
-    """Whether a row is that of a version table; those of the first layout, which do not say, are those of ''."""
+    """Whether a row belongs to a version table; rows of the first layout, which do not say, belong to ''."""
     # All in the text: after a statement with parameters the session keeps a snapshot, which builds wait for.
     said: ColumnElement[str] = literal_column(
         f"coalesce(to_jsonb({table.name}) ->> 'version_table', '')"

@@ -1,4 +1,4 @@
-"""One migrator at a time: a session advisory lock, polled, on a connection of its own; and an epoch that fences.
+"""Elects one migrator at a time: an advisory lock on a connection of its own, polled; an epoch fences off others.
 
 The lock elects. The server may end its connection while the work goes on, so every transaction of the work looks at
 the epoch in holdfast.leader (FOR SHARE), and a new leader raises that: it waits for the transaction in flight, and
@@ -63,7 +63,7 @@ WAIT_A_SECOND = text("SELECT set_config('lock_timeout', '1s', true)")
 
 
 class Leadership:
-    """Held from the first pending revision to the last; ends with `close` or with its connection."""
+    """The migration lock, held from the first pending revision to the last; it ends with `close` or its connection."""
 
     def __init__(self, migration: Connection) -> None:
         self._session = ExitStack()
@@ -72,7 +72,7 @@ class Leadership:
         self._verified = monotonic()
 
     def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
-        """Wait, polling, until no other process migrates this database; raise after `patience`."""
+        """Poll until no other process migrates this database; raise after `patience`."""
         if not self._poll(KEY, report=report, patience=patience):
             holder = self.holder(KEY)
             self.close()
@@ -81,7 +81,7 @@ class Leadership:
     def take_over(
         self, session: MigrationSession, *, report: Report, patience: timedelta = PATIENCE
     ) -> None:
-        """Make the tables, and become the one whose epoch counts; raise after `patience`.
+        """Create the tables, and raise the epoch that counts; raise after `patience`.
 
         What a former leader has in flight ends first: its transaction, and its step outside of one.
         """
@@ -91,7 +91,7 @@ class Leadership:
         self._wait_for_step(report=report, patience=patience)
 
     def _wait_for_step(self, *, report: Report, patience: timedelta) -> None:
-        """A build of a former leader goes on in its own backend, also when its process is gone."""
+        """Wait for the step of a former leader, whose backend goes on even if its process is gone."""
         if not self._poll(STEP_KEY, report=report, patience=patience):
             holder = self.holder(STEP_KEY)
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience)
@@ -107,12 +107,12 @@ class Leadership:
         self._verified = monotonic()
 
     def holder(self, key: int) -> str:
-        """Who holds a lock now, in words."""
+        """Say who holds a lock now."""
         with self._holding():
             return current_holder(self._connection, key=key) or "a process that just ended"
 
     def call_itself(self, name: str) -> None:
-        """Be found under this name in pg_stat_activity: an idle session that somebody may wonder about."""
+        """Show this name in pg_stat_activity, where somebody may wonder about an idle session."""
         try:
             self._connection.execute(CALL, {"name": name})
         except (
@@ -121,14 +121,14 @@ class Leadership:
             log.debug("the session with the lock could not be named", exc_info=True)
 
     def close(self) -> None:
-        """Give the lock back and end its session. Idempotent."""
+        """Release the lock and end the session. A second call does nothing."""
         if not self._released:
             self._released = True
             with self._session:
                 self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
     def _poll(self, key: int, *, report: Report, patience: timedelta) -> bool:
-        """Try to get a lock until the patience is over, after random pauses: many replicas may start at once."""
+        """Try for a lock until the patience is over, with random pauses: many replicas may start at once."""
         limit, pause = monotonic() + patience.total_seconds(), FIRST_PAUSE
         for tries in count(1):
             if self._try(key):
@@ -148,7 +148,7 @@ class Leadership:
 
     @contextmanager
     def _holding(self) -> Iterator[None]:
-        """Whoever has ended this connection, or the way to it, has taken the lock."""
+        """Raise LeadershipLost if this connection, and with it the lock, is lost in the block."""
         try:
             yield
         except DBAPIError as error:
@@ -158,7 +158,7 @@ class Leadership:
 def raise_epoch(
     session: MigrationSession, *, report: Report, patience: timedelta, token: str = ""
 ) -> None:
-    """Become the one whose epoch counts, once no other has a lease (`token` is ours) and no transaction is in flight.
+    """Raise the epoch that counts, once no other process has a lease and no transaction is in flight.
 
     Raises AnotherMigratorIsStillAtWork after `patience`.
     """

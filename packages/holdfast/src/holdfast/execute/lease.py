@@ -1,4 +1,4 @@
-"""One migrator at a time through a transaction pooler, where no session is ours: a lease instead of a session's lock.
+"""Elects one migrator at a time through a transaction pooler: a lease stands in for the lock of a session.
 
 A row in holdfast.lease says who migrates and until when; a thread moves that on every 5 s, by the server's clock. Who
 is killed loses it after 20 s. It is taken under the lock of execute/leader.py, for the moment of a transaction: who
@@ -53,7 +53,7 @@ GIVE_BACK = text("DELETE FROM holdfast.lease WHERE token = :token")
 
 
 class Lease:
-    """Held from the first pending revision to the last; ends with `close`, or by itself when it is not renewed."""
+    """A lease from the first pending revision to the last; it ends with `close`, or when it is not renewed."""
 
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
@@ -64,7 +64,7 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, name="holdfast lease", daemon=True)
 
     def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
-        """Wait, polling, until no other process migrates this database; raise after `patience`."""
+        """Poll until no other process migrates this database; raise after `patience`."""
         for tries, _ in enumerate(polling(patience, every=ASKED_EVERY)):
             since = monotonic()
             if self._take():
@@ -79,7 +79,7 @@ class Lease:
     def take_over(
         self, session: MigrationSession, *, report: Report, patience: timedelta = PATIENCE
     ) -> None:
-        """Become the one whose epoch counts, behind what a former leader has in flight; raise after `patience`."""
+        """Raise the epoch that counts, after what a former leader has in flight; raise after `patience`."""
         raise_epoch(session, report=report, patience=patience, token=self.token)
         for _ in polling(patience, every=ASKED_EVERY):
             is_free = session.execute(LOCKED, {"key": STEP_KEY}).scalar_one()
@@ -89,15 +89,15 @@ class Lease:
         raise AnotherMigratorIsStillAtWork(holder="a step of a former process", waited=patience)
 
     def verify(self) -> None:
-        """Raise if somebody else may have it by now. Asks nobody."""
+        """Raise if another process may have the lease by now. Asks the server nothing."""
         if self._is_lost or monotonic() - self._renewed > LASTS.total_seconds():
             raise LeaseNotRenewed
 
     def call_itself(self, name: str) -> None:
-        """Do nothing: a name would be that of a stranger's session soon."""
+        """Do nothing: the name would soon be on a session that serves somebody else."""
 
     def close(self) -> None:
-        """Give it back. Idempotent."""
+        """Give the lease back. A second call does nothing."""
         if self._ended.is_set():
             return
         self._ended.set()
@@ -105,7 +105,7 @@ class Lease:
             self._thread.join()
 
     def _take(self) -> bool:
-        """The tables are made first, under the same lock: of several that begin at once, one makes them."""
+        """Take the lease; its tables are made first, under the same lock, so that only one process makes them."""
         if not self.session.execute(LOCKED, {"key": KEY}).scalar_one():
             self.session.rollback()
             return False
@@ -122,7 +122,7 @@ class Lease:
         return holder or "a process that just ended"
 
     def _keep(self) -> None:
-        """Renew it until `close`, then give it back; on a new connection each time, so that none can be lost."""
+        """Renew the lease until `close`, then give it back; on a new connection each time, so none can be lost."""
         while not self._ended.wait(RENEWED_EVERY.total_seconds()) and not self._is_lost:
             self._is_lost = not self._in_a_session(self._renew)
         self._in_a_session(self._give_back)
@@ -151,7 +151,7 @@ class Lease:
 
 
 def leadership_of(session: MigrationSession) -> Leadership | Lease:
-    """By what a run is elected: a lock of its session, or a lease where no session is its own."""
+    """Choose how a run is elected: by a lock of its session, or by a lease if no session is its own."""
     return Lease(session) if session.is_pooled else Leadership(session.migration)
 
 

@@ -1,4 +1,4 @@
-"""Gets a migration its locks so that it always loses to users: wait 10 ms, give everything back, pause, again.
+"""Gets a migration its locks without making users wait: try for 10 ms, give everything back, pause, try again.
 
 The longest stall of live traffic is the lock_timeout, because whoever wants the table queues behind the one who
 waits. So the timeout is short and the tries are many; while a unit holds a lock that blocks users, the next
@@ -69,7 +69,7 @@ class LockTimeouts:
     deadlock: timedelta | None = None
 
     def apply(self, session: MigrationSession, *, users_may_wait: bool = False) -> None:
-        """Set them for the transaction that is open or about to open, which is watched from now on."""
+        """Set the timeouts for the transaction that is open or about to open, which is watched from now on."""
         if session.has_event_triggers():
             watch_anything(session, users_may_wait=users_may_wait)
             return
@@ -83,7 +83,7 @@ class LockTimeouts:
 
 @dataclass(kw_only=True)
 class LockPatience:
-    """Tries units until their locks are free, within a budget that all of them share."""
+    """Tries units until their locks are free, within one shared budget of time."""
 
     session: MigrationSession
     report: Report
@@ -97,7 +97,7 @@ class LockPatience:
         locks: Callable[[], tuple[Lock, ...]],
         rows_of: QualifiedName | None = None,
     ) -> Result:
-        """Call `unit` until it gets its locks. It works in a transaction that it leaves open or commits.
+        """Call `unit` until it gets its locks. It works in a transaction, which it leaves open or commits.
 
         `locks` tells, after a failure, what the unit wanted; it is asked once everything is rolled back. `rows_of` is
         the table of which it writes rows.
@@ -143,7 +143,7 @@ class LockPatience:
                 before = blockers
 
     def once(self, unit: Callable[[LockTimeouts], Result]) -> Result | None:
-        """Call `unit` once; None where a lock was not free or users waited for it: then it is rolled back."""
+        """Call `unit` once; give None, after a rollback, if a lock was not free or users waited for it."""
         try:
             return unit(LockTimeouts())
         except Exception as error:
@@ -154,7 +154,7 @@ class LockPatience:
             return None
 
     def _roll_back(self, error: Exception) -> GuardVerdict | None:
-        """Roll back; give what the guard has done, if it has. Raises EndedByGuard where the connection is gone."""
+        """Roll back and give the guard's verdict, if any. Raises EndedByGuard if the connection is gone."""
         guard = self.session.guard
         try:
             self.session.rollback()
@@ -194,7 +194,7 @@ class LockPatience:
         return blockers_on_workers(self.session.connection, locks)
 
     def _longer(self, what: str) -> LockTimeouts:
-        """Long enough for the server to cancel an autovacuum that is in the way."""
+        """Give a wait that is long enough for the server to cancel an autovacuum that is in the way."""
         may_set = self.session.execute(MAY_SET_DEADLOCK_TIMEOUT).scalar_one()
         seconds = self.session.execute(CURRENT_DEADLOCK_TIMEOUT).scalar_one()
         self.session.commit()
@@ -220,7 +220,7 @@ class LockWaits:
     def for_locks(
         self, locks: tuple[Lock, ...], *, holds: bool, users_may_wait: bool = False
     ) -> None:
-        """Before a statement that takes these; a short wait under a lock that blocks users."""
+        """Prepare for a statement that takes these locks: a short wait while one that blocks users is held."""
         if not locks and not self.session.has_event_triggers():
             return
         self.wanted += locks
@@ -231,29 +231,29 @@ class LockWaits:
             self._in_force = timeouts
 
     def for_anything(self, *, users_may_wait: bool = False) -> None:
-        """Before a statement that nobody can look into."""
+        """Prepare for a statement whose effect cannot be known."""
         watch_anything(self.session, users_may_wait=users_may_wait)
         self._in_force = LockTimeouts(lock=timedelta())
 
     def for_rows(self) -> None:
-        """The session's own wait again: a short one would count for row locks too."""
+        """Restore the session's own lock_timeout: a short one would also apply to row locks."""
         self.session.watch(own_wait=FIRST_LOCK, ends_when_idle=False)
         if self._in_force is not None:
             set_local(self.session, "lock_timeout", self.of_rows)
             self._in_force = None
 
     def is_in_vain(self, locks: tuple[Lock, ...]) -> bool:
-        """Whether several tables at once were wanted many times and never free together."""
+        """Whether several tables were wanted at once many times and never free together."""
         return self.tries >= TRIES_AS_ONE and len({lock.relation for lock in locks}) > 1
 
     def forget(self) -> None:
-        """Forget what was set: it has ended with its transaction."""
+        """Forget the timeouts that were set: they have ended with their transaction."""
         self._in_force = None
 
 
 @dataclass(kw_only=True)
 class NewConnections:
-    """Counts how often the guard has ended a connection with what ran on it, which goes on on a new one.
+    """Counts how often the guard has ended a connection, after which the work goes on on a new one.
 
     Five times because users waited, or for as long as the budget lasts: then it is refused. What is committed in
     between begins a new count.
@@ -267,7 +267,7 @@ class NewConnections:
     _users_waited: int = 0
 
     def ended(self, what: str, verdict: GuardVerdict, *, at: object = None) -> None:
-        """Report it, and pause. `at`: how far it was, another value for every commit.
+        """Report it, and pause. `at`: how far the work was, another value for every commit.
 
         Raises KeepsUsersWaiting, NobodyWatched or LockNotFree where it was tried often, or long, enough.
         """
@@ -295,7 +295,7 @@ def _given_up(
     *,
     is_silence: bool,
 ) -> LockNotFree | NobodyWatched:
-    """The error at the end of the budget, for what the last try has ended at."""
+    """Give the error at the end of the budget, for what the last try failed at."""
     if is_silence:
         return NobodyWatched(what_for=what, tries=tries, waited=waited)
     return LockNotFree(
@@ -308,7 +308,7 @@ def _given_up(
 
 
 def lock_version_rows(session: MigrationSession, table: QualifiedName) -> None:
-    """Under locks that block users, the version row must wait for nobody: it is locked while that can be repeated.
+    """Lock the version row while this can be repeated: under locks that block users it must not be waited for.
 
     Afterwards the lock_timeout is as before: a deferred trigger may run at COMMIT, and catch one.
     """
@@ -316,7 +316,7 @@ def lock_version_rows(session: MigrationSession, table: QualifiedName) -> None:
 
 
 def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -> None:
-    """Before a statement that nobody can look into: a DO block, a function, DDL beside event triggers.
+    """Watch a statement whose effect cannot be known: a DO block, a function, DDL with event triggers.
 
     A lock_timeout would be an error inside its body, which may catch it and lose the change; the guard's is none.
     Behind a pooler there is no guard, and no such body: what is left is a write of rows.
@@ -326,7 +326,7 @@ def watch_anything(session: MigrationSession, *, users_may_wait: bool = False) -
 
 
 def set_local(session: MigrationSession, name: str, value: timedelta) -> None:
-    """SET LOCAL of a setting that is a duration; on Citus for the workers too, which set_config() does not reach."""
+    """Set a duration with SET LOCAL; on Citus for the workers too, which set_config() does not reach."""
     milliseconds = str(round(value.total_seconds() * 1000))
     if session.is_citus:
         session.execute(PROPAGATE)
@@ -348,7 +348,7 @@ def _is_refusal(error: Exception) -> bool:
 def _wanted(
     locks: tuple[Lock, ...], verdict: GuardVerdict | None, error: Exception
 ) -> tuple[Lock, ...]:
-    """Of a statement that nobody can look into, only the guard has seen it; of a question, the error tells."""
+    """Say which locks were wanted: of an opaque statement only the guard has seen them; a question's error tells."""
     seen = verdict.wanted if verdict is not None else None
     if isinstance(error, TableIsLocked):
         return tuple(
@@ -359,13 +359,13 @@ def _wanted(
 
 
 def refuse_to_keep_users_waiting(what: str, tries: int, verdict: GuardVerdict) -> None:
-    """Raises KeepsUsersWaiting when it was tried often enough."""
+    """Raise KeepsUsersWaiting if it was tried often enough."""
     if tries >= USERS_WAIT_AT_MOST:
         raise kept_users_waiting(what, tries=tries, verdict=verdict)
 
 
 def kept_users_waiting(what: str, *, tries: int, verdict: GuardVerdict) -> KeepsUsersWaiting:
-    """The error that says what was held, for whom and how long."""
+    """Give the error that says what was held, for whom and how long."""
     return KeepsUsersWaiting(
         what_for=what,
         tries=tries,
@@ -377,7 +377,7 @@ def kept_users_waiting(what: str, *, tries: int, verdict: GuardVerdict) -> Keeps
 
 
 def _only_autovacuum_lasts(blockers: tuple[Blocker, ...], before: tuple[Blocker, ...]) -> bool:
-    """Whether of those in the way, now as at the try before, none is a user: on a busy table some always are."""
+    """Whether only an autovacuum was in the way at both tries; on a busy table some user always is."""
     seen = {blocker.transaction for blocker in before}
     lasting = [blocker.kind for blocker in blockers if blocker.transaction in seen]
     return bool(lasting) and set(lasting) == {BlockerKind.AUTOVACUUM}

@@ -14,7 +14,7 @@ SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
 
 
 def look(session: MigrationSession, step: LookStep) -> Violations | None:
-    """The rows in the way, None where there is none. Leaves no transaction open."""
+    """Find the rows in the way; None where there are none. Leaves no transaction open."""
     _settings(session, step)
     try:
         found = session.execute_sql(step.quick)
@@ -40,7 +40,7 @@ def _rows(session: MigrationSession, step: LookStep) -> Violations:
     examples = session.execute_sql(f"{step.rows} LIMIT {SHOWN}").all()
     session.rollback()
     return Violations(
-        what=step.what,
+        what=step.one if step.one and count == 1 else step.what,
         count=count,
         examples=tuple("(" + ", ".join(map(str, row)) + ")" for row in examples),
         query="; ".join((*step.prepare, step.rows)),

@@ -29,7 +29,7 @@ class PoolerConsole:
     has_told: bool = False  # that it does not answer
 
     def reconnect(self, database: str) -> None:
-        """Have the connections to a database made anew; to all, where the pooler knows it by another name.
+        """Renew the pooler's connections to a database; all of them if it knows the database by another name.
 
         The change is committed: what fails here is reported once, and the run goes on.
         """
@@ -50,7 +50,7 @@ class PoolerConsole:
 
 
 def _arguments(parts: UrlParts) -> dict[str, Any]:
-    """What libpq takes."""
+    """Give libpq's connection arguments."""
     more = {
         "dbname": None if parts.address.database else CONSOLE,
         "password": parts.password,

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: events as data. The command line prints them, a program may count them."""
+"""The events that a run reports, as data. The command line prints them; a program may count them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -75,7 +75,7 @@ class StatementsDone:
 
 @light_dataclass
 class RevisionResumed:
-    """A run goes on with what an earlier one has begun."""
+    """A run continues what an earlier one has begun."""
 
     revision: str
     number: int  # of the step at which it goes on; more than `steps` where all are done
@@ -85,7 +85,7 @@ class RevisionResumed:
 
 @light_dataclass
 class StepsRecounted:
-    """A revision has more or fewer steps than were expected before the turn of each came."""
+    """A revision has more or fewer steps than were expected earlier."""
 
     revision: str
     steps: int
@@ -94,7 +94,7 @@ class StepsRecounted:
 
 @light_dataclass
 class RowsRead:
-    """The revision's function asks for rows, and may do different things with different data."""
+    """The revision's function asks for rows, and may act differently on different data."""
 
     revision: str
     sql: str
@@ -102,7 +102,7 @@ class RowsRead:
 
 @light_dataclass
 class DiskNeeded:
-    """What waits needs more disk, about so many bytes; `free` are those that are free, None where nobody knows."""
+    """The queue needs about that many more bytes of disk; `free` are free, None if nobody knows."""
 
     revision: str
     bytes: int
@@ -130,7 +130,7 @@ class StepDone:
 
 @light_dataclass
 class StepWatched:
-    """A look at a step that takes long."""
+    """A long step is being watched: how far it is, and whom it waits for."""
 
     step: str
     seen: "Watched"
@@ -138,7 +138,7 @@ class StepWatched:
 
 @light_dataclass
 class BackfillMoved:
-    """A batch of a backfill is committed: how far the backfill is by now."""
+    """A batch of a backfill is committed: how far the backfill is."""
 
     step: str
     rows: int  # written so far by this run
@@ -172,7 +172,7 @@ class LockBusy:
 
 @light_dataclass
 class AutovacuumIsCancelled:
-    """One try that waits longer than deadlock_timeout, so that the server cancels an autovacuum."""
+    """The next try waits longer than deadlock_timeout, so that the server cancels an autovacuum."""
 
     what: str
     lock_timeout: timedelta
@@ -180,7 +180,7 @@ class AutovacuumIsCancelled:
 
 @light_dataclass
 class UsersWaited:
-    """A unit was ended because a user has waited for it, or nobody watched whether; it is tried again after a pause."""
+    """A unit was ended because users waited for it, or nobody watched whether they do; it is tried again."""
 
     what: str
     tries: int
@@ -189,7 +189,7 @@ class UsersWaited:
 
 @light_dataclass
 class StandbyReadersUnseen:
-    """Standbys follow this server, and nobody has said how to ask them who reads there."""
+    """Standbys follow this server, and no setting says how to ask them who reads there."""
 
     standbys: int
     hidden: int  # of these: this role does not see how far they are
@@ -213,12 +213,12 @@ class PoolerNotTold:
 
 @light_dataclass
 class NoGuardBehindPooler:
-    """The run goes through a pooler, by a lease: nobody watches for whom users wait."""
+    """The run goes through a pooler, with a lease: nobody watches whether users wait."""
 
 
 @light_dataclass
 class LagUnseen:
-    """A backfill does not wait for some standbys: this role does not see how far they are behind."""
+    """A backfill does not wait for some standbys: this role cannot see how far they are behind."""
 
     standbys: int
     role: str
@@ -254,4 +254,4 @@ Report = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """The report of a program that does not listen."""
+    """Ignore every event: for programs that do not listen."""

@@ -1,4 +1,4 @@
-"""What a statement gave back, kept as JSON, so that a revision's function can be given it again after a crash.
+"""Keeps a statement's result as JSON, so that a revision's function can be given it again after a crash.
 
 Types that a driver may return and JSON does not know are written with their name. Anything else cannot be recorded.
 """
@@ -17,7 +17,7 @@ MOST_ROWS = 100_000  # a result is kept in journal and may go into the journal
 
 
 class CannotBeRecorded(Exception):
-    """A value, or a size, that the journal does not take."""
+    """A value of a kind or size that the journal cannot keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One statement of a revision's function that took effect, or was read."""
+    """One statement of a revision's function that took effect or read something."""
 
     sql: str
     occurrence: int  # of this text in the function, from 1

@@ -1,4 +1,4 @@
-"""The session that a migration runs in, under a handle of our own; and a second session beside it.
+"""The session in which a migration runs, under a handle of our own; and a second session beside it.
 
 The user's env.py owns the connection: its driver, its settings, its SQLAlchemy transaction. Our own statements
 must join that session without passing the listeners on the user's engine and without telling SQLAlchemy
@@ -154,7 +154,7 @@ class LocalSetting:
 def polling(
     patience: timedelta, *, every: timedelta = timedelta(milliseconds=20)
 ) -> Iterator[None]:
-    """Once, and then every few milliseconds until the patience is over."""
+    """Yield once, and then every few milliseconds until the patience is over."""
     limit = monotonic() + patience.total_seconds()
     yield
     while monotonic() < limit:
@@ -163,7 +163,7 @@ def polling(
 
 
 class OwnEngine(Engine):
-    """An engine of ours over the user's dialect, which has the listeners: tells our statements apart."""
+    """Our own engine over the user's dialect, whose listeners tell our statements apart by it."""
 
 
 class TransactionGuard(Protocol):
@@ -176,7 +176,7 @@ class TransactionGuard(Protocol):
         ...
 
     def before_commit(self) -> None:
-        """Watch until COMMIT. Raises, after ROLLBACK, where it was ended."""
+        """Watch until COMMIT. Raises, after ROLLBACK, if the transaction was ended."""
         ...
 
     def committed(self) -> None:
@@ -184,7 +184,7 @@ class TransactionGuard(Protocol):
         ...
 
     def disarm(self) -> None:
-        """Stop in the middle of a transaction. Raises where it was ended."""
+        """Stop watching in the middle of a transaction. Raises if it was ended."""
         ...
 
     def settle(self) -> None:
@@ -193,10 +193,10 @@ class TransactionGuard(Protocol):
 
     @property
     def verdict(self) -> GuardVerdict | None:
-        """What was done to the last transaction."""
+        """Say what was done to the last transaction."""
 
     def take_verdict(self) -> GuardVerdict | None:
-        """What was done to the last transaction, once."""
+        """Say once what was done to the last transaction."""
         ...
 
     def close(self) -> None:
@@ -205,18 +205,18 @@ class TransactionGuard(Protocol):
 
 
 class RowAtCommit(Protocol):
-    """A row of ours that is written in the transaction that is open, and as late as that can be."""
+    """A row of ours that is written in the open transaction as late as possible."""
 
     def take(self) -> str:
-        """The finished text that writes it under our epoch, once; empty where nothing is left to write."""
+        """Give, once, the SQL that writes the row under our epoch; empty if nothing is left to write."""
         ...
 
 
 class LocksOnStandbys(Protocol):
-    """Knows what a lock would do on standbys."""
+    """Knows what a lock would do to readers of standbys."""
 
     def require_free(self, session: "MigrationSession", locks: tuple[Lock, ...]) -> None:
-        """Raise where one of these had better not be taken now."""
+        """Raise if one of these locks had better not be taken now."""
 
     def close(self) -> None:
         """End the connections to the standbys."""
@@ -261,7 +261,7 @@ class MigrationSession:
 
     @property
     def connection(self) -> Connection:
-        """For what asks or tells the server something, under the settings that hold for the migration.
+        """A connection for questions and notifications, under the settings that hold for the migration.
 
         The first use in a transaction makes sure that nobody else has become the leader; raises TakenOver.
         """
@@ -271,7 +271,7 @@ class MigrationSession:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its connection is known to be gone, by whichever of the two ways to it that was noticed."""
+        """Whether its connection is known to be gone, by either of the two ways to notice that."""
         is_closed = bool(getattr(self.dbapi_connection, "closed", False))
         return is_closed or self._connection.invalidated or self.migration.invalidated
 
@@ -282,7 +282,7 @@ class MigrationSession:
         return self.connection.execute(statement, parameters)
 
     def execute_sql(self, sql: str) -> CursorResult[Any]:
-        """Execute a finished text: no placeholder in it is looked for, no percent sign doubled."""
+        """Execute finished SQL: no placeholder in it is looked for, no percent sign doubled."""
         # As an option of the connection it would stay, and text() doubles percent signs for parameters.
         once = {"no_parameters": True}
         result = self.connection.exec_driver_sql(sql, execution_options=once)
@@ -292,14 +292,14 @@ class MigrationSession:
         return result
 
     def execute_as_leader(self, sql: str) -> None:
-        """Execute a finished text whose row lacks a value where it has not found our epoch. Raises TakenOver then."""
+        """Execute SQL whose row gets no value if it does not find our epoch. Raises TakenOver then."""
         self.restore_local_settings()
         self._is_fenced = True
         with self._another_leader_refused():
             self.execute_sql(sql)
 
     def execute_together(self, *texts: str) -> None:
-        """Execute finished texts, in one way to the server where the driver can."""
+        """Execute several finished texts, in one round trip if the driver can."""
         if not self._takes_several:
             for sql in texts:
                 self.execute_sql(sql)
@@ -312,7 +312,7 @@ class MigrationSession:
         return self.dialect.driver == "psycopg" and not self.dialect.is_async
 
     def _send_together(self, texts: tuple[str, ...]) -> None:
-        """Raises what SQLAlchemy would."""
+        """Send the texts; raises what SQLAlchemy would raise."""
         driver: Any = self.dialect.loaded_dbapi
         sql = "; ".join(texts)
         try:
@@ -343,7 +343,7 @@ class MigrationSession:
             guard.committed()
 
     def _commit_with(self, row: str) -> None:
-        """Write the row and commit, in one way to the server; the next transaction begins with it."""
+        """Write the row and commit, in one round trip; the next transaction begins with it."""
         try:
             self._send_together((row, "COMMIT AND CHAIN"))
         except DBAPIError as error:
@@ -362,11 +362,11 @@ class MigrationSession:
 
     @property
     def _armed_guard(self) -> TransactionGuard | None:
-        """The guard, while it watches the transaction that is open."""
+        """The guard, while it watches the open transaction."""
         return self.guard if self.guard is not None and self.guard.is_armed else None
 
     def close(self) -> None:
-        """Let go of our handle, and undo what is not committed. The user's own handle stays.
+        """Close our handle and undo what is not committed. The user's own handle stays.
 
         Left to the garbage collector, SQLAlchemy would end an async connection under its owner.
         """
@@ -390,14 +390,14 @@ class MigrationSession:
         return bool(self._connection.execute(HAS_WRITTEN).scalar_one())
 
     def notice_pooler(self) -> bool:
-        """Find out, and remember, whether a pooler is in between: then no session is ours, only transactions are."""
+        """Find out, and remember, whether a pooler is in between: then only transactions are ours."""
         self.is_pooled = is_behind_pooler(self.connection)
         if self.is_pooled:
             prepare_nothing(self.migration)
         return self.is_pooled
 
     def call_itself(self, name: str) -> None:
-        """Be found under this name in pg_stat_activity until `close`. Nothing is uncommitted before, nothing after."""
+        """Show this name in pg_stat_activity until `close`. Called while nothing is uncommitted."""
         if self.is_pooled:
             return
         self.name = name
@@ -407,7 +407,7 @@ class MigrationSession:
         self.commit()
 
     def tell_applications(self) -> None:
-        """Say that a table has changed its shape, for the pools that listen. What was told is committed."""
+        """Notify listening pools that a committed change has altered a table's shape."""
         with self.transactional():
             self.execute(TELL, {"channel": CHANNEL})
             self.commit()
@@ -426,7 +426,7 @@ class MigrationSession:
                 self._settings_hold = self._is_fenced = False
 
     def begin_batch(self) -> None:
-        """Let the COMMIT of the transaction that is open not wait for the disk: users' commits would wait behind it.
+        """Let this transaction's COMMIT not wait for the disk: users' commits would wait behind it.
 
         A crash takes back all of it or nothing; `make_durable` follows before success is reported. How long a batch
         takes is decided by its size, not by a statement_timeout.
@@ -444,14 +444,14 @@ class MigrationSession:
     def watch(
         self, *, own_wait: timedelta, users_may_wait: bool = False, ends_when_idle: bool = True
     ) -> None:
-        """From here to the end of the transaction no user waits for it, unless users may. See execute/guard.py."""
+        """Watch the transaction to its end, so that no user waits for it (unless allowed). See execute/guard.py."""
         if self.guard is not None:
             self.guard.arm(
                 own_wait=own_wait, users_may_wait=users_may_wait, ends_when_idle=ends_when_idle
             )
 
     def be_brief(self) -> None:
-        """Before a lock that blocks users, where there is no guard: the server bounds how long it can be held."""
+        """Without a guard, let the server limit how long a lock that blocks users can be held."""
         if self.is_pooled:
             limits = {"statement": STATEMENT_UNDER_LOCK, "idle": IDLE_UNDER_LOCK}
             values = {
@@ -460,12 +460,12 @@ class MigrationSession:
             self.execute(BRIEFLY, values)
 
     def require_free_on_standbys(self, locks: tuple[Lock, ...]) -> None:
-        """Before these are asked for. Raises StandbyInTheWay, see execute/standbys.py."""
+        """Check these locks before asking for them. Raises StandbyInTheWay."""
         if self.standbys is not None and locks:
             self.standbys.require_free(self, locks)
 
     def has_event_triggers(self) -> bool:
-        """Whether functions run beside DDL: what they catch is not ours to know. Asked once."""
+        """Whether event triggers run with DDL, which may do anything. Asked once."""
         if self._event_triggers is None:
             row = self.execute(BESIDE_DDL).one()
             self._event_triggers = bool(row.has_event_triggers)
@@ -473,7 +473,7 @@ class MigrationSession:
         return self._event_triggers
 
     def notice_citus(self, is_citus: bool) -> None:
-        """Remember whether the server is a coordinator of Citus; then listen to what its workers say."""
+        """Remember whether the server coordinates a Citus cluster; then listen to its workers' warnings."""
         if is_citus and self.workers is None:
             self.workers = WorkerWarnings.of(self.dbapi_connection)
 
@@ -483,14 +483,14 @@ class MigrationSession:
         return self.workers is not None
 
     def state_of(self, error: BaseException) -> str | None:
-        """The SQLSTATE of an error; of one that a worker is behind, that of the worker's."""
+        """Give the SQLSTATE of an error; if a worker of a cluster caused it, the worker's."""
         state = sqlstate(error)
         if state != INTERNAL_ERROR or self.workers is None:
             return state
         return self.workers.state_behind(error) or state
 
     def keep_local_settings(self, names_seen: Collection[str] = ()) -> None:
-        """Commit, and remember which settings ended with the transaction. No timeout ends the session from here on.
+        """Commit, and remember the settings that ended with it. No timeout ends the session from here on.
 
         `names_seen` are names of settings that PostgreSQL does not know, as env.py has named them.
         """
@@ -507,7 +507,7 @@ class MigrationSession:
         )
 
     def _lift_session_limits(self) -> None:
-        """Until `close` no timeout of the server ends the session, however long it waits. The caller commits.
+        """Lift the timeouts that would end the session, until `close`. The caller commits.
 
         Those of a statement hold for what the author sends. Behind a pooler the session is not ours.
         """
@@ -516,11 +516,11 @@ class MigrationSession:
         self._lifted = tuple(row.name for row in rows)
 
     def lift_limits_for_transaction(self) -> None:
-        """For one that may take as long as it needs: no timeout of the server ends it."""
+        """Lift the server's timeouts for a transaction that may take as long as it needs."""
         self.execute(NO_LIMITS, {"names": list(TIMEOUTS)})
 
     def _require_leadership(self) -> None:
-        """Once in each transaction. What nobody has been elected for (a look) has no epoch."""
+        """Check our epoch once in each transaction; a session without leadership (a look) has none."""
         if self._is_fenced or self.epoch is None or self.in_autocommit():
             return
         self._is_fenced = True
@@ -531,7 +531,7 @@ class MigrationSession:
 
     @contextmanager
     def _another_leader_refused(self) -> Iterator[None]:
-        """In REPEATABLE READ an epoch that was raised since the transaction began is an error of the server.
+        """Turn the serialization error of a raised epoch (in REPEATABLE READ) into TakenOver.
 
         So is a row that lacks the value for which the epoch was looked for.
         """
@@ -544,7 +544,7 @@ class MigrationSession:
 
     @contextmanager
     def step_outside_transaction(self) -> Iterator[None]:
-        """For one statement in autocommit: a new leader waits for its end, and a former one does not begin it."""
+        """Mark one statement in autocommit: a new leader waits for it, a former one does not begin it."""
         if self.epoch is None:
             yield
             return
@@ -572,7 +572,7 @@ class MigrationSession:
 
     @contextmanager
     def more_local_settings(self, settings: tuple[LocalSetting, ...]) -> Iterator[None]:
-        """Besides those of env.py, for a while: what the author had SET before a statement."""
+        """Apply, for a while, what the author had SET before a statement, besides env.py's settings."""
         before = self.local_settings
         self.local_settings = (*before, *settings)
         self._settings_hold = False
@@ -582,7 +582,7 @@ class MigrationSession:
             self.local_settings = before
 
     def restore_local_settings(self) -> None:
-        """Set them again, once in each transaction; our own statements do this by themselves."""
+        """Apply the settings again, once per transaction; our own statements do it by themselves."""
         if self._settings_hold or self.in_autocommit():
             return
         self._settings_hold = True
@@ -590,17 +590,17 @@ class MigrationSession:
             self._connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
 
     def set_locally(self, settings: tuple[LocalSetting, ...]) -> None:
-        """These, for the rest of the transaction that is open."""
+        """Apply these settings for the rest of the open transaction."""
         for local in settings:
             self.connection.execute(SET_LOCAL, {"name": local.name, "setting": local.setting})
 
     def in_autocommit(self) -> bool:
-        """Whether each statement commits itself (the author's autocommit_block, or env.py's wish)."""
+        """Whether each statement commits itself (the author's autocommit_block, or env.py's choice)."""
         return bool(self.dbapi_connection.autocommit)
 
     @contextmanager
     def autocommit(self) -> Iterator[None]:
-        """Outside of a transaction, for statements that refuse one. Nothing may be uncommitted before."""
+        """Leave transactions for the block, for statements that refuse one. Nothing may be uncommitted before."""
         if self.in_autocommit():
             yield
             return
@@ -614,7 +614,7 @@ class MigrationSession:
 
     @contextmanager
     def read_committed(self) -> Iterator[None]:
-        """Transactions of ours see what users have committed, whatever the default of the author's is.
+        """Let our transactions see what users commit, whatever the author's default isolation is.
 
         In REPEATABLE READ a batch would fail at each row that a user has just written.
         """
@@ -635,7 +635,7 @@ class MigrationSession:
 
     @contextmanager
     def transactional(self) -> Iterator[None]:
-        """In transactions, also where the author has switched to autocommit."""
+        """Use transactions in the block, also where the author has switched to autocommit."""
         if not self.in_autocommit():
             yield
             return
@@ -649,7 +649,7 @@ class MigrationSession:
 
     @contextmanager
     def session_settings(self, settings: Mapping[str, str]) -> Iterator[None]:
-        """Settings for statements outside a transaction, those of SET LOCAL included; then as before.
+        """Apply settings to statements outside a transaction, SET LOCAL ones included; restore them after.
 
         Behind a pooler none can be set; raises SettingsNeedSession where the statement needs them.
         """
@@ -682,7 +682,7 @@ class MigrationSession:
 
 @contextmanager
 def session_as_made(migration: Connection) -> Iterator[Connection]:
-    """A connection of its own in AUTOCOMMIT: made as the user's engine does, not from its pool; its settings, too."""
+    """Open a connection in AUTOCOMMIT as the user's engine makes it, outside its pool, with its settings."""
     engine = migration.engine
     own = OwnEngine(engine.pool.recreate(), engine.dialect, engine.url)
     try:
@@ -695,7 +695,7 @@ def session_as_made(migration: Connection) -> Iterator[Connection]:
 
 @contextmanager
 def second_session(migration: Connection, *, name: str = "holdfast") -> Iterator[Connection]:
-    """A connection of its own as `session_as_made` gives it, which none of the server's timeouts ends.
+    """Open a connection like `session_as_made` that none of the server's timeouts ends.
 
     It may be idle or wait for as long as it is needed. `name` is how it is called in pg_stat_activity.
     """

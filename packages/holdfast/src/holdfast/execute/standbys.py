@@ -1,4 +1,4 @@
-"""Keeps a migration from locking a table on a standby behind somebody who reads it there for long.
+"""Keeps a migration from taking locks that would block on a standby, behind somebody who reads there for long.
 
 Before a transaction asks for ACCESS EXCLUSIVE, each standby of HOLDFAST_STANDBYS is asked: whether a transaction that
 is older than a second has the table there, and whether it has replayed the last such lock. If so, this is like a lock
@@ -41,7 +41,7 @@ LIMITS = "-c statement_timeout=5s -c lock_timeout=1s"
 
 
 class StandbyInTheWay(Exception):  # no error of anybody: it is tried again
-    """Somebody on a standby would make others wait there for a lock of ours, or it has not replayed the last one."""
+    """A standby on which others would wait for a lock of ours, or that has not replayed the last one."""
 
     sqlstate = LOCK_NOT_AVAILABLE
 
@@ -51,7 +51,7 @@ class StandbyInTheWay(Exception):  # no error of anybody: it is tried again
 
 
 class StandbyWatch:
-    """Of one run: asks before each ACCESS EXCLUSIVE lock."""
+    """Asks the standbys before each ACCESS EXCLUSIVE lock of one run."""
 
     def __init__(self, urls: tuple[str, ...], *, report: Report) -> None:
         self.report = report
@@ -63,7 +63,7 @@ class StandbyWatch:
         self._is_alone = False
 
     def require_free(self, session: MigrationSession, locks: tuple[Lock, ...]) -> None:
-        """Raise StandbyInTheWay where one of these locks had better not be taken now."""
+        """Raise StandbyInTheWay if one of these locks had better not be taken now."""
         tables = [lock.relation for lock in locks if lock.mode is LockMode.ACCESS_EXCLUSIVE]
         if not tables or self._has_no_standbys():
             return
@@ -97,14 +97,14 @@ class StandbyWatch:
 
 @dataclass(kw_only=True)
 class TablesWatched:
-    """Transactions whose age this role may not see, by when they were first seen."""
+    """Transactions whose age this role may not see, and when each was first seen."""
 
     since: float | None = None
     first_seen: dict[str, float] = field(default_factory=dict)
     clock: Callable[[], float] = monotonic
 
     def are_old(self, found: tuple[StandbyReader, ...]) -> tuple[StandbyReader, ...]:
-        """Those that are there for long; one whose age is hidden only when it has been seen for so long."""
+        """Give those that have lasted long; one of hidden age counts once it has been seen for that long."""
         now = self.clock()
         hidden = {each.transaction for each in found if each.age is None}
         self.first_seen = {name: self.first_seen.get(name, now) for name in hidden}
@@ -122,7 +122,7 @@ class TablesWatched:
 
 
 class Standby:
-    """One standby of HOLDFAST_STANDBYS. Its connection is made when it is first asked."""
+    """One standby of HOLDFAST_STANDBYS, connected to when it is first asked."""
 
     def __init__(self, url: str, *, report: Report) -> None:
         parts = split_url(url)
@@ -139,7 +139,7 @@ class Standby:
         self._has_told = False
 
     def in_the_way(self, tables: list[QualifiedName], target: str | None) -> tuple[Blocker, ...]:
-        """Who reads these tables there for long, or that it is behind. That it cannot be asked is reported."""
+        """Say who reads these tables there for long, or that it is behind. A failure to ask is reported."""
         try:
             connection = self._connected()
             state = replay(connection, target=target)
@@ -158,7 +158,7 @@ class Standby:
         return tuple(self._blocker(each) for each in found)
 
     def look(self) -> ReadingOnStandby:
-        """What it does to its readers. Raises psycopg.Error."""
+        """Find out what the standby does to its readers. Raises psycopg.Error."""
         return reading(self._connected())
 
     def close(self) -> None:
@@ -196,7 +196,7 @@ class Standby:
 
 
 def behind(name: str) -> Blocker:
-    """A standby that has not replayed enough."""
+    """Give the blocker that stands for a standby which has not replayed enough."""
     return Blocker(
         kind=BlockerKind.STANDBY,
         transaction=name,

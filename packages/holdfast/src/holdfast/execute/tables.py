@@ -35,7 +35,7 @@ metadata = MetaData(schema=SCHEMA)
 
 
 def _version_table() -> Column[str]:
-    """Whose row it is: schema and name of the version table; '' in what the first layout has left."""
+    """The column that says whose row it is: schema and name of the version table; '' in the first layout."""
     return Column("version_table", Text, nullable=False, server_default="")
 
 
@@ -194,7 +194,7 @@ COMMENT_ON_SCHEMA = f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'"
 
 
 def ensure(session: MigrationSession) -> None:
-    """Create the schema and its tables where they are missing. One process at a time does this."""
+    """Create the schema and its tables if they are missing. One process at a time does this."""
     layout = layout_of(session)
     try:
         _bring_up_to_date(session, layout)
@@ -209,12 +209,12 @@ def ensure(session: MigrationSession) -> None:
 
 
 def exist(session: MigrationSession) -> bool:
-    """Whether holdfast has ever run here. Reads only."""
+    """Whether holdfast has ever run in this database. Reads only."""
     return layout_of(session) is not None
 
 
 def layout_of(session: MigrationSession) -> str | None:
-    """The layout of the tables that are there; None where there are none. Raises UnknownLayout."""
+    """Give the layout of the tables; None if there are none. Raises UnknownLayout."""
     layout = session.execute(LAYOUT_FOUND, {"schema": SCHEMA}).scalar_one_or_none()
     if layout not in (None, LAYOUT, *TO_THIS_LAYOUT):
         raise UnknownLayout(found=str(layout), known=LAYOUT)
@@ -240,7 +240,7 @@ def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
 
 
 def _all_at_once(dialect: Dialect) -> Iterator[str]:
-    """All that is made where nothing is there, each as a finished text."""
+    """Give all statements that create the schema from nothing, as finished texts."""
     yield f"CREATE SCHEMA {SCHEMA}"
     for table in metadata.sorted_tables:
         yield str(CreateTable(table).compile(dialect=dialect))

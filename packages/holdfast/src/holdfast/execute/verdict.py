@@ -1,4 +1,4 @@
-"""What the guard has done to a transaction of the migration, and why."""
+"""The guard's verdict on a transaction of the migration: what was done to it, and why."""
 
 from dataclasses import dataclass
 from datetime import timedelta

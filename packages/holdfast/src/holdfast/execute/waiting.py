@@ -1,4 +1,4 @@
-"""The table of what waits for `holdfast finish`: recorded, told, forgotten. Commits are the caller's.
+"""The table of what waits for `holdfast finish`: adds, reads and deletes its rows. The caller commits.
 
 Each row is also the journal of its own end: `finish` runs it step by step, as a run runs a statement of its queue.
 """
@@ -41,12 +41,12 @@ class Entry:
 
     @property
     def waiting(self) -> Waiting:
-        """What the row says that waits."""
+        """What waits, by this row."""
         return self.recorded.waiting
 
     @property
     def has_begun(self) -> bool:
-        """Whether its end is half-way."""
+        """Whether finishing it has begun."""
         return self.steps_done > 0 or self.is_started or self.reached is not None
 
     def queued(self, steps: tuple[Step, ...]) -> Queued:
@@ -86,13 +86,13 @@ def add(
 
 
 def forget(session: MigrationSession, ids: Sequence[int]) -> None:
-    """Delete the row of what waits no longer: it is gone, or taken back."""
+    """Delete the row of something that no longer waits: it is gone, or taken back."""
     if ids:
         session.execute(delete(waiting).where(waiting.c.id.in_(ids)))
 
 
 def entries(session: MigrationSession) -> tuple[Entry, ...]:
-    """All that waits in the session's version table, in the order in which it has to go."""
+    """Give all that waits in the session's version table, in the order in which it has to go."""
     if not session.execute(IS_THERE).scalar_one():
         return ()
     columns = [column for column in waiting.c if column.name != "version_table"]
@@ -119,12 +119,12 @@ def entries(session: MigrationSession) -> tuple[Entry, ...]:
 
 
 def recorded(session: MigrationSession) -> tuple[Recorded, ...]:
-    """What waits in the session's version table, without how far each is."""
+    """Give what waits in the session's version table, without how far each is."""
     return tuple(entry.recorded for entry in entries(session))
 
 
 def recorded_by_others(session: MigrationSession) -> tuple[Recorded, ...]:
-    """What waits in the other version tables of the database, which share its relations."""
+    """Give what waits in the database's other version tables, which share its relations."""
     if not session.execute(IS_THERE).scalar_one():
         return ()
     asked = select(waiting.c.id, waiting.c.revision, waiting.c.document).where(~_mine(session))
@@ -145,12 +145,12 @@ def _mine(session: MigrationSession) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishJournal:
-    """Where the executor records how far the end of one entry is: in its own row, which goes with the last step."""
+    """The executor's journal while an entry is finished: in the entry's own row, deleted with the last step."""
 
     session: MigrationSession
 
     def every(self) -> tuple[Queued, ...]:
-        """Give no statement: nothing else is in the queue of one that waits."""
+        """Give nothing: nothing else is in the queue."""
         return ()
 
     def plan(self, statement: Queued, steps: tuple[Step, ...]) -> Queued:

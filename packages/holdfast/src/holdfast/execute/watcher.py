@@ -1,4 +1,4 @@
-"""Watches statements from a session and a thread beside them: how far each is, and whom it waits for.
+"""Watches statements from another session and thread: how far each is, and whom it waits for.
 
 A step that runs without lock_timeout is reported every two seconds, and ended when others have kept it waiting until
 the budget for locks is spent. Of what nobody else watches (what an author reads, Alembic's own looks, other verbs) only
@@ -41,7 +41,7 @@ Name = Callable[[tuple[str, ...]], None]
 
 
 class _Watch:
-    """What the thread does, and what it has found out."""
+    """The watching thread, and what it has found out."""
 
     def __init__(
         self, session: MigrationSession, pid: int, *, step: str, patience: timedelta, report: Report
@@ -64,7 +64,7 @@ class _Watch:
                 self.ended.wait(INTERVAL.total_seconds())
 
     def _give_up_in_time(self, connection: Connection, seen: Watched) -> None:
-        """Whoever it waits for may wait for us, unseen by the server, or may have been forgotten."""
+        """Cancel a wait that lasts too long: the other side may wait for us, unseen by the server."""
         if not seen.waits_for:
             self._waits_since = None
             return
@@ -102,7 +102,7 @@ def watching(
 
 
 def _guarded(watch: Callable[[], None], *, is_async: bool) -> Callable[[], None]:
-    """A watcher that cannot connect must not stop what it watches."""
+    """Log a failure to watch: it must not stop what is watched."""
 
     def run() -> None:
         try:
@@ -115,7 +115,7 @@ def _guarded(watch: Callable[[], None], *, is_async: bool) -> Callable[[], None]
 
 
 def warn(who: tuple[str, ...]) -> None:
-    """For whoever is at the command line, or reads the log."""
+    """Warn the person at the command line, or the reader of the log."""
     log.warning("waiting for %s", "; ".join(who))
 
 
@@ -123,7 +123,7 @@ def warn(who: tuple[str, ...]) -> None:
 def naming_who_is_waited_for(
     name: Name = warn, *, with_own: bool = True
 ) -> Iterator["StatementsOfThread"]:
-    """For the block: whoever keeps a statement of this thread waiting for half a second is named.
+    """Name, in the block, whoever keeps a statement of this thread waiting for half a second.
 
     Without those of our own sessions where a run watches them itself. Gives what it has seen of the statements.
     """
@@ -148,7 +148,7 @@ def naming_who_is_waited_for(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _UnderWay:
-    """A statement that was sent and has not ended, and the connection of the user's engine beside which to ask."""
+    """A statement that was sent and has not ended, and the connection of the user's engine to ask beside."""
 
     driver: Any  # its connection
     since: float
@@ -156,7 +156,7 @@ class _UnderWay:
 
 
 class StatementsOfThread:
-    """What one thread sends, one statement after the other."""
+    """The statements that one thread sends, one after the other."""
 
     failed_after = timedelta()  # how long the last one was under way that has ended with an error
 
@@ -206,11 +206,11 @@ class StatementsOfThread:
 
     @property
     def under_way(self) -> _UnderWay | None:
-        """The statement of the author that has not ended, or else of ours."""
+        """Give the author's statement that has not ended, or else ours."""
         return self._of_user or self._own
 
     def watch(self) -> None:
-        """Look, until it is closed, whom a statement waits for that does not end."""
+        """Watch, until closed, whom a statement waits for that does not end."""
         while not self.closed.wait(LOOK_EVERY.total_seconds()):
             seen = self.under_way
             if seen is None or monotonic() - seen.since < WAITS.total_seconds():
@@ -237,7 +237,7 @@ class StatementsOfThread:
 
 
 def _beside(look: Callable[[], None], *, is_async: bool) -> None:
-    """Look, in a thread that has no event loop yet, where the driver needs one."""
+    """Watch in a thread without an event loop, as the driver may need one of its own."""
     if is_async:
         asyncio.run(_in_greenlet(look))
     else:

@@ -1,4 +1,4 @@
-"""What the workers of a Citus cluster say of a failure: the error is XX000, a warning ahead of it names the reason.
+"""Finds the reason when a worker of a Citus cluster fails: the error is XX000, a warning before it has the state.
 
 Citus 14: a LOCK TABLE that was not free on a worker ends in "failure on connection marked as essential".
 """
@@ -13,7 +13,7 @@ from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE
 
 @dataclass(kw_only=True)
 class WorkerWarnings:
-    """The states of the warnings that have come since the last error, whichever driver it is."""
+    """The states of the warnings since the last error, whichever driver it is."""
 
     driver: Any
     states: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class WorkerWarnings:
         return warnings
 
     def state_behind(self, error: BaseException) -> str | None:
-        """The state of the warning ahead of this error, also when asked again; None where none came."""
+        """Give the state of the warning before this error, also if asked again; None if none came."""
         original = error.orig if isinstance(error, DBAPIError) else error
         if original is not self._error:
             self._error, self._state = original, self._last()

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class FreshEntry:
-    """The entry of one revision in the history: written with its COMMIT, or before the author's first one."""
+    """The history entry of one revision: written with the revision's COMMIT, or before the author's first one."""
 
     def __init__(self, session: MigrationSession, facts: history.Begun) -> None:
         self.session = session
@@ -28,19 +28,19 @@ class FreshEntry:
         self._row = ""  # the text that writes it, once the function has ended
 
     def take(self) -> str:
-        """The text that writes it, once; a ROLLBACK takes it too."""
+        """Give the SQL that writes the entry, once; a ROLLBACK discards it."""
         row, self._row = self._row, ""
         return row
 
     def others_commit(self) -> None:
-        """The author commits, or env.py: what is kept must be in the history."""
+        """Write the entry before the author or env.py commits: what is kept must be in the history."""
         if self._is_running and self.number is None:
             self.number = history.begin(self.session, self.facts)
         if row := self.take():
             self.session.execute_as_leader(row)
 
     def ends(self) -> None:
-        """At the end of the function, in the transaction that also writes the version row."""
+        """Complete the entry when the function ends, in the transaction that also writes the version row."""
         self._is_running = False
         if self.number is None:
             self._row = history.row_when_done(self.session, self.facts)
@@ -65,7 +65,7 @@ class FreshEntry:
 def apply_to_fresh(
     session: MigrationSession, function: Callable[[], None], facts: history.Begun
 ) -> None:
-    """Do what the revision does, all but the version row; the caller commits."""
+    """Run the revision's function and record it in the history; the caller writes the version row and commits."""
     session.row_at_commit = entry = FreshEntry(session, facts)
     session.restore_local_settings()
     try:
@@ -78,7 +78,7 @@ def apply_to_fresh(
 
 @contextmanager
 def seeing_others_commit(session: MigrationSession) -> Iterator[None]:
-    """For all revisions of a run: a COMMIT or ROLLBACK of the migration's connection that is not ours is seen.
+    """Notice each COMMIT and ROLLBACK on the migration's connection that is not ours, for all revisions of a run.
 
     Nothing else of a statement matters on a database that nobody uses.
     """

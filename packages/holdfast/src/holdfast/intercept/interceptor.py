@@ -49,14 +49,14 @@ class InterceptedStatement:
     is_many: bool
 
     def texts(self) -> tuple[str, ...]:
-        """Each execution with its parameters in its text."""
+        """Give the SQL of each execution, with the parameters filled in."""
         return tuple(
             mogrified(self.connection, self.cursor, self.sql, parameters)
             for parameters in self.parameters
         )
 
     def fetch(self) -> Result:
-        """Execute it as the driver would, and take the whole result."""
+        """Execute the statement as the driver would, and fetch the whole result."""
         dialect, cursor = self.context.dialect, self.cursor
         if self.is_many:
             dialect.do_executemany(cursor, self.sql, list(self.parameters), self.context)  # type: ignore[arg-type]  # as it came
@@ -73,7 +73,7 @@ class InterceptedStatement:
         )
 
     def give(self, result: Result) -> None:
-        """Let the caller find this result, although its cursor has none any more, or never had."""
+        """Hand this result to the caller, although the cursor has none any more, or never had one."""
         context: Any = self.context
         if result.columns is not None:
             context.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(
@@ -83,13 +83,13 @@ class InterceptedStatement:
 
     @property
     def can_be_fetched(self) -> bool:
-        """False for a server-side cursor, and where SQLAlchemy reads the cursor itself (insertmanyvalues)."""
+        """Whether we can fetch the result: not of a server-side cursor, nor of SQLAlchemy's insertmanyvalues."""
         style = getattr(self.context, "execute_style", None)
         return not getattr(self.cursor, "name", None) and "INSERTMANY" not in str(style)
 
 
 def mogrified(connection: Connection, cursor: Any, sql: str, parameters: Any) -> str:
-    """One execution with its parameters in its text, as its driver fills them in. Nothing is sent.
+    """Give the SQL of one execution with its parameters filled in, as the driver does it. Nothing is sent.
 
     `parameters` is None where SQLAlchemy hands none to the driver.
     """
@@ -110,23 +110,23 @@ def mogrified(connection: Connection, cursor: Any, sql: str, parameters: Any) ->
 
 
 def _oid(type_code: Any) -> int:
-    """Every driver for PostgreSQL gives the type's oid."""
+    """Give the type's oid; every driver for PostgreSQL uses it as the type code."""
     return int(type_code)
 
 
 class Interceptor(Protocol):
-    """Decides what happens to a statement, and hears of what else happens on the connection."""
+    """Decides what happens to a statement, and is told of other events on the connection."""
 
     def arrives(self, intercepted: InterceptedStatement) -> bool:
         """Return True when the statement has been dealt with: the driver must not execute it."""
         ...
 
     def commits(self) -> None:
-        """The author commits (bind.commit(), the start and the end of an autocommit_block)."""
+        """Handle a commit by the author (bind.commit(), the start and the end of an autocommit_block)."""
         ...
 
     def rolls_back(self) -> None:
-        """The author of the revision rolls the transaction back."""
+        """Handle a rollback of the transaction by the author."""
         ...
 
     def other_commits(self, connection: Connection) -> None:
@@ -138,19 +138,19 @@ class Interceptor(Protocol):
         ...
 
     def sets_savepoint(self) -> None:
-        """The author of the revision sets a savepoint in the transaction."""
+        """Handle a savepoint that the author sets."""
         ...
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """A savepoint is released, or what was done since is undone."""
+        """Handle the release of a savepoint, or the rollback to it."""
         ...
 
     def asks_for_driver(self) -> None:
-        """The author is about to take the driver's own connection."""
+        """Handle the author's request for the driver's own connection, before it is given."""
         ...
 
     def fails(self, error: BaseException) -> None:
-        """The driver has raised an error for a statement of the revision."""
+        """Handle an error that the driver has raised for a statement of the revision."""
         ...
 
 
@@ -214,7 +214,7 @@ class _ConnectionListener:
 
     @contextmanager
     def unseen(self) -> Iterator[None]:
-        """What passes meanwhile gives its result to nobody."""
+        """Mark what passes in the block as statements whose result the caller does not see."""
         self.unseen_depth += 1
         try:
             yield
@@ -252,11 +252,11 @@ class _ConnectionListener:
 
 
 class ObservedConnection(Connection):
-    """The migration's connection while a function runs: it tells when the driver's own is asked for."""
+    """The migration's connection while a function runs: it reports when the driver's own is asked for."""
 
     @property
     def connection(self) -> PoolProxiedConnection:
-        """The driver's connection as SQLAlchemy gives it; a revision that takes it finds all that it has sent done."""
+        """The driver's connection; before a revision gets it, everything that it has sent is executed."""
         caller = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001  # documented; SQLAlchemy asks too
         if caller.partition(".")[0] not in ("alembic", "holdfast", "sqlalchemy"):
             self.__dict__["observer"].asks_for_driver()
@@ -280,7 +280,7 @@ EVENTS = (
 def intercepting(
     session: MigrationSession, interceptor: Interceptor, impl: DefaultImpl
 ) -> Iterator[None]:
-    """Show `interceptor` everything that passes while this context is open; `impl` is Alembic's."""
+    """Report everything on the connection to `interceptor` in this block; `impl` is Alembic's."""
     migration = session.migration
     engine = migration.engine
     listener = _ConnectionListener(session, interceptor)
@@ -307,7 +307,7 @@ def _wrapped(method: Callable[..., None], listener: _ConnectionListener) -> Call
 
 
 def excuse_at_call(file: Path, source: str) -> Exemption | None:
-    """The exemption in the source of the statement of `file` that is being executed right now."""
+    """Find the exemption in the source of the statement of `file` that is being executed right now."""
     if EXCUSE.search(source) is None:
         return None  # nothing is allowed anywhere in the file
     frame = _frame_of(file)
@@ -317,13 +317,13 @@ def excuse_at_call(file: Path, source: str) -> Exemption | None:
 
 
 def line_at_call(file: Path) -> str | None:
-    """The line of `file` that is being executed right now, as FILE:LINE."""
+    """Give the line of `file` that is being executed right now, as FILE:LINE."""
     frame = _frame_of(file)
     return None if frame is None else f"{file.name}:{frame.f_lineno}"
 
 
 def _frame_of(file: Path) -> FrameType | None:
-    """The innermost call of a function of `file`."""
+    """Find the innermost call of a function of `file`."""
     frame: FrameType | None = sys._getframe()  # noqa: SLF001  # documented, and the only way to the caller's line
     path, ending = str(file), file.name
     while frame is not None:
@@ -335,7 +335,7 @@ def _frame_of(file: Path) -> FrameType | None:
 
 
 def line_in(file: Path, error: BaseException) -> str | None:
-    """The line of `file` that an error comes from, as FILE:LINE: a helper may have sent what the author never wrote."""
+    """Give the line of `file` that an error comes from, as FILE:LINE; helper functions in other files are skipped."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename) == file]
     return f"{file.name}:{lines[-1]}" if lines else None
@@ -346,7 +346,7 @@ _tree = lru_cache(maxsize=1)(ast.parse)
 
 
 def _source_of_statement(source: str, line: int) -> str:
-    """The lines of the innermost statement that covers `line`, and of a comment just above it."""
+    """Give the lines of the innermost statement that covers `line`, and of a comment just above it."""
     tree, lines = _tree(source), source.splitlines()
     spans = [
         (node.lineno, node.end_lineno or node.lineno)

@@ -1,4 +1,4 @@
-"""What was executed only because the function looked at the catalog: it can wait again if nothing else was done.
+"""Undoes and requeues what was executed only because the function looked at the catalog, if nothing else was done.
 
 A function that asks whether a type is there must find it renamed; what it was renamed for is planned as a whole.
 """
@@ -15,7 +15,7 @@ SAVEPOINT = "holdfast_looked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """The open transaction before the first look, and what was executed for one since then."""
+    """The state of the open transaction before the first look, and what was executed for looks since then."""
 
     state: RevisionState
     executed: tuple[str, ...]
@@ -23,7 +23,7 @@ class Looked:
     statements: tuple[WaitingStatement, ...] = ()
 
     def can_wait_again(self, state: RevisionState, queue: RevisionQueue) -> bool:
-        """Whether the open transaction has done nothing else since."""
+        """Whether the open transaction has done nothing else since the first look."""
         since = tuple(shortened(text) for each in self.statements for text in each.texts)
         return (
             tuple(queue.executed) == (*self.executed, *since)
@@ -35,13 +35,13 @@ class Looked:
 
 
 def before_look(session: MigrationSession, state: RevisionState, queue: RevisionQueue) -> Looked:
-    """Make a point to which the open transaction can go back."""
+    """Set a savepoint to which the open transaction can go back."""
     session.restore_local_settings()  # before it, so that they outlive the way back
     session.execute_sql(f"SAVEPOINT {SAVEPOINT}")
     return Looked(state=state, executed=tuple(queue.executed), settings=queue.settings.in_force())
 
 
 def go_back(session: MigrationSession, looked: Looked, queue: RevisionQueue) -> None:
-    """What was executed since waits again, in front of what waits already."""
+    """Undo what was executed since the savepoint, and queue it again in front of what already waits."""
     session.execute_sql(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}")
     queue.wait_again(looked.statements)

@@ -27,21 +27,21 @@ ENDED = (QUERY_CANCELED, errors.AdminShutdown.sqlstate, None)  # None: the conne
 
 @dataclass(kw_only=True)
 class OtherConnection:
-    """From its first statement to COMMIT or ROLLBACK, or one statement in AUTOCOMMIT."""
+    """A transaction on another connection, from its first statement to its end; or one statement in AUTOCOMMIT."""
 
     session: MigrationSession
     calls: list[Call] = field(default_factory=list)
 
     @classmethod
     def of(cls, connection: Connection, *, beside: MigrationSession) -> "OtherConnection":
-        """Watched where the migration's own session is."""
+        """Make it, with a guard where the migration's own session has one."""
         session = MigrationSession(connection)
         if isinstance(beside.guard, Guard):
             session.guard = Guard(session, has_users=beside.guard.has_users)
         return cls(session=session)
 
     def watch(self, *, users_may_wait: bool) -> None:
-        """From here to its end no user waits for it."""
+        """See to it that from here to its end no user waits for it."""
         self.session.watch(own_wait=FIRST_LOCK, users_may_wait=users_may_wait, ends_when_idle=False)
 
     def commit(self) -> None:

@@ -1,4 +1,4 @@
-"""What a revision's function has sent so far, and what it gets back when it is called again after a crash.
+"""Records what a revision's function has sent, and gives the results back when it is called again after a crash.
 
 A statement is known by its text with parameters and by which occurrence of it this is. Whatever does not fit stops the
 run: a journal by position or by text alone was measured to lose foreign keys and indexes silently.
@@ -15,7 +15,7 @@ from holdfast.rewrite.statement import shortened
 
 
 class Replay:
-    """The calls of an interrupted function, given back one by one; and those that are new."""
+    """The recorded calls of an interrupted function, to be given back one by one, and its new calls."""
 
     def __init__(self, revision: str, known: tuple[Call, ...]) -> None:
         self.revision = revision
@@ -30,16 +30,16 @@ class Replay:
 
     @property
     def is_going_on(self) -> bool:
-        """Whether the function has not yet come to where it was interrupted."""
+        """Whether the function has not yet reached the point where it was interrupted."""
         return bool(self.known)
 
     @property
     def number(self) -> int:
-        """Which call of the function the statement under way is, from 1."""
+        """The number of the current statement among the function's calls, from 1."""
         return self._number_sent_again or self.count + 1
 
     def given_back(self, sql: str, *, is_beside: bool = False) -> Call | None:
-        """The call that this statement was the last time; None where it has to take effect now.
+        """Give the recorded call of this statement; None if the statement has to be executed now.
 
         So it has from the point of the crash on, and before where its effect was not committed, as that of what is
         sent beside, on another connection, may not have been.
@@ -56,7 +56,7 @@ class Replay:
         return None if again else call
 
     def require_end(self) -> None:
-        """The function has returned: raise ReplayMismatch if it has left something recorded out."""
+        """Raise ReplayMismatch if the function has returned without sending all that is recorded."""
         if self.known:
             raise self._mismatch(sent="nothing more")
 
@@ -65,21 +65,21 @@ class Replay:
         return ReplayMismatch(revision=self.revision, sent=sent, expected=expected)
 
     def forget(self) -> None:
-        """Forget what is not recorded: it is rolled back."""
+        """Forget the calls that are not recorded yet: they were rolled back."""
         self.count -= len(self.new)
         self.new.clear()
 
     def add(self, sql: str, result: Result | None) -> None:
-        """A statement that has just been seen was executed or queued."""
+        """Note that the current statement was executed or queued, with its result."""
         if self._number_sent_again is None:  # otherwise it is in the record
             self.add_call(self.call(sql, result))
 
     def call(self, sql: str, result: Result | None) -> Call:
-        """A statement that has just been seen, with what it has given back."""
+        """Give the current statement, with its result, in the form of the record."""
         return Call(sql=sql, occurrence=self.seen[sql], result=result)
 
     def add_call(self, call: Call) -> None:
-        """A call took effect, or will: it belongs to the record."""
+        """Note a call that took effect, or will."""
         try:
             if call.result is not None:
                 to_json(call.result)
@@ -90,7 +90,7 @@ class Replay:
             self.count += 1
 
     def record(self, journal: Journal, *, pending: Collection[int]) -> None:
-        """Write down what is new, in the transaction that commits all but the effect of the calls `pending`."""
+        """Write new calls to the journal, in the transaction that commits the effect of all but the `pending` ones."""
         numbered = enumerate(self.new, start=self.count - len(self.new) + 1)
         new = [(n, replace(call, is_pending=n in pending)) for n, call in numbered]
         journal.add_calls(call for _, call in new)

@@ -14,7 +14,7 @@ from holdfast.rewrite.waiting import Recorded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionContext:
-    """The same for every try of a revision's function."""
+    """What stays the same for every try of a revision's function."""
 
     session: MigrationSession
     journal: Journal
@@ -32,7 +32,7 @@ class RevisionContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterruptedCall:
-    """Where an earlier call of the function was interrupted, after it had committed something."""
+    """The record of an earlier call of the function that was interrupted after a commit."""
 
     new: NewRelations
     now: str  # that its units have had, as PostgreSQL writes it; '' where there was none

@@ -111,7 +111,7 @@ class RevisionInterceptor:
     # Called by the listener on the connection.
 
     def arrives(self, intercepted: InterceptedStatement) -> bool:
-        """Deal with one statement, or let the driver execute it."""
+        """Handle one statement; give False if the driver should execute it."""
         if self.failure is not None:  # and its author has caught it: not even the driver goes on
             raise self.failure
         if not intercepted.on_migration_connection:
@@ -124,7 +124,7 @@ class RevisionInterceptor:
         return self._takes_each(statements, intercepted)
 
     def commits(self) -> None:
-        """What was done so far becomes permanent: record that the function cannot be repeated."""
+        """Run what waits and record what was done: from here on the function cannot simply be repeated."""
         if self.queue.replay.is_going_on:
             return
         is_open = self.state.has_done_something and not self.session.in_autocommit()
@@ -136,7 +136,7 @@ class RevisionInterceptor:
         self._becomes(is_divided=False)
 
     def rolls_back(self) -> None:
-        """Forget with the author what was done and queued, if nothing of it is committed yet."""
+        """Forget what was done and queued, as the author does, if nothing of it is committed yet."""
         if self.state.is_divided:
             self.failure = RollbackAfterCommit(revision=self.work.revision.revision)
             raise self.failure
@@ -146,7 +146,7 @@ class RevisionInterceptor:
         self.state = RevisionState(has_driver=self.state.has_driver)
 
     def other_commits(self, connection: Connection) -> None:
-        """What was done on another connection becomes permanent: it is recorded, and never done again."""
+        """Commit what was done on another connection, and record it: it is never done again."""
         other = self.others.pop(connection.connection.dbapi_connection, None)
         if other is None:
             return
@@ -158,32 +158,32 @@ class RevisionInterceptor:
                 other.commit()
 
     def other_rolls_back(self, connection: Connection) -> None:
-        """Nothing of it is left."""
+        """Forget what was done on another connection since its last commit."""
         other = self.others.pop(connection.connection.dbapi_connection, None)
         if other is not None:
             with closing(other):
                 other.roll_back()
 
     def close(self) -> None:
-        """What its author has left open on other connections is undone."""
+        """Undo what the author has left open on other connections."""
         while self.others:
             self.others.popitem()[1].close()
 
     def sets_savepoint(self) -> None:
-        """Inside a savepoint the author expects errors in place: nothing may wait before it."""
+        """Execute what waits: in a savepoint the author expects errors where they happen."""
         with self._nothing_swallowed():
             self._do_before(before_what_cannot_be_divided(self.state))
         self._becomes(savepoints=self.state.savepoints + 1)
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
-        """Outside again. What was undone is in no record, so the function could not be replayed."""
+        """Leave the savepoint. A rollback to it is not recorded, so the function cannot be replayed."""
         self._becomes(savepoints=self.state.savepoints - 1)
         if rolled_back:
             self.queue.catalog.forget()
             self.queue.replay.unrepeatable = "it has rolled a savepoint back"
 
     def asks_for_driver(self) -> None:
-        """The author takes the driver's own connection: what waits is done first, and nothing waits after it."""
+        """Execute what waits before the author gets the driver's connection; then nothing waits any more."""
         if self.failure is not None:
             raise self.failure
         with self._nothing_swallowed():
@@ -198,7 +198,7 @@ class RevisionInterceptor:
         self._becomes(has_driver=True, has_done_something=True, wrote=True)
 
     def _mark_driver(self) -> None:
-        """In the open transaction: a COMMIT by the driver takes the mark along, and the function is not repeated."""
+        """Leave a mark in the open transaction: if the driver commits that, the function is not repeated."""
         if self.session.in_autocommit():
             with self.session.transactional():
                 self.queue.record_progress()
@@ -206,18 +206,18 @@ class RevisionInterceptor:
             self.queue.mark()
 
     def _look_behind_driver(self) -> None:
-        """Its author may have ended the transaction: the mark in it has given that a number."""
+        """Notice whether the author has ended the transaction by the driver: the mark has given it a number."""
         has_ended = not self.session.in_autocommit() and not self.session.has_written()
         self.session.forget_transaction()
         self.driver_has_committed = has_ended and self.work.journal.unfinished() is not None
 
     def fails(self, error: BaseException) -> None:
-        """A lock that was not free undoes the transaction, whatever the author catches."""
+        """Note a lock that was not free: it undoes the transaction, even if the author catches the error."""
         if self.session.state_of(error) in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED):
             self.failure = error
 
     def returns(self) -> None:
-        """The function has returned: execute what has waited, unless it has to be divided."""
+        """Execute what waits once the function has returned, unless it must be divided into units."""
         with self._nothing_swallowed():
             self.queue.require_all_taken_back()
             if self._must_be_divided() or self.queue.has_committed:
@@ -227,7 +227,7 @@ class RevisionInterceptor:
                 self._execute_waiting()
 
     def finish(self) -> None:
-        """Commit it and run what is queued. Leaves only the version row to be written."""
+        """Commit what was done and run what is queued. Leaves only the version row to be written."""
         self.queue.replay.require_end()
         if self.queue.has_committed or self.queue.waiting:
             self._run(function_ended=True)
@@ -254,7 +254,7 @@ class RevisionInterceptor:
     def _takes_each(
         self, statements: tuple[Statement, ...], intercepted: InterceptedStatement
     ) -> bool:
-        """Several statements in one string: one by one, the last one's result is the string's."""
+        """Handle several statements in one string one by one; the last result counts for the string."""
         for position, statement in enumerate(statements):
             is_last = position == len(statements) - 1
             part = replace(intercepted, sql=statement.sql, parameters=(None,), is_many=False)
@@ -267,7 +267,7 @@ class RevisionInterceptor:
     def _takes(
         self, statement: Statement, texts: tuple[str, ...], intercepted: InterceptedStatement
     ) -> bool:
-        """Decide, and execute here what is to be executed now, so that its result can be recorded."""
+        """Decide about a statement, and execute it here if it runs now, so that its result is recorded."""
         if self.session.is_pooled:
             with self._nothing_swallowed():
                 refuse_without_session(statement, is_call=_is_opaque(statement))
@@ -310,7 +310,7 @@ class RevisionInterceptor:
     def _at_its_moment(
         self, statement: Statement, intercepted: InterceptedStatement
     ) -> InterceptedStatement:
-        """What the driver executes behind a commit of ours asks for the time of the first transaction."""
+        """After a commit of ours, put the first transaction's time in the place of now() and its kin."""
         if len(intercepted.parameters) != 1 or not self._has_a_moment():
             return intercepted
         facts = self.queue.facts(statement) if statement.kind in WRITES else None
@@ -325,7 +325,7 @@ class RevisionInterceptor:
     def _executes_once(
         self, text: str, statement: Statement, intercepted: InterceptedStatement
     ) -> None:
-        """What may commit inside is never repeated: recorded as started, and as done where it ends well."""
+        """Execute what may commit inside and is never repeated: record its start, then its end."""
         replay = self.queue.replay
         before, replay.unrepeatable = replay.unrepeatable, STARTED.format(sql=shortened(text))
         with self.session.transactional():
@@ -339,7 +339,7 @@ class RevisionInterceptor:
     def _executes_in_a_transaction(
         self, text: str, statement: Statement, intercepted: InterceptedStatement
     ) -> None:
-        """What its author wants committed by itself, together with its record."""
+        """Execute and commit a statement by itself, together with its record."""
         with self.session.transactional():
             try:
                 self._watch(statement)
@@ -353,7 +353,7 @@ class RevisionInterceptor:
     def _executes_watched(
         self, text: str, statement: Statement, intercepted: InterceptedStatement
     ) -> None:
-        """What commits itself, under the guard: a function that it calls may lock anything."""
+        """Execute what commits itself under the guard: a function that it calls may lock anything."""
         self._watch(statement)
         self._executes_and_records(text, intercepted)
         if self.session.guard is not None:
@@ -376,7 +376,7 @@ class RevisionInterceptor:
     def _deal_with(
         self, statement: Statement, texts: tuple[str, ...], intercepted: InterceptedStatement
     ) -> bool:
-        """Do what the route says; True where the driver has nothing to do with it any more."""
+        """Do what the route says; give True if the driver must not execute the statement."""
         entry = self._entry_of(statement, intercepted)
         if entry is not None and self._has_to_do_with_what_waits(entry, texts):
             return True
@@ -397,7 +397,7 @@ class RevisionInterceptor:
         return self._obey(way, statement, texts, entry)
 
     def _has_to_do_with_what_waits(self, entry: QueueEntry, texts: tuple[str, ...]) -> bool:
-        """True where a revert would make what was kept; raises what has to be finished first."""
+        """Whether a revert finds the object still there; raises for what must be finished first."""
         waits = self.work.recorded or self.work.recorded_by_others
         if self.work.releases is Releases.ONE and not waits:
             return False
@@ -428,7 +428,7 @@ class RevisionInterceptor:
     def _entry_of(
         self, statement: Statement, intercepted: InterceptedStatement
     ) -> QueueEntry | None:
-        """With its facts, where they matter: of DDL, and of a write that may wait."""
+        """Give a queue entry, with facts where they matter: for DDL, and for a write that may wait."""
         may_wait = statement.kind is StatementKind.WRITE and not intercepted.is_result_seen
         if statement.kind in DDL:
             statement = self.queue.exempted(statement)
@@ -437,12 +437,12 @@ class RevisionInterceptor:
         return self.queue.entry_of(statement, self.queue.facts(statement))
 
     def _writes_wait(self) -> bool:
-        """Some revisions write row by row: nothing is asked for each of these where it does not matter."""
+        """Whether facts are needed for a write; a revision that writes row by row is not asked each time."""
         state = self.state
         return state.waiting >= WaitingWork.LOCKS or state.has_run or state.holds or state.is_single
 
     def _waits(self, texts: tuple[str, ...], entry: QueueEntry) -> None:
-        """Raises what is known to be impossible, before anything is committed."""
+        """Queue the statement. Raises what is known to be impossible before anything is committed."""
         statement, facts = entry.statement, _facts(entry)
         is_ddl = statement.kind in DDL
         moment = moment_of(statement, facts=facts) if is_ddl else None
@@ -454,7 +454,7 @@ class RevisionInterceptor:
         self._becomes(waiting=max(self.state.waiting, weight))
 
     def _now(self, texts: tuple[str, ...], entry: QueueEntry) -> bool:
-        """In its online form, committed and recorded; in a transaction a moment is executed as it is written."""
+        """Execute in the online form, committed and recorded; a short statement in a transaction as written."""
         statement, facts = entry.statement, _facts(entry)
         is_alone = self.session.in_autocommit() or self.driver_has_committed
         if not is_alone and self._is_kept_open(entry):
@@ -471,13 +471,13 @@ class RevisionInterceptor:
         return False
 
     def _is_kept_open(self, entry: QueueEntry) -> bool:
-        """Whether users must not see what the open transaction has taken; raises where `entry` would last under it."""
+        """Whether the open transaction holds what users must not see; raises if `entry` would last in it."""
         done = [*self.queue.open, entry]
         look = entry.statement.sql
         return bool(divided_by_a_look((), done=done, look=look, today=self.work.today)[1])
 
     def _before_driver(self, entry: QueueEntry) -> None:
-        """DDL that the driver executes in the author's transaction."""
+        """Prepare for DDL that the driver executes in the author's transaction."""
         self._takes_locks(entry)
         self.queue.note(entry.statement, _facts(entry))
         self.queue.executes((entry.statement.sql,))
@@ -530,7 +530,7 @@ class RevisionInterceptor:
             self.commits()
 
     def _on_second_connection(self, intercepted: InterceptedStatement) -> bool:
-        """What is queued runs first where it must; then this at once, online where it can be."""
+        """Run the queue first where needed; then execute this at once, online where possible."""
         statements = parse(intercepted.texts()[0])
         kind = statements[0].kind if len(statements) == 1 else StatementKind.WRITE
         if kind in UNRECORDED or kind is StatementKind.HARMLESS:
@@ -584,7 +584,7 @@ class RevisionInterceptor:
         *,
         is_write: bool,
     ) -> bool:
-        """Under a guard of its own; in AUTOCOMMIT recorded at once, otherwise when it is committed."""
+        """Execute it under a guard of its own; record it at once in AUTOCOMMIT, otherwise when it is committed."""
         other = self._other(intercepted.connection)
         in_autocommit = other.session.in_autocommit()
         if in_autocommit:
@@ -618,7 +618,7 @@ class RevisionInterceptor:
 
     @contextmanager
     def _done_once(self, other: OtherConnection, *, in_parts: bool = False) -> Iterator[None]:
-        """What is committed on another connection: recorded as started, and as done where that ends well."""
+        """Record that a commit on another connection starts, and, where it ends well, that it is done."""
         replay = self.queue.replay
         self._record_beside([])  # what was done so far: its locks may not be free
         before, replay.unrepeatable = replay.unrepeatable, STARTED_BESIDE
@@ -634,7 +634,7 @@ class RevisionInterceptor:
         self._record_beside(other.calls)
 
     def _record_beside(self, calls: Sequence[Call]) -> None:
-        """What was done so far is committed with it: in one transaction the two cannot be."""
+        """Commit the record of these calls, together with what was done so far on the migration's connection."""
         cannot_commit = self.state.savepoints or self.state.is_single or self.state.has_driver
         for call in calls:
             self.queue.replay.add_call(call)
@@ -645,7 +645,7 @@ class RevisionInterceptor:
         self._run()
 
     def _refuse_beside(self, statement: Statement, session: MigrationSession) -> None:
-        """What does not fit on the disk does not fit from another connection either."""
+        """Refuse on a second connection, too, what does not fit on the disk."""
         statement = self.queue.exempted(statement)
         facts = facts_for(session.connection, statement, new=self.queue.new)
         self._refuse_what_does_not_fit([QueueEntry(statement=statement, facts=facts)])
@@ -659,7 +659,7 @@ class RevisionInterceptor:
             self._run_up_to_a_look(because_of)
 
     def _execute_for_a_look(self) -> None:
-        """In the author's transaction, but so that it can wait again when something long follows."""
+        """Execute what waits in the author's transaction, so that it can be undone and queued again."""
         can_go_back = self.state.mode(StatementPlace.TRANSACTION) in LOOKS
         if not self.queue.waiting or not can_go_back or self.session.in_autocommit():
             return self._execute_waiting()
@@ -671,7 +671,7 @@ class RevisionInterceptor:
         return None
 
     def _go_back_where_it_lasts(self) -> None:
-        """What lasts is planned with all that belongs to it, whatever the function has looked at in between."""
+        """Requeue what was executed for a look if something long belongs to it: both are planned together."""
         if self.looked is None:
             return
         known = [entry for entry in self.queue.entries if entry.facts is not None]
@@ -681,7 +681,7 @@ class RevisionInterceptor:
         self.looked = None  # what was executed stays
 
     def _go_back_to_look(self) -> None:
-        """What was executed for a look at the catalog waits again, if nothing else was done since."""
+        """Requeue what was executed for a look at the catalog, if nothing else was done since."""
         looked, self.looked = self.looked, None
         if looked is None or not looked.can_wait_again(self.state, self.queue):
             return
@@ -690,7 +690,7 @@ class RevisionInterceptor:
         self._becomes(holds=looked.state.holds, has_done_something=looked.state.has_done_something)
 
     def _run_up_to_a_look(self, because_of: Statement | None) -> None:
-        """All that waits, but for what must not be seen without what may come behind the look."""
+        """Run what waits, except what users must not see without statements that may follow the look."""
         sql = because_of.sql if because_of is not None else "(what the function does next)"
         if any(each.is_long for each in self.queue.waiting):
             self._go_back_to_look()
@@ -708,7 +708,7 @@ class RevisionInterceptor:
         self._becomes(is_single=self.state.is_single or is_single)
 
     def _must_be_divided(self) -> bool:
-        """Whether one transaction would hold a lock for long, or rows under a lock."""
+        """Whether one transaction would hold a lock for long, or written rows under a lock."""
         locks = tuple(lock for each in self.queue.waiting for lock in each.locks)
         blocks = self.state.holds or any(lock.mode.blocks_users for lock in locks)
         return (
@@ -718,14 +718,14 @@ class RevisionInterceptor:
         )
 
     def _execute_waiting(self) -> None:
-        """All of it, in the author's transaction and in the order of the function."""
+        """Execute all that waits in the author's transaction, in the order of the function."""
         if self.queue.waiting:
             self._execute_each(list(self.queue.waiting))
             self.queue.catalog.forget()
             self._becomes(waiting=WaitingWork.NOTHING)
 
     def _execute_each(self, statements: list[WaitingStatement]) -> None:
-        """Each under the settings that were in force when it was sent."""
+        """Execute statements, each under the settings that were in force when it was sent."""
         settings = in_force = self.queue.settings.in_force() if statements else ()
         for each in statements:
             if each.settings != in_force:
@@ -770,7 +770,7 @@ class RevisionInterceptor:
         return is_excused(self.queue.exempted(statement), today=self.work.today)
 
     def _takes_locks(self, entry: QueueEntry, moment: TransactionStep | None = None) -> None:
-        """Before DDL that is executed as it is written, in the author's transaction."""
+        """Prepare for DDL that is executed as it is written, in the author's transaction."""
         allowed = is_excused(entry.statement, today=self.work.today)
         step = moment or as_written(entry.statement, facts=_facts(entry))
         is_opaque = is_opaque_ddl(entry.statement.node)
@@ -785,7 +785,7 @@ class RevisionInterceptor:
     def _run(
         self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()
     ) -> None:
-        """Commit what was done, run what waits but `keeping`; in one transaction with what was done where it can be."""
+        """Commit what was done and run what waits except `keeping`; together with what was done if possible."""
         self.queue.waiting = [each for each in self.queue.waiting if each not in keeping]
         self._go_back_where_it_lasts()
         if self.queue.waiting and not self._must_be_divided():
@@ -804,7 +804,7 @@ class RevisionInterceptor:
         )
 
     def _planned(self, *, is_told: bool = False) -> tuple[Unit, ...]:
-        """The units that are left when what can be has been executed in the open transaction.
+        """Execute in the open transaction what can be, and give the units that are left.
 
         That is what completes something which it has begun, and what stands in front of all that lasts.
         """
@@ -815,7 +815,7 @@ class RevisionInterceptor:
         return tuple(left)
 
     def _units(self) -> tuple[Unit, ...]:
-        """What waits, planned as a whole; no rule is about one statement alone."""
+        """Plan all that waits as a whole; one statement of DDL alone needs no rules."""
         entries, done = self.queue.entries, self.queue.open
         if len(entries) == 1 and not done and entries[0].statement.kind is StatementKind.DDL:
             return (Unit(entries=tuple(entries)),)
@@ -829,7 +829,7 @@ class RevisionInterceptor:
     def _refuse_what_does_not_fit(
         self, entries: Sequence[QueueEntry], *, is_told: bool = False
     ) -> None:
-        """Before the first unit: a build that finds the disk full would stop the server."""
+        """Refuse what the free disk is too small for: a full disk would stop the server."""
         needs = disk_needs(entries, today=self.work.today)
         if needs:
             free = free_disk(self.session.connection, told=self.work.free_disk)
@@ -839,7 +839,7 @@ class RevisionInterceptor:
                 self.work.executor.report(DiskNeeded(revision=name, bytes=size, free=free))
 
     def _is_over_soon(self, unit: Unit) -> bool:
-        """Whether it may be committed together with what is done, and with the record of the rest."""
+        """Whether a unit may be committed together with what is done, and with the record of the rest."""
         if self.session.in_autocommit():
             return False
         if self.queue.has_committed and self.queue.replay.unrepeatable:
@@ -858,14 +858,14 @@ class RevisionInterceptor:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # fields of RevisionState
 
     def _refresh(self, intercepted: InterceptedStatement) -> None:
-        """asyncpg: SQLAlchemy has stamped the caller's cursor before our own DDL made caches stale."""
+        """Renew asyncpg's cache stamp of the caller's cursor: our DDL came after SQLAlchemy had set it."""
         stamp = getattr(self.session.dialect, "_invalidate_schema_cache_asof", None)
         if stamp is not None and intercepted.on_migration_connection:
             intercepted.cursor._invalidate_schema_cache_asof = stamp  # type: ignore[attr-defined]  # noqa: SLF001  # see above
 
     @contextmanager
     def _nothing_swallowed(self) -> Iterator[None]:
-        """An error of ours ends the revision, even if the author catches it."""
+        """Keep an error of ours: it ends the revision, even if the author catches it."""
         try:
             yield
         except BaseException as error:
@@ -878,14 +878,14 @@ def _is_long(entry: QueueEntry) -> bool:
 
 
 def _may_commit_inside(statement: Statement) -> bool:
-    """A procedure, or a DO block with COMMIT or ROLLBACK, outside of a transaction."""
+    """Whether a procedure, or a DO block that mentions COMMIT or ROLLBACK, may commit when it is run."""
     if isinstance(statement.node, pb.DoStmt):
         return re.search(r"\b(commit|rollback)\b", statement.sql, re.IGNORECASE) is not None
     return isinstance(statement.node, pb.CallStmt)
 
 
 def _is_opaque(statement: Statement) -> bool:
-    """A body that may do anything: a DO block, a procedure, a function that is called for its effects."""
+    """Whether the statement runs a body that may do anything: DO, CALL, a function called for its effects."""
     is_call = statement.kind is StatementKind.WRITE_WITH_RESULT and not relations_in(statement)
     return is_call or isinstance(statement.node, pb.DoStmt | pb.CallStmt)
 

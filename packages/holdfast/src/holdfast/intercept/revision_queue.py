@@ -1,4 +1,4 @@
-"""What a revision's function has sent so far: what waits, what is executed, and the record of both."""
+"""What a revision's function has sent so far: what waits, what was executed, and the record of both."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -47,18 +47,18 @@ MODES = {
 
 
 class AuthorSettings:
-    """The names that SET and set_config() have named in one call of a revision's function."""
+    """The settings that the author has changed by SET and set_config() in one call of the function."""
 
     def __init__(self, session: MigrationSession) -> None:
         self.session = session
         self.names: set[str] = set()
 
     def note(self, statement: Statement) -> None:
-        """A SET is on its way to the server."""
+        """Note the names that a SET, which is on its way to the server, changes."""
         self.names |= _names_set(statement)
 
     def in_force(self) -> tuple[LocalSetting, ...]:
-        """The settings of the author with the values that they have now."""
+        """Give the author's settings with the values that they have now."""
         return tuple(
             LocalSetting(
                 name=name, setting=self.session.execute(CURRENT, {"name": name}).scalar_one()
@@ -67,7 +67,7 @@ class AuthorSettings:
         )
 
     def keep(self, settings: tuple[LocalSetting, ...]) -> None:
-        """They hold in the later transactions of the session too, in place of what env.py has set."""
+        """Keep these settings for later transactions of the session, in place of what env.py has set."""
         names = {setting.name for setting in settings}
         others = (before for before in self.session.local_settings if before.name not in names)
         self.session.local_settings = (*others, *settings)
@@ -75,7 +75,7 @@ class AuthorSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingStatement:
-    """An entry with what it takes to execute it: in the revision's transaction, or from the journal."""
+    """A queue entry with what is needed to execute it, in the revision's transaction or from the journal."""
 
     entry: QueueEntry
     texts: tuple[str, ...]  # one execution each
@@ -89,12 +89,12 @@ class WaitingStatement:
 
     @property
     def is_long(self) -> bool:
-        """Whether it has no place in the revision's transaction."""
+        """Whether it cannot run in the revision's transaction."""
         return self.moment is None
 
     @property
     def locks(self) -> tuple[Lock, ...]:
-        """Those that it takes in the revision's transaction."""
+        """The locks that it takes in the revision's transaction."""
         return self.moment.locks if self.moment is not None else ()
 
 
@@ -133,16 +133,16 @@ class RevisionQueue:
 
     @property
     def entries(self) -> list[QueueEntry]:
-        """The statements that wait, in the form that the rules of a queue take."""
+        """The statements that wait, in the form that the queue's rules take."""
         return [each.entry for each in self.waiting]
 
     def statements_of(self, unit: Unit) -> list[WaitingStatement]:
-        """Those that wait of a unit, in its order."""
+        """Give the waiting statements of a unit, in the unit's order."""
         by_position = {each.entry.position: each for each in self.waiting}
         return [by_position[entry.position] for entry in unit.entries]
 
     def facts(self, statement: Statement) -> Facts:
-        """What will be known when what waits has run; of rows only what that cannot change."""
+        """Give the facts as they will be after what waits; of rows only what that cannot change."""
         facts = self.catalog.facts_for(self.work.session.connection, statement, new=self.new)
         if self.waiting:
             facts = expected(facts, self._about(statement, facts))
@@ -159,12 +159,12 @@ class RevisionQueue:
         return tuple(waiting for _, waiting in self.will_wait)
 
     def place_of(self, refused: str) -> str | None:
-        """The line that has sent a statement which waits, by its text in an error."""
+        """Give the line that has sent a waiting statement, found by its text in an error."""
         places = (e.place for e in self.waiting if shortened(e.entry.statement.sql) == refused)
         return next(places, None)
 
     def refuse_what_waits(self, entry: QueueEntry) -> None:
-        """Raises NeedsFinish, before anything has run, where the statement has to do with what waits."""
+        """Raise NeedsFinish, before anything has run, if the statement touches what waits for `finish`."""
         facts = entry.facts
         if facts is None:
             return
@@ -191,7 +191,7 @@ class RevisionQueue:
             )
 
     def require_all_taken_back(self) -> None:
-        """Raises NotTakenBack where a revert would leave something that waits, before it has done anything."""
+        """Raise NotTakenBack if a revert, which has done nothing yet, would leave something waiting."""
         if self.work.releases is not Releases.BACK or self.has_committed:
             return
         ended = {
@@ -208,7 +208,7 @@ class RevisionQueue:
             )
 
     def _is_replaced(self, place: int, entry: QueueEntry) -> bool:
-        """Whether the statement puts something in the place of what an entry takes away: then they are one."""
+        """Whether the statement replaces what an earlier entry takes away: then both run as one."""
         found = next((e for e in self.entries if e.position == place), None)
         if found is None:
             return False
@@ -218,20 +218,20 @@ class RevisionQueue:
         )
 
     def _about(self, statement: Statement, facts: Facts) -> list[QueueEntry]:
-        """Of what waits only what has to do with the same names: a revision may make hundreds of tables."""
+        """Give the waiting statements that share a name with this one: a revision may make hundreds of tables."""
         if facts.type_changes:
             return self.entries
         names = _names(statement, facts)
         return [each.entry for each in self.waiting if each.names & names]
 
     def exempted(self, statement: Statement) -> Statement:
-        """The statement with what its author allows in a comment of the revision's file."""
+        """Give the statement with what its author allows in a comment of the revision's file."""
         if statement.exemption is not None:
             return statement
         return replace(statement, exemption=excuse_at_call(self.work.file, self._source))
 
     def note(self, statement: Statement, facts: Facts) -> None:
-        """It is executed or waits: follow what is new."""
+        """Note the relations that a statement, executed or queued, makes new."""
         is_revert = facts.side_by_side.releases is Releases.BACK
         if not is_revert or taken_back(statement, facts=facts) is None:  # else it is there already
             self.new = new_after(self.new, statement, facts=facts)
@@ -264,7 +264,7 @@ class RevisionQueue:
         self.executed += (shortened(text) for text in texts)
 
     def entry_of(self, statement: Statement, facts: Facts) -> QueueEntry:
-        """The statement with a position behind all that came before."""
+        """Give the statement as a queue entry, with a position behind all that came before."""
         self._positions += 1
         return QueueEntry(statement=statement, facts=facts, position=self._positions)
 
@@ -275,7 +275,7 @@ class RevisionQueue:
         *,
         moment: TransactionStep | None,
     ) -> None:
-        """One execution of the statement, or several with their parameters, waits."""
+        """Queue one execution of the statement, or several with their parameters."""
         waiting = WaitingStatement(
             entry=entry,
             texts=texts,
@@ -294,7 +294,7 @@ class RevisionQueue:
         self.replay.add(";\n".join(texts), None)
 
     def wait_again(self, executed: Sequence[WaitingStatement]) -> None:
-        """What was executed and is undone, in front of what waits; all of it as the catalog is now."""
+        """Queue what was executed and then undone in front of what waits, with the catalog's facts as they are now."""
         later, self.waiting = self.waiting, []
         undone = {each.entry.position for each in executed}
         self._undo_count(undone)
@@ -312,7 +312,7 @@ class RevisionQueue:
             self.waiting.append(replace(each, entry=entry, moment=moment, names=names))
 
     def queued(self, sql: str, statement: Statement) -> Queued:
-        """The statement in the form that the journal keeps, which is text."""
+        """Give the statement in the form that the journal keeps, which is text."""
         return Queued(
             sql=_with_exemption(sql, statement),
             new=self.new,
@@ -323,7 +323,7 @@ class RevisionQueue:
         )
 
     def forget(self) -> None:
-        """Its author rolls back, and nothing is committed since the last record."""
+        """Forget what the author rolls back: nothing of it is committed since the last record."""
         self._undo_count({position for position, _ in self.counted})
         self.clear()
         self.will_wait.clear()
@@ -331,7 +331,7 @@ class RevisionQueue:
         self.replay.forget()
 
     def clear(self) -> None:
-        """Nothing waits, nothing is open, and the catalog has changed."""
+        """Forget what waits, what is open, and what is known of the catalog, which has changed."""
         self.waiting.clear()
         self.open.clear()
         self.catalog.forget()
@@ -364,7 +364,7 @@ class RevisionQueue:
         self.settings.keep(settings)
 
     def record_progress(self) -> None:
-        """In the transaction of a statement that its author wants committed by itself."""
+        """Record progress in the transaction of a statement that its author wants committed by itself."""
         self._record((), function_ended=False)
         self.has_committed = True
 
@@ -397,14 +397,14 @@ class RevisionQueue:
         self._recorded = (new, tuple(self.executed))
 
     def _with_counts(self, queued: list[Queued]) -> list[Queued]:
-        """The units, of which the first knows how many steps the function itself has executed before it."""
+        """Note in the first unit how many steps the function itself has executed before it."""
         if queued:
             before = self.uncounted + len(self.counted)
             queued[0] = replace(queued[0], counted=replace(queued[0].counted, before=before))
         return queued
 
     def _new_without(self, keeping: Sequence[WaitingStatement]) -> NewRelations:
-        """What is new but for what these make, which will not be there after a kill."""
+        """Give the new relations except those that these statements make, which a kill would prevent."""
         names, columns = self.new.names, self.new.columns
         for each in keeping:
             after = new_after(each.new, each.entry.statement, facts=_known(each.entry))
@@ -413,14 +413,14 @@ class RevisionQueue:
         return NewRelations(names=names, columns=columns)
 
     def _time(self, first: WaitingStatement) -> tuple[LocalSetting, ...]:
-        """The moment of the transaction in which the function was when it sent the first that waited."""
+        """Give the time of the transaction in which the function sent the first waiting statement."""
         if first.is_at_its_own_time:
             return ()
         self.now = self.now or _known(first.entry).now
         return (LocalSetting(name=NOW, setting=self.now),)
 
     def _in_order(self, queued: list[Queued], units: tuple[Unit, ...]) -> list[Queued]:
-        """Where units have changed places with calls, none can be taken back without the others."""
+        """Give reordered units the same call number, so that none is taken back without the others."""
         positions = [entry.position for unit in units for entry in unit.entries]
         if positions == sorted(positions):
             return queued
@@ -428,7 +428,7 @@ class RevisionQueue:
         return [replace(each, call=first) for each in queued]
 
     def _queued(self, unit: Unit, units: tuple[Unit, ...]) -> Iterator[Queued]:
-        """What the journal keeps of a unit; executions of one statement alone are units of their own."""
+        """Give what the journal keeps of a unit; each execution of a single statement is a unit of its own."""
         parts = list(zip(self.statements_of(unit), unit.entries, strict=True))
         texts = [
             [_with_exemption(text, entry.statement) for text in _texts(waiting, entry)]
@@ -463,12 +463,12 @@ def _known(entry: QueueEntry) -> Facts:
 
 
 def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:
-    """As they came, unless a rule has put something else in their place."""
+    """Give the texts as they came, unless a rule has put something else in their place."""
     return waiting.texts if entry == waiting.entry else (entry.statement.sql,)
 
 
 def _with_exemption(sql: str, statement: Statement) -> str:
-    """An exemption from a Python comment becomes one of SQL."""
+    """Turn an exemption from a Python comment into an SQL comment."""
     exemption = statement.exemption
     if exemption is None or excuse_in(sql) == exemption:
         return sql
@@ -476,7 +476,7 @@ def _with_exemption(sql: str, statement: Statement) -> str:
 
 
 def _names(statement: Statement, facts: Facts | None) -> frozenset[str]:
-    """What it names, the tables of its indexes, and the name that something gets."""
+    """Give the names in a statement: relations, the tables of its indexes, and a new name."""
     known = facts.relations.values() if facts is not None else ()
     new_name = {statement.node.newname} if isinstance(statement.node, pb.RenameStmt) else set()
     named = {name for _, name in relations_in(statement)}

@@ -1,4 +1,4 @@
-"""What happens to one statement of a revision: now, later, or not like this. Whoever wants to know it reads this file.
+"""Decides what happens to one statement of a revision: executed now, queued, or checked first. Start reading here.
 
 Pure: `route` looks at a frozen state and at what is known of the statement. `RevisionInterceptor` does what it says.
 """
@@ -10,7 +10,7 @@ from holdfast.rewrite.statement import StatementKind
 
 
 class Mode(Enum):
-    """How far a revision's function is, and where its statement arrives."""
+    """The state of a revision's function when a statement arrives."""
 
     FRESH = "a database that nobody uses: everything runs as it is written"
     COLLECTING = "nothing long so far: DDL waits until the function returns or looks"
@@ -25,7 +25,7 @@ class Mode(Enum):
 
 
 class WaitingWork(IntEnum):
-    """The weightiest kind of work among the statements that wait."""
+    """The heaviest kind of work among the statements that wait."""
 
     NOTHING = 0
     FREE = 1  # nobody waits for it: new tables, types, functions
@@ -34,7 +34,7 @@ class WaitingWork(IntEnum):
 
 
 class Before(Enum):
-    """What is done with what waits, before the statement's own turn."""
+    """What is done with the waiting statements before the new one's turn."""
 
     NOTHING = "it goes on waiting"
     EXECUTE = "it is executed in the revision's transaction"
@@ -63,7 +63,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionState:
-    """What one call of a revision's function has come to."""
+    """What one call of a revision's function has done so far."""
 
     waiting: WaitingWork = WaitingWork.NOTHING
     holds: bool = False  # the open transaction has a lock that blocks users
@@ -76,7 +76,7 @@ class RevisionState:
     has_driver: bool = False
 
     def mode(self, place: "StatementPlace") -> Mode:
-        """The mode for a statement that arrives at this place."""
+        """Give the mode for a statement that arrives at this place."""
         by_place = MODES_OF_PLACES.get(place)
         if by_place is not None:
             return by_place
@@ -111,7 +111,7 @@ MODES_OF_PLACES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What has to be known of a statement."""
+    """What the decision needs to know of a statement."""
 
     kind: StatementKind
     is_result_seen: bool = False  # op.execute() and op.bulk_insert() give nothing back
@@ -127,7 +127,7 @@ DRIVER = Route(then=Then.DRIVER)
 def route(
     state: RevisionState, statement: Sighting, *, place: StatementPlace = StatementPlace.TRANSACTION
 ) -> Route:
-    """What happens to the statement."""
+    """Decide what happens to the statement."""
     mode = state.mode(place)
     if mode is Mode.FRESH:
         return DRIVER
@@ -154,21 +154,21 @@ def route(
 
 
 def before_a_look(state: RevisionState) -> Before:
-    """Before the function learns anything of rows: users do not wait for what it makes of them."""
+    """What to do before the function reads rows: users do not wait while it works on them."""
     if state.waiting >= WaitingWork.LOCKS or state.holds:
         return Before.RUN
     return Before.EXECUTE if state.waiting else Before.NOTHING
 
 
 def before_what_cannot_be_divided(state: RevisionState) -> Before:
-    """Before a look at the catalog, a savepoint, a LOCK TABLE: in one transaction where that is over soon."""
+    """What to do before a look at the catalog, a savepoint or LOCK TABLE: one transaction if it is short."""
     if state.waiting is WaitingWork.LONG:
         return Before.RUN
     return Before.EXECUTE if state.waiting else Before.NOTHING
 
 
 def _data(state: RevisionState, statement: Sighting, *, mode: Mode) -> Route:
-    """Neither DDL nor a setting, in a transaction that can be divided."""
+    """Decide about a statement that is neither DDL nor a setting, in a transaction that can be divided."""
     if statement.kind in (StatementKind.NEVER_SPLIT, StatementKind.CATALOG_READ):
         return Route(then=Then.DRIVER, before=before_what_cannot_be_divided(state))
     if statement.kind is not StatementKind.WRITE or statement.is_result_seen:
@@ -181,7 +181,7 @@ def _data(state: RevisionState, statement: Sighting, *, mode: Mode) -> Route:
 
 
 def _on_second_connection(state: RevisionState, statement: Sighting) -> Route:
-    """Never queued: it was not behind what is queued for its author, but it may need it."""
+    """Decide about a statement on another connection: never queued, but it may need what is queued."""
     before = Before.RUN if state.waiting is WaitingWork.LONG else Before.NOTHING
     is_ddl = statement.kind is StatementKind.DDL and statement.commits_itself
     return Route(then=Then.BESIDE if is_ddl else Then.DRIVER, before=before)

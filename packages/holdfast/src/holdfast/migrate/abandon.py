@@ -1,4 +1,4 @@
-"""Gives up what is left of revisions that can never finish, and says what stays in the schema.
+"""Gives up the rest of revisions that can never finish, and says what stays in the schema.
 
 A column copy that is half-way is taken away, so that its table is as it was.
 """
@@ -25,7 +25,7 @@ from holdfast.rewrite.way_back import by_hand, is_by_hand, way_back
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandoned:
-    """What `abandon` has given up, and the way back that a person may take."""
+    """What `abandon` has given up, and the way back for a person who wants it."""
 
     revision: str
     direction: Direction
@@ -92,7 +92,7 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
 def _forget_what_waits(
     session: MigrationSession, revision: str, *, report: Report
 ) -> tuple[str, ...]:
-    """A second name goes; what waits to be dropped stays where it is."""
+    """Forget what waits: a column's second name is dropped; what waits to be dropped stays."""
     kept = []
     for entry in reversed(waiting.entries(session)):
         if entry.recorded.revision != revision:
@@ -103,7 +103,7 @@ def _forget_what_waits(
 
 
 def _undo(step: Step) -> tuple[str, ...]:
-    """The SQL that takes the step back, as the step or its text says it; of a write or a drop a person has to."""
+    """Give the SQL that undoes the step, if the step or its text tells; a write or a drop is left to a person."""
     if step.undo or not isinstance(step, TransactionStep):
         return step.undo or (by_hand(step.describe()),)
     ways = [way for sql in reversed(step.sql) for way in way_back(sql)]
@@ -111,7 +111,7 @@ def _undo(step: Step) -> tuple[str, ...]:
 
 
 def _give_back(session: MigrationSession, statement: Queued, *, report: Report) -> None:
-    """Undo what is done of a column copy, last step first; each statement may be repeated after a kill.
+    """Undo the finished steps of a column copy, last one first; each statement may be repeated after a kill.
 
     A second name is let go with its record, by `_forget_what_waits`.
     """

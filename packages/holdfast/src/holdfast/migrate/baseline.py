@@ -1,4 +1,4 @@
-"""Records which revision a database corresponds to that was made without holdfast, or without migrations."""
+"""Records the revision of a database that was made without holdfast, or without migrations."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from holdfast.migrate.version_table import version_table_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedBaseline:
-    """At which revisions a version table is, now that it was written."""
+    """The revisions that a version table holds after a baseline."""
 
     database: str
     version_table: str  # schema and name

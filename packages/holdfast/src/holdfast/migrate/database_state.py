@@ -1,4 +1,4 @@
-"""Decides in which state a database is, from what is recorded in it and which revisions the project has. Pure.
+"""Decides which state a database is in, from what is recorded in it and the project's revisions. Pure.
 
 The one table of states: `status` prints it, its exit status is the record's, `run` and `revert` act as it says. The
 same table for people: docs/exit-statuses.md.
@@ -21,7 +21,7 @@ class _Record:
 
 
 class State(Enum):
-    """What a database can be in, the most urgent first."""
+    """The states that a database can be in, the most urgent first."""
 
     MIGRATING = _Record(
         exit_status=7, says="migrating: a run is at work; holdfast run waits for it"
@@ -51,28 +51,28 @@ class State(Enum):
 
 
 class RecordedAttempt(Protocol):
-    """The last thing that happened to a revision, as the history has it."""
+    """The last thing that happened to a revision, by the history."""
 
     @property
     def revision(self) -> str:
-        """The identifier of the revision that it happened to."""
+        """The identifier of the revision."""
 
     @property
     def direction(self) -> Direction:
-        """Which way the revision was going."""
+        """Which way the revision went: up or down."""
 
     @property
     def outcome(self) -> str:
-        """How that ended: running, done, failed or interrupted."""
+        """How it ended: running, done, failed or interrupted."""
 
     @property
     def started_at(self) -> datetime:
-        """When that attempt at the revision was begun."""
+        """When the attempt began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HalfWay:
-    """The revision of which a part is done and recorded."""
+    """The revision of which part is done and recorded."""
 
     revision: str
     direction: Direction
@@ -80,7 +80,7 @@ class HalfWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts:
-    """All that is known of a database and decides its state."""
+    """Everything that decides the state of a database."""
 
     pending: tuple[str, ...] = ()  # revisions of the project that are not applied
     applied: frozenset[str] = frozenset()  # revisions of the project that are
@@ -94,7 +94,7 @@ class DatabaseFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseState:
-    """The state of a database, and with which words and exit status it is told."""
+    """The state of a database, with the words and exit status that report it."""
 
     state: State
     says: str
@@ -103,7 +103,7 @@ class DatabaseState:
 
 
 def database_state(facts: DatabaseFacts) -> DatabaseState:
-    """The most urgent thing that is true. A refusal counts with the exit status that `run` would have."""
+    """Give the most urgent state. A refusal has the exit status that `run` would have."""
     failed = failed_attempts(facts)
     state = _state(facts, failed)
     refusal = None if state is State.MIGRATING else facts.refusal
@@ -123,7 +123,7 @@ def database_state(facts: DatabaseFacts) -> DatabaseState:
 
 
 def failed_attempts(facts: DatabaseFacts) -> tuple[RecordedAttempt, ...]:
-    """Attempts that ended without success and left nothing: of a pending revision, or the newest of all, a revert."""
+    """Give attempts that failed and left nothing: at a pending revision, or the newest of all, a revert."""
     newest = max(facts.attempts, key=lambda attempt: attempt.started_at, default=None)
     return tuple(
         attempt

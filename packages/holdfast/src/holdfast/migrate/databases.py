@@ -1,4 +1,4 @@
-"""Tells the databases of a project apart, where its env.py goes through several, as that of `-t multidb` does.
+"""Tells the databases of a project apart if its env.py goes through several, as that of `-t multidb` does.
 
 env.py calls run_migrations once for each: a pass. Passes to one database belong together, and what is tried on a
 scratch server is tried for one database at a time, or for each on a scratch database of its own.
@@ -28,7 +28,7 @@ class ConfiguredDatabase:
 
 @dataclass(slots=True, kw_only=True)
 class Passes:
-    """Counts the passes of one run of env.py."""
+    """Counts the calls of run_migrations in one run of env.py."""
 
     only: int | None
     only_pass: int | None
@@ -36,7 +36,7 @@ class Passes:
     _passes: int = 0  # to the database that is wanted
 
     def next(self, context: MigrationContext) -> ConfiguredDatabase | None:
-        """The database of the pass that begins; None where another pass or database is wanted."""
+        """Give the database of the call that begins; None if another call or database is wanted."""
         assert context.connection is not None  # noqa: S101  # only None in offline mode
         url = context.connection.engine.url
         place = URL.create(
@@ -54,18 +54,18 @@ class Passes:
 
 
 def passes_of(config: Config) -> Passes:
-    """The counter of passes for one run of env.py with this configuration."""
+    """Give the counter for one run of env.py with this configuration."""
     attributes = config.attributes
     return Passes(only=attributes.get(ONLY), only_pass=attributes.get(ONLY_PASS))
 
 
 def only(config: Config, database: ConfiguredDatabase) -> Config:
-    """The project as if it had this database alone."""
+    """Restrict the project to this database."""
     return _restricted(config, ONLY, database.number)
 
 
 def only_pass(config: Config, number: int) -> Config:
-    """The project as if its env.py called run_migrations once: for one of several version tables of a database."""
+    """Restrict the project to one call of run_migrations: one of several version tables of a database."""
     return _restricted(config, ONLY_PASS, number)
 
 

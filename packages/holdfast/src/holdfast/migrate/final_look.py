@@ -1,4 +1,4 @@
-"""The look at the catalog behind the last step: what the revision has built and validated is valid.
+"""Checks after the last step that what the revision has built and validated is valid in the catalog.
 
 A constraint that its author has written NOT VALID was never to be validated.
 """
@@ -14,7 +14,7 @@ from holdfast.rewrite.steps import BuildIndexStep, ValidateStep
 
 
 def left_behind(connection: Connection, queue: Iterable[Queued]) -> tuple[Leftover, ...]:
-    """Indexes that are INVALID and constraints that are NOT VALID all the same."""
+    """Find indexes that are INVALID and constraints that are NOT VALID in spite of their steps."""
     indexes, constraints = set(), set()
     for statement in queue:
         indexes |= set(_indexes(statement))
@@ -35,7 +35,7 @@ def _indexes(statement: Queued) -> Iterator[str]:
 
 
 def _constraints(statement: Queued) -> Iterator[tuple[str, str]]:
-    """Each by its table and its name; those on tables that inherit from it too."""
+    """Give the constraints by table and name, those on inheriting tables included."""
     for step in statement.steps or ():
         if isinstance(step, ValidateStep) and (name := step.constraint or statement.captured):
             for table in {step.table, *(lock.relation for lock in step.locks)}:

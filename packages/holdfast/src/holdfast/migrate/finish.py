@@ -1,4 +1,4 @@
-"""Lets go what waits since a run with --expand: online, step by step, and again from where it was after a kill."""
+"""Finishes what a run with --expand left waiting: online, step by step, resuming after a kill."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ from holdfast.rewrite.steps import Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLine:
-    """One thing that waits for `finish`, as a person reads it."""
+    """One thing that waits for `finish`, described for a person."""
 
     what: str
     revision: str
@@ -58,7 +58,7 @@ class WaitingLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What `finish` has let go of one version table."""
+    """What `finish` has finished of one version table."""
 
     database: str
     version_table: str
@@ -67,7 +67,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
-    """What `finish` would let go of one version table, and what speaks against it."""
+    """What `finish` would do for one version table, and what speaks against it."""
 
     database: str
     version_table: str
@@ -78,12 +78,12 @@ class Prospect:
 
 
 def waiting_in(session: MigrationSession) -> tuple[WaitingLine, ...]:
-    """What waits in the session's version table."""
+    """Give what waits in the session's version table."""
     return tuple(map(line_of, waiting.entries(session)))
 
 
 def line_of(entry: Entry) -> WaitingLine:
-    """What waits, as the line that a person reads."""
+    """Describe what waits for a person."""
     return WaitingLine(
         what=str(entry.waiting),
         revision=entry.recorded.revision,
@@ -95,7 +95,7 @@ def line_of(entry: Entry) -> WaitingLine:
 
 
 def prospects(config: Config, *, revision: str | None = None) -> tuple[Prospect, ...]:
-    """What `finish` would do in each database that env.py goes through. Writes nothing."""
+    """Say what `finish` would do in each database that env.py goes through. Writes nothing."""
 
     def ask(project: ProjectConnection) -> Prospect:
         session = MigrationSession(project.connection)
@@ -139,7 +139,7 @@ def finish(
     report: Report = silent,
     should_stop: Callable[[], bool] = never,
 ) -> tuple[Finished, ...]:
-    """Let go what waits, of one revision or of all, and give it. `yes`: the caller knows that nobody uses it.
+    """Finish what waits, of one revision or of all, and give it. `yes`: the caller knows that nobody uses it.
 
     Raises UnfinishedRevision, StillInUse, CannotTellUse, ShadowCarriesMore, StillNeeded, ChangedWhileItWaited,
     and what a step raises.
@@ -220,7 +220,7 @@ def _chosen(session: MigrationSession, revision: str | None) -> tuple[Entry, ...
 
 
 def _require_unused(session: MigrationSession, entries: Sequence[Entry], *, yes: bool) -> None:
-    """Refuse to finish what is in use. What was seen is kept, so that the next look counts from here."""
+    """Refuse to finish what is in use. What was seen is kept, for the next look to compare with."""
     seen = look(session, entries)
     found: Signs = signs(entries, seen, release=ReleaseSettings().release)
     names = tuple(str(entry.waiting) for entry in entries)
@@ -242,7 +242,7 @@ def let_go(
     should_stop: Callable[[], bool] = never,
     steps: tuple[Step, ...] | None = None,
 ) -> None:
-    """Run the end of one thing that waits, or what is left of it; it waits no longer then."""
+    """Run the steps, or the rest of them, that finish one thing which waits; it no longer waits then."""
     steps = entry.steps or (_steps(session, entry) if steps is None else steps)
     session.commit()
     if not steps:

@@ -1,4 +1,4 @@
-"""Gives the env.py of Flask-Migrate the application context that it asks for, as `flask db` does.
+"""Gives the env.py of Flask-Migrate the application context that it needs, as `flask db` does.
 
 The application is found by Flask's own rules: FLASK_APP, otherwise app.py or wsgi.py in the working directory.
 """
@@ -20,7 +20,7 @@ ASKED_FOR = "current_app"
 
 @contextmanager
 def application_context(config: Config) -> Iterator[None]:
-    """Open the context for the block where env.py asks for one and there is none. Raises NoFlaskApplication."""
+    """Open the context for the block if env.py needs one and there is none. Raises NoFlaskApplication."""
     env = Path(ScriptDirectory.from_config(config).env_py_location)
     if not env.is_file() or ASKED_FOR not in env.read_text() or find_spec("flask") is None:
         yield
@@ -41,7 +41,7 @@ def application_context(config: Config) -> Iterator[None]:
 
 
 def _configure(config: Config, extension: object) -> None:
-    """Call what the application has registered with `@migrate.configure`."""
+    """Call the functions that the application has registered with `@migrate.configure`."""
     migrate = getattr(extension, "migrate", None)
     if migrate is not None:
         migrate.call_configure_callbacks(config)

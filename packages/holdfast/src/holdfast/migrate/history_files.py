@@ -1,4 +1,4 @@
-"""Opens the revisions of a project as one chain: those of Alembic, or SQL files. Says which file is missing."""
+"""Opens the revisions of a project as one chain, of Alembic or of SQL files, and names a missing file."""
 
 import re
 import warnings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_history(config: Config) -> ScriptDirectory:
-    """The project's revisions. Raises MissingRevision, the errors of SQL scripts, or alembic.util.CommandError."""
+    """Open the project's revisions. Raises MissingRevision, the errors of SQL scripts, or alembic.util.CommandError."""
     source = sql_source(config)
     if source is not None:
         from holdfast.migrate.sql.history import (
@@ -36,25 +36,25 @@ def open_history(config: Config) -> ScriptDirectory:
 
 
 def takes_any_database(script: ScriptDirectory) -> bool:
-    """Whether it may begin where there are tables of which nothing is recorded: a single script may."""
+    """Whether it may begin on a database with tables and no record: a single script may."""
     files = _of_sql(script)
     return files is not None and files.source.is_without_history
 
 
 def edited_by_record(script: ScriptDirectory) -> tuple[str, ...]:
-    """Applied files that are not those of which the folder's own tool has recorded a checksum."""
+    """Give applied files whose checksum differs from the one that the folder's own tool recorded."""
     files = _of_sql(script)
     return () if files is None else files.edited
 
 
 def refusal_of_files(script: ScriptDirectory, revisions: Iterable[str]) -> HoldfastError | None:
-    """Why a file of these cannot be applied; of Alembic's only their functions know it."""
+    """Say why one of these files cannot be applied; for Alembic's only their functions know it."""
     files = _of_sql(script)
     return None if files is None else files.refusal_of(revisions)
 
 
 def has_way_back(revision: Script) -> bool:
-    """Whether it can be reverted: of SQL files only those that have a script for it."""
+    """Whether a revision can be reverted: an SQL file only if it has a script for it."""
     if type(revision) is Script:
         return True
     from holdfast.migrate.sql.history import SqlRevision
@@ -63,7 +63,7 @@ def has_way_back(revision: Script) -> bool:
 
 
 def surplus_heads(script: ScriptDirectory, config: Config | None) -> tuple[str, ...]:
-    """The heads where there is more than one, but not where each ends a branch that the project wants.
+    """Give the heads if there is more than one, unless each ends a branch that the project wants.
 
     Wanted are the labels in `branches`, of [tool.holdfast] or alembic.ini, each with one head of its own.
     """
@@ -76,7 +76,7 @@ def surplus_heads(script: ScriptDirectory, config: Config | None) -> tuple[str, 
 
 
 def wanted_branches(config: Config | None) -> set[str]:
-    """A list in pyproject.toml; in alembic.ini names with commas or spaces between them."""
+    """Read the wanted branches: a list in pyproject.toml, or names with commas or spaces in alembic.ini."""
     written = None if config is None else config.get_main_option("branches")
     return set(re.findall(r"[\w-]+", written or ""))
 

@@ -1,4 +1,4 @@
-"""Leaves a database: what is half-way is given up, then everything of ours in it is dropped.
+"""Removes holdfast from a database: what is half-way is given up, then everything of ours is dropped.
 
 `DROP SCHEMA holdfast CASCADE` alone would take the triggers away that keep a half-copied column equal, and leave the
 copy; this takes the copy away first.
@@ -59,7 +59,7 @@ def leave(config: Config, *, report: Report = silent) -> Left:
 
 
 def waits(config: Config) -> tuple[WaitingLine, ...]:
-    """What `leave` would let go: the old names and all that waits to be dropped."""
+    """Give what `leave` would finish: old names, and what waits to be dropped."""
     return tuple(line for each in prospects(config) for line in each.waiting)
 
 

@@ -1,4 +1,4 @@
-"""Does something to a project's database as its only migrator, on the connection that env.py makes.
+"""Runs work on a project's database as its only migrator, on the connection that env.py makes.
 
 For the verbs that change what is recorded without running a revision: `baseline`, `abandon`.
 """
@@ -34,7 +34,7 @@ STANDING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedConnection:
-    """The connection and the session that a piece of work has while it holds the migration lock."""
+    """The connection and session that work has while it holds the migration lock."""
 
     script: ScriptDirectory
     database: ConfiguredDatabase
@@ -55,7 +55,7 @@ def on_locked_connection(
 def on_every_locked_pass(
     config: Config, work: Callable[[LockedConnection], Result], *, report: Report
 ) -> tuple[Result, ...]:
-    """Call `work` as `on_locked_connection` does; gives what each call gave."""
+    """Call `work` as `on_locked_connection` does; give the result of each call."""
     script = open_history(config)
     results: list[Result] = []
     passes = passes_of(config)

@@ -1,4 +1,4 @@
-"""Tells that an error is a connection that was lost, whatever raised it, and says what of a run is known to be done."""
+"""Recognises a lost connection, whatever error it shows as, and says what of the run is known to be done."""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ WITHOUT_SQLSTATE = ("OperationalError", "InterfaceError", "ConnectionDoesNotExis
 
 @dataclass(kw_only=True)
 class RunSoFar:
-    """What a run has reported: the revisions that are done, and the last step of the one under way."""
+    """What a run has reported: the revisions that are done, and the last step of the current one."""
 
     report: Report
     done: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class RunSoFar:
     committed: int = 0  # events that tell of a commit
 
     def __call__(self, event: Event) -> None:
-        """Note it, and pass it on."""
+        """Note an event, and pass it on."""
         self.committed += isinstance(event, COMMITS)
         match event:
             case RevisionStarted(revision=revision):
@@ -57,7 +57,7 @@ class RunSoFar:
 
 
 def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | None:
-    """The error for it, where a connection was lost anywhere below; None where it is another one."""
+    """Give the error if a connection was lost anywhere in the chain of causes; None otherwise."""
     if isinstance(error, HoldfastError):
         return None
     from holdfast.rewrite.statement import shortened  # loads the parser
@@ -78,7 +78,7 @@ def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | 
 
 
 def causes(error: BaseException) -> tuple[BaseException, ...]:
-    """It, and what it was raised from or beside; the first that happened first. Of SQLAlchemy's only the wrapper."""
+    """Give the error and its causes, first cause first; of SQLAlchemy's pairs only the wrapper."""
     found: list[BaseException] = []
     seen: set[int] = set()  # an error that is raised once more may stand below itself
     at: BaseException | None = error
@@ -92,7 +92,7 @@ def causes(error: BaseException) -> tuple[BaseException, ...]:
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Not where there was no connection yet: that is told by what was tried."""
+    """Whether a connection was lost, rather than never made: that is explained by what was tried."""
     if isinstance(error, DBAPIError):
         was_there = error.connection_invalidated or error.statement is not None
         return was_there and (error.connection_invalidated or _ends_session(error))

@@ -1,4 +1,4 @@
-"""One revision on its way up or down: what every database has of it; and that of a database that nobody uses."""
+"""One revision on its way up or down: what is common to all databases, and the case of one that nobody uses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,13 +31,13 @@ class RunContext:
 
     @property
     def impl(self) -> DefaultImpl:
-        """Alembic's way to the database."""
+        """Alembic's implementation for the database."""
         return self.alembic.impl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneRevision:
-    """One revision of a run. `apply` does what it does, all but the version row."""
+    """One revision of a run. `apply` does everything but the version row."""
 
     step: RevisionStep
     context: RunContext
@@ -50,16 +50,16 @@ class OneRevision:
 
     @property
     def name(self) -> str:
-        """The identifier of the revision that is on its way."""
+        """The identifier of the revision."""
         return self.step.revision.revision
 
     @property
     def database(self) -> str:
-        """The name of the database that is changed: env.py may go through several."""
+        """The name of the database that is changed, as env.py may go through several."""
         return self.context.session.migration.engine.url.database or ""
 
     def __call__(self, function: Callable[..., None], **arguments: Any) -> None:
-        """Do what the revision does, all but the version row; `commit` follows when that is written."""
+        """Do everything but the version row; `commit` follows once that is written."""
         self.context.options.report(
             RevisionStarted(
                 revision=self.name,
@@ -83,7 +83,7 @@ class OneRevision:
         raise NotImplementedError
 
     def commit(self) -> None:
-        """Commit the revision, whatever transaction env.py has opened context all of them."""
+        """Commit the revision, whatever transaction env.py has opened around all of them."""
         self.context.session.commit()
         self.committed()
         self.context.options.report(
@@ -102,10 +102,10 @@ class OneRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshRevision(OneRevision):
-    """One revision of a database that nobody uses: it runs as it is written, in one transaction."""
+    """One revision of a database that nobody uses: it runs as written, in one transaction."""
 
     def apply(
         self, function: Callable[..., None], arguments: dict[str, Any], begun: history.Begun
     ) -> None:
-        """Apply it, with its entry in the history at its end."""
+        """Apply it, with its history entry at the end."""
         apply_to_fresh(self.context.session, partial(function, **arguments), begun)

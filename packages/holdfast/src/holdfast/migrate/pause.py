@@ -1,4 +1,4 @@
-"""Asks the run that migrates a database to pause, and to go on: a row that it looks at between steps and batches.
+"""Asks the running migration of a database to pause and resume: through a row that it reads between steps.
 
 Of several databases, each has a row of its own.
 """
@@ -46,7 +46,7 @@ def pause(config: Config) -> tuple[str, ...]:
 
 
 def resume(config: Config) -> tuple[str, ...]:
-    """Take the requests back; gives the names of the databases in which there was one."""
+    """Withdraw the requests; give the names of the databases that had one."""
 
     def take_back(project: ProjectConnection) -> str | None:
         with closing(MigrationSession(project.connection)) as session:
@@ -61,7 +61,7 @@ def resume(config: Config) -> tuple[str, ...]:
 
 @dataclass(kw_only=True)
 class Pausing:
-    """What a run waits for between two steps, as long as somebody asks for it: with a signal, or with `pause`.
+    """Waits between two steps as long as a pause is asked for, by a signal or by `pause`.
 
     Nothing is uncommitted when it is asked, so nothing is held meanwhile.
     """
@@ -74,7 +74,7 @@ class Pausing:
     _asked_by: str | None = field(default=None, init=False)
 
     def wait(self) -> None:
-        """Return when nobody asks for a pause, or somebody for a stop."""
+        """Return once nobody asks for a pause any more, or somebody asks for a stop."""
         while not self.should_stop():
             by = "a signal" if self.is_asked() else self._asked_in_database()
             if by is None:
@@ -92,5 +92,5 @@ class Pausing:
 
 
 def _names(found: tuple[str | None, ...]) -> tuple[str, ...]:
-    """Each database once: env.py may come to one several times, for its version tables."""
+    """Name each database once: env.py may come to one several times, for its version tables."""
     return tuple(dict.fromkeys(name for name in found if name is not None))

@@ -1,4 +1,4 @@
-"""Alembic's own `upgrade` and `downgrade`, which take each statement as it is written, for one database of several."""
+"""Runs Alembic's own `upgrade` and `downgrade`, statements as written, for one database of several."""
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
@@ -20,7 +20,7 @@ def downgrade_plainly(config: Config, revision: str) -> None:
 
 
 def take_back_plainly(config: Config, revision: str) -> None:
-    """This revision alone: `alembic downgrade` to the one below it takes other branches with it."""
+    """Downgrade this revision alone: `alembic downgrade` to the one below takes other branches with it."""
     _migrate(config, revision, "")
 
 

@@ -25,7 +25,7 @@ def find_config(
     section: str = SECTION,
     looked: bool = False,
 ) -> Config:
-    """The configuration of the project; `x` are the values of -x, `section` is the value of -n.
+    """Give the configuration of the project; `x` are the values of -x, `section` is the value of -n.
 
     `looked`: a quick look has already found that the database may not be up to date. Raises UnknownConfiguration,
     UnknownSection.
@@ -42,7 +42,7 @@ def find_config(
 
 
 def _require_section(config: Config, section: str) -> None:
-    """Raises UnknownSection where the file has sections of projects, and not this one."""
+    """Raise UnknownSection if the file has sections for projects, and not this one."""
     options = config.file_config
     found = [
         each
@@ -75,7 +75,7 @@ def _config(files: ProjectFiles, section: str) -> Config:
 
 
 def _is_without_location(config: Config) -> bool:
-    """Where not even a section is there, Alembic says so."""
+    """Whether the file names no location of revisions; a missing section is Alembic's to report."""
     options = config.file_config
     section = config.config_ini_section
     return options.has_section(section) and not options.has_option(section, LOCATION)

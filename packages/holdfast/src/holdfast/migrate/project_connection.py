@@ -1,4 +1,4 @@
-"""Looks at a project's database on the connection that its env.py makes. Takes no lock, writes nothing."""
+"""Examines a project's database on the connection that its env.py makes. Takes no lock, writes nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectConnection:
-    """The connection of a project, its history, and where its database stands."""
+    """The connection of a project, its history, and the revision of its database."""
 
     script: ScriptDirectory
     database: ConfiguredDatabase
@@ -31,12 +31,12 @@ class ProjectConnection:
 
 
 def on_project_connection(config: Config, look: Callable[[ProjectConnection], Seen]) -> Seen:
-    """Call `look` where env.py would run migrations, and give what it gives the first time."""
+    """Call `look` where env.py would run migrations, and give the result of the first call."""
     return on_every_pass(config, look)[0]
 
 
 def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> tuple[Seen, ...]:
-    """Call `look` for each call of run_migrations in env.py: one a database or a tenant, as the case may be."""
+    """Call `look` for each call of run_migrations in env.py: one per database, or per tenant."""
     script = open_history(config)
     seen: list[Seen] = []
     connections: list[Connection] = []
@@ -70,14 +70,14 @@ def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> 
 
 
 def databases_of(config: Config) -> tuple[ConfiguredDatabase, ...]:
-    """The databases that env.py goes through; one with several passes is named once."""
+    """Name the databases that env.py goes through; one with several version tables is named once."""
     found = on_every_pass(config, lambda project: project.database)
     first = {each.number: each for each in reversed(found)}
     return tuple(first[number] for number in sorted(first))
 
 
 def each_database(config: Config) -> tuple[tuple[ConfiguredDatabase, Config], ...]:
-    """The databases that env.py goes through, each with the project as if it had that one alone."""
+    """Give the databases that env.py goes through, each with the project restricted to it."""
     databases = databases_of(config)
     if len(databases) == 1:
         return ((databases[0], config),)

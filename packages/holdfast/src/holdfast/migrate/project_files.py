@@ -1,4 +1,4 @@
-"""The files that name an Alembic project, found as Alembic and Flask-Migrate find theirs. Loads no Alembic.
+"""Finds the files that name an Alembic project, as Alembic and Flask-Migrate find them. Does not load Alembic.
 
 In this order: the file named with -c; in the working directory `alembic.ini`, a pyproject.toml with [tool.alembic] or
 [tool.holdfast], Flask-Migrate's `migrations/alembic.ini`; the nearest pyproject.toml upwards with one of those two
@@ -34,14 +34,14 @@ class ProjectFiles:
 
     @property
     def table_alone(self) -> Mapping[str, Any] | None:
-        """The table [tool.holdfast] where it is all that names the project."""
+        """The table [tool.holdfast], if nothing else names the project."""
         table = self.tools.get("holdfast", {})
         is_alone = self.ini is None and "alembic" not in self.tools
         return table if is_alone and LOCATION in table else None
 
 
 def find_project_files(directory: Path, *, file: Path | None) -> ProjectFiles | None:
-    """The files of the project that a command in this directory acts on; `file` is what -c names."""
+    """Find the files of the project that a command in this directory acts on; `file` is what -c names."""
     if file is not None:
         return _named(file, directory)
     for folder in (directory, *directory.parents):
@@ -52,7 +52,7 @@ def find_project_files(directory: Path, *, file: Path | None) -> ProjectFiles | 
 
 
 def sql_in(directory: Path) -> Path | None:
-    """The SQL scripts that `sql` of [tool.holdfast] names, in the nearest pyproject.toml that has such a table."""
+    """Give the SQL scripts that `sql` of [tool.holdfast] names, in the nearest pyproject.toml with such a table."""
     files = find_project_files(directory, file=None)
     if files is None or files.ini is not None or "alembic" in files.tools:
         return None
@@ -61,7 +61,7 @@ def sql_in(directory: Path) -> Path | None:
 
 
 def escaped(value: object) -> str:
-    """A value of a pyproject.toml as one of an alembic.ini."""
+    """Write a value of a pyproject.toml as one of an alembic.ini."""
     text = json.dumps(value) if isinstance(value, list) else str(value)
     return text.replace("%", "%%")
 

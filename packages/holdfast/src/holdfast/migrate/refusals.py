@@ -1,4 +1,4 @@
-"""Finds what `run` refuses before it begins: asked by `run` itself, and by `status`, so that both say the same."""
+"""Finds what `run` refuses before it begins; `run` and `status` both ask here, so they say the same."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,13 +49,13 @@ LIMITS = text(
 
 
 def of_the_history(script: ScriptDirectory, config: Config | None) -> HoldfastError | None:
-    """More than one head, unless the project says that it wants these branches."""
+    """Give the refusal of a history with several heads, unless the project wants these branches."""
     heads = surplus_heads(script, config)
     return TwoHeads(heads=heads) if heads else None
 
 
 def of_the_way(session: MigrationSession) -> HoldfastError | None:
-    """A connection over which nothing can be migrated."""
+    """Give the refusal of a connection over which nothing can be migrated."""
     if refusal := of_a_pooler(session):
         return refusal
     if is_read_only(session.connection):
@@ -64,7 +64,7 @@ def of_the_way(session: MigrationSession) -> HoldfastError | None:
 
 
 def of_a_pooler(session: MigrationSession) -> HoldfastError | None:
-    """A pooler in between, where nobody has said that there is no other way, or where that is not safe."""
+    """Give the refusal of a pooler that is not declared as the only way, or that is not safe."""
     if not session.notice_pooler():
         return None
     from holdfast.engine.settings import PoolerSettings  # loads all settings
@@ -84,7 +84,7 @@ def of_a_pooler(session: MigrationSession) -> HoldfastError | None:
 
 
 def behind_pooler(session: MigrationSession) -> BehindPooler:
-    """The refusal of a pooler, with the address of the server itself where the pooler's tells it."""
+    """Give the refusal of a pooler, with the server's own address if the pooler's shows it."""
     direct = direct_url(session.migration.engine.url)
     return BehindPooler() if direct is None else BehindPooler(direct=direct)
 
@@ -95,7 +95,7 @@ def of_a_database_without_revision(
     script: ScriptDirectory,
     entries: Mapping[str, HistoryEntry],
 ) -> HoldfastError | None:
-    """Tables are there, and no revision is: another application's, or the version table was lost."""
+    """Give the refusal of a database with tables and no revision: not ours, or its version table is lost."""
     if takes_any_database(script):
         return None
     relations = count_unexplained_relations(
@@ -115,7 +115,7 @@ def of_a_database_without_revision(
 
 
 def recorded_heads(script: ScriptDirectory, entries: Mapping[str, HistoryEntry]) -> tuple[str, ...]:
-    """Where the database was, by holdfast's own history: what was applied last and never taken back."""
+    """Give the revision of the database by holdfast's own history: last applied and never taken back."""
     applied = {
         revision
         for entry in entries.values()
@@ -133,7 +133,7 @@ def recorded_heads(script: ScriptDirectory, entries: Mapping[str, HistoryEntry])
 
 
 def of_the_rest(journal: "Journal", found: "Unfinished", revision: Script) -> HoldfastError | None:
-    """Why a revision that is half-way cannot be gone on with."""
+    """Say why a half-way revision cannot be continued."""
     if not found.function_ended and found.unrepeatable is not None:
         return FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)
     is_edited = found.checksum != history.checksum_of(Path(revision.path))

@@ -1,4 +1,4 @@
-"""Runs one revision beside users: its function once, its queue, its history; or goes on after a kill."""
+"""Runs one revision on a database in use: its function once, its queue, its history; or resumes after a kill."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -67,7 +67,7 @@ OF_SESSION = text(
 def look_after_users(
     session: MigrationSession, options: RunOptions, *, known: Collection[str]
 ) -> None:
-    """Give a session the guard, the standbys and the pooler that it needs beside users. The caller commits.
+    """Give a session the guard, standbys and pooler handling that users need. The caller commits.
 
     What the first layout of the journal has left half-way of a known revision becomes ours.
     """
@@ -110,7 +110,7 @@ class RevisionRun(OneRevision):
             raise
 
     def committed(self) -> None:
-        """Tell the pools of the applications, which may keep statements of before; and see to it that it stays."""
+        """Notify the applications' pools, which may keep old prepared statements, and make the commit durable."""
         self.context.session.tell_applications()
         self.context.session.make_durable()
 
@@ -123,7 +123,7 @@ class RevisionRun(OneRevision):
         )
 
     def _unfinished(self) -> Unfinished | None:
-        """What an earlier run left of this revision. Raises where it cannot be gone on with."""
+        """Give what an earlier run left of this revision. Raises if it cannot be continued."""
         found = Journal(self.context.session).unfinished()
         self.context.session.commit()
         if found is None:
@@ -155,7 +155,7 @@ class RevisionRun(OneRevision):
         self._executor().run_all(may_be_more=may_be_more)
 
     def _refuse_what_does_not_fit(self) -> None:
-        """What is left is measured anew: the disk may have become full since the revision began."""
+        """Measure again what is left: the disk may have filled up since the revision began."""
         session = self.context.session
         queued = Journal(session).queued()
         needs = self._patience().run(
@@ -190,7 +190,7 @@ class RevisionRun(OneRevision):
             )
 
     def _require_all_taken_back(self) -> None:
-        """A revision that is reverted leaves nothing of its own to wait for."""
+        """Raise if a reverted revision would leave something of its own waiting."""
         if self.direction == "up":
             return
         left = [r for r in waiting.recorded(self.context.session) if r.revision == self.name]
@@ -242,7 +242,7 @@ class RevisionRun(OneRevision):
         interceptor.finish()
 
     def _interrupted(self) -> InterruptedCall | None:
-        """What the function has committed, by a run that was killed or a try that lacked a lock.
+        """Give what the function has committed, by a run that was killed or a try that lacked a lock.
 
         Where the file was edited since, what has not begun comes from the file as it is now.
         """
@@ -260,7 +260,7 @@ class RevisionRun(OneRevision):
         )
 
     def _refuse_repetition(self, interceptor: RevisionInterceptor) -> None:
-        """A lock that was not free, or a guard, makes the function run again: not where it cannot be replayed."""
+        """Refuse to call the function again, after a lock or the guard, if it cannot be replayed."""
         reason = interceptor.queue.replay.unrepeatable
         failure = interceptor.failure or OSError()
         state = self.context.session.state_of(failure)
@@ -348,7 +348,7 @@ class RevisionRun(OneRevision):
 
 
 def _begin_where_commit_failed(context: MigrationContext) -> None:
-    """A transaction for the next try: after a COMMIT that has failed SQLAlchemy takes no statement in the old one.
+    """Begin a transaction for the next try: after a failed COMMIT SQLAlchemy refuses the old one.
 
     As autocommit_block() leaves it, which commits first, and the author's own commit().
     """

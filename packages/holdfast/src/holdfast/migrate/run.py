@@ -1,4 +1,4 @@
-"""Upgrades and downgrades an Alembic project: `upgrade` and `downgrade` take what alembic.command takes.
+"""Upgrades and downgrades an Alembic project online; `upgrade` and `downgrade` take what alembic.command takes.
 
 The project's env.py runs unchanged. Whatever transaction it opens, every revision commits separately; one process
 migrates at a time; "nothing pending" is found before any lock is taken.
@@ -132,7 +132,7 @@ def wants_expand(config: Config) -> bool:
 
 
 def is_up_to_date(config: Config) -> bool:
-    """Whether a look is enough to know that nothing is pending: two round trips, no env.py."""
+    """Whether a quick look shows that nothing is pending: two round trips, no env.py."""
     project = project_of(config)
     return project is not None and project.head_if_up_to_date() is not None
 
@@ -188,7 +188,7 @@ def _migrate(
     find: FindSteps,
     options: RunOptions,
 ) -> list[bool]:
-    """Gives, for each call of run_migrations in env.py, whether it was on an engine of our settings."""
+    """Run env.py; say for each call of run_migrations whether it was on an engine of our settings."""
     so_far = RunSoFar(report=options.report)
     options = replace(options, report=so_far)
     new_connections = lock_patience.NewConnections(budget=options.lock_budget, report=so_far)
@@ -245,14 +245,14 @@ def _migrate(
 
 
 def _ended_for_good(what: str, verdict: GuardVerdict) -> HoldfastError:
-    """On a connection of the caller's nothing is repeated."""
+    """Turn the guard's end into an error: on a connection of the caller's nothing is repeated."""
     if verdict.reason is not Reason.USERS:
         return EndedOnHandedConnection(what_for=what, because=BECAUSE[verdict.reason])
     return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
 
 
 class _Run:
-    """A run as one pass through env.py: it takes the lead, executes what is pending, lets go."""
+    """A run within one execution of env.py: takes the lead, executes what is pending, and releases both."""
 
     def __init__(
         self,
@@ -287,7 +287,7 @@ class _Run:
         self.passes: list[bool] = []
 
     def steps(self, heads: Heads, context: MigrationContext) -> Iterator[RevisionStep]:
-        """What Alembic's run_migrations executes, one by one, committed one by one."""
+        """Give the steps that Alembic's run_migrations executes and commits one by one."""
         try:
             yield from self._steps(heads, context)
         except Exception:
@@ -340,7 +340,7 @@ class _Run:
         self.release()
 
     def release(self) -> None:
-        """End the leadership and let go of the connection. Idempotent."""
+        """End the leadership and release the connection. A second call does nothing."""
         if self.canceller is not None:
             self.canceller.close()
         session, self.session = self.session, None
@@ -372,7 +372,7 @@ class _Run:
         session.commit()
 
     def _is_fresh(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> bool:
-        """Whether there is no revision, no relation, nothing half-way: nobody uses the database."""
+        """Whether nobody uses the database: no revision, no relation, nothing half-way."""
         if heads or self.options.counts_as_used:
             return False
         return is_unused(session.connection, version_table=context.version_table)
@@ -400,7 +400,7 @@ class _Run:
     def _refuse_database(
         self, heads: Heads, context: MigrationContext, run_context: RunContext
     ) -> None:
-        """Raise where files of applied revisions were edited, or where nothing is recorded of what is there."""
+        """Raise if applied files were edited, or if nothing is recorded of what is in the database."""
         session, entries = run_context.session, run_context.entries
         if self.options.looks_for_edits:
             self._look_for_edits(heads, session, entries)
@@ -417,7 +417,7 @@ class _Run:
     def _look_for_edits(
         self, heads: Heads, session: MigrationSession, entries: Mapping[str, history.HistoryEntry]
     ) -> None:
-        """Files of applied revisions that are not those that ran: refused, or accepted by a person."""
+        """Refuse applied revisions whose files were edited, or record that a person accepts them."""
         known = self.script.revision_map
         edited = {
             node.revision: checksum
@@ -442,7 +442,7 @@ class _Run:
             raise DatabaseAhead(revisions=unknown)
 
     def _refuse_half_way(self, context: MigrationContext) -> None:
-        """Nothing is pending, but a part of a revision of ours is done or taken back, and nobody is at it."""
+        """Refuse to end successfully while a revision is half-way and nobody is working on it."""
         assert context.connection is not None  # noqa: S101  # see steps
         with closing(MigrationSession(context.connection)) as session:
             mine = version_table_of(session, context)
@@ -453,7 +453,7 @@ class _Run:
             )
 
     def _call_sessions(self, name: str) -> None:
-        """So that whoever looks at pg_stat_activity sees what they are for, the idle one too."""
+        """Name the sessions, the idle one too, so that pg_stat_activity shows what they are for."""
         for held in (self.session, self.leadership):
             if held is not None:
                 held.call_itself(name)
@@ -468,7 +468,7 @@ class _Run:
 
     @contextmanager
     def _ended_by_guard(self) -> Iterator[None]:
-        """Note what the guard has ended, by whatever exception it is seen."""
+        """Note in the block what the guard has ended, whichever exception shows it."""
         try:
             yield
         except Exception as error:
@@ -477,12 +477,12 @@ class _Run:
             raise
 
     def raise_own(self, error: Exception) -> None:
-        """Raise what a revision has raised, where env.py's own ROLLBACK on a lost connection would hide it."""
+        """Raise the error of a revision if env.py's own ROLLBACK on a lost connection would hide it."""
         if self.own_error is not None and not isinstance(error, HoldfastError):
             raise self.own_error from error
 
     def ask_guard(self, error: BaseException) -> None:
-        """Note in `ended` what the guard has done, if this is what came of it."""
+        """Note in `ended` what the guard has done, if that led to this error."""
         session = self.session
         verdict = error.verdict if isinstance(error, EndedByGuard) else None
         if session is not None and session.guard is not None and verdict is None:
@@ -494,7 +494,7 @@ class _Run:
 
     @contextmanager
     def _lets_go_on_error(self, session: MigrationSession) -> Iterator[None]:
-        """Behind a function Alembic's version row is left and, in some env.py, COMMIT: errors there are noted at once.
+        """Note errors after the function at once: in Alembic's version row, or in COMMIT of some env.py.
 
         An async connection can only be closed in its event loop, which Alembic's error leaves before anybody else
         sees it.

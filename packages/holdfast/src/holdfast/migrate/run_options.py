@@ -1,4 +1,4 @@
-"""How a run goes about it: what its caller has asked for, and what the settings say."""
+"""What a run's caller has asked for, and what the settings say about the run."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +20,7 @@ IN_USE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BesideUsers:
-    """What the settings say of work on a database that somebody uses."""
+    """The settings for work on a database that somebody uses."""
 
     rows_per_second: int | None  # of a backfill
     slot_wal: int  # bytes that a replication slot may keep before a backfill pauses
@@ -33,7 +33,7 @@ class BesideUsers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The same for all revisions of a run."""
+    """The options that are the same for all revisions of a run."""
 
     report: Report
     patience: timedelta  # with another migrator
@@ -53,7 +53,7 @@ class RunOptions:
 def settings_beside_users(
     config: Config, *, report: Report, free_disk: int | None = None
 ) -> Callable[[], BesideUsers]:
-    """Read the settings when they are needed, which an empty database does not; `free_disk` in the place of theirs.
+    """Read the settings once they are needed, not for an empty database; `free_disk` overrides theirs.
 
     At once where a variable is set: a wrong one is refused before anything runs.
     """
@@ -85,7 +85,7 @@ def settings_beside_users(
 
 
 def console_of(config: Config, *, report: Report) -> PoolerConsole | None:
-    """The admin console of the pooler, where one is named; a change on a scratch database is not told."""
+    """Give the pooler's admin console, if one is named; none for a scratch database."""
     from holdfast.engine.settings import PoolerSettings  # loads pydantic
 
     url = None if ON_SCRATCH in config.attributes else PoolerSettings().pooler_admin_url

@@ -1,4 +1,4 @@
-"""Names of the settings of its own (app.scope) that a project's env.py sets: the server does not list them."""
+"""Collects custom settings (app.scope) that a project's env.py sets: the server does not list them."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ NAME = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*(?:\.\w+)*\b", re.IGNORECASE)
 
 @contextmanager
 def noting_settings() -> Iterator[set[str]]:
-    """Give the set of names, which grows while env.py sends statements on whatever engine.
+    """Collect the names of settings while env.py sends statements on whatever engine.
 
     It may hold too many: what is no setting has no value, and nothing is done about it.
     """

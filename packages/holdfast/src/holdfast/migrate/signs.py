@@ -1,4 +1,4 @@
-"""What speaks against letting go what waits, and what could not be seen. Pure but for `look`."""
+"""Judges from signs of use whether what waits may be finished, and what could not be seen. Pure but for `look`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from holdfast.rewrite.statement import shortened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """How often one thing that waits was seen in use."""
+    """How often one waiting thing was seen in use."""
 
     written: int = 0
     calls: dict[str, int] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What was found of everything that waits."""
+    """What was found out about everything that waits."""
 
     sessions: tuple[Session, ...]
     sees_all: bool
@@ -34,7 +34,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
-    """Somebody uses it: refused. Nobody was seen, but: only with --yes."""
+    """Signs of use, which refuse; or missing proof, which needs --yes."""
 
     in_use: tuple[str, ...]
     unproven: tuple[str, ...]
@@ -68,7 +68,7 @@ def look(session: MigrationSession, entries: Sequence[Entry]) -> Look:
 
 
 def signs(entries: Sequence[Entry], found: Look, *, release: str | None) -> Signs:
-    """What speaks against letting it go, for the release that is to be the only one."""
+    """Say what speaks against finishing, for the release that is to remain alone."""
     others = [s for s in found.sessions if release and s.release and s.release != release]
     in_use = [f"a session of another release: {each}" for each in others]
     for entry, counted in zip(entries, found.counted, strict=True):

@@ -1,4 +1,4 @@
-"""Tells where a database stands against the project's revisions. Reads only, whatever it finds."""
+"""Compares a database with the project's revisions for `holdfast status`. Reads only, whatever it finds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -38,7 +38,7 @@ from holdfast.rewrite.steps import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """One revision as a person knows it."""
+    """One revision, named for a person."""
 
     revision: str
     description: str
@@ -67,23 +67,23 @@ class Status:
 
 
 def status(config: Config) -> Status:
-    """Look at the database that env.py connects to; the worst, where it loops over schemas or databases."""
+    """Examine the database that env.py connects to; the worst one if it loops over schemas or databases."""
     return worst(statuses(config))
 
 
 def statuses(config: Config) -> tuple[Status, ...]:
-    """The status of each database and version table: one for each call of run_migrations in env.py."""
+    """Give the status of each database and version table: one for each call of run_migrations in env.py."""
     return on_every_pass(config, status_of)
 
 
 def worst(found: tuple[Status, ...]) -> Status:
-    """The first of those in the most urgent state."""
+    """Give the first of the statuses in the most urgent state."""
     order = list(State)
     return min(found, key=lambda each: order.index(each.state))
 
 
 def status_of(project: ProjectConnection) -> Status:
-    """Where the database stands that is looked at."""
+    """Give the status of the database on this connection."""
     with closing(MigrationSession(project.connection)) as session:
         identify(session, project.context)
         return _look(project, session)
@@ -165,7 +165,7 @@ def _refusal(
     unknown: tuple[str, ...],
     edited: tuple[str, ...],
 ) -> HoldfastError | None:
-    """The refusal with which `run` would meet it, looked for in the order of `run`."""
+    """Give the refusal that `run` would meet, looked for in the same order."""
     if unknown:
         return DatabaseAhead(revisions=unknown)
     refusal = refusals.of_the_history(project.script, project.context.config)
@@ -199,7 +199,7 @@ def _described(revision: Script) -> Revision:
 
 
 def _left(units: Sequence[Queued], unfinished: Unfinished | None) -> Iterator[str]:
-    """What is left of a queue, a line for each unit, with the number of its next step."""
+    """Describe what is left of a queue, a line for each unit, with the number of its next step."""
     counts = [unit.count for unit in units]
     has_ended = unfinished is None or unfinished.function_ended
     may_be_more = not has_ended or may_grow(counts)

@@ -1,4 +1,4 @@
-"""Ends a run that was asked to stop: while it waits, and, when it must, inside a statement.
+"""Stops a run that was asked to stop: while it waits and, if it must, within a statement.
 
 `should_stop` is asked between steps and between two tries for a lock; `must_stop` by a thread of its own, which
 cancels what the migration's session executes: with any driver, and also where Python itself waits in C.
@@ -39,12 +39,12 @@ CANCEL = text(
 
 
 def never() -> bool:
-    """The question `should_stop` of a program in which nobody ever asks a run to stop."""
+    """Never ask for a stop: the `should_stop` of programs in which nobody stops a run."""
     return False
 
 
 def stopping_while_waiting(report: Report, should_stop: Callable[[], bool]) -> Report:
-    """A report that ends a wait, for a lock or for another migrator: nothing is uncommitted then."""
+    """Make a report that ends a wait for a lock or another migrator: nothing is uncommitted then."""
 
     def tell(event: Event) -> None:
         report(event)
@@ -62,7 +62,7 @@ def stopping_while_waiting(report: Report, should_stop: Callable[[], bool]) -> R
 
 
 class Canceller:
-    """Cancels what a session executes once `must_stop` says so; `has_cancelled` tells that it did."""
+    """Cancels the session's statement once `must_stop` is true; `has_cancelled` says whether it did."""
 
     def __init__(self, session: MigrationSession, must_stop: Callable[[], bool]) -> None:
         self.session, self.must_stop = session, must_stop
@@ -77,7 +77,7 @@ class Canceller:
             self._thread.start()
 
     def close(self) -> None:
-        """Stop listening: the run has ended. Idempotent."""
+        """Stop listening, as the run has ended. A second call does nothing."""
         self._ended.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()

@@ -1,4 +1,4 @@
-"""Which revisions a revert takes back, in their order: `-2` is two of them, on however many branches."""
+"""Finds which revisions a revert takes back, in order: `-2` is two of them, on however many branches."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ COUNTED = re.compile(r"-(\d+)")
 def steps_down(
     script: ScriptDirectory, revision: str, heads: tuple[str, ...]
 ) -> list[RevisionStep]:
-    """The steps down to `revision`, as Alembic finds them; "-N" on several branches is exactly N, at the base none.
+    """Give the steps down to `revision`, as Alembic finds them; "-N" is exactly N on several branches.
 
     Raises NotSoManyRevisions.
     """
@@ -33,12 +33,12 @@ def steps_down(
 
 
 def step_down(script: ScriptDirectory, revision: str) -> RevisionStep:
-    """The step that takes back this revision alone."""
+    """Give the step that takes back this revision alone."""
     return MigrationStep.downgrade_from_script(script.revision_map, _script(script, revision))
 
 
 def last_ones(script: ScriptDirectory, heads: tuple[str, ...], count: int) -> list[str]:
-    """The last revisions, one head after the other; fewer where there are no more."""
+    """Give the last revisions, head after head; fewer if there are no more."""
     order = [revision.revision for revision in script.walk_revisions()]  # the last one first
     left = {
         node.revision
@@ -58,7 +58,7 @@ def last_ones(script: ScriptDirectory, heads: tuple[str, ...], count: int) -> li
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenBack:
-    """A revision that a revert takes back, and in which databases."""
+    """A revision that a revert takes back, and the databases in which it does."""
 
     revision: str
     description: str
@@ -66,7 +66,7 @@ class TakenBack:
 
 
 def taken_back(config: Config, revision: str) -> tuple[TakenBack, ...]:
-    """What `downgrade` to `revision` would take back now, in its order; one revision of several databases is one."""
+    """Say what `downgrade` to `revision` would take back now, in order; one revision of several databases is one."""
     found: dict[tuple[str, str], dict[str, None]] = {}
 
     def look(project: ProjectConnection) -> None:

@@ -1,4 +1,4 @@
-"""Tells an error by a timeout of the server: which setting it is, its value, who has set it, how to lift it.
+"""Explains an error caused by a timeout of the server: which setting, its value, who has set it, how to lift it.
 
 The server says who has set it in pg_settings.source. The manual: Client Connection Defaults, Statement Behavior.
 """
@@ -77,12 +77,12 @@ class _Setting:
 
     @property
     def is_of_server(self) -> bool:
-        """Whether a new session has it, before the project says anything."""
+        """Whether a new session has it before the project sets anything."""
         return self.milliseconds > 0 and self.source != "session"
 
     @property
     def way_out(self) -> str:
-        """What lifts it for who migrates, and leaves it to everybody else."""
+        """What lifts it for the migrating role and keeps it for everybody else."""
         if not self.source:
             return (
                 f"See who has set it, in the row of {self.name} in pg_settings (setting, source)."
@@ -101,7 +101,7 @@ class _Setting:
 def timed_out(
     error: BaseException, *, beside: Connection | None, took: timedelta, standing: str
 ) -> EndedByTimeout | None:
-    """The error for it, where a timeout of the server is behind an error; None where it is another one.
+    """Give the error if a timeout of the server is behind another one; None otherwise.
 
     `beside` is a connection, which may be gone by now, beside whose like the setting is asked for; `took` is how long
     the statement had been under way: the server has one SQLSTATE for every reason to cancel a statement.
@@ -136,7 +136,7 @@ def timed_out(
 def naming_timeouts(
     connections: Sequence[Connection], statements: StatementsOfThread, *, standing: str
 ) -> Iterator[None]:
-    """For the block: raise what `timed_out` finds, asked for beside the last of the connections."""
+    """Raise, in the block, what `timed_out` finds; it asks beside the last of the connections."""
     try:
         yield
     except Exception as error:
@@ -157,12 +157,12 @@ def _name_of(error: BaseException) -> str | None:
 
 
 def _is_behind(setting: _Setting, took: timedelta) -> bool:
-    """Whether a statement was under way for as long as that allows, so that nobody else has cancelled it."""
+    """Whether a statement ran for as long as the timeout allows, so nobody else has cancelled it."""
     return setting.milliseconds > 0 and took >= timedelta(milliseconds=setting.milliseconds)
 
 
 def _ask(beside: Connection, name: str) -> _Setting | None:
-    """On a new connection, in a thread without an event loop; None where it cannot be asked."""
+    """Ask on a new connection, in a thread without an event loop; None if it cannot be asked."""
     found: list[_Setting] = []
 
     def look() -> None:

@@ -1,4 +1,4 @@
-"""Which version table a call of run_migrations is about: its journal and its history are told from others by it."""
+"""Finds the version table of a call of run_migrations, which tells its journal and history from others."""
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
@@ -17,7 +17,7 @@ SCHEMA = text(
 
 
 def identify(session: MigrationSession, context: MigrationContext) -> str:
-    """Tell the session which version table its journal and its history belong to; gives its schema. Reads only."""
+    """Tell the session which version table its journal and history belong to; give its schema. Reads only."""
     schema = schema_of(session, context)
     # Rows of the first layout do not say; the next run makes it the second.
     is_first = tables.layout_of(session) == FIRST_LAYOUT
@@ -26,12 +26,12 @@ def identify(session: MigrationSession, context: MigrationContext) -> str:
 
 
 def version_table_of(session: MigrationSession, context: MigrationContext) -> str:
-    """Schema and name, as in `public.alembic_version`; under the settings that env.py has made."""
+    """Give schema and name, as in `public.alembic_version`, under the settings that env.py has made."""
     return f"{schema_of(session, context)}.{context.version_table}"
 
 
 def schema_of(session: MigrationSession, context: MigrationContext) -> str:
-    """The schema of the version table, which may not exist yet."""
+    """Give the schema of the version table, which may not exist yet."""
     translated = session.migration.get_execution_options().get("schema_translate_map") or {}
     named = context.version_table_schema
     schema = translated.get(named, named)

@@ -1,4 +1,4 @@
-"""Who keeps a migration from its lock: sessions whose granted locks conflict with the one it wants.
+"""Finds who keeps a migration from its lock: sessions whose granted locks conflict with the one it wants.
 
 After a lock_timeout pg_blocking_pids() is empty, because nobody waits any more; pg_locks still knows the holders.
 Their queries are shown without the values in them, which may be a user's data.
@@ -17,7 +17,7 @@ from holdfast.rewrite.names import QualifiedName
 
 
 class BlockerKind(Enum):
-    """What kind of session a blocker is, which decides what can be done about it."""
+    """The kind of session that a blocker is, which decides what can be done about it."""
 
     SESSION = "session"
     IDLE_IN_TRANSACTION = "session idle in transaction"
@@ -30,7 +30,7 @@ class BlockerKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocker:
-    """One holder of a conflicting lock."""
+    """A session that holds a conflicting lock."""
 
     kind: BlockerKind
     transaction: str  # as pg_locks numbers it: tells one transaction of a session from the next
@@ -59,7 +59,7 @@ class Blocker:
 
     @property
     def with_way_out(self) -> str:
-        """Who it is, and what a person can do about it."""
+        """Say who it is, and what a person can do about it."""
         return f"{self}; to make room: {self.way_out}"
 
     @property
@@ -113,7 +113,7 @@ ROW_MODES = (LockMode.ROW_EXCLUSIVE.in_catalog, LockMode.ROW_SHARE.in_catalog)
 def holders(
     connection: Connection, question: TextClause, *, locks: Iterable[Lock]
 ) -> Sequence[Row[Any]]:
-    """The rows that a question gives about who holds what conflicts with these locks; none without a lock."""
+    """Query who holds what conflicts with these locks; gives no row without a lock."""
     wanted = [
         (lock.relation.schema, lock.relation.name, mode.in_catalog)
         for lock in locks
@@ -149,7 +149,7 @@ def blockers_of(connection: Connection, locks: Iterable[Lock]) -> tuple[Blocker,
 def row_holders(
     connection: Connection, table: QualifiedName, *, at_least: timedelta
 ) -> tuple[Blocker, ...]:
-    """Find the transactions that have rows of a table for so long or longer: which rows, the server does not tell."""
+    """Find transactions that have held rows of a table for this long; the server does not tell which rows."""
     found = blockers_of(connection, (Lock(mode=LockMode.EXCLUSIVE, relation=table),))
     now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return tuple(
@@ -160,7 +160,7 @@ def row_holders(
 
 
 def shown_query(query: str | None) -> str | None:
-    """The query of another session, as far as it may be shown: without values, on one line."""
+    """Give the query of another session as far as it may be shown: without values, on one line."""
     if query is None or query.startswith("<insufficient privilege>"):
         return None
     from holdfast.rewrite.statement import shortened, without_values  # loads the parser
@@ -175,7 +175,7 @@ def blocker_kind(
     wraparound: bool | None,
     prepared: str | None,
 ) -> BlockerKind:
-    """What kind of session it is, from what pg_stat_activity says of it."""
+    """Give the kind of a session, from what pg_stat_activity says of it."""
     if prepared:
         return BlockerKind.PREPARED
     if backend_type == "autovacuum worker":

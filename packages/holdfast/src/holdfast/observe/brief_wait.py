@@ -1,4 +1,4 @@
-"""Lets a question about tables wait only briefly for whoever has one of them locked.
+"""Lets a question about tables wait only briefly for a session that has one of them locked.
 
 To show an expression, a definition or a size, PostgreSQL opens the table: it waits for an ACCESS EXCLUSIVE lock as a
 SELECT does, also in functions of the catalog (pg_get_indexdef, pg_get_constraintdef, pg_get_expr, pg_table_size).
@@ -35,13 +35,13 @@ BRIEF = """
 
 
 def brief(question: str) -> TextClause:
-    """A question about the catalog that waits only briefly for locks, in one statement; to be asked within `naming`."""
+    """Wrap a question about the catalog so that it waits only briefly for locks; to be asked within `naming`."""
     return text(BRIEF.replace("{briefly}", BRIEFLY).replace("{question}", question))
 
 
 @contextmanager
 def naming(tables: tuple[QualifiedName, ...]) -> Iterator[None]:
-    """For a question that waits only briefly. Raises TableIsLocked where one of the tables was not free."""
+    """Raise TableIsLocked, in the block, if a table of a question that waits only briefly was not free."""
     try:
         yield
     except DBAPIError as error:

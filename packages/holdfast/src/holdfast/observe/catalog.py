@@ -1,4 +1,4 @@
-"""What the catalog knows of the relations that statements name: the facts of a plan.
+"""Reads from the catalog what a plan has to know of the relations that statements name: their facts.
 
 Read-only: short queries under the session's own search_path, each look-up by an index of the catalog. Where they
 open a table, they wait for whoever has it locked, but only briefly (TableIsLocked). Transactions are the caller's.
@@ -276,14 +276,14 @@ def facts_for(
     new: NewRelations,
     side_by_side: SideBySide | None = None,
 ) -> Facts:
-    """The facts of one statement or several, as the session that will run them sees them."""
+    """Give the facts of one statement or several, as the session that will run them sees them."""
     known = KnownCatalog(side_by_side=side_by_side or SideBySide())
     return known.facts_for(connection, *statements, new=new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A relation by the name that was asked for; `index`: the name was that of its index."""
+    """A relation under the name that was asked for; `index`: the name is that of its index."""
 
     relation: Relation
     index: str | None
@@ -291,7 +291,7 @@ class _Found:
 
 @dataclass(kw_only=True)
 class KnownCatalog:
-    """What was asked so far, so that nothing is asked twice; to be forgotten with each change of the catalog."""
+    """Facts that were read so far, so that nothing is asked twice; to be forgotten when the catalog changes."""
 
     side_by_side: SideBySide = field(default_factory=SideBySide)
     session: Any = None
@@ -301,7 +301,7 @@ class KnownCatalog:
     calls: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Something was executed, or a setting has changed."""
+        """Forget everything: a statement was executed, or a setting has changed."""
         self.session = None
         for known in (self.names, self.relations, self.taken, self.calls):
             known.clear()
@@ -309,7 +309,7 @@ class KnownCatalog:
     def facts_for(
         self, connection: sa.Connection, *statements: Statement, new: NewRelations
     ) -> Facts:
-        """Ask what is not known yet. Nothing but its name is asked of a relation that the revision has made."""
+        """Give facts, reading what is not known yet; of the revision's own new relations only the names."""
         if self.session is None:
             self.session = connection.execute(SESSION).one()
         asked = [self._names_asked(each, new=new) for each in statements]
@@ -367,7 +367,7 @@ class KnownCatalog:
         statements: Iterable[Statement],
         found: Mapping[WrittenName, _Found],
     ) -> tuple[ChangedTable, ...]:
-        """Tables of whose columns one is dropped or renamed, with all that hangs on it."""
+        """Read the tables that lose or rename a column, with all that depends on it."""
         if self.side_by_side.releases is not Releases.TWO:
             return ()
         tables = []
@@ -379,7 +379,7 @@ class KnownCatalog:
         return tuple(each for each in tables if each is not None)
 
     def _names_asked(self, statement: Statement, *, new: NewRelations) -> frozenset[WrittenName]:
-        """The names to be asked about: of a table that it creates, or an index on a new one, only what is not new."""
+        """Give the names to ask about: of a new table, or an index on one, only what is not new."""
         node, names = statement.node, relations_in(statement)
         is_new_table = isinstance(node, pb.CreateStmt) and not node.if_not_exists
         is_new_index = isinstance(node, pb.IndexStmt) and not node.concurrent
@@ -395,7 +395,7 @@ class KnownCatalog:
         return QualifiedName(schema=written[0] or self.session.current_schema, name=written[1])
 
     def _is_known(self, name: WrittenName, filled: Collection[WrittenName]) -> bool:
-        """Of a table that gets rows more than its name, new or not: the defaults of its columns."""
+        """Whether nothing is missing; a table that gets rows also needs the defaults of its columns."""
         found = self.names.get(name)
         is_brief = found is not None and found.relation.is_new and not found.relation.columns
         return name in self.names and not (is_brief and name in filled)
@@ -441,7 +441,7 @@ class KnownCatalog:
     def _look_at_partitions(
         self, connection: sa.Connection, statements: Iterable[Statement], *, new: NewRelations
     ) -> None:
-        """Read those of each partitioned table that was not looked at yet, where a plan depends on them."""
+        """Read the partitions of each partitioned table, if a plan depends on them and they are not known."""
         roots = {
             found.relation.oid: found.relation
             for found in self.names.values()
@@ -480,7 +480,7 @@ class KnownCatalog:
     def _ask_about_calls(
         self, connection: sa.Connection, statements: Iterable[Statement]
     ) -> dict[str, frozenset[str]]:
-        """What is to be known of the functions, operators and types of these statements."""
+        """Read what a plan has to know of the functions, operators and types of these statements."""
         wanted = {
             *(("functions", name) for each in statements for name in functions_in(each)),
             *(("operators", name) for each in statements for name in operators_in(each)),
@@ -511,7 +511,7 @@ PROPERTIES = (
 
 
 def _properties(document: Mapping[str, Any], kind: str, name: str) -> Iterable[str]:
-    """An unknown function may do anything; an unknown operator or type is PostgreSQL's to refuse."""
+    """Give the properties of functions, operators and types; an unknown function may do anything."""
     if kind == "functions":
         if name not in document["steady_functions"]:
             yield "volatile_functions"
@@ -527,7 +527,7 @@ def _properties(document: Mapping[str, Any], kind: str, name: str) -> Iterable[s
 
 
 def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relation]:
-    """The partitions in depth: each one, and behind it those that it has itself."""
+    """Give the partitions in depth: each one, followed by its own."""
     for relation in below:
         if relation.partition_of == top:
             yield relation
@@ -535,14 +535,14 @@ def _depth_first(below: list[Relation], *, top: QualifiedName) -> Iterator[Relat
 
 
 def _filled(statement: Statement) -> Iterator[WrittenName]:
-    """The tables to which its writes give values."""
+    """Give the tables to whose rows the statement's writes give values."""
     for kind in (pb.InsertStmt, pb.UpdateStmt, pb.MergeStmt):
         for write in statement.nodes(kind):
             yield write.relation.schemaname, write.relation.relname
 
 
 def _is_only_named(row: Any, *, new: NewRelations) -> bool:
-    """A table that the revision has made, and that has no partitions: no plan looks further."""
+    """Whether only the name matters: a table that the revision has made and that has no partitions."""
     name = QualifiedName(schema=row.schema, name=row.name)
     return name in new and RelationKind(row.kind) is RelationKind.TABLE and not row.has_descendants
 
@@ -613,7 +613,7 @@ def _bounds(
 
 
 def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[tuple[str, str]]:
-    """ALTER DOMAIN names no table, but acts on all that use the domain."""
+    """Give the tables that use the domain of an ALTER DOMAIN, which names none itself."""
     if not isinstance(statement.node, pb.AlterDomainStmt):
         return []
     parameters = {"domain": strings(statement.node.type_name)[-1]}
@@ -624,7 +624,7 @@ def _tables_of_domain(connection: sa.Connection, statement: Statement) -> list[t
 def _with_rows(
     connection: sa.Connection, statements: Iterable[Statement], relations: Iterable[Relation]
 ) -> frozenset[QualifiedName]:
-    """Which tables are not empty: asked only where a new column needs a value for each row."""
+    """Give the tables that are not empty; asked only if a new column needs a value for each row."""
     changing = [each for each in statements if isinstance(each.node, pb.AlterTableStmt)]
     if not any(column for each in changing for column in columns_without_values(each)):
         return frozenset()

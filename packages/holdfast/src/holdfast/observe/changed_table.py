@@ -1,4 +1,4 @@
-"""What PostgreSQL says of ALTER COLUMN .. TYPE before it runs, and all that hangs on the columns that change.
+"""Reads what ALTER COLUMN .. TYPE would do, by trying it on an empty copy, and what depends on the columns.
 
 The statement is tried on an empty copy of the table, in a subtransaction that is always rolled back: it answers with
 PostgreSQL's own errors, with the exact new type, and with whether the rows or an index would be written anew.
@@ -49,7 +49,7 @@ def changed_table(
     new_types: Sequence[str] = (),
     dropped: Collection[str] = (),
 ) -> ChangedTable | None:
-    """The facts of a table in use one or more of whose columns change their type; None for any other.
+    """Give the facts of a table in use one or more of whose columns change their type; None for any other.
 
     `new_types`: CREATE TYPEs that are to run before; `dropped`: constraints and indexes of the table that go before it.
     """
@@ -78,7 +78,7 @@ def changed_table(
 
 
 def columns_that_go(statement: Statement) -> tuple[tuple[str, str] | None, tuple[str, ...]]:
-    """The table, as it is written, and its columns that the statement drops or renames."""
+    """Give the table as it is written, and the columns that the statement drops or renames."""
     node = statement.node
     if isinstance(node, pb.RenameStmt) and node.rename_type == pb.OBJECT_COLUMN:
         return (node.relation.schemaname, node.relation.relname), (node.subname,)
@@ -92,7 +92,7 @@ def columns_that_go(statement: Statement) -> tuple[tuple[str, str] | None, tuple
 def table_of_columns(
     connection: sa.Connection, table: Relation, columns: tuple[str, ...]
 ) -> ChangedTable | None:
-    """The same facts of a table some of whose columns go; None of a new one."""
+    """Give the same facts of a table that loses some columns; None for a new one."""
     known = [name for name in columns if table.column(name) is not None]
     if table.is_new or table.kind not in KINDS or not known:
         return None
@@ -116,7 +116,7 @@ def table_of_columns(
 
 
 def with_partitions_now(connection: sa.Connection, table: ChangedTable) -> ChangedTable:
-    """The table with the partitions that it has now: those that were known stay as they were."""
+    """Give the table with the partitions that it has now; those already known stay as they were."""
     rows = _below(connection, table)
     there = {row.oid: _name(row) for row in rows}
     known = {part.oid for part in table.partitions}
@@ -160,7 +160,7 @@ def _asked(
 
 
 def _indexes(table: Relation, names: Collection[str]) -> list[str]:
-    """Those of them that are indexes, or constraints that have one."""
+    """Give those that are indexes, or constraints that have one."""
     return [
         index.name.name
         for index in table.indexes
@@ -169,7 +169,7 @@ def _indexes(table: Relation, names: Collection[str]) -> list[str]:
 
 
 def _checks(table: Relation, names: Collection[str]) -> list[pb.Node]:
-    """DROP CONSTRAINT of those that are CHECKs: an empty copy of the table has them under their names."""
+    """Write DROP CONSTRAINT for those that are CHECKs: an empty copy of the table has them by the same names."""
     return [
         pb.Node(alter_table_cmd=drop_constraint(found.name))
         for found in table.constraints
@@ -180,7 +180,7 @@ def _checks(table: Relation, names: Collection[str]) -> list[pb.Node]:
 def _change(
     node: pb.AlterTableStmt, command: pb.AlterTableCmd, *, without: Iterable[pb.Node]
 ) -> dict[str, str | None]:
-    """One column: the statement that changes its type, and its default where the author does that too."""
+    """Describe one column: the statement that changes its type, and its default if the author changes that, too."""
     tried = copy(node)
     tried.relation.schemaname = "pg_temp"
     tried.relation.inh, tried.missing_ok = True, False

@@ -1,4 +1,4 @@
-"""The question behind `changed_table`: one DO block, to be asked in a transaction, in autocommit and by any driver.
+"""The query of `changed_table`: one DO block, for a transaction, for autocommit, and for any driver.
 
 It reads the setting `holdfast.question` and writes `holdfast.answer`. plpgsql's variables outlive a block that is
 rolled back; what the block did to the catalog, to settings and to locks does not.

@@ -1,4 +1,4 @@
-"""What the workers of a Citus cluster are asked: who holds locks there, which indexes of shards are invalid.
+"""Asks the workers of a Citus cluster who holds locks there, and which indexes of shards are invalid.
 
 Asked only of a coordinator, in one query each; Citus asks its nodes. Any role may. The manual of Citus: citus_locks,
 citus_stat_activity, run_command_on_all_nodes.
@@ -109,7 +109,7 @@ class InvalidOnNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """What a node of a Citus cluster says of it."""
+    """A Citus cluster, as one of its nodes describes it."""
 
     version: str
     is_coordinator: bool
@@ -154,7 +154,7 @@ def blockers_on_workers(connection: Connection, locks: Iterable[Lock]) -> tuple[
 
 
 def invalid_on_nodes(connection: Connection) -> tuple[InvalidOnNode, ...]:
-    """All indexes of shards that are not valid, on every node that answers."""
+    """Find the indexes of shards that are not valid, on every node that answers."""
     return tuple(
         InvalidOnNode(
             node=row.node,
@@ -168,6 +168,6 @@ def invalid_on_nodes(connection: Connection) -> tuple[InvalidOnNode, ...]:
 
 
 def drop_on_nodes(name: QualifiedName) -> str:
-    """The statement that drops an index of a shard, on whatever node it is."""
+    """Write the statement that drops an index of a shard, on whatever node it is."""
     drop = f"DROP INDEX CONCURRENTLY IF EXISTS {name}"
     return f"SELECT run_command_on_all_nodes({literal(drop)})"

@@ -1,4 +1,4 @@
-"""Who holds the lock of the migrations of this database right now."""
+"""Finds who holds the migration lock of this database right now."""
 
 from sqlalchemy import Connection, text
 
@@ -17,6 +17,6 @@ HOLDER = text(
 
 
 def current_holder(connection: Connection, *, key: int = KEY) -> str | None:
-    """Who migrates this database right now, in words; None if nobody does."""
+    """Say who migrates this database right now; None if nobody does."""
     holder: str | None = connection.execute(HOLDER, {"key": key}).scalar()
     return holder

@@ -1,4 +1,4 @@
-"""Questions about a database as a whole: its name, its relations, whether it may be written."""
+"""Questions about a database as a whole: its name, its relations, whether it takes writes."""
 
 from sqlalchemy import Connection, text
 
@@ -24,7 +24,7 @@ HALF_WAY = text("SELECT EXISTS (SELECT FROM holdfast.unfinished)")
 
 
 def count_user_relations(connection: Connection, *, version_table: str) -> int:
-    """How many tables, views and sequences people have made in the database."""
+    """Count the tables, views and sequences that people have made in the database."""
     values = {"version_table": version_table, "schema": None}
     return int(connection.execute(USER_RELATIONS, values).scalar_one())
 
@@ -37,13 +37,13 @@ def is_unused(connection: Connection, *, version_table: str) -> bool:
 
 
 def count_unexplained_relations(connection: Connection, *, schema: str, version_table: str) -> int:
-    """The relations in the schema of a version table, and those in all schemas that have none."""
+    """Count the relations in a version table's schema, and those in schemas that have no version table."""
     values = {"version_table": version_table, "schema": schema}
     return int(connection.execute(USER_RELATIONS, values).scalar_one())
 
 
 def database_name(connection: Connection) -> str:
-    """The name of the database."""
+    """Give the name of the database."""
     name: str = connection.execute(text("SELECT current_database()")).scalar_one()
     return name
 
@@ -55,7 +55,7 @@ def is_read_only(connection: Connection) -> bool:
 
 
 def server_major(connection: Connection) -> int:
-    """The major version of the server: 15, 16, 17, 18."""
+    """Give the major version of the server: 15, 16, 17, 18."""
     version = text("SELECT current_setting('server_version_num')::int / 10000")
     return int(connection.execute(version).scalar_one())
 

@@ -1,4 +1,4 @@
-"""What is known of an enum that a revision makes anew: its values, its columns, and that nothing else hangs on it."""
+"""Reads an enum that a revision makes anew: its values, its columns, and that nothing else depends on it."""
 
 import json
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ WHERE typacl IS NULL
 def enums_in_use(
     connection: sa.Connection, statements: Iterable[Statement]
 ) -> tuple[EnumInUse, ...]:
-    """Those that the statements rename or drop."""
+    """Give the enums in use that the statements rename or drop."""
     names = [name for statement in statements for name in _named(statement.node)]
     if not names:
         return ()

@@ -1,4 +1,4 @@
-"""How much disk is free where the server keeps its tables: as somebody has said, or as this machine sees it.
+"""Finds how much disk is free where the server keeps its tables: as a setting says, or as this machine sees it.
 
 PostgreSQL itself does not tell. Where it is reached through a socket of this machine, its data directory is looked at.
 """
@@ -19,7 +19,7 @@ DATA_DIRECTORY = text(
 
 
 def free_disk(connection: Connection, *, told: int | None) -> int | None:
-    """The bytes that are free: `told`, or what is seen; None where nobody knows."""
+    """Give the bytes that are free: `told`, or what is seen; None if nobody knows."""
     if told is not None:
         return told
     directory = connection.execute(DATA_DIRECTORY).scalar_one_or_none()

@@ -1,4 +1,4 @@
-"""Whether a revision is half-way and nobody is at it: asked by each run that finds nothing pending."""
+"""Finds a revision that is half-way with nobody working on it; each run asks that finds nothing pending."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ HALF_WAY = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftHalfWay:
-    """A revision of which a part is done, and that nobody is working at."""
+    """A revision of which part is done, and that nobody is working on."""
 
     revision: str
     direction: str
@@ -36,7 +36,7 @@ class LeftHalfWay:
 def left_half_way(
     connection: Connection, *, version_table: str | None = None
 ) -> LeftHalfWay | None:
-    """A revision that is half-way while nobody migrates, of one version table or of any.
+    """Find a revision that is half-way while nobody migrates, of one version table or of any.
 
     None also where this role may not read it.
     """

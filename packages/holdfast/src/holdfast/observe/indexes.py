@@ -1,4 +1,4 @@
-"""The state of one index: there or not, valid or not, or still being built by somebody."""
+"""Reads the state of an index: missing, valid, invalid, or still being built by somebody."""
 
 import re
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ OF_A_REINDEX = re.compile("_cc(new|old)[0-9]*$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReindexLeftover:
-    """An invalid index that a REINDEX CONCURRENTLY has left, or is building now."""
+    """An invalid index that a REINDEX CONCURRENTLY has left, or is still building."""
 
     name: QualifiedName
     builder: int | None
@@ -53,7 +53,7 @@ class ReindexLeftover:
 def leftovers_of_reindex(
     connection: Connection, tables: Iterable[QualifiedName]
 ) -> tuple[ReindexLeftover, ...]:
-    """All indexes on these tables that an interrupted REINDEX CONCURRENTLY has left."""
+    """Find the indexes on these tables that an interrupted REINDEX CONCURRENTLY has left."""
     rows = connection.execute(OF_REINDEX, {"tables": [str(table) for table in tables]})
     names = ((QualifiedName(schema=row.schema, name=row.name), row.builder) for row in rows)
     return tuple(
@@ -67,7 +67,7 @@ def leftovers_of_reindex(
 def leftovers_on_nodes(
     connection: Connection, tables: Iterable[QualifiedName]
 ) -> tuple[ReindexLeftover, ...]:
-    """The same of the shards of these tables, on a Citus cluster: there the table's own index is valid."""
+    """Find the same on shards of a Citus cluster, where the table's own index stays valid."""
     wanted = set(tables)
     return tuple(
         ReindexLeftover(name=found.name, builder=found.builder, drop=drop_on_nodes(found.name))

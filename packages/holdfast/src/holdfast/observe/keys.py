@@ -1,4 +1,4 @@
-"""Keys that will run out: sequences by the share that is used, foreign keys and models narrower than their column.
+"""Finds keys whose numbers run out: sequences by the share used, foreign keys and models that are narrower.
 
 Read-only, no lock that anybody meets; the last values come from the sequences, not from the tables.
 """
@@ -75,7 +75,7 @@ class NumberedColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NarrowReference:
-    """A foreign key that cannot hold every value of its key."""
+    """A foreign key column that cannot hold every value of the key it refers to."""
 
     column: str
     column_type: str
@@ -85,7 +85,7 @@ class NarrowReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NarrowModel:
-    """A column of the models that says INTEGER or SMALLINT, and is a bigint in the database."""
+    """A column that the models call INTEGER or SMALLINT and that is a bigint in the database."""
 
     column: str
     model_type: str
@@ -93,14 +93,14 @@ class NarrowModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The columns whose numbers may run out, and the narrower columns that refer to wider ones."""
+    """The keys whose numbers may run out, and narrower columns that refer to wider ones."""
 
     numbered: tuple[NumberedColumn, ...] = ()
     narrow: tuple[NarrowReference, ...] = ()
 
 
 def keys(connection: Connection) -> Keys:
-    """The keys that may run out, of the tables that the role of the connection may see."""
+    """Find the keys that may run out, among the tables that the connection's role may see."""
     return Keys(
         numbered=tuple(
             NumberedColumn(
@@ -125,7 +125,7 @@ def keys(connection: Connection) -> Keys:
 
 
 def integers_of(models: object) -> Iterator[tuple[Column[object], str]]:
-    """The columns that the target_metadata of an env.py calls INTEGER or SMALLINT, each with that type."""
+    """Give the columns that the target_metadata of an env.py calls INTEGER or SMALLINT, with that type."""
     given = (models,) if isinstance(models, MetaData) else models
     for metadata in given if isinstance(given, Iterable) else ():
         for table in metadata.tables.values():
@@ -135,7 +135,7 @@ def integers_of(models: object) -> Iterator[tuple[Column[object], str]]:
 
 
 def narrow_models(connection: Connection, models: object) -> tuple[NarrowModel, ...]:
-    """The columns of the target_metadata that are wider in the database than the models say."""
+    """Find columns of the target_metadata that are wider in the database than the models say."""
     found = list(integers_of(models))
     if not found:
         return ()
@@ -150,7 +150,7 @@ def narrow_models(connection: Connection, models: object) -> tuple[NarrowModel, 
 
 
 def table_in_sql(column: Column[object]) -> str:
-    """The table of a model's column, as to_regclass() takes it."""
+    """Name the table of a model's column as to_regclass() takes it."""
     table = column.table
     schema = getattr(table, "schema", None)
     name = quote(getattr(table, "name", ""))
@@ -158,7 +158,7 @@ def table_in_sql(column: Column[object]) -> str:
 
 
 def _type_name(column: Column[object]) -> str:
-    """What PostgreSQL would get, of a type of the application's own too; nothing where only it can say."""
+    """Give the type as PostgreSQL would get it; nothing if only the application knows."""
     try:
         return column.type.compile(dialect=DIALECT)
     except CompileError:

@@ -1,4 +1,4 @@
-"""What an interrupted change leaves in a schema, and no comparison of models shows.
+"""Finds what an interrupted change leaves in a schema and no comparison of models shows.
 
 INVALID indexes cost writes and serve no read; a constraint that is NOT VALID holds for new rows only.
 """
@@ -35,7 +35,7 @@ LEFTOVERS = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """One thing that is there and does not do its work."""
+    """One object that is there and does not work."""
 
     what: str  # INVALID index, NOT VALID constraint
     name: str
@@ -65,7 +65,7 @@ class Leftover:
 
 
 def leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Find all leftovers of the database, in order."""
+    """Find all leftovers in the database, in order."""
     rows = connection.execute(LEFTOVERS).all()
     is_citus = rows[0].is_citus
     here = tuple(
@@ -85,7 +85,7 @@ def leftovers(connection: Connection) -> tuple[Leftover, ...]:
 
 
 def _on_nodes(connection: Connection, known: Collection[str]) -> Iterator[Leftover]:
-    """Those of shards whose index is valid as a whole, or that are a part of none."""
+    """Find leftovers on shards, of an index that is valid as a whole or that belongs to none."""
     for found in invalid_on_nodes(connection):
         whole = QualifiedName(schema=found.table.schema, name=found.index) if found.index else None
         if str(whole) not in known:

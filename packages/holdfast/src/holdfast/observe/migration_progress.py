@@ -1,4 +1,4 @@
-"""How far a running migration is, for any other session: who migrates, which revision, which step, what share of it.
+"""Shows any session how far a running migration is: who migrates, which revision and step, what share of it.
 
 What is recorded in the schema holdfast is read where this role may read it; who holds the lock, everybody may see.
 """
@@ -83,7 +83,7 @@ class RunningStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationProgress:
-    """A migration that runs at this moment."""
+    """A migration that is running right now."""
 
     migrator: str
     revision: str | None = None  # None: this role may not read it, or it has not begun
@@ -157,7 +157,7 @@ OF_THE_RUN = text(
 
 
 def _in_the_way(connection: Connection, step: Step) -> tuple[str, ...]:
-    """The holders of the locks that the step needs, and whom the sessions of the run wait for."""
+    """Find the holders of the locks that the step needs, and those whom the run's sessions wait for."""
     own = set(connection.execute(OF_THE_RUN).scalars())
     holders = tuple(b.with_way_out for b in blockers_of(connection, step.locks) if b.pid not in own)
     return holders or tuple(words for pid in own for words in waits_for(connection, pid))

@@ -1,4 +1,4 @@
-"""Knows the tables in which migration tools keep their records: no models have them, and none may be dropped."""
+"""Knows the tables in which migration tools keep their records: they are in no models and must not be dropped."""
 
 NAMES = frozenset(
     {
@@ -26,5 +26,5 @@ NAMES = frozenset(
 
 
 def is_of_another_tool(table: str) -> bool:
-    """Whether a tool is known to call its own table so."""
+    """Whether a known tool gives its own table this name."""
     return table in NAMES

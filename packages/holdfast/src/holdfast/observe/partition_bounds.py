@@ -1,4 +1,4 @@
-"""The condition that the rows of a new partition satisfy, in PostgreSQL's own words.
+"""Reads the condition that the rows of a new partition satisfy, in PostgreSQL's own words.
 
 It is asked for on empty copies, in a subtransaction that is always rolled back: only a partition that exists has one.
 """
@@ -65,7 +65,7 @@ TAKE = sa.text(
 def partition_bound(
     connection: sa.Connection, statement: Statement, parent: Relation | None
 ) -> PartitionBound | None:
-    """The condition of the partition that the statement adds to a table in use; None where there is none to prove."""
+    """Give the bound of the partition that the statement adds to a table in use; None if nothing is to prove."""
     added = added_partition(statement.node)
     if added is None or parent is None or not parent.is_partitioned:
         return None

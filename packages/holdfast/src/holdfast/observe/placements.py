@@ -1,4 +1,4 @@
-"""Where Citus keeps tables: a part of the facts of a relation; all of them for a scratch database without Citus."""
+"""Reads where Citus keeps tables, for facts of a relation, or all at once for a scratch database without Citus."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ PLACEMENTS = text(
 
 
 def placement_from(document: Mapping[str, Any] | None) -> Placement | None:
-    """As PLACEMENT gives it; a reference table is replicated to each node ("t")."""
+    """Read one row of PLACEMENT; a reference table is replicated to each node ("t")."""
     if document is None:
         return None
     kind = PlacementKind.DISTRIBUTED
@@ -48,5 +48,5 @@ def placement_from(document: Mapping[str, Any] | None) -> Placement | None:
 
 
 def placements(connection: Connection) -> str:
-    """All placements as a JSON object by qualified name, for a scratch database."""
+    """Give all placements as a JSON object by qualified name, for a scratch database."""
     return str(connection.execute(PLACEMENTS).scalar_one() or "{}")

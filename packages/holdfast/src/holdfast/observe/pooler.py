@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 
 def is_behind_pooler(connection: Connection) -> bool:
-    """Whether the process that answers is another one than the process that was announced."""
+    """Whether another process answers than the one that was announced at the connection."""
     announced = announced_pid(connection.connection.driver_connection)
     answering = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
     return announced is not None and announced != answering
@@ -24,7 +24,7 @@ def prepare_nothing(connection: Connection) -> None:
 
 
 def announced_pid(driver_connection: Any) -> int | None:
-    """The process id in the protocol's BackendKeyData; None if the driver does not tell."""
+    """Give the process id in the protocol's BackendKeyData; None if the driver does not tell."""
     if hasattr(driver_connection, "get_server_pid"):  # asyncpg
         return int(driver_connection.get_server_pid())
     if hasattr(driver_connection, "info"):  # psycopg, psycopg2

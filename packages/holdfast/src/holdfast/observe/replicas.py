@@ -1,4 +1,4 @@
-"""How far the standbys are behind, and how many rows a table has by estimate."""
+"""Reads how far standbys, archiver and slots are behind, and the estimated rows of a table."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,13 +48,13 @@ VACUUM = text(
 
 
 def archiver_lag(connection: Connection) -> int:
-    """Bytes of WAL that are written and not archived yet."""
+    """Give the bytes of WAL that are written and not archived yet."""
     return int(connection.execute(ARCHIVER).scalar() or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldingSlot:
-    """The replication slot that keeps the most WAL from being removed."""
+    """The replication slot that retains the most WAL."""
 
     name: str
     is_active: bool  # somebody reads from it
@@ -62,12 +62,12 @@ class HoldingSlot:
     allowed: int | None  # bytes, before the server invalidates it; None: no limit
 
     def is_over(self, budget: int) -> bool:
-        """Whether it keeps more than a budget of bytes, or more than half of what the server allows it."""
+        """Whether it retains more than a budget of bytes, or more than half of what the server allows it."""
         return self.held > (budget if self.allowed is None else min(budget, self.allowed // 2))
 
 
 def holding_slot(connection: Connection) -> HoldingSlot | None:
-    """The slot that keeps the most WAL; what is invalid keeps none."""
+    """Find the slot that retains the most WAL; an invalid one retains none."""
     row = connection.execute(SLOT).one_or_none()
     if row is None:
         return None
@@ -76,14 +76,14 @@ def holding_slot(connection: Connection) -> HoldingSlot | None:
 
 
 def vacuum_of(connection: Connection, table: str) -> int | None:
-    """The process that vacuums a table."""
+    """Give the process that vacuums a table."""
     pid: int | None = connection.execute(VACUUM, {"table": table}).scalar()
     return pid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaLag:
-    """How far the standbys are behind, as far as a role may see it."""
+    """How far the standbys are behind, as far as this role may see."""
 
     lag: timedelta  # of the slowest; zero where there is none
     hidden: int  # standbys of which the role sees nothing
@@ -91,13 +91,13 @@ class ReplicaLag:
 
 
 def replica_lag(connection: Connection) -> ReplicaLag:
-    """The lag of the slowest standby, and how many are hidden from this role."""
+    """Give the lag of the slowest standby, and how many are hidden from this role."""
     row = connection.execute(LAG).one()
     return ReplicaLag(lag=row.lag, hidden=row.hidden, role=row.role)
 
 
 def estimated_rows(connection: Connection, table: str) -> int:
-    """The planner's estimate of a table's rows."""
+    """Give the planner's estimate of a table's rows."""
     estimate = text(
         "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(:table)"
     )

@@ -1,4 +1,4 @@
-"""The tables and enum types of a database as its catalog writes them: what two databases are compared by.
+"""Reads tables and enum types as the catalog writes them, for comparing two databases.
 
 Expressions are in the server's own spelling, so the same expression is the same text, whoever wrote it.
 """
@@ -16,7 +16,7 @@ from holdfast.rewrite.names import QualifiedName, quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnForm:
-    """A column with all that is declared of it."""
+    """A column with everything declared of it."""
 
     name: str
     type: str
@@ -64,7 +64,7 @@ class IndexForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableForm:
-    """A table with all that is declared of it."""
+    """A table with everything declared of it."""
 
     name: QualifiedName
     comment: str | None
@@ -94,7 +94,7 @@ class EnumForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaForm:
-    """What was found of the tables asked for, and all that users have of the rest."""
+    """The tables that were asked for, and all types and sequences that users have made."""
 
     tables: Mapping[QualifiedName, TableForm]
     enums: Mapping[QualifiedName, EnumForm]
@@ -206,7 +206,7 @@ SET_SEARCH_PATH = text("SELECT set_config('search_path', :path, false)")
 
 
 def table_names(connection: Connection) -> frozenset[QualifiedName]:
-    """Read the names of all tables that people have made; extensions have brought none of them."""
+    """Give the names of all tables that people have made, except those of extensions."""
     return frozenset(
         QualifiedName(schema=row.schema, name=row.name) for row in connection.execute(NAMES)
     )
@@ -222,7 +222,7 @@ def names_from(connection: Connection, default_schema: str) -> Iterator[None]:
 
 
 def schema_of(connection: Connection, tables: Iterable[QualifiedName]) -> SchemaForm:
-    """Read what the catalog says of these tables, where they exist, and of all types and sequences."""
+    """Read the definitions of these tables, if they exist, and of all types and sequences."""
     asked = sorted(tables)
     parameters = {"schemas": [n.schema for n in asked], "names": [n.name for n in asked]}
     found = [

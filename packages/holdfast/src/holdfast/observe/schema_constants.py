@@ -1,4 +1,4 @@
-"""What holdfast is known by in a database: its schema, the layout of that, and the lock of its migrator."""
+"""The names by which holdfast is known in a database: its schema, the schema's layout, its migration lock."""
 
 SCHEMA = "holdfast"
 LAYOUT = "holdfast layout 3"  # the comment of its table `leader`, and of the schema

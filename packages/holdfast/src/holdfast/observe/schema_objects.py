@@ -1,4 +1,4 @@
-"""The schema of a database as the catalog has it: every object that a migration can make, with what defines it.
+"""Reads every object of a schema that a migration can make, with what defines it.
 
 Two databases are compared by these, not by text of pg_dump. Not looked at: owners, privileges, storage,
 aggregates, operators, publications. Names are qualified whatever the session's search_path.
@@ -18,7 +18,7 @@ QUALIFY = text("SELECT set_config('search_path', '', true)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaObject:
-    """One object. `of`: the object that it belongs to and vanishes with."""
+    """One object of a schema. `of`: the object that it belongs to and vanishes with."""
 
     kind: str  # as CREATE calls it
     name: str

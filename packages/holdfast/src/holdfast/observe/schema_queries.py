@@ -1,4 +1,4 @@
-"""One query a kind of object: kind, name, the object it belongs to, and its properties as a JSON object.
+"""One query per kind of object: kind, name, the object it belongs to, and its properties as a JSON object.
 
 A property is text or null. https://www.postgresql.org/docs/current/functions-info.html has the pg_get_...def().
 """
@@ -194,7 +194,7 @@ WHERE
 
 
 def _without_extensions(query: str, *, catalog: str, oid: str) -> str:
-    """The query ends with WHERE or AND; what its rows are of is in a catalog, under an oid."""
+    """Leave the objects of extensions out. The query ends with WHERE or AND; rows have a catalog and an oid."""
     return query + OF_PEOPLE.format(catalog=f"pg_catalog.{catalog}", oid=oid)
 
 

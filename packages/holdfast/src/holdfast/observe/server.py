@@ -1,4 +1,4 @@
-"""What a server says of a connection, of its role and of the database: one question, one answer.
+"""Reads what a server says of a connection, its role and the database, in one query.
 
 The settings say what was asked for; this is what came of it. Reads only; any role may ask.
 """
@@ -141,7 +141,7 @@ class Connected:
 
 
 def look_at_connection(connection: Connection) -> Connected:
-    """Ask the server in one round trip, and look at our own end of the connection."""
+    """Ask the server in one round trip, and examine our own end of the connection."""
     driver = connection.connection.driver_connection
     row = connection.execute(SERVER).mappings().one()
     facts = {name: _plain(row[name]) for name in ServerFacts.__dataclass_fields__}
@@ -178,7 +178,7 @@ def _plain(value: object) -> Any:
 
 
 def _way_of(driver: Any, server: ServerFacts) -> Reach:
-    """By the socket of psycopg2 or asyncpg; of another driver by what the server says of its own end."""
+    """Describe the connection by the socket of psycopg2 or asyncpg; with other drivers by the server's view."""
     transport = getattr(driver, "_transport", None)
     ours = driver if hasattr(driver, "fileno") else transport and transport.get_extra_info("socket")
     if ours is None:

@@ -1,4 +1,4 @@
-"""What standbys say of themselves, and the primary of them: who reads a table there, and how far they have replayed.
+"""Asks standbys who reads a table there and how far they have replayed, and the primary who follows it.
 
 A lock of a migration is replayed on a standby: with hot_standby_feedback it waits there for whoever reads the table,
 and all who come later wait behind it, up to max_standby_streaming_delay. No lock_timeout reaches that.
@@ -68,7 +68,7 @@ class Replication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayState:
-    """How far one standby is."""
+    """How far one standby has replayed."""
 
     is_standby: bool
     has_passed: bool
@@ -77,7 +77,7 @@ class ReplayState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOnStandby:
-    """What a standby does to its readers."""
+    """How a standby treats its readers."""
 
     is_standby: bool
     has_feedback: bool  # then a lock that is replayed waits for readers, and later ones wait for it
@@ -101,19 +101,19 @@ class StandbyReader:
 
 
 def replication(connection: Connection, *, target: str | None) -> Replication:
-    """What the primary says of its standbys, and of those that have not passed a position of its WAL."""
+    """Give what the primary says of its standbys, and of those that have not passed a position of its WAL."""
     row = connection.execute(REPLICATION, {"target": target}).one()
     return Replication(standbys=row.standbys, hidden=row.hidden, behind=tuple(row.behind))
 
 
 def position(connection: Connection) -> str:
-    """Where the primary's WAL ends now."""
+    """Give the position where the primary's WAL ends now."""
     end: str = connection.execute(POSITION).scalar_one()
     return end
 
 
 def replay(connection: psycopg.Connection, *, target: str | None) -> ReplayState:
-    """How far a standby is, asked on it."""
+    """Ask a standby how far it has replayed."""
     with connection.cursor(row_factory=class_row(ReplayState)) as cursor:
         found = cursor.execute(REPLAYED, {"target": target}).fetchone()
     assert found is not None  # noqa: S101  # it has no FROM
@@ -121,7 +121,7 @@ def replay(connection: psycopg.Connection, *, target: str | None) -> ReplayState
 
 
 def reading(connection: psycopg.Connection) -> ReadingOnStandby:
-    """What becomes of readers, asked on the standby."""
+    """Ask a standby what happens to its readers."""
     with connection.cursor(row_factory=class_row(ReadingOnStandby)) as cursor:
         found = cursor.execute(READING).fetchone()
     assert found is not None  # noqa: S101  # it has no FROM
@@ -131,7 +131,7 @@ def reading(connection: psycopg.Connection) -> ReadingOnStandby:
 def readers(
     connection: psycopg.Connection, tables: Iterable[QualifiedName]
 ) -> tuple[StandbyReader, ...]:
-    """Who has locked one of these tables on a standby, asked on it."""
+    """Ask a standby who has locked one of these tables there."""
     named = list(tables)
     values = {"schemas": [each.schema for each in named], "names": [each.name for each in named]}
     with connection.cursor(row_factory=class_row(StandbyReader)) as cursor:

@@ -1,4 +1,4 @@
-"""Which names of types are taken, of those that a unit makes or renames."""
+"""Finds which names of types are taken, among those that a unit makes or renames."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ WHERE typname = ANY (CAST(:names AS text[])) OR typname LIKE '%holdfast%'
 def unit_with_types_beside(
     connection: sa.Connection, unit: Sequence[Statement]
 ) -> tuple[Statement, ...]:
-    """The statements to execute for a unit: where it makes or renames a column's type, types first, names last."""
+    """Give a unit's statements in an order that makes new types first and renames last."""
     named = types_named(unit) if len(unit) > 1 else frozenset()
     if not named:
         return tuple(unit)

@@ -1,4 +1,4 @@
-"""Signs that somebody still uses what waits for `holdfast finish`. Reads only.
+"""Finds signs that somebody still uses what waits for `holdfast finish`. Reads only.
 
 Sessions, by the release in their application_name; calls, in pg_stat_statements where that is there; writes to an old
 name, counted by the triggers that keep both equal.
@@ -44,7 +44,7 @@ SEES_ALL = sa.text("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A connection of somebody else to this database."""
+    """Another client's connection to this database."""
 
     pid: int
     role: str
@@ -53,7 +53,7 @@ class Session:
 
     @property
     def release(self) -> str | None:
-        """The release in its name, where the application says it."""
+        """The release in its name, if the application says it there."""
         found = RELEASE.search(self.application or "")
         return found[1] if found else None
 
@@ -71,7 +71,7 @@ class Calls:
 
 
 def sessions(connection: sa.Connection) -> tuple[Session, ...]:
-    """The sessions of everybody but those who migrate."""
+    """Give the sessions of everybody but those who migrate."""
     rows = connection.execute(SESSIONS, {"key": KEY}).all()
     if is_citus(connection):
         rows = [*rows, *connection.execute(SESSIONS_OF_WORKERS)]
@@ -82,7 +82,7 @@ def sessions(connection: sa.Connection) -> tuple[Session, ...]:
 
 
 def calls(connection: sa.Connection) -> tuple[Calls, ...] | None:
-    """The calls that pg_stat_statements has counted; None where it is not there."""
+    """Give the calls that pg_stat_statements has counted; None if it is not installed."""
     schema = connection.execute(STATEMENTS_SCHEMA).scalar_one_or_none()
     if schema is None:
         return None
@@ -107,12 +107,12 @@ def calls(connection: sa.Connection) -> tuple[Calls, ...] | None:
 
 
 def sees_all(connection: sa.Connection) -> bool:
-    """Whether names and statements of other roles are shown to this one."""
+    """Whether this role may see the names and statements of other roles."""
     return bool(connection.execute(SEES_ALL).scalar_one())
 
 
 def written(connection: sa.Connection, counter: str) -> int:
-    """Writes to an old name so far; `counter` is a sequence as SQL writes it."""
+    """Count the writes to an old name so far; `counter` is a sequence as SQL writes it."""
     there = connection.execute(sa.text("SELECT to_regclass(:name)"), {"name": counter}).scalar_one()
     if there is None:
         return 0

@@ -1,9 +1,8 @@
-"""The rows that keep a constraint from holding: counted, and a few of them shown.
+"""Finds the rows that keep a constraint from holding: counts them, and shows a few.
 
 Duplicates under a unique index, orphans under a foreign key, NULLs under NOT NULL, rows that fail a CHECK.
 """
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +14,6 @@ from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.steps import BuildIndexStep
 
 SHOWN = 3
-PLURAL = re.compile(r"^(duplicate key|row)s\b")
 
 # One row: what a constraint says, by table and name.
 CONSTRAINT = text(
@@ -44,7 +42,7 @@ CONSTRAINT = text(
 class Violations:
     """Rows in the way of a constraint."""
 
-    what: str  # "NULL in column a", "duplicate keys"
+    what: str  # "duplicate keys"; "row against CHECK (a > 0)" where it is one
     count: int
     examples: tuple[str, ...]
     query: str  # finds all of them
@@ -52,9 +50,10 @@ class Violations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Which rows are in the way of a constraint or an index."""
+    """A query for the rows in the way of a constraint or an index, and what to call them."""
 
-    what: str
+    one: str  # "duplicate key"
+    many: str  # "duplicate keys"
     query: sql.Composed
 
 
@@ -64,7 +63,7 @@ def duplicate_keys(connection: Connection, step: BuildIndexStep) -> Violations:
 
 
 def question_of_index(step: BuildIndexStep) -> Question:
-    """The question about a unique index, to be asked of any database that has the table."""
+    """Make the query for keys that occur more than once, for any database that has the table."""
     keys = sql.SQL(", ").join(sql.SQL(key) for key in step.keys)
     conditions = [] if step.nulls_not_distinct else [f"({key}) IS NOT NULL" for key in step.keys]
     conditions += [f"({step.where})"] if step.where else []
@@ -75,7 +74,7 @@ def question_of_index(step: BuildIndexStep) -> Question:
         table=_identifier(step.table),
         where=sql.SQL(" WHERE " + " AND ".join(conditions) if conditions else ""),
     )
-    return Question(what="duplicate keys", query=query)
+    return Question(one="duplicate key", many="duplicate keys", query=query)
 
 
 def rows_against(connection: Connection, *, table: QualifiedName, constraint: str) -> Violations:
@@ -87,7 +86,7 @@ def rows_against(connection: Connection, *, table: QualifiedName, constraint: st
 def question_of_constraint(
     connection: Connection, *, table: QualifiedName, constraint: str
 ) -> Question:
-    """The question about a constraint of this database, to be asked of any that has the table."""
+    """Make the query for rows against a constraint of this database, for any that has the table."""
     row = connection.execute(CONSTRAINT, {"table": str(table), "name": constraint}).one()
     columns = [sql.Identifier("t", column) for column in row.columns]
     # Which rows, and what is wrong with them: the rest of a row is nobody's business.
@@ -98,14 +97,21 @@ def question_of_constraint(
     query = sql.SQL("SELECT {shown} FROM {table} AS t WHERE {condition}").format(
         shown=sql.SQL(", ").join(shown),
         table=_identifier(table),
-        condition=_without_row(row, columns) if row.kind == "f" else _not_so(row, columns),
+        condition=_without_row(row, columns) if row.kind == "f" else _failing(row, columns),
     )
-    what = f"rows without their row in {row.referenced_table}"
-    return Question(what=what if row.kind == "f" else f"rows against {row.definition}", query=query)
+    if row.kind == "f":
+        referenced = f"row in {row.referenced_table}"
+        return Question(
+            one=f"row without its {referenced}",
+            many=f"rows without their {referenced}",
+            query=query,
+        )
+    against = f"against {row.definition}"
+    return Question(one=f"row {against}", many=f"rows {against}", query=query)
 
 
 def _without_row(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
-    """The condition for rows without a referenced row. MATCH FULL also refuses a key that is partly NULL."""
+    """Give the condition for rows without a referenced row. MATCH FULL also refuses a key that is partly NULL."""
     present = [sql.SQL("{} IS NOT NULL").format(column) for column in columns]
     equal = [
         sql.SQL("{} = {}").format(sql.Identifier("r", there), here)
@@ -118,8 +124,8 @@ def _without_row(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
     )
 
 
-def _not_so(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
-    """The condition for rows that fail a NOT NULL or CHECK."""
+def _failing(row: Row[Any], columns: list[sql.Identifier]) -> sql.Composed:
+    """Give the condition for rows that fail a NOT NULL or CHECK."""
     if row.kind == "n":
         return sql.SQL("NOT ({})").format(
             _joined([sql.SQL("{} IS NOT NULL").format(column) for column in columns])
@@ -133,20 +139,15 @@ def _looked_up(connection: Connection, question: Question) -> Violations:
     count = run(f"SELECT count(*) FROM ({asked}) AS found").scalar_one()  # noqa: S608  # composed above
     examples = run(f"{asked} LIMIT {SHOWN}").all()
     return Violations(
-        what=question.what if count != 1 else of_one(question.what),
+        what=question.one if count == 1 else question.many,
         count=count,
         examples=tuple(f"({', '.join(map(shown, row))})" for row in examples),
         query=asked,
     )
 
 
-def of_one(what: str) -> str:
-    """What is in the way, where it is one row or key: `duplicate key`, `row against CHECK (a > 0)`."""
-    return PLURAL.sub(r"\1", what, count=1).replace("without their", "without its")
-
-
 def shown(value: object) -> str:
-    """A value of an example; a text in quotes, so that an empty one is seen."""
+    """Write a value of an example; a text in quotes, so that an empty one is seen."""
     if value is None:
         return "NULL"
     return sql.Literal(value).as_string(None) if isinstance(value, str) else str(value)

@@ -1,4 +1,4 @@
-"""How far a build or a validation is, and whom it waits for, seen from another session."""
+"""Watches a build or validation from another session: how far it is, and whom it waits for."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +45,7 @@ WAITS_FOR_ON_WORKERS = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One look at a step that takes long."""
+    """The progress of a long step at one moment."""
 
     phase: str
     done: float | None  # share of the blocks, 0 to 1, where the server tells
@@ -53,7 +53,7 @@ class Watched:
 
 
 def look_at_session(connection: Connection, pid: int, *, is_citus: bool = False) -> Watched | None:
-    """The state of the session `pid`; None when it has ended. Of a Citus cluster its workers are asked, too."""
+    """Give the state of the session `pid`; None when it has ended. On Citus the workers are asked, too."""
     row = connection.execute(PROGRESS, {"pid": pid}).one_or_none()
     if row is None:
         return None
@@ -62,7 +62,7 @@ def look_at_session(connection: Connection, pid: int, *, is_citus: bool = False)
 
 
 def waits_for(connection: Connection, pid: int, *, is_citus: bool = False) -> tuple[str, ...]:
-    """Who keeps the session `pid` waiting: state, application, since when, last query, and how to end it."""
+    """Say who keeps the session `pid` waiting: state, application, since when, last query, and how to end it."""
     queries = (WAITS_FOR, WAITS_FOR_ON_WORKERS) if is_citus else (WAITS_FOR,)
     return tuple(
         _described(row) for query in queries for row in connection.execute(query, {"pid": pid})

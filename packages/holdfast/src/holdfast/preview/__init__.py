@@ -1,1 +1,1 @@
-"""What is tried on a scratch server before it reaches a real database: plan, check, generate, drift, online."""
+"""Tries changes on a scratch server before they reach a real database: plan, check, generate, drift, online."""

@@ -1,4 +1,4 @@
-"""The gate for CI: what is wrong with a history, found without a database of anybody.
+"""The gate for CI: finds what is wrong with a history without anybody's database.
 
 One head; models and migrations agree; up, down, up ends in the same schema; every statement has an online form or
 an exemption that still holds. With a database at hand: no applied file was edited.
@@ -71,7 +71,7 @@ class CheckFinding:
 def check(
     config: Config, *, since: str | None = None, with_database: bool = False
 ) -> tuple[CheckFinding, ...]:
-    """Everything that was found; of the revisions after `since` only, where the rule is about revisions."""
+    """Find all problems of the history; for rules about revisions only those after `since`."""
     script = open_history(config)
     env = Path(script.env_py_location)
     found = list(_one_head(script, config))
@@ -91,7 +91,7 @@ def check(
 
 
 def _databases(config: Config, server: Postgres) -> tuple[tuple[str | None, Config], ...]:
-    """The project for each of its databases; with a name where there are several."""
+    """Give the project for each of its databases, with a name if there are several."""
     with server.database() as url, redirected_to(url, config) as redirected:
         databases = databases_of(redirected)
     if len(databases) == 1:
@@ -128,7 +128,7 @@ def _one_head(script: ScriptDirectory, config: Config) -> Iterator[CheckFinding]
 def _online(
     config: Config, script: ScriptDirectory, server: Postgres, since: str | None
 ) -> Iterator[CheckFinding]:
-    """The refusals that `plan` would have for each revision from `since` on. Raises HistoryNotReplayed."""
+    """Give the refusals that `plan` would have, for each revision from `since` on. Raises HistoryNotReplayed."""
     start, said = since or _begins_at(config, script), ""
     while start is not None:
         with scratch_database(config, server=server, revision=(start,)) as url:
@@ -140,7 +140,7 @@ def _online(
 def _through(
     config: Config, script: ScriptDirectory, url: str
 ) -> Generator[CheckFinding, None, tuple[str | None, str]]:
-    """Run to the head; gives a revision that ended it, to go on behind it, and what PostgreSQL said there."""
+    """Run to the head; give the revision that failed, to continue after it, and what PostgreSQL said."""
     with observing(url) as observer:
         listener = Trial(sizes={}, observer=observer)
         ended = yield from _to_the_head(config, script, url, listener)
@@ -243,7 +243,7 @@ def _there_and_back(
 
 
 def _in_any_order(dump: str) -> list[str]:
-    """The lines of a schema: a column that comes back stands last in its table, which is no difference."""
+    """Sort the lines of a schema: a column that comes back is the last of its table, which is no difference."""
     return [
         line
         for statement in dump.split("\n\n")
@@ -281,7 +281,7 @@ def _edited(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
 
 
 def _too_large(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
-    """What is pending and does not fit on the disk of the database itself."""
+    """Find what is pending and does not fit on the disk of the database itself."""
     if not any(found.pending for found in statuses(config)):
         return []
     return [
@@ -296,14 +296,14 @@ def _too_large(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
 
 
 def _after(script: ScriptDirectory, since: str | None) -> list[str]:
-    """The revisions behind one, in the order in which they run."""
+    """Give the revisions after one, in the order in which they run."""
     until = since or "base"
     found = [each.revision for each in script.walk_revisions(until, "heads")]
     return [revision for revision in reversed(found) if revision != since]
 
 
 def _begins_at(config: Config, script: ScriptDirectory) -> str | None:
-    """The first revision makes what is there; a script by itself finds it."""
+    """Give the revision that stands for the start: the first one makes what is there, a script finds it."""
     source = sql_source(config)
     return "base" if source is not None and source.is_without_history else _first(script)
 

@@ -1,4 +1,4 @@
-"""Compares the live database with what its history makes: what somebody changed by hand, and what was left over.
+"""Compares the live database with what its history makes: changes by hand, and leftovers.
 
 The history is replayed on a scratch server up to the revision that the live database is at, so that what is
 pending is no difference. The live database is only read.
@@ -48,7 +48,7 @@ EMBEDDED_MAJORS = (16, 18)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandsAt:
-    """The revisions that a version table names."""
+    """The revisions in a version table."""
 
     version_table: str
     revisions: tuple[str, ...]
@@ -69,7 +69,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LivePass:
-    """What was found of one version table: env.py may go through several, as for tenants."""
+    """What was found for one version table: env.py may go through several, as for tenants."""
 
     database: str
     major: int
@@ -81,12 +81,12 @@ class _LivePass:
 
 
 def drifts(config: Config) -> tuple[Drift, ...]:
-    """What `drift` finds in each database that env.py goes through."""
+    """Give the drift of each database that env.py goes through."""
     return tuple(drift(each) for _, each in each_database(config))
 
 
 def drift(config: Config) -> Drift:
-    """Raises DatabaseAhead where the history is not known, InvalidIgnoreRules."""
+    """Give the drift of one database. Raises DatabaseAhead if the history is not known, InvalidIgnoreRules."""
     rules = ignore_rules(config)
     passes = on_every_pass(config, _look_at_pass)
     names = {each.name for each in passes}
@@ -105,7 +105,7 @@ def drift(config: Config) -> Drift:
 
 
 def ignore_rules(config: Config) -> tuple[IgnoreRule, ...]:
-    """The rules of [tool.holdfast] in pyproject.toml, or as JSON in alembic.ini."""
+    """Read the rules of [tool.holdfast] in pyproject.toml, or as JSON in alembic.ini."""
     written = config.get_main_option(OPTION)
     try:
         return RULES.validate_json(written) if written else ()
@@ -137,7 +137,7 @@ def _schema_of(project: ProjectConnection, version_tables: set[str]) -> dict[str
 
 
 def _replayed(config: Config, passes: tuple[_LivePass, ...]) -> dict[str, SchemaObject]:
-    """The schema that the history makes, on a server as old as the live one where there is a choice."""
+    """Give the schema that the history makes, on a server of the live one's version if there is a choice."""
     live = passes[0].major
     major = next((each for each in EMBEDDED_MAJORS if live <= each), EMBEDDED_MAJORS[-1])
     starts = tuple(_before_what_waits(config, each) for each in passes)
@@ -163,14 +163,14 @@ def _replayed(config: Config, passes: tuple[_LivePass, ...]) -> dict[str, Schema
 
 
 def _run_for_two_releases(redirected: Config, live: _LivePass) -> None:
-    """Apply on the scratch database what has left something to wait, and finish there what is finished."""
+    """Apply on the scratch database what has left something waiting, and finish there what is finished."""
     for head in live.heads:
         upgrade(redirected, head, expand=True)
     _let_go_what_is_gone(redirected, live.waits)
 
 
 def _before_what_waits(config: Config, live: _LivePass) -> tuple[str, ...]:
-    """The revisions below the first that has left something to wait: above, the history runs for two releases."""
+    """Give the revisions before the first that left something waiting: later ones run for two releases."""
     if not live.waits:
         return live.heads
     script = ScriptDirectory.from_config(config)
@@ -199,7 +199,7 @@ def _let_go_what_is_gone(config: Config, waits: tuple[Recorded, ...]) -> None:
 
 
 def _read(connection: Connection, version_tables: set[str]) -> dict[str, SchemaObject]:
-    """Read the schema in one snapshot, so that nothing can be written by accident."""
+    """Read the schema in one read-only snapshot."""
     connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with connection.begin():
         return read_schema(connection, version_tables=version_tables)

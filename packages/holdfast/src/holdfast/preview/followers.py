@@ -1,4 +1,4 @@
-"""What follows the server would meet of a plan: readers of its standbys, and subscribers to its publications.
+"""Finds what followers of the server would notice of a plan: readers of standbys, subscribers to publications.
 
 A lock of the plan is replayed on standbys, where no lock_timeout is; a subscriber knows a table by its names and stops
 at a column that it does not have. The database and its standbys are only read.
@@ -33,7 +33,7 @@ PUBLICATIONS = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShapeChange:
-    """One change of a table that a subscriber would notice: what it is of, and in which order it is safe."""
+    """A change of a table that a subscriber would notice, and the order in which it is safe."""
 
     table: str  # as it is written
     column: str | None  # None: the table itself
@@ -42,7 +42,7 @@ class ShapeChange:
 
 
 def shape_changes(statement: Statement) -> Iterator[ShapeChange]:
-    """The changes of a statement that have an order between a publisher and its subscribers."""
+    """Give a statement's changes that need an order between a publisher and its subscribers."""
     node = statement.node
     if isinstance(node, pb.RenameStmt):
         yield from _renamed(node)
@@ -101,7 +101,7 @@ def _written(relation: pb.RangeVar) -> str:
 
 @dataclass(kw_only=True)
 class Followers:
-    """Says of one step after the other who would notice it; of each table once."""
+    """Says step by step who would notice it, once for each table."""
 
     connection: Connection
     standbys: Sequence[Standby]
@@ -110,7 +110,7 @@ class Followers:
     _told: set[QualifiedName] = field(default_factory=set)
 
     def of(self, step: Step, locks: tuple[Lock, ...]) -> tuple[str, ...]:
-        """What to know of a step that takes these locks."""
+        """Give what to know of a step that takes these locks."""
         return (*self._subscribers(step), *self._readers(locks))
 
     def _subscribers(self, step: Step) -> Iterator[str]:
@@ -145,7 +145,7 @@ class Followers:
             )
 
     def _asked(self) -> list[tuple[Standby, ReadingOnStandby]]:
-        """Those that answer and are standbys; asked once."""
+        """Give the standbys that answer; asked once."""
         if self._reading is None:
             self._reading = []
             for standby in self.standbys:
@@ -173,7 +173,7 @@ def _met(reading: ReadingOnStandby, names: str) -> str:
 def of_followers(
     connection: Connection, *, steps: Sequence[tuple[Step, tuple[Lock, ...]]], urls: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """What to know of each of these steps, with its locks; `urls` are those of HOLDFAST_STANDBYS."""
+    """Give what to know of each step, with its locks; `urls` are those of HOLDFAST_STANDBYS."""
     if not steps:
         return ()
     standbys = [Standby(url, report=silent) for url in urls]

@@ -1,4 +1,4 @@
-"""What a run would do, found by doing it: the pending revisions through the online engine on a scratch database.
+"""Finds what a run would do by doing it: applies the pending revisions to a scratch database.
 
 Locks, scans and rewrites are those seen there; rows, bytes and who is in the way right now are those of the
 database itself, which is only read.
@@ -112,7 +112,7 @@ ROWS_HELD = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """Of a table in the database itself, as the server estimates it."""
+    """The size of a table in the real database, as the server estimates it."""
 
     rows: int
     bytes: int
@@ -120,7 +120,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """One step with what was seen of it."""
+    """One step, with what was observed of it."""
 
     step: Step
     is_seen: bool  # otherwise locks and scans are those that the plan announces
@@ -196,7 +196,7 @@ def forecasts(
     patience_with_rows: timedelta = PATIENCE_WITH_ROWS,
     expand: bool | None = None,
 ) -> tuple[Forecast, ...]:
-    """The plan of `holdfast run --to revision` for each database that env.py goes through."""
+    """Give the plan of `holdfast run --to revision` for each database that env.py goes through."""
     return tuple(
         forecast(each, revision, patience_with_rows=patience_with_rows, expand=expand)
         for _, each in each_database(config)
@@ -210,7 +210,7 @@ def forecast(
     patience_with_rows: timedelta = PATIENCE_WITH_ROWS,
     expand: bool | None = None,
 ) -> Forecast:
-    """The plan of `holdfast run --to revision`.
+    """Give the plan of `holdfast run --to revision`.
 
     Each look for rows in the way of a step ends after `patience_with_rows`; with zero, nobody looks.
     """
@@ -263,7 +263,7 @@ def _in_the_way(
 
 
 def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[PlannedRevision, ...]:
-    """The revisions, with those who rely on the columns of a table of which one is copied."""
+    """Add to revisions with a column copy who relies on the columns of the table."""
     steps = [step.step for each in revisions for step in each.steps]
     changes: dict[QualifiedName, dict[str, str]] = {}
     for step in steps:
@@ -289,7 +289,7 @@ def _noticed(config: Config, revisions: tuple[PlannedRevision, ...]) -> tuple[Pl
 def _followed(
     config: Config, revisions: tuple[PlannedRevision, ...]
 ) -> tuple[PlannedRevision, ...]:
-    """The revisions, with what standbys and subscribers would meet."""
+    """Add to revisions what standbys and subscribers would notice."""
     steps = tuple((step.step, step.locks) for each in revisions for step in each.steps)
     urls = StandbySettings().urls()
     found = iter(
@@ -375,7 +375,7 @@ def _tried(
 
 
 def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
-    """The sizes of the database's own tables, for what is refused on a large table only."""
+    """Give the scratch database the real table sizes, as some statements are refused on large tables only."""
     with psycopg.connect(url, autocommit=True) as connection:
         block = int(connection.execute("SHOW block_size").fetchone()[0])  # type: ignore[index]  # it has a row
         connection.cursor().executemany(
@@ -384,7 +384,7 @@ def _set_sizes(url: str, sizes: dict[QualifiedName, Size]) -> None:
 
 
 def _set_waits(url: str, target: _Target) -> None:
-    """Record on the scratch database what waits on the real one: a statement that needs it is refused here, too."""
+    """Record on the scratch database what waits on the real one: a statement that needs it is refused there, too."""
     if not target.waits:
         return
     with psycopg.connect(url, autocommit=True) as connection:
@@ -415,7 +415,7 @@ def _run(
 
 @dataclass(kw_only=True)
 class Trial:
-    """Listens to the run on the scratch database."""
+    """Collects the events of the run on the scratch database."""
 
     sizes: dict[QualifiedName, Size]
     free_disk: int | None = None
@@ -457,7 +457,7 @@ class Trial:
                 statements -= 1
 
     def revisions(self) -> Iterator[PlannedRevision]:
-        """The revisions that were tried, with what was seen of each step."""
+        """Give the revisions that were tried, with what was observed of each step."""
         seen = list(self.seen)
         for number, started in enumerate(self.started, start=1):
             planned = list(self._steps(number, seen))
@@ -474,7 +474,7 @@ class Trial:
             )
 
     def bodies_under_lock(self) -> Iterator[tuple[str, str]]:
-        """Each revision with a body that reads or writes all rows of a table under a lock on it, and the refusal."""
+        """Give each revision with a DO block or function that works through a table under a lock on it, and why."""
         seen = list(self.seen)
         for number, started in enumerate(self.started, start=1):
             for event, step in tuple(self._steps(number, seen)):
@@ -483,7 +483,7 @@ class Trial:
                     yield started.revision, refusal
 
     def bodies_that_hold_rows(self) -> Iterator[tuple[str, str]]:
-        """Each revision with a body that writes rows of a table and finds them by reading all, in words."""
+        """Describe each revision with a DO block or function that writes rows, found by reading a whole table."""
         seen = list(self.seen)
         for number, started in enumerate(self.started, start=1):
             for event, step in tuple(self._steps(number, seen)):
@@ -492,7 +492,7 @@ class Trial:
                     yield started.revision, words
 
     def taken_away(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Each revision with what a release that runs may use of it; not what its author allows."""
+        """Give what each revision takes away from a running release, except what its author allows."""
         for number, started in enumerate(self.started, start=1):
             events = [event for at, event in self.planned if at == number and not event.is_allowed]
             found = tuple(
@@ -504,7 +504,7 @@ class Trial:
     def _steps(
         self, number: int, seen: list[Seen]
     ) -> Iterator[tuple[StatementPlanned, PlannedStep]]:
-        """The steps with what was seen: what is not queued is one transaction, what is queued one for each step."""
+        """Give the steps with what was observed; what is not queued is one transaction, what is queued one per step."""
         events = [event for at, event in self.planned if at == number]
         is_open = False
         for event in events:
@@ -543,7 +543,7 @@ class Trial:
 
 
 def _statements(step: Step) -> tuple[str, ...]:
-    """The statements of a step as the executor sends them."""
+    """Give the statements of a step as the executor sends them."""
     match step:
         case TransactionStep():
             return step.sql
@@ -557,7 +557,7 @@ def _statements(step: Step) -> tuple[str, ...]:
 
 
 def _taken(seen: list[Seen], sql: str) -> Iterator[Seen]:
-    """The first statement of this text that is not taken yet; what its transaction held before is not its doing."""
+    """Take the first observed statement of this text that is left, with what its bodies did."""
     wanted = sql.strip()
     for place, look in enumerate(seen):
         text_seen = look.sql.strip().rstrip(";")
@@ -577,17 +577,17 @@ def _is_body(sql: str) -> bool:
 
 
 def long_under_lock(step: PlannedStep) -> str | None:
-    """Why a run would give up at a body that works long under a lock on a table in use, as it was seen to do."""
+    """Say why a run would give up on a DO block or function that was seen to work long under a lock."""
     return None if _is_small(step) else work_under_lock(step)
 
 
 def rows_held(step: PlannedStep) -> str | None:
-    """What users notice of a body that writes rows of a table in use; nothing where it is small."""
+    """Say what users notice of a DO block or function that writes rows of a table in use; nothing if it is small."""
     return None if _is_small(step) else rows_held_in_any(step)
 
 
 def rows_held_in_any(step: PlannedStep) -> str | None:
-    """The same, however large the tables are."""
+    """Say the same, whatever the size of the tables."""
     if not step.row_writes:
         return None
     tables = ", ".join(map(str, step.row_writes))
@@ -603,7 +603,7 @@ def _is_small(step: PlannedStep) -> bool:
 
 
 def work_under_lock(step: PlannedStep) -> str | None:
-    """The same, however large the table is."""
+    """Say why such a DO block or function is refused, whatever the size of the table."""
     worked_on = {*step.scans, *step.rewrites}
     if not _is_body_step(step.step):
         return None
@@ -627,7 +627,7 @@ def _each(names: Iterator[QualifiedName]) -> tuple[QualifiedName, ...]:
 
 
 def _written(step: Step) -> tuple[QualifiedName, ...]:
-    """The table of which a step writes all rows, batch by batch."""
+    """Give the table of which a step writes all rows, batch by batch."""
     if isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
         return (step.table,)
     return ()
@@ -641,7 +641,7 @@ def _time(step: Step, size: Size, *, is_rewrite: bool) -> timedelta:
 
 
 def _rows_per_second(step: Step) -> int | None:
-    """How fast all rows are written: as a small server does, or as slowly as somebody has asked for."""
+    """Give the rate at which all rows are written: that of a small server, or the configured limit."""
     if not isinstance(step, BackfillStep | CopyRowsStep | FillRowsStep):
         return None
     return min(BACKFILLED_ROWS, BackfillSettings().rows_per_second or BACKFILLED_ROWS)

@@ -1,4 +1,4 @@
-"""Writes a revision from the difference between the models and the replayed history; asks no database of anybody.
+"""Writes a revision from the difference between models and replayed history; needs nobody's database.
 
 Alembic compares first. What it does not see is found by comparing the catalogs of two scratch databases: one at
 the head with Alembic's operations applied to it, one in which the models were created. Of several databases, each has
@@ -47,7 +47,7 @@ ALEMBICS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDifference:
-    """What the models have and the history has not, as the lines of a revision."""
+    """What the models have and the history lacks, as the lines of a revision."""
 
     lines: tuple[str, ...]
     files: tuple[Path, ...] = ()  # one, unless a hook of the project makes several of it
@@ -93,7 +93,7 @@ def generate(
 
 
 def difference(config: Config, *, server: Postgres) -> ModelDifference:
-    """What `generate` would write; writes nothing."""
+    """Give what `generate` would write; writes nothing."""
     with _at_the_heads(config, server) as tries:
         tries.compare("difference", AT_THE_HEAD)
         return tries.found()
@@ -101,7 +101,7 @@ def difference(config: Config, *, server: Postgres) -> ModelDifference:
 
 @contextmanager
 def _at_the_heads(config: Config, server: Postgres) -> "Iterator[_Tries]":
-    """Scratch databases at the heads, one for each of the project, and what the models of each are to become there."""
+    """Make scratch databases at the heads, one per database of the project, and the models that each should get."""
     with server.database() as empty, redirected_to(empty, config) as counted:
         databases = databases_of(counted)
     with (
@@ -129,7 +129,7 @@ def _at_the_heads(config: Config, server: Postgres) -> "Iterator[_Tries]":
 def _copies(
     config: Config, server: Postgres, databases: tuple[ConfiguredDatabase, ...]
 ) -> Iterator[tuple[str, ...]]:
-    """Scratch databases at the heads: each has what the revisions do in its database alone."""
+    """Make scratch databases at the heads, each with what the revisions do in its database alone."""
     restricted = [only(config, each) for each in databases] if len(databases) > 1 else [config]
     with ExitStack() as lifetime:
         yield tuple(
@@ -138,7 +138,7 @@ def _copies(
 
 
 def _there_before(config: Config, server: Postgres) -> frozenset[QualifiedName]:
-    """The tables that no revision has made."""
+    """Give the tables that no revision has made."""
     if not has_start(config):
         return frozenset()
     with scratch_database(config, server=server, revision=("base",)) as url:
@@ -151,7 +151,7 @@ def _there_before(config: Config, server: Postgres) -> frozenset[QualifiedName]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tries:
-    """A project whose env.py leads to scratch databases, and the comparison that belongs to each, by its name."""
+    """A project whose env.py leads to scratch databases, with the comparison of each, by its name."""
 
     config: Config
     databases: tuple[ConfiguredDatabase, ...]
@@ -159,7 +159,7 @@ class _Tries:
     urls: tuple[str, ...]
 
     def rename(self, renames: tuple[str, ...], ask: Ask) -> None:
-        """Before Alembic compares, so that it sees a column that was renamed, not two."""
+        """Apply renames before Alembic compares, so that it sees one renamed column, not two."""
         left = set(renames)
         with not_redirected():
             for url, comparison in zip(self.urls, self.comparisons.values(), strict=True):
@@ -168,7 +168,7 @@ class _Tries:
             raise UnknownRename(rename=rename)
 
     def compare(self, message: str, place: DatabasePlace) -> RevisionContext:
-        """Let Alembic compare each database, as its command `revision --autogenerate` does, and go on from there.
+        """Let Alembic compare each database, as `revision --autogenerate` does, and complete the result.
 
         The project's own hook process_revision_directives has the last word, as there.
         """
@@ -219,7 +219,7 @@ class _Tries:
         return self.comparisons[database_name(context.connection)]
 
     def found(self) -> ModelDifference:
-        """The lines for all databases; where there are several, under the name of each."""
+        """Give the lines for all databases; if there are several, under the name of each."""
         parts = list(self.comparisons.values())
         lines = [
             line

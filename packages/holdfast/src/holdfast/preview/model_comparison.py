@@ -1,4 +1,4 @@
-"""One database's models against its history: the operations that Alembic finds, made right and completed.
+"""Compares one database's models with its history: Alembic's operations, corrected and completed.
 
 Each line is executed on the scratch database as the revision will have it, so that what cannot be executed is not
 written, and what is left to do afterwards is seen in the catalogs.
@@ -53,7 +53,7 @@ Ask = Callable[[Rename], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The target_metadata that env.py gives to Alembic for one database, and what it makes there."""
+    """The target_metadata that env.py gives to Alembic for one database, and what it creates there."""
 
     metadata: tuple[sa.MetaData, ...]
     default_schema: str  # that names without one mean
@@ -61,7 +61,7 @@ class Models:
 
 
 class WrittenOp(MigrateOperation):
-    """A line of a revision that exists as source only."""
+    """A line of a revision that exists only as source."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -73,12 +73,12 @@ def _render(_: AutogenContext, operation: WrittenOp) -> str:
 
 
 def renamed_by_nobody(_: Rename) -> bool:
-    """Nobody is there to be asked: dropped and added."""
+    """Agree to no rename: nobody can be asked, so it is a drop and an add."""
     return False
 
 
 def models_of(config: Config) -> tuple[Models, ...]:
-    """Create the models of each database where env.py leads to, in the session that it makes. Raises NoModels."""
+    """Create the models of each database on its scratch copy, in the session that env.py makes. Raises NoModels."""
 
     def look(project: ProjectConnection) -> tuple[int, Models]:
         given = project.context.opts["target_metadata"]
@@ -117,7 +117,7 @@ def _read(connection: sa.Connection, tables: set[QualifiedName], default_schema:
 
 @dataclass(kw_only=True)
 class ModelComparison:
-    """The comparison of one database; `lines` are those of the revision, once it is complete."""
+    """The comparison of one database; `lines` are the revision's, once it is complete."""
 
     models: Models
     foreign: frozenset[QualifiedName]  # tables that were there before the first revision
@@ -127,7 +127,7 @@ class ModelComparison:
     left_alone: set[QualifiedName] = field(default_factory=set)
 
     def rename(self, url: str, asked: tuple[str, ...], ask: Ask) -> set[str]:
-        """Rename on the scratch database what is asked for and what `ask` agrees to; gives what could be renamed."""
+        """Rename on the scratch database what is asked for and what `ask` agrees to; give possible renames."""
         default_schema = self.models.default_schema
         engine = sa.create_engine(
             sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool
@@ -161,7 +161,7 @@ class ModelComparison:
         }
 
     def complete(self, context: MigrationContext, script: MigrationScript) -> None:
-        """Make what leads to the models, of a script that Alembic has filled by its comparison of this database."""
+        """Add what Alembic's comparison of this database has missed on the way to the models."""
         assert context.connection is not None  # noqa: S101  # autogenerate is never offline
         write_types_of_their_own(context.opts)
         write_percent_signs_once(context)
@@ -170,7 +170,7 @@ class ModelComparison:
             self._complete(_Tried(context=context, session=session), upgrade, downgrade)
 
     def take_lines(self, context: MigrationContext, scripts: Iterable[MigrationScript]) -> None:
-        """The lines as they will be written, once hooks of the project have seen the scripts too."""
+        """Take the lines as they will be written, once the project's hooks have seen the scripts, too."""
         autogen = AutogenContext(context)
         self.lines = tuple(
             line
@@ -215,7 +215,7 @@ class ModelComparison:
     def _completed(
         self, back: list[MigrateOperation], tried: "_Tried", *, to: SchemaForm
     ) -> list[MigrateOperation]:
-        """The way back, tried, with what it has not brought back: what went with a table or a column, for instance.
+        """Add the way back, after trying it, with what it would not restore: what went with a table, say.
 
         One that fails stays as Alembic writes it, and is the author's: `check` says where it fails.
         """
@@ -227,7 +227,7 @@ class ModelComparison:
     def _changing(
         self, operations: Sequence[MigrateOperation], found: SchemaForm
     ) -> list[MigrateOperation]:
-        """The operations of Alembic that change something of ours, with names for what they make."""
+        """Give the operations of Alembic that change something of ours, with names for what they make."""
         wanted, default_schema = self.models.wanted, self._default
         ours = list(self._of_ours(operations))
         name_constraints(ours, wanted, default_schema=default_schema)
@@ -245,7 +245,7 @@ class ModelComparison:
         return self.models.default_schema
 
     def _of_ours(self, operations: Sequence[MigrateOperation]) -> Iterator[MigrateOperation]:
-        """Without holdfast's own schema, and without tables that another tool has made."""
+        """Leave out holdfast's own schema and tables that another tool has made."""
         for operation in operations:
             schema = getattr(operation, "schema", None)
             table = getattr(operation, "table_name", None)
@@ -259,7 +259,7 @@ class ModelComparison:
             yield operation
 
     def _found(self, session: MigrationSession, others: Iterable[QualifiedName] = ()) -> SchemaForm:
-        """The tables of the models, and others, as they are on the scratch database now."""
+        """Read the tables of the models, and others, from the scratch database as it is now."""
         return self._read(session, {*self.models.wanted.tables, *others}, self.models.wanted)
 
     def _read(
@@ -293,7 +293,7 @@ class ModelComparison:
         ]
 
     def _what_is_left(self, tried: "_Tried", *, to: SchemaForm) -> list[Change]:
-        """Make what the tables still differ in; an operation may bring something along, or take it."""
+        """Make the remaining differences of the tables; an operation may add some, or remove them."""
         made: list[Change] = []
         for _ in range(ROUNDS):
             now = self._read(tried.session, to.tables, to)
@@ -310,7 +310,7 @@ class ModelComparison:
 
 @dataclass(kw_only=True)
 class _Tried:
-    """Executes lines of the revision in the session of env.py, as they are written."""
+    """Executes lines of the revision as they are written, in the session of env.py."""
 
     context: MigrationContext
     session: MigrationSession
@@ -320,7 +320,7 @@ class _Tried:
         self._execute("\n".join(change.up), ())
 
     def parts(self, operation: MigrateOperation) -> Iterator[tuple[MigrateOperation, bool]]:
-        """Execute an operation of Alembic's, or each part for itself; gives each, and whether it works."""
+        """Execute an operation of Alembic's, or each part by itself; give each, and whether it works."""
         works = self._works(operation)
         if works or not isinstance(operation, ops.ModifyTableOps) or len(operation.ops) == 1:
             yield operation, works
@@ -330,7 +330,7 @@ class _Tried:
             yield from self.parts(ops.ModifyTableOps(table, [part], schema=schema))
 
     def _works(self, operation: MigrateOperation) -> bool:
-        """A change of a column must work in both directions: Alembic knows of no USING."""
+        """Whether a change works in both directions: Alembic knows of no USING."""
         connection = self.session.connection
         connection.exec_driver_sql(TRY)
         try:
@@ -378,7 +378,7 @@ class _Tried:
 
 
 def _source(operation: MigrateOperation, autogen: AutogenContext) -> str:
-    """The source as Alembic writes it into a file: the parts of a batch are indented there."""
+    """Give the source as Alembic writes it into a file: the parts of a batch are indented there."""
     written = StringIO()
     printer = PythonPrinter(written)
     for line in render_op(autogen, operation):

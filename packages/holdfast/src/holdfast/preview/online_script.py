@@ -1,4 +1,4 @@
-"""The online plan of an SQL script, whoever wrote it: Django's sqlmigrate, a .sql file, a person.
+"""Plans an SQL script, whoever wrote it: Django's sqlmigrate, a .sql file, a person.
 
 The script is tried on a scratch server, on a copy of the schema; the database itself is only read.
 """
@@ -34,7 +34,7 @@ WAITING = (StatementKind.DDL, StatementKind.WRITE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStatement:
-    """One statement of the script, or several that are seen as one: the steps, or why it is refused."""
+    """One statement of the script, or several handled as one: its steps, or why it is refused."""
 
     sql: str
     steps: tuple[Step, ...]
@@ -42,7 +42,7 @@ class PlannedStatement:
 
 
 def plan_script(script: str, *, database: str | None, today: date) -> tuple[PlannedStatement, ...]:
-    """The units of a script in their order, as of a revision; `database` is a libpq URL, None an empty one.
+    """Give the units of a script in order, as for a revision; `database` is a libpq URL, None an empty one.
 
     Raises UnparsableStatement, SchemaNotCopied, and ScratchRefused where a statement fails on the copy.
     """
@@ -66,7 +66,7 @@ def plan_script(script: str, *, database: str | None, today: date) -> tuple[Plan
 def _planned(
     statements: tuple[Statement, ...], connection: Connection, *, today: date
 ) -> Iterator[PlannedStatement]:
-    """The plan: what would wait in a revision is planned as a whole; what reads or sets something runs between."""
+    """Plan what would wait in a revision as a whole; what reads or sets something runs in between."""
     new = NewRelations()
     for waits, group in groupby(statements, key=lambda each: each.kind in WAITING):
         together = tuple(group)
@@ -83,7 +83,7 @@ def _planned(
 def _entries(
     statements: tuple[Statement, ...], connection: Connection, *, new: NewRelations
 ) -> tuple[list[QueueEntry], list[NewRelations], NewRelations]:
-    """Each statement as it waits behind those before it; what is new before each, and behind all."""
+    """Give each statement as it waits behind those before it; and the new relations before each and after all."""
     entries: list[QueueEntry] = []
     new_before: list[NewRelations] = []
     for position, statement in enumerate(statements):
@@ -97,7 +97,7 @@ def _entries(
 def _units(
     entries: Sequence[QueueEntry], *, today: date
 ) -> tuple[tuple[Unit, ...], TornApart | None]:
-    """What belongs together; where that cannot be kept, each for itself, and why it is refused."""
+    """Group what belongs together; if that is refused, give each statement by itself, and why."""
     try:
         return plan_queue(entries, today=today), None
     except TornApart as refusal:

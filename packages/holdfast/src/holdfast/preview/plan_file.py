@@ -1,4 +1,4 @@
-"""A plan that was kept, and whether a run has done what it says. The file is what `holdfast plan --format json` prints.
+"""Reads a saved plan, the output of `holdfast plan --format json`, and compares it with what a run has done.
 
 A revision that reads data may do another thing with other data, and somebody may have changed the database since.
 """
@@ -70,7 +70,7 @@ def _in_words(steps: Sequence[Mapping[str, object]]) -> Iterator[str]:
 
 
 def departures(planned: Steps, *, done: Steps) -> tuple[Departure, ...]:
-    """The departures of the revisions that were run. A step that was tried several times counts once."""
+    """Give the departures of the revisions that ran. A step that was tried several times counts once."""
     found = (
         Departure(
             revision=revision, planned=planned.get(revision), done=tuple(dict.fromkeys(steps))

@@ -1,4 +1,4 @@
-"""Rows of the database itself that would make a planned step fail: duplicates, orphans, NULLs, rows against a CHECK.
+"""Finds rows of the database itself at which a planned step would fail: duplicates, orphans, NULLs, CHECKs.
 
 The questions are those of the constraints as the scratch database has them while the revisions run there; they
 are asked of the database itself, read only, each for a few seconds. Numbers are told, never values.
@@ -68,7 +68,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsInTheWay:
-    """What a step would stop at, if nothing changes until then."""
+    """The rows at which a step would stop, if nothing changes until then."""
 
     what: str  # duplicate keys; rows against NOT NULL a
     count: int | None  # None: not known, the query took too long
@@ -85,7 +85,7 @@ class RowsInTheWay:
 
 @dataclass(kw_only=True)
 class Questions:
-    """Listens to a run on the scratch database, and keeps what is to be asked of the database itself."""
+    """Listens to a run on the scratch database, and collects what to ask the database itself."""
 
     scratch: Connection
     asked: list[tuple[Step, About]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Questions:
     may_have_written_any: bool = False
 
     def __call__(self, told: Event) -> None:
-        """Ask about the rows in the way; to be called with each event of the run."""
+        """Collect the question that an event of the run leads to."""
         match told:
             case StatementPlanned(steps=steps):
                 self.planned = steps
@@ -129,7 +129,7 @@ class Questions:
             self.written.update(_tables_written(each))
 
     def _is_ours(self, statement: str) -> bool:
-        """A DO of the guard, of a look, or of a step that writes no row of the application's."""
+        """Whether it is a DO of the guard, of a look, or of a step that writes no row of the application's."""
         if OF_THE_GUARD in statement or statement.lstrip().startswith(OWN_BLOCK):
             return True
         blocks = (step.block() for step in self.planned if isinstance(step, BatchStep))
@@ -155,7 +155,7 @@ class Questions:
                     self.asked.append((step, statement))
 
     def _validation(self, step: ValidateStep) -> None:
-        """The step before has committed. Where it has not, never wait long: the run waits for us."""
+        """Collect the question for a validation; a short lock_timeout, as the run itself waits for the answer."""
         parameters = {"table": str(step.table)}
         try:
             name = step.constraint or self.scratch.execute(CAPTURED, parameters).scalar()
@@ -167,7 +167,7 @@ class Questions:
 
 
 def _is_own_question(connection: Connection, statement: str) -> bool:
-    """Of these a run sends hundreds, some of them long: to parse each takes longer than the run."""
+    """Whether it is one of the run's own questions, of which there are too many to parse each."""
     return isinstance(connection.engine, OwnEngine) and statement.lstrip()[:7].upper() == "SELECT "
 
 
@@ -181,7 +181,7 @@ def _tables_written(statement: Statement) -> Iterator[str]:
 
 @contextmanager
 def noting_questions(url: str) -> Iterator[Questions]:
-    """While the revisions run on the scratch database at `url` (libpq's)."""
+    """Collect questions while the revisions run on the scratch database at `url` (libpq's)."""
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         poolclass=NullPool,
@@ -200,7 +200,7 @@ def noting_questions(url: str) -> Iterator[Questions]:
 def ask(
     project: ProjectConnection, questions: list[tuple[Step, About]], *, patience: timedelta
 ) -> list[tuple[Step, RowsInTheWay]]:
-    """Ask the database itself. What it has not yet, a table or a column, has no rows in the way."""
+    """Ask the database itself. A table or column that it lacks yet has no rows in the way."""
     with second_session(project.connection) as connection:
         connection.execute(text("SET default_transaction_read_only = on"))
         _set(connection, statement_timeout=patience, lock_timeout=LOCK_TIMEOUT)
@@ -225,7 +225,7 @@ def _set(connection: Connection, **timeouts: timedelta) -> None:
 
 
 def _look(connection: Connection, step: LookStep) -> RowsInTheWay | None:
-    """What PostgreSQL says of the first value in the way; what is not there yet, a type, has none."""
+    """Ask for the first value in the way; a type that is not there yet has none."""
     run = connection.execution_options(no_parameters=True).exec_driver_sql
     query = "; ".join((*step.prepare, step.rows))
     run("BEGIN READ ONLY")
@@ -249,7 +249,7 @@ def _look(connection: Connection, step: LookStep) -> RowsInTheWay | None:
 
 
 def _questions(connection: Connection, about: Question | Statement) -> Iterator[Question]:
-    """What to ask about a statement: whether it adds a column that has no value for the rows that are there."""
+    """Give the questions about a statement: whether it adds a column without a value for existing rows."""
     if isinstance(about, Question):
         yield about
         return
@@ -259,8 +259,8 @@ def _questions(connection: Connection, about: Question | Statement) -> Iterator[
     except ColumnWithoutValues as error:
         for name in facts.with_rows:
             query = sql.SQL("SELECT FROM {}").format(sql.Identifier(name.schema, name.name))
-            what = f"rows that would have no value in {error.column}"
-            yield Question(what=what, query=query)
+            missing = f"that would have no value in {error.column}"
+            yield Question(one=f"row {missing}", many=f"rows {missing}", query=query)
     except (DBAPIError, TableIsLocked) as error:  # locked right now, or not ours to read
         log.debug("not known whether rows are in the way of %s: %s", about.sql, error)
 
@@ -273,5 +273,5 @@ def _answer(connection: Connection, question: Question) -> RowsInTheWay | None:
         found = run(count).scalar_one()
     except DBAPIError as error:
         is_slow = sqlstate(error) == QUERY_CANCELED
-        return RowsInTheWay(what=question.what, count=None, query=query) if is_slow else None
-    return RowsInTheWay(what=question.what, count=found, query=query) if found else None
+        return RowsInTheWay(what=question.many, count=None, query=query) if is_slow else None
+    return RowsInTheWay(what=question.many, count=found, query=query) if found else None

@@ -1,4 +1,4 @@
-"""Tries the way back that `abandon` names, on a copy of the schema, before anybody relies on it.
+"""Tries the way back that `abandon` names on a copy of the schema, before anybody relies on it.
 
 Takes the statements in their order; reads the database itself. What rows would say to them, the copy cannot know: it
 has none.
@@ -23,7 +23,7 @@ MAJOR = text("SELECT current_setting('server_version_num')::int / 10000")
 
 
 def tried(config: Config, undo: Sequence[str]) -> str:
-    """Execute the way back on a copy of the schema as it is now; say in words what came of it. Never raises.
+    """Execute the way back on a copy of the current schema, and say how that went. Never raises.
 
     Lines that a person has to work out (`-- by hand`) are left out.
     """

@@ -1,4 +1,4 @@
-"""Who may notice that a table's columns change: what can be seen of it beforehand.
+"""Finds who may notice that a table's columns change, as far as can be seen beforehand.
 
 Statements from pg_stat_statements, where the database has it, and functions that return or hold whole rows rely on
 the order of columns; models and foreign keys that are narrower than a new type, on the type.
@@ -65,7 +65,7 @@ Changes = Mapping[QualifiedName, Mapping[str, str]]
 def notices(
     project: ProjectConnection, *, changes: Changes
 ) -> dict[QualifiedName, tuple[str, ...]]:
-    """Who may notice the change of each table, in words; the database is only read."""
+    """Say who may notice the change of each table; the database is only read."""
     models = project.context.opts.get("target_metadata")
     return {
         table: (
@@ -78,7 +78,7 @@ def notices(
 
 
 def relies_on_columns(query: str, *, table: str) -> str | None:
-    """How a statement of the application relies on them; None where it names its columns, or another table."""
+    """Say how an application's statement relies on the columns; None if it names them, or another table."""
     try:
         statements = postgast.parse(query).stmts
     except postgast.PgQueryError:
@@ -123,7 +123,7 @@ def _of_table(connection: Connection, table: QualifiedName) -> Iterator[str]:
 def _of_models(
     connection: Connection, table: QualifiedName, *, types: Mapping[str, str], models: object
 ) -> Iterator[str]:
-    """The models as they are now: whoever has changed them already is not told."""
+    """Compare with the current models; those that have already been changed are not mentioned."""
     is_table = text("SELECT to_regclass(:written) = to_regclass(:table)")
     for column, said in integers_of(models):
         if types.get(column.name) != "bigint":
@@ -139,7 +139,7 @@ def _of_models(
 def _of_references(
     connection: Connection, table: QualifiedName, *, changes: Changes
 ) -> Iterator[str]:
-    """Foreign keys that stay as they are, and cannot hold what the key can."""
+    """Find foreign keys that stay as they are and cannot hold the key's new values."""
     known = {(str(name), column) for name, columns in changes.items() for column in columns}
     for key, new_type in changes[table].items():
         asked = {"table": str(table), "column": key, "type": new_type}
@@ -152,7 +152,7 @@ def _of_references(
 
 
 def _statements(connection: Connection, table: QualifiedName) -> list[str]:
-    """The statements that pg_stat_statements knows; None where it is not installed, or not to be read by the role."""
+    """Give the statements in pg_stat_statements; None if it is missing or the role may not read it."""
     try:
         schema = connection.execute(EXTENSION).scalar_one_or_none()
         if schema is None:

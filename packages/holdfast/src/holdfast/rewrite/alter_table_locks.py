@@ -1,4 +1,4 @@
-"""The locks of ALTER TABLE: the strongest that one of its actions needs, and those on other tables.
+"""The locks of ALTER TABLE: the strongest that any of its actions needs, and those on other tables.
 
 After AlterTableGetLockLevel() in PostgreSQL's src/backend/commands/tablecmds.c.
 """
@@ -54,7 +54,7 @@ NOT_INHERITED = frozenset(
 
 
 def locks_of_alter_table(node: pb.AlterTableStmt, facts: Facts) -> Iterator[Lock]:
-    """ALTER TABLE, and the forms of it that act on views and sequences."""
+    """Give the locks of ALTER TABLE, and of its forms for views and sequences."""
     if node.objtype == pb.OBJECT_INDEX:
         return
     relation = facts.relation(node.relation)
@@ -69,7 +69,7 @@ def locks_of_alter_table(node: pb.AlterTableStmt, facts: Facts) -> Iterator[Lock
 
 
 def mode_of_action(command: pb.AlterTableCmd) -> LockMode:
-    """What one action needs on the table itself."""
+    """Give the lock mode that one action needs on the table itself."""
     if command.subtype in SHARE_UPDATE_EXCLUSIVE_ACTIONS:
         return LockMode.SHARE_UPDATE_EXCLUSIVE
     if command.subtype in TRIGGER_SWITCHES:
@@ -96,7 +96,7 @@ def _on_other_tables(
             # Foreign keys of the partition become a part of those of the table.
             referenced = [key.references for key in relation.foreign_keys() if key.references]
             yield from lock_each(referenced, mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
-        # DETACH is over in a moment, as measured by `test_instant` in tests/plan/test_duration.py (row 38).
+        # DETACH is over in a moment, as measured by `test_instant` in tests/rewrite/test_duration.py (row 38).
         if relation is not None and relation.default_partition:
             default = relation.default_partition.name
             yield from lock_each([default], mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
@@ -111,7 +111,7 @@ def _on_other_tables(
 def _of_new_foreign_keys(
     command: pb.AlterTableCmd, *, relation: Relation | None, facts: Facts
 ) -> Iterator[Lock]:
-    """Where one of a partition is taken over, its triggers are taken off the referenced table."""
+    """Give the locks of new foreign keys; taking over a partition's key drops triggers on the referenced table."""
     adds_column = command.subtype == pb.AT_AddColumn
     constraints = (
         [item.constraint for item in column_of(command).constraints]
@@ -137,7 +137,7 @@ def _of_new_foreign_keys(
 def _tables_of_touched_foreign_keys(
     command: pb.AlterTableCmd, *, relation: Relation
 ) -> list[QualifiedName]:
-    """The other ends of the foreign keys that the action drops or makes anew."""
+    """Give the tables at the other end of foreign keys that the action drops or makes anew."""
     cascade = command.behavior == pb.DROP_CASCADE
     if command.subtype == pb.AT_DropConstraint:
         constraint = relation.constraint(command.name)

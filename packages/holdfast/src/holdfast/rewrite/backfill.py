@@ -1,4 +1,4 @@
-"""A write to all rows becomes batches along the key of the table, where its rows are independent."""
+"""Turns a write to all rows into batches along the table's key, if its rows are independent of each other."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
@@ -19,7 +19,7 @@ DEPENDENT = (pb.SubLink, pb.WithClause, pb.CurrentOfExpr, pb.ParamRef)
 
 
 def can_be_batched(node: Message, *, facts: Facts) -> bool:
-    """Whether each row can be written for itself, in any transaction, in any order."""
+    """Whether each row can be written by itself, in any transaction and any order."""
     if not isinstance(node, Write):
         return False
     table = facts.in_use(node.relation)
@@ -37,13 +37,13 @@ def can_be_batched(node: Message, *, facts: Facts) -> bool:
 
 
 def finds_rows_by_key(node: Write, *, table: Relation) -> bool:
-    """Whether a key or a unique index leads to the rows: they are few."""
+    """Whether a key or a unique index leads to the rows, which are few then."""
     key = {column.name for column in table.row_key()}
     return _picks_rows(node, table=table) or (bool(key) and key <= _columns_named_by_value(node))
 
 
 def backfill_step(node: Write, *, table: Relation, now: str = "") -> BackfillStep:
-    """The batches of a write that can be batched; each has the same `now`, where one is given."""
+    """Give the batches of a write that can be batched; all use the same `now`, if one is given."""
     key = table.row_key()
     write = at_one_time(node, now=now) if now else copy(node)
     qualify(write.relation, table.name)
@@ -78,7 +78,7 @@ def _reads_others(node: Write) -> bool:
 
 
 def _columns_named_by_value(node: Write) -> set[str]:
-    """Columns that the condition compares with constants: a = 1 AND b IN (2, 3)."""
+    """Give columns that the condition compares with constants: a = 1 AND b IN (2, 3)."""
     condition = node.where_clause
     is_and = condition.HasField("bool_expr") and condition.bool_expr.boolop == pb.AND_EXPR
     terms = condition.bool_expr.args if is_and else [condition]
@@ -93,7 +93,7 @@ def _columns_named_by_value(node: Write) -> set[str]:
 
 
 def _picks_rows(node: Write, *, table: Relation) -> bool:
-    """Whether a unique key is compared with values: a few rows, found by the index."""
+    """Whether a unique key is compared with values, so that the index finds a few rows."""
     unique = {index.keys for index in table.indexes if index.tells_rows_apart}
     return any(
         strings(comparison.lexpr.column_ref.fields)[-1:] in unique
@@ -103,7 +103,7 @@ def _picks_rows(node: Write, *, table: Relation) -> bool:
 
 
 def _conjuncts(condition: pb.Node) -> Iterator[pb.A_Expr]:
-    """The comparisons that all have to hold."""
+    """Give the comparisons that must all be true."""
     if condition.HasField("a_expr"):
         yield condition.a_expr
     if condition.HasField("bool_expr") and condition.bool_expr.boolop == pb.AND_EXPR:
@@ -116,7 +116,7 @@ def _assigned(node: pb.UpdateStmt) -> set[str]:
 
 
 def _columns_others_rely_on(table: Relation) -> set[str]:
-    """Columns of keys, unique indexes and foreign keys: their rows are not independent."""
+    """Give columns of keys, unique indexes and foreign keys: rows that share these depend on each other."""
     kinds = (ConstraintKind.FOREIGN_KEY, ConstraintKind.EXCLUSION)
     return {
         *(name for index in table.indexes if index.is_unique for name in index.columns),
@@ -136,7 +136,7 @@ def _parameters(key: Sequence[Column], *, start: int) -> str:
 
 
 def _last_of_batch(table: Relation, key: Sequence[Column], *, beyond: str, size: int) -> str:
-    """The key of the last row of a batch; names go through quote(), values are parameters."""
+    """Write the query for the key of a batch's last row; names are quoted, values are parameters."""
     names = _names(key)
     texts = ", ".join(f"CAST({quote(column.name)} AS text)" for column in key)
     downwards = ", ".join(f"{quote(column.name)} DESC" for column in key)
@@ -148,7 +148,7 @@ def _last_of_batch(table: Relation, key: Sequence[Column], *, beyond: str, size:
 
 
 def _restricted(node: Write, condition: str) -> str:
-    """The write with one more condition."""
+    """Give the write with one more condition."""
     conditions = [parsed_expression(condition)]
     if node.HasField("where_clause"):
         conditions.insert(0, node.where_clause)

@@ -1,4 +1,4 @@
-"""What is different on a table of a Citus cluster: what Citus refuses, before anything has run; what it wants apart.
+"""Handles tables of a Citus cluster: refuses in advance what Citus would refuse, and splits what it wants apart.
 
 From what Citus 14 answers on PostgreSQL 18; on a table that it does not know nothing is different. A refusal is a hint
 of what to write instead: https://docs.citusdata.com/en/stable/develop/reference_ddl.html
@@ -76,7 +76,7 @@ Reason = tuple[str, str]  # why it fails, and what to write instead
 
 
 def refuse_on_citus(statement: Statement, *, facts: Facts) -> None:
-    """Raise CitusRefuses for what would fail, perhaps behind steps that are committed by then."""
+    """Raise CitusRefuses for what would fail, perhaps after steps that are committed by then."""
     found = next(_reasons(statement.node, facts=facts), None)
     if found is None:
         return
@@ -87,14 +87,14 @@ def refuse_on_citus(statement: Statement, *, facts: Facts) -> None:
 
 
 def needs_a_name(table: Relation) -> bool:
-    """Whether a constraint has to be named by us: each shard would call it after itself."""
+    """Whether we must name a constraint: otherwise each shard would name it after itself."""
     return table.placement is not None
 
 
 def one_by_one(
     commands: Sequence[pb.AlterTableCmd], *, table: Relation
 ) -> tuple[tuple[pb.AlterTableCmd, ...], ...]:
-    """The actions of one ALTER TABLE as those of several: on Citus an ADD CONSTRAINT stands alone.
+    """Split the actions of an ALTER TABLE in groups: on Citus an ADD CONSTRAINT stands alone.
 
     Behind the others, as PostgreSQL does it: it may need a column that comes with the same statement.
     """
@@ -106,7 +106,7 @@ def one_by_one(
 
 
 def is_dropped_alone(table: Relation) -> bool:
-    """Whether DROP TABLE has to take its foreign keys along: without them Citus would make it plain, and cannot."""
+    """Whether DROP TABLE must drop the foreign keys along: otherwise Citus makes the table plain, and fails."""
     return _is_bound_by_keys(table)
 
 
@@ -213,7 +213,7 @@ def _turns_plain(command: pb.AlterTableCmd, table: Relation) -> bool:
 
 
 def _is_bound_by_keys(table: Relation) -> bool:
-    """Whether Citus knows it only for its foreign keys, and cannot forget it."""
+    """Whether Citus knows the table only because of its foreign keys, and cannot forget it."""
     placement = table.placement
     return (
         placement is not None
@@ -269,7 +269,7 @@ def _of_update(
 def _of_foreign_key(
     constraint: pb.Constraint, *, table: Relation | None, columns: Sequence[str], facts: Facts
 ) -> Iterator[tuple[str, Reason]]:
-    """Only from what is distributed to a reference table, or between rows that live together."""
+    """Say why Citus refuses a foreign key: it must lead to a reference table, or between co-located rows."""
     target = facts.relation(constraint.pktable)
     if target is None or (target.placement is None and (table is None or table.placement is None)):
         return
@@ -342,7 +342,7 @@ def _own_column(command: pb.AlterTableCmd) -> tuple[str, ...]:
 
 
 def _keys(constraint: pb.Constraint) -> tuple[str, ...]:
-    """Of an exclusion only what is compared with = tells shards apart."""
+    """Give the columns that tell rows apart; of an exclusion only those compared with = tell shards apart."""
     if constraint.contype != pb.CONSTR_EXCLUSION:
         return strings(constraint.keys)
     pairs = (item.list.items for item in constraint.exclusions)

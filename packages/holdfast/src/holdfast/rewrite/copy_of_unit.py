@@ -1,4 +1,4 @@
-"""A unit with a change of a type in it: the column is copied, and what stands around the change is done in its swap.
+"""Plans a unit with a type change: the column is copied, and what stands around the change happens in its swap.
 
 A view, policy or trigger that its author drops before and creates after stays while the rows are copied; users find
 it replaced in the moment in which the column is.
@@ -46,7 +46,7 @@ VIEWS = frozenset([pb.OBJECT_MATVIEW, pb.OBJECT_VIEW])
 def copy_of_unit(
     statements: Sequence[Statement], *, facts: Facts, today: date
 ) -> tuple[Step, ...] | None:
-    """None where no column is copied, or where what stands around it is not over in a moment.
+    """Give the steps; None if no column is copied, or if what stands around the change takes long.
 
     The columns of several tables change places in one and the same batch. What a key or an index needs that is
     dropped before and added after the change is built on the copies.
@@ -96,14 +96,14 @@ def copy_of_unit(
 
 
 def _table(statement: Statement, facts: Facts) -> QualifiedName | None:
-    """The table of an ALTER TABLE."""
+    """Give the table of an ALTER TABLE."""
     node = statement.node
     found = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
     return found.name if found is not None else None
 
 
 def _copies(statement: Statement, facts: Facts) -> dict[QualifiedName, Mapping[str, str]]:
-    """How the copies of the statement's columns are called until the moment."""
+    """Give the names of the copies of the statement's columns, until the swap."""
     table = _table(statement, facts)
     return {
         found.table: copied(found).copies for found in facts.type_changes if found.table == table
@@ -111,7 +111,7 @@ def _copies(statement: Statement, facts: Facts) -> dict[QualifiedName, Mapping[s
 
 
 def _around(statement: Statement, *, facts: Facts, today: date) -> Parts | None:
-    """The parts of a statement that stands around a change; None where it lasts."""
+    """Give the parts of a statement that stands around a change; None if it takes long."""
     steps = rewrite(statement, facts=facts, today=today)
     if steps and all(isinstance(step, DropIndexStep) for step in steps):
         return Parts(moment=(as_written(statement, facts=facts),))
@@ -123,7 +123,7 @@ def _around(statement: Statement, *, facts: Facts, today: date) -> Parts | None:
 def _is_too_early(
     statement: Statement, parts: Parts, *, left: Sequence[QualifiedName | None], facts: Facts
 ) -> bool:
-    """Whether it adds to a table, or drops a column of one, of which a column is still to be copied."""
+    """Whether it adds to a table, or drops a column of one, some of whose columns are still to be copied."""
     node = statement.node
     if isinstance(node, pb.IndexStmt):
         return _named(node.relation, facts) in left
@@ -150,14 +150,14 @@ def _together(moments: Sequence[TransactionStep | BatchStep]) -> BatchStep:
 
 
 def _new_type(statement: Statement) -> TransactionStep:
-    """Before the copy that is of it; nobody knows it yet."""
+    """Give the steps that make a new type before the copy that has it; nobody knows it yet."""
     assert isinstance(statement.node, pb.CreateEnumStmt)  # noqa: S101  # its only caller has looked
     name = ".".join(map(quote, strings(statement.node.type_name)))
     return TransactionStep(sql=(statement.sql,), undo=(f"DROP TYPE IF EXISTS {name}",))
 
 
 def _without_dropped(facts: Facts, before: Sequence[Statement]) -> Facts:
-    """What hangs on the columns, but for what is dropped before in the same moment."""
+    """Give the facts without dependents that are dropped earlier in the same moment."""
     dropped = {name for statement in before for name in _dropped(statement, facts)}
     indexes = {name for statement in before for name in _dropped_indexes(statement, facts)}
     constraints = {name for statement in before for name in _dropped_constraints(statement, facts)}

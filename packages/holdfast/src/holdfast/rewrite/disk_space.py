@@ -1,4 +1,4 @@
-"""How much more disk a revision needs: for the indexes that it builds, and for the rows that it writes anew.
+"""Estimates how much more disk a revision needs, for indexes that it builds and rows that it writes anew.
 
 Estimates, from what the server itself estimates of its tables. WAL is not counted, and of a partial index or of an
 UPDATE with a condition nobody knows beforehand how many rows it is about: these count as nothing.
@@ -46,14 +46,14 @@ FIXED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskNeed:
-    """What a statement adds to the disk until somebody vacuums, or for good."""
+    """What a statement adds to the disk, until a vacuum or for good."""
 
     statement: str
     bytes: int
 
 
 def refuse_more_than_fits(needs: Sequence[DiskNeed], *, free: int | None) -> None:
-    """Raises NotEnoughDisk where these together are more than is `free`; None: nobody knows."""
+    """Raise NotEnoughDisk if these needs together exceed `free`; None: nobody knows."""
     needed = sum(need.bytes for need in needs)
     if free is not None and needed > free:
         largest = max(needs, key=lambda need: need.bytes)
@@ -66,7 +66,7 @@ def refuse_more_than_fits(needs: Sequence[DiskNeed], *, free: int | None) -> Non
 
 
 def disk_needs(entries: Sequence[QueueEntry], *, today: date) -> tuple[DiskNeed, ...]:
-    """Of each statement that needs some, but for those that their author allows."""
+    """Give the needs of the statements that have some, except those that their author allows."""
     needs = (
         _need(entry.statement, entry.facts) for entry in entries if not _is_allowed(entry, today)
     )
@@ -81,7 +81,7 @@ def needs_of_rest(
     today: date,
     reached: Sequence[str] | None = None,
 ) -> tuple[DiskNeed, ...]:
-    """Of the steps that are left of a unit, unless its author allows them; of the first, what is not `reached`."""
+    """Give the needs of a unit's remaining steps, unless allowed by its author; of the first, what is not `reached`."""
     if any(is_excused(each, today=today) for each in statements):
         return ()
     tables = _tables(facts)
@@ -92,7 +92,7 @@ def needs_of_rest(
 
 
 def disk_of(step: Step, *, tables: dict[QualifiedName, Relation]) -> int:
-    """The bytes that one step adds."""
+    """Give the bytes that one step adds."""
     match step:
         case BuildIndexStep() if step.table in tables:
             return _of_build(step, tables[step.table])
@@ -112,7 +112,7 @@ def _is_done(
     tables: dict[QualifiedName, Relation],
     reached: Sequence[str] | None,
 ) -> int:
-    """The bytes that a copy has written already: as many as the blocks in front of the one that it has reached."""
+    """Give the bytes that a copy has already written: in proportion to the blocks that it has reached."""
     for step in under_way:
         if reached is not None and isinstance(step, CopyRowsStep | FillRowsStep):
             return min(int(reached[1]) * BLOCK, disk_of(step, tables=tables))
@@ -139,13 +139,13 @@ def _need(statement: Statement, facts: Facts | None) -> DiskNeed | None:
 
 
 def _tables(facts: Facts) -> dict[QualifiedName, Relation]:
-    """Those in use, and their partitions."""
+    """Give the tables in use, and their partitions."""
     known = [table for table in facts.relations.values() if not table.is_new]
     return {each.name: each for table in known for each in (table, *table.partitions)}
 
 
 def _of_build(step: BuildIndexStep, table: Relation) -> int:
-    """The index, and as much again for the files in which its entries are sorted."""
+    """Give the size of an index, and as much again for the files in which its entries are sorted."""
     (statement,) = parse(step.sql)
     node = statement.node
     assert isinstance(node, pb.IndexStmt)  # noqa: S101  # it is made by build_index()
@@ -165,7 +165,7 @@ def _width(column: str, table: Relation) -> int:
 
 
 def _share(table: Relation) -> int:
-    """What a column of no fixed width has of the average row."""
+    """Estimate the share of the average row that a column of no fixed width has."""
     fixed = [FIXED.get(_without_modifier(column.type)) for column in table.columns]
     left = table.bytes / max(table.rows, 1) - ROW_HEADER - sum(width or 0 for width in fixed)
     return max(1, round(left / fixed.count(None)))
@@ -180,7 +180,7 @@ def _writes_every_row(step: BackfillStep) -> bool:
 
 
 def _conditions(statements: Sequence[Statement]) -> Iterator[bool]:
-    """Of a DELETE, which adds nothing, and of an UPDATE of some rows."""
+    """Whether rows are added: none by a DELETE, some by an UPDATE with a condition."""
     for statement in statements:
         node = statement.node
         yield not isinstance(node, pb.UpdateStmt) or node.HasField("where_clause")

@@ -1,4 +1,4 @@
-"""Whether an expression gives a row the same value in one of many batches as it would in one statement.
+"""Decides whether an expression gives a row the same value in one of many batches as in one statement.
 
 Not so where it calls what may look at other rows, or at the transaction itself. The time is the exception: all batches
 get that of one moment, as now() is one moment for a whole transaction.
@@ -81,14 +81,14 @@ def is_even(node: pb.UpdateStmt | pb.DeleteStmt, *, table: Relation, facts: Fact
 
 
 def at_one_time(node: Written, *, now: str, functions: frozenset[str] = NOW) -> Written:
-    """The write with this moment in the place of these functions, and of CURRENT_TIMESTAMP and its kin."""
+    """Put this moment in the place of these functions, and of CURRENT_TIMESTAMP and its kin."""
     write = copy(node)
     _replace_in(write, lambda found: _moment(found, now=now, functions=functions))
     return write
 
 
 def _moment(node: pb.Node, *, now: str, functions: frozenset[str]) -> pb.Node | None:
-    """What stands in the place of this expression; None where it is not one of the time."""
+    """Give what replaces this expression; None if it does not ask for the time."""
     if node.HasField("func_call") and not node.func_call.args:
         names = strings(node.func_call.funcname)
         if names[-1] in functions and names[:-1] in ((), ("pg_catalog",)):
@@ -100,7 +100,7 @@ def _moment(node: pb.Node, *, now: str, functions: frozenset[str]) -> pb.Node | 
 
 
 def _at(now: str, kind: str, *, modifier: int) -> pb.Node:
-    """With a precision the way PostgreSQL's own keyword takes it."""
+    """Write the moment with a precision, as PostgreSQL's own keyword takes it."""
     precision = f"({modifier})" if modifier >= 0 else ""
     moment = f"CAST('{now}' AS timestamptz)"
     whole = kind == "timestamptz" and not precision
@@ -146,7 +146,7 @@ def _uneven_defaults(table: Relation) -> Iterator[str]:
 
 
 def _defaulted(node: pb.UpdateStmt | pb.DeleteStmt) -> set[str]:
-    """The columns that are SET to DEFAULT."""
+    """Give the columns that are SET to DEFAULT."""
     if not isinstance(node, pb.UpdateStmt):
         return set()
     targets = (item.res_target for item in node.target_list)

@@ -1,4 +1,4 @@
-"""What will be known once the statements that wait have run, without running them.
+"""Computes the facts as they will be once the waiting statements have run, without running them.
 
 So a statement behind them is judged by the tables as it will find them. What a statement does that is not listed here
 changes nothing in the facts; when its turn comes, the catalog is asked again.
@@ -54,12 +54,12 @@ ON_UPDATE = 1 << 4  # TRIGGER_TYPE_UPDATE in PostgreSQL's pg_trigger.h
 
 
 def expected(facts: Facts, waiting: Iterable[QueueEntry]) -> Facts:
-    """The facts after these statements, in their order."""
+    """Give the facts after these statements, in their order."""
     return reduce(_after_with_names, waiting, facts)
 
 
 def _after_with_names(facts: Facts, entry: QueueEntry) -> Facts:
-    """What it drops gives its name back, to what chooses one behind it."""
+    """Give the facts after a statement, with the names that it frees available again."""
     later = _after(facts, entry)
     if not facts.taken_names:
         return later
@@ -73,7 +73,7 @@ def _after_with_names(facts: Facts, entry: QueueEntry) -> Facts:
 
 
 def _names_in(facts: Facts) -> frozenset[QualifiedName]:
-    """Of the relations that are known, of their indexes and of their constraints."""
+    """Give the names of the known relations, their indexes and their constraints."""
     relations = {relation.name: relation for relation in facts.relations.values()}.values()
     return frozenset(
         QualifiedName(schema=relation.name.schema, name=name)
@@ -115,7 +115,7 @@ def _after(facts: Facts, entry: QueueEntry) -> Facts:
 
 
 def _as_recorded(facts: Facts, node: Any, entry: QueueEntry) -> Facts:
-    """As the record of the operation says."""
+    """Apply the change of facts in the record of the operation."""
     left = [each.leaves for each in BY_STATEMENT.get(type(node), ()) if each.leaves is not None]
     for leaves in left:
         facts = _changed(
@@ -129,7 +129,7 @@ def _left(table: Relation, *, leaves: Callable[[Relation, Any], Relation], node:
 
 
 def _waits(entry: QueueEntry) -> tuple[Waiting, ...]:
-    """What the statement leaves for `holdfast finish`."""
+    """Add what the statement leaves waiting for `holdfast finish`."""
     facts = entry.facts
     if facts is None or facts.side_by_side.releases is not Releases.TWO:
         return ()
@@ -137,7 +137,7 @@ def _waits(entry: QueueEntry) -> tuple[Waiting, ...]:
 
 
 def _with_what_waits(facts: Facts, entry: QueueEntry, waits: tuple[Waiting, ...]) -> Facts:
-    """The old column and table are still there; what is renamed has its new name, too."""
+    """Keep an old column or table that waits; what is renamed has its new name, too."""
     facts = replace(
         facts, side_by_side=replace(facts.side_by_side, ahead=(*facts.side_by_side.ahead, *waits))
     )
@@ -168,7 +168,7 @@ def _expanded(table: Relation, *, waiting: Waiting) -> Relation:
 
 
 def _to_be_tried_again(facts: Facts, entry: QueueEntry) -> Facts:
-    """What PostgreSQL said of a type change, as long as nothing that waits may make it say something else."""
+    """Mark what PostgreSQL said of a type change as stale if a waiting statement may change the answer."""
     node = entry.statement.node
     changes = isinstance(node, pb.AlterTableStmt) and any(
         item.alter_table_cmd.subtype in CHANGING_COLUMNS for item in node.cmds
@@ -184,7 +184,7 @@ def _to_be_tried_again(facts: Facts, entry: QueueEntry) -> Facts:
 
 
 def _name(written: pb.RangeVar, entry: QueueEntry) -> QualifiedName:
-    """The relation that a statement which waits has named."""
+    """Give the relation that a waiting statement has named."""
     facts = entry.facts
     known = facts.relation(written) if facts is not None else None
     if known is not None:
@@ -322,7 +322,7 @@ def _not_null(table: Relation, columns: tuple[str, ...]) -> Relation:
 
 
 def _without_constraints(table: Relation, names: set[str]) -> Relation:
-    """Without their indexes, too; a column whose NOT NULL goes may be NULL."""
+    """Remove constraints and their indexes; a column whose NOT NULL goes may be NULL."""
     dropped = [found for found in table.constraints if found.name in names]
     left = table.without_constraints([(table.name, name) for name in names])
     left = left.without_indexes([i.name for i in table.indexes if i.constraint in names])
@@ -342,7 +342,7 @@ def _with_column_changed(table: Relation, name: str, **changes: Any) -> Relation
 
 
 def _nullable(table: Relation, command: pb.AlterTableCmd) -> Relation:
-    """Since PostgreSQL 18 NOT NULL is a constraint, which goes with its name."""
+    """Make columns nullable: since PostgreSQL 18 NOT NULL is a constraint, which goes with its name."""
     left = tuple(
         found
         for found in table.constraints

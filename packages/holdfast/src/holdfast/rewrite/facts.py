@@ -1,4 +1,4 @@
-"""What is known of the relations that a statement names, just before it runs.
+"""The facts: what is known of the relations that a statement names, just before it runs.
 
 `observe.catalog` fills it in, tests write it by hand.
 """
@@ -90,13 +90,13 @@ class Index:
 
     @property
     def tells_rows_apart(self) -> bool:
-        """Whether no two rows can have the same key, but for NULL."""
+        """Whether no two rows can have the same key, except for NULL."""
         return self.is_unique and self.is_valid and bool(self.keys) and not self.has_expressions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A foreign key of another table that points to this one."""
+    """A foreign key of another table that references this one."""
 
     table: QualifiedName
     constraint: str
@@ -106,7 +106,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultPartition:
-    """The partition that takes the rows that no other one does: a new one has to look at them."""
+    """The partition for rows that no other takes; adding a partition makes PostgreSQL scan it."""
 
     name: QualifiedName
     rows: int
@@ -114,7 +114,7 @@ class DefaultPartition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionBound:
-    """The condition that the rows of a partition satisfy, which a statement adds to a table; in its words."""
+    """The condition that the rows of a partition satisfy which a statement adds, in PostgreSQL's words."""
 
     parent: QualifiedName
     partition: str  # without its schema
@@ -123,18 +123,18 @@ class PartitionBound:
 
     @property
     def excluded(self) -> str:
-        """The condition of the rows that the default partition keeps."""
+        """The condition of the rows that stay in the default partition."""
         return f"NOT {self.condition}"
 
     @property
     def whole(self) -> str:
-        """All that the rows of the partition satisfy."""
+        """The full condition of the partition's rows."""
         return self.condition if self.above is None else f"({self.above} AND {self.condition})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnumInUse:
-    """An enum on which nothing hangs but columns and their defaults; its values are in their order."""
+    """An enum on which only columns and their defaults depend; its values are in their order."""
 
     name: QualifiedName
     labels: tuple[str, ...]
@@ -159,7 +159,7 @@ class PlacementKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where Citus keeps a table: `column` decides on which shard a row lives, and is "" where it is only one."""
+    """Where Citus keeps a table: `column` decides on which shard a row lives; "" if there is only one shard."""
 
     kind: PlacementKind
     column: str = ""
@@ -200,7 +200,7 @@ class Relation:
 
     @property
     def partition_of_another(self) -> "Relation | None":
-        """A partition, where they were asked for, whose owner another role is: only that may change it by itself."""
+        """A partition that another role owns, if they were asked for: only that role may change it by itself."""
         return next((part for part in self.partitions if not part.is_owned), None)
 
     @property
@@ -210,19 +210,19 @@ class Relation:
 
     @property
     def has_foreign_partition(self) -> bool:
-        """Whether one of its partitions, where they were asked for, is a foreign table."""
+        """Whether one of its partitions, if they were asked for, is a foreign table."""
         return any(part.kind is RelationKind.FOREIGN_TABLE for part in self.partitions)
 
     def column(self, name: str) -> Column | None:
-        """The column of this name."""
+        """Give the column of this name."""
         return next((column for column in self.columns if column.name == name), None)
 
     def constraint(self, name: str) -> Constraint | None:
-        """The constraint of this name."""
+        """Give the constraint of this name."""
         return next((found for found in self.constraints if found.name == name), None)
 
     def without_constraints(self, dropped: Collection[tuple[QualifiedName, str]]) -> "Relation":
-        """The relation without those of the constraints that are its own or point to it."""
+        """Give the relation without these constraints, its own or those that reference it."""
         own = (found for found in self.constraints if (self.name, found.name) not in dropped)
         pointing = (
             found for found in self.referenced_by if (found.table, found.constraint) not in dropped
@@ -230,12 +230,12 @@ class Relation:
         return replace(self, constraints=tuple(own), referenced_by=tuple(pointing))
 
     def without_indexes(self, dropped: Collection[QualifiedName]) -> "Relation":
-        """The relation without these of its indexes."""
+        """Give the relation without these of its indexes."""
         left = tuple(index for index in self.indexes if index.name not in dropped)
         return replace(self, indexes=left)
 
     def row_key(self) -> tuple[Column, ...]:
-        """The columns that tell its rows apart: of the primary key, or of a unique index without NULL."""
+        """Give the columns that tell its rows apart: of the primary key, or of a unique index without NULL."""
         columns = {column.name: column for column in self.columns}
         candidates = sorted(self.indexes, key=lambda index: index.constraint != self._primary_key())
         for index in candidates:
@@ -249,7 +249,7 @@ class Relation:
         return next((found.name for found in keys), None)
 
     def foreign_keys(self) -> tuple[Constraint, ...]:
-        """The foreign keys of the table itself, not those that refer to it."""
+        """Give the foreign keys of the table itself, not those that reference it."""
         return tuple(
             constraint
             for constraint in self.constraints
@@ -258,7 +258,7 @@ class Relation:
 
 
 class Releases(Enum):
-    """How many releases of the application a revision has to do with."""
+    """For how many releases of the application a revision is run."""
 
     ONE = "everything is done at once"
     TWO = "what only the old release uses waits for `holdfast finish`"
@@ -267,7 +267,7 @@ class Releases(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideBySide:
-    """What two releases on one schema have to do with a statement."""
+    """What two releases on one schema mean for a statement."""
 
     releases: Releases = Releases.ONE
     recorded: tuple[Recorded, ...] = ()  # what waits since an earlier transaction
@@ -275,18 +275,18 @@ class SideBySide:
     tables: tuple[ChangedTable, ...] = ()  # of whose columns one is dropped or renamed
 
     def table(self, name: QualifiedName) -> ChangedTable | None:
-        """What is known of a table of whose columns one is dropped or renamed."""
+        """Give what is known of a table that loses or renames a column."""
         return next((found for found in self.tables if found.table == name), None)
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
-        """All that waits for `finish`: what is recorded, and what statements ahead leave."""
+        """All that waits for `finish`: what is recorded, and what earlier statements leave."""
         return (*(found.waiting for found in self.recorded), *self.ahead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRelations:
-    """The relations and columns that the running revision has created itself: nobody uses them yet.
+    """The relations and columns that the running revision has created: nobody uses them yet.
 
     Followed by name (`rewrite.new_relations`), because a queued CREATE TABLE is in no catalog yet.
     """
@@ -333,48 +333,48 @@ class Facts:
         return any(found.placement is not None for found in self.relations.values())
 
     def relation(self, written: pb.RangeVar) -> Relation | None:
-        """The relation that a statement names."""
+        """Give the relation that a statement names."""
         return self.relations.get((written.schemaname, written.relname))
 
     def relation_named(self, parts: tuple[str, ...]) -> Relation | None:
-        """The relation that a DROP or COMMENT names by its parts."""
+        """Give the relation that a DROP or COMMENT names by its parts."""
         return self.relations.get(written_name(parts))
 
     def index_named(self, parts: tuple[str, ...]) -> Index | None:
-        """The index that a statement names by its parts."""
+        """Give the index that a statement names by its parts."""
         return self.indexes.get(written_name(parts))
 
     def without_constraints(self, dropped: Collection[tuple[QualifiedName, str]]) -> "Facts":
-        """What will be known once these constraints, by table and name, are gone."""
+        """Give the facts once these constraints, by table and name, are gone."""
         left = {key: found.without_constraints(dropped) for key, found in self.relations.items()}
         return replace(self, relations=left)
 
     def without_indexes(self, dropped: Collection[QualifiedName]) -> "Facts":
-        """What will be known once these indexes are gone."""
+        """Give the facts once these indexes are gone."""
         left = {key: found.without_indexes(dropped) for key, found in self.relations.items()}
         indexes = {key: index for key, index in self.indexes.items() if index.name not in dropped}
         return replace(self, relations=left, indexes=indexes)
 
     def bound_of(self, parent: Relation, *, partition: str) -> PartitionBound | None:
-        """The condition of a partition that a statement adds; None where PostgreSQL has not said it."""
+        """Give the condition of a partition that a statement adds; None if PostgreSQL has not said it."""
         found = (b for b in self.bounds if (b.parent, b.partition) == (parent.name, partition))
         return next(found, None)
 
     def with_partitions_of(self, table: Relation) -> "Facts":
-        """The facts with each partition of the table among the relations that have a name."""
+        """Give the facts with each partition of the table among the named relations."""
         found = {(part.name.schema, part.name.name): part for part in table.partitions}
         return replace(self, relations={**self.relations, **found})
 
     def in_use(self, written: pb.RangeVar) -> Relation | None:
-        """The relation that a statement names, if it exists and other sessions may be using it."""
+        """Give the relation that a statement names, if it exists and other sessions may be using it."""
         relation = self.relation(written)
         return None if relation is None or relation.is_new else relation
 
     def in_use_named(self, parts: tuple[str, ...]) -> Relation | None:
-        """The relation that a DROP or COMMENT names, if other sessions may be using it."""
+        """Give the relation that a DROP or COMMENT names, if other sessions may be using it."""
         relation = self.relation_named(parts)
         return None if relation is None or relation.is_new else relation
 
     def taken_in(self, schema: str) -> frozenset[str]:
-        """Names in the schema that a chosen name could collide with."""
+        """Give names in the schema that a chosen name could collide with."""
         return self.taken_names.get(schema, frozenset())

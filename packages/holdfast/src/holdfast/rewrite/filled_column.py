@@ -1,4 +1,4 @@
-"""A new column whose rows get a value each: added empty, given its default, filled in batches.
+"""A new column whose existing rows each get a value: added empty, given its default, filled in batches.
 
 As one ADD COLUMN it rewrites the table: https://www.postgresql.org/docs/current/sql-altertable.html
 (Notes). For serial columns see datatype-numeric.html#DATATYPE-SERIAL, for identity columns
@@ -37,7 +37,7 @@ SERIAL = {
 
 
 def filled_column(action: Action) -> Split | None:
-    """For volatile defaults, serial and identity; None where `why_not_filled` has a reason."""
+    """Give the steps for volatile defaults, serial and identity; None if `why_not_filled` has a reason."""
     column = column_of(action.command)
     if why_not_filled(action) is not None:
         return None
@@ -53,7 +53,7 @@ def filled_column(action: Action) -> Split | None:
 
 
 def why_not_filled(action: Action) -> str | None:
-    """Why the rows of the table cannot be given their values in batches, and what makes it possible."""
+    """Say why the rows cannot be given their values in batches, and what makes it possible."""
     table = action.table
     if table.placement is not None:
         return NOT_NUMBERED if _is_numbered(column_of(action.command)) else NOT_FILLED
@@ -77,7 +77,7 @@ def _is_numbered(column: pb.ColumnDef) -> bool:
 
 
 def is_serial(column: pb.ColumnDef) -> bool:
-    """Whether it is numbered by a sequence of its own: not a type, but a way to write three things."""
+    """Whether the column is serial, which is no type but shorthand for a sequence, a default and NOT NULL."""
     return strings(column.type_name.names)[-1] in SERIAL
 
 
@@ -100,7 +100,7 @@ def _defaulted(action: Action, column: pb.ColumnDef) -> Split | None:
 
 
 def _serial(action: Action, column: pb.ColumnDef) -> Split:
-    """The three things that serial stands for, and NOT NULL."""
+    """Give the three things that serial stands for, and NOT NULL."""
     kind = SERIAL[strings(column.type_name.names)[-1]]
     stays = _without(action, pb.CONSTR_NOTNULL)
     name = column_of(stays).type_name.names
@@ -116,7 +116,7 @@ def _serial(action: Action, column: pb.ColumnDef) -> Split:
 
 
 def _identity(action: Action, column: pb.ColumnDef) -> Split | None:
-    """Numbered by a sequence that lasts until all rows have a number; then the column's own goes on."""
+    """Number the rows by a temporary sequence; once all have a number, the column's own continues."""
     identity = _first(column, pb.CONSTR_IDENTITY)
     if identity is None:
         return None
@@ -140,7 +140,7 @@ def _identity(action: Action, column: pb.ColumnDef) -> Split | None:
 def _hand_over(
     action: Action, column: str, *, identity: pb.Constraint, sequence: QualifiedName
 ) -> Step:
-    """The column's own sequence goes on where the other one stands."""
+    """Make the column an identity whose own sequence continues from the other one, which is dropped."""
     table = action.table.name
     drop_default = pb.AlterTableCmd(
         subtype=pb.AT_ColumnDefault, name=column, behavior=pb.DROP_RESTRICT
@@ -170,7 +170,7 @@ def _hand_over(
 def _sequence(
     action: Action, column: str, *, sequence: QualifiedName, kind: str, options: list[pb.Node]
 ) -> tuple[Message, ...]:
-    """A sequence that belongs to the column, and the default that draws from it."""
+    """Make a sequence that belongs to the column, and the default that draws from it."""
     create = pb.CreateSeqStmt(sequence=pb.RangeVar(relpersistence="p", inh=True))
     create.sequence.schemaname, create.sequence.relname = sequence.schema, sequence.name
     create.options.extend(options)
@@ -196,7 +196,7 @@ def _sequence_name(action: Action, column: str, *, label: str) -> QualifiedName:
 
 
 def _fill(action: Action, column: str) -> Step:
-    """Rows that came after the default was there have their value. Without a key: block after block of the table."""
+    """Fill the old rows; new ones have their default. Without a key: block after block of the table."""
     if not _keeps_row_key(action):
         name = quote(column)
         return FillRowsStep(
@@ -220,7 +220,7 @@ def _is_null(column: str) -> pb.Node:
 
 
 def _not_null(action: Action, column: pb.ColumnDef) -> tuple[Step, ...]:
-    """Where it is said, and where it goes without saying."""
+    """Make the column NOT NULL, where that is written or implied (serial, identity)."""
     found = _first(column, pb.CONSTR_NOTNULL)
     if found is None and not is_serial(column) and not _first(column, pb.CONSTR_IDENTITY):
         return ()
@@ -229,7 +229,7 @@ def _not_null(action: Action, column: pb.ColumnDef) -> tuple[Step, ...]:
 
 
 def _keeps_row_key(action: Action) -> bool:
-    """There is a key to go along, and the same statement does not take it away."""
+    """Whether the table has a key to batch along that the same statement does not drop."""
     key = {column.name for column in action.table.row_key()}
     keys = {index.constraint for index in action.table.indexes}
     commands = [item.alter_table_cmd for item in action.statement.cmds]
@@ -243,7 +243,7 @@ def _first(column: pb.ColumnDef, kind: int) -> pb.Constraint | None:
 
 
 def _without(action: Action, *kinds: int) -> pb.AlterTableCmd:
-    """The ADD COLUMN without these of its constraints."""
+    """Give the ADD COLUMN without these of its constraints."""
     command = copy(action.command)
     column = column_of(command)
     kept = [item for item in column.constraints if item.constraint.contype not in kinds]

@@ -1,4 +1,4 @@
-"""What is refused on a table in use, and what to write instead of it.
+"""Hazards: why a statement is refused on a table in use, and what to write instead.
 
 Either it holds a lock for as long as the table is large, or it breaks the application that runs.
 
@@ -32,7 +32,7 @@ class LongWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hazard:
-    """A lock on a relation in use that lasts as long as its rows are many; without one, on every table."""
+    """A lock on a relation in use that lasts the longer the more rows there are; without relation, on every table."""
 
     relation: QualifiedName | None
     rows: int
@@ -41,7 +41,7 @@ class Hazard:
 
     @property
     def lifted_by(self) -> frozenset[QueuedChange]:
-        """What may take the reason away."""
+        """The queued changes that may remove this hazard."""
         return self.doing.lifted_by
 
     def error(self, statement: Statement) -> HoldfastError:
@@ -59,7 +59,7 @@ class Hazard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakingChange:
-    """A name that running code uses and that will be gone."""
+    """A name that running code uses and that disappears."""
 
     relation: str
     breaks: str
@@ -79,13 +79,13 @@ class BreakingChange:
 def hazard(
     relation: Relation | None, doing: LongWork, *, mode: LockMode = LockMode.ACCESS_EXCLUSIVE
 ) -> Iterator[Hazard]:
-    """The hazard of a relation in use; none on one that is not there or new."""
+    """Give the hazard of a relation in use; none if it does not exist or is new."""
     if relation is not None and not relation.is_new:
         yield Hazard(relation=relation.name, rows=relation.rows, mode=mode, doing=doing)
 
 
 def by_its_owner(doing: LongWork, *, table: Relation) -> LongWork:
-    """The same; where a partition is another role's, that is what stands in the way of its online form."""
+    """Give the work, with the advice for a partition of another role, whose owner has to act first."""
     other = table.partition_of_another
     if other is None:
         return doing
@@ -106,7 +106,7 @@ DEFAULT_PARTITION = LongWork(
 
 
 def hazard_of_default_partition(parent: Relation | None, *, facts: Facts) -> Iterator[Hazard]:
-    """Of a partition that is added to the parent, if that has a default partition in use."""
+    """Give the hazard of adding a partition to a parent whose default partition is in use."""
     default = parent.default_partition if parent is not None else None
     if default is not None and default.name not in facts.new:
         mode = LockMode.ACCESS_EXCLUSIVE

@@ -1,4 +1,4 @@
-"""Whether two statements may change places: neither the end nor what users see on the way differs."""
+"""Decides whether two statements may change places: same result, and the same view for users on the way."""
 
 import re
 from collections.abc import Iterator
@@ -101,24 +101,24 @@ def are_independent(one: QueueEntry, other: QueueEntry) -> bool:
 
 
 def _drops_what_others_use(entry: QueueEntry) -> bool:
-    """Whether it drops a view, a table, a function or a type, which another one may be made of."""
+    """Whether it drops a view, table, function or type that another statement may use."""
     node = entry.statement.node
     return isinstance(node, pb.DropStmt) and node.remove_type in USED_BY_OTHERS
 
 
 def is_write(entry: QueueEntry) -> bool:
-    """Whether it writes rows and nothing else."""
+    """Whether it only writes rows."""
     return isinstance(entry.statement.node, WRITES)
 
 
 def is_opaque(entry: QueueEntry) -> bool:
-    """Whether nobody can say what it does."""
+    """Whether its effect cannot be known."""
     statement = entry.statement
     return isinstance(statement.node, OPAQUE) or statement.kind is StatementKind.TEMP
 
 
 def relations_of(entry: QueueEntry) -> frozenset[str]:
-    """The relations that it names, those of its indexes included."""
+    """Give the relations that it names, and the tables of its indexes."""
     named = (
         relation_name(pb.RangeVar(schemaname=schema, relname=name), entry)
         for schema, name in relations_in(entry.statement)
@@ -128,7 +128,7 @@ def relations_of(entry: QueueEntry) -> frozenset[str]:
 
 
 def _views_on(entry: QueueEntry) -> frozenset[str]:
-    """The views on a column that changes its type: they stand in the way of that, dropped or not."""
+    """Give the views on a column that changes its type: they stand in its way, dropped or not."""
     changes = entry.facts.type_changes if entry.facts is not None else ()
     return frozenset(
         found.identity.partition(" on ")[2] for change in changes for found in change.dependents
@@ -136,7 +136,7 @@ def _views_on(entry: QueueEntry) -> frozenset[str]:
 
 
 def _freed_by(entry: QueueEntry) -> Iterator[str]:
-    """The tables that foreign keys lead to which the statement drops: their keys can go from then on."""
+    """Give the tables referenced by foreign keys that the statement drops: their unique keys can be dropped then."""
     node, facts = entry.statement.node, entry.facts
     if facts is None:
         return
@@ -156,7 +156,7 @@ def _drops(command: pb.AlterTableCmd) -> bool:
 
 
 def _names_made(entry: QueueEntry) -> frozenset[str]:
-    """Functions and types that it makes, changes or drops; a view, to those who name it."""
+    """Give the names of functions, types and views that it makes, changes or drops."""
     return frozenset(_named(entry))
 
 
@@ -204,7 +204,7 @@ def _words(entry: QueueEntry) -> frozenset[str]:
 
 
 def _is_build(entry: QueueEntry) -> bool:
-    """Of an index on plain columns: what is around the table is nothing to it."""
+    """Whether it builds an index on plain columns, which little else on the table affects."""
     node = entry.statement.node
     if not isinstance(node, pb.IndexStmt):
         return False
@@ -223,7 +223,7 @@ def _is_around(entry: QueueEntry) -> bool:
 
 
 def _only_adds_columns_beside(one: QueueEntry, other: QueueEntry) -> bool:
-    """Whether `one` only adds plain columns, and `other` only drops what knows nothing of them: a key, a column."""
+    """Whether `one` only adds plain columns and `other` only drops parts that do not involve them."""
     columns = _plain_columns(one.statement.node)
     return (
         bool(columns) and _only_drops_parts(other.statement.node) and not _mentions(other, columns)
@@ -231,7 +231,7 @@ def _only_adds_columns_beside(one: QueueEntry, other: QueueEntry) -> bool:
 
 
 def _plain_columns(node: Message) -> frozenset[str]:
-    """The columns that an ALTER TABLE adds and that bring no key, CHECK or sequence along; none where it does more."""
+    """Give the columns that an ALTER TABLE adds without key, CHECK or sequence; none if it does more."""
     if not isinstance(node, pb.AlterTableStmt) or node.objtype != pb.OBJECT_TABLE:
         return frozenset()
     commands = [item.alter_table_cmd for item in node.cmds]
@@ -251,7 +251,7 @@ def _only_drops_parts(node: Message) -> bool:
 
 
 def _is_view(entry: QueueEntry) -> bool:
-    """A view reads the table, and a write of the table asks no view."""
+    """Whether it makes or drops a view: a view reads the table, but a write to the table does not involve it."""
     node = entry.statement.node
     is_dropped = isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_VIEW
     return isinstance(node, pb.ViewStmt) or is_dropped

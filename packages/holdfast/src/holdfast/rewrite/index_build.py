@@ -1,4 +1,4 @@
-"""An index as a plan makes it, for CREATE INDEX and constraints: its name, and the step that builds it beside users.
+"""Plans the build of an index, for CREATE INDEX and constraints: its name, and the step that builds it beside users.
 
 Where its author has not named it, it gets the name that PostgreSQL would choose: after ChooseIndexName() in
 src/backend/commands/indexcmds.c and FigureColname() in src/backend/parser/parse_target.c.
@@ -29,7 +29,7 @@ SQL_VALUES: dict[int, str] = {
 
 
 def build_index(node: pb.IndexStmt, *, table: Relation) -> BuildIndexStep:
-    """The build of an index that has a name; IF NOT EXISTS goes, an invalid index satisfies it."""
+    """Give the step that builds a named index. IF NOT EXISTS is left out: an invalid index would satisfy it."""
     in_use = not table.is_new
     build = copy(node)
     build.concurrent, build.if_not_exists = True, False
@@ -53,18 +53,18 @@ def build_index(node: pb.IndexStmt, *, table: Relation) -> BuildIndexStep:
 
 
 def locks_of_build(node: pb.IndexStmt, facts: Facts) -> Iterator[Lock]:
-    """Of CREATE INDEX as it is written."""
+    """Give the locks of CREATE INDEX as it is written."""
     mode = LockMode.SHARE_UPDATE_EXCLUSIVE if node.concurrent else LockMode.SHARE
     yield from lock_with_descendants(node.relation, mode=mode, facts=facts)
 
 
 def index_of_constraint(action: Action, constraint: pb.Constraint, *, name: str) -> pb.IndexStmt:
-    """The unique index that a UNIQUE or PRIMARY KEY constraint would make for itself."""
+    """Give the unique index that a UNIQUE or PRIMARY KEY constraint would make."""
     return index_of(constraint, relation=action.statement.relation, name=name)
 
 
 def index_of(constraint: pb.Constraint, *, relation: pb.RangeVar, name: str) -> pb.IndexStmt:
-    """The same, on a relation as it is written."""
+    """Give the unique index of a constraint, on a relation as it is written."""
     node = pb.IndexStmt(
         idxname=name,
         unique=True,
@@ -82,7 +82,7 @@ def index_of(constraint: pb.Constraint, *, relation: pb.RangeVar, name: str) -> 
 
 
 def over_index(constraint: pb.Constraint, *, name: str, index: str) -> pb.Constraint:
-    """The same constraint, made of an index that is there."""
+    """Give the same constraint, made from an existing index."""
     taking_over = copy(constraint)
     taking_over.conname, taking_over.indexname = name, index
     taking_over.nulls_not_distinct, taking_over.indexspace = False, ""
@@ -102,19 +102,19 @@ def _key(element: pb.IndexElem) -> str:
 
 
 def index_name(node: pb.IndexStmt, *, taken: Collection[str]) -> str:
-    """TABLE_COLUMNS_idx, or the first such name with a number that is free."""
+    """Choose the name: TABLE_COLUMNS_idx, or the first such name with a number that is free."""
     columns = joined(column_names(node))
     return free_name(node.relation.relname, second=columns, label="idx", taken=taken)
 
 
 def column_names(node: pb.IndexStmt) -> list[str]:
-    """What each column or expression of the index adds to its name."""
+    """Give what each column or expression of the index adds to its name."""
     elements = [*node.index_params, *node.index_including_params]
     return [element.index_elem.name or column_name(element.index_elem.expr) for element in elements]
 
 
 def joined(columns: Iterable[str]) -> str:
-    """The columns as part of a name: equal ones are numbered, and what is too long is left out."""
+    """Join the columns for a name: equal ones are numbered, and what is too long is left out."""
     text = ""
     seen: list[str] = []
     for column in columns:
@@ -133,7 +133,7 @@ def _numbered(column: str, *, seen: Collection[str]) -> str:
 
 
 def column_name(expression: pb.Node) -> str:
-    """What a query would call the column."""
+    """Give the name that a query's result column would have."""
     kind = expression.WhichOneof("node")
     if kind == "func_call":
         return str(expression.func_call.funcname[-1].string.sval)

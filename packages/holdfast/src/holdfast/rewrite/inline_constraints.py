@@ -1,4 +1,4 @@
-"""Constraints that stand at a column: each with the DEFERRABLE and NOT ENFORCED that follow it.
+"""Separates constraints written at a column, each with the DEFERRABLE and NOT ENFORCED that follow it.
 
 The parser gives those as nodes of their own; taken apart from their constraint they make no sense.
 """
@@ -24,7 +24,7 @@ FOLLOWERS = frozenset(
 def take_out(
     column: pb.ColumnDef, *, wanted: Callable[[pb.Constraint], bool]
 ) -> tuple[pb.ColumnDef, tuple[pb.Constraint, ...]]:
-    """The column without the wanted constraints, and these as constraints of the table."""
+    """Give the column without the wanted constraints, and these as constraints of the table."""
     rest = copy(column)
     del rest.constraints[:]
     taken: list[pb.Constraint] = []

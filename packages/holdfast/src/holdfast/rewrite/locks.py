@@ -1,4 +1,4 @@
-"""Lock modes as the manual names them, and what each of them keeps from running; the lock on a relation in use.
+"""Lock modes as the manual names them, and what each blocks; locks on relations in use.
 
 https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 """
@@ -36,12 +36,12 @@ class LockMode(Enum):
 
     @property
     def strength(self) -> int:
-        """The place in the order of the manual."""
+        """The place in the manual's order, weakest first."""
         return list(LockMode).index(self)
 
     @property
     def in_catalog(self) -> str:
-        """As pg_locks.mode writes it: AccessExclusiveLock."""
+        """The name in pg_locks.mode: AccessExclusiveLock."""
         return "".join(word.capitalize() for word in self.value.split()) + "Lock"
 
     def conflicts_with(self, other: "LockMode") -> bool:
@@ -50,7 +50,7 @@ class LockMode(Enum):
 
     @property
     def blocks(self) -> str:
-        """What does not run while this lock is held, in plain words."""
+        """Say in plain words what cannot run while this lock is held."""
         return BLOCKS[self]
 
     @property
@@ -98,7 +98,7 @@ class Lock:
 
 
 def strongest(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
-    """One lock per relation, the strongest, in the order in which the relations first appear."""
+    """Give one lock per relation, the strongest, in the order in which the relations first appear."""
     modes: dict[QualifiedName, LockMode] = {}
     for lock in locks:
         held = modes.get(lock.relation, lock.mode)
@@ -107,19 +107,19 @@ def strongest(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
 
 
 def lock(relation: "Relation | None", *, mode: LockMode) -> Iterator[Lock]:
-    """The lock on a relation in use."""
+    """Give the lock on a relation in use."""
     if relation is not None and not relation.is_new:
         yield Lock(mode=mode, relation=relation.name)
 
 
 def lock_name(name: QualifiedName, *, mode: LockMode, facts: "Facts") -> Iterator[Lock]:
-    """The lock on a relation of which only the name is known."""
+    """Give the lock on a relation of which only the name is known."""
     if name not in facts.new and not name.schema.startswith("pg_temp"):
         yield Lock(mode=mode, relation=name)
 
 
 def lock_each(names: Iterable[QualifiedName], *, mode: LockMode, facts: "Facts") -> Iterator[Lock]:
-    """The lock on several of them."""
+    """Give the lock on each of several relations."""
     for name in names:
         yield from lock_name(name, mode=mode, facts=facts)
 
@@ -127,7 +127,7 @@ def lock_each(names: Iterable[QualifiedName], *, mode: LockMode, facts: "Facts")
 def lock_with_descendants(
     written: "pb.RangeVar", *, mode: LockMode, facts: "Facts"
 ) -> Iterator[Lock]:
-    """The lock on a relation and, unless it is written with ONLY, on all that inherit from it."""
+    """Give the lock on a relation and, unless it is written with ONLY, on all that inherit from it."""
     relation = facts.relation(written)
     if relation is not None:
         yield from lock(relation, mode=mode)
@@ -136,7 +136,7 @@ def lock_with_descendants(
 
 
 def locking(locks: Sequence[Lock]) -> Iterator[str]:
-    """The statements that take them, the later ones with a shorter wait; those of one mode at once."""
+    """Write the statements that take the locks, later ones with a shorter wait; those of one mode at once."""
     for lock in locks[:1]:
         yield f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE"
         yield f"SET LOCAL lock_timeout = {round(LOCK_WHILE_HOLDING.total_seconds() * 1000)}"

@@ -27,7 +27,7 @@ class QualifiedName:
 
 
 def quote(identifier: str) -> str:
-    """The identifier as SQL text, in double quotes only where it needs them (quote_ident())."""
+    """Write the identifier as SQL, in double quotes only where it needs them (quote_ident())."""
     if SIMPLE.fullmatch(identifier) and not is_reserved(identifier):
         return identifier
     return '"' + identifier.replace('"', '""') + '"'
@@ -43,12 +43,12 @@ def is_reserved(word: str) -> bool:
 
 
 def clip(text: str, *, to: int) -> str:
-    """The longest beginning of the text that fits into so many bytes of UTF-8."""
+    """Give the longest beginning of the text that fits into so many bytes of UTF-8."""
     return text.encode()[:to].decode(errors="ignore")
 
 
 def object_name(first: str, *, second: str = "", label: str) -> str:
-    """What makeObjectName() makes: FIRST_SECOND_LABEL, the longer name cut until it fits."""
+    """Give what makeObjectName() makes: FIRST_SECOND_LABEL, the longer name cut until it fits."""
     room = MAX_BYTES - len(label.encode()) - 1 - (1 if second else 0)
     first_bytes, second_bytes = len(first.encode()), len(second.encode())
     while first_bytes + second_bytes > room:
@@ -63,13 +63,13 @@ def object_name(first: str, *, second: str = "", label: str) -> str:
 
 
 def free_name(first: str, *, second: str = "", label: str, taken: Collection[str]) -> str:
-    """What ChooseRelationName() chooses: the first of NAME, NAME1, NAME2, .. that is not taken."""
+    """Give what ChooseRelationName() chooses: the first of NAME, NAME1, NAME2, .. that is not taken."""
     names = _numbered(first, second=second, label=label)
     return next(name for name in names if name not in taken)
 
 
 def candidates(first: str, *, second: str = "", label: str) -> Iterator[str]:
-    """The names from which free_name() chooses, as far as anybody has so many."""
+    """Give the names from which free_name() chooses, more than anybody has."""
     return islice(_numbered(first, second=second, label=label), CANDIDATES)
 
 

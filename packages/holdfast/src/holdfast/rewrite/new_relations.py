@@ -1,4 +1,4 @@
-"""What the revision itself has made once a statement has run: tables and columns are created, renamed, moved, dropped.
+"""Tracks what the revision itself has made: tables and columns created, renamed, moved, dropped.
 
 One function for each kind of statement, which the record of the operation names. A CREATE TABLE that waits is in no
 catalog yet, so what is new is followed by name.
@@ -15,7 +15,7 @@ from holdfast.rewrite.tree import column_of, strings
 
 
 def created_relation(node: Message) -> pb.RangeVar | None:
-    """The table or materialized view that the statement creates."""
+    """Give the table or materialized view that the statement creates."""
     if isinstance(node, pb.CreateStmt):
         return node.relation
     if isinstance(node, pb.CreateTableAsStmt):
@@ -26,7 +26,7 @@ def created_relation(node: Message) -> pb.RangeVar | None:
 
 
 def new_after_create(new: NewRelations, node: Message, facts: Facts) -> NewRelations:
-    """With the relation, unless it was there: IF NOT EXISTS makes nothing new."""
+    """Add the created relation, unless it existed: IF NOT EXISTS makes nothing new."""
     relation = created_relation(node)
     if relation is None:
         return new
@@ -36,7 +36,7 @@ def new_after_create(new: NewRelations, node: Message, facts: Facts) -> NewRelat
 
 
 def new_after_drop(new: NewRelations, node: pb.DropStmt, facts: Facts) -> NewRelations:
-    """Without the tables and materialized views that it drops."""
+    """Remove the tables and materialized views that it drops."""
     if node.remove_type not in (pb.OBJECT_TABLE, pb.OBJECT_MATVIEW):
         return new
     written = [strings(item.list.items) for item in node.objects]
@@ -51,7 +51,7 @@ def new_after_drop(new: NewRelations, node: pb.DropStmt, facts: Facts) -> NewRel
 
 
 def new_after_rename(new: NewRelations, node: pb.RenameStmt, facts: Facts) -> NewRelations:
-    """What is new stays new under its other name."""
+    """Keep what is new under its other name."""
     if node.rename_type in (pb.OBJECT_TABLE, pb.OBJECT_MATVIEW):
         old = _qualified(node.relation, facts)
         return _moved(new, old, to=QualifiedName(schema=old.schema, name=node.newname))
@@ -64,7 +64,7 @@ def new_after_rename(new: NewRelations, node: pb.RenameStmt, facts: Facts) -> Ne
 
 
 def new_after_move(new: NewRelations, node: pb.AlterObjectSchemaStmt, facts: Facts) -> NewRelations:
-    """What is new stays new in its other schema."""
+    """Keep what is new in its other schema."""
     if node.object_type != pb.OBJECT_TABLE:
         return new
     old = _qualified(node.relation, facts)
@@ -72,7 +72,7 @@ def new_after_move(new: NewRelations, node: pb.AlterObjectSchemaStmt, facts: Fac
 
 
 def new_after_alter_table(new: NewRelations, node: pb.AlterTableStmt, facts: Facts) -> NewRelations:
-    """With the columns that it adds to a table in use, without those that it drops."""
+    """Add the columns that it adds to a table in use, and remove those that it drops."""
     table = _in_use(node.relation, facts)
     if table is None:
         return new
@@ -87,7 +87,7 @@ def new_after_alter_table(new: NewRelations, node: pb.AlterTableStmt, facts: Fac
 
 
 def _moved(new: NewRelations, old: QualifiedName, *, to: QualifiedName) -> NewRelations:
-    """A name that an old table takes over is no longer a new table's."""
+    """Move a name; one that an old table takes over is no longer a new table's."""
     return NewRelations(
         names=(new.names - {old, to}) | ({to} if old in new.names else set()),
         columns=frozenset((to if table == old else table, name) for table, name in new.columns),
@@ -99,7 +99,7 @@ def _qualified(relation: pb.RangeVar, facts: Facts) -> QualifiedName:
 
 
 def _in_use(written: pb.RangeVar, facts: Facts) -> QualifiedName | None:
-    """Of the relations in use that the statement is about, the one that it names like this."""
+    """Find, among the relations in use that the statement names, the one of this name."""
     return next(
         (
             found.name

@@ -1,4 +1,4 @@
-"""A column becomes NOT NULL without a scan under a lock, for SET NOT NULL and for primary keys.
+"""Makes a column NOT NULL without a scan under a lock, for SET NOT NULL and for primary keys.
 
 PostgreSQL 18 has NOT NULL constraints that are NOT VALID at first; before it, a CHECK that is
 validated proves to SET NOT NULL that there is nothing to look for.
@@ -28,7 +28,7 @@ NATIVE = 18  # the first major version with NOT NULL .. NOT VALID
 
 
 def not_null_steps(action: Action, *, column: str, name: str = "") -> tuple[Step, ...] | None:
-    """The steps, none of them where the column is NOT NULL already; None: PostgreSQL knows better.
+    """Give the steps: none if the column is NOT NULL already; None if PostgreSQL itself knows better.
 
     `name` is that of the constraint, where its author gave it one.
     """
@@ -43,14 +43,14 @@ def not_null_steps(action: Action, *, column: str, name: str = "") -> tuple[Step
 
 
 def nullable_to_not_null(action: Action, *, column: str, name: str = "") -> tuple[Step, ...]:
-    """The steps for a column that may be NULL."""
+    """Give the steps for a column that may be NULL."""
     if action.facts.server_major >= NATIVE:
         return _native(action, column=column, name=name)
     return _by_check(action, column=column)
 
 
 def proofs(action: Action, *, column: str) -> tuple[str, ...]:
-    """The valid CHECKs that say that the column is never NULL: SET NOT NULL reads no row then."""
+    """Give the valid CHECKs that prove the column is never NULL: with one, SET NOT NULL reads no row."""
     proof = f"CHECK (({quote(column)} IS NOT NULL))"
     return tuple(
         constraint.name
@@ -60,7 +60,7 @@ def proofs(action: Action, *, column: str) -> tuple[str, ...]:
 
 
 def _only_validated(action: Action, *, column: str) -> tuple[Step, ...]:
-    """PostgreSQL 18 calls a column NOT NULL before its rows have been looked at."""
+    """Validate alone: PostgreSQL 18 calls a column NOT NULL before its rows were checked."""
     return tuple(
         validate(action.table, table=action.table.name, constraint=constraint.name)
         for constraint in action.table.constraints
@@ -71,7 +71,7 @@ def _only_validated(action: Action, *, column: str) -> tuple[Step, ...]:
 
 
 def _native(action: Action, *, column: str, name: str) -> tuple[Step, ...]:
-    """PostgreSQL chooses the name as SET NOT NULL would: the schema ends up the same; on Citus it is chosen here."""
+    """Add a NOT NULL constraint NOT VALID, and validate it; PostgreSQL chooses its name, except on Citus."""
     table = action.table.name
     if not name and needs_a_name(action.table):
         name = free_name(table.name, second=column, label="not_null", taken=names_taken(action))
@@ -88,8 +88,10 @@ def _native(action: Action, *, column: str, name: str) -> tuple[Step, ...]:
 
 
 def _by_check(action: Action, *, column: str) -> tuple[Step, ...]:
-    """The CHECK goes in the transaction of SET NOT NULL, but in a statement of its own after it:
-    in one ALTER TABLE it would be dropped first and prove nothing."""
+    """Prove NOT NULL by a CHECK, which is dropped in the transaction of SET NOT NULL.
+
+    The drop is a statement of its own after it: in one ALTER TABLE it would come first, and nothing would be proved.
+    """
     table, facts = action.table.name, action.facts
     name = free_name(table.name, second=column, label="not_null", taken=names_taken(action))
     check = not_valid(pb.Constraint(contype=pb.CONSTR_CHECK, conname=name, is_enforced=True))

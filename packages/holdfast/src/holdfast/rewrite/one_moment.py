@@ -1,4 +1,4 @@
-"""The statements of a revision with its one moment in the place of now(), the defaults of columns included.
+"""Puts a revision's one moment in the place of now() in its statements, defaults of columns included.
 
 A plain revision is one transaction, in which now() is one moment. What is committed in parts has to be told it. What a
 trigger or a function of the database's own calls cannot be told.
@@ -29,7 +29,7 @@ TIMED = (
 
 
 def at_its_moment(statement: Statement, *, facts: Facts | None, now: str) -> Statement:
-    """The statement itself where it asks for no time; without `facts` only what it says itself is looked at."""
+    """Give the statement with the moment in it, or itself if it asks for no time; defaults only with `facts`."""
     node = statement.node
     if not now:
         return statement
@@ -44,7 +44,7 @@ def at_its_moment(statement: Statement, *, facts: Facts | None, now: str) -> Sta
 
 
 def _columns_at(node: pb.AlterTableStmt, *, facts: Facts, now: str) -> pb.AlterTableStmt:
-    """A new column gives the rows that are there the moment; those to come get the default as it is written."""
+    """Give existing rows of a new column the moment, and later ones the default as it is written."""
     changed = copy(node)
     del changed.cmds[:]
     table = facts.relation(node.relation)
@@ -73,7 +73,7 @@ def _columns_at(node: pb.AlterTableStmt, *, facts: Facts, now: str) -> pb.AlterT
 
 
 def _with_defaults(node: Written, *, facts: Facts) -> Written:
-    """The statement with the defaults that ask for the time, where one of its writes leaves them out."""
+    """Write out defaults that ask for the time, if one of the statement's writes leaves them out."""
     told = copy(node)
     for write in list(find(told, pb.InsertStmt)):
         table, timed = _timed(write.relation, facts)
@@ -90,7 +90,7 @@ def _with_defaults(node: Written, *, facts: Facts) -> Written:
 
 
 def _timed(written: pb.RangeVar, facts: Facts) -> tuple[tuple[str, ...], dict[str, pb.Node]]:
-    """The columns of a table, and the defaults of those that ask for the time."""
+    """Give the columns of a table, and the defaults that ask for the time."""
     table = facts.relation(written)
     if table is None:
         return (), {}
@@ -124,7 +124,7 @@ def _fill_insert(write: pb.InsertStmt, columns: tuple[str, ...], timed: dict[str
 
 
 def _parts(select: pb.SelectStmt) -> Iterator[pb.SelectStmt]:
-    """The queries that UNION and its kin bring together; most often the one itself."""
+    """Give the queries that UNION and its kin combine; usually the one itself."""
     if select.op == pb.SETOP_NONE:
         yield select
     else:
@@ -151,14 +151,14 @@ def _add(select: pb.SelectStmt, value: pb.Node) -> None:
 
 
 def _fill_values(named: Sequence[str], values: Any, timed: dict[str, pb.Node]) -> None:
-    """DEFAULT among values."""
+    """Replace DEFAULT among values."""
     for name, value in zip(named, values, strict=False):
         if value.HasField("set_to_default") and name in timed:
             value.CopyFrom(timed[name])
 
 
 def _fill_targets(targets: Any, timed: dict[str, pb.Node]) -> None:
-    """SET column = DEFAULT."""
+    """Replace SET column = DEFAULT."""
     for target in (each.res_target for each in targets):
         if target.val.HasField("set_to_default") and target.name in timed:
             target.val.CopyFrom(timed[target.name])

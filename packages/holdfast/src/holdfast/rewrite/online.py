@@ -1,4 +1,4 @@
-"""How a statement is executed on a database in use: `duration()` and `rewrite()`, by the records of its operations.
+"""Decides how a statement is executed on a database in use: `duration()` and `rewrite()`, by operations' records.
 
 A statement that is INSTANT is one short transaction, as it is written. Every other is LONG: it has
 an online form of several steps, or is refused unless its author allows it.
@@ -64,7 +64,7 @@ def duration(statement: Statement, *, facts: Facts) -> Duration:
 
 
 def moment_of(statement: Statement, *, facts: Facts) -> TransactionStep | None:
-    """The statement as it is written, where that is over in a moment; None where it has to do more, or lasts.
+    """Give the step that runs the statement as written, if that is short; None if it takes long or does more.
 
     Raises ColumnWithoutValues, CitusRefuses: what must fail fails before anything else has run.
     """
@@ -90,7 +90,7 @@ def _refuse_what_must_fail(statement: Statement, *, facts: Facts) -> None:
 def rewrite(
     statement: Statement, *, facts: Facts, today: date, ahead: Sequence[QueueEntry] = ()
 ) -> tuple[Step, ...]:
-    """The steps of a statement, as long as nothing changes the facts.
+    """Give the steps of a statement; they hold as long as nothing changes the facts.
 
     Raises LongStatement where they would hold a lock for long, BreaksRunningCode where they take a
     name away, ColumnWithoutValues where they must fail; but not for a reason that the statements
@@ -109,12 +109,12 @@ def rewrite(
 
 
 def is_excused(statement: Statement, *, today: date) -> bool:
-    """Whether its author allows what would be refused."""
+    """Whether the author allows what would be refused."""
     return statement.exemption is not None and statement.exemption.holds(today=today)
 
 
 def draft_of(statement: Statement, *, facts: Facts) -> Draft:
-    """The steps of a statement, refused or not."""
+    """Give the steps of a statement, refused or not."""
     for_two = _of_two_releases(statement, facts=facts)
     if for_two is not None:
         of_two, refusal = for_two
@@ -138,7 +138,7 @@ def draft_of(statement: Statement, *, facts: Facts) -> Draft:
 
 
 def locks_of(statement: Statement, *, facts: Facts) -> tuple[Lock, ...]:
-    """The locks that it takes as it is written: the strongest per relation in use, in the order of taking.
+    """Give the locks that it takes as written: the strongest per relation in use, in the order of taking.
 
     Only modes from SHARE UPDATE EXCLUSIVE up: every query takes the weaker ones.
     """
@@ -146,7 +146,7 @@ def locks_of(statement: Statement, *, facts: Facts) -> tuple[Lock, ...]:
 
 
 def as_written(statement: Statement, *, facts: Facts) -> TransactionStep:
-    """The statement itself, in a transaction of its own."""
+    """Give the step that runs the statement itself, in a transaction of its own."""
     return TransactionStep(sql=(statement.sql,), locks=locks_of(statement, facts=facts))
 
 
@@ -160,7 +160,7 @@ def is_refused_inside(statement: Statement) -> bool:
 
 
 def looks_at_partitions(statement: Statement) -> bool:
-    """Whether what it becomes on a partitioned table depends on each of its partitions."""
+    """Whether its steps on a partitioned table depend on each of the partitions."""
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt):
         asked = (each.looks_at_partitions for each in _records(node))
@@ -170,7 +170,7 @@ def looks_at_partitions(statement: Statement) -> bool:
 
 
 def new_after(new: NewRelations, statement: Statement, *, facts: Facts) -> NewRelations:
-    """What the revision itself has made once the statement has run."""
+    """Give what the revision itself has made once the statement has run."""
     for each in _records(statement.node):
         if each.new_after is not None:
             new = each.new_after(new, statement.node, facts)
@@ -178,7 +178,7 @@ def new_after(new: NewRelations, statement: Statement, *, facts: Facts) -> NewRe
 
 
 def names_to_choose_from(statement: Statement, *, tables: Iterable[Relation] = ()) -> Iterator[str]:
-    """Each name that may have to be chosen for what the statement makes, on its table and on each partition of it.
+    """Give each name that may be chosen for what the statement makes, on its table and each partition.
 
     The catalog is asked which of them are taken, and about no other name.
     """
@@ -210,7 +210,7 @@ def _names(
 
 
 def _online_form(statement: Statement, *, facts: Facts) -> tuple[Step, ...] | None:
-    """The steps of a statement that is no ALTER TABLE; None where it runs as it is written."""
+    """Give the steps of a statement that is no ALTER TABLE; None if it runs as it is written."""
     for each in _records(statement.node):
         steps = each.apply(statement, facts) if each.apply is not None else None
         if steps is not None:
@@ -221,7 +221,7 @@ def _online_form(statement: Statement, *, facts: Facts) -> tuple[Step, ...] | No
 
 
 def _online_form_of_action(action: Action) -> Split | None:
-    """What becomes of an action of ALTER TABLE; None where it is fine as it is."""
+    """Give what becomes of an action of ALTER TABLE; None if it is fine as it is."""
     known = BY_ACTION.get(action.command.subtype, ())
     operations = OF_NEW_TABLES if action.table.is_new else known
     splits = (each.apply(action) for each in operations if each.apply is not None)
@@ -241,7 +241,7 @@ def _of_two_releases(
 
 
 def _hazards(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
-    """Of a statement that is run as it is written."""
+    """Give the hazards of a statement that is run as it is written."""
     return tuple(
         hazard
         for each in _records(statement.node)
@@ -251,7 +251,7 @@ def _hazards(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
 
 
 def _breaking_changes(statement: Statement, *, facts: Facts) -> tuple[BreakingChange, ...]:
-    """Names that the statement takes away."""
+    """Give the names that the statement takes away."""
     return tuple(
         change
         for each in _records(statement.node)
@@ -271,13 +271,13 @@ def _records(node: Message) -> tuple[StatementOperation, ...]:
 
 
 def _of_what_stays(statement: Statement, *, facts: Facts) -> tuple[Hazard, ...]:
-    """The hazards of a statement that is executed as it is written, but for foreign keys or the transaction."""
+    """Give the hazards of what runs as written: CREATE TABLE, and what refuses a transaction."""
     stays = isinstance(statement.node, pb.CreateStmt) or is_refused_inside(statement)
     return _hazards(statement, facts=facts) if stays else ()
 
 
 def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, facts: Facts) -> Draft:
-    """What lasts runs before or after; the rest stays together, its actions may need each other."""
+    """Run what takes long before or after; keep the rest together, as its actions may need each other."""
     table = facts.relation(node.relation)
     if table is None or (table.descendants and not node.relation.inh):
         # ONLY, and there are tables below: what it means for them is PostgreSQL's to say.
@@ -306,7 +306,7 @@ def _draft_of_alter_table(statement: Statement, node: pb.AlterTableStmt, *, fact
 
 
 def _splits(node: pb.AlterTableStmt, *, facts: Facts) -> tuple[list[Split], Facts]:
-    """Each action for itself, knowing what the ones before it have chosen and dropped."""
+    """Split each action, knowing what those before it have chosen and dropped."""
     splits: list[Split] = []
     for item in node.cmds:
         table = facts.relation(node.relation)
@@ -347,7 +347,7 @@ def _with_taken(facts: Facts, names: frozenset[str], *, schema: str) -> Facts:
 
 
 def needs_no_transaction_of_its_own(statement: Statement, *, facts: Facts) -> bool:
-    """What reads much, or can be used only once it is committed, does not go with others."""
+    """Whether it can share a transaction: it reads little, and is usable before its commit."""
     node = statement.node
     if isinstance(node, pb.AlterEnumStmt):
         return not node.new_val or bool(node.old_val)

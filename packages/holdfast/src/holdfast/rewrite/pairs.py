@@ -1,4 +1,4 @@
-"""Statements that take something away, and those that give it back: between the two, users must not look.
+"""Finds statements that take something away and those that give it back: users must not look in between.
 
 A view that is dropped and created, a trigger that is switched off and on, a column whose name another one gets. Whether
 a second statement gives back what a first one took is decided here; what is done about it, in `queue_rules`.
@@ -21,7 +21,7 @@ from holdfast.rewrite.units import QueueEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What is not there, or not in force, until it is given back."""
+    """Something that does not exist, or does not apply, until it is given back."""
 
     what: str  # "trigger", "row security", "relation"
     of: str  # the relation, or nothing
@@ -34,7 +34,7 @@ class Taken:
 
     @property
     def seen(self) -> str:
-        """What users find meanwhile, in words."""
+        """Say what users find meanwhile."""
         kind = "NOT NULL" if self.what == NOT_NULL else re.sub(" [cf]$", "", self.what)
         return f"a {kind} that is to be gone" if self.is_temporary else f"no {kind}"
 
@@ -93,13 +93,13 @@ CONSTRAINTS = {
 
 
 def taken_by(entry: QueueEntry) -> Iterator[Taken]:
-    """All that a statement takes away."""
+    """Give everything that a statement takes away."""
     of_node = TAKEN_BY.get(type(entry.statement.node))
     return of_node(entry.statement.node, entry) if of_node else iter(())
 
 
 def is_given_back(taken: Taken, entry: QueueEntry) -> bool:
-    """Whether the statement gives back what was taken, or puts another thing into its place."""
+    """Whether the statement gives back what was taken, or puts another thing in its place."""
     return any(fills(given, taken) for given in given_by(entry))
 
 
@@ -109,13 +109,13 @@ def is_given_back_by_name(taken: Taken, entry: QueueEntry) -> bool:
 
 
 def given_by(entry: QueueEntry) -> Iterator[Taken]:
-    """All that a statement puts in its place."""
+    """Give everything that a statement puts in place."""
     of_node = GIVEN_BY.get(type(entry.statement.node))
     return of_node(entry.statement.node, entry) if of_node else iter(())
 
 
 def belongs_to_new(taken: Taken, entry: QueueEntry) -> bool:
-    """Whether the statement completes what was put into the place: its privileges, its triggers; columns of a type."""
+    """Whether the statement completes what was put in place: its privileges, triggers, columns of a type."""
     node = entry.statement.node
     if taken.what == "type":
         return taken.name in _types_of_columns(node)
@@ -136,7 +136,7 @@ def belongs_to_new(taken: Taken, entry: QueueEntry) -> bool:
 
 
 def relation_name(written: pb.RangeVar, entry: QueueEntry) -> str:
-    """The relation that is meant, qualified."""
+    """Give the qualified name of a relation."""
     found = entry.facts.relation(written) if entry.facts is not None else None
     if found is not None:
         return str(found.name)
@@ -145,13 +145,13 @@ def relation_name(written: pb.RangeVar, entry: QueueEntry) -> str:
 
 
 def named(parts: tuple[str, ...], entry: QueueEntry) -> str:
-    """The same for a name in parts."""
+    """Give the qualified name of a relation written in parts."""
     schema = parts[-2] if len(parts) > 1 else ""
     return relation_name(pb.RangeVar(schemaname=schema, relname=parts[-1]), entry)
 
 
 def fills(given: Taken, taken: Taken) -> bool:
-    """Whether the one takes the place of the other."""
+    """Whether what is given takes the place of what was taken."""
     if (given.what, given.of, given.is_temporary) != (taken.what, taken.of, taken.is_temporary):
         return False
     if taken.is_temporary:
@@ -175,7 +175,7 @@ def fills(given: Taken, taken: Taken) -> bool:
 
 
 def _types_of_columns(node: Message) -> Iterator[str]:
-    """That columns get which had another one."""
+    """Give the new types of columns whose type changes."""
     if isinstance(node, pb.AlterTableStmt):
         for item in node.cmds:
             if item.alter_table_cmd.subtype == pb.AT_AlterColumnType:
@@ -213,7 +213,7 @@ def _taken_by_move(node: pb.AlterObjectSchemaStmt, entry: QueueEntry) -> Iterato
 
 
 def _granted(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
-    """On relations, and on whatever else has privileges: a schema, a function, all tables of a schema, a type."""
+    """Give the objects of a GRANT: relations, a schema, a function, all tables of a schema, a type."""
     for item in node.objects:
         if item.HasField("range_var"):
             yield Taken(what="privilege", of=relation_name(item.range_var, entry))
@@ -224,7 +224,7 @@ def _granted(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
 
 
 def _lent(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
-    """The privileges of each role, which are there until they are revoked; the migrating role itself is no user's."""
+    """Give the privileges of each role, which last until they are revoked; the migrating role itself is left out."""
     roles = [
         f"{item.role_spec.roletype} {item.role_spec.rolename}"
         for item in node.grantees
@@ -238,7 +238,7 @@ def _lent(node: pb.GrantStmt, entry: QueueEntry) -> Iterator[Taken]:
 
 
 def _temporary_rule(node: pb.RuleStmt, entry: QueueEntry) -> Iterator[Taken]:
-    """What users send to the table is something else while it is there."""
+    """Give a rule, which changes what users send to the table while it exists."""
     of = relation_name(node.relation, entry)
     yield Taken(what="rule", of=of, name=node.rulename, is_temporary=True)
 
@@ -285,7 +285,7 @@ def _taken_by_action(command: pb.AlterTableCmd, table: str) -> Iterator[Taken]:
 
 
 def _taken_of_known(command: pb.AlterTableCmd, relation: Relation, table: str) -> Iterator[Taken]:
-    """What only the catalog tells of it."""
+    """Give what is taken away as only the catalog can tell."""
     constraint = relation.constraint(command.name)
     column = relation.column(command.name)
     if command.subtype == pb.AT_DropConstraint and constraint is not None:
@@ -371,7 +371,7 @@ def _new_relation(get: Callable[[Any], pb.RangeVar]) -> Finder:
 
 
 def _new_part(what: str, table: str, name: str) -> Finder:
-    """Of a relation; by the fields of the node."""
+    """Make a finder for a new part of a relation, by the fields of the node."""
 
     def find_part(node: Any, entry: QueueEntry) -> Iterator[Taken]:
         of = relation_name(getattr(node, table), entry)

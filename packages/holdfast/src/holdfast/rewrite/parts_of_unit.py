@@ -1,4 +1,4 @@
-"""What becomes of one statement of a unit: what is built before its transaction, the moment itself, what follows.
+"""Divides a statement of a unit: what is built before the transaction, the transaction itself, what follows.
 
 A build whose name is still taken gets another one until the moment, in which it takes the place of its forerunner.
 """
@@ -36,14 +36,14 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeBefore:
-    """What of a statement is made before anything of its unit, and what is left of it for the moment."""
+    """The steps of a statement that run before its unit, and the rest for the unit's transaction."""
 
     before: tuple[Step, ...]
     moment: tuple[TransactionStep, ...] = ()
 
 
 def parts_of(steps: Sequence[Step]) -> Parts | None:
-    """Builds, then moments, then what reads the tables; None where the steps have another order."""
+    """Sort the steps: builds, then short transactions, then scans; None if they have another order."""
     before: list[BuildIndexStep] = []
     moment: list[TransactionStep] = []
     after: list[ValidateStep | AutocommitStep] = []
@@ -61,7 +61,7 @@ def parts_of(steps: Sequence[Step]) -> Parts | None:
 
 
 def under_another_name(parts: Parts, *, facts: Facts, built: Collection[str]) -> Parts:
-    """A build whose name its forerunner still has gets one that is free, until the transaction."""
+    """Build an index under a free name if its predecessor still has its name, until the transaction."""
     indexes = _names(facts)
     for build in parts.before:
         name = QualifiedName(schema=build.schema, name=build.index)
@@ -78,7 +78,7 @@ def under_another_name(parts: Parts, *, facts: Facts, built: Collection[str]) ->
 
 
 def on_copies(parts: Parts, copies: Mapping[QualifiedName, Mapping[str, str]]) -> Parts:
-    """The builds on the copies of columns, which have taken their names when the moment comes."""
+    """Give the builds on the copies of columns, which will have the columns' names in the transaction."""
     before: list[BuildIndexStep] = []
     named: list[str] = []
     for build in parts.before:
@@ -96,7 +96,7 @@ def on_copies(parts: Parts, copies: Mapping[QualifiedName, Mapping[str, str]]) -
 
 
 def with_names(parts: Parts, *, facts: Facts) -> Parts:
-    """With the name that PostgreSQL would choose for a constraint that has none: a unit may have several of these."""
+    """Name unnamed constraints as PostgreSQL would: a unit may have several of them."""
     captures = next(
         (s.captures_constraint_on for s in parts.moment if s.captures_constraint_on), None
     )
@@ -150,7 +150,7 @@ def _index_of(text: str) -> pb.IndexStmt:
 def _taking_over(
     moment: tuple[TransactionStep, ...], name: QualifiedName, *, built_as: str
 ) -> tuple[TransactionStep, ...]:
-    """A constraint gives the index its own name; an index that stands alone is renamed."""
+    """Give the index its final name: by its constraint, or by a rename if it stands alone."""
     if not moment:
         built = QualifiedName(schema=name.schema, name=built_as)
         return (TransactionStep(sql=(f"ALTER INDEX {built} RENAME TO {quote(name.name)}",)),)
@@ -173,7 +173,7 @@ def _using(text: str, name: str, built_as: str) -> str:
 
 
 def _names(facts: Facts) -> frozenset[QualifiedName]:
-    """The indexes that are there before the unit."""
+    """Give the indexes that exist before the unit."""
     return frozenset(
         index.name for relation in facts.relations.values() for index in relation.indexes
     )

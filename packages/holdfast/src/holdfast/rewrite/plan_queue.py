@@ -1,4 +1,4 @@
-"""A queue planned as a whole: which of its statements are executed as one, and in which order."""
+"""Plans a queue as a whole: which of its statements are executed together, and in which order."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -30,7 +30,7 @@ def plan_queue(
     done: Sequence[QueueEntry] = (),
     wrote: bool = False,
 ) -> tuple[Unit, ...]:
-    """The units of a queue, in the order in which they run; behind `done`, which is executed and not committed yet.
+    """Give the units of a queue, in order; they follow `done`, which is executed and not committed yet.
 
     `wrote`: so are writes of the function. What belongs to either joins the transaction that is open.
 
@@ -58,7 +58,7 @@ def plan_queue(
 
 
 def lasts_with_open(entries: Sequence[QueueEntry], *, done: Sequence[QueueEntry]) -> bool:
-    """Whether DDL that is not over in a moment belongs to what is executed and not committed: there it would last."""
+    """Whether long DDL belongs to what is executed and not committed: it would last in that transaction."""
     open_positions = {entry.position for entry in done}
     return any(
         entry.position not in open_positions and not is_write(entry) and lasts_as_written(entry)
@@ -71,7 +71,7 @@ def lasts_with_open(entries: Sequence[QueueEntry], *, done: Sequence[QueueEntry]
 def divided_by_a_look(
     entries: Sequence[QueueEntry], *, done: Sequence[QueueEntry], look: str, today: date
 ) -> tuple[list[QueueEntry], list[QueueEntry], bool]:
-    """What may be committed before the function looks at rows, what may not, and whether it never may by itself.
+    """Divide what may be committed before the function reads rows, what may not, and whether to keep one transaction.
 
     What was switched off is switched on again behind the look: from there on it is one transaction.
     """
@@ -99,7 +99,7 @@ def _is_kept_open(taken: Taken) -> bool:
 
 
 def _executable(group: tuple[QueueEntry, ...], done: set[int]) -> Iterator[tuple[QueueEntry, ...]]:
-    """The group, or parts of it where one entry has to be there before another can be prepared.
+    """Give the group, or parts of it if one entry must exist before another can be prepared.
 
     A type before a column of it can be copied, a column before an index of it can be built.
     """
@@ -118,7 +118,7 @@ def _executable(group: tuple[QueueEntry, ...], done: set[int]) -> Iterator[tuple
 
 
 def _unit(group: Sequence[QueueEntry], done: set[int]) -> Unit:
-    """Without what is executed already."""
+    """Make the unit of a group, without what is executed already."""
     left = tuple(entry for entry in group if entry.position not in done)
     return Unit(entries=left, joins_open=len(left) < len(group))
 

@@ -1,4 +1,4 @@
-"""What a run through a transaction pooler does not execute: what needs a session of its own, or the guard."""
+"""Refuses what a run through a transaction pooler cannot execute: what needs its own session, or the guard."""
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
@@ -27,7 +27,7 @@ OF_SESSION: dict[type[Message], str] = {
 
 
 def refuse_without_session(statement: Statement, *, is_call: bool) -> None:
-    """Raise NeedsSession where a pooler would hand on what it leaves behind, or it is a body (`is_call`)."""
+    """Raise NeedsSession if a pooler would hand on what it leaves in a session, or it is a body (`is_call`)."""
     reason = UNSEEN if is_call or is_opaque_ddl(statement.node) else _of_session(statement)
     if reason is not None:
         raise NeedsSession(statement=shortened(statement.sql), reason=reason)

@@ -1,4 +1,4 @@
-"""What statements that wait in a queue may have changed by the time that another one's turn comes.
+"""Finds what waiting statements may have changed by the time another one's turn comes.
 
 So a statement behind them is refused at once where nothing ahead of it can take the reason away: before anything of
 its revision has been committed.
@@ -58,17 +58,17 @@ DELETING = (pb.CallStmt, pb.DeleteStmt, pb.DoStmt, pb.MergeStmt, pb.TruncateStmt
 def changes_ahead(
     ahead: Iterable[QueueEntry], *, to: frozenset[QualifiedName]
 ) -> frozenset[QueuedChange]:
-    """What the statements ahead may change of these tables; what nobody can look into: anything."""
+    """Give what earlier statements may change of these tables; anything, if their effect cannot be known."""
     return frozenset(change for item in ahead for change in _changes(item, tables=to))
 
 
 def may_delete_rows(statement: Statement) -> bool:
-    """Whether rows may be gone after it: those of its table, or of others by a cascade."""
+    """Whether it may delete rows: of its table, or of others by a cascade."""
     return any(any(find(statement.node, kind)) for kind in DELETING)
 
 
 def is_conditional(statement: Statement) -> bool:
-    """IF NOT EXISTS: perhaps it will do nothing at all."""
+    """Whether it may do nothing at all, by IF NOT EXISTS."""
     node = statement.node
     if isinstance(node, pb.AlterTableStmt):
         return any(item.alter_table_cmd.missing_ok for item in node.cmds)
@@ -89,7 +89,7 @@ def _changes(item: QueueEntry, *, tables: frozenset[QualifiedName]) -> frozenset
 
 
 def _is_about_relations(item: QueueEntry) -> bool:
-    """Not a type or a function, which may be used anywhere; and no new name for a table."""
+    """Whether it is about relations: not a type or function, which may be used anywhere, nor a table's rename."""
     node = item.statement.node
     if isinstance(node, pb.DropStmt):
         return node.remove_type in RELATIONS | PARTS_OF_RELATIONS

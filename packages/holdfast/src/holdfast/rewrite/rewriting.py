@@ -1,4 +1,4 @@
-"""What is known of an operation, as one record; what several of them are built from.
+"""The record of an operation, with what is known of it, and the building blocks that several operations use.
 
 There are two kinds: one looks at a whole statement, one at a single action of an ALTER TABLE. Of an
 ALTER TABLE all instant actions stay together in one statement, because they may depend on each
@@ -26,7 +26,7 @@ from holdfast.rewrite.tree import columns_read, constraint_of, copy, qualify, sq
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One action of an ALTER TABLE on `table`, and the statement that it stands in."""
+    """One action of an ALTER TABLE on `table`, with the statement it is part of."""
 
     command: pb.AlterTableCmd
     statement: pb.AlterTableStmt
@@ -41,7 +41,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """What becomes of an action: steps before and after the rest, and what stays in the rest.
+    """An action divided: steps before and after the rest, and what stays in the rest.
 
     `also` are statements that run right behind the rest, in its transaction.
     """
@@ -60,10 +60,10 @@ class Refusal(Protocol):
 
     @property
     def lifted_by(self) -> frozenset[QueuedChange]:
-        """What statements ahead of it in a queue may do that takes the reason away."""
+        """Which changes by earlier statements in the queue remove the reason."""
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The refusal of this statement."""
+        """Make the error that refuses this statement."""
         ...
 
 
@@ -84,7 +84,7 @@ class NewObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementOperation:
-    """What is known of a kind of statement: `rows` are those of the table of operations.
+    """The record of a kind of statement: `rows` are those of the table of operations.
 
     `apply` gives its online form, or None where it runs as it is written: then `locks` are the locks that it takes,
     `hazards` what it reads or writes under them, and `breaks` what running code misses after it. `names` are those
@@ -110,7 +110,7 @@ class StatementOperation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionOperation:
-    """The same for an action of ALTER TABLE, by its subtype; `apply` gives None where the action is fine as it is.
+    """The record of an action of ALTER TABLE, by subtype; `apply` gives None if the action is fine as written.
 
     Its locks are those of the whole ALTER TABLE: `alter_table_locks`.
     """
@@ -131,7 +131,7 @@ def transaction(
     captures_constraint_on: QualifiedName | None = None,
     undo: tuple[str, ...] = (),
 ) -> TransactionStep:
-    """Statements made from trees, in one transaction; `locks` are those of the ones that are no ALTER TABLE."""
+    """Make a step of statements from trees, in one transaction; `locks` are those besides ALTER TABLE's."""
     of_tables = [
         lock
         for node in nodes
@@ -147,7 +147,7 @@ def transaction(
 
 
 def alter_table(table: QualifiedName, *commands: pb.AlterTableCmd) -> pb.AlterTableStmt:
-    """An ALTER TABLE with these actions."""
+    """Make an ALTER TABLE with these actions."""
     node = pb.AlterTableStmt(objtype=pb.OBJECT_TABLE)
     node.relation.CopyFrom(pb.RangeVar(inh=True, relpersistence="p"))
     qualify(node.relation, table)
@@ -157,40 +157,40 @@ def alter_table(table: QualifiedName, *commands: pb.AlterTableCmd) -> pb.AlterTa
 
 
 def as_written_action(action: Action) -> pb.AlterTableStmt:
-    """The statement itself, on the table by its whole name."""
+    """Give the statement itself, on the table by its qualified name."""
     node = copy(action.statement)
     qualify(node.relation, action.table.name)
     return node
 
 
 def add_constraint(constraint: pb.Constraint) -> pb.AlterTableCmd:
-    """ADD CONSTRAINT as an action."""
+    """Make ADD CONSTRAINT as an action."""
     command = pb.AlterTableCmd(subtype=pb.AT_AddConstraint, behavior=pb.DROP_RESTRICT)
     wrap(constraint, into=getattr(command, "def"))
     return command
 
 
 def drop_constraint(name: str) -> pb.AlterTableCmd:
-    """DROP CONSTRAINT as an action."""
+    """Make DROP CONSTRAINT as an action."""
     return pb.AlterTableCmd(subtype=pb.AT_DropConstraint, name=name, behavior=pb.DROP_RESTRICT)
 
 
 def drop_constraint_if_exists(table: QualifiedName, *, name: str) -> str:
-    """How a constraint that has a name is taken back."""
+    """Write the SQL that takes back a named constraint."""
     command = drop_constraint(name)
     command.missing_ok = True
     return sql(alter_table(table, command))
 
 
 def not_valid(constraint: pb.Constraint) -> pb.Constraint:
-    """The same constraint for new rows only."""
+    """Give the same constraint for new rows only."""
     unchecked = copy(constraint)
     unchecked.skip_validation, unchecked.initially_valid = True, False
     return unchecked
 
 
 def set_default(column: str, *, to: pb.Node) -> pb.AlterTableCmd:
-    """ALTER COLUMN .. SET DEFAULT as an action."""
+    """Make ALTER COLUMN .. SET DEFAULT as an action."""
     command = pb.AlterTableCmd(subtype=pb.AT_ColumnDefault, name=column, behavior=pb.DROP_RESTRICT)
     getattr(command, "def").CopyFrom(to)
     return command
@@ -202,7 +202,7 @@ def validate(
     table: QualifiedName,
     constraint: str,
 ) -> ValidateStep:
-    """VALIDATE CONSTRAINT of a constraint by its name; an empty name: of the one just captured."""
+    """Make VALIDATE CONSTRAINT of a constraint by name; an empty name: of the one just captured."""
     in_use = relation is not None and not relation.is_new
     read = (table, *relation.descendants) if relation is not None and in_use else ()
     mode = LockMode.SHARE_UPDATE_EXCLUSIVE
@@ -215,7 +215,7 @@ def validate(
 
 
 def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
-    """A CHECK or foreign key in two steps: for new rows, in a moment; then for all rows."""
+    """Add a CHECK or foreign key in two steps: for new rows, in a moment; then for all rows."""
     table, facts = action.table, action.facts
     constraint, chosen = _with_a_name(action, constraint)
     command = add_constraint(not_valid(constraint))
@@ -235,7 +235,7 @@ def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
 
 
 def _with_a_name(action: Action, constraint: pb.Constraint) -> tuple[pb.Constraint, frozenset[str]]:
-    """On Citus a CHECK gets here the name that PostgreSQL would choose: of the one column that it reads."""
+    """Name a CHECK on Citus as PostgreSQL would: after the one column that it reads."""
     is_check = constraint.contype == pb.CONSTR_CHECK
     if constraint.conname or not is_check or action.table.placement is None:
         return constraint, frozenset()
@@ -247,7 +247,7 @@ def _with_a_name(action: Action, constraint: pb.Constraint) -> tuple[pb.Constrai
 
 
 def names_of_check(new: NewObject, constraint: pb.Constraint) -> Iterator[str]:
-    """Those from which the name of an unnamed CHECK is chosen, where it is chosen here."""
+    """Give the names to choose from for an unnamed CHECK, if it is named here."""
     is_on_citus = any(table.placement is not None for table in new.relations)
     if constraint.contype == pb.CONSTR_CHECK and not constraint.conname and is_on_citus:
         yield from candidates(new.table, second=_only_column(constraint), label="check")
@@ -261,20 +261,20 @@ def _only_column(constraint: pb.Constraint) -> str:
 def drop_foreign_keys(
     keys: Sequence[tuple[QualifiedName, str]], *, facts: Facts
 ) -> tuple[Step, ...]:
-    """Each foreign key, by table and name, in a transaction of its own: it locks two tables."""
+    """Drop each foreign key, by table and name, in a transaction of its own: it locks two tables."""
     return tuple(
         transaction(alter_table(table, drop_constraint(name)), facts=facts) for table, name in keys
     )
 
 
 def names_of_constraint(new: NewObject, *, otherwise: Iterable[str] = ()) -> Iterator[str]:
-    """Of one that its author has named: the name may be taken until another constraint goes."""
+    """Give the author's name for a constraint: it may be taken until another constraint goes."""
     name = "" if new.is_of_partition else constraint_of(new.node).conname
     yield from candidates(name, label="new") if name else otherwise
 
 
 def dropped_constraints(statement: pb.AlterTableStmt) -> frozenset[str]:
-    """The constraints that an ALTER TABLE drops."""
+    """Give the constraints that an ALTER TABLE drops."""
     commands = (item.alter_table_cmd for item in statement.cmds)
     return frozenset(
         command.name for command in commands if command.subtype == pb.AT_DropConstraint
@@ -282,13 +282,13 @@ def dropped_constraints(statement: pb.AlterTableStmt) -> frozenset[str]:
 
 
 def dropped_indexes(node: pb.DropStmt) -> frozenset[str]:
-    """The indexes that a DROP INDEX drops, without their schemas."""
+    """Give the indexes that a DROP INDEX drops, without their schemas."""
     if node.remove_type != pb.OBJECT_INDEX:
         return frozenset()
     return frozenset(strings(item.list.items)[-1] for item in node.objects)
 
 
 def names_taken(action: Action) -> frozenset[str]:
-    """The names that are not free for an index or constraint of the table."""
+    """Give the names that are not free for an index or constraint of the table."""
     taken = action.facts.taken_in(action.table.name.schema)
     return taken - dropped_constraints(action.statement)

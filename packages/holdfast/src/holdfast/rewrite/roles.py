@@ -1,4 +1,4 @@
-"""The roles that statements name: who owns, who is granted what, as whom the session goes on."""
+"""Finds the roles that statements name: owners, grantees, session users."""
 
 import re
 
@@ -16,7 +16,7 @@ AS_WHOM = ("role", "session_authorization")
 
 
 def roles_named(sql: str) -> tuple[str, ...]:
-    """Each role once, in the order in which they are named; those that a statement creates are not among them."""
+    """Give each role once, in the order of appearance; those that a statement creates are left out."""
     if not NAMED.search(sql):
         return ()
     try:

@@ -1,4 +1,4 @@
-"""What may run as it is written, in a savepoint or a transaction that cannot be divided, and what is too large.
+"""Decides what may run as written in a savepoint or an indivisible transaction, and refuses what is too large.
 
 The author expects its error in place, or holds what lives as long as the transaction: there is no online form here.
 """
@@ -34,7 +34,7 @@ UNDIVIDED = LongWork(
 
 
 def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None:
-    """Raises LongStatement on a large table, BreaksRunningCode on any."""
+    """Raise LongStatement on a large table, BreaksRunningCode on any."""
     if is_excused(statement, today=today):
         return
     relations = {relation.name: relation for relation in facts.relations.values()}
@@ -48,7 +48,7 @@ def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None
 
 
 def _holds(statement: Statement, draft: Draft, *, facts: Facts) -> Iterator[Hazard]:
-    """What the steps of the online form would have done beside users."""
+    """Give what the steps of the online form would have done beside users."""
     blocked = {lock.relation: lock for lock in locks_of(statement, facts=facts)}
     rows = {relation.name: relation.rows for relation in facts.relations.values()}
     for table in _worked_on(draft):
@@ -67,7 +67,7 @@ def _worked_on(draft: Draft) -> Iterator[QualifiedName]:
 
 
 def is_small(relation: Relation | None) -> bool:
-    """Whether all of it is read while users may wait; of what has partitions the size is not known."""
+    """Whether all of it can be read while users wait; the size of a partitioned table is not known."""
     return (
         relation is not None
         and not relation.descendants

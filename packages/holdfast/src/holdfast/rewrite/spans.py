@@ -1,4 +1,4 @@
-"""Where in a queue something is taken and given back, and what has to stay between the two.
+"""Finds where in a queue something is taken and given back, and what has to stay between the two.
 
 A span is what users must see as one. Statements between its ends that have nothing to do with it move in front of it.
 """
@@ -21,7 +21,7 @@ from holdfast.rewrite.units import QueueEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Entries that belong together, and what is not there between the first and the last of them."""
+    """Entries that belong together, and what is missing between the first and the last of them."""
 
     entries: tuple[QueueEntry, ...]
     taken: tuple[Taken, ...]
@@ -43,7 +43,7 @@ Wanted = Callable[[Taken, Sequence[QueueEntry]], bool]
 def spans_in(
     entries: Sequence[QueueEntry], *, wanted: Wanted, done: Collection[int] = ()
 ) -> tuple[Span, ...]:
-    """The spans of a queue; those that share an entry are one. `wanted` sees what was taken and what follows.
+    """Find the spans of a queue; those that share an entry are one. `wanted` sees what was taken and what follows.
 
     `done` are the positions of what is executed and not committed: nothing moves in front of that any more.
     """
@@ -63,7 +63,7 @@ def spans_in(
 
 
 def unclosed(entries: Sequence[QueueEntry]) -> tuple[tuple[QueueEntry, Taken], ...]:
-    """What is taken and not given back in these."""
+    """Give what these take and do not give back."""
     return tuple(
         (entry, taken)
         for place, entry in enumerate(entries)
@@ -75,7 +75,7 @@ def unclosed(entries: Sequence[QueueEntry]) -> tuple[tuple[QueueEntry, Taken], .
 def with_spans(
     entries: Sequence[QueueEntry], spans: Iterable[Span]
 ) -> tuple[tuple[QueueEntry, ...], ...]:
-    """The queue with the entries of each span together, in the place of its last."""
+    """Bring the entries of each span together, in the place of its last."""
     span_of = {entry.position: span for span in spans for entry in span.entries}
     groups: list[tuple[QueueEntry, ...]] = []
     for entry in entries:
@@ -90,7 +90,7 @@ def with_spans(
 def _ends(
     taken: Taken, later: Sequence[QueueEntry], given_later: Sequence[tuple[Taken, ...]]
 ) -> list[int]:
-    """Where it is given back, and what completes it; of policies all that follow."""
+    """Find where it is given back, and what completes it; for policies, all later ones."""
     given = [
         place for place, each in enumerate(given_later) if any(fills(one, taken) for one in each)
     ]
@@ -114,7 +114,7 @@ def _ends(
 def _closed(
     entries: Sequence[QueueEntry], members: set[int], taken: Taken, *, done: Collection[int]
 ) -> Span:
-    """With what stands between them and cannot move in front of them."""
+    """Add the entries in between that cannot move in front of the span."""
     if any(entries[place].position in done for place in members):
         _add_what_comes_first(entries, members)
     for place in range(min(members) + 1, max(members)):
@@ -127,7 +127,7 @@ def _closed(
 
 
 def _add_what_comes_first(entries: Sequence[QueueEntry], members: set[int]) -> None:
-    """What has to be executed before a later one of them, where the first is executed already."""
+    """Add entries that must run before a later one of the span, if its first is executed already."""
     for place in reversed(range(min(members) + 1, max(members))):
         after = [entries[each] for each in members if each > place]
         if not all(are_independent(entries[place], each) for each in after):
@@ -137,7 +137,7 @@ def _add_what_comes_first(entries: Sequence[QueueEntry], members: set[int]) -> N
 def _merged(
     entries: Sequence[QueueEntry], spans: list[Span], *, done: Collection[int]
 ) -> tuple[Span, ...]:
-    """Until none shares an entry with another, or stands between the entries of another that cannot wait for it."""
+    """Merge spans that share an entry, or stand between the entries of another and cannot move."""
     merged: list[Span] = []
     for span in spans:
         positions = {entry.position for entry in span.entries}

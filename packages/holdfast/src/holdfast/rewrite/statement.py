@@ -1,4 +1,4 @@
-"""SQL text as statements: each with its syntax tree, its kind, what its author allows, and the objects that it names.
+"""Parses SQL text into statements: each with its syntax tree, its kind, its exemption, and the objects it names.
 
 Takes any text that one `execute()` may receive, several statements included; gives no statement for
 a text of comments.
@@ -40,7 +40,7 @@ PARTS_OF_RELATIONS = frozenset(
 
 
 class StatementKind(Enum):
-    """The kinds that a run of a revision tells apart."""
+    """The kinds of statement that a run of a revision tells apart."""
 
     DDL = "DDL"
     READ = "read"
@@ -108,7 +108,7 @@ OPAQUE_DDL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemption:
-    """Why a statement may run although it is long, and the last day on which it may."""
+    """The author's reason why a statement may run although it is long, and the last day on which it may."""
 
     reason: str
     until: date
@@ -132,7 +132,7 @@ class Statement:
     )
 
     def nodes(self, kind: type[Node]) -> Sequence[Node]:
-        """Every node of one kind, in the order of the text. Nobody changes the tree: what is changed is a copy."""
+        """Give every node of one kind, in the order of the text. Never change the tree: change a copy."""
         if not self._nodes:
             for node in every(self.node):
                 self._nodes.setdefault(type(node), []).append(node)
@@ -153,7 +153,7 @@ class _Span:
 
 
 def parse(sql: str) -> tuple[Statement, ...]:
-    """The statements of a text, in order. Raises UnparsableStatement in the parser's words."""
+    """Give the statements of a text, in order. Raises UnparsableStatement in the parser's words."""
     try:
         tree = postgast.parse(sql)
         text = sql.encode()
@@ -176,7 +176,7 @@ def parse(sql: str) -> tuple[Statement, ...]:
 
 
 def excuse_in(text: str) -> Exemption | None:
-    """The exemption in a comment, of SQL or of Python: `holdfast: allow REASON until YYYY-MM-DD`."""
+    """Find the exemption in a comment, of SQL or of Python: `holdfast: allow REASON until YYYY-MM-DD`."""
     found = EXCUSE.search(text)
     if found is None:
         return None
@@ -189,7 +189,7 @@ def excuse_in(text: str) -> Exemption | None:
 
 
 def on_one_line(sql: str) -> str:
-    """Statements that can be executed as they stand on a line: without the comments and line ends of their author."""
+    """Write statements on one line, ready to execute: without their author's comments and line ends."""
     try:
         return postgast.deparse(postgast.parse(sql)) if "\n" in sql.strip() else sql.strip()
     except postgast.PgQueryError:
@@ -197,13 +197,13 @@ def on_one_line(sql: str) -> str:
 
 
 def shortened(sql: str, *, to: int = 200) -> str:
-    """The statement on one line, cut, for a message."""
+    """Give the statement on one line, cut, for a message."""
     line = " ".join(sql.split())
     return line if len(line) <= to else line[: to - 3] + "..."
 
 
 def without_values(sql: str) -> str:
-    """The statement with $1, $2, .. for its values, which may be a user's data; a cut one up to its first text."""
+    """Put $1, $2, .. for the values, which may be a user's data; a truncated one ends at its first text."""
     try:
         return postgast.normalize(sql)
     except postgast.PgQueryError:
@@ -211,13 +211,13 @@ def without_values(sql: str) -> str:
 
 
 def _span(statement: pb.RawStmt, *, text: bytes) -> _Span:
-    """Where the statement stands, in bytes; the parser's length of 0 means: to the end."""
+    """Give the statement's place in bytes; the parser's length of 0 means: to the end."""
     start = statement.stmt_location
     return _Span(start=start, end=start + statement.stmt_len if statement.stmt_len else len(text))
 
 
 def _excuses(sql: str, *, spans: list[_Span]) -> Iterator[tuple[int, Exemption]]:
-    """Each exemption with the number of its statement: it stands inside, behind, or above."""
+    """Give each exemption with the number of its statement: it stands inside, after, or above it."""
     text = sql.encode()
     for token in postgast.scan(sql).tokens:
         exemption = excuse_in(text[token.start : token.end].decode())
@@ -233,7 +233,7 @@ def _statement_at(position: int, *, text: bytes, spans: list[_Span]) -> int:
 
 
 def kind_of(node: Message) -> StatementKind:
-    """The kind of the statement with this tree."""
+    """Give the kind of the statement with this tree."""
     if isinstance(node, pb.SelectStmt):
         return _kind_of_select(node)
     if isinstance(node, pb.VariableSetStmt):
@@ -252,7 +252,7 @@ def kind_of(node: Message) -> StatementKind:
 
 
 def function_names(node: Message) -> frozenset[str]:
-    """The functions that are called anywhere in it, without their schemas."""
+    """Give the functions that are called anywhere in it, without their schemas."""
     return _names_of_calls(find(node, pb.FuncCall))
 
 
@@ -261,7 +261,7 @@ def _names_of_calls(calls: Iterable[pb.FuncCall]) -> frozenset[str]:
 
 
 def is_opaque_ddl(node: Message) -> bool:
-    """DDL that executes what nobody can look into, or reaches objects that it does not name."""
+    """Whether DDL executes what cannot be examined, or reaches objects that it does not name."""
     if isinstance(node, pb.DropStmt):
         is_extension = node.remove_type == pb.OBJECT_EXTENSION
         return bool(is_extension or node.behavior == pb.DROP_CASCADE)
@@ -311,7 +311,7 @@ def _kind_of_select(node: pb.SelectStmt) -> StatementKind:
 
 
 def _kind_of_set_config(node: pb.SelectStmt) -> StatementKind:
-    """`set_config(name, value, is_local)`: the third argument decides."""
+    """Give the kind of `set_config(name, value, is_local)`: the third argument decides."""
     calls = [
         call for call in find(node, pb.FuncCall) if call.funcname[-1].string.sval == "set_config"
     ]
@@ -370,28 +370,28 @@ def _looks_into_catalog(function: str) -> bool:
 
 
 def _is_catalog_type(cast: pb.TypeCast) -> bool:
-    """A cast to regclass and its sisters looks the name up."""
+    """Whether a cast to this type looks a name up in the catalog: regclass and its kin."""
     return str(cast.type_name.names[-1].string.sval).startswith("reg")
 
 
 def relations_in(statement: Statement) -> frozenset[WrittenName]:
-    """Relations and indexes, each as it is written."""
+    """Give relations and indexes, each as it is written."""
     return frozenset([*_range_variables(statement), *_objects(statement), *_indexes(statement)])
 
 
 def functions_in(statement: Statement) -> frozenset[str]:
-    """Functions that are called anywhere in it, without their schemas."""
+    """Give functions that are called anywhere in it, without their schemas."""
     return _names_of_calls(statement.nodes(pb.FuncCall))
 
 
 def types_in(statement: Statement) -> frozenset[str]:
-    """Types that are not built in, as SQL would quote them."""
+    """Give types that are not built in, as SQL would quote them."""
     names = (strings(name.names) for name in statement.nodes(pb.TypeName))
     return frozenset(name[-1] for name in names if name and name[0] != "pg_catalog")
 
 
 def operators_in(statement: Statement) -> frozenset[str]:
-    """Operators of its expressions, without their schemas."""
+    """Give the operators of its expressions, without their schemas."""
     return frozenset(
         expression.name[-1].string.sval
         for expression in statement.nodes(pb.A_Expr)
@@ -400,12 +400,12 @@ def operators_in(statement: Statement) -> frozenset[str]:
 
 
 def written_name(parts: tuple[str, ...]) -> WrittenName:
-    """From the parts of a name: the last is the name, the one before it the schema."""
+    """Read a name from its parts: the last is the name, the one before it the schema."""
     return (parts[-2] if len(parts) > 1 else "", parts[-1])
 
 
 def object_relation(kind: int, parts: tuple[str, ...]) -> WrittenName | None:
-    """The relation that DROP or COMMENT speaks of: the object, or what it is a part of."""
+    """Give the relation that DROP or COMMENT is about: the object, or what it is a part of."""
     if kind in RELATIONS:
         return written_name(parts)
     if kind in PARTS_OF_RELATIONS:
@@ -432,7 +432,7 @@ def _objects(statement: Statement) -> Iterator[WrittenName]:
 
 
 def _indexes(statement: Statement) -> Iterator[WrittenName]:
-    """An index lives in the schema of its table."""
+    """Give the names of indexes; an index lives in the schema of its table."""
     node = statement.node
     if isinstance(node, pb.IndexStmt) and node.idxname:
         yield node.relation.schemaname, node.idxname

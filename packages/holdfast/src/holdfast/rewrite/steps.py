@@ -1,4 +1,4 @@
-"""A step is data: what the executor does next, what it locks, and how it is taken back.
+"""Steps as data: what the executor does next, which locks it takes, and how it is undone.
 
 A plan is a tuple of steps. Every step survives a journal: `to_json()` and `from_json()`.
 """
@@ -23,7 +23,7 @@ Stage = Literal["expand", "strict", "swap"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionOf:
-    """A partition below a table; the step that has it is left out once it is not one any more."""
+    """A partition below a table; a step for it is left out once it is no partition any more."""
 
     partition: QualifiedName
     table: QualifiedName
@@ -48,7 +48,7 @@ class TransactionStep:
     only_for: PartitionOf | None = None
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return "; ".join(shortened(sql) for sql in self.sql)
 
 
@@ -68,7 +68,7 @@ class ValidateStep:
     only_for: PartitionOf | None = None
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         constraint = (
             f"constraint {quote(self.constraint)}" if self.constraint else "the new constraint"
         )
@@ -77,7 +77,7 @@ class ValidateStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildIndexStep:
-    """CREATE INDEX CONCURRENTLY, outside a transaction: look, clean or adopt, build.
+    """CREATE INDEX CONCURRENTLY, outside a transaction: look for the index, clean up or adopt it, build.
 
     `keys`, `where` (SQL) and `nulls_not_distinct` are for the report of duplicate keys.
     """
@@ -97,7 +97,7 @@ class BuildIndexStep:
     only_for: PartitionOf | None = None
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         unique = "unique " if self.unique else ""
         return f"build {unique}index {quote(self.index)} on {self.table}"
 
@@ -116,7 +116,7 @@ class DropIndexStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return f"drop index {quote(self.index)} of {self.table}"
 
 
@@ -143,13 +143,13 @@ class BackfillStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return shortened(self.sql)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutocommitStep:
-    """Any other statement that PostgreSQL refuses inside a transaction, or that needs none and may last."""
+    """Any other statement that PostgreSQL refuses inside a transaction, or that needs none and may take long."""
 
     kind: Literal["autocommit"] = "autocommit"
     sql: str
@@ -158,13 +158,13 @@ class AutocommitStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return shortened(self.sql)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionsStep:
-    """A look at the partitions of a table: what of `sql` one of them still lacks is planned in the place of this step.
+    """A look at a table's partitions: what one of them still lacks of `sql` is planned in place of this step.
 
     Others create, attach and drop partitions while the steps run. The last of such steps finds nothing to do.
     """
@@ -177,13 +177,13 @@ class PartitionsStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return f"look at the partitions of {self.table}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopiedPartitionsStep:
-    """A look at the partitions of a table whose columns are copied, ahead of a step that knows all of them.
+    """A look at the partitions of a table whose columns are copied, before a step that must know all of them.
 
     `facts` are of those that the rest is planned for; where there are others now, it is planned anew.
     """
@@ -197,13 +197,13 @@ class CopiedPartitionsStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return f"look for partitions of {self.table} that are new or gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetachStep:
-    """DETACH PARTITION CONCURRENTLY, outside a transaction: what it was killed in is finalized, in a moment."""
+    """DETACH PARTITION CONCURRENTLY, outside a transaction: if it was killed, it is finalized in a moment."""
 
     kind: Literal["detach"] = "detach"
     table: QualifiedName
@@ -215,13 +215,13 @@ class DetachStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return f"detach {self.partition} from {self.table}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReindexStep:
-    """REINDEX CONCURRENTLY, outside a transaction; the invalid indexes of a try that was killed are dropped."""
+    """REINDEX CONCURRENTLY, outside a transaction; invalid indexes left by a killed try are dropped."""
 
     kind: Literal["reindex"] = "reindex"
     tables: tuple[QualifiedName, ...]
@@ -231,7 +231,7 @@ class ReindexStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return shortened(self.sql)
 
 
@@ -255,18 +255,18 @@ class BatchStep:
     ends: tuple[int, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return self.what
 
     def block(self, *, locks: tuple[Lock, ...] | None = None) -> str | None:
-        """The statement that is sent, with the locks in it: all, or those that the role may take; None: nothing."""
+        """Write the statement to send, with its locks: all, or those that the role may take; None: nothing."""
         body = (*locking(self.locks if locks is None else locks), *self.sql)
         return do_block(body) if body else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookStep:
-    """A look at all rows of a table for those in the way; nothing is written.
+    """A search of a table for rows in the way; nothing is written.
 
     `quick` fails, or gives a row, when there are some; then `rows` gives each with its key and the
     reason, with the help of what `prepare` creates: both are rolled back. `settings` hold for all.
@@ -275,6 +275,7 @@ class LookStep:
     kind: Literal["look"] = "look"
     table: QualifiedName
     what: str  # rows that have no value of type integer in c
+    one: str = ""  # "row that has ..", where it is one; a journal of an older version has none
     quick: str
     rows: str
     prepare: tuple[str, ...] = ()
@@ -285,7 +286,7 @@ class LookStep:
     only_for: PartitionOf | None = None
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return f"look for {self.what} in {self.table}"
 
 
@@ -305,7 +306,7 @@ class FillRowsStep:
     undo: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return shortened(self.sql)
 
 
@@ -332,7 +333,7 @@ class CopyRowsStep:
     where_it_fails: str = ""
 
     def describe(self) -> str:
-        """For a line of progress."""
+        """Describe the step for a line of progress."""
         return shortened(self.sql)
 
 
@@ -356,7 +357,7 @@ Step = Annotated[
 
 
 def do_block(statements: tuple[str, ...]) -> str:
-    """One DO with these statements of plpgsql as its body."""
+    """Write one DO with these statements of plpgsql as its body."""
     body = "".join(f"{statement};\n" for statement in statements)
     return "DO " + literal(f"BEGIN\n{body}END")
 
@@ -372,7 +373,7 @@ def from_json(text: str) -> tuple[Step, ...]:
 
 
 def as_text(steps: tuple[Step, ...]) -> str:
-    """The plan for a reader: each step, its locks and what they block, what it reads in full."""
+    """Write the plan for a reader: each step, its locks and what they block, what it reads in full."""
     return "\n".join(_lines_of(step, number=number) for number, step in enumerate(steps, start=1))
 
 
@@ -387,13 +388,13 @@ def _lines_of(step: Step, *, number: int) -> str:
 
 
 def notes_of(step: Step) -> tuple[str, ...]:
-    """What a reviewer should know of the step."""
+    """Give the step's notes for a reviewer."""
     own = step.notes if isinstance(step, BatchStep | CopyRowsStep) else ()
     return (*own, *(note for waiting in waits_of(step) for note in waiting.notes))
 
 
 def waits_of(step: Step) -> tuple[Waiting, ...]:
-    """What waits for `holdfast finish` once the step is done."""
+    """Give what waits for `holdfast finish` once the step is done."""
     return step.waits if isinstance(step, BatchStep | TransactionStep) else ()
 
 
@@ -437,13 +438,13 @@ class CountedUnit:
 
     @property
     def is_done(self) -> bool:
-        """Whether none of its steps is left."""
+        """Whether all its steps are done."""
         return self.done >= self.steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What is counted ahead of a unit and behind it, in the same revision."""
+    """The counts before and after a unit, in the same revision."""
 
     ahead: int = 0
     behind: int = 0
@@ -456,7 +457,7 @@ ALONE = Around()  # of a unit that is in no queue
 
 
 def around(units: Sequence[CountedUnit], place: int, *, may_be_more: bool = False) -> Around:
-    """What is ahead of the unit at a place of the queue, and what is behind it."""
+    """Count what is before and after the unit at a place of the queue."""
     return Around(
         ahead=total(units[:place]) + units[place].before,
         behind=total(units[place + 1 :]),
@@ -465,17 +466,17 @@ def around(units: Sequence[CountedUnit], place: int, *, may_be_more: bool = Fals
 
 
 def may_grow(units: Sequence[CountedUnit]) -> bool:
-    """Whether one that is not done may have more steps than are counted, once its turn has come."""
+    """Whether an unfinished unit may have more steps than are counted, once its turn has come."""
     return any(unit.is_guess and not unit.is_done for unit in units)
 
 
 def total(units: Sequence[CountedUnit]) -> int:
-    """How many steps a queue has, with what the function has executed in front of each unit."""
+    """Count the steps of a queue, with what the function has executed before each unit."""
     return sum(unit.before + unit.steps for unit in units)
 
 
 def next_step(units: Sequence[CountedUnit]) -> int:
-    """The number of the first step that is not done; one more than there are where all are."""
+    """Give the number of the first step that is not done; one more than there are if all are."""
     for place, unit in enumerate(units):
         if not unit.is_done:
             return around(units, place).ahead + unit.done + 1
@@ -488,12 +489,12 @@ def in_words(number: int, steps: int, *, may_be_more: bool = False) -> str:
 
 
 def to_setting(unit: CountedUnit) -> str:
-    """What the journal keeps of a unit that has not begun."""
+    """Write what the journal keeps of a unit that has not begun."""
     return f"{unit.before} {unit.steps}{GUESSED if unit.is_guess else ''}"
 
 
 def from_setting(setting: str | None, *, steps: int | None, done: int) -> CountedUnit:
-    """The unit as it is counted now; an older version of holdfast has kept no count."""
+    """Read the unit's count; an older version of holdfast has kept none."""
     counted = (setting or "0 1").removesuffix(GUESSED)
     before, expected = map(int, counted.split())
     is_guess = setting is None or setting.endswith(GUESSED)

@@ -1,4 +1,4 @@
-"""One ALTER TABLE that changes a type and does other things, as the statements that PostgreSQL makes of it.
+"""Divides an ALTER TABLE that changes a type and does other things into the statements that PostgreSQL makes of it.
 
 PostgreSQL executes the actions of one statement by their kinds, whatever their order: what is dropped, the types,
 columns that are added, keys, other constraints. Taken apart in an order that ends in the same, each gets the online
@@ -19,7 +19,7 @@ KEYS = frozenset([pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE])
 
 
 def taken_apart(statement: Statement) -> tuple[Statement, ...]:
-    """The statement itself, where it changes no type, or nothing but types and what belongs to such a column."""
+    """Give the parts; the statement itself if it changes no type, or only types and what belongs to such columns."""
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or node.objtype != pb.OBJECT_TABLE:
         return (statement,)
@@ -52,13 +52,13 @@ def _is_default_of(command: pb.AlterTableCmd, changing: set[str]) -> bool:
 
 
 def _read_by(change: pb.AlterTableCmd) -> tuple[str, ...]:
-    """The columns that its USING names."""
+    """Give the columns that its USING names."""
     using = column_of(change).raw_default
     return tuple(strings(each.fields)[-1] for each in find(using, pb.ColumnRef) if each.fields)
 
 
 def _goes_before(command: pb.AlterTableCmd, read: set[str]) -> bool:
-    """Whether it takes something away that may stand in the way of a change, and that none is made from."""
+    """Whether it removes what may stand in the way of a change, and what no change is made from."""
     return command.subtype in DROPS and not (
         command.subtype == pb.AT_DropColumn and command.name in read
     )

@@ -1,4 +1,4 @@
-"""Reading and writing PostgreSQL's syntax trees: what every other file of `plan` asks of them."""
+"""Reads and writes PostgreSQL's syntax trees: everything that the other files of `rewrite` need of them."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -15,12 +15,12 @@ Node = TypeVar("Node", bound=Message)
 
 
 def find(root: Message, kind: type[Node]) -> Iterator[Node]:
-    """Every node of one kind below the root, the root included, in the order of the text."""
+    """Give every node of one kind below the root, the root included, in the order of the text."""
     return (node for node in every(root) if isinstance(node, kind))
 
 
 def every(root: Message) -> Iterator[Message]:
-    """Every node below the root, the root included, in the order of the text."""
+    """Give every node below the root, the root included, in the order of the text."""
     left = [root]  # not postgast.walk(), which takes twice as long
     while left:
         node = left.pop()
@@ -35,14 +35,14 @@ def every(root: Message) -> Iterator[Message]:
 
 
 def copy(node: Node) -> Node:
-    """A node of its own, to be changed."""
+    """Copy a node, to change it."""
     duplicate = type(node)()
     duplicate.CopyFrom(node)
     return duplicate
 
 
 def sql(node: Message) -> str:
-    """One statement as SQL text."""
+    """Write one statement as SQL text."""
     result = pb.ParseResult(version=PARSER_VERSION)
     wrap(node, into=result.stmts.add().stmt)
     return postgast.deparse(result)
@@ -56,25 +56,25 @@ def wrap(node: Message, *, into: pb.Node) -> None:
 
 
 def expression_sql(expression: pb.Node) -> str:
-    """An expression as SQL text."""
+    """Write an expression as SQL text."""
     select = pb.SelectStmt(limit_option=pb.LIMIT_OPTION_DEFAULT, op=pb.SETOP_NONE)
     select.target_list.add().res_target.val.CopyFrom(expression)
     return sql(select).removeprefix("SELECT ")
 
 
 def definition(command: pb.AlterTableCmd | pb.DefElem) -> Any:  # a generic Node
-    """The field that is called `def` in C, a keyword in Python."""
+    """Give the field that is called `def` in C, a keyword in Python."""
     return getattr(command, "def")
 
 
 def constraint_of(command: pb.AlterTableCmd) -> pb.Constraint:
-    """The constraint of an ADD CONSTRAINT."""
+    """Give the constraint of an ADD CONSTRAINT."""
     constraint: pb.Constraint = definition(command).constraint
     return constraint
 
 
 def column_of(command: pb.AlterTableCmd) -> pb.ColumnDef:
-    """The column of an ADD COLUMN or ALTER COLUMN TYPE."""
+    """Give the column of an ADD COLUMN or ALTER COLUMN TYPE."""
     column: pb.ColumnDef = definition(command).column_def
     return column
 
@@ -85,7 +85,7 @@ def has_option(options: Any, *, name: str) -> bool:  # protobuf's repeated field
 
 
 def strings(nodes: Any) -> tuple[str, ...]:  # protobuf's repeated field
-    """The texts of a list of names."""
+    """Give the texts of a list of names."""
     return tuple(node.string.sval for node in nodes)
 
 
@@ -101,13 +101,13 @@ def qualify(relation: pb.RangeVar, name: QualifiedName) -> None:
 
 
 def parsed_expression(text: str) -> pb.Node:
-    """The tree of an expression."""
+    """Parse an expression into its tree."""
     (statement,) = postgast.parse(f"SELECT {text}").stmts
     return statement.stmt.select_stmt.target_list[0].res_target.val
 
 
 def parsed_constraint(definition: str, *, name: str) -> pb.Constraint:
-    """The tree of a constraint, from what pg_get_constraintdef() writes."""
+    """Parse the tree of a constraint, from what pg_get_constraintdef() writes."""
     (statement,) = postgast.parse(f"ALTER TABLE t ADD {definition}").stmts
     constraint = copy(constraint_of(statement.stmt.alter_table_stmt.cmds[0].alter_table_cmd))
     constraint.conname = name
@@ -115,7 +115,7 @@ def parsed_constraint(definition: str, *, name: str) -> pb.Constraint:
 
 
 def columns_read(node: Message) -> tuple[str, ...]:
-    """The columns that expressions below this node read."""
+    """Give the columns that expressions below this node read."""
     return tuple(
         strings(column.fields)[-1] for column in find(node, pb.ColumnRef) if strings(column.fields)
     )

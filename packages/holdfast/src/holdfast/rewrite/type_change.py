@@ -1,4 +1,4 @@
-"""What becomes of ALTER COLUMN TYPE: over in a moment, a copy of the column, or refused.
+"""Decides how ALTER COLUMN TYPE runs: in a moment, by a copy of the column, or not at all.
 
 From what PostgreSQL said of it (`observe.changed_table`): which conversions are free is not a list of names, but
 decided by casts without a function, domains, lengths that grow and time zones.
@@ -25,7 +25,7 @@ TANGLED = (
 
 
 def is_untried(action: Action) -> bool:
-    """Whether the type of a column in use changes that PostgreSQL could not be asked about: it does not exist yet."""
+    """Whether a column in use gets a type that PostgreSQL could not be asked about: it does not exist yet."""
     return (
         action.command.subtype == pb.AT_AlterColumnType
         and not action.table.is_new
@@ -37,7 +37,7 @@ def is_untried(action: Action) -> bool:
 def partitioned_with_new_enum(
     statement: Statement, *, facts: Facts, enums: Collection[str]
 ) -> Relation | None:
-    """The table, if it has partitions and the statement gives a column one of these enums: every row is written.
+    """Give the table if it has partitions and a column gets one of these enums: every row is written.
 
     The enums are made by the same queue, so that PostgreSQL could not be asked yet.
     """
@@ -54,7 +54,7 @@ def partitioned_with_new_enum(
 
 
 def changed_table_of(action: Action) -> ChangedTable | None:
-    """What PostgreSQL said of the type of this action's column, where it was asked: of a table in use."""
+    """Give what PostgreSQL said of the type change, if it was asked: for a table in use."""
     name = action.command.name
     commands = (item.alter_table_cmd for item in action.statement.cmds)
     if not any(c.subtype == pb.AT_AlterColumnType and c.name == name for c in commands):
@@ -70,25 +70,25 @@ def changed_table_of(action: Action) -> ChangedTable | None:
 
 
 def is_refused_by_postgresql(table: ChangedTable) -> bool:
-    """Whether the statement fails as it is written, before it does anything; or will be tried anew."""
+    """Whether the statement fails as written, before it does anything; or will be tried anew."""
     fails = any(change.is_postgresqls for change in table.changes) or bool(all_dependents(table))
     is_key = any(each.partition_key for each in (table, *table.below))
     return fails or is_key or table.is_stale
 
 
 def rewrites_rows(table: ChangedTable) -> bool:
-    """Whether PostgreSQL would write every row or build an index anew, or nobody knows."""
+    """Whether PostgreSQL would rewrite every row or an index, or nobody knows."""
     return table.is_stale or any(change.lasts or change.error for change in table.changes)
 
 
 def reasons_against_copy(action: Action, table: ChangedTable) -> tuple[str, ...]:
-    """Why the columns cannot be copied; none where they can."""
+    """Say why the columns cannot be copied; nothing if they can."""
     of_citus = (NOT_COPIED,) if action.table.placement is not None else ()
     return (*of_citus, *refusals(table), *((TANGLED,) if any(_tangled(action, table)) else ()))
 
 
 def is_tangled_copy(action: Action, table: ChangedTable) -> bool:
-    """Whether rows would be written and the statement does more than a copy can: known whatever comes before it."""
+    """Whether rows would be written and the statement does more than a copy can, whatever comes before it."""
     return any(change.lasts for change in table.changes) and any(_tangled(action, table))
 
 
@@ -100,7 +100,7 @@ def belongs_to_copy(action: Action, table: ChangedTable) -> bool:
 
 
 def without_copies(facts: Facts) -> Facts:
-    """The facts for a statement whose author allows it as it is written: as if it were over in a moment."""
+    """Give the facts for a statement allowed as written: as if it were over in a moment."""
     allowed = (
         replace(
             found,
@@ -116,7 +116,7 @@ def without_copies(facts: Facts) -> Facts:
 
 
 def may_write_rows(statement: Statement, *, facts: Facts) -> bool:
-    """Whether it changes a type and PostgreSQL would write every row for that, or nobody knows yet."""
+    """Whether it changes a type for which PostgreSQL would write every row, or nobody knows yet."""
     node = statement.node
     table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
     if table is None or not isinstance(node, pb.AlterTableStmt):
@@ -130,7 +130,7 @@ def may_write_rows(statement: Statement, *, facts: Facts) -> bool:
 
 
 def table_written_by_change(statement: Statement, *, facts: Facts) -> Relation | None:
-    """The table in use of which PostgreSQL has said that the statement writes every row, or builds an index anew."""
+    """Give the table in use for which PostgreSQL has said that the statement rewrites rows or an index."""
     node = statement.node
     table = facts.in_use(node.relation) if isinstance(node, pb.AlterTableStmt) else None
     if table is None or not isinstance(node, pb.AlterTableStmt):
@@ -144,7 +144,7 @@ def table_written_by_change(statement: Statement, *, facts: Facts) -> Relation |
 
 
 def _tangled(action: Action, table: ChangedTable) -> Iterator[pb.AlterTableCmd]:
-    """Actions that change what the copy is made from."""
+    """Give the actions that change what the copy is made from."""
     changing = {change.column for change in table.changes}
     for item in action.statement.cmds:
         command = item.alter_table_cmd

@@ -1,4 +1,4 @@
-"""Types as statements write them, by the names that PostgreSQL gives them, and the statements that are about types."""
+"""Types as statements write them, by the names that PostgreSQL gives them; and statements about types."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ FORMATTED = {
 
 
 def type_of_tree(written: pb.TypeName) -> str:
-    """The type as format_type() writes it."""
+    """Give the type as format_type() writes it."""
     if not written.names:
         return ""
     short = strings(written.names)[-1]
@@ -41,17 +41,17 @@ def type_of_tree(written: pb.TypeName) -> str:
 
 
 def created_type(node: pb.CreateEnumStmt) -> str:
-    """The name of a new enum, without its schema."""
+    """Give the name of a new enum, without its schema."""
     return strings(node.type_name)[-1]
 
 
 def renamed_type(node: pb.RenameStmt) -> str:
-    """The name that a type had, without its schema."""
+    """Give the name that a type had, without its schema."""
     return strings(node.object.list.items)[-1]
 
 
 def types_dropped(node: Message) -> Iterator[str]:
-    """The names of types that the statement drops, without their schemas."""
+    """Give the names of types that the statement drops, without their schemas."""
     if isinstance(node, pb.DropStmt) and node.remove_type == pb.OBJECT_TYPE:
         for item in node.objects:
             yield strings(item.type_name.names)[-1]
@@ -73,13 +73,13 @@ def is_about_types(node: Message) -> bool:
 
 
 def bare_type(formatted: str) -> str:
-    """The name alone of a type as format_type() writes it: neither its schema nor [] nor quotes."""
+    """Give only the name of a type that format_type() has written: no schema, no [], no quotes."""
     name = formatted.removesuffix("[]").rpartition(".")[2]
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def without_limit(written: pb.TypeName) -> pb.TypeName | None:
-    """A type that holds every value of it; None where only itself does."""
+    """Give a type that holds every value of this one; None if only itself does."""
     if written.typmods and strings(written.names)[-1] != "varchar":
         return None
     wider = copy(written)

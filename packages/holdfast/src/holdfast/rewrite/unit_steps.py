@@ -1,4 +1,4 @@
-"""The steps of a unit: what its statements need beforehand, one transaction for all of them, what lasts behind it.
+"""The steps of a unit: what its statements need before, one transaction for all of them, what takes long after it.
 
 Builds come first, under another name where the name is still taken; in the transaction they take their places.
 """
@@ -61,7 +61,7 @@ from holdfast.rewrite.units import QueueEntry, Unit
 def steps_of_unit(
     statements: Sequence[Statement], *, facts: Facts, today: date
 ) -> tuple[Step, ...]:
-    """The steps of the one statement, or of all together. Raises what `rewrite` raises."""
+    """Give the steps of the one statement, or of all together. Raises what `rewrite` raises."""
     statements = [
         at_its_moment(each, facts=facts, now=facts.now) if isinstance(each.node, TIMED) else each
         for each in statements
@@ -120,7 +120,7 @@ def _builds(ahead: Sequence[Step], parts: Sequence[Parts]) -> Iterator[BuildInde
 
 
 def not_null_proved_before(statement: Statement, *, facts: Facts) -> MadeBefore | None:
-    """Of a SET NOT NULL alone: the CHECK that proves it, until PostgreSQL 17; None where it has another form."""
+    """Give the CHECK that proves a lone SET NOT NULL, until PostgreSQL 17; None if it has another form."""
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or len(node.cmds) != 1:
         return None
@@ -134,7 +134,7 @@ def not_null_proved_before(statement: Statement, *, facts: Facts) -> MadeBefore 
 
 
 def _was_not_null(statement: Statement, facts: Facts) -> bool:
-    """Whether the column of a SET NOT NULL is so in these facts."""
+    """Whether the column of a SET NOT NULL is NOT NULL in these facts."""
     node = statement.node
     table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
     if table is None or not isinstance(node, pb.AlterTableStmt):
@@ -150,7 +150,7 @@ def _is_of(statement: Statement, tables: Collection[QualifiedName], facts: Facts
 
 
 def _refuse_a_change_of_rows(statements: Sequence[Statement], *, facts: Facts, today: date) -> None:
-    """Raises TornApart where a column cannot be copied with what stands around its change, and its table is large."""
+    """Raise TornApart if a column of a large table cannot be copied with what stands around its change."""
     for statement in statements:
         table = table_written_by_change(statement, facts=facts)
         if table is None or is_small(table) or is_excused(statement, today=today):
@@ -166,7 +166,7 @@ def _refuse_a_change_of_rows(statements: Sequence[Statement], *, facts: Facts, t
 
 
 def _paired(statements: Sequence[Statement], *, facts: Facts) -> tuple[bool, ...]:
-    """Whether something takes the place of what a statement takes away, in the same unit."""
+    """Say of each statement whether a later one in the unit replaces what it takes away."""
     entries = [QueueEntry(statement=statement, facts=facts) for statement in statements]
     return tuple(
         any(
@@ -179,7 +179,7 @@ def _paired(statements: Sequence[Statement], *, facts: Facts) -> tuple[bool, ...
 
 
 def _of_copy(statements: Sequence[Statement], pairs: Sequence[bool], facts: Facts) -> Facts:
-    """Of a unit in which nothing waits: what goes is replaced in the same moment."""
+    """Give the facts for a column copy: as for one release, unless a statement leaves something waiting."""
     waits = any(
         not is_paired and waiting_in(draft_of(statement, facts=facts).steps)
         for statement, is_paired in zip(statements, pairs, strict=True)
@@ -192,7 +192,7 @@ def _of_one_release(facts: Facts) -> Facts:
 
 
 def is_momentary(statement: Statement, *, facts: Facts) -> bool:
-    """Whether nothing of it lasts but what can be done before the unit's transaction, or behind it."""
+    """Whether it is over in a moment, apart from what can be done before or after the unit's transaction."""
     if may_write_rows(statement, facts=facts):
         return False
     if is_built_on_partitions(statement, facts=facts):
@@ -204,7 +204,7 @@ def is_momentary(statement: Statement, *, facts: Facts) -> bool:
 
 
 def _parts(statement: Statement, *, facts: Facts, today: date) -> Parts:
-    """As written, where its online form is neither a build nor a validation nor a moment."""
+    """Divide a statement; as written, if its steps are not builds, short transactions and scans in this order."""
     steps = rewrite(statement, facts=facts, today=today)
     if waiting := waiting_in(steps):
         if not all(isinstance(step, BatchStep) for step in steps):
@@ -225,12 +225,12 @@ def _as_transaction(step: BatchStep) -> TransactionStep:
 
 
 def _strongest_first(locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
-    """One lock per relation; a stable order, so that no relation waits for a weaker lock first."""
+    """Give one lock per relation, the strongest first; a stable order prevents deadlocks."""
     return tuple(sorted(strongest(locks), key=lambda lock: -lock.mode.strength))
 
 
 def expected_count(unit: Unit, queue: Sequence[Unit], *, today: date) -> CountedUnit:
-    """The count of the unit's steps, if nothing changes until its turn; a guess where that cannot be told."""
+    """Count the unit's steps, if nothing changes until its turn; a guess if that cannot be told."""
     facts = _facts_of(unit)
     if facts is None:
         return CountedUnit()
@@ -252,7 +252,7 @@ def expected_count(unit: Unit, queue: Sequence[Unit], *, today: date) -> Counted
 
 
 def _facts_of(unit: Unit) -> Facts | None:
-    """What was known of all its statements: of each relation what the last one knew that names it."""
+    """Give the facts of all its statements: of each relation what the last one that names it knew."""
     known = [entry.facts for entry in unit.entries if entry.facts is not None]
     if len(known) < len(unit.entries) or not known:
         return None

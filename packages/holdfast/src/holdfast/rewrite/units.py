@@ -1,4 +1,4 @@
-"""A unit: the statements of a queue that are executed as one, so that nobody sees one without the others.
+"""A unit: statements of a queue that are executed as one, so that nobody sees one without the others.
 
 An entry is what waits: one statement, with what was known of its relations when it was sent.
 """
@@ -12,7 +12,7 @@ from holdfast.rewrite.statement import Statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEntry:
-    """A statement that waits, and what was known when it was sent; nothing where nobody had to ask."""
+    """A statement that waits, with the facts known when it was sent; none if nobody had to ask."""
 
     statement: Statement
     facts: Facts | None = None
@@ -26,7 +26,7 @@ class QueueEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """Entries that are executed as one: what may be in a transaction is in one and the same.
+    """Entries that are executed as one: everything that can be in a transaction is in the same one.
 
     What lasts of them (a build, a validation) runs before or behind that transaction; see `unit_steps`.
     """
@@ -37,5 +37,5 @@ class Unit:
 
 
 def tables_of(facts: Facts) -> frozenset[QualifiedName]:
-    """The relations that facts are about."""
+    """Give the relations that facts are about."""
     return frozenset(relation.name for relation in facts.relations.values())

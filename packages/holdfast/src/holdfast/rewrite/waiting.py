@@ -1,4 +1,4 @@
-"""What waits for `holdfast finish`: what a release still uses, and how it ends or is taken back.
+"""What waits for `holdfast finish`: what an old release still uses, and how it ends or is taken back.
 
 Two releases run on one schema during a rolling deployment. With `holdfast run --expand` what only the old one needs
 stays; each thing that stays is one record of this kind, kept in the database until it goes.
@@ -22,7 +22,7 @@ HOLDS_ROWS: tuple[What, ...] = ("column", "table", *RENAMES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspended:
-    """A constraint that has been dropped for the new release, to be added again where the change is taken back."""
+    """A constraint that was dropped for the new release, to be added again if the change is taken back."""
 
     table: QualifiedName
     name: str
@@ -77,7 +77,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One thing that waits, with the revision that left it, as the database has it."""
+    """One thing that waits, with the revision that has left it, as the database records it."""
 
     id: int
     revision: str
@@ -85,12 +85,12 @@ class Recorded:
 
 
 def to_json(waiting: Waiting) -> str:
-    """What waits, as JSON for its table."""
+    """Write what waits as JSON for its table."""
     return _adapter().dump_json(waiting).decode()
 
 
 def from_json(text: str) -> Waiting:
-    """What waits, read from its JSON in the table."""
+    """Read what waits from its JSON in the table."""
     return _adapter().validate_json(text)
 
 

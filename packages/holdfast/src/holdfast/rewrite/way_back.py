@@ -1,4 +1,4 @@
-"""The statement that takes another one back, where its text alone says which: for what a revision did at once."""
+"""Writes the statement that undoes another, if its text tells: for what a revision did at once."""
 
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
@@ -12,7 +12,7 @@ BY_HAND = "-- by hand, take back: "
 
 
 def way_back(sql: str) -> tuple[str, ...]:
-    """Statements that undo this one, in their order; a comment that names it where a person has to find out."""
+    """Give the statements that undo this one, in order; a comment that names it if a person has to find out."""
     try:
         [statement] = parse(sql)
         found = _of(statement.node)
@@ -22,7 +22,7 @@ def way_back(sql: str) -> tuple[str, ...]:
 
 
 def by_hand(what: str) -> str:
-    """The line for what a person has to take back."""
+    """Write the line for what a person has to undo."""
     return f"{BY_HAND}{what}"
 
 
@@ -48,7 +48,7 @@ def _of(node: Message) -> tuple[str, ...]:
 
 
 def _lasting(node: pb.AlterTableStmt) -> list[pb.AlterTableCmd]:
-    """The actions without the defaults of columns that the same statement adds: they go with the column."""
+    """Give the actions without defaults of columns that the same statement adds: they are dropped with the column."""
     actions = [each.alter_table_cmd for each in node.cmds]
     added = {
         getattr(each, "def").column_def.colname

@@ -1,1 +1,1 @@
-"""The embedded PostgreSQL, on which changes are tried, and what is observed there."""
+"""The embedded PostgreSQL on which changes are tried, and what is observed there."""

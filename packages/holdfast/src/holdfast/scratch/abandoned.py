@@ -1,4 +1,4 @@
-"""Scratch databases on a server of the team's own: whose they are, and which ones a killed process has left there.
+"""Names scratch databases on a team's server after their owners, and drops those that a killed process has left.
 
 A name tells when its owner began, and who that is: a number under which the owner holds an advisory lock as long as
 it lives. https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
@@ -30,7 +30,7 @@ DATABASES = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDE
 
 @contextmanager
 def owned_prefix(url: str) -> Iterator[str]:
-    """How the databases of this process are called on the server at `url` (libpq's), while it lives."""
+    """Give the prefix of this process's databases on the server at `url` (libpq's), while it lives."""
     owner = secrets.randbits(31)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(HOLD, [LOCK_CLASS, owner])
@@ -38,7 +38,7 @@ def owned_prefix(url: str) -> Iterator[str]:
 
 
 def drop_abandoned(url: str, *, older_than: timedelta = OLD) -> list[str]:
-    """Drop what nobody owns any more and nobody is connected to; give the names."""
+    """Drop the databases that nobody owns any more and nobody is connected to; give their names."""
     with psycopg.connect(url, autocommit=True) as connection:
         owners = {owner for (owner,) in connection.execute(OWNERS, [LOCK_CLASS])}
         names = [name for (name,) in connection.execute(DATABASES, [f"{PREFIX}_"])]

@@ -1,4 +1,4 @@
-"""Databases on a server: fresh ones, and copies of a template that is built once."""
+"""Makes databases on a server: fresh ones, and copies of a template that is built once."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ CUT_OFF = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postgres:
-    """A server to try on; its databases have names that no other process and no other run has."""
+    """A server to try things on; no other process or run uses the names of its databases."""
 
     _server: URL
     major: int
@@ -35,14 +35,14 @@ class Postgres:
 
     @contextmanager
     def in_one_session(self) -> Iterator[Self]:
-        """The same server, on which one session makes and drops all databases."""
+        """Give the same server, with one session that creates and drops all databases."""
         with psycopg.connect(self._address, autocommit=True) as kept:
             kept.execute("SET idle_session_timeout = 0")  # it waits while a history is replayed
             yield replace(self, _kept=kept)
 
     @contextmanager
     def for_many_databases(self) -> Iterator[Self]:
-        """The same for who makes thousands of databases: each costs half as much, all are gone at the end.
+        """Give the same for callers that make thousands: each costs half, all are dropped at the end.
 
         An empty one is a copy of one that a session has been in: that session has left what every first session
         works out anew (the file pg_internal.init).
@@ -54,11 +54,11 @@ class Postgres:
                 quick.drop_templates()
 
     def url(self, database: str) -> str:
-        """The URL of one of its databases, for libpq and SQLAlchemy."""
+        """Give the URL of one of its databases, for libpq and SQLAlchemy."""
         return self._server.set(database=database).render_as_string(hide_password=False)
 
     def create(self, *, template: str | None = None) -> str:
-        """Create a database, an empty one where no template is named, and give its name."""
+        """Create a database, empty if no template is named, and give its name."""
         name = f"{self._prefix}_{secrets.token_hex(4)}"
         # On a server without fsync faster than WAL_LOG, the larger the template the more so.
         template = template or self._empty
@@ -81,7 +81,7 @@ class Postgres:
             self.drop(name)
 
     def template(self, key: object, build: Callable[[str], None]) -> str:
-        """The name of a database that `build` filled, given its URL: once per key, module of `build`, and worker."""
+        """Give the name of a database filled by `build`, given its URL: once per key, module of `build`, and worker."""
         within = (getattr(build, "func", build).__module__, key)
         if within not in self._templates:
             self._templates[within] = self._built(build)
@@ -132,7 +132,7 @@ def libpq_url(url: str) -> str:
 
 
 def postgres_at(url: str, *, prefix: str = "test") -> Postgres:
-    """The server at a URL, libpq's or SQLAlchemy's; its databases will be called `prefix` and something."""
+    """Give the server at a URL, libpq's or SQLAlchemy's; its databases' names begin with `prefix`."""
     with psycopg.connect(libpq_url(url)) as connection:
         limits = tuple(name for (name,) in connection.execute(LIMITS))
         return Postgres(

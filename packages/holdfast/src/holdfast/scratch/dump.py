@@ -1,4 +1,4 @@
-"""The schema of a database as text, for comparing two of them.
+"""Dumps the schema of a database as text, for comparing two of them.
 
 From `pg_dump --schema-only`, without what differs between two equal schemas: headings, session
 settings, the random key of `\\restrict`, owners. The schema `holdfast` (our own records) is left out.
@@ -42,12 +42,12 @@ NOISE = re.compile(
 
 
 def schema_dump(url: str) -> str:
-    """The statements that make the schema, blank lines between them; nothing for none."""
+    """Give the statements that make the schema, with blank lines between them; nothing for an empty one."""
     return _dumped(conninfo_to_dict(url), ())
 
 
 def schema_to_copy(url: str) -> str:
-    """The statements that make the schema on another server; read over TLS where a connection has it."""
+    """Give the statements that make the schema on another server; read over TLS if the connection has it."""
     with psycopg.connect(url) as connection:
         parameters = {
             **{name: str(value) for name, value in conninfo_to_dict(url).items()},

@@ -1,4 +1,4 @@
-"""The folder of an embedded server: what lies where in it, whose it is, who may enter it.
+"""The folder of an embedded server: what is where in it, who owns it, who may enter it.
 
     owner.pid    the lock of the process that owns the server; its pid
     pgdata/      what PostgreSQL calls the data directory; of the server's user
@@ -52,7 +52,7 @@ done
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerUser:
-    """Whom the server runs as: ourselves, or another when we are root."""
+    """The user whom the server runs as: ourselves, or another if we are root."""
 
     name: str
     uid: int
@@ -71,7 +71,7 @@ class ServerUser:
         return 0o711 if self.run_as else 0o700
 
     def first_closed(self, folder: Path) -> Path | None:
-        """The first folder on the way to this one, and including it, that the user cannot enter."""
+        """Give the first folder on the way to this one, itself included, that the user cannot enter."""
         walk = subprocess.run(
             ["/bin/sh", "-c", WALK, "sh", *map(str, reversed(folder.parents)), str(folder)],
             check=False,
@@ -103,7 +103,7 @@ def server_user(name: str) -> ServerUser:
 
 
 def fast_folder() -> Path:
-    """Where a temporary server has its folder: as HOLDFAST_SCRATCH_DIR or TMPDIR says, otherwise in memory.
+    """Choose the folder for a temporary server: as HOLDFAST_SCRATCH_DIR or TMPDIR says, otherwise in memory.
 
     A database is 300 files: a new one takes 10 ms there, and up to 200 ms on a disk. Where memory has no room, the
     system's folder for temporary files. Raises NoScratchFolder where none can be written.
@@ -123,18 +123,18 @@ def fast_folder() -> Path:
 
 
 def memory_has_room() -> bool:
-    """Whether files can lie in memory, which may be read only."""
+    """Whether the file system in memory can take files; it may be read only."""
     is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK | os.X_OK)
     return is_writable and has_room(shutil.disk_usage(MEMORY).free)
 
 
 def has_room(free: int) -> bool:
-    """Whether a server and what it is asked for fit into so many bytes: the memory of a container may be 64 MB."""
+    """Whether a server and its work fit into that many bytes: a container may have 64 MB of shared memory."""
     return free >= ROOM_IN_MEMORY
 
 
 def temporary_folder() -> Path:
-    """The system's folder for temporary files: TMPDIR, /tmp ... Raises NoScratchFolder."""
+    """Give the system's folder for temporary files: TMPDIR, /tmp ... Raises NoScratchFolder."""
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError as none:  # of a read-only container, for example
@@ -150,7 +150,7 @@ class DataFolder:
 
     @property
     def pgdata(self) -> Path:
-        """PostgreSQL's data directory: complete, or not there."""
+        """PostgreSQL's data directory: complete, or absent."""
         return self.path / PGDATA
 
     @property
@@ -159,7 +159,7 @@ class DataFolder:
         return self.path / "server.log"
 
     def prepare(self) -> None:
-        """Create what is missing; refuse, untouched, what is not ours or out of reach."""
+        """Create what is missing; refuse, and leave untouched, what is not ours or out of reach."""
         self._require_way_to(self.path)
         for folder in (*reversed(self.path.parents), self.path):
             self._make(folder)
@@ -215,7 +215,7 @@ class DataFolder:
             raise
 
     def new_log(self) -> BinaryIO:
-        """Begin an empty log; that of the start before is kept beside it."""
+        """Begin an empty log; that of the previous start is kept beside it."""
         if self.log.exists():
             self.log.replace(self.path / "server.log.old")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL

@@ -1,4 +1,4 @@
-"""Outlives the owner of a temporary server: at its death, ends the server and removes the folder.
+"""A process that outlives the owner of a temporary server: at its death it ends the server and removes the folder.
 
 `guardian.py FOLDER`; standard input is a pipe of which only the owner has the other end. However
 the owner ends, kill -9 included, the system closes that end.
@@ -21,7 +21,7 @@ FOR_THE_OWNER = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[None]:
-    """Make sure that after the block, or this process's death, the folder is gone and nothing works in it."""
+    """Make sure that after the block, or this process's death, the folder is gone and nothing runs in it."""
     guardian = subprocess.Popen(
         [sys.executable, "-P", "-m", "holdfast.scratch.guardian", str(folder)],
         stdin=subprocess.PIPE,
@@ -38,7 +38,7 @@ def guarded(folder: Path) -> Iterator[None]:
 
 
 def remove(folder: Path) -> None:
-    """End what works in the folder and remove it; no error when there is nothing."""
+    """End what runs in the folder and remove it; no error if there is nothing."""
     server = postmaster(folder / PGDATA)
     if server:
         shut_down(server, how=IMMEDIATE)

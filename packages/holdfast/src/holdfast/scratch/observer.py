@@ -1,4 +1,4 @@
-"""What a statement does on a scratch database: the locks that it holds, what it scans and what it rewrites.
+"""Observes what statements do on a scratch database: the locks they hold, what they scan and rewrite.
 
 Event triggers write it down in the statement's own transaction. Scans are counted when they begin and rewrites
 seen by relfilenode, so no table needs rows. Bodies (DO, CALL, a function in a SELECT) may do more than DDL: LOCK TABLE,
@@ -90,7 +90,7 @@ class Seen:
 
 
 class Observer:
-    """Observes one database. Nothing is seen where the role may not create event triggers."""
+    """Observes one database. Sees nothing if the role may not create event triggers."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
@@ -101,7 +101,7 @@ class Observer:
             self.can_see = False
 
     def note_tables(self) -> None:
-        """Take note of the tables that exist, but for records of migrations: from now on they count as in use."""
+        """Note the existing tables, except records of migrations: from now on they count as in use."""
         if self.can_see:
             self._connection.execute(IN_USE, [sorted(NAMES)])
 
@@ -124,7 +124,7 @@ class Observer:
 
 @contextmanager
 def observing(url: str) -> Iterator[Observer]:
-    """Observe a database, for the block, whether holdfast has its schema there already or not."""
+    """Observe a database in the block, whether or not holdfast has its schema there already."""
     with psycopg.connect(url, autocommit=True) as connection:
         observer = Observer(connection)
         if not observer.can_see:
@@ -140,7 +140,7 @@ def observing(url: str) -> Iterator[Observer]:
 
 
 def _is_body(connection: Connection, statement: str) -> bool:
-    """What an author sends: of our own questions none is one."""
+    """Whether it is a body that an author sends: none of our own questions is one."""
     found = BODY.match(statement)
     is_own = isinstance(connection.engine, OwnEngine)
     return found is not None and (not is_own or found[2].upper() in ("DO", "CALL"))
@@ -160,7 +160,7 @@ def _after_body(connection: Connection, _: Any, statement: str, *__: Any) -> Non
 
 
 def _look(connection: Connection, look: sql.Composable) -> None:
-    """On a cursor of the driver's own, which nobody listens to."""
+    """Ask on a cursor of the driver's own, which nobody listens to."""
     with closing(connection.connection.cursor()) as cursor:
         cursor.execute(LOOK_AT_BODY.format(look=look).as_string(None))
 

@@ -1,4 +1,4 @@
-"""The processes of a PostgreSQL server, found by the folder they work in; ending them in order.
+"""Finds the processes of a PostgreSQL server by the folder they run in, and ends them in order.
 
 psutil comes with the extra `holdfast[scratch]`; `server.binary` says so before anything here runs.
 """
@@ -66,7 +66,7 @@ def launch(
 
 
 def postmaster(pgdata: Path) -> "psutil.Process | None":
-    """The living server of a data folder, and no other process that has its pid by now."""
+    """Give the living server of a data folder, and never another process that has its pid by now."""
     try:
         process = psutil.Process(int(pid_file(pgdata).pid))
         is_it = process.name() == "postgres" and Path(process.cwd()) == pgdata
@@ -76,7 +76,7 @@ def postmaster(pgdata: Path) -> "psutil.Process | None":
 
 
 def has_ended(process: "psutil.Process") -> bool:
-    """Whether a process is gone; a child of ours is then reaped, another's may stay a zombie for ever."""
+    """Whether a process is gone; a child of ours is reaped then, another's may stay a zombie for ever."""
     try:
         is_zombie = process.status() == psutil.STATUS_ZOMBIE  # asked first: a child may end now
         process.wait(0)
@@ -100,7 +100,7 @@ def shut_down(process: "psutil.Process", *, how: Sequence[tuple[int, float]] = F
 
 
 def kill_all(folder: Path) -> None:
-    """Kill at once what works in a folder: also without its postmaster, also what it starts."""
+    """Kill at once what runs in a folder, even without its postmaster, and what it starts meanwhile."""
     limit = time.monotonic() + 10
     while (found := list(_working_in(folder))) and time.monotonic() < limit:
         for process in found:
@@ -117,6 +117,6 @@ def _working_in(folder: Path) -> "Iterator[psutil.Process]":
 
 
 def _works_in(process: "psutil.Process", folder: Path) -> bool:
-    """Whether a process works in a folder; before it has changed into it, a server has it among its arguments."""
+    """Whether a process runs in a folder; a starting server has the folder only among its arguments."""
     places = [process.cwd(), *process.cmdline()]
     return any(Path(place).is_relative_to(folder) for place in places)

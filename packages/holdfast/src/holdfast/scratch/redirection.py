@@ -1,4 +1,4 @@
-"""Leads a project's env.py to a scratch database, wherever it takes its URL from, and proves that it got there.
+"""Redirects a project's env.py to a scratch database, wherever it takes its URL from, and proves that it got there.
 
 While the context is open, every connection that SQLAlchemy makes in it goes to the scratch database, with
 the driver and the session options that env.py asked for; and before any statement is sent, its connection
@@ -55,7 +55,7 @@ URL_VARIABLE = "DATABASE_URL"
 
 @contextmanager
 def redirected_to(url: str, config: Config, *others: str) -> Iterator[Config]:
-    """A copy of `config` with which env.py runs on the database at `url` (libpq's) while this is open.
+    """Give a copy of `config` with which env.py runs on the database at `url` (libpq's) in this block.
 
     Where env.py goes to several databases, the second one that it connects to leads to the first of `others`, and so
     on; those for which nothing is left lead to the last. Nothing of Alembic's progress is logged. An error of the
@@ -83,7 +83,7 @@ def redirected_to(url: str, config: Config, *others: str) -> Iterator[Config]:
 
 @contextmanager
 def not_redirected() -> Iterator[None]:
-    """Inside a redirection, a block in which connections go where their URL says: to a scratch database by its own."""
+    """Let connections go where their URL says, in a block within a redirection."""
     token = GUARD.set(None)
     try:
         yield
@@ -92,7 +92,7 @@ def not_redirected() -> Iterator[None]:
 
 
 def refused_by_scratch(error: DBAPIError) -> ScratchRefused:
-    """What a driver says of a scratch database, as an error that nobody takes for one of the project's own."""
+    """Turn a driver's error on a scratch database into one that nobody takes for the project's own."""
     return ScratchRefused(
         said=str(error.orig).strip(),
         sqlstate=sqlstate(error) or "no SQLSTATE",
@@ -101,7 +101,7 @@ def refused_by_scratch(error: DBAPIError) -> ScratchRefused:
 
 
 def _with_driver_of(said: str | None, url: str) -> str:
-    """The scratch URL, for the driver that the project's own URL names."""
+    """Give the scratch URL, for the driver that the project's own URL names."""
     try:
         driver = make_url(said or "").drivername
     except ArgumentError:
@@ -113,7 +113,7 @@ def _with_driver_of(said: str | None, url: str) -> str:
 
 @contextmanager
 def _variable(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable for the block: env.py may insist on it, and a revision may read it."""
+    """Set an environment variable for the block: env.py may require it, and a revision may read it."""
     before = os.environ.get(name)
     os.environ[name] = value.replace("%%", "%")
     try:
@@ -126,7 +126,7 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def _attribute(config: Config, url: str) -> Iterator[None]:
-    """Exchange the connection or engine that a program hands to env.py, if it does, for one of its kind."""
+    """Replace the connection or engine that a program hands to env.py, if any, by one of the same kind."""
     given = config.attributes.get("connection")
     if given is None:
         yield
@@ -143,7 +143,7 @@ def _attribute(config: Config, url: str) -> Iterator[None]:
 
 @contextmanager
 def _without_progress() -> Iterator[None]:
-    """Silence what Alembic logs of a try: it looks as if the project's own database had been migrated."""
+    """Silence Alembic's log of a try: it looks as if the project's own database had been migrated."""
     names = [
         name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "alembic"
     ]
@@ -163,7 +163,7 @@ def _is_said(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _connections_redirected_to(urls: tuple[str, ...]) -> Iterator[None]:
-    """Redirect connections in this context of execution only: other threads of a program keep theirs."""
+    """Redirect connections in this execution context only; other threads of a program keep theirs."""
     guard = _Guard(urls)
     token = GUARD.set(guard)
     with ExitStack() as closing:
@@ -222,7 +222,7 @@ class _Guard:
                 self._make_roles(statement)
 
     def _make_roles(self, statement: str) -> None:
-        """Make the roles that a statement names and nobody has made: an embedded server has none of the project's."""
+        """Create the roles that a statement names and that do not exist: an embedded server has none."""
         missing = set(roles_named(statement)) - self.roles
         if not missing:
             return

@@ -1,4 +1,4 @@
-"""Copies the schema of a database to one on a scratch server, for scripts that no history leads to.
+"""Copies the schema of a database to a scratch server, for scripts that no history leads to.
 
 The copy has no rows; for the planner its tables have the sizes of the others. The database itself is only read.
 """
@@ -27,7 +27,7 @@ SET_SIZE = "UPDATE pg_class SET reltuples = %s, relpages = %s WHERE oid = to_reg
 
 
 def tell_placements(placements: str, *, to: str) -> None:
-    """Let whoever plans on a scratch database know where a Citus cluster keeps its tables: it has no Citus."""
+    """Tell a scratch database, which has no Citus, where a cluster keeps its tables."""
     with psycopg.connect(to, autocommit=True) as connection:
         connection.execute(
             sql.SQL("ALTER DATABASE {} SET holdfast.placements = {}").format(
@@ -37,12 +37,12 @@ def tell_placements(placements: str, *, to: str) -> None:
 
 
 def embedded_major(database: str) -> int:
-    """The major version of the embedded server that is nearest to that of a database."""
+    """Give the major version of the embedded server that is nearest to a database's."""
     return _look_at(database).embedded_major
 
 
 def copy_schema(database: str, *, into: str) -> None:
-    """Make in the database at `into` what the other one has; both are URLs of libpq. Raises SchemaNotCopied."""
+    """Copy the schema to the database at `into`; both are URLs of libpq. Raises SchemaNotCopied."""
     _copy(_look_at(database), schema_to_copy(database), into)
 
 
@@ -70,7 +70,7 @@ def _look_at(database: str) -> _Source:
 
 
 def _copy(source: _Source, schema: str, url: str) -> None:
-    """Make the schema. Raises SchemaNotCopied."""
+    """Create the schema. Raises SchemaNotCopied."""
     with psycopg.connect(url, autocommit=True) as copy:
         for role in source.roles:
             with suppress(psycopg.errors.DuplicateObject, psycopg.errors.InsufficientPrivilege):

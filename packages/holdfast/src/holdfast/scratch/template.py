@@ -1,4 +1,4 @@
-"""Databases in which a project's history has been replayed, on a scratch server: the place for tries.
+"""Makes scratch databases in which a project's history has been replayed.
 
 The history is replayed once for each content of the revision files; what callers get are copies. A history that does
 not begin with an empty database says with what: the option `scratch_start`, a file of SQL.
@@ -39,7 +39,7 @@ START = "scratch_start"
 
 @contextmanager
 def scratch_server(*, major: int = 18) -> Iterator[Postgres]:
-    """The server to try on: the one of HOLDFAST_SCRATCH_URL, or an embedded one that ends with the block."""
+    """Give the server to try on: that of HOLDFAST_SCRATCH_URL, or an embedded one that ends with the block."""
     named = ScratchSettings().url
     with ExitStack() as lifetime:
         if named is None:
@@ -65,7 +65,7 @@ def scratch_database(
     revision: tuple[str, ...] = ("heads",),
     each_pass: tuple[tuple[str, ...], ...] = (),
 ) -> Iterator[str]:
-    """The URL (libpq's) of a database of its own at `revision` (one or more; "base": empty), gone after the block.
+    """Give the URL (libpq's) of a new database at `revision` (one or more; "base": empty), dropped after the block.
 
     `each_pass`: where env.py goes through several version tables, which are at different revisions: at which each is.
     To run the project's env.py on it: `holdfast.scratch.redirection.redirected_to(url, config)`.
@@ -77,7 +77,7 @@ def scratch_database(
 
 
 def fingerprint(config: Config) -> str:
-    """SHA-256 of env.py and of every revision file, by the names of the files."""
+    """Give the SHA-256 of env.py and of every revision file, by their names."""
     script = open_history(config)
     files = {Path(revision.path) for revision in script.walk_revisions()}
     content = hashlib.sha256()
@@ -123,7 +123,7 @@ def _replay(
 
 
 def _applied(config: Config, revision: str, *, url: str, apply: Callable[..., None]) -> None:
-    """Apply a revision; where the schemas of its version tables are missing, as those of tenants, make them first."""
+    """Apply a revision; if schemas for its version tables are missing, as those of tenants, create them first."""
     try:
         apply(config, revision)
     except DBAPIError as error:
@@ -133,7 +133,7 @@ def _applied(config: Config, revision: str, *, url: str, apply: Callable[..., No
 
 
 def _make_schemas(config: Config, url: str) -> bool:
-    """Make the schemas that env.py names for its version tables: no revision can. Whether one was missing."""
+    """Create the schemas that env.py names for its version tables, as no revision can; say if one was missing."""
     names = on_every_pass(config, lambda project: project.context.version_table_schema)
     made = False
     with psycopg.connect(url, autocommit=True) as connection:
@@ -146,7 +146,7 @@ def _make_schemas(config: Config, url: str) -> bool:
 
 
 def _copy_of_its_database(config: Config, source: SqlSource, url: str) -> None:
-    """For a script that nothing leads to: the schema of the database that it is for, or none."""
+    """Give a database for a script that no history leads to: with its database's schema, or empty."""
     database = database_of(source)
     if database is not None:
         copy_schema(database, into=url)

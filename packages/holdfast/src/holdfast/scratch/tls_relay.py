@@ -1,4 +1,4 @@
-"""Lets the wheel's pg_dump, which knows no TLS, read a server over TLS: by way of a socket of ours.
+"""Lets the wheel's pg_dump, which knows no TLS, read a server over TLS: through a socket of ours.
 
 Password and answers pass through unread. The certificate is checked as libpq's sslmode says.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
@@ -23,7 +23,7 @@ PATIENCE = 10  # seconds, for beginning and for ending
 
 @contextmanager
 def tls_relay(parameters: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """A socket that leads to the server of these parameters of libpq; gives the parameters for it."""
+    """Open a socket that leads to the server of these libpq parameters; give the parameters to use it."""
     relay = _Relay(parameters)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="holdfast-tls-relay", daemon=True)
@@ -40,7 +40,7 @@ def tls_relay(parameters: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 def _without_tls(parameters: Mapping[str, str]) -> dict[str, str]:
-    """What names the server, and what a client without TLS would refuse."""
+    """Leave out what names the server, and what a client without TLS would refuse."""
     gone = ("hostaddr", "channel_binding", "gssencmode")
     return {
         name: value
@@ -50,7 +50,7 @@ def _without_tls(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def context_for(parameters: Mapping[str, str]) -> ssl.SSLContext:
-    """How the server's certificate is checked, and who we are, as libpq would do it."""
+    """Make the TLS context: how the server's certificate is checked, and who we are, as libpq would do it."""
     mode, root = parameters.get("sslmode", "prefer"), parameters.get("sslrootcert")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["postgresql"])

@@ -22,7 +22,7 @@ RUN = "holdfast_run"  # what the controller of pytest-xdist tells its workers: t
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> "Iterator[Postgres]":
-    """The server of the run: `url(database)`, `major`, `create`, `drop`."""
+    """The server of the test run: `url(database)`, `major`, `create`, `drop`."""
     from holdfast.scratch.databases import postgres_at
 
     run = _from_controller(request.config)
@@ -42,7 +42,7 @@ def database(postgres: "Postgres") -> Iterator[str]:
 
 @pytest.fixture
 def database_from(postgres: "Postgres") -> Iterator[Callable[[str, Callable[[str], None]], str]]:
-    """Makes a copy of a database that a function built: `database_from(name, build)` gives a URL.
+    """Copies a database that a function has built: `database_from(name, build)` gives a URL.
 
     `build` gets the URL of an empty database to fill; it runs once per name, its own module, and worker.
     """
@@ -53,7 +53,7 @@ def database_from(postgres: "Postgres") -> Iterator[Callable[[str, Callable[[str
 
 
 def _open_server(lifetime: ExitStack) -> str:
-    """The URL of the server to test on; without one the run ends here, with the reason."""
+    """Give the URL of the server to test on; without one the run ends here, with the reason."""
     from psycopg import OperationalError
 
     from holdfast.errors import HoldfastError
@@ -70,13 +70,13 @@ def _open_server(lifetime: ExitStack) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Called in the controller of pytest-xdist, before there are workers."""
+    """Start the shared run in the controller of pytest-xdist, before there are workers."""
     config.pluginmanager.register(Run())
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Called in a worker, before it reports what it collected."""
+    """Report, in a worker, whether a collected test needs the server."""
     run = _from_controller(session.config)
     if run and any("postgres" in getattr(item, "fixturenames", ()) for item in session.items):
         Path(run, "wanted").touch()
@@ -88,7 +88,7 @@ def _from_controller(config: pytest.Config) -> str:
 
 
 class Worker(Protocol):
-    """What the controller of pytest-xdist sends to a worker: there it is `config.workerinput`."""
+    """What the controller of pytest-xdist sends to a worker, where it is `config.workerinput`."""
 
     workerinput: dict[str, object]
 
@@ -107,16 +107,16 @@ class Run:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
-        """Called in the controller, for each worker."""
+        """Prepare a worker; called in the controller for each of them."""
         node.workerinput[RUN] = str(self.folder)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
-        """Called in the controller, for each worker."""
+        """Start the server if a worker needs it; called in the controller for each of them."""
         url = self.folder / "url"
         if (self.folder / "wanted").exists() and not url.exists():
             url.write_text(_open_server(self.lifetime))
 
     def pytest_unconfigure(self) -> None:
-        """Called in the controller, at the end."""
+        """Stop the server; called in the controller at the end."""
         self.lifetime.close()

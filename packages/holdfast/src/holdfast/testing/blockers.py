@@ -1,4 +1,4 @@
-"""Meetings of two connections: one holds a lock, and a test knows when another waits for it."""
+"""Lets tests make two connections meet: one holds a lock, and the test knows when another waits for it."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ WAITING = """
 
 @contextmanager
 def holding(url: str, statement: str) -> Iterator[psycopg.Connection]:
-    """Runs a statement, such as LOCK TABLE, in a transaction that stays open for the block."""
+    """Run a statement, such as LOCK TABLE, in a transaction that stays open for the block."""
     with psycopg.connect(url) as connection:
         connection.execute(statement)
         yield connection
@@ -27,7 +27,7 @@ def holding(url: str, statement: str) -> Iterator[psycopg.Connection]:
 def wait_until_waiting(
     url: str, *, sessions: int = 1, patience: timedelta = timedelta(seconds=10)
 ) -> None:
-    """Returns when that many sessions of the database wait for a lock."""
+    """Return when that many sessions of the database wait for a lock."""
     limit = time.monotonic() + patience.total_seconds()
     with psycopg.connect(url, autocommit=True) as connection:
         while True:

@@ -1,1 +1,1 @@
-"""Who somebody is, and the sessions in which they are that: registration, log in, refresh, log out."""
+"""Accounts and their sessions: registration, log in, refresh, log out."""

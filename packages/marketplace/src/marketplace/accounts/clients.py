@@ -27,7 +27,7 @@ class Client:
 
     @property
     def counted_as(self) -> str:
-        """By what requests are counted: an address of IPv4, and the /64 of IPv6 that one customer has whole."""
+        """The key by which requests are counted: an IPv4 address, or the IPv6 /64 that one customer has whole."""
         try:
             parsed = ip_address(self.address)
         except ValueError:
@@ -38,7 +38,7 @@ class Client:
 
 
 async def client_of(request: Request) -> Client:
-    """Believes as many proxies as the settings say stand before us."""
+    """Find the client, believing as many proxies as the settings say stand before us."""
     settings = request.app.state.accounts.settings
     address = client_address(
         peer=_peer(request),
@@ -53,7 +53,7 @@ async def client_of(request: Request) -> Client:
 
 
 def _peer(request: Request) -> str | None:
-    """Who has opened the connection. Port 0 is nobody's: a server in between has put a header in its place."""
+    """Give the address that opened the connection; port 0 means that a header was put in its place."""
     peer = request.client
     return None if peer is None or peer.port == 0 else peer.host
 
@@ -64,7 +64,7 @@ CurrentClient = Annotated[Client, Depends(client_of)]
 def client_address(
     *, peer: str | None, forwarded_for: Sequence[str], trusted_proxies: int
 ) -> str | None:
-    """Each proxy appends whom it heard from: the n-th from the right is what the n-th of ours saw.
+    """Give the address that our outermost proxy saw: each appends its peer, so it is the n-th from the right.
 
     What stands further left is the client's own invention.
     """
@@ -74,7 +74,7 @@ def client_address(
 
 
 def stored_address(address: str | None, precision: StoredAddress) -> str | None:
-    """All of it, its network, or nothing."""
+    """Give what is stored of an address: all of it, its network, or nothing."""
     if address is None or precision is StoredAddress.NONE:
         return None
     if precision is StoredAddress.FULL:
@@ -84,12 +84,12 @@ def stored_address(address: str | None, precision: StoredAddress) -> str | None:
 
 
 def stored_user_agent(user_agent: str | None, settings: SessionSettings) -> str | None:
-    """Its beginning; None when nothing of it is kept."""
+    """Give the beginning of the user agent; None if nothing of it is kept."""
     return (user_agent or "").replace("\x00", "")[: settings.user_agent_length] or None
 
 
 def _normal(address: str | None) -> str | None:
-    """None for what is no address: a unix socket, a host name, an invention."""
+    """Give the address in its normal form; None for what is none: a unix socket, a host name, an invention."""
     try:
         parsed = ip_address(address or "")
     except ValueError:

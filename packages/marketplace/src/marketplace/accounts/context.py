@@ -16,7 +16,7 @@ from marketplace.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """Made once, when the application is."""
+    """The shared parts of one application's accounts, made once at its start."""
 
     settings: Settings
     keys: TokenKeys
@@ -28,7 +28,7 @@ class Accounts:
 
 
 def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
-    """All of it from the settings."""
+    """Make all parts from the settings."""
     return Accounts(
         settings=settings,
         keys=TokenKeys.of(*settings.server_keys),
@@ -41,12 +41,12 @@ def open_accounts(settings: Settings, *, metrics: Metrics) -> Accounts:
 
 
 def second_factor_vault(settings: Settings) -> Vault:
-    """What encrypts the secrets of authenticators."""
+    """Make the vault that encrypts the secrets of authenticators."""
     return Vault(settings.server_keys, purpose="second factors")
 
 
 async def accounts_of(request: Request) -> Accounts:
-    """Those of the application that answers."""
+    """Give the accounts of the application that answers the request."""
     accounts: Accounts = request.app.state.accounts
     return accounts
 

@@ -54,7 +54,7 @@ def deliver(
 
 
 def delivered(request: Request, form: Refresh) -> tuple[str, Delivery]:
-    """The refresh token of a request, and how it came; raises `InvalidRefreshToken` without one."""
+    """Give the refresh token of a request, and how it came; raises `InvalidRefreshToken` without one."""
     if form.refresh_token is not None:
         return form.refresh_token.get_secret_value(), Delivery.BODY
     cookie = request.cookies.get(COOKIE)

@@ -1,4 +1,4 @@
-"""Passwords: argon2id (RFC 9106), in threads and a few at a time, so that nobody else waits for it."""
+"""Hashes passwords with argon2id (RFC 9106), in threads and a few at a time, so that nobody else waits for it."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Passwords:
         self._decoy: str | None = None
 
     async def require_strong(self, password: SecretStr, *, about: Sequence[str]) -> None:
-        """Refuse a new password that is short, or is guessed soon: zxcvbn knows lists of common ones.
+        """Refuse a new password that is short or soon guessed: zxcvbn knows lists of common ones.
 
         `about` is what anybody knows of its owner. Raises `PasswordTooShort`, `PasswordTooWeak`.
         """
@@ -47,13 +47,13 @@ class Passwords:
             raise PasswordTooWeak(hints=found["feedback"]["suggestions"])
 
     async def hash(self, password: SecretStr) -> str:
-        """With a salt of its own."""
+        """Hash a password, with a salt of its own."""
         return await to_thread.run_sync(
             self._hasher.hash, password.get_secret_value(), limiter=self._turns
         )
 
     async def is_password(self, password: SecretStr, *, password_hash: str | None) -> bool:
-        """Takes as long when there is no such user: the time tells nobody who has an account."""
+        """Whether the password is right; takes as long for an unknown user, so time reveals no account."""
         if password_hash is None:
             self._decoy = self._decoy or await self.hash(SecretStr("nobody's"))
         known = password_hash or self._decoy or ""
@@ -63,7 +63,7 @@ class Passwords:
         return is_right and password_hash is not None
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Whether it was made with other parameters than today's."""
+        """Whether the hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(password_hash)
 
     def _verify(self, password_hash: str, password: str) -> bool:

@@ -33,7 +33,7 @@ bearer = HTTPBearer(auto_error=False, description="The access token of /auth/log
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """A user in a session that is alive. `seen_at` is the database's clock at the look-up."""
+    """A user in a live session. `seen_at` is the database's clock at the look-up."""
 
     user_id: UUID
     session_id: UUID
@@ -47,7 +47,7 @@ class Principal:
     )
 
     def without_rights(self) -> "Principal":
-        """An administrator as a customer, until there is a second factor."""
+        """Give an administrator the rights of a customer, until there is a second factor."""
         return replace(self, role=Role.CUSTOMER, lacks_second_factor=True)
 
 
@@ -55,7 +55,7 @@ async def current_principal(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Principal:
-    """The user and the session of the access token. Raises `InvalidAccessToken`."""
+    """Give the user and session of the access token. Raises `InvalidAccessToken`."""
     state = request.app.state
     keys = state.accounts.keys
     token = read_access_token(credentials.credentials, keys=keys) if credentials else None
@@ -74,7 +74,7 @@ CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 
 
 def require_role(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
-    """The principal, if it has one of these roles; raises `RoleNotAllowed`, `SecondFactorRequired`."""
+    """Give the principal if it has one of these roles; raises `RoleNotAllowed`, `SecondFactorRequired`."""
 
     async def principal_in_role(principal: CurrentPrincipal) -> Principal:
         if principal.lacks_second_factor and Role.ADMIN in roles:
@@ -87,7 +87,7 @@ def require_role(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
 
 
 async def require_fresh(request: Request, principal: CurrentPrincipal) -> Principal:
-    """The principal, if it gave its password a moment ago; raises `FreshAuthenticationNeeded`."""
+    """Give the principal if the password was given a moment ago; raises `FreshAuthenticationNeeded`."""
     if (
         principal.seen_at - principal.authenticated_at
         > request.app.state.accounts.settings.session.fresh
@@ -104,7 +104,7 @@ async def require_administrator(
     transactions: RequestTransactions,
     principal: Annotated[Principal, Depends(require_role(Role.ADMIN))],
 ) -> Principal:
-    """The administrator; what one reads is on record, whatever the route."""
+    """Give the administrator, and record what is read, whatever the route."""
     if request.method == "GET":
         await transactions.write(
             record_read,
@@ -118,7 +118,7 @@ async def require_administrator(
 async def record_read(
     session: AsyncSession, principal: Principal, *, about: UUID | str | None, what: str
 ) -> None:
-    """Put on record that an administrator has read something, of a user where it is about one."""
+    """Record that an administrator has read something, about a user if there is one."""
     await session.execute(
         insert(AuditEvent).values(
             action=AuditedAction.ADMIN_READ,
@@ -131,7 +131,7 @@ async def record_read(
 
 
 def _uuid(text: UUID | str | None) -> UUID | None:
-    """None for a path that is refused in a moment: it names no user."""
+    """Parse an id; None for a path that names no user and is refused in a moment."""
     try:
         return UUID(str(text)) if text is not None else None
     except ValueError:
@@ -144,7 +144,7 @@ VendorStaff = Annotated[Principal, Depends(require_role(Role.VENDOR))]
 
 
 async def require_fresh_administrator(request: Request, principal: Administrator) -> Principal:
-    """The administrator, if it gave its password a moment ago."""
+    """Give the administrator if the password was given a moment ago."""
     return await require_fresh(request, principal)
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a request because of who makes it."""
+"""Problems with a request that are caused by who makes it."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,7 +19,7 @@ class _Unauthorized(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class InvalidAccessToken(_Unauthorized):
-    """No access token, one that expired, or one of a session that has ended."""
+    """There is no access token, or it has expired, or its session has ended."""
 
     code = "invalid_access_token"
     detail = "Refresh the session, or log in again."
@@ -46,7 +46,7 @@ class FreshAuthenticationNeeded(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class InvalidRefreshToken(_Unauthorized):
-    """Not one of ours, spent, or of a session that has ended."""
+    """The refresh token is not one of ours, or spent, or its session has ended."""
 
     code = "invalid_refresh_token"
     detail = "Log in again."
@@ -123,7 +123,7 @@ class EmailNotVerified(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class InvalidVerificationToken(Problem):
-    """Not one of ours, used, replaced by a newer one, or too old."""
+    """The token is not one of ours, or used, replaced by a newer one, or too old."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "invalid_verification_token"
@@ -198,7 +198,7 @@ class LetterNotFound(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class UnknownVendor(Problem):
-    """Staff of a vendor that does not exist."""
+    """The vendor whose staff a user should become does not exist."""
 
     vendor_id: UUID
     status = HTTPStatus.UNPROCESSABLE_ENTITY

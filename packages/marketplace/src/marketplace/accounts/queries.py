@@ -49,17 +49,17 @@ MOST_ENDED = 100  # sessions that a list of ended ones shows
 
 
 def user_by_email(email: str) -> Select[User]:
-    """One user, or no row."""
+    """Select a user; gives one row or none."""
     return select(User).where(User.email == email)
 
 
 def user_by_id(user_id: UUID) -> Select[User]:
-    """One user, or no row."""
+    """Select a user; gives one row or none."""
     return select(User).where(User.id == user_id)
 
 
 def lock_user(user_id: UUID, *, password_hash: str | None = None) -> Select[UUID]:
-    """No row when the user is gone, disabled, or has another password by now.
+    """Lock a user; gives no row if the user is gone, disabled, or has another password by now.
 
     FOR NO KEY UPDATE: rows that refer to the user can be inserted meanwhile.
     """
@@ -77,7 +77,7 @@ def open_session(
     client: Client,
     settings: SessionSettings,
 ) -> Insert:
-    """Gives the database's clock, from a column: in RETURNING several servers would each say their own."""
+    """Insert a session; gives the clock from a column, as in RETURNING several servers would each say their own."""
     return (
         insert(Session)
         .values(
@@ -94,7 +94,7 @@ def open_session(
 
 
 def revoke(which: ColumnElement[bool], *, reason: EndReason) -> Update:
-    """Ends what is still alive of it; gives the keys and the users."""
+    """End the sessions that are still alive; gives their keys and users."""
     return (
         update(Session)
         .where(which, IS_ALIVE)
@@ -105,12 +105,12 @@ def revoke(which: ColumnElement[bool], *, reason: EndReason) -> Update:
 
 
 def of_user(user_id: UUID) -> ColumnElement[bool]:
-    """The condition for all sessions of a user."""
+    """Give the condition for all sessions of a user."""
     return Session.user_id == user_id
 
 
 def beyond(limit: int, *, user_id: UUID) -> ColumnElement[bool]:
-    """The sessions of a user that are alive, but for the `limit` that were used last."""
+    """Give the condition for a user's live sessions except the `limit` used last."""
     kept = (
         select(Session.id)
         .where(Session.user_id == user_id, IS_ALIVE)
@@ -121,7 +121,7 @@ def beyond(limit: int, *, user_id: UUID) -> ColumnElement[bool]:
 
 
 def reauthenticate(session_id: UUID, *, user_id: UUID) -> Update:
-    """No row when the session has ended meanwhile."""
+    """Mark a session as fresh; gives no row if it has ended meanwhile."""
     return (
         update(Session)
         .where(Session.user_id == user_id, Session.id == session_id, IS_ALIVE)
@@ -132,7 +132,7 @@ def reauthenticate(session_id: UUID, *, user_id: UUID) -> Update:
 
 
 def change_user(user_id: UUID, **values: object) -> Update:
-    """Set columns of one user; gives no row when there is none."""
+    """Set columns of one user; gives no row if there is none."""
     return (
         update(User)
         .where(User.id == user_id)
@@ -143,7 +143,7 @@ def change_user(user_id: UUID, **values: object) -> Update:
 
 
 def live_sessions(user_id: UUID) -> Select[Session]:
-    """The devices on which a user is logged in, the one used last first."""
+    """Select the devices on which a user is logged in, the one used last first."""
     return (
         select(Session)
         .where(Session.user_id == user_id, IS_ALIVE)
@@ -152,7 +152,7 @@ def live_sessions(user_id: UUID) -> Select[Session]:
 
 
 def ended_sessions(user_id: UUID) -> Select[Session]:
-    """The newest of those that have ended, for as long as they are kept."""
+    """Select the newest ended sessions, for as long as they are kept."""
     return (
         select(Session)
         .where(Session.user_id == user_id, ~IS_ALIVE)
@@ -162,7 +162,7 @@ def ended_sessions(user_id: UUID) -> Select[Session]:
 
 
 def add_user(user_id: UUID, *, email: str) -> ReturningInsert[UUID]:
-    """A row for a new user; no row where the address has an account, which is left as it is."""
+    """Insert a user; gives no row if the address has an account, which is left as it is."""
     return (
         upsert(User)
         .values(id=user_id, email=email)
@@ -172,12 +172,12 @@ def add_user(user_id: UUID, *, email: str) -> ReturningInsert[UUID]:
 
 
 def locked_user_by_email(email: str) -> Select[User]:
-    """One user, whose sessions and password nobody else changes until the commit."""
+    """Select and lock one user: sessions and password stay as they are until the commit."""
     return user_by_email(email).with_for_update(key_share=True)
 
 
 def administrators() -> Select[UUID]:
-    """Those who may log in, locked: who takes one away does so after the other."""
+    """Select and lock the administrators who may log in, so that removals happen one after the other."""
     return (
         select(User.id)
         .where(User.role == Role.ADMIN, User.is_verified, User.disabled_at.is_(None))
@@ -187,14 +187,14 @@ def administrators() -> Select[UUID]:
 
 
 def was_here_before(user_id: UUID, *, address: str) -> Select[UUID]:
-    """A row when the user has logged in from this address before."""
+    """Give a row if the user has logged in from this address before."""
     return (
         select(Session.id).where(Session.user_id == user_id, Session.ip_address == address).limit(1)
     )
 
 
 def is_known_device(user_id: UUID, client: Client) -> Select[bool]:
-    """Whether the user has had a session with this user agent from this address, or none at all before."""
+    """Whether the user has used this user agent from this address before, or has had no session at all."""
     of_device = Session.user_agent.is_not_distinct_from(client.user_agent) & (
         Session.ip_address.is_not_distinct_from(
             cast(literal(client.stored_address), Session.ip_address.type)
@@ -205,7 +205,7 @@ def is_known_device(user_id: UUID, client: Client) -> Select[bool]:
 
 
 def audit_page(filters: AuditFilters, *, after: Position | None) -> Select[AuditEvent]:
-    """Records, the newest first, and one more."""
+    """Select records, the newest first, and one more."""
     query = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(filters.limit + 1)
     if filters.user_id is not None:
         query = query.where(AuditEvent.user_id == filters.user_id)
@@ -215,7 +215,7 @@ def audit_page(filters: AuditFilters, *, after: Position | None) -> Select[Audit
 
 
 def put_verification(user_id: UUID, *, token_hash: bytes, lifetime: timedelta) -> Upsert:
-    """In place of the one before, which thereby ends."""
+    """Insert a verification token, which replaces and so ends the one before."""
     values = {"token_hash": token_hash, "created_at": NOW, "expires_at": NOW + lifetime}
     put = upsert(EmailVerification).values(user_id=user_id, **values)
     newest = {name: put.excluded[name] for name in values}
@@ -223,7 +223,7 @@ def put_verification(user_id: UUID, *, token_hash: bytes, lifetime: timedelta) -
 
 
 def verification(user_id: UUID, *, token_hash: bytes) -> Select[User]:
-    """The user whom a token that is right and in time is about."""
+    """Select the user of a token that is right and in time."""
     return (
         select(User)
         .join(EmailVerification, EmailVerification.user_id == User.id)
@@ -237,7 +237,7 @@ def verification(user_id: UUID, *, token_hash: bytes) -> Select[User]:
 
 
 def take_verification(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[UUID]:
-    """A row for the one use of a token that is right and in time."""
+    """Delete a token that is right and in time; gives a row for its one use."""
     return (
         delete(EmailVerification)
         .where(
@@ -253,7 +253,7 @@ def take_verification(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[UU
 def put_email_change(
     user_id: UUID, *, new_email: str, token_hash: bytes, lifetime: timedelta
 ) -> Upsert:
-    """In place of the one before, which thereby ends."""
+    """Insert a change of address, which replaces and so ends the one before."""
     values = {
         "new_email": new_email,
         "token_hash": token_hash,
@@ -266,7 +266,7 @@ def put_email_change(
 
 
 def take_email_change(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[str]:
-    """The new address, for the one use of a token that is right and in time."""
+    """Delete a change of address; gives the new address, for the token's one use."""
     return (
         delete(EmailChange)
         .where(
@@ -280,33 +280,33 @@ def take_email_change(user_id: UUID, *, token_hash: bytes) -> ReturningDelete[st
 
 
 def drop_email_change(user_id: UUID) -> Delete:
-    """One that was asked for counts no longer."""
+    """Delete a requested change of address."""
     return delete(EmailChange).where(EmailChange.user_id == user_id)
 
 
 def drop_unverified(email: str) -> Delete:
-    """An account that nobody has verified gives its address to whoever has confirmed it."""
+    """Delete an account that nobody has verified: its address belongs to whoever has confirmed it."""
     has_ordered = select(Order.id).where(Order.ordered_by_id == User.id).exists()
     return delete(User).where(User.email == email, ~User.is_verified, ~has_ordered)
 
 
 def unverified_without_orders(user_id: UUID) -> Delete:
-    """The same of one account that has ordered nothing, where users and orders are on different servers."""
+    """Select such an account without orders, where users and orders are on different servers."""
     return delete(User).where(User.id == user_id, ~User.is_verified)
 
 
 def unverified(email: str) -> Select[UUID]:
-    """The account of this address, if nobody has verified it."""
+    """Select the account of this address, if nobody has verified it."""
     return select(User.id).where(User.email == email, ~User.is_verified)
 
 
 def has_ordered(user_id: UUID) -> Select[UUID]:
-    """A row where a user has an order."""
+    """Give a row if the user has an order."""
     return select(Order.id).where(Order.ordered_by_id == user_id).limit(1)
 
 
 def dead_letter_page(limit: int, *, after: Position | None) -> Select[Letter]:
-    """Letters that were given up on, the newest first, and one more."""
+    """Select letters that were given up on, the newest first, and one more."""
     query = (
         select(Letter)
         .where(Letter.gave_up_at.is_not(None))
@@ -319,7 +319,7 @@ def dead_letter_page(limit: int, *, after: Position | None) -> Select[Letter]:
 
 
 def try_letter_again(letter_id: UUID) -> Update:
-    """No row where there is no letter that was given up on."""
+    """Queue a letter again; gives no row if no such letter was given up on."""
     return (
         update(Letter)
         .where(Letter.id == letter_id, Letter.gave_up_at.is_not(None))
@@ -330,7 +330,7 @@ def try_letter_again(letter_id: UUID) -> Update:
 
 
 def user_page(*, is_verified: bool | None, after: Position | None, limit: int) -> Select[User]:
-    """Users by e-mail, from a position on, and one more: whether there is a next page."""
+    """Select users by e-mail from a position on, and one more: whether there is a next page."""
     query = select(User).order_by(User.email, User.id).limit(limit + 1)
     if is_verified is not None:
         query = query.where(User.is_verified == is_verified)

@@ -1,4 +1,4 @@
-"""How often a client may ask for what is expensive or can be guessed: counted before anything is done."""
+"""Limits how often a client may ask for what is expensive or can be guessed; counted before anything is done."""
 
 from fastapi import Depends
 
@@ -18,7 +18,7 @@ async def count_refresh(accounts: CurrentAccounts, client: CurrentClient) -> Non
 
 
 async def count_letter(email: str, *, accounts: Accounts, client: Client) -> None:
-    """By address and by whom it is about: nobody uses up what somebody else may ask."""
+    """Count a letter, by address and by whom it is about: nobody uses up the rate of somebody else."""
     rule = accounts.settings.rate.letters_per_account
     await accounts.rates.count(rule, "letters", email, client.counted_as)
 
@@ -26,7 +26,7 @@ async def count_letter(email: str, *, accounts: Accounts, client: Client) -> Non
 async def count_proof(
     accounts: CurrentAccounts, client: CurrentClient, principal: CurrentPrincipal
 ) -> None:
-    """Count a request that checks a code of whoever is logged in."""
+    """Count a request that checks a code of the logged-in user."""
     rule = accounts.settings.rate.login_per_account
     await accounts.rates.count(rule, "code", principal.user_id.hex, client.counted_as)
 

@@ -82,7 +82,7 @@ REVOKE_REUSED_PLACED = REVOKE_REUSED.replace("WHERE id", f"WHERE {OF_USER}id")
 
 
 class Outcome(enum.StrEnum):
-    """What a refresh came to."""
+    """How a refresh ended."""
 
     REFRESHED = "refreshed"
     REPLAYED = "replayed"  # a retry: the successor once more, nothing written
@@ -92,7 +92,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What decides about a token: the state of its session."""
+    """The state of a token's session, which decides about the token."""
 
     generation: int
     token_hash: bytes
@@ -103,7 +103,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """The session goes on. `now` is the database's, in seconds since 1970."""
+    """A refresh that succeeded. `now` is the database's, in seconds since 1970."""
 
     session_id: UUID
     user_id: UUID
@@ -113,7 +113,7 @@ class Refreshed:
 
 
 def judge(token: RefreshToken, *, presented: bytes, found: Found | None) -> Outcome:
-    """What a token that could not be rotated is; `presented` is its digest.
+    """Say what a token is that could not be rotated; `presented` is its digest.
 
     A generation that is yet to come is possible after a restore of the database: refused, no more.
     """
@@ -129,7 +129,7 @@ def judge(token: RefreshToken, *, presented: bytes, found: Found | None) -> Outc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statements:
-    """What rotates, finds and revokes, wherever the sessions are."""
+    """The statements that rotate, find and revoke, wherever the sessions are."""
 
     rotate: str
     find: str
@@ -154,7 +154,7 @@ async def refresh(
     client: Client,
     placement: Placement = Placement.ONE_SERVER,
 ) -> tuple[Outcome, Refreshed | None]:
-    """The successor, unless the token is refused or was spent. `connection` is in autocommit.
+    """Give the successor, unless the token is refused or was spent. `connection` is in autocommit.
 
     `presented` is the digest of the token, as the client has it.
     """
@@ -185,7 +185,7 @@ async def refresh(
 
 
 async def _with_owner(connection: Connection, token: RefreshToken) -> RefreshToken:
-    """The token, which says whose it is from now on; as it is where there is no such session."""
+    """Give the token with its owner in it; unchanged if there is no such session."""
     row = await (await connection.execute(OWNER, [token.session_id])).fetchone()
     return token if row is None else replace(token, user_id=row[0])
 
@@ -244,7 +244,7 @@ def _found(row: tuple[Any, ...] | None) -> Found | None:
 
 
 def _replay(token: RefreshToken, *, row: tuple[Any, ...], keys: TokenKeys) -> Refreshed | None:
-    """The child that the parent already has, if the row says that it is the one; made with whichever key."""
+    """Give the parent's existing child, if the row says that it is this one; made with whichever key."""
     _, token_hash, _, nonce, _, _, user_id, now, refresh_expires_in = row
     children = [seal(successor(token, nonce=nonce, keys=each), keys=each) for each in keys.accepted]
     child = next((each for each in children if hmac.compare_digest(digest(each), token_hash)), None)

@@ -1,4 +1,4 @@
-"""What accounts take and give over HTTP."""
+"""The schemas of accounts: what their routes take and give."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The second factor: codes of an authenticator (TOTP, RFC 6238), and recovery codes for the day when it is lost.
+"""The second factor: codes of an authenticator (TOTP, RFC 6238), and recovery codes in case it is lost.
 
 A code works once: the period it belongs to has to be later than that of the last one (RFC 6238 §5.2). All of it runs
 in the transaction of the caller, who has locked the user.
@@ -50,7 +50,7 @@ class Offer:
 
 
 def step_of(code: str, *, secret: str, now: int) -> int | None:
-    """The period that a code belongs to, near the one of `now`; None for a code that is wrong."""
+    """Give the period that a code belongs to, near the one of `now`; None for a wrong code."""
     totp, current = pyotp.TOTP(secret, interval=PERIOD), now // PERIOD
     steps = range(current - DRIFT, current + DRIFT + 1)
     found = [step for step in steps if hmac.compare_digest(totp.generate_otp(step), code)]
@@ -58,7 +58,7 @@ def step_of(code: str, *, secret: str, now: int) -> int | None:
 
 
 async def offer(transaction: AsyncSession, user: User, *, vault: Vault) -> Offer:
-    """A new secret, which waits to be confirmed. Raises `SecondFactorInForce`."""
+    """Make a new secret, which waits to be confirmed. Raises `SecondFactorInForce`."""
     known = await transaction.scalar(_factor(user.id))
     if known is not None and known.confirmed_at is not None:
         raise SecondFactorInForce
@@ -93,7 +93,7 @@ async def confirm(
 async def prove(
     transaction: AsyncSession, user_id: UUID, *, code: SecretStr | None, vault: Vault
 ) -> None:
-    """Take a code of a user who has a second factor in force; nothing where there is none.
+    """Check the code of a user with a second factor in force; do nothing if there is none.
 
     Raises `SecondFactorNeeded`, `InvalidSecondFactor`.
     """
@@ -130,7 +130,7 @@ async def forget(transaction: AsyncSession, user_id: UUID) -> None:
 
 
 async def replace_recovery_codes(transaction: AsyncSession, user_id: UUID) -> list[str]:
-    """Ten new ones; those before work no longer."""
+    """Make ten new recovery codes; those before no longer work."""
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     await transaction.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
     rows = [{"user_id": user_id, "code_hash": _digest(code)} for code in codes]
@@ -139,13 +139,13 @@ async def replace_recovery_codes(transaction: AsyncSession, user_id: UUID) -> li
 
 
 async def recovery_codes_left(transaction: AsyncSession, user_id: UUID) -> int:
-    """How many recovery codes were not used."""
+    """Count the recovery codes that were not used."""
     left = select(func.count()).select_from(RecoveryCode).where(RecoveryCode.user_id == user_id)
     return await transaction.scalar(left) or 0
 
 
 async def seal_anew(transaction: AsyncSession, *, vault: Vault) -> int:
-    """While keys are changed: encrypt with the newest key what another one has sealed; gives how many."""
+    """While keys are changed: encrypt with the newest key what another has sealed; gives how many."""
     due = (
         select(SecondFactor)
         .where(func.substr(SecondFactor.sealed_secret, 1, len(vault.newest)) != vault.newest)
@@ -162,7 +162,7 @@ async def seal_anew(transaction: AsyncSession, *, vault: Vault) -> int:
 
 
 async def _seal_each(transaction: AsyncSession, due: Select[SecondFactor], *, vault: Vault) -> int:
-    """Where they are divided by user: found without a lock; one that was changed meanwhile is left as it is."""
+    """Encrypt each anew where rows are divided by user: found without a lock, skipped if changed meanwhile."""
     found = (
         await transaction.execute(
             due.with_only_columns(SecondFactor.user_id, SecondFactor.sealed_secret)
@@ -180,7 +180,7 @@ async def _seal_each(transaction: AsyncSession, due: Select[SecondFactor], *, va
 async def _is_new_code(
     transaction: AsyncSession, factor: SecondFactor, *, code: str, vault: Vault
 ) -> bool:
-    """Whether a code is right and was not used; from now on it was."""
+    """Whether a code is right and unused; it counts as used from now on."""
     try:
         secret = vault.open(factor.sealed_secret, about=factor.user_id.bytes)
     except CannotOpen:
@@ -220,12 +220,12 @@ def _marked(user_id: UUID, *, has_second_factor: bool) -> Update:
 
 
 def _new_recovery_code() -> str:
-    """125 random bits, in five groups of five."""
+    """Make a code of 125 random bits, in five groups of five."""
     letters = b32encode(secrets.token_bytes(16)).decode()[:25]
     return "-".join(letters[start : start + 5] for start in range(0, 25, 5))
 
 
 def _digest(code: str) -> bytes:
-    """Of the letters, however they were grouped and in whatever case."""
+    """Digest the letters of a code, however they were grouped and in whatever case."""
     letters = re.sub(r"[^A-Z2-7]", "", code.upper())
     return hashlib.sha256(letters.encode()).digest()

@@ -1,4 +1,4 @@
-"""Whose session it is, and whether it lives: asked of the database for every request, a few at a time.
+"""Looks up the session of every request in the database, a few at a time.
 
 Requests that come in while one statement is under way share the next one. This is no cache: the
 statement that answers a request always begins after the request has come. Under load it is a fraction
@@ -54,7 +54,7 @@ class SessionLookup:
         self._runner: asyncio.Task[None] | None = None
 
     async def find(self, token: AccessToken) -> Principal | None:
-        """None: the session has ended, its user is disabled, or the token has expired."""
+        """Find the session's user; None if it has ended, its user is disabled, or the token has expired."""
         answer: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((token, answer))
         if self._runner is None:
@@ -99,7 +99,7 @@ class SessionLookup:
 async def find_principals(
     connection: Connection, session_ids: Sequence[UUID]
 ) -> dict[UUID, Principal]:
-    """Those of the sessions that are alive. One statement, by primary keys."""
+    """Find the sessions that are alive, with one statement by primary keys."""
     return await _principals(await connection.execute(LOOKUP, (session_ids,)))
 
 

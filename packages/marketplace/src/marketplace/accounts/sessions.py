@@ -81,7 +81,7 @@ async def end_sessions(
     action: AuditedAction = AuditedAction.SESSION_REVOKED,
     actor_id: UUID | None = None,
 ) -> Sequence[UUID]:
-    """End sessions of a user whom the caller has locked; gives the keys of those that this has ended."""
+    """End sessions of a user whom the caller has locked; gives the keys of those ended now."""
     ended = (await transaction.execute(queries.revoke(which, reason=reason))).all()
     if ended:
         records = [

@@ -56,12 +56,12 @@ class TokenKeys:
 
     @property
     def accepted(self) -> "tuple[TokenKeys, ...]":
-        """These, with which everything is made, and the others."""
+        """The keys with which everything is made, followed by the others."""
         return (self, *self.others)
 
     @classmethod
     def of(cls, server_key: SecretStr, *others: SecretStr) -> Self:
-        """The same keys in every process that has the same server key."""
+        """Derive the keys: the same in every process that has the same server key."""
         extracted = _hmac(bytes(32), server_key.get_secret_value().encode())
         tag, successor, access = (
             _hmac(extracted, label + b"\x01")
@@ -85,13 +85,13 @@ class RefreshToken:
 
 
 def first_token(session_id: UUID, *, user_id: UUID | None = None) -> RefreshToken:
-    """Generation 0: its secret comes from nowhere. With a user it says whose it is."""
+    """Make generation 0, whose secret comes from nowhere. With a user it names its owner."""
     secret = secrets.token_bytes(SECRET_LENGTH)
     return RefreshToken(session_id=session_id, generation=0, secret=secret, user_id=user_id)
 
 
 def successor(token: RefreshToken, *, nonce: bytes, keys: TokenKeys) -> RefreshToken:
-    """The one next generation of a token, the same each time for the same nonce."""
+    """Make the one next generation of a token, the same each time for the same nonce."""
     generation = token.generation + 1
     message = token.session_id.bytes + struct.pack(">I", generation) + nonce + token.secret
     return RefreshToken(
@@ -103,12 +103,12 @@ def successor(token: RefreshToken, *, nonce: bytes, keys: TokenKeys) -> RefreshT
 
 
 def new_nonce() -> bytes:
-    """The random bytes that one rotation adds."""
+    """Make the random bytes that one rotation adds."""
     return secrets.token_bytes(NONCE_LENGTH)
 
 
 def seal(token: RefreshToken, *, keys: TokenKeys) -> str:
-    """The text of a refresh token, as the client gets it."""
+    """Write a refresh token as the client gets it."""
     parts = (token.session_id.bytes, token.generation, token.secret)
     if token.user_id is None:
         body = BODY.pack(VERSION, *parts)
@@ -118,7 +118,7 @@ def seal(token: RefreshToken, *, keys: TokenKeys) -> str:
 
 
 def unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
-    """The content of a refresh token; None for whatever we did not issue with one of the accepted keys."""
+    """Read a refresh token; None for anything that we did not issue with one of the accepted keys."""
     return next(filter(None, (_unseal(text, keys=each) for each in keys.accepted)), None)
 
 
@@ -149,18 +149,18 @@ def _unseal(text: str, *, keys: TokenKeys) -> RefreshToken | None:
 
 
 def digest(token: str) -> bytes:
-    """What the database holds of a token of 256 random bits, which needs no slow hash (ASVS 6.5.2)."""
+    """Give what the database stores of a token: 256 random bits need no slow hash (ASVS 6.5.2)."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def new_mailed_token(user_id: UUID, *, prefix: str) -> str:
-    """256 random bits behind the key of the row that has their digest; the prefix says what it is for."""
+    """Make 256 random bits after the key of the row with their digest; the prefix names the purpose."""
     raw = user_id.bytes + secrets.token_bytes(SECRET_LENGTH)
     return prefix + urlsafe_b64encode(raw).decode()
 
 
 def user_of_mailed_token(token: str, *, prefix: str) -> UUID | None:
-    """Whom a token of a letter is about; whether it is right, its digest decides."""
+    """Give the user whom a token of a letter is about; only its digest shows whether it is right."""
     if not token.startswith(prefix) or not token.isascii():
         return None
     try:
@@ -172,7 +172,7 @@ def user_of_mailed_token(token: str, *, prefix: str) -> UUID | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """The session it was issued in, whose that is, and when it ends, in seconds since 1970."""
+    """The content of an access token: session, user, and its end in seconds since 1970."""
 
     session_id: UUID
     user_id: UUID
@@ -182,7 +182,7 @@ class AccessToken:
 def issue_access_token(
     session_id: UUID, *, user_id: UUID, now: int, lifetime: timedelta, keys: TokenKeys
 ) -> str:
-    """`now` is the database's, in seconds since 1970."""
+    """Issue an access token. `now` is the database's, in seconds since 1970."""
     claims = {
         "aud": AUDIENCE,
         "sub": user_id.hex,
@@ -197,7 +197,7 @@ def issue_access_token(
 
 
 def read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
-    """The content of an access token; None for whatever we did not issue.
+    """Read an access token; None for anything that we did not issue.
 
     Whether it has expired is for the clock of the database to say.
     """
@@ -205,7 +205,7 @@ def read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
 
 
 def _read_access_token(text: str, *, keys: TokenKeys) -> AccessToken | None:
-    """Read by hand, as each request does it: the header has to be ours to the letter, so no other algorithm gets in."""
+    """Read by hand, as each request does it: the header must be exactly ours, so no other algorithm works."""
     signed, _, signature = text.rpartition(".")
     header, _, claims = signed.partition(".")
     if header != ACCESS_HEADER or not text.isascii():

@@ -1,1 +1,1 @@
-"""What is for sale: pages of products, and a product with its variants."""
+"""The catalogue: what is for sale, as pages of products and products with their variants."""

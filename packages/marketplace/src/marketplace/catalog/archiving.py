@@ -1,4 +1,4 @@
-"""What is no longer sold stays for the orders that refer to it, and frees its name or sku.
+"""Archives what is no longer sold: it stays for the orders that refer to it, and frees its name or sku.
 
 Archiving goes down: a vendor's products, a product's variants; so a variant's own row says whether it
 is for sale. Locks are taken as everywhere: variants by id, then products by id. What somebody adds
@@ -13,7 +13,7 @@ from marketplace.entities import Product, Variant, Vendor
 
 
 async def archive_vendor(session: AsyncSession, vendor: Vendor) -> None:
-    """Archive a vendor whose version the caller has compared; losing the race raises `StaleDataError`."""
+    """Archive a vendor whose version the caller has compared; a lost race raises `StaleDataError`."""
     products = Product.vendor_id == vendor.id
     await _lock(session, products)
     vendor.archived_at = func.now()
@@ -22,7 +22,7 @@ async def archive_vendor(session: AsyncSession, vendor: Vendor) -> None:
 
 
 async def archive_product(session: AsyncSession, product: Product) -> None:
-    """Archive a product whose version the caller has compared; losing the race raises `StaleDataError`."""
+    """Archive a product whose version the caller has compared; a lost race raises `StaleDataError`."""
     itself = Product.id == product.id
     await _lock(session, itself)
     product.archived_at = func.now()
@@ -31,7 +31,7 @@ async def archive_product(session: AsyncSession, product: Product) -> None:
 
 
 async def archive_variant(session: AsyncSession, variant: Variant) -> None:
-    """Archive a variant, which counts as an edit of its product, too."""
+    """Archive a variant, which also counts as an edit of its product."""
     variant.archived_at = func.now()
     await session.flush()
     await count_edit(session, Product.id == variant.product_id)
@@ -39,7 +39,7 @@ async def archive_variant(session: AsyncSession, variant: Variant) -> None:
 
 
 async def count_edit(session: AsyncSession, products: ColumnElement[bool]) -> None:
-    """A product's answer shows its variants: when one changes, so does the product's version."""
+    """Count an edit of a product: its answer shows its variants, so its version changes with theirs."""
     await session.execute(update(Product).where(products).values(version=Product.version + 1))
 
 

@@ -1,4 +1,4 @@
-"""What all edits of the catalogue share.
+"""What all edits of the catalogue share: saving, deleting, ownership.
 
 An edit is one unit of work (`Transactions.run`), which runs again when it lost a race. That is how If-Match
 stays true under a race: the loser reads again, finds another version than it expected, and says so.
@@ -27,7 +27,7 @@ STILL_REFERENCED = frozenset({FOREIGN_KEY_VIOLATION, RESTRICT_VIOLATION})
 
 
 async def save(session: AsyncSession, *, unique: str = "name") -> None:
-    """Write what was changed so far. Raises `NameTaken`, which says that it is `unique`."""
+    """Write what was changed so far. Raises `NameTaken` about `unique`."""
     try:
         await session.flush()
     except IntegrityError as error:
@@ -54,6 +54,6 @@ def apply(entity: Versioned, edit: Edit) -> None:
 
 
 def require_own(principal: Principal, vendor_id: UUID) -> None:
-    """Vendors act for themselves, administrators for all. Raises `NotYourVendor`."""
+    """Let vendors change their own things, administrators all. Raises `NotYourVendor`."""
     if principal.role is not Role.ADMIN and principal.vendor_id != vendor_id:
         raise NotYourVendor

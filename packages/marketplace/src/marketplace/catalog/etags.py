@@ -1,4 +1,4 @@
-"""ETag and If-Match (RFC 9110 §8.8, §13.1.1): an edit names the version that it is an edit of.
+"""ETag and If-Match (RFC 9110 §8.8, §13.1.1): an edit names the version that it changes.
 
 The tag is the row's `version`, which counts edits and not sales. Names that an answer borrows from
 another row (a product's vendor) are there to be read, and are no part of what an edit may change.
@@ -22,12 +22,12 @@ OURS = re.compile(r'(?<!W/)"(\d{1,10})"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a client believes the version to be. `versions` is None where any will do."""
+    """The version that a client expects. `versions` is None if any will do."""
 
     versions: frozenset[int] | None
 
     def require(self, entity: Versioned) -> None:
-        """Raises `VersionMismatch`. Also before an edit that changes nothing, where no UPDATE checks."""
+        """Raise `VersionMismatch` for another version; also before an edit that changes and so checks nothing."""
         if self.versions is not None and entity.version not in self.versions:
             raise VersionMismatch(current_version=entity.version)
 
@@ -47,7 +47,7 @@ IfMatch = Annotated[str | None, Header(description='The ETag that was read: "3"'
 def expected(
     if_match: str | None, *, principal: Principal, body_version: int | None = None
 ) -> Expected:
-    """The header counts; `version` in the body is for clients that cannot set one.
+    """Give the expected version: the header counts; `version` in the body is for clients that cannot set one.
 
     Raises `VersionRequired`.
     """
@@ -63,5 +63,5 @@ def expected(
 
 
 def tag(response: Response, entity: Versioned) -> None:
-    """Puts the ETag on an answer."""
+    """Put the ETag on an answer."""
     response.headers["ETag"] = f'"{entity.version}"'

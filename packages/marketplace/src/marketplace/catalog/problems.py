@@ -1,4 +1,4 @@
-"""What can be wrong with a request to the catalogue."""
+"""Problems with a request to the catalogue."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -60,7 +60,7 @@ class SubcategoryNotFound(_NotFound):
 
 @dataclass(kw_only=True, eq=False)
 class NotYourVendor(Problem):
-    """The vendor of this user is not the one it belongs to."""
+    """It belongs to another vendor than this user."""
 
     status = HTTPStatus.FORBIDDEN
     code = "not_your_vendor"
@@ -92,13 +92,13 @@ class VersionMismatch(Problem):
 
     @property
     def members(self) -> dict[str, Any]:
-        """The same for a program that reads bodies."""
+        """The current version, for a program that reads bodies."""
         return {"current_version": self.current_version}
 
 
 @dataclass(kw_only=True, eq=False)
 class NameTaken(Problem):
-    """Another one has this name, or this sku."""
+    """Another one has this name or sku."""
 
     status = HTTPStatus.CONFLICT
     code = "name_taken"
@@ -117,7 +117,7 @@ class StillInUse(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class StockOutOfRange(Problem):
-    """There is less than what should be taken, or the count would grow beyond all bounds."""
+    """There is less stock than would be taken, or the count would become too large."""
 
     available: int
     status = HTTPStatus.CONFLICT

@@ -1,4 +1,4 @@
-"""The SELECTs of the catalogue. What is archived is in none of them."""
+"""The SELECTs of the catalogue. None of them shows what is archived."""
 
 import re
 from functools import cache
@@ -39,7 +39,7 @@ WILDCARDS = re.compile(r"[\\%_]")
 
 @cache
 def products_where(asked: tuple[str, ...]) -> str:
-    """The statement for a page under these of `PRODUCT_CONDITIONS`: one text for each choice, to be prepared."""
+    """Write the statement for a page under these of `PRODUCT_CONDITIONS`: one text per choice, to be prepared."""
     conditions = ["archived_at IS NULL", *(PRODUCT_CONDITIONS[name] for name in asked)]
     return PRODUCTS.replace("{conditions}", " AND ".join(conditions)).replace(
         "{most}", str(MOST_ON_PAGE + 1)
@@ -47,7 +47,7 @@ def products_where(asked: tuple[str, ...]) -> str:
 
 
 def product_page(filters: ProductFilters, *, after: Position | None) -> tuple[str, dict[str, Any]]:
-    """The page of `filters` after a position, and one row more; for psycopg's own connection."""
+    """Give the query for a page of `filters` after a position, and one row more; for psycopg's own connection."""
     values: dict[str, Any] = {"rows": filters.limit + 1}
     asked = []
     if filters.q is not None:
@@ -66,7 +66,7 @@ def product_page(filters: ProductFilters, *, after: Position | None) -> tuple[st
 
 
 def low_stock_page(filters: LowStockFilters, *, after: Position | None) -> Select[Product]:
-    """What runs low, the lowest first, and one row more."""
+    """Select what runs low, the lowest first, and one row more."""
     query = (
         _summaries()
         .where(Product.stock <= filters.at_most)
@@ -81,7 +81,7 @@ def low_stock_page(filters: LowStockFilters, *, after: Position | None) -> Selec
 
 
 def vendor_page(page: PageRequest, *, after: Position | None) -> Select[Vendor]:
-    """Vendors by name, from a position on, and one row more."""
+    """Select vendors by name, from a position on, and one row more."""
     query = (
         select(Vendor)
         .where(Vendor.archived_at.is_(None))
@@ -94,12 +94,12 @@ def vendor_page(page: PageRequest, *, after: Position | None) -> Select[Vendor]:
 
 
 def category_tree() -> Select[Category]:
-    """Every category by name, each with its subcategories."""
+    """Select every category by name, each with its subcategories."""
     return select(Category).options(selectinload(Category.subcategories)).order_by(Category.name)
 
 
 def product_with_variants(product_id: UUID) -> Select[Product]:
-    """One product with its variants, or no row."""
+    """Select one product with its variants; gives one row or none."""
     return (
         _summaries()
         .options(selectinload(Product.variants.and_(Variant.archived_at.is_(None))))

@@ -1,4 +1,4 @@
-"""What the catalogue takes and gives over HTTP.
+"""The schemas of the catalogue: what its routes take and give.
 
 Stock is in none of the answers that carry an ETag: the tag is made from `version`, which counts edits
 and not sales, so a number that changes with each sale must not be under it.
@@ -41,7 +41,7 @@ class ProductFilters(PageRequest):
 
 
 class LowStockFilters(PageRequest):
-    """Which products run low: all their variants together have `at_most` so much."""
+    """Which products run low: all their variants together have at most `at_most`."""
 
     at_most: int = Field(default=LOW_STOCK, ge=0, le=LOW_STOCK)
     vendor: UUID | None = Field(default=None, description="For administrators; vendors see theirs.")
@@ -56,7 +56,7 @@ class _Asked(BaseModel):
 
 
 class Edit(_Asked):
-    """A part that is left out, or null, stays as it is."""
+    """The form of an edit: a part that is left out, or null, stays as it is."""
 
     version: int | None = Field(
         default=None,
@@ -94,20 +94,20 @@ class NewVendor(_Asked):
 
 
 class VendorEdit(Edit):
-    """What changes of a vendor."""
+    """The changes of a vendor."""
 
     name: Name | None = None
 
 
 class SubcategoryDetail(Named):
-    """The lower level of the catalogue's two."""
+    """A subcategory, the lower of the catalogue's two levels."""
 
     category_id: UUID
     version: int
 
 
 class CategoryDetail(Named):
-    """The upper level of the catalogue's two."""
+    """A category, the upper of the catalogue's two levels."""
 
     version: int
 
@@ -131,7 +131,7 @@ class NewCategory(_Asked):
 
 
 class CategoryEdit(Edit):
-    """What changes of a category."""
+    """The changes of a category."""
 
     name: Name | None = None
 
@@ -143,7 +143,7 @@ class NewSubcategory(NewCategory):
 
 
 class SubcategoryEdit(CategoryEdit):
-    """What changes of a subcategory."""
+    """The changes of a subcategory."""
 
     category_id: UUID | None = None
 
@@ -191,7 +191,7 @@ class VariantDetail(_Answer):
 
 
 class ProductDetail(ProductSummary):
-    """A product with all that is known of it."""
+    """A product with everything known of it."""
 
     description: str
     version: int
@@ -210,7 +210,7 @@ class NewProduct(_Asked):
 
 
 class ProductEdit(Edit):
-    """What changes of a product."""
+    """The changes of a product."""
 
     subcategory_id: UUID | None = None
     name: Name | None = None
@@ -229,7 +229,7 @@ class NewVariant(_Asked):
 
 
 class VariantEdit(Edit):
-    """What changes of a variant; never its stock."""
+    """The changes of a variant; never its stock."""
 
     sku: Sku | None = None
     name: Name | None = None
@@ -238,7 +238,7 @@ class VariantEdit(Edit):
 
 
 class Availability(_Answer):
-    """What can be sold at this moment; it may be gone in the next."""
+    """How much can be sold at this moment; it may be gone in the next."""
 
     variant_id: UUID
     available: int

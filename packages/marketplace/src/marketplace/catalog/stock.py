@@ -1,4 +1,4 @@
-"""Stock moves here and nowhere else: taken by an order, given back by one, adjusted with a reason.
+"""All movements of stock: taken by an order, given back by one, adjusted with a reason.
 
 The count is in a row of its own beside the variant, in no index, so a sale is a HOT update. The product's
 roll-up is indexed (the low-stock page), so it is written only when it matters: by whatever adds stock, and by a
@@ -156,12 +156,12 @@ class Taken:
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Self:
-        """The line of a row of `TAKE`."""
+        """Read the line from a row of `TAKE`."""
         return cls(**dict(zip(cls.__slots__, row, strict=True)))
 
 
 def wanted(quantities: Mapping[UUID, int]) -> Json:
-    """The parameter of `TAKE`."""
+    """Write the parameter of `TAKE`."""
     return Json({str(variant_id): quantity for variant_id, quantity in quantities.items()})
 
 
@@ -171,7 +171,7 @@ async def take(
     *,
     placement: Placement = Placement.ONE_SERVER,
 ) -> list[Taken]:
-    """Takes what can be had of each variant, in the order of their ids: in one go to the server.
+    """Take what is available of each variant, in the order of their ids, in one round trip.
 
     Where something is missing from the result the caller has to roll back.
     """
@@ -193,18 +193,18 @@ async def _take_each(connection: Connection, quantities: Mapping[UUID, int]) -> 
 
 
 async def available(connection: Connection, variant_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """What there is of those that are for sale."""
+    """Say how much is available of those that are for sale."""
     cursor = await connection.execute(AVAILABLE, [list(variant_ids)])
     return dict(await cursor.fetchall())
 
 
 async def roll_up_sales(connection: Connection, sold: Sequence[Taken]) -> None:
-    """After `take` on one server: only of products that run low."""
+    """Update roll-ups after `take` on one server, only of products that run low."""
     await _roll_up(connection, {taken.product_id for taken in sold if taken.left_over <= LOW_STOCK})
 
 
 async def give_back(session: AsyncSession, order_ids: Sequence[UUID], *, owner_id: UUID) -> None:
-    """What these orders of one customer took is for sale again."""
+    """Put what these orders of one customer took on sale again."""
     connection = await driver_of(session)
     if placement_of(session) is Placement.BY_USER:
         await _give_back_each(connection, order_ids, owner_id=owner_id)
@@ -213,7 +213,7 @@ async def give_back(session: AsyncSession, order_ids: Sequence[UUID], *, owner_i
 
 
 async def give_back_all(connection: Connection, order_ids: Sequence[UUID]) -> None:
-    """The same of orders of whomever, on one server."""
+    """Put what orders of any customers took on sale again, on one server."""
     cursor = await connection.execute(GIVE_BACK, [list(order_ids)])
     await _roll_up(connection, {product_id for (product_id,) in await cursor.fetchall()})
 
@@ -237,7 +237,7 @@ async def adjust(
     note: str,
     adjusted_by: UUID,
 ) -> int:
-    """The stock afterwards. Raises `VariantNotFound` or `StockOutOfRange`."""
+    """Move the stock and give what there is afterwards. Raises `VariantNotFound` or `StockOutOfRange`."""
     connection, placement = await driver_of(session), placement_of(session)
     values = {"variant_id": variant_id, "delta": delta, "most": MOST_STOCK}
     statement = ADJUST_PLACED if placement is Placement.BY_USER else ADJUST
@@ -256,13 +256,13 @@ async def adjust(
 
 
 async def begin_with_none(session: AsyncSession, variant_id: UUID) -> None:
-    """The row of a variant that was made just now; the release before has made it by a trigger."""
+    """Insert the stock row of a new variant; the previous release made it by a trigger."""
     row = upsert(VariantStock).values(variant_id=variant_id, stock=0)
     await session.execute(row.on_conflict_do_nothing())
 
 
 async def roll_up(session: AsyncSession, product_id: UUID) -> None:
-    """After a variant came or went."""
+    """Update the product's roll-up after a variant came or went."""
     if placement_of(session) is Placement.ONE_SERVER:
         await _roll_up(await driver_of(session), {product_id})
 
@@ -275,7 +275,7 @@ async def _roll_up(connection: Connection, products: set[UUID]) -> None:
 
 
 async def roll_up_everything(transactions: Transactions) -> int:
-    """Bring the products up to date whose roll-up matters, and say how many: a job, where a sale cannot do it."""
+    """Update the products whose roll-up matters, and say how many: a job, where a sale cannot do it."""
     async with transactions.statements("roll up") as connection:
         due = await (await connection.execute(ROLLED_UP, {"low": LOW_STOCK})).fetchall()
         for product_id, stock in sorted(due):

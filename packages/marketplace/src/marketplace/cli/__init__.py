@@ -28,14 +28,14 @@ INTERRUPTED = 130
 
 
 class Verbs(click.Group):
-    """Finds a verb in its module: `marketplace.cli.expire_orders` has `expire-orders`."""
+    """A click group that finds a verb in its module: `marketplace.cli.expire_orders` has `expire-orders`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, in the order in which one meets them."""
+        """List all verbs, in the order in which one meets them."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a verb, whose module is imported when it is called."""
+        """Import the module of a verb, and give its command."""
         if cmd_name not in VERBS:
             return None
         name = cmd_name.replace("-", "_")
@@ -66,17 +66,17 @@ def main() -> None:
 
 
 def _stop_in_order() -> None:
-    """What was started is stopped on the way out, as after Ctrl-C; under nohup it goes on."""
+    """Stop what was started on the way out, as after Ctrl-C; under nohup keep running."""
     signal.signal(signal.SIGTERM, _stop)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _stop_as_told)
 
 
 def _stop(_: int, __: FrameType | None) -> None:
-    """Being told to end is no failure."""
+    """Exit successfully: being told to end is no failure."""
     raise SystemExit(0)
 
 
 def _stop_as_told(_: int, __: FrameType | None) -> None:
-    """The terminal was closed. While it serves, uvicorn has put its own answer to SIGTERM."""
+    """Stop because the terminal was closed, by the handler of SIGTERM, which uvicorn replaces while it serves."""
     signal.raise_signal(signal.SIGTERM)

@@ -25,6 +25,6 @@ def openapi(file: Path | None) -> None:
 
 
 def document() -> str:
-    """As it is committed: sorted, so that a change of the API is a small change of the file."""
+    """Write the document as it is committed: sorted, so that a change of the API is a small change of the file."""
     app = create_app(Settings(profile=Profile.DEVELOPMENT, database_url=NOWHERE))
     return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

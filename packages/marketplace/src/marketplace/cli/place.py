@@ -36,7 +36,7 @@ def place(citus: str, yes: bool) -> None:
 
 @contextmanager
 def _connected(citus: str) -> Iterator[placing.Connection]:
-    """A connection of psycopg's in autocommit, as safe as those of the shop: the same TLS, the same proofs."""
+    """Open psycopg's own connection in autocommit, as safe as those of the shop: the same TLS, the same checks."""
     url = sqlalchemy_url(SecretStr(citus))
     engine = open_short_engine(url, profile=read_settings().profile, isolation_level="AUTOCOMMIT")
     with told_plainly(url), engine.connect() as connection:

@@ -1,1 +1,1 @@
-"""Races that anybody can run: what goes wrong the usual way, and what does not here."""
+"""Races that anybody can run: what goes wrong when done the usual way, and does not when done ours."""

@@ -1,4 +1,4 @@
-"""Many buyers want the last units at the same time.
+"""A race: many buyers want the last units at the same time.
 
 The usual way is written as it is found in the field: read the stock, compare, write back what is left;
 then with the row locked. Ours is the product's whole checkout: order, line, event and answer included.
@@ -41,7 +41,7 @@ Buy = Callable[[], Awaitable[bool]]  # whether it was sold
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sale:
-    """What the sale came to, done in one way."""
+    """The result of the sale, done in one way."""
 
     way: str
     sold: int
@@ -61,7 +61,7 @@ class Way:
 
 
 def oversell(*, units: int, buyers: int) -> Iterator[Sale]:
-    """Each way as it is done."""
+    """Run the race in each way, and give each result as it is done."""
     with temporary_server() as server:
         url = sqlalchemy_url(SecretStr(server.url("postgres")))
         _prepare(url)

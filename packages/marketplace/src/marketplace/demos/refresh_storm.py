@@ -1,4 +1,4 @@
-"""Many requests refresh one session at once: a browser with several tabs, a page rendered in parts.
+"""A race: many requests refresh one session at once, as of a browser with several tabs.
 
 The two usual ways are written as they are found in the field: a row for each token, found by its digest.
 Without a lock each request makes a token of its own. With a compare-and-swap one request wins, the others
@@ -52,7 +52,7 @@ Refresh = Callable[[str], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storm:
-    """What all bursts came to, done in one way."""
+    """The result of all bursts, done in one way."""
 
     way: str
     answered: int
@@ -64,7 +64,7 @@ class Storm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A way to do it: a new session and its token, a refresh, the live tokens of a session."""
+    """A way to refresh: how it opens a session, refreshes a token, and counts a session's live tokens."""
 
     name: str
     open: Callable[[], Awaitable[tuple[UUID, str]]]
@@ -73,7 +73,7 @@ class Way:
 
 
 def refresh_storm(*, bursts: int, requests: int) -> Iterator[Storm]:
-    """Each way as it is done."""
+    """Run the race in each way, and give each result as it is done."""
     with temporary_server() as server:
         url = sqlalchemy_url(SecretStr(server.url("postgres")))
         user_id = _prepare(url)
@@ -213,7 +213,7 @@ def _ours(engine: AsyncEngine, user_id: UUID) -> Way:
 
 
 async def _count_ours(engine: AsyncEngine, session_id: UUID, burst: Sequence[Answer]) -> int:
-    """A session that lives has as many as were given out: they are all the same, or they are not."""
+    """Count the tokens of a live session: as many as were given out, which are all the same or not."""
     async with engine.connect() as connection:
         is_alive = await connection.scalar(IS_ALIVE, {"session_id": session_id})
     return len({token for token in burst if isinstance(token, str)}) if is_alive else 0

@@ -1,4 +1,4 @@
-"""What happened to an account and its sessions, written in the transaction in which it happened.
+"""What happened to an account and its sessions, written in the same transaction.
 
 Nothing refers to users or sessions: a record outlives what it is about. It holds no name, no address,
 no token: of a token the first eight hex digits of its digest, to find two uses of the same one.
@@ -41,7 +41,7 @@ class AuditedAction(enum.StrEnum):
 
 
 class AuditEvent(Entity):
-    """`actor_id` is who did it, where that is not the user."""
+    """One record. `actor_id` is who did it, if not the user."""
 
     __tablename__ = "audit_events"
 

@@ -1,4 +1,4 @@
-"""The upper level of the catalogue's two."""
+"""A category, the upper of the catalogue's two levels."""
 
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, relationship

@@ -42,7 +42,7 @@ class Entity(DeclarativeBase):
 
 
 def one_of(members: type[enum.StrEnum], *, name: str, length: int = 16) -> Enum:
-    """A text column that holds one of `members`, with a CHECK called `name`.
+    """Make a text column that holds one of `members`, with a CHECK called `name`.
 
     Not PostgreSQL's ENUM: a CHECK is replaced without a lock that anyone notices, and shrinks too.
     """

@@ -1,4 +1,4 @@
-"""Where an order goes: as it was given with the order, and apart from it, so that it can go earlier."""
+"""Where an order goes: as given with the order, and apart from it, so that it can be deleted earlier."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from marketplace.entities.declarative import Entity, Now
 
 
 class DeliveryAddress(Entity):
-    """`country` is an ISO 3166-1 code. Nobody checks whether the place exists."""
+    """The address of an order. `country` is an ISO 3166-1 code. Nobody checks whether the place exists."""
 
     __tablename__ = "delivery_addresses"
 

@@ -1,4 +1,4 @@
-"""Another address that a user wants, until whoever reads its mail has confirmed it."""
+"""A new address that a user wants, until the token mailed to it has confirmed it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Entity, Now
 
 
 class EmailChange(Entity):
-    """One for a user: the newest. The row holds a digest of the token that was mailed."""
+    """The newest wanted change of a user. The row holds a digest of the token that was mailed."""
 
     __tablename__ = "email_changes"
 

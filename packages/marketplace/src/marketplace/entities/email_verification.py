@@ -1,4 +1,4 @@
-"""The token that was mailed to a user, which verifies the address and sets a password; gone once it is used."""
+"""The token that was mailed to a user, verifies the address and sets a password; deleted once it is used."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Entity, Now
 
 
 class EmailVerification(Entity):
-    """One for a user: the newest. The row holds a digest, which nobody can present."""
+    """The newest token of a user. The row holds a digest, which nobody can present."""
 
     __tablename__ = "email_verifications"
 

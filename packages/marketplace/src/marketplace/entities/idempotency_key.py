@@ -1,4 +1,4 @@
-"""What was answered to a request with an Idempotency-Key, written in the transaction that it made."""
+"""The answer to a request with an Idempotency-Key, written in the transaction of the request."""
 
 from datetime import datetime
 from typing import Any

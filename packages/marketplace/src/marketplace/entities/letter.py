@@ -1,4 +1,4 @@
-"""A letter that is to be mailed: written in the transaction that is the reason for it, gone once it was sent."""
+"""A letter to be mailed: written in the transaction that is the reason for it, deleted once it was sent."""
 
 import enum
 from datetime import datetime
@@ -26,7 +26,7 @@ class LetterKind(enum.StrEnum):
 
 
 class Letter(Entity):
-    """`sealed` is what it says, encrypted: a copy of the database gives nobody a token.
+    """One letter. `sealed` is its text, encrypted: a copy of the database gives nobody a token.
 
     `next_attempt_at` is when it may be tried, or tried again; one that is under way is taken until then.
     """

@@ -17,7 +17,7 @@ class Machine(enum.StrEnum):
 
 
 class OrderEvent(Entity):
-    """`from_state` is NULL for the first one. Nobody in `actor_id`: the shop itself, or the provider."""
+    """One transition. `from_state` is NULL for the first one; no `actor_id` means the shop itself, or the provider."""
 
     __tablename__ = "order_events"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OrderLine(Entity):
-    """Names, sku, price and vendor are snapshots: later edits of the catalogue do not reach it.
+    """One line of an order. Names, sku, price and vendor are snapshots: later edits do not reach it.
 
     Its currency is the order's.
     """

@@ -1,4 +1,4 @@
-"""What the payment provider told us: each event once, whether it could be applied yet or not."""
+"""What the payment provider told us: each event once, whether or not it could be applied yet."""
 
 import enum
 from uuid import UUID
@@ -18,7 +18,7 @@ class PaymentEventKind(enum.StrEnum):
 
 
 class PaymentEvent(Entity):
-    """The key is the provider's.
+    """One event of the provider, under the provider's key.
 
     `is_applied` is false where it changed nothing: it says what is past, it does not fit the order, or it is a
     refund whose payment is yet to come, with which it is applied.

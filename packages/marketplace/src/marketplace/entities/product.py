@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Product(Versioned, Entity):
-    """`version` counts edits, also of its variants. `stock` sums these up: see `catalog/stock.py`."""
+    """One product. `version` counts edits, also of its variants; `stock` sums these up: see `catalog/stock.py`."""
 
     __tablename__ = "products"
 

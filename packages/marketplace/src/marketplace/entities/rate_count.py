@@ -1,4 +1,4 @@
-"""How often something was asked in the window that is open, where several processes count together."""
+"""How often something was asked in the current window, if several processes count together."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from marketplace.entities.declarative import Entity
 
 
 class RateCount(Entity):
-    """`key` is a digest of the rule and of whom it is about. Not in the WAL: after a crash it begins anew."""
+    """One count. `key` is a digest of the rule and of whom it is about. Not in the WAL: empty after a crash."""
 
     __tablename__ = "rate_counts"
 

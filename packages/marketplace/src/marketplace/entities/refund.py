@@ -1,4 +1,4 @@
-"""Money that went back to a customer: a document of its own, whether it is all of an order or a part."""
+"""Money that went back to a customer, in a row of its own, whether all of an order's or a part."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from marketplace.entities.declarative import Amount, Currency, Entity, Key, Now
 
 
 class Refund(Entity):
-    """One for each event of the provider that tells of a refund and was applied."""
+    """One refund, for each refund event of the provider that was applied."""
 
     __tablename__ = "refunds"
 

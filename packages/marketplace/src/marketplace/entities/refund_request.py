@@ -1,4 +1,4 @@
-"""Money that an administrator wants to go back: for the payment provider to do, and settled when it says so."""
+"""Money that an administrator wants refunded: the provider has to do it, and settles it when it says so."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Amount, Currency, Entity, Key, Now
 
 
 class RefundRequest(Entity):
-    """`refund_id` is the document of the refund that it became. The key is the provider's Idempotency-Key, too."""
+    """One request. `refund_id` is the refund it led to; the key is also the provider's Idempotency-Key."""
 
     __tablename__ = "refund_requests"
 

@@ -1,4 +1,4 @@
-"""What a user has besides a password: the secret of an authenticator, and codes for the day when it is lost."""
+"""What a user has besides a password: the secret of an authenticator, and codes in case it is lost."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Entity, Now
 
 
 class SecondFactor(Entity):
-    """In force once it is confirmed by a code. `last_step` is the period of the last code: none works twice."""
+    """A second factor, in force once a code has confirmed it. No code of `last_step` or before works again."""
 
     __tablename__ = "second_factors"
 
@@ -24,7 +24,7 @@ class SecondFactor(Entity):
 
 
 class RecoveryCode(Entity):
-    """One of ten, gone once it is used. It has 125 random bits, so its digest needs no slow hash."""
+    """One of ten, deleted once it is used. It has 125 random bits, so its digest needs no slow hash."""
 
     __tablename__ = "recovery_codes"
 

@@ -1,4 +1,4 @@
-"""Why stock moved otherwise than by an order."""
+"""Why stock moved other than by an order."""
 
 import enum
 from uuid import UUID
@@ -20,7 +20,7 @@ class AdjustmentReason(enum.StrEnum):
 
 
 class StockAdjustment(Entity):
-    """`stock_after` is what the variant had when this was committed."""
+    """One movement. `stock_after` is what the variant had when this was committed."""
 
     __tablename__ = "stock_adjustments"
 

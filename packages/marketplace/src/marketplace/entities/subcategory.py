@@ -1,4 +1,4 @@
-"""The lower level of the catalogue's two: the one that products belong to."""
+"""A subcategory, the lower of the catalogue's two levels, to which products belong."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Entity, Key
 
 
 class Subcategory(Versioned, Entity):
-    """Its name is unique within its category; that key also serves the foreign key."""
+    """A subcategory. Its name is unique within its category; that key also serves the foreign key."""
 
     __tablename__ = "subcategories"
 

@@ -24,7 +24,7 @@ class Role(enum.StrEnum):
 
 
 class User(Entity):
-    """Found by e-mail (as stored: lower-cased) or by phone number (E.164), which nobody verifies.
+    """A user, found by e-mail (stored lower-cased) or by phone number (E.164), which nobody verifies.
 
     Without a password until whoever has the letter to that address sets one.
     """

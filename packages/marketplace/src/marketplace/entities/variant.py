@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Variant(Versioned, Entity):
-    """Archived with its product, so that this row alone says whether it is for sale; how many: `VariantStock`."""
+    """A variant. Archived with its product, so this row alone says whether it is on sale; stock: `VariantStock`."""
 
     __tablename__ = "variants"
 

@@ -1,4 +1,4 @@
-"""How many units of a variant can be sold: apart from the variant, because each sale changes it and no edit does."""
+"""How many units of a variant can be sold: apart from the variant, as each sale changes it and no edit does."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from marketplace.entities.declarative import Entity
 
 
 class VariantStock(Entity):
-    """One row a variant. No index holds `stock`: a sale stays a HOT update. Written by `catalog/stock.py` alone."""
+    """The stock of a variant. No index holds `stock`: a sale stays a HOT update. Only `catalog/stock.py` writes it."""
 
     __tablename__ = "variant_stock"
 

@@ -1,4 +1,4 @@
-"""Somebody who sells on the marketplace."""
+"""A vendor: somebody who sells on the marketplace."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from marketplace.entities.declarative import Entity, Key, Now
 
 
 class Vendor(Versioned, Entity):
-    """Its staff are the users whose `vendor_id` it is. The name of an archived one is free again."""
+    """A vendor. Its staff are the users with its `vendor_id`. The name of an archived one is free again."""
 
     __tablename__ = "vendors"
 

@@ -15,7 +15,7 @@ from marketplace.settings import read_settings
 
 
 def migrate_on(connection: Connection) -> None:
-    """Each revision in a transaction of its own."""
+    """Run the migrations on a connection, each revision in a transaction of its own."""
     context.configure(
         connection=connection,
         target_metadata=Entity.metadata,
@@ -27,7 +27,7 @@ def migrate_on(connection: Connection) -> None:
 
 
 def migrate_where_the_settings_say() -> None:
-    """`alembic upgrade head`, `holdfast run`: no program gave a connection."""
+    """Run the migrations where no program gave a connection: `alembic upgrade head`, `holdfast run`."""
     settings = read_settings()
     with visited_database(settings) as url:
         database = database_settings(url, profile=settings.profile)
@@ -36,7 +36,7 @@ def migrate_where_the_settings_say() -> None:
 
 
 def print_statements() -> None:
-    """`alembic upgrade head --sql`: no database."""
+    """Print the SQL for `alembic upgrade head --sql`, without a database."""
     context.configure(
         dialect_name="postgresql",
         target_metadata=Entity.metadata,

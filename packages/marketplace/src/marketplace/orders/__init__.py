@@ -1,1 +1,1 @@
-"""What customers order: checkout, the way of an order, its payment, and who sees which of it."""
+"""Orders: checkout, the states of an order, its payment, and who may see what of it."""

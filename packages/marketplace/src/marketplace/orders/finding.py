@@ -1,4 +1,4 @@
-"""One order, by its id and, where that is known, its owner: on which server it is follows from the owner."""
+"""Finds one order, by its id and its owner if known: with rows divided by user, the owner gives the server."""
 
 from uuid import UUID
 
@@ -13,12 +13,12 @@ from marketplace.placement import Placement
 
 
 def owner_seen_by(principal: Principal) -> UUID | None:
-    """Whose orders this user may see: their own, or anybody's."""
+    """Give the owner whose orders this user may see: the user, or anybody."""
     return None if principal.role is Role.ADMIN else principal.user_id
 
 
 async def lock_order(session: AsyncSession, order_id: UUID, *, owner_id: UUID | None) -> Order:
-    """An order that nobody else changes until the commit. Raises `OrderNotFound`.
+    """Lock an order: nobody else changes it until the commit. Raises `OrderNotFound`.
 
     Without an owner it is anybody's: where orders are divided by user, all servers are asked whose, once, because rows
     are locked on one of them only.

@@ -1,4 +1,4 @@
-"""Requests that are safe to repeat: the answer is stored by the transaction that it tells of.
+"""Makes requests safe to repeat: the answer is stored by the request's own transaction.
 
 draft-ietf-httpapi-idempotency-key-header-07. An answer is kept for a day. Only what was committed is
 kept: a request that failed did nothing, and its key may be used again.
@@ -65,14 +65,14 @@ class KeyedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What was answered the first time."""
+    """The answer that the first request got."""
 
     status: int
     response: dict[str, Any]
 
 
 def keyed(user_id: UUID, *, key: str | None, method: str, path: str, body: str) -> KeyedRequest:
-    """`body` in its canonical form. Raises `IdempotencyKeyMissing`."""
+    """Read the key and body of a request; `body` in its canonical form. Raises `IdempotencyKeyMissing`."""
     if key is None or not KEY.fullmatch(key):
         raise IdempotencyKeyMissing
     return KeyedRequest(
@@ -85,7 +85,7 @@ def keyed(user_id: UUID, *, key: str | None, method: str, path: str, body: str) 
 
 
 async def claim(connection: Connection, request: KeyedRequest) -> Replay | datetime:
-    """The earlier answer, or else the clock of a transaction that has the key for itself.
+    """Claim the key for this transaction, and give the database's clock; or give the earlier answer.
 
     Raises `RequestInFlight` at once, never waits; raises `IdempotencyKeyReused`.
     """
@@ -96,7 +96,7 @@ async def claim(connection: Connection, request: KeyedRequest) -> Replay | datet
 
 
 async def claim_in_turn(connection: Connection, request: KeyedRequest) -> Replay | datetime:
-    """As `claim`; a request that is new waits until it is the only one of its user."""
+    """Claim as `claim` does; a new request waits until it is the only one of its user."""
     user_id = request.user_id
     values = (user_id, f"{user_id} {request.key}", user_id, request.key)
     async with connection.pipeline():

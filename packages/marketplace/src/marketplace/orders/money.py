@@ -1,4 +1,4 @@
-"""Where the money of an order is, and whether it fits the goods: decided from sums, so in any order.
+"""Decides where an order's money is and whether it fits the goods, from sums: the order of events does not matter.
 
 What the provider tells is added up: what was `paid` and what was `refunded`. Sums do not depend on the order
 in which the events came, nor on how often each was told, so neither does anything here.
@@ -33,7 +33,7 @@ class Mismatch(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
-    """What was told of the money of one order, in minor units."""
+    """The sums known of one order's money, in minor units."""
 
     total: int
     paid: int
@@ -42,7 +42,7 @@ class Money:
 
     @classmethod
     def of(cls, order: Order) -> "Money":
-        """What is known of an order."""
+        """Read what is known of an order."""
         return cls(
             total=order.total,
             paid=order.paid,
@@ -51,7 +51,7 @@ class Money:
         )
 
     def after(self, kind: PaymentEventKind, amount: int) -> "Money":
-        """What is known once an event of the provider is counted."""
+        """Give the sums after an event of the provider."""
         paid = amount if kind is PaymentEventKind.SUCCEEDED else 0
         refunded = amount if kind is PaymentEventKind.REFUNDED else 0
         return Money(
@@ -63,7 +63,7 @@ class Money:
 
     @property
     def status(self) -> PaymentStatus:
-        """The status of the payment, by the table above."""
+        """The payment's status, by the table above."""
         if self.paid == 0:
             return PaymentStatus.FAILED if self.has_failed else PaymentStatus.PENDING
         left = self.paid - self.refunded
@@ -73,7 +73,7 @@ class Money:
 
 
 def fits(kind: PaymentEventKind, *, amount: int, currency: str, order: Order) -> bool:
-    """Whether an event can be about this order: all of its total is paid, any part of it is refunded."""
+    """Whether an event can be about this order: a payment of its whole total, or a refund of any part."""
     if currency != order.currency:
         return False
     if kind is PaymentEventKind.REFUNDED:
@@ -82,7 +82,7 @@ def fits(kind: PaymentEventKind, *, amount: int, currency: str, order: Order) ->
 
 
 def mismatches(order: Order) -> list[Mismatch]:
-    """Why this order is unsettled; as the condition `UNSETTLED` of its table, told apart."""
+    """Say why this order is unsettled; the condition `UNSETTLED` of its table, in single reasons."""
     left = order.paid - order.refunded
     is_refunded = order.paid > 0 and left <= 0
     found = {

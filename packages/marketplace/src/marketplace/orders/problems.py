@@ -1,4 +1,4 @@
-"""What can be wrong with a request about orders."""
+"""Problems with a request about orders."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,7 +10,7 @@ from marketplace.problems import Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortLine:
-    """A line that cannot be had: what was asked for, and what there is."""
+    """A line that cannot be had: what was asked for, and what is available."""
 
     variant_id: UUID
     requested: int
@@ -43,7 +43,7 @@ class OutOfStock(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class NotForSale(Problem):
-    """`variant_ids` are not, or no longer, in the catalogue."""
+    """The `variant_ids` are not, or no longer, in the catalogue."""
 
     variant_ids: list[UUID]
     status = HTTPStatus.CONFLICT
@@ -58,7 +58,7 @@ class NotForSale(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class SeveralCurrencies(Problem):
-    """One order is in one currency."""
+    """One order has only one currency."""
 
     currencies: str
     status = HTTPStatus.CONFLICT
@@ -68,7 +68,7 @@ class SeveralCurrencies(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class TooManyUnits(Problem):
-    """One order has at most so many units in all."""
+    """One order has at most that many units in all."""
 
     most: int
     status = HTTPStatus.CONFLICT
@@ -83,7 +83,7 @@ class TooManyUnits(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class TooManyOpenOrders(Problem):
-    """This customer has as many orders as may wait for their payment, or were not paid today."""
+    """This customer has as many unpaid orders as are allowed, waiting or expired today."""
 
     status = HTTPStatus.CONFLICT
     code = "too_many_open_orders"
@@ -137,7 +137,7 @@ class OrderNotFound(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class IllegalTransition(Problem):
-    """An order in this state does not go there; `current` is where it is."""
+    """An order in this state cannot go there; `current` is where it is."""
 
     current: str
     to: str
@@ -153,7 +153,7 @@ class IllegalTransition(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class NotPaid(Problem):
-    """Only what is paid, at least in part, is shipped; `payment_status` is where the money is."""
+    """Only an order that is paid, at least in part, is shipped; `payment_status` is where the money is."""
 
     payment_status: str
     status = HTTPStatus.CONFLICT
@@ -187,7 +187,7 @@ class InvalidSignature(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class WrongAmount(Problem):
-    """The payment is not about what the order costs. It is kept among the unsettled ones, for somebody to look at."""
+    """The payment does not match what the order costs. It is kept among the unsettled ones, for somebody to look at."""
 
     status = HTTPStatus.CONFLICT
     code = "wrong_amount"
@@ -198,7 +198,7 @@ class WrongAmount(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class RefundTooLarge(Problem):
-    """More than is left of what was paid, without what goes back already; `most` is how much may."""
+    """It is more than is left of what was paid, minus refunds under way; `most` is the most that may go back."""
 
     most: int
     status = HTTPStatus.CONFLICT
@@ -213,7 +213,7 @@ class RefundTooLarge(Problem):
 
 @dataclass(kw_only=True, eq=False)
 class OnItsWay(Problem):
-    """The address of an order changes until it is shipped, or cancelled; `current` is where it is."""
+    """The address of an order cannot be changed once it is shipped or cancelled; `current` is where it is."""
 
     current: str
     status = HTTPStatus.CONFLICT

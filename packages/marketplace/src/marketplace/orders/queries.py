@@ -1,4 +1,4 @@
-"""The SELECTs of orders. Each list is read off an index: `docs/indexes.md`."""
+"""The SELECTs of orders. Each list is read from an index: `docs/indexes.md`."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,13 +25,13 @@ RECONCILED_AFTER = timedelta(minutes=15)
 
 
 def my_orders(user_id: UUID, filters: OrderFilters, *, after: Position | None) -> Select[Order]:
-    """A customer's orders, the newest first, and one row more."""
+    """Select a customer's orders, the newest first, and one row more."""
     query = _newest_first(filters, after=after).where(Order.ordered_by_id == user_id)
     return query if filters.status is None else query.where(Order.status == filters.status)
 
 
 def all_orders(filters: AllOrdersFilters, *, after: Position | None) -> Select[Order]:
-    """The shop's orders, the newest first, and one row more."""
+    """Select the shop's orders, the newest first, and one row more."""
     query = _newest_first(filters, after=after)
     if filters.status is not None:
         query = query.where(Order.status == filters.status)
@@ -41,7 +41,7 @@ def all_orders(filters: AllOrdersFilters, *, after: Position | None) -> Select[O
 
 
 def pending_payments(page: PageRequest, *, after: Position | None) -> Select[Order]:
-    """Orders of whose money nothing was heard for too long, the oldest first, and one row more."""
+    """Select orders of whose money nothing was heard for too long, the oldest first, and one row more."""
     # Left to itself the planner reads all orders from the oldest on until it has a page of pending
     # ones. These are among the newest, which it cannot know. So: first the pending ones, then sorted.
     pending = (
@@ -65,7 +65,7 @@ def pending_payments(page: PageRequest, *, after: Position | None) -> Select[Ord
 
 
 def unsettled(page: PageRequest, *, after: Position | None) -> Select[Order]:
-    """Orders whose money and goods do not fit, the oldest first, and one row more."""
+    """Select orders whose money and goods do not fit, the oldest first, and one row more."""
     query = (
         select(Order)
         .where(text(UNSETTLED))
@@ -78,7 +78,7 @@ def unsettled(page: PageRequest, *, after: Position | None) -> Select[Order]:
 
 
 def vendor_order_ids(vendor_id: UUID, page: PageRequest, *, after: Position | None) -> Select[UUID]:
-    """The orders with a line of this vendor, the newest first (their ids say when), and one more."""
+    """Select the orders with a line of this vendor, the newest first (their ids say when), and one more."""
     query = (
         select(OrderLine.order_id)
         .distinct()
@@ -90,7 +90,7 @@ def vendor_order_ids(vendor_id: UUID, page: PageRequest, *, after: Position | No
 
 
 def with_lines_of(vendor_id: UUID, order_ids: list[UUID]) -> Select[Order]:
-    """These orders, each with the lines of this vendor only."""
+    """Select these orders, each with the lines of this vendor only."""
     return (
         select(Order)
         .options(
@@ -104,7 +104,7 @@ def with_lines_of(vendor_id: UUID, order_ids: list[UUID]) -> Select[Order]:
 
 
 def order_with_all(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
-    """One order with its lines and events, or no row; of whomever, where no owner is named."""
+    """Select one order with its lines and events; of anybody if no owner is named."""
     return _one(order_id, owner_id=owner_id).options(
         selectinload(Order.lines),
         selectinload(Order.events),
@@ -113,14 +113,14 @@ def order_with_all(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
 
 
 def order_with_refunds(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
-    """One order with its refunds, or no row; in the same way."""
+    """Select one order with its refunds; of anybody if no owner is named."""
     return _one(order_id, owner_id=owner_id).options(selectinload(Order.refunds))
 
 
 def put_address(
     order_id: UUID, *, owner_id: UUID, values: dict[str, Any], placement: Placement
 ) -> Insert:
-    """Where an order goes, in place of what was said before; by the key that the table has."""
+    """Write where an order goes, replacing the address before; by the key that the table has."""
     put = insert(DeliveryAddress).values(order_id=order_id, ordered_by_id=owner_id, **values)
     key = [DeliveryAddress.order_id]
     if placement is Placement.BY_USER:
@@ -129,12 +129,12 @@ def put_address(
 
 
 def owner_of(order_id: UUID) -> Select[UUID]:
-    """Whose order it is: where orders are divided by user, every server is asked."""
+    """Select the owner of an order; where orders are divided by user, every server is asked."""
     return select(Order.ordered_by_id).where(Order.id == order_id)
 
 
 def locked_order(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
-    """One order as it is now, which nobody else changes until the commit; in the same way."""
+    """Select and lock one order: nobody else changes it until the commit."""
     return (
         _one(order_id, owner_id=owner_id)
         .with_for_update(key_share=True)
@@ -148,7 +148,7 @@ def _one(order_id: UUID, *, owner_id: UUID | None) -> Select[Order]:
 
 
 def open_refund_requests(page: PageRequest, *, after: Position | None) -> Select[RefundRequest]:
-    """What the provider has not told of yet, the oldest first (their ids say when), and one row more."""
+    """Select requests that the provider has not reported yet, the oldest first, and one row more."""
     query = (
         select(RefundRequest)
         .where(RefundRequest.settled_at.is_(None))
@@ -159,14 +159,14 @@ def open_refund_requests(page: PageRequest, *, after: Position | None) -> Select
 
 
 def requested_of(order_id: UUID) -> Select[Any]:
-    """How much of an order an administrator wants back that the provider has not told of yet."""
+    """Sum what an administrator wants back of an order and the provider has not reported yet."""
     return select(func.coalesce(func.sum(RefundRequest.amount), 0)).where(
         RefundRequest.order_id == order_id, RefundRequest.settled_at.is_(None)
     )
 
 
 def settles(refund: Refund) -> Select[RefundRequest]:
-    """The oldest request that a refund fulfils, or no row."""
+    """Select the oldest request that a refund fulfils; one row or none."""
     return (
         select(RefundRequest)
         .where(

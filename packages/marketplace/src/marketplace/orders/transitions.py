@@ -1,4 +1,4 @@
-"""The way of an order: which state may follow which, and the one statement that enforces it."""
+"""The states of an order: which may follow which, and the one statement that enforces it."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -60,7 +60,7 @@ async def move(
     reason: str,
     actor_id: UUID | None = None,
 ) -> None:
-    """One transition and its event. Raises `OrderNotFound` or `IllegalTransition`."""
+    """Make one transition, with its event. Raises `OrderNotFound` or `IllegalTransition`."""
     if not await try_to_move(
         session, order_id, owner_id=owner_id, to=to, reason=reason, actor_id=actor_id
     ):
@@ -80,7 +80,7 @@ async def try_to_move(
     reason: str,
     actor_id: UUID | None = None,
 ) -> bool:
-    """False where the order is in no state that leads there; then nothing was written."""
+    """Make one transition if it is legal; give False, having written nothing, if it is not."""
     machine, column, allowed = _way(to)
     before = (
         select(Order.id, Order.ordered_by_id, cast(column, String).label("state"))
@@ -111,7 +111,7 @@ def _this(order_id: UUID, owner_id: UUID) -> tuple[ColumnElement[bool], ...]:
 
 
 def _way(to: OrderStatus | PaymentStatus) -> tuple[Machine, QueryableAttribute[Any], Sequence[Any]]:
-    """Which column it is about, and from which states it leads there."""
+    """Give the column that a transition changes, and the states from which it is legal."""
     if isinstance(to, OrderStatus):
         return Machine.STATUS, Order.status, STATUS[to]
     return Machine.PAYMENT_STATUS, Order.payment_status, PAYMENT_STATUS[to]

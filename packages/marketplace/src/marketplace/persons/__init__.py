@@ -1,1 +1,1 @@
-"""What a person may ask of a shop that keeps data about them: all of it, and its end."""
+"""A person's rights over their data: to get all of it, and to have it deleted."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a request about all of a person's data."""
+"""Problems with a request about all of a person's data."""
 
 from dataclasses import dataclass
 from http import HTTPStatus

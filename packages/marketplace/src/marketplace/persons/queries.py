@@ -1,4 +1,4 @@
-"""The statements on all that belongs to a person."""
+"""The statements on everything that belongs to a person."""
 
 from typing import Any
 from uuid import UUID
@@ -35,12 +35,12 @@ OWNED: tuple[type[Entity], ...] = (
 
 
 def sessions_of(user_id: UUID) -> Select[Session]:
-    """Every session that is kept, the oldest first."""
+    """Select every session that is kept, the oldest first."""
     return select(Session).where(Session.user_id == user_id).order_by(Session.id)
 
 
 def orders_of(user_id: UUID) -> Select[Order]:
-    """Every order with all that is kept of it, the oldest first."""
+    """Select every order with everything that is kept of it, the oldest first."""
     return (
         select(Order)
         .options(
@@ -55,12 +55,12 @@ def orders_of(user_id: UUID) -> Select[Order]:
 
 
 def events_of(user_id: UUID) -> Select[AuditEvent]:
-    """What is on record about the account, the oldest first."""
+    """Select what is on record about the account, the oldest first."""
     return select(AuditEvent).where(AuditEvent.user_id == user_id).order_by(AuditEvent.id)
 
 
 def orders_in(states: tuple[OrderStatus, ...], *, user_id: UUID) -> Select[UUID]:
-    """The orders of a user in these states, locked."""
+    """Select and lock the orders of a user in these states."""
     return (
         select(Order.id)
         .where(Order.ordered_by_id == user_id, Order.status.in_(states))
@@ -70,7 +70,7 @@ def orders_in(states: tuple[OrderStatus, ...], *, user_id: UUID) -> Select[UUID]
 
 
 def addresses_of(user_id: UUID) -> Delete:
-    """Where the orders of a user went."""
+    """Select the addresses of a user's orders."""
     ordered = select(Order.id).where(Order.ordered_by_id == user_id)
     return delete(DeliveryAddress).where(
         DeliveryAddress.ordered_by_id == user_id, DeliveryAddress.order_id.in_(ordered)
@@ -78,5 +78,5 @@ def addresses_of(user_id: UUID) -> Delete:
 
 
 def rows_of(owned: type[Any], user_id: UUID) -> Delete:
-    """All rows of a table that belong to a user."""
+    """Select all rows of a table that belong to a user."""
     return delete(owned).where(owned.user_id == user_id)

@@ -1,4 +1,4 @@
-"""All that is kept of a person, as it is given to them."""
+"""The schemas of a person's exported data."""
 
 from datetime import datetime
 

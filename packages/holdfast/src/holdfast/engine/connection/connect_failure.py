@@ -1,4 +1,4 @@
-"""Tells a connection that could not be made from other errors of a driver, and explains it by what was tried."""
+"""Recognises errors of a driver that mean "no connection", and explains them by what was tried."""
 
 from collections.abc import Mapping, Sequence
 from socket import gaierror
@@ -28,7 +28,7 @@ UNUSABLE = (InvalidSettings, RefusedSetting, UnknownVariable)
 
 
 def is_no_connection(error: BaseException) -> bool:
-    """Whether it says that there was no connection at all, whatever the driver."""
+    """Whether the error, of whatever driver, says that there was no connection at all."""
     state = sqlstate(error)
     is_refusal = state is None or state.startswith(REFUSES_CONNECTION)
     if isinstance(error, DBAPIError):
@@ -39,7 +39,7 @@ def is_no_connection(error: BaseException) -> bool:
 
 
 def of_settings(error: BaseException, settings: Settings) -> CannotConnect | None:
-    """The explanation for an application: the engine was made by its settings."""
+    """Explain a failed connection of an application, whose engine was made from the settings."""
     if settings.url is None or not is_no_connection(error):
         return None
     return explained(error, settings)
@@ -48,7 +48,7 @@ def of_settings(error: BaseException, settings: Settings) -> CannotConnect | Non
 def of_project(
     error: BaseException, arguments: Mapping[str, Any], *, written: Sequence[tuple[str, str]]
 ) -> CannotConnect | None:
-    """The explanation for a command: env.py has made the engine, with these arguments for the driver.
+    """Explain a failed connection of a command, whose engine env.py made with these driver arguments.
 
     `written`: each URL that stands in a file of the project, with the name of the file.
     """

@@ -1,4 +1,4 @@
-"""What libpq is told about a connection: TLS, timeouts, keepalives, the kind of host. Decides, pure.
+"""Decides what libpq is told about a connection: TLS, timeouts, keepalives, the kind of host. Pure.
 
 PostgreSQL manual, "Database Connection Control Functions": sslmode, channel_binding, require_auth,
 tcp_user_timeout, target_session_attrs. A pooler takes no `options`: see `engine`.
@@ -32,7 +32,7 @@ class ConnectionParameters:
     tls: TlsParameters
 
     def as_arguments(self, url: URL) -> dict[str, str | int]:
-        """Give the keyword arguments for psycopg. What the URL names itself stays as it is there, except TLS."""
+        """Give keyword arguments for psycopg. What the URL itself says stays, except TLS."""
         own = {name: value for name, value in asdict(self).items() if name != "tls"}
         if self.options is not None and "options" in url.query:
             own["options"] = f"{self.options} {url.query['options']}"  # the later one wins
@@ -44,7 +44,7 @@ class ConnectionParameters:
 
 
 def server_timeouts(timeouts: Timeouts) -> tuple[tuple[str, int], ...]:
-    """The server's timeouts: PostgreSQL's parameter names, with milliseconds."""
+    """Give the server's timeouts: PostgreSQL's parameter names, with milliseconds."""
     return (
         ("statement_timeout", milliseconds(timeouts.statement)),
         ("lock_timeout", milliseconds(timeouts.lock)),
@@ -53,7 +53,7 @@ def server_timeouts(timeouts: Timeouts) -> tuple[tuple[str, int], ...]:
 
 
 def named(application: str, *, release: str | None) -> str:
-    """The name of a session, with the release at its end where there is one; PostgreSQL keeps 63 bytes."""
+    """Give the name of a session, with the release at its end if there is one; PostgreSQL keeps 63 bytes."""
     if release is None:
         return application
     end = f" release={release}"

@@ -1,4 +1,4 @@
-"""A database URL: read in the forms that providers hand out, never keeping the password.
+"""Reads a database URL in the forms that providers hand out, and never keeps the password.
 
 Several hosts: `postgresql://app@one:5432,two:5432/shop`, as libpq writes it, or SQLAlchemy's
 `postgresql://app@/shop?host=one:5432&host=two:5432`.
@@ -23,7 +23,7 @@ MOVED = ("sslmode", "sslrootcert", "password")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlParts:
-    """A URL taken apart: the address, and what does not belong into an address."""
+    """A URL taken apart: the address, and what does not belong in an address."""
 
     address: URL
     password: str | None = None
@@ -35,7 +35,7 @@ class UrlParts:
 
 
 def read_url(text: str) -> URL:
-    """Read a URL with all that it says, several hosts too. Raises ValueError, without the text."""
+    """Read a URL with all that it says, several hosts too. Raises ValueError, without repeating the text."""
     if SCHEMES.match(text) is None:
         msg = "it must begin with postgresql://"
         raise ValueError(msg)
@@ -47,7 +47,7 @@ def read_url(text: str) -> URL:
 
 
 def split_url(text: str) -> UrlParts:
-    """Take a URL apart. Raises ValueError, without the text, which may hold a password."""
+    """Take a URL apart. Raises ValueError, without repeating the text, which may hold a password."""
     url = read_url(text)
     if "sslpassword" in url.query:
         msg = "a sslpassword would be shown wherever the URL is"
@@ -68,25 +68,25 @@ def split_url(text: str) -> UrlParts:
 
 
 def arguments_of(url: URL) -> dict[str, str | int]:
-    """The URL as keyword arguments of psycopg.connect."""
+    """Give the URL as keyword arguments of psycopg.connect."""
     return dict(url.get_dialect()().create_connect_args(url)[1])
 
 
 def hosts(url: URL) -> tuple[str, ...]:
-    """The hosts that will be tried, without ports; () when libpq's default decides."""
+    """List the hosts that will be tried, without ports; () when libpq's default decides."""
     named = url.query.get("host", url.host or "")
     listed = named.split(",") if isinstance(named, str) else _without_ports(named)
     return tuple(host for host in listed if host)
 
 
 def reach(url: URL) -> Reach:
-    """How far away the server is. No host at all counts as NETWORK: libpq may take one from PGHOST."""
+    """Say how far away the server is. No host at all counts as NETWORK: libpq may take one from PGHOST."""
     address = _single(url, "hostaddr")  # where libpq goes; the host is then only a name
     return reach_of(hosts(url) if address is None else tuple(address.split(",")))
 
 
 def pool_name(url: URL) -> str:
-    """`host:port/database`, which OpenTelemetry proposes for the name of a pool."""
+    """Give `host:port/database`, which OpenTelemetry proposes as the name of a pool."""
     where = ",".join(hosts(url)) or "localhost"
     return (
         f"{where}:{url.port or url.query.get('port') or 5432}/{url.database or url.username or ''}"

@@ -1,4 +1,4 @@
-"""Guesses the address of a server from that of the pooler in front of it, by the forms that providers use."""
+"""Guesses the server's own address from that of the pooler in front of it, for well-known providers."""
 
 from sqlalchemy import URL
 
@@ -9,7 +9,7 @@ PORT = 5432
 
 
 def direct_url(url: URL) -> str | None:
-    """The URL past the pooler, without a password; None where the address says nothing of one."""
+    """Give the URL that goes past the pooler, without a password; None if the address does not show one."""
     host = url.host or ""
     name, dot, domain = host.partition(".")
     direct = url.set(

@@ -1,4 +1,4 @@
-"""How far away a server is, by the hosts that are named: a socket, this machine, the network."""
+"""How far away a server is, judged by the host names: a socket, this machine, the network."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 
 class Reach(Enum):
-    """How far away the server is: the farthest of the hosts counts."""
+    """How far away the server is; of several hosts the farthest counts."""
 
     SOCKET = "socket"
     LOOPBACK = "loopback"
@@ -14,7 +14,7 @@ class Reach(Enum):
 
 
 def reach_of(hosts: Sequence[str]) -> Reach:
-    """How far away these hosts are. None at all counts as NETWORK: libpq may take one from PGHOST or a service file."""
+    """Say how far away these hosts are. No host counts as NETWORK: libpq may take one from PGHOST or a service file."""
     if not hosts or not all(map(_is_local, hosts)):
         return Reach.NETWORK
     return Reach.SOCKET if all(map(_is_socket, hosts)) else Reach.LOOPBACK

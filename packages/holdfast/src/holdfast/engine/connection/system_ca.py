@@ -1,4 +1,4 @@
-"""The file with the system's certificate authorities, for `sslrootcert`.
+"""Finds the file with the system's certificate authorities, for `sslrootcert`.
 
 libpq's own `sslrootcert=system` asks its OpenSSL, and the one inside psycopg's binary wheel looks into a
 folder that does not exist: every server is refused. So the file is named instead.

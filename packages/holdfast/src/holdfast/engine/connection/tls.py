@@ -1,4 +1,4 @@
-"""How TLS is done on the way to a server, in libpq's words. Decides, pure."""
+"""Decides how TLS is used on the way to a server, in libpq's parameters. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from holdfast.engine.profiles import Tls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsParameters:
-    """TLS in libpq's parameters; for None libpq's default holds."""
+    """TLS in libpq's parameters; None leaves libpq's default."""
 
     sslmode: str | None = None
     sslrootcert: str | None = None

@@ -1,4 +1,4 @@
-"""What a borrower can set on a connection of psycopg without telling the server; see `DriverState.of`."""
+"""What a borrower can set on a psycopg connection without telling the server; see `DriverState.of`."""
 
 # ruff: noqa: SLF001  # psycopg shows these nowhere else
 
@@ -28,7 +28,7 @@ class DriverState:
 
     @classmethod
     def of(cls, connection: Any) -> Self:
-        """The state of a connection, sync or async, as it is now."""
+        """Give the state of a connection, sync or async, as it is now."""
         # A copy shares its dictionaries until one of the two is changed: then that one gets another.
         AdaptersMap(connection.adapters)
         attributes = vars(connection)
@@ -42,7 +42,7 @@ class DriverState:
         )
 
     def is_still(self, connection: Any) -> bool:
-        """Whether nobody has set anything since."""
+        """Whether the connection still has this state: nobody has set anything since."""
         attributes = vars(connection)
         if len(attributes) != self.size:
             return False

@@ -1,4 +1,4 @@
-"""Gives up all connections to a server that says it is no longer the one: shut down, or without writes.
+"""Closes a pool's connections when the server reports that it shuts down or takes no more writes.
 
 SQLSTATE, manual "PostgreSQL Error Codes": 57P01 admin_shutdown, 57P02 crash_shutdown, 57P03 cannot_connect_now, 25006
 read_only_sql_transaction. The last does not end the connection: a pool would keep it for ever, and every
@@ -22,7 +22,7 @@ READ_ONLY = errors.ReadOnlySqlTransaction.sqlstate
 
 
 def evict_when_server_leaves(engine: Engine) -> None:
-    """Listens to the errors of an engine; SQLAlchemy then invalidates the pool, which closes the idle ones."""
+    """Listen to an engine's errors; SQLAlchemy then invalidates the pool, which closes idle connections."""
     event.listen(engine, "handle_error", _mark_disconnect)
 
 
@@ -33,7 +33,7 @@ def _mark_disconnect(context: ExceptionContext) -> None:
 
 
 def _is_server_read_only(context: ExceptionContext) -> bool:
-    """A transaction that the application itself made read only is its own mistake."""
+    """Whether the server itself is read only, not just a transaction that the application made so."""
     if context.connection is None or context.connection.invalidated:
         return False
     driver_connection = context.connection.connection.driver_connection

@@ -1,4 +1,4 @@
-"""A process that forks: the child touches nothing of its parent's, whatever it calls first.
+"""Keeps a forked child process from using its parent's connections, whatever it calls first.
 
 A child inherits the sockets of its parent's sessions; a ROLLBACK or the message that a client ends would reach the
 parent's server process. So in the child each of these sockets is replaced by one whose other end is closed: whoever
@@ -17,10 +17,10 @@ from psycopg import OperationalError
 
 
 class Inherited(Protocol):
-    """What is asked of a pool."""
+    """What a pool must offer for this."""
 
     def driver_connections(self) -> Iterable[Any]:
-        """All that are open, wherever they are now."""
+        """All open driver connections, wherever they are now."""
 
     def begin_empty(self) -> None:
         """Forget all connections and places."""
@@ -35,7 +35,7 @@ def watch_forks(pool: Inherited) -> None:
 
 @cache
 def _watched() -> WeakSet[Inherited]:
-    """The registry of all pools of the process: a function that is called after a fork cannot be taken back."""
+    """Give the process's registry of all pools: a function that is called after a fork cannot be unregistered."""
     pools: WeakSet[Inherited] = WeakSet()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _leave_parent(list(pools)))

@@ -1,4 +1,4 @@
-"""Ends a connection from outside, while somebody waits for its server: from any thread, without waiting."""
+"""Closes a connection from any thread, without waiting, while another thread waits for its server."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from psycopg import OperationalError
 
 
 def hang_up(connection: Any) -> None:
-    """Whoever waits on this connection of psycopg is told that the server has ended it."""
+    """End the wait on this psycopg connection: the waiting code sees the server as gone."""
     with (
         suppress(OSError, OperationalError),  # it has ended by itself
         socket.socket(fileno=os.dup(connection.pgconn.socket)) as ours,

@@ -1,4 +1,4 @@
-"""Whether a connection still has a server at its other end, without asking it: one look at the socket.
+"""Tells whether a connection's server is still there without asking it: one look at the socket.
 
 A healthy idle connection is silent. When the server has ended it, there is something to read: the message
 that it was ended, or the end of the stream. A network that silently swallows packets cannot be seen this
@@ -34,7 +34,7 @@ def _is_open(pgconn: PGconn) -> bool:
 
 
 def says_read_only(pgconn: PGconn) -> bool:
-    """Whether the server reports that it takes no writes; also when it reports nothing (a pooler)."""
+    """Whether the server reports that it takes no writes; also true if it reports nothing (a pooler)."""
     reported = (
         pgconn.parameter_status(b"in_hot_standby"),
         pgconn.parameter_status(b"default_transaction_read_only"),

@@ -1,4 +1,4 @@
-"""One use of a driver's own connection: `async with pool.lend() as driver`."""
+"""Lends a driver's own connection from the pool: `async with pool.lend() as driver`."""
 
 import asyncio
 import weakref
@@ -18,23 +18,23 @@ STATE = "holdfast.driver_state"  # in SQLAlchemy's `info` of a connection
 
 
 class Lender(Protocol):
-    """What is asked of a pool."""
+    """What a pool must offer for this."""
 
     waiting: WaysToWait
 
     async def take(self) -> Record:
-        """Take a connection from the pool; waits where none is free."""
+        """Take a connection from the pool; wait if none is free."""
 
     def give_back(self, record: Record, *, is_clean: bool) -> None:
-        """Give the connection back: for the next borrower if it is clean, otherwise closed."""
+        """Give the connection back: clean ones go to the next borrower, others are closed."""
 
     @property
     def patience(self) -> float:
-        """Seconds that a server may take to forget a session."""
+        """How many seconds a server may take to reset a session."""
 
 
 class Loan:
-    """Not a generator: one that is thrown away would run its end at some other time."""
+    """A context manager for one loan. Not a generator: an abandoned one would run its end at some other time."""
 
     __slots__ = ("_before", "_is_trusted", "_lender", "_record")
 
@@ -72,7 +72,7 @@ class Loan:
             self._lender.give_back(record, is_clean=is_clean)
 
     def _forget_session(self, record: Record) -> None:
-        """The borrower does not wait for it; the place is taken until it is done."""
+        """Reset the session in the background: the borrower does not wait, the place stays taken meanwhile."""
         lender, place = self._lender, record.place
         place.used_since, place.holder = None, lender.waiting.signal()
         place.connection = weakref.ref(record)
@@ -93,7 +93,7 @@ class Loan:
 
 
 def _state(record: Record, driver: Any) -> DriverState:
-    """The state of a connection at the beginning of a loan: that of the last one, unless somebody has set something."""
+    """Give the connection's state when a loan begins: that of the last loan, unless somebody has set something."""
     state: DriverState | None = record.info.get(STATE)
     if state is None or not state.is_still(driver):
         state = record.info[STATE] = DriverState.of(driver)

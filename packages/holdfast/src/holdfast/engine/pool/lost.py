@@ -1,4 +1,4 @@
-"""Has what the garbage collector has found returned, by a thread that holds nothing.
+"""Returns connections that the garbage collector found, in a thread that holds no locks.
 
 One thread for each pool that has opened a connection; it sleeps until something is lost, and ends with the pool.
 """
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 class Searched(Protocol):
-    """What is asked of a pool."""
+    """What a pool must offer for this."""
 
     def return_lost(self, found: object) -> None:
-        """Take back the places of connections that were lost: their borrower is gone."""
+        """Take back the places of lost connections, whose borrowers are gone."""
 
 
 class LostProperty:
-    """The queue of a pool and its thread, which does not keep the pool alive."""
+    """The queue of lost connections of a pool, and its thread, which does not keep the pool alive."""
 
     def __init__(self, pool: Searched, found: SimpleQueue[object]) -> None:
         self._pool, self._found = weakref.ref(pool), found

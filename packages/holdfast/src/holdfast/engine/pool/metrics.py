@@ -1,4 +1,4 @@
-"""Pools as OpenTelemetry sees them: `db.client.connection.*`, by the semantic conventions for databases.
+"""Reports pools to OpenTelemetry: `db.client.connection.*`, by the semantic conventions for databases.
 
 Counts are asked for when metrics are collected; only durations are recorded as they happen.
 """
@@ -23,38 +23,38 @@ Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class Histogram(Protocol):
-    """Is told of durations."""
+    """An instrument that records durations."""
 
     def record(self, amount: float, attributes: Mapping[str, str]) -> None:
         """Count one duration, in seconds."""
 
 
 class Counter(Protocol):
-    """Is told how often something happened."""
+    """An instrument that counts occurrences."""
 
     def add(self, amount: int, attributes: Mapping[str, str]) -> None:
-        """Count so many more."""
+        """Count that many more."""
 
 
 class Meter(Protocol):
-    """What is asked of a meter: OpenTelemetry's has it, and so may one that does less and costs less."""
+    """What is needed of a meter: OpenTelemetry's has it, and so may a cheaper one that does less."""
 
     def create_observable_up_down_counter(
         self, name: str, callbacks: Sequence[Callback], unit: str
     ) -> object:
-        """Figures that are asked for when metrics are collected."""
+        """Make an instrument whose figures are asked for when metrics are collected."""
 
     def create_counter(self, name: str, unit: str) -> Counter:
-        """What only becomes more."""
+        """Make an instrument whose figure only grows."""
 
     def create_histogram(
         self, name: str, unit: str, *, explicit_bucket_boundaries_advisory: Sequence[float]
     ) -> Histogram:
-        """Durations."""
+        """Make an instrument for durations."""
 
 
 class Measured(Protocol):
-    """What is asked of a pool."""
+    """What a pool must offer for this."""
 
     name: str
     limits: PoolLimits
@@ -85,7 +85,7 @@ class PoolMetrics:
         self.use_time = _seconds(meter, f"{prefix}.use_time")
 
     def watch(self, pool: Measured) -> None:
-        """Count it until it is forgotten or gone."""
+        """Report a pool's figures until it is forgotten or gone."""
         self._pools.add(pool)
 
     def forget(self, pool: Measured) -> None:
@@ -112,5 +112,5 @@ def _seconds(meter: Meter, name: str) -> Histogram:
 
 @cache
 def global_metrics() -> PoolMetrics:
-    """Those of the global meter provider, once: a second instrument of a name would be ignored."""
+    """Give the instruments of the global meter provider, made once: a second of the same name would be ignored."""
     return PoolMetrics(get_meter("holdfast"))

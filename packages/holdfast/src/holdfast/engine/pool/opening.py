@@ -1,4 +1,4 @@
-"""Opens connections in the background, so that a request can stop waiting; what comes late is not lost."""
+"""Opens connections in the background, so that a request can stop waiting; one that comes late is still used."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ THROWN_AWAY = (GreenletExit, GeneratorExit)
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """A connection that is being opened; when nobody attends any more, it goes into the pool."""
+    """A connection that is being opened; if no request waits for it any more, it goes into the pool."""
 
     place: Place
     waiter: Waiter
@@ -30,14 +30,14 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class Checkout(Request[Record]):
-    """A request that may also have a connection opened."""
+    """A request that may also have a connection opened for it."""
 
     attempt: Attempt | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """Opens on places that were taken; a place is released when its attempt fails."""
+    """Opens connections on places that were taken; frees the place if an attempt fails."""
 
     create: Callable[[Place], Record]
     places: Places[Record]
@@ -47,7 +47,7 @@ class Opening:
     last_failure: str = NO_FAILURE
 
     def before(self, request: Checkout, place: Place, seconds: float) -> Record | None:
-        """A connection, or None when it took longer. Raises what the driver raised.
+        """Give a connection, or None if it took longer than the limit. Raises what the driver raised.
 
         Whatever else is raised: what the request has is for its caller to give back.
         """
@@ -66,7 +66,7 @@ class Opening:
             del attempt  # or the error, its traceback and this frame would keep each other alive
 
     def unattended(self, places: Iterable[Place], *, seconds: float) -> bool:
-        """Opens them all at once for the pool; False where one is not there after so many seconds.
+        """Open them all at once for the pool; give False if one is not there after that many seconds.
 
         What comes later goes into the pool. Raises the error of one that failed, after all have ended.
         """
@@ -82,7 +82,7 @@ class Opening:
         return all(attempt.record is not None for attempt in attempts)
 
     def leave(self, attempt: Attempt) -> None:
-        """Nobody attends it any more: what it opens is for the pool, and if it has not begun, it will not."""
+        """Stop waiting for an attempt: its connection goes into the pool; one that has not begun never will."""
         with self.places.lock:
             attempt.attended = False
             attempt.is_called_off = not attempt.has_begun
@@ -122,7 +122,7 @@ class Opening:
             self._give(record)
 
     def _result(self, attempt: Attempt) -> Record | None:
-        """What there is now; from now on nobody attends an attempt without a result."""
+        """Give the result so far; an attempt without one has nobody waiting for it from now on."""
         with self.places.lock:
             attempt.attended = attempt.record is not None
             return attempt.record

@@ -1,4 +1,4 @@
-"""Who has the places of a pool: idle connections, connections in use, requests that wait. Never waits itself.
+"""Keeps track of a pool's places: idle connections, connections in use, waiting requests. Never waits itself.
 
 A place is the right to have one connection open, so there are never more connections than places. Whoever opens or
 uses a connection refers to its place, and the pool does not: a place that nobody refers to any more is free, whatever
@@ -18,17 +18,17 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Signal(Protocol):
-    """How somebody who waits is reached."""
+    """How a waiting caller is woken."""
 
     def wake(self) -> bool:
-        """End the wait, from any thread; False when nobody can be reached any more. Never waits."""
+        """End the wait, from any thread; give False if the caller can no longer be reached. Never waits."""
 
     def is_lost(self) -> bool:
-        """Whether whoever waits is gone without a word: its event loop was closed."""
+        """Whether the waiting caller is gone without notice: its event loop was closed."""
 
 
 class Place:
-    """The right to have one connection open; free again as soon as nobody refers to it."""
+    """The right to have one connection open; it becomes free when nothing refers to it any more."""
 
     __slots__ = ("__weakref__", "connection", "holder", "index", "is_idle", "use", "used_since")
 
@@ -42,7 +42,7 @@ class Place:
 
 
 class Placed(Protocol):
-    """A connection that sits on a place."""
+    """A connection that occupies a place."""
 
     place: Place
 
@@ -52,7 +52,7 @@ Connection = TypeVar("Connection", bound=Placed)
 
 @dataclass(slots=True, eq=False)
 class Request(Generic[Connection]):
-    """A checkout, and what it has been given so far; one that waits is woken after `grant` was set."""
+    """A checkout and what it has been given so far; a waiting one is woken after `grant` was set."""
 
     signal: Signal | None = None
     grant: Connection | Place | None = None
@@ -99,28 +99,28 @@ class Places(Generic[Connection]):
             return request.grant
 
     def take_or_wait(self, request: Request[Connection]) -> Connection | Place | None:
-        """As `take`; a request that gets nothing waits."""
+        """Grant as `take` does; a request that gets nothing joins the queue."""
         with self.lock:
             if self.take(request) is None:
                 self.requests.append(request)
             return request.grant
 
     def withdraw(self, request: Request[Connection]) -> Connection | Place | None:
-        """What the request was granted, or can have now; it waits no longer."""
+        """Take a request out of the queue; give what it was granted, or can have now."""
         with self.lock:
             with suppress(ValueError):
                 self.requests.remove(request)
             return request.grant if request.grant is not None else self.take(request)
 
     def reserve(self, minimum: int) -> list[Place]:
-        """Takes free places until `minimum` are taken; of a closed pool none."""
+        """Take free places until `minimum` are taken; none of a closed pool."""
         with self.lock:
             missing = 0 if self.is_closed else minimum - self.taken
             places = (self._take_free(Request()) for _ in range(missing))
             return [place for place in places if place is not None]
 
     def give(self, connection: Connection, *, now: float) -> bool:
-        """A connection is free; False when it has no place here any more and is to be closed."""
+        """Take back a connection; give False if it has no place here any more and must be closed."""
         place = connection.place
         with self.lock:
             if self.is_closed or not self._is_held(place):
@@ -132,7 +132,7 @@ class Places(Generic[Connection]):
             return True
 
     def release(self, place: Place) -> None:
-        """A place is free, its connection closed or never opened; once, and only one of this pool."""
+        """Free a place whose connection was closed or never opened; once, and only one of this pool."""
         with self.lock:
             if self._is_held(place):
                 self.idle = deque(each for each in self.idle if each[1].place is not place)
@@ -141,7 +141,7 @@ class Places(Generic[Connection]):
                 self.serve()
 
     def serve(self) -> None:
-        """Gives what is free to those who wait, the longest wait first."""
+        """Give what is free to waiting requests, the longest wait first."""
         with self.lock:
             while self.requests:
                 request = self.requests[0]
@@ -155,7 +155,7 @@ class Places(Generic[Connection]):
     def take_idle(
         self, is_over: Callable[[float, Connection], bool]
     ) -> list[tuple[float, Connection]]:
-        """Idle connections for which it holds, longest idle first, since when; their places stay taken."""
+        """Take the idle connections that the condition holds for, longest idle first; their places stay taken."""
         with self.lock:
             over = [each for each in self.idle if is_over(*each)]
             for each in over:
@@ -164,7 +164,7 @@ class Places(Generic[Connection]):
             return over
 
     def take_from_the_lost(self) -> list[Connection]:
-        """Free the places of those who are gone without a word; gives the connections that are to be closed."""
+        """Free the places of callers that are gone without notice; give the connections to be closed."""
         with self.lock:
             self.requests = deque(each for each in self.requests if not _is_lost(each.signal))
             lost = [place for place in self._alive() if _is_lost(place.holder)]
@@ -174,7 +174,7 @@ class Places(Generic[Connection]):
         return [connection for connection in found if connection is not None]
 
     def close(self) -> list[Connection]:
-        """Nothing is kept from now on; gives what was idle, to be closed."""
+        """Keep nothing from now on; give the idle connections, to be closed."""
         with self.lock:
             self.is_closed = True
             return [each for _, each in self.take_idle(lambda _since, _connection: True)]
@@ -185,7 +185,7 @@ class Places(Generic[Connection]):
         return len(self._alive())
 
     def figures(self) -> Figures:
-        """How it stands. Takes no lock: whoever asks may hold one that a thread in here waits for."""
+        """Give the pool's figures. Takes no lock: the caller may hold one that a thread in here waits for."""
         places = self._alive()
         idle, used = len(self.idle), sum(place.used_since is not None for place in places)
         return Figures(
@@ -197,7 +197,7 @@ class Places(Generic[Connection]):
         )
 
     def longest_use(self, *, now: float) -> float:
-        """Seconds; 0 where nothing is in use."""
+        """Give the longest current use in seconds; 0 if nothing is in use."""
         since = (place.used_since for place in self._alive())
         return max((now - each for each in since if each is not None), default=0.0)
 

@@ -1,4 +1,4 @@
-"""Closes connections that have been idle for too long, and keeps the minimum, without a request's help."""
+"""Closes connections that have been idle too long, and keeps the minimum open, without any request's help."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reaped(Protocol):
-    """What is asked of a pool."""
+    """What a pool must offer for this."""
 
     name: str
     limits: PoolLimits
@@ -24,17 +24,17 @@ class Reaped(Protocol):
         """Close the idle connections that are not usable."""
 
     def end_lost(self) -> None:
-        """Close what event loops have left behind that were closed in the middle of something."""
+        """Close what closed event loops have left in the middle of something."""
 
     def discard(self, record: Record) -> None:
-        """Close it and release its place."""
+        """Close a connection and free its place."""
 
     def prewarm(self) -> None:
-        """Open what is missing to the minimum."""
+        """Open connections up to the minimum."""
 
 
 class Reaper:
-    """One timer, set while the pool is used; it fires when the connection idle longest is due.
+    """One timer, set while the pool is used; it fires when the longest-idle connection is due.
 
     It keeps nothing of the pool alive: an engine that was dropped without `dispose` is collected.
     """
@@ -46,12 +46,12 @@ class Reaper:
         self._timer: Timer | None = None
 
     def plan(self) -> None:
-        """Set the timer, when a connection has become idle and none is set."""
+        """Set the timer if a connection has become idle and none is set."""
         if not self._waiting.will_fire(self._timer):
             self._timer = self._waiting.later(self._idle, self._reap_and_plan)
 
     def stop(self) -> None:
-        """End the timer, as the pool is disposed of."""
+        """Stop the timer, as the pool is disposed of."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -68,7 +68,7 @@ class Reaper:
             self._timer = self._waiting.later(self._until_next(pool), self._reap_and_plan)
 
     def reap(self, pool: Reaped) -> None:
-        """One look at everything that is idle."""
+        """Look once at every idle connection, and close those that are due."""
         pool.end_lost()
         pool.sweep()
         now = time.monotonic()
@@ -84,7 +84,7 @@ class Reaper:
             pool.discard(record)
 
     def _until_next(self, pool: Reaped) -> float:
-        """Seconds. A connection that is kept for the minimum is looked at again after a whole period."""
+        """Give the seconds until the next look; a connection kept for the minimum waits a whole period again."""
         with pool.places.lock:
             since = [since for since, _ in pool.places.idle]
         now = time.monotonic()

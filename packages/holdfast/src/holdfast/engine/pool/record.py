@@ -1,4 +1,4 @@
-"""SQLAlchemy's record of a connection, with its place in the pool; what becomes of it in a garbage collection.
+"""SQLAlchemy's record of a connection, with its place in the pool, and its handling in garbage collection.
 
 When a checked-out connection is lost, SQLAlchemy resets and returns it inside the garbage collection: it sends
 statements, takes locks and calls listeners in the middle of anything. Here it is only noted, in a queue that is made
@@ -18,14 +18,14 @@ from holdfast.engine.pool.places import Place
 
 
 class CheckedOut(weakref.ref[Any]):
-    """Refers to what an application has checked out; it is what is noted when that is lost."""
+    """A weak reference to what an application has checked out; it reports when that is lost."""
 
     __slots__ = ("record",)
     record: "Record"
 
 
 class Record(_ConnectionRecord):
-    """A connection of a pool, on its place."""
+    """A connection of a pool, with its place."""
 
     __slots__ = ("_checked_out", "_note", "_socket", "expires", "opened", "place")
 
@@ -39,13 +39,13 @@ class Record(_ConnectionRecord):
         super().__init__(pool)
 
     def mark(self, pgconn: Any, *, opened: float, expires: float) -> None:
-        """Note that a connection was opened for it."""
+        """Note that a connection was opened for this record."""
         self.opened, self.expires = opened, expires
         self._socket = select.poll()
         self._socket.register(pgconn.socket, select.POLLIN)
 
     def is_quiet(self) -> bool:
-        """Whether the server has said nothing; then it is there. Never blocks, calls nobody."""
+        """Whether the server has sent nothing, so it is still there. Never blocks, calls nothing."""
         connection = self.driver_connection
         return connection is not None and not connection.closed and not self._socket.poll(0)
 
@@ -58,7 +58,7 @@ class Record(_ConnectionRecord):
 
     @property
     def fairy_ref(self) -> CheckedOut | None:  # an attribute there
-        """What is checked out, or None."""
+        """The reference to what is checked out, or None."""
         return self._checked_out
 
     @fairy_ref.setter
@@ -72,5 +72,5 @@ class Record(_ConnectionRecord):
 
     @property
     def needs_gc(self) -> bool:
-        """Never: a garbage collection does nothing here."""
+        """Always False: garbage collection does nothing here."""
         return False

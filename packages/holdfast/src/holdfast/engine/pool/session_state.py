@@ -1,4 +1,4 @@
-"""What a session of the server remembers: settings, role, locks, temporary tables, LISTEN, prepared statements.
+"""Resets what a server session remembers: settings, role, locks, temporary tables, LISTEN, prepared statements.
 
 `DISCARD ALL` makes it forget all of that, the settings too that the application makes when a connection is opened
 (listeners of SQLAlchemy's `connect` event): those are read before, and made again. The connections are SQLAlchemy's,
@@ -30,7 +30,7 @@ MAKE_AGAIN = """
 
 
 def session_settings(connection: Any) -> Settings:
-    """The settings that were made in this session; the connection is in no transaction."""
+    """Give the settings that were made in this session; the connection is in no transaction."""
     with _in_autocommit(connection) as cursor:
         cursor.execute(MADE_HERE)
         return [(str(name), str(setting)) for name, setting in cursor.fetchall()]
@@ -50,7 +50,7 @@ def discard_all(connection: Any, *, kept: Settings) -> None:
 
 
 def discard_all_on_return(engine: Engine) -> None:
-    """Every connection that goes back to the pool of this engine forgets its session."""
+    """Reset the session of every connection that goes back to the pool of this engine."""
     event.listen(engine, "checkout", _keep)
     event.listen(engine, "reset", _reset)
 

@@ -43,7 +43,7 @@ Grant = Record | Place
 
 
 class _Sized(Pool):
-    """Both pools; they differ in how they wait."""
+    """What both pools share; they differ in how they wait."""
 
     _new_waiting: Callable[[], WaysToWait]
 
@@ -64,7 +64,7 @@ class _Sized(Pool):
         watch_forks(self)
 
     def prewarm(self) -> None:
-        """Opens connections up to `min`, all at once; raises the error of one that failed.
+        """Open connections up to `min`, all at once; raises the error of one that failed.
 
         Each is given the time of a request; all of them together ten times that. Raises ConnectionNotOpened then.
         """
@@ -83,22 +83,22 @@ class _Sized(Pool):
         return self.places.figures()
 
     def status(self) -> str:
-        """The figures, for SQLAlchemy's log."""
+        """Give the figures, for SQLAlchemy's log."""
         return str(self.figures())
 
     def is_usable(self, record: Record) -> bool:
-        """Not too old, not given up with its generation, not ended by the server."""
+        """Whether a connection is not too old, of the current generation, and not ended by the server."""
         return self._is_young(record) and record.is_alive()
 
     def discard(self, record: Record) -> None:
-        """Close it and release its place."""
+        """Close a connection and free its place."""
         try:
             record.close()
         finally:
             self.places.release(record.place)
 
     def end_lost(self) -> None:
-        """Close what event loops have left behind that were closed in the middle of something."""
+        """Close what closed event loops have left in the middle of something."""
         for record in self.places.take_from_the_lost():
             self.discard(record)
         self.waiting.end_lost_work()
@@ -113,7 +113,7 @@ class _Sized(Pool):
                 self.discard(record)
 
     def recreate(self) -> Self:
-        """A pool with the same limits and settings, without a connection."""
+        """Give a pool with the same limits and settings, without connections."""
         return type(self)(
             self._creator,
             limits=self.limits,
@@ -129,12 +129,12 @@ class _Sized(Pool):
         )
 
     def dispose(self) -> None:
-        """Closes what is idle now, and what is in use or being opened when it comes back."""
+        """Close what is idle now; what is in use or being opened is closed when it comes back."""
         for record in self.leave():
             self.discard(record)
 
     def leave(self) -> list[Record]:
-        """As `dispose`, but leaves open what is idle now: gives it."""
+        """Dispose of the pool, but leave idle connections open and give them."""
         self._metrics.forget(self)
         self._reaper.stop()
         return self.places.close()
@@ -155,11 +155,11 @@ class _Sized(Pool):
         )
 
     def driver_connections(self) -> Iterable[Any]:
-        """All that are open, also those that were detached."""
+        """All open driver connections, also those that were detached."""
         return list(self._driver_connections)
 
     def return_lost(self, found: object) -> None:
-        """Returns what the garbage collector has found; called by a thread that holds nothing."""
+        """Return what the garbage collector has found; called by a thread that holds no locks."""
         if not isinstance(found, CheckedOut):
             self.places.serve()  # somebody has dropped a place
         elif found.record.fairy_ref is found:
@@ -195,7 +195,7 @@ class _Sized(Pool):
             raise
 
     def _give_up(self, checkout: Checkout) -> None:
-        """What a checkout has is for others, or closed where it is not known how far it had got."""
+        """Give what a checkout has to others, or close it if it is not known how far it had got."""
         if checkout.attempt is not None:
             self._opening.leave(checkout.attempt)
         elif isinstance(checkout.grant, Place):
@@ -327,7 +327,7 @@ class AsyncSizedPool(_Sized):
     _new_waiting = EventLoop
 
     def lend(self) -> Loan:
-        """The driver's own connection, for statements that do without SQLAlchemy: `async with pool.lend() as driver`.
+        """Lend the driver's own connection, for statements that do without SQLAlchemy.
 
         There are no events of SQLAlchemy, and errors are the driver's. However the block ends, nothing that it has set
         reaches the next borrower: in the background the session is set back to what it was before it was first lent,
@@ -336,7 +336,7 @@ class AsyncSizedPool(_Sized):
         return Loan(self, is_trusted=False)
 
     def lend_as_it_is(self) -> Loan:
-        """As `lend`, for a borrower that leaves the session's settings, locks and temporary tables alone.
+        """Lend as `lend` does, to a borrower that leaves settings, locks and temporary tables alone.
 
         Only what the driver itself knows is looked at (its attributes, autocommit, the transaction); in return a
         borrowed connection costs no round trip but the borrower's own.
@@ -344,7 +344,7 @@ class AsyncSizedPool(_Sized):
         return Loan(self, is_trusted=True)
 
     async def take(self) -> Record:
-        """A connection, for a loan."""
+        """Take a connection, for a loan."""
         checkout, started = Checkout(), time.monotonic()
         try:
             grant = self.places.take(checkout)
@@ -363,7 +363,7 @@ class AsyncSizedPool(_Sized):
 
     @property
     def patience(self) -> float:
-        """Seconds that a server may take to forget a session."""
+        """How many seconds a server may take to reset a session."""
         return self.limits.timeout.total_seconds()
 
     def _return_collected(self, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""The two ways to wait and to work in the background: threads, and an event loop.
+"""The two ways to wait and to work in the background: in threads, and in an event loop.
 
 As everywhere in SQLAlchemy the functions look synchronous; in the event loop they run inside `greenlet_spawn`.
 """
@@ -20,36 +20,36 @@ class Waiter(Signal, Protocol):
     """One wait, and how it is ended."""
 
     def wait(self, seconds: float | None) -> object:
-        """Until somebody wakes, or so many seconds."""
+        """Wait until woken, or for that many seconds."""
 
 
 class Timer(Protocol):
-    """Work that is to be done later, and may be called off."""
+    """Work to be done later, which can be cancelled."""
 
     def cancel(self) -> None:
-        """Call the work off."""
+        """Cancel the work."""
 
 
 class WaysToWait(Protocol):
-    """The ways in which a pool waits: in threads, or in an event loop."""
+    """How a pool waits: in threads, or in an event loop."""
 
     def signal(self) -> Waiter:
-        """The means by which one wait of the caller is ended."""
+        """Make the means by which one wait of the caller is ended."""
 
     def here(self) -> Signal | None:
-        """Who uses a connection from now on, where that can be gone without a word."""
+        """Identify who uses a connection from now on, where that user can vanish without notice."""
 
     def in_background(self, work: Callable[[], None]) -> None:
-        """Starts it, does not wait for it."""
+        """Start work in the background, without waiting for it."""
 
     def later(self, seconds: float, work: Callable[[], None]) -> Timer:
-        """Start the work after so many seconds."""
+        """Start the work after that many seconds."""
 
     def will_fire(self, timer: Timer | None) -> bool:
-        """Whether it is still to be waited for."""
+        """Whether a timer can still fire."""
 
     def end_lost_work(self) -> None:
-        """Ends the work that nobody will go on with."""
+        """End work that nothing will continue."""
 
 
 class _ThreadWaiter:
@@ -77,7 +77,7 @@ class Threads:
     """Waits in the thread of the request, works in threads of its own."""
 
     def signal(self) -> Waiter:
-        """A wait of one thread, on a lock of its own."""
+        """Make a wait of one thread, on a lock of its own."""
         return _ThreadWaiter()
 
     def here(self) -> Signal | None:
@@ -85,7 +85,7 @@ class Threads:
         return None
 
     def in_background(self, work: Callable[[], None]) -> None:
-        """In a thread, with the context variables of the caller."""
+        """Start work in a thread, with the context variables of the caller."""
         context = copy_context()
         threading.Thread(target=context.run, args=(work,), name="pool-connect", daemon=True).start()
 
@@ -97,11 +97,11 @@ class Threads:
         return timer
 
     def will_fire(self, timer: Timer | None) -> bool:
-        """Whether the work will be done: always, as threads outlive whoever started them."""
+        """True: threads outlive whatever started them."""
         return timer is not None
 
     def end_lost_work(self) -> None:
-        """There is none: threads end by themselves."""
+        """Do nothing: threads end by themselves."""
 
 
 class _LoopWaiter:
@@ -131,7 +131,7 @@ class _LoopWaiter:
 
 @dataclass(frozen=True, slots=True)
 class _InLoop:
-    """Whatever a closed loop has left behind refers to itself through greenlets, which no collector sees."""
+    """A user in an event loop. What a closed loop leaves refers to itself through greenlets, and is never collected."""
 
     loop: asyncio.AbstractEventLoop
 
@@ -151,11 +151,11 @@ class EventLoop:
         self._here: _InLoop | None = None
 
     def signal(self) -> Waiter:
-        """A wait of one task, on a future of its own."""
+        """Make a wait of one task, on a future of its own."""
         return _LoopWaiter()
 
     def here(self) -> Signal | None:
-        """How the event loop that runs now is reached."""
+        """Give the running event loop, as the user of a connection."""
         loop = asyncio.get_running_loop()
         if self._here is None or self._here.loop is not loop:
             self._here = _InLoop(loop)
@@ -168,7 +168,7 @@ class EventLoop:
         task.add_done_callback(self._tasks.discard)
 
     def later(self, seconds: float, work: Callable[[], None]) -> Timer:
-        """Do the work in a task of the loop that runs now, when its time has come."""
+        """Do the work in a task of the running loop, when its time has come."""
         self._timers_of = asyncio.get_running_loop()
         return self._timers_of.call_later(seconds, self.in_background, work)
 
@@ -181,7 +181,7 @@ class EventLoop:
         return timer is not None and loop is self._timers_of
 
     def end_lost_work(self) -> None:
-        """Closes the tasks of closed loops here and now, rather than in some garbage collection."""
+        """Close the tasks of closed loops here and now, rather than in some garbage collection."""
         lost = [task for task in tuple(self._tasks) if task.get_loop().is_closed()]
         self._tasks.difference_update(lost)
         if lost:

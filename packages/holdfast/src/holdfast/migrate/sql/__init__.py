@@ -1,1 +1,1 @@
-"""SQL scripts as a source of revisions: one file, or a folder in the order and with the version table of its tool."""
+"""SQL scripts as revisions: one file, or a folder in the order and with the version table of its tool."""

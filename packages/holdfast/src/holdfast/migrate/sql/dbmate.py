@@ -34,7 +34,7 @@ class Dbmate:
     in_any_order = True
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """The files of the folder, in the order of their names."""
+        """Give the files of the folder, in the order of their names."""
         named = sorted((each for each in path.iterdir() if each.is_file()), key=lambda e: e.name)
         return tuple(
             _read(each, found[1]) for each in named if (found := FILE.fullmatch(each.name))
@@ -43,7 +43,7 @@ class Dbmate:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """Versions without a file are old ones, unless they are later than every file."""
+        """Give the recorded files. A version without a file is an old one, unless it is later than every file."""
         table = _table(schema)
         versions = frozenset(connection.scalars(select(table.c.version)))
         return standing(versions, files)
@@ -65,7 +65,7 @@ class Dbmate:
 
 
 def standing(versions: frozenset[str], files: Sequence[ScriptFile]) -> RecordedFiles:
-    """What the recorded versions say of the files."""
+    """Say what the recorded versions mean for the files."""
     known = {file.version for file in files}
     last = max(known, key=_as_number, default="")
     unknown = [
@@ -116,7 +116,7 @@ def _part(text: str, start: int, end: int) -> ScriptText:
 
 
 def _is_transaction(part: ScriptText) -> bool:
-    """Unless the line of the block says otherwise."""
+    """Whether a part runs in a transaction: yes, unless its line says otherwise."""
     return "transaction:false" not in part.text.partition("\n")[0].split()
 
 

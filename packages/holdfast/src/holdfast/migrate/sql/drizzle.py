@@ -45,7 +45,7 @@ class Drizzle:
     in_any_order = True  # what stands before an applied one counts as applied
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """The files that Drizzle's journal lists, in its order."""
+        """Give the files that Drizzle's journal lists, in its order."""
         journal = path / JOURNAL
         try:
             entries = json.loads(journal.read_text(encoding="utf-8"))["entries"]
@@ -57,7 +57,7 @@ class Drizzle:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """The recorded files, told by the newest row alone, as Drizzle itself tells them."""
+        """Give the recorded files, by the newest row alone, as Drizzle itself does."""
         newest = connection.scalar(select(func.max(_table(schema).c.created_at)))
         return standing(newest, files)
 
@@ -79,7 +79,7 @@ class Drizzle:
 
 
 def standing(newest: int | None, files: Sequence[ScriptFile]) -> RecordedFiles:
-    """What the newest row says of the files."""
+    """Say what the newest row means for the files."""
     if newest is None:
         return RecordedFiles()
     last = max((file.created for file in files), default=0)

@@ -24,7 +24,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def find_layout(path: Path, *, named: str | None = None) -> Layout:
-    """The layout of a file or folder. Raises FolderNotUnderstood."""
+    """Give the layout of a file or folder. Raises FolderNotUnderstood."""
     if path.is_file():
         return SingleScript()
     if named is not None:
@@ -36,7 +36,7 @@ def find_layout(path: Path, *, named: str | None = None) -> Layout:
 
 
 def _signs(path: Path) -> set[str]:
-    """The layouts that the names of the files speak for, and of numbered files their first lines too."""
+    """Give the layouts that the files' names suggest; for numbered files their first lines count, too."""
     entries = sorted(path.iterdir())
     names = [each.name for each in entries if each.is_file()]
     found: set[str] = set()

@@ -62,7 +62,7 @@ class Flyway:
     in_any_order = False
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """Versions first; what is repeatable after them, by description."""
+        """Give versioned files first, then repeatable ones by description."""
         found = sorted(each for each in path.rglob("*.sql") if each.is_file())
         versioned = [_versioned(each, path) for each in found if VERSIONED.fullmatch(each.name)]
         repeatable = [_repeatable(each, path) for each in found if REPEATABLE.fullmatch(each.name)]
@@ -80,7 +80,7 @@ class Flyway:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """The recorded files, in the order in which they were installed."""
+        """Give the recorded files, in the order in which they were installed."""
         table = _table(schema)
         rows = connection.execute(select(table).order_by(table.c.installed_rank)).all()
         return standing(rows, files)
@@ -116,7 +116,7 @@ class Flyway:
 
 
 def ordering(version: str) -> tuple[int, ...]:
-    """The parts of a version; zeros at its end do not count."""
+    """Give the parts of a version for sorting; zeros at its end do not count."""
     parts = [int(part) for part in version.split(".")]
     while len(parts) > 1 and parts[-1] == 0:
         parts.pop()
@@ -124,7 +124,7 @@ def ordering(version: str) -> tuple[int, ...]:
 
 
 def checksum_of(content: str) -> int:
-    """CRC-32 of the lines, as a signed number of 32 bits."""
+    """Give the CRC-32 of the lines, as a signed number of 32 bits."""
     found = 0
     for line in re.split(r"\r\n|\r|\n", content):
         found = zlib.crc32(line.encode(), found)
@@ -132,7 +132,7 @@ def checksum_of(content: str) -> int:
 
 
 def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> RecordedFiles:
-    """What the rows say of the files. Raises FailedInTool."""
+    """Say what the rows mean for the files. Raises FailedInTool."""
     known = by_version(files)
     versions = {ordering(file.version): file for file in files if not _is_repeatable(file)}
     applied: set[str] = set()

@@ -1,4 +1,4 @@
-"""The statements of a script as the function of a revision: sent one by one, each with its place in what goes wrong."""
+"""Makes a revision's function of a script: it sends the statements one by one, and places each error in its file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,7 +22,7 @@ from holdfast.rewrite.tree import find
 
 
 class WholeStatement(Executable, ClauseElement):
-    """A statement that goes to the driver as it is: no colon in it is a parameter, no percent sign is doubled."""
+    """A statement sent as it is: no colon in it is a parameter, no percent sign is doubled."""
 
     inherit_cache = False
     _execution_options = immutabledict({"no_parameters": True})
@@ -38,7 +38,7 @@ def _as_it_is(element: WholeStatement, compiler: Any, **keywords: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptFunction:
-    """What a revision calls: one script. It is read when it is made, so a refused script has run nothing."""
+    """A callable that runs one script. The script is read first, so a refused one has run nothing."""
 
     script: Script
     path: Path
@@ -49,7 +49,7 @@ class ScriptFunction:
         self._send(commits=self._commits_by_itself)
 
     def in_steps(self, **arguments: Any) -> None:
-        """Run the script for a planner, which knows where no transaction may be: outside is what commits inside."""
+        """Run the script for a planner: outside of transactions only what commits inside."""
         self._send(commits=self._commits_inside)
 
     def _send(self, *, commits: Callable[[Statement], bool]) -> None:
@@ -65,7 +65,7 @@ class ScriptFunction:
         return is_refused_inside(statement) or self._commits_inside(statement)
 
     def _commits_inside(self, statement: Statement) -> bool:
-        """Whether another transaction has to see it done before the script goes on."""
+        """Whether another transaction has to see the statement's result before the script goes on."""
         if self.is_one_transaction:
             return False
         node = statement.node
@@ -74,7 +74,7 @@ class ScriptFunction:
 
     @contextmanager
     def _placed(self, statement: ScriptStatement) -> Iterator[None]:
-        """An error says which line of which file has raised it."""
+        """Add to an error in the block which line of which file has raised it."""
         try:
             yield
         except (HoldfastError, DBAPIError) as error:
@@ -84,7 +84,7 @@ class ScriptFunction:
 
 
 def function_of(part: ScriptText, *, path: Path, is_one_transaction: bool) -> ScriptFunction:
-    """The function that executes a script, or a part of a file. Raises what `read_script` raises."""
+    """Make the function for a script or part of a file. Raises what `read_script` raises."""
     script = read_script(part.text, file=path, first_line=part.first_line)
     return ScriptFunction(
         script=script, path=path, is_one_transaction=is_one_transaction or script.is_bracketed
@@ -92,7 +92,7 @@ def function_of(part: ScriptText, *, path: Path, is_one_transaction: bool) -> Sc
 
 
 def _resets(script: Script) -> tuple[str, ...]:
-    """RESET for each setting of the script's session, so that the next script finds what it would find alone."""
+    """RESET each setting that the script has changed, so that the next script runs as it would alone."""
     found: dict[str, None] = {}
     for each in script.statements:
         node = each.statement.node

@@ -1,4 +1,4 @@
-"""A folder of SQL files as a history of revisions: what Alembic's ScriptDirectory is for its own.
+"""A folder of SQL files as a history of revisions, as ScriptDirectory is for Alembic's.
 
 The order is that of the database: what is applied first, then what is pending, each in the order of the folder. So a
 file that was merged late is simply the next one, where its tool takes it.
@@ -38,7 +38,7 @@ class SqlSource:
 
     @property
     def is_without_history(self) -> bool:
-        """Whether nothing leads to the database that it is for: a script by itself."""
+        """Whether it is a script by itself, with no history of its own."""
         return isinstance(self.layout, SingleScript)
 
 
@@ -47,7 +47,7 @@ class SqlRevision(Script):
 
     @classmethod
     def verify_rev_id(cls, revision: str) -> None:
-        """The names of files have signs that Alembic keeps for itself."""
+        """Accept any name: file names have characters that Alembic reserves."""
 
     @property
     def has_way_back(self) -> bool:
@@ -73,7 +73,7 @@ class SqlHistory(ScriptDirectory):
 
     @property
     def env_py_location(self) -> str:
-        """There is no env.py: whoever asks for it means the place of the project."""
+        """The project's place: there is no env.py, and callers only need the folder."""
         return str(self.source.path)
 
     def file(self, version: str) -> ScriptFile:
@@ -81,7 +81,7 @@ class SqlHistory(ScriptDirectory):
         return next(file for file in self.files if file.version == version)
 
     def heads_for(self, recorded: RecordedFiles) -> tuple[str, ...]:
-        """Where a database is: the last applied one, and what it has that this folder has not.
+        """Say where a database is: the last applied file, and recorded ones that this folder lacks.
 
         Puts what is pending behind it. Raises OutOfOrder.
         """
@@ -93,7 +93,7 @@ class SqlHistory(ScriptDirectory):
         return (*applied[-1:], *recorded.unknown)
 
     def _require_order(self, applied: Sequence[str]) -> None:
-        """Numbers have to grow: what stands before an applied one was there, or came too late."""
+        """Raise if numbers do not grow: a pending file before an applied one came too late."""
         names = [file.version for file in self.files if not file.version.startswith("R__")]
         numbered = [version for version in applied if version in names]
         last = names.index(numbered[-1]) if numbered else -1
@@ -150,7 +150,7 @@ class SqlHistory(ScriptDirectory):
         ]
 
     def refusal_of(self, versions: Iterable[str]) -> HoldfastError | None:
-        """Why one of these files cannot be applied. An old one may be what it likes: it is applied."""
+        """Say why one of these files cannot be applied; applied ones are not checked."""
         found = (self._functions[version][0] for version in versions)
         return next((each for each in found if isinstance(each, HoldfastError)), None)
 
@@ -168,7 +168,7 @@ class SqlHistory(ScriptDirectory):
         ]
 
     def _at(self, heads: str | Iterable[str] | None) -> int:
-        """The place of the last applied one; -1 where there is none."""
+        """Give the position of the last applied file; -1 if there is none."""
         named = (heads,) if isinstance(heads, str) else tuple(heads or ())
         return max((self._place(each) for each in named if each in (self._order or ())), default=-1)
 
@@ -184,7 +184,7 @@ class SqlHistory(ScriptDirectory):
         return found
 
     def run_env(self) -> None:
-        """Do what an env.py does: connect, and let Alembic's caller do its work there."""
+        """Connect as an env.py does, and let Alembic's caller do its work."""
         engine = self._engine()
         with engine.connect() as connection:
             table = self.source.layout.table
@@ -206,7 +206,7 @@ class SqlHistory(ScriptDirectory):
 
 
 def _up(file: ScriptFile) -> ScriptFunction | HoldfastError:
-    """Its function, or why there is none."""
+    """Give the function of a file, or the reason why there is none."""
     if file.problem is not None:
         return file.problem
     try:
@@ -231,7 +231,7 @@ def _down(file: ScriptFile, layout: Layout) -> Callable[..., None]:
 
 
 def _require_one_each(files: Sequence[ScriptFile], layout: Layout) -> None:
-    """Raises WrongMigrationFile where two files are recorded as the same."""
+    """Raise WrongMigrationFile if two files would be recorded under the same version."""
     seen: dict[str, ScriptFile] = {}
     for file in files:
         if other := seen.get(file.version):

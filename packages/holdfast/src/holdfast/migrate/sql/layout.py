@@ -1,4 +1,4 @@
-"""What the layouts of SQL files have in common: their files in order, and what their version table says of them."""
+"""What all layouts of SQL files share: their files in order, and what their version table says of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,14 +48,14 @@ class RecordedFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionTable:
-    """Where a layout keeps its records."""
+    """The table in which a layout keeps its records."""
 
     name: str
     schema: str | None  # None: the one in which the session finds it, or would create it
 
 
 class Layout(Protocol):
-    """One way to keep migrations as SQL files. The table is read and written as its tool does it."""
+    """One way to keep migrations as SQL files. Its table is read and written as its tool does it."""
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ class Layout(Protocol):
 
     @property
     def in_any_order(self) -> bool:
-        """Whether a file may be applied that stands before an applied one."""
+        """Whether a file may be applied that comes before an applied one."""
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
         """The migrations at a path, in their order. Raises WrongMigrationFile."""
@@ -95,10 +95,10 @@ class Layout(Protocol):
 
 
 def read_text(path: Path) -> str:
-    """The text of a file as the server should get it: UTF-8, without a byte order mark."""
+    """Read a file as the server should get it: UTF-8, without a byte order mark."""
     return path.read_bytes().decode("utf-8-sig")
 
 
 def by_version(files: Iterable[ScriptFile]) -> dict[str, ScriptFile]:
-    """The files by their version."""
+    """Give the files by their version."""
     return {file.version: file for file in files}

@@ -1,4 +1,4 @@
-"""Plain numbered files: 001_name.sql, 2_name.sql, in the order of the numbers; rows in holdfast_migrations, of ours."""
+"""Plain numbered files: 001_name.sql, 2_name.sql, in the order of the numbers; rows in our own holdfast_migrations."""
 
 import hashlib
 import re
@@ -44,14 +44,14 @@ OF_TWO_WAYS = re.compile(
 
 
 class Numbered:
-    """A folder of numbered files, of no tool."""
+    """A folder of numbered files that belongs to no tool."""
 
     name = "numbered files"
     table = VersionTable(name=NAME, schema=None)
     in_any_order = False
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """The files of the folder, in the order of their numbers."""
+        """Give the files of the folder, in the order of their numbers."""
         named = (each for each in path.iterdir() if each.is_file())
         found = [_read(each, m[1]) for each in named if (m := FILE.fullmatch(each.name))]
         found.sort(key=lambda file: (int(file.name), file.version))
@@ -63,7 +63,7 @@ class Numbered:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """The recorded files, by their names."""
+        """Give the recorded files, by their names."""
         return standing(connection.execute(select(_table(schema))).all(), files)
 
     def create(self, connection: Connection, schema: str) -> None:
@@ -83,12 +83,12 @@ class Numbered:
         )
 
     def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
-        """There is no script for the way back."""
+        """Raise NoWayBack: there is no script for it."""
         raise NoWayBack(revision=file.version, layout=self.name)
 
 
 def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> RecordedFiles:
-    """What the rows say of the files."""
+    """Say what the rows mean for the files."""
     known = by_version(files)
     names = frozenset(row.version for row in rows)
     edited = {

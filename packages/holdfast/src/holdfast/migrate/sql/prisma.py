@@ -49,7 +49,7 @@ class Prisma:
     in_any_order = True
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """The scripts of a folder of Prisma, one in each of its folders, in the order of their names."""
+        """Give the scripts, one in each subfolder, in the order of the subfolders' names."""
         scripts = (
             each / SCRIPT
             for each in sorted(path.iterdir(), key=lambda e: e.name)
@@ -60,7 +60,7 @@ class Prisma:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """A row that was rolled back does not count."""
+        """Give the recorded scripts; a row that was rolled back does not count."""
         table = _table(schema)
         rows = connection.execute(select(table).where(table.c.rolled_back_at.is_(None))).all()
         return standing(rows, files)
@@ -90,7 +90,7 @@ class Prisma:
 
 
 def standing(rows: Sequence[Row[tuple[object, ...]]], files: Sequence[ScriptFile]) -> RecordedFiles:
-    """What the rows say of the files. Raises FailedInTool."""
+    """Say what the rows mean for the files. Raises FailedInTool."""
     known = by_version(files)
     for row in rows:
         if row.finished_at is None:

@@ -1,4 +1,4 @@
-"""The configuration of SQL files, as every verb takes it: Alembic's, with the source among its attributes."""
+"""The configuration of SQL files, as every verb takes it: Alembic's, with the source as an attribute."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -16,7 +16,7 @@ from holdfast.migrate.sql.source import SOURCE, sql_source
 def sql_config(
     path: Path, *, layout: str | None = None, settings: Settings | None = None
 ) -> Config:
-    """The configuration of a file or folder of SQL, with the database of the settings. Raises FolderNotUnderstood."""
+    """Make the configuration for SQL files, with the database of the settings. Raises FolderNotUnderstood."""
     config = Config()
     config.cmd_opts = Namespace(x=[], quiet=True, looked=True)
     config.attributes[SOURCE] = SqlSource(
@@ -26,7 +26,7 @@ def sql_config(
 
 
 def database_of(source: SqlSource) -> str | None:
-    """The URL of its database as libpq takes it, the password included; None where none is named."""
+    """Give the URL of its database as libpq takes it, password included; None if none is named."""
     settings = source.settings or Settings()
     if settings.url is None:
         return None

@@ -1,4 +1,4 @@
-"""Alembic's MigrationContext over the version table of another tool."""
+"""Alembic's MigrationContext, with the version table of another tool."""
 
 from datetime import timedelta
 from time import monotonic
@@ -34,11 +34,11 @@ class FileHistory(Protocol):
     source: LayoutOwner
 
     def heads_for(self, recorded: RecordedFiles) -> tuple[str, ...]:
-        """Where a database is of which this is recorded."""
+        """Say where a database is whose version table says this."""
         ...
 
     def file(self, version: str) -> ScriptFile:
-        """The file of a revision."""
+        """Give the file of a revision."""
         ...
 
 
@@ -48,7 +48,7 @@ class RecordedContext(MigrationContext):
     _found_schema: str | None = None
 
     def get_current_heads(self) -> tuple[str, ...]:
-        """Where the database is, in the order of the history."""
+        """Give the revision of the database, in the order of the history."""
         return self._history.heads_for(self._recorded())
 
     def _ensure_version_table(self, purge: bool = False) -> None:
@@ -71,7 +71,7 @@ class RecordedContext(MigrationContext):
                 self._record(step, took=timedelta(seconds=monotonic() - begun))
 
     def stamp(self, script: ScriptDirectory, revision: str) -> None:
-        """Record as applied what stands up to `revision`, and what is behind it as not applied; run nothing."""
+        """Record everything up to `revision` as applied, and what follows as not applied; run nothing."""
         self._ensure_version_table()
         applied = self._recorded().applied
         names = [file.version for file in self._history.files]
@@ -99,7 +99,7 @@ class RecordedContext(MigrationContext):
         return self._layout.recorded(self._database, self._schema(), self._history.files)
 
     def _schema(self) -> str:
-        """Asked once: where a migration is recorded, its locks are still held."""
+        """The table's schema, asked once: later, the locks of a migration are still held."""
         if self._found_schema is None:
             self._found_schema = self.version_table_schema or str(
                 self._database.execute(SCHEMA, {"name": self.version_table}).scalar_one()

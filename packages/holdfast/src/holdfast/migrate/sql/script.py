@@ -1,4 +1,4 @@
-"""The statements of an SQL script, each with its line: split by PostgreSQL's own parser.
+"""Splits an SQL script into statements with their lines, using PostgreSQL's own parser.
 
 Refuses, with the line, what cannot be executed as statements: commands of psql, BEGIN and COMMIT, rows for COPY.
 """
@@ -64,14 +64,14 @@ def read_script(text: str, *, file: Path, first_line: int = 1) -> Script:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where something stands, as FILE:LINE."""
+    """Converts positions in a script to FILE:LINE."""
 
     text: str
     file: Path
     first_line: int
 
     def line_of(self, start: int) -> int:
-        """The line of a position in bytes."""
+        """Give the line of a position in bytes."""
         return self.first_line + self.text.encode()[:start].count(b"\n")
 
     def at(self, line: int) -> str:
@@ -79,7 +79,7 @@ class _Place:
 
 
 def _with_exemption(statement: Statement) -> str:
-    """A comment behind the semicolon or above the statement belongs to it: it moves into its text."""
+    """Move a comment with an exemption, after the semicolon or above, into its statement's text."""
     allowed = statement.exemption
     if allowed is None or excuse_in(statement.sql) == allowed:
         return statement.sql
@@ -96,7 +96,7 @@ def _without_bracket(statements: Sequence[ScriptStatement]) -> tuple[ScriptState
 
 
 def _is_control(node: Message, kinds: Sequence[int]) -> bool:
-    """Whether it begins or ends a transaction, without options (ISOLATION LEVEL, AND CHAIN)."""
+    """Whether a statement begins or ends a transaction, without options (ISOLATION LEVEL, AND CHAIN)."""
     return (
         isinstance(node, pb.TransactionStmt)
         and node.kind in kinds
@@ -125,7 +125,7 @@ def _copy_data(node: pb.CopyStmt, place: str) -> CopyDataInScript:
 def _why_unparsable(
     error: postgast.PgQueryError, place: _Place
 ) -> UnparsableScript | PsqlCommandInScript | CopyDataInScript:
-    """Why the parser has stopped: at a command of psql, a row for COPY, or a mistake."""
+    """Say why the parser has stopped: at a psql command, at a row for COPY, or at a mistake."""
     position = max(error.cursorpos - 1, 0)  # in characters
     before, rest = place.text[:position], place.text[position:]
     line = place.first_line + before.count("\n")
@@ -138,7 +138,7 @@ def _why_unparsable(
 
 
 def _copies_before(before: str, place: _Place) -> Iterator[tuple[int, pb.CopyStmt]]:
-    """The statement that ends with the last semicolon, where it is a COPY that reads what follows it."""
+    """Give the statement before the position if it is a COPY that reads what follows."""
     for end in [found.end() for found in re.finditer(r";[^\S\n]*\n", before)][::-1][:50]:
         try:
             parsed = postgast.parse(before[:end]).stmts

@@ -29,7 +29,7 @@ class SingleScript:
     in_any_order = True
 
     def files(self, path: Path) -> tuple[ScriptFile, ...]:
-        """The one file, as the only revision."""
+        """Give the one file, as the only revision."""
         return (
             ScriptFile(
                 version=path.name,
@@ -44,7 +44,7 @@ class SingleScript:
     def recorded(
         self, connection: Connection, schema: str, files: Sequence[ScriptFile]
     ) -> RecordedFiles:
-        """Whether this very text was applied, under whatever name."""
+        """Say whether this very text was applied, under whatever name."""
         table = _table(schema)
         known = {file.checksum: file.version for file in files}
         rows = select(table.c.checksum).where(table.c.checksum.in_(known))
@@ -63,7 +63,7 @@ class SingleScript:
         connection.execute(insert(_table(schema)).values(**row))
 
     def forget(self, connection: Connection, schema: str, file: ScriptFile) -> None:
-        """There is no script for the way back."""
+        """Raise NoWayBack: there is no script for it."""
         raise NoWayBack(revision=file.version, layout=self.name)
 
 

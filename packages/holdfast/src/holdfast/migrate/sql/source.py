@@ -1,4 +1,4 @@
-"""Tells a project of SQL files from one of Alembic, without what reads such files."""
+"""Tells a project of SQL files from one of Alembic, without loading what reads such files."""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,6 @@ SOURCE = "holdfast_sql_source"  # in Config.attributes
 
 
 def sql_source(config: Config | None) -> "SqlSource | None":
-    """The SQL files of a configuration; None for a project of Alembic."""
+    """Give the SQL files of a configuration; None for an Alembic project."""
     found: SqlSource | None = None if config is None else config.attributes.get(SOURCE)
     return found

@@ -1,1 +1,1 @@
-"""Knows a database that has nothing pending at a glance, without SQLAlchemy, Alembic or pydantic."""
+"""Sees at a glance that nothing is pending, without SQLAlchemy, Alembic or pydantic."""

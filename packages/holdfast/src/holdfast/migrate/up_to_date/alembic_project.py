@@ -1,4 +1,4 @@
-"""What a full run, which has Alembic at hand, asks before and leaves behind: see `look` and `record`."""
+"""Connects the quick look with a full run, which has Alembic: what it asks first and records last."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ GIVEN = "given"  # what names it then
 
 
 def project_of(config: Config) -> Project | None:
-    """The project, where it is known without env.py which database it has."""
+    """Give the project, if its database is known without env.py."""
     if getattr(config.cmd_opts, "x", None) or config.config_ini_section != SECTION:
         return None  # env.py is told something that the record does not know
     if getattr(config, "toml_file_name", None):
@@ -34,7 +34,7 @@ def project_of(config: Config) -> Project | None:
 
 
 def is_by_settings(context: MigrationContext) -> bool:
-    """Whether env.py works where our settings say, in the version table that everybody has."""
+    """Whether env.py works on the database of our settings, in the default version table."""
     connection = context.connection
     assert connection is not None  # noqa: S101  # only None in offline mode
     usual = (context.version_table, context.version_table_schema) == ("alembic_version", None)
@@ -52,7 +52,7 @@ def _is_of_environment(connection: Connection) -> bool:
 
 
 def record_rest(project: Project, script: ScriptDirectory) -> None:
-    """Record that nothing is pending, if that is so and if the environment is the one from before."""
+    """Record that nothing is pending, if so and if the environment has not changed meanwhile."""
     heads = script.get_heads()
     if len(heads) != 1 or not _is_still_there(project.target):
         return
@@ -65,6 +65,6 @@ def record_rest(project: Project, script: ScriptDirectory) -> None:
 
 
 def _is_still_there(target: Target) -> bool:
-    """Whether the target is still the one found: not if env.py has changed the variables that lead there."""
+    """Whether the target is still the same: not if env.py has changed the variables that name it."""
     now = target_of(os.environ, directory=Path.cwd())
     return target.named_by == GIVEN or (now is not None and now.named_by == target.named_by)

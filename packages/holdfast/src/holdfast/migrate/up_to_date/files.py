@@ -1,4 +1,4 @@
-"""What of an Alembic project decides which revisions there are, as one digest. Reads files only.
+"""Makes digests of the files that decide which revisions an Alembic project has. Reads files only.
 
 Takes the options as Alembic does, but no Alembic; None wherever the project is of a kind that only Alembic itself
 understands, which is never an error.
@@ -19,7 +19,7 @@ NOT_READ = ("version_locations", "sourceless", "recursive_version_locations")
 
 
 def options_at(directory: Path, *, file: Path | None) -> ConfigParser | None:
-    """The options of the project that a command in this directory acts on; None: ask Alembic."""
+    """Give the options of the project that a command in this directory acts on; None: ask Alembic."""
     files = find_project_files(directory, file=file)
     if files is None:
         return None
@@ -43,7 +43,7 @@ def _from_table(table: Mapping[str, object]) -> ConfigParser:
 
 
 def folder_of(options: ConfigParser) -> Path | None:
-    """The folder with env.py; None where revisions are read from anywhere else too."""
+    """Give the folder with env.py; None if revisions are read from anywhere else, too."""
     if not options.has_section(SECTION) or any(name in options[SECTION] for name in NOT_READ):
         return None
     try:
@@ -60,14 +60,14 @@ def folder_of(options: ConfigParser) -> Path | None:
 
 
 def digest_of_options(options: ConfigParser) -> str:
-    """The digest of all options, as env.py may ask for any."""
+    """Give the digest of all options, as env.py may read any of them."""
     items = options.items(SECTION, raw=True)
     said = sorted((name, value) for name, value in items if name != "here")
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def digest_of_files(folder: Path) -> str | None:
-    """The digest of every Python file below the folder, env.py included."""
+    """Give the digest of every Python file below the folder, env.py included."""
     digest = hashlib.sha256()
     for path in _python_files(folder):
         if path is None:
@@ -79,7 +79,7 @@ def digest_of_files(folder: Path) -> str | None:
 
 
 def _python_files(folder: Path) -> Iterator[Path | None]:
-    """The Python files below the folder in a fixed order; None for a link to another folder."""
+    """Give the Python files below the folder in a fixed order; None if it links to another folder."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir():
             if entry.is_symlink():

@@ -1,4 +1,4 @@
-"""Asks a database whether it is up to date: at the head of these very files, nothing half-way, nobody at work.
+"""Asks a database whether it is up to date: at the head of these very files, nothing half-way, nobody migrating.
 
 Two round trips: the connection and one query. A full run leaves the record that the query finds, and whatever has
 happened since makes it find nothing: then, and after any error, env.py and Alembic are asked in full.
@@ -47,7 +47,7 @@ UP_TO_DATE = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """An Alembic project, as its files are now, and the database that its env.py should lead to."""
+    """An Alembic project, as its files are now, and the database that its env.py should connect to."""
 
     target: Target
     folder: Path
@@ -56,11 +56,11 @@ class Project:
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of all that decides which database this is and what is pending there."""
+        """The fingerprint of everything that decides which database this is and what is pending there."""
         return f"1 {self.options} {self.files} {self.target.named_by}"
 
     def head_if_up_to_date(self) -> str | None:
-        """The revision that the database is at; None where there may be something to do."""
+        """Give the revision that the database is at; None if there may be something to do."""
         try:
             with self.connect() as connection:
                 row = connection.execute(UP_TO_DATE, (self.fingerprint, LAYOUT, KEY)).fetchone()
@@ -75,7 +75,7 @@ class Project:
 
 
 def project_at(directory: Path, *, file: Path | None) -> Project | None:
-    """The project that a command acts on, where holdfast's own settings say which database it has."""
+    """Give the project that a command acts on, if holdfast's own settings name its database."""
     try:
         options = options_at(directory, file=file)
         return None if options is None else project_by_settings(options)
@@ -85,7 +85,7 @@ def project_at(directory: Path, *, file: Path | None) -> Project | None:
 
 
 def project_by_settings(options: ConfigParser) -> Project | None:
-    """The project of these options, where its env.py takes its engine from holdfast's settings."""
+    """Give the project of these options, if its env.py takes its engine from holdfast's settings."""
     folder = folder_of(options)
     if folder is None or not _is_by_settings(folder / "env.py"):
         return None
@@ -94,7 +94,7 @@ def project_by_settings(options: ConfigParser) -> Project | None:
 
 
 def project_in(folder: Path, options: ConfigParser, target: Target) -> Project | None:
-    """The project in a folder, for a target that is known."""
+    """Give the project in a folder, for a known target."""
     files = digest_of_files(folder)
     if files is None:
         return None

@@ -1,4 +1,4 @@
-"""Leaves the record by which the next look knows that a database is up to date: after a full run.
+"""Records after a full run what lets the next quick look see that a database is up to date.
 
 The statement that writes it finds out by itself whether it is true: at the one head, no file edited since it was
 applied, nothing half-way. So whatever another process does meanwhile, nothing untrue is written.

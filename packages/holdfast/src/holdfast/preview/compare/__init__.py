@@ -1,1 +1,1 @@
-"""Two schemas, what differs between them, and the lines of a revision that lead from one to the other."""
+"""Compares two schemas, and writes the lines of a revision that lead from one to the other."""

@@ -1,4 +1,4 @@
-"""Names for constraints that the models leave to PostgreSQL: without one, a revision cannot take a constraint back."""
+"""Names constraints that the models leave to PostgreSQL: a revision needs a name to take a constraint back."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from holdfast.rewrite.names import QualifiedName
 def name_constraints(
     operations: Sequence[MigrateOperation], wanted: SchemaForm, *, default_schema: str
 ) -> None:
-    """Give each new unique constraint and foreign key the name that it has where the models were created."""
+    """Give each new unique constraint and foreign key the name that PostgreSQL has given it for the models."""
     taken = {
         (table, str(_name(operation))) for operation, table in _new(operations, default_schema)
     }

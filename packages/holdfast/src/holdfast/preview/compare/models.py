@@ -1,4 +1,4 @@
-"""The models of a project in a database: all their tables made anew among whatever else the history brought."""
+"""Creates the models of a project in a database, anew among whatever else the history has made."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from holdfast.rewrite.names import QualifiedName, quote
 
 
 def tables_of(metadata: Iterable[MetaData], default_schema: str) -> set[QualifiedName]:
-    """The names of the tables of the models."""
+    """Give the names of the tables of the models."""
     return {
         QualifiedName(schema=table.schema or default_schema, name=table.name)
         for each in metadata
@@ -21,7 +21,7 @@ def tables_of(metadata: Iterable[MetaData], default_schema: str) -> set[Qualifie
 
 
 def types_of(table: Table, default_schema: str) -> set[QualifiedName]:
-    """The names of the enum types and domains that CREATE TABLE brings along."""
+    """Give the names of the enum types and domains that CREATE TABLE brings along."""
     types: list[Any] = [_element(column.type) for column in table.columns]
     return {
         QualifiedName(schema=type_.schema or default_schema, name=type_.name)
@@ -31,7 +31,7 @@ def types_of(table: Table, default_schema: str) -> set[QualifiedName]:
 
 
 def _element(type_: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Without the arrays and decorators around it."""
+    """Give the type itself, without arrays and decorators around it."""
     while isinstance(type_, ARRAY | TypeDecorator):
         type_ = type_.item_type if isinstance(type_, ARRAY) else type_.impl_instance
     return type_
@@ -61,7 +61,7 @@ def create_models(connection: Connection, metadata: tuple[MetaData, ...]) -> Non
 
 
 def _schemas_of(metadata: MetaData) -> set[str]:
-    """The schemas that are named for a table, for the type of a column, or for a sequence."""
+    """Give the schemas that a table, the type of a column or a sequence names."""
     tables = metadata.tables.values()
     named = [type_.schema for table in tables for type_ in types_of(table, "")]
     named += [table.schema or "" for table in tables]

@@ -1,4 +1,4 @@
-"""Operations of Alembic's comparison that change nothing: the catalogs of both schemas agree on what they name.
+"""Filters operations of Alembic's comparison that change nothing, as the catalogs of both schemas agree.
 
 Alembic compares what it has reflected with what the models say; `float(24)` and `real` differ for it, and are one type.
 """
@@ -19,7 +19,7 @@ def without_phantoms(
     *,
     default_schema: str,
 ) -> list[MigrateOperation]:
-    """The operations that lead from what was found to what is wanted."""
+    """Give the operations that lead from what was found to what is wanted."""
     kept: list[MigrateOperation] = []
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
@@ -46,7 +46,7 @@ def without_what_is_gone(
     *,
     default_schema: str,
 ) -> list[MigrateOperation]:
-    """The operations without those that drop an index or a constraint which the first lines have dropped."""
+    """Leave out operations that drop an index or constraint which earlier lines have dropped."""
     kept: list[MigrateOperation] = []
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
@@ -92,7 +92,7 @@ def _is_phantom(
 
 
 def _is_never_made(operation: MigrateOperation, wanted: TableForm) -> bool:
-    """PostgreSQL makes one of two equal keys of a CREATE TABLE: the other one would be dropped again."""
+    """Whether PostgreSQL never makes the key: of two equal ones in a CREATE TABLE it makes only one."""
     match operation:
         case ops.CreateIndexOp(index_name=str(name)):
             return len(name.encode()) < MOST_BYTES and name not in _indexes(wanted)

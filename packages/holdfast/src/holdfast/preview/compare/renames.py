@@ -1,4 +1,4 @@
-"""Renamed, or dropped and added: nothing in a schema tells; what could be a rename is asked for."""
+"""Finds what may be a rename rather than a drop and an add: nothing in a schema tells, so a person is asked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TO_BE_EXCUSED = "# holdfast: allow REASON until YYYY-MM-DD"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rename:
-    """A table, or a column of one, that may have got another name."""
+    """A table or column that may have got another name."""
 
     table: QualifiedName  # under its old name
     old: str
@@ -35,7 +35,7 @@ class Rename:
         return (short, full) if self.table.schema == self.default_schema else (full,)
 
     def change(self) -> Change:
-        """The lines of a revision for this rename."""
+        """Give the lines of a revision for this rename."""
         is_default = self.table.schema == self.default_schema
         schema = {} if is_default else {"schema": self.table.schema}
         if not self.is_column:
@@ -50,7 +50,7 @@ class Rename:
 
 
 def candidates(found: SchemaForm, wanted: SchemaForm, *, default_schema: str) -> list[Rename]:
-    """The pairs that could be a rename: columns of one type and table; tables with the same columns."""
+    """Give the pairs that could be renames: columns of one type and table; tables with the same columns."""
     tables, columns = _tables(found, wanted), _columns(found, wanted)
     return [
         Rename(table=table, old=old, new=new, is_column=is_column, default_schema=default_schema)
@@ -86,7 +86,7 @@ def _columns(found: SchemaForm, wanted: SchemaForm) -> Iterator[tuple[QualifiedN
 
 
 def follow_up(found: SchemaForm, wanted: SchemaForm, *, default_schema: str) -> Iterator[Change]:
-    """Indexes and constraints that are called after what was renamed get the names of the models, too."""
+    """Rename indexes and constraints that were named after what was renamed, as the models do."""
     for name, table in wanted.tables.items():
         before = found.tables.get(name)
         if before is None:

@@ -1,4 +1,4 @@
-"""The lines of a revision, as Python source."""
+"""Writes the lines of a revision as Python source."""
 
 import json
 import re
@@ -15,14 +15,14 @@ COLON = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # as in sqlalchemy.sql.elements.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One difference: the lines that make it, and those that take it back."""
+    """One difference: the lines that make it, and those that undo it."""
 
     up: tuple[str, ...]
     down: tuple[str, ...]
 
 
 class Source(str):
-    """Python source, not a value."""
+    """A piece of Python source, not a value."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ class Source(str):
 
 
 def call(operation: str, *arguments: object, **keywords: object) -> str:
-    """The call of one of Alembic's operations as Python source: `op.operation(...)`."""
+    """Write the call of one of Alembic's operations: `op.operation(...)`."""
     written = [_written(argument) for argument in arguments]
     written += [f"{name}={_written(value)}" for name, value in keywords.items()]
     return f"op.{operation}({', '.join(written)})"
@@ -46,37 +46,37 @@ def _written(value: object) -> str:
 
 
 def literal(value: str) -> str:
-    """A string as a formatter of Python would leave it."""
+    """Write a string as a formatter of Python would leave it."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def sql_text(text: str) -> str:
-    """The text for sqlalchemy.text(), which takes a colon before a name for a parameter."""
+    """Write a text for sqlalchemy.text(), which takes a colon before a name for a parameter."""
     return COLON.sub(r"\\:\1", text)
 
 
 def final_name(name: str) -> Source:
-    """A final name: no naming convention is applied to it once more."""
+    """Write a final name, to which no naming convention is applied again."""
     return Source(f"op.f({literal(name)})")
 
 
 def execute(sql: str) -> str:
-    """The call that executes a statement as Python source: `op.execute(...)`."""
+    """Write the call that executes a statement: `op.execute(...)`."""
     return call("execute", sql_text(sql))
 
 
 def short_name(name: QualifiedName, default_schema: str) -> str:
-    """The name in SQL; without the schema where that is understood."""
+    """Write the name in SQL, without the schema if that is understood."""
     return quote(name.name) if name.schema == default_schema else str(name)
 
 
 def sql_literal(text: str) -> str:
-    """A text as a string literal of SQL."""
+    """Write a text as a string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def write_percent_signs_once(context: MigrationContext) -> None:
-    """Let Alembic write an expression into a revision as it is: it doubles each % as if a driver were to read it.
+    """Let Alembic write an expression as it is: it doubles each % as if a driver were to read it.
 
     Drivers halve them when the revision runs; but SQLAlchemy doubles them for that again.
     """

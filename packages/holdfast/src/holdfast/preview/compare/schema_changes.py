@@ -1,4 +1,4 @@
-"""The lines of a revision that lead from one schema to another: what Alembic's own comparison does not see.
+"""Writes the lines of a revision for differences that Alembic's own comparison does not see.
 
 Pure: takes two schemas as their catalogs write them, gives Python source. Names of constraints that differ
 alone are no difference: PostgreSQL chose one of them.
@@ -29,7 +29,7 @@ KINDS = {"p": "primary", "u": "unique", "c": "check", "f": "foreignkey"}
 def table_changes(
     before: SchemaForm, after: SchemaForm, *, default_schema: str
 ) -> Iterator[Change]:
-    """What differs in the tables that both have."""
+    """Give what differs in the tables that both schemas have."""
     names = {*before.sequences, *after.sequences}
     sequences = frozenset(short_name(name, default_schema) for name in names)
     enums = frozenset(short_name(name, default_schema) for name in {*before.enums, *after.enums})
@@ -40,7 +40,7 @@ def table_changes(
 
 
 def lines_of_users(table: TableForm, type_name: str, *, default_schema: str) -> Change:
-    """The lines that drop the conditions and indexes of a table which name a type, and those that make them again."""
+    """Give the lines that drop a table's conditions and indexes which name a type, and that make them again."""
     lines = _Table(table, table, default_schema, frozenset(), frozenset())
     return lines.without_users(re.compile(rf"::{re.escape(type_name)}(?![\w$\"])"))
 
@@ -132,13 +132,13 @@ class _Table:
         )
 
     def _by_text(self, old: str, new: str) -> str:
-        """An enum type has no cast but from and to text."""
+        """Cast by way of text, the only cast that an enum type has."""
         if not self.enums & {old.removesuffix("[]"), new.removesuffix("[]")}:
             return ""
         return "::text[]" if old.endswith("[]") else "::text"
 
     def _retyped(self, old: ColumnForm, new: ColumnForm) -> tuple[str, ...]:
-        """A default has the type of its column, and PostgreSQL casts it only where nobody has to ask."""
+        """Change a type, with the default taken off before and set again: its cast happens only implicitly."""
         if not self._is_cast(old, new):
             return (self._type(old, new),)
         off = (self._default(replace(new, default=None)),) if old.default else ()
@@ -149,7 +149,7 @@ class _Table:
         return not any(map(self._own_sequence, columns)) and any(each.default for each in columns)
 
     def _redefaulted(self, old: ColumnForm, new: ColumnForm) -> tuple[str, ...]:
-        """The change of a default, with the sequence of a column that counts by itself (serial)."""
+        """Change a default, with the sequence of a column that counts by itself (serial)."""
         before, after = self._own_sequence(old), self._own_sequence(new)
         made: tuple[str, ...] = ()
         gone: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ class _Table:
         return own_sequence(column.default, self.sequences)
 
     def _compared(self, column: ColumnForm) -> str | None:
-        """The default to compare: what a sequence is called that the column owns is no difference."""
+        """Give the default in a form to compare: the name of a sequence that the column owns does not matter."""
         return "nextval()" if self._own_sequence(column) else column.default
 
     def _default(self, column: ColumnForm) -> str:
@@ -180,7 +180,7 @@ class _Table:
         return self._call("alter_column", self.table, column.name, server_default=Source(source))
 
     def _recomputed(self, column: ColumnForm) -> tuple[str, ...]:
-        """An expression cannot be changed before PostgreSQL 17, nor given to a column that is there."""
+        """Drop the column and add it again: before PostgreSQL 17 no statement changes a computed column."""
         kind = f" GENERATED ALWAYS AS ({column.computed}) {'STORED' if column.is_stored else 'VIRTUAL'}"
         parts = (
             f"ALTER TABLE {self.sql_name} ADD COLUMN {quote(column.name)} {column.type}",
@@ -274,7 +274,7 @@ class _Table:
 
 
 def own_sequence(default: str | None, standing: frozenset[str]) -> str | None:
-    """The name of the sequence that a default counts by, unless it is one of those that stand for themselves."""
+    """Give the sequence that a default counts by, unless that sequence stands for itself."""
     found = COUNTS.fullmatch(default or "")
     name = found[1].replace("''", "'") if found else None
     return None if name in standing else name
@@ -287,7 +287,7 @@ def _unquoted(name: str) -> str:
 def _unmatched(
     found: tuple[ConstraintForm, ...], wanted: tuple[ConstraintForm, ...]
 ) -> tuple[list[ConstraintForm], list[ConstraintForm]]:
-    """Pair by name and definition first; of the rest, those with one definition belong together."""
+    """Pair by name and definition first, then by definition alone; give the rest."""
     same = {(c.name, c.definition) for c in found} & {(c.name, c.definition) for c in wanted}
     gone = [c for c in found if (c.name, c.definition) not in same]
     new = []

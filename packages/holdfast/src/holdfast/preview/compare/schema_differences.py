@@ -1,4 +1,4 @@
-"""What differs between the schema that the history makes and the one that is there. Decides, pure."""
+"""Decides what differs between the schema that the history makes and the one that is there. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from holdfast.observe.schema_objects import SchemaObject
 
 
 class Kind(StrEnum):
-    """In which way an object of the two schemas differs."""
+    """How an object differs between the two schemas."""
 
     MISSING = "missing"  # the history makes it, the database has it not
     EXTRA = "extra"  # the database has it, no migration makes it
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Property:
-    """What is otherwise than the history makes it."""
+    """A property that is not as the history makes it."""
 
     name: str
     history: str | None
@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IgnoreRule:
-    """Objects that may differ. `object` is a pattern: `index public.*`."""
+    """A rule for objects that may differ. `object` is a pattern: `index public.*`."""
 
     object: str
     reason: str
@@ -49,7 +49,7 @@ class IgnoreRule:
 def differences(
     history: Mapping[str, SchemaObject], database: Mapping[str, SchemaObject]
 ) -> tuple[Difference, ...]:
-    """The differences, in the order of the objects. What belongs to a missing or extra object goes without saying."""
+    """Give the differences, in the order of the objects; parts of a missing or extra object are left out."""
     found = (
         _difference(name, history.get(name), database.get(name))
         for name in sorted(history.keys() | database.keys())

@@ -1,4 +1,4 @@
-"""Defaults that count by a sequence of another schema, as SQLAlchemy reads them.
+"""Corrects how SQLAlchemy reads defaults that count by a sequence of another schema.
 
 It puts the schema of the table before the name of every sequence that has none, and Alembic asks PostgreSQL about the
 sequence by that name: where the sequence is in the default schema, there is none of that name.
@@ -17,7 +17,7 @@ IS_THERE = text("SELECT to_regclass(:name) IS NOT NULL")
 
 @contextmanager
 def sequences_found() -> Iterator[None]:
-    """For the block: a default whose sequence is not there under the name that was read has the name without schema."""
+    """Read, in the block, a default without its schema if no sequence has the name with it."""
     event.listen(Table, "column_reflect", _without_wrong_schema)
     try:
         yield

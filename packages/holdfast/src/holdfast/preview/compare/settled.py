@@ -1,4 +1,4 @@
-"""Expressions of two schemas in one spelling, where PostgreSQL has two for the same one.
+"""Brings expressions of two schemas into one spelling, where PostgreSQL writes the same thing in two ways.
 
 What the catalog writes for an expression is not always what it writes once that text has been read again:
 `m::text = ANY (ARRAY['a'::varchar]::text[])` comes back with a cast on each element. So what differs is written and
@@ -29,7 +29,7 @@ EXPRESSION = text("""
 
 
 def settled(connection: Connection, found: SchemaForm, wanted: SchemaForm) -> SchemaForm:
-    """What was found, with the words of what is wanted wherever both say the same. The tables are on `connection`."""
+    """Give what was found, spelt as in what is wanted if both mean the same. The tables are on `connection`."""
     reader = _Reader(connection)
     return replace(
         found,
@@ -135,7 +135,7 @@ class _Reader:
         return str(self.connection.execute(question, parameters).scalar_one())  # type: ignore[call-overload]  # a text()
 
     def _settled(self, statement: str, words: str, read: Callable[[], str]) -> str | None:
-        """The words to which it settles; None where the server does not take them."""
+        """Give the spelling that the server settles on; None if it refuses the expression."""
         key = (statement, words)
         if key not in self.known:
             self.known[key] = self._turned(statement, words, read)

@@ -1,4 +1,4 @@
-"""The lines of a revision for what stands beside its tables: enum types, domains, sequences.
+"""Writes the lines of a revision for objects beside its tables: enum types, domains, sequences.
 
 Pure: takes two schemas as their catalogs write them, gives Python source.
 """
@@ -12,7 +12,7 @@ from holdfast.rewrite.names import QualifiedName, quote
 
 
 def enum_changes(before: SchemaForm, after: SchemaForm, *, default_schema: str) -> Iterator[Change]:
-    """Values of enum types; types that are new are `new_types`."""
+    """Give the changes of enum types' values; types that are new are `new_types`."""
     for name, wanted in after.enums.items():
         found = before.enums.get(name)
         if found is not None and found.labels != wanted.labels:
@@ -22,7 +22,7 @@ def enum_changes(before: SchemaForm, after: SchemaForm, *, default_schema: str) 
 def new_types(
     schema: SchemaForm, names: set[QualifiedName], *, default_schema: str
 ) -> list[Change]:
-    """Enum types and domains as they are in this schema."""
+    """Give the enum types and domains to be created in this schema."""
     enums = [
         _new("TYPE", name, f"AS ENUM ({_labels(enum.labels)})", default_schema)
         for name, enum in schema.enums.items()
@@ -37,7 +37,7 @@ def new_types(
 
 
 def new_sequences(before: SchemaForm, after: SchemaForm, *, default_schema: str) -> list[Change]:
-    """Sequences that no column owns."""
+    """Give sequences that no column owns."""
     return [
         _new("SEQUENCE", name, definition, default_schema)
         for name, definition in after.sequences.items()
@@ -54,7 +54,7 @@ def _new(kind: str, name: QualifiedName, definition: str, default_schema: str) -
 
 
 class _Labels:
-    """The change of one enum type's values, among the tables that use it as they were found."""
+    """The change of one enum type's values, among the tables that use it."""
 
     def __init__(
         self, found: EnumForm, wanted: tuple[str, ...], before: SchemaForm, default_schema: str
@@ -69,7 +69,7 @@ class _Labels:
         ]
 
     def change(self) -> Change:
-        """A condition that names the type is made anew: on the way there by the comparison of tables that follows."""
+        """Give the lines; a condition that names the type is made anew by the table comparison that follows."""
         drops = [line for use in self.uses for line in use.up]
         creates = [line for use in self.uses for line in use.down]
         back = (*self._remade(self.found.labels), *creates)
@@ -88,7 +88,7 @@ class _Labels:
                 yield execute(f"ALTER TYPE {self.name} ADD VALUE {sql_literal(label)}{where}")
 
     def _remade(self, wanted: tuple[str, ...]) -> Iterator[str]:
-        """PostgreSQL has no way to take a value out: a new type takes the place of the old one."""
+        """Make a new type in the place of the old one: PostgreSQL cannot remove a value."""
         old = f"{self.found.name.name}_old"
         yield execute(f"ALTER TYPE {self.name} RENAME TO {quote(old)}")
         yield execute(f"CREATE TYPE {self.name} AS ENUM ({_labels(wanted)})")

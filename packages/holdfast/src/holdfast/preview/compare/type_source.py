@@ -1,4 +1,4 @@
-"""A column's type as a revision writes it, where Alembic's own way of writing does not run or loses something.
+"""Writes a column's type into a revision if Alembic's own way does not run or loses something.
 
 A revision outlives the application's code: what a TypeDecorator stores is written, not the decorator, so that the
 file imports nothing of the application. Another type that SQLAlchemy does not have (an extension's) is imported.
@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 def write_types_of_their_own(opts: dict[str, Any]) -> None:
-    """Put our way behind the project's own render_item, into the options of Alembic's context."""
+    """Add our way after the project's own render_item, to the options of Alembic's context."""
     projects = opts.get("render_item")
 
     def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
@@ -45,14 +45,14 @@ def _source(type_: TypeEngine[Any], autogen: AutogenContext) -> str | Literal[Fa
 
 
 def is_named(type_: TypeEngine[Any]) -> bool:
-    """Whether it is a type of the database that has a name of its own there: an enum type or a domain."""
+    """Whether the type has a name of its own in the database: an enum type or a domain."""
     return isinstance(type_, DOMAIN) or (
         isinstance(type_, sa.Enum) and type_.native_enum and type_.name is not None
     )
 
 
 def _named_source(type_: Any, autogen: AutogenContext) -> str:
-    """A line of its own creates the type: a table that brings it fails where another one has brought it before."""
+    """Refer to a type that a line of its own creates: a table that brings it would fail if it exists."""
     if isinstance(type_, DOMAIN):
         arguments = [repr(str(type_.name)), _repr_type(type_.data_type, autogen)]
     else:
@@ -64,7 +64,7 @@ def _named_source(type_: Any, autogen: AutogenContext) -> str:
 
 
 def _stored(type_: TypeEngine[Any], dialect: Dialect | None) -> TypeEngine[Any]:
-    """What the column of a decorated type has, in PostgreSQL."""
+    """Give the type that a column of a decorated type has in PostgreSQL."""
     while isinstance(type_, TypeDecorator) and not type(type_).__module__.startswith("sqlalchemy."):
         type_ = type_.load_dialect_impl(dialect) if dialect is not None else type_.impl_instance
     return type_

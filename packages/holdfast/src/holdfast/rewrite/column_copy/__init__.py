@@ -1,1 +1,1 @@
-"""ALTER COLUMN TYPE by a copy of the column: filled beside its users, then put in its place in one moment."""
+"""ALTER COLUMN TYPE by a copy of the column, which is filled beside users and then takes the column's place."""

@@ -1,4 +1,4 @@
-"""What every step of a column copy needs to know: the table, and how its copies are called."""
+"""The names that every step of a column copy needs: of the table, its copies, and all that is made for them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ LABEL = "holdfast"  # the copy of a column a is a_holdfast
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """A table, and the names of all that is made for its copies, by the names that they will take."""
+    """A table whose columns are copied, with the names of everything made for the copies."""
 
     facts: ChangedTable
     trigger: str  # the beginning of the names of both triggers
@@ -43,53 +43,53 @@ class Copied:
 
     @property
     def function(self) -> str:
-        """The trigger function, as it is called in SQL."""
+        """The trigger function's name, as SQL writes it."""
         name = clip(f"copy of {self.table.schema}.{self.table.name}", to=MAX_BYTES)
         return f"holdfast.{quote(name)}()"
 
     @property
     def triggers(self) -> tuple[str, str]:
-        """The names of the two triggers: of INSERT and of UPDATE."""
+        """The names of the two triggers, for INSERT and for UPDATE."""
         return f"{self.trigger} i", f"{self.trigger} u"
 
     @property
     def conversion_settings(self) -> tuple[tuple[str, str], ...]:
-        """What the new values depend on besides the rows; none where they depend on rows alone."""
+        """The settings on which the new values depend; none if they depend on the rows alone."""
         if all(change.is_steady for change in self.facts.changes):
             return ()
         return tuple(sorted(self.facts.settings.items()))
 
     @property
     def copying_settings(self) -> tuple[tuple[str, str], ...]:
-        """The settings of the session that copies: rows are never hidden, triggers of the application are quiet."""
+        """The settings of the copying session: no row is hidden, triggers of the application do not fire."""
         quiet = (("session_replication_role", "replica"),) if needs_replica_role(self.facts) else ()
         return (("row_security", "off"), *quiet)
 
     @property
     def only(self) -> str:
-        """What stands before its name where it alone is meant, and not what inherits from it."""
+        """What is written before the table's name to leave out the tables that inherit from it."""
         return "" if self.facts.is_partitioned else "ONLY "
 
     @property
     def with_partitions(self) -> tuple["Copied", ...]:
-        """The table, and behind it each of its partitions."""
+        """The table, followed by each of its partitions."""
         return (self, *self.partitions)
 
     @property
     def with_rows(self) -> tuple["Copied", ...]:
-        """The tables that the rows are in."""
+        """The tables that contain the rows."""
         return tuple(each for each in self.with_partitions if not each.facts.is_partitioned)
 
     @property
     def only_for(self) -> PartitionOf | None:
-        """Of a partition: its steps are left out once it is none any more."""
+        """The partition for which a step is; the step is left out once that is no partition any more."""
         if self.parent is None:
             return None
         return PartitionOf(partition=self.table, table=self.parent.table)
 
     @property
     def own_not_nulls(self) -> tuple[ChangingColumn, ...]:
-        """The columns that are NOT NULL, but not because those of the table above are."""
+        """The NOT NULL columns of a partition that it does not inherit from the table above."""
         above = self._above
         return tuple(
             column
@@ -99,14 +99,14 @@ class Copied:
 
     @property
     def _above(self) -> ChangedTable | None:
-        """What it is a partition of."""
+        """The table of which it is a partition."""
         whole = self.parent.facts if self.parent is not None else None
         known = (whole, *whole.partitions) if whole is not None else ()
         return next((each for each in known if each.oid == self.facts.parent), None)
 
     @property
     def own_checks(self) -> tuple[DependentCheck, ...]:
-        """The CHECKs that it does not have from the whole table."""
+        """The CHECKs of a partition that it does not inherit from the whole table."""
         return tuple(check for check in self.facts.checks if not check.is_inherited)
 
     def lock(self, mode: LockMode) -> Lock:
@@ -128,7 +128,7 @@ class Copied:
 
 
 def copied(facts: ChangedTable) -> Copied:
-    """Choose every name of the copy: NAME_holdfast, or the first with a number that is free.
+    """Choose every name of the copy: NAME_holdfast, or the first free one with a number.
 
     What is known of a partition later changes no name that was chosen before.
     """
@@ -169,7 +169,7 @@ def _with_names(
 
 
 def _of_partition(facts: ChangedTable, *, whole: Copied, choose: Callable[[str], str]) -> Copied:
-    """What it has from the whole table is called there as it is on that."""
+    """Describe a partition: what it inherits from the whole table has the same name there."""
     named = _with_names(facts, trigger=whole.trigger, copies=whole.copies, choose=choose)
     return replace(
         named,
@@ -180,21 +180,21 @@ def _of_partition(facts: ChangedTable, *, whole: Copied, choose: Callable[[str],
 
 
 def _last_trigger(facts: ChangedTable) -> str:
-    """The last to fire, of the table and the partitions that it had at first."""
+    """Give the last trigger to fire on the table and on the partitions that it had at first."""
     at_first = (facts, *(part for part in facts.partitions if not part.is_late))
     names = (trigger.name for each in at_first for trigger in each.triggers)
     return max(names, key=str.encode, default="")
 
 
 def new_value(change: Conversion, *, row: str) -> str:
-    """The expression of the new value, of a row variable; without USING it is the value itself."""
+    """Write the expression for the new value, from a row variable; without USING it is the value itself."""
     if not change.has_using:
         return f"{row}.{quote(change.column)}"
     return expression_sql(prefixed(_expression(change), by=row))
 
 
 def new_value_of_table(change: Conversion) -> str:
-    """The same in a query of the table."""
+    """Write the expression for the new value, in a query of the table."""
     return expression_sql(_expression(change)) if change.has_using else quote(change.column)
 
 
@@ -203,7 +203,7 @@ def _expression(change: Conversion) -> pb.Node:
 
 
 def _trigger(last: str) -> str:
-    """A name behind all others: triggers fire in the order of their bytes."""
+    """Give a name after all others: triggers fire in the byte order of their names."""
     name = "~~holdfast"
     while name.encode() <= last.encode():
         name = f"~{name}" if last.startswith("~") else f"\U0010ffff{name}"

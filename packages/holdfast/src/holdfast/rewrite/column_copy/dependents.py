@@ -1,4 +1,4 @@
-"""The middle of a column copy: statistics, indexes and foreign keys, built on the copy beside those of the column."""
+"""The middle of a column copy: statistics, indexes and foreign keys are built on the copy beside the column's own."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ TABLES_OF_A_MOMENT = 4
 
 
 def statistics(copied: Copied) -> Iterator[Step]:
-    """The steps that make extended statistics on the copies; ANALYZE fills them."""
+    """Give the steps that make extended statistics on the copies; ANALYZE fills them."""
     for found in copied.facts.statistics:
         yield TransactionStep(
             sql=tuple(_statistics(copied, found)),
@@ -38,7 +38,7 @@ def statistics(copied: Copied) -> Iterator[Step]:
 
 
 def indexes(copied: Copied) -> Iterator[Step]:
-    """CONCURRENTLY, and the unique ones last: until the swap there are two arbiters for an upsert."""
+    """Build the indexes CONCURRENTLY, unique ones last: until the swap an upsert finds two matching indexes."""
     table = Relation(oid=copied.facts.oid, name=copied.table, kind=RelationKind.TABLE)
     for index in sorted(copied.facts.indexes, key=lambda index: index.is_unique):
         node = index_of_copy(index, name=copied.indexes[index.name], copies=copied.copies)
@@ -48,7 +48,7 @@ def indexes(copied: Copied) -> Iterator[Step]:
 
 
 def analyze(copied: Copied) -> Step:
-    """The copies, and what is counted together with them."""
+    """Analyze the copies, and the columns that share statistics with them."""
     columns = set(copied.copies.values())
     for found in copied.facts.statistics:
         columns |= {copied.copies.get(column, column) for column in found.columns}
@@ -62,7 +62,7 @@ def analyze(copied: Copied) -> Step:
 
 
 def foreign_keys(copied: Copied) -> Iterator[Step]:
-    """The steps that make each foreign key a second time, on the copy, reading the rows beside users."""
+    """Give the steps that make each foreign key a second time, on the copy, and validate it beside users."""
     for group in keys_of_a_moment(copied):
         yield BatchStep(
             what=f"add {_listed(copied, group)}",
@@ -74,7 +74,7 @@ def foreign_keys(copied: Copied) -> Iterator[Step]:
 
 
 def hand_over(copied: Copied) -> Iterator[Step]:
-    """The foreign keys of the copy take the name and place of those of the column; the swap does the last of them."""
+    """Put the copy's foreign keys in the place of the column's; the last group is left to the swap."""
     for group in keys_of_a_moment(copied)[:-1]:
         yield BatchStep(
             what=f"hand over {', '.join(f'foreign key {key.name} of {key.table}' for key in group)}",
@@ -85,7 +85,7 @@ def hand_over(copied: Copied) -> Iterator[Step]:
 
 
 def keys_of_a_moment(copied: Copied) -> tuple[tuple[DependentKey, ...], ...]:
-    """The foreign keys, in groups of those whose tables are locked at once."""
+    """Group the foreign keys by how many tables may be locked at once."""
     groups: list[tuple[DependentKey, ...]] = []
     for key in copied.facts.foreign_keys:
         joined = (*(groups.pop() if groups else ()), key)
@@ -95,13 +95,13 @@ def keys_of_a_moment(copied: Copied) -> tuple[tuple[DependentKey, ...], ...]:
 
 
 def locks_of(keys: Sequence[DependentKey], mode: LockMode) -> tuple[Lock, ...]:
-    """A lock on each table of these foreign keys."""
+    """Give a lock on each table of these foreign keys."""
     names = (name for key in keys for name in (key.table, key.references))
     return strongest(tuple(Lock(mode=mode, relation=name) for name in names))
 
 
 def taking_over(copied: Copied, key: DependentKey) -> Iterator[str]:
-    """SQL that puts the foreign key of the copy in the place of that of the column."""
+    """Write the SQL that puts the copy's foreign key in the place of the column's."""
     yield from _taking_over(key, name=_name(copied, key))
 
 
@@ -141,7 +141,7 @@ def _dropped(table: QualifiedName, *, name: str) -> str:
 
 
 def _taking_over(key: DependentKey, *, name: str) -> Iterator[str]:
-    """A key in the place of another of the same meaning."""
+    """Write the SQL that replaces a key by another of the same meaning."""
     yield f"ALTER TABLE {key.table} DROP CONSTRAINT {quote(key.name)}"
     yield f"ALTER TABLE {key.table} RENAME CONSTRAINT {quote(name)} TO {quote(key.name)}"
     if key.comment:
@@ -150,7 +150,7 @@ def _taking_over(key: DependentKey, *, name: str) -> Iterator[str]:
 
 
 def _taken_back(copied: Copied, key: DependentKey) -> Iterator[str]:
-    """The key of the column again, under a name of its own until it is validated."""
+    """Write the SQL that restores the column's key, under another name until it is validated."""
     name = _name(copied, key)
     again = not_valid(parsed_constraint(key.definition, name=name))
     yield do_block(

@@ -1,4 +1,4 @@
-"""SQL that takes the copies away from partitions that somebody has detached before the copies took their place.
+"""Removes the copies from partitions that somebody has detached before the swap.
 
 Such a table keeps the column with its old type, as if it had been detached before the change began.
 """
@@ -12,7 +12,7 @@ from holdfast.rewrite.steps import BatchStep
 
 
 def clean_detached(copied: Copied) -> Iterator[BatchStep]:
-    """The step behind the swap; none for a table without partitions."""
+    """Give the step after the swap; none for a table without partitions."""
     if copied.facts.is_partitioned:
         yield BatchStep(
             what=f"take {', '.join(copied.copies.values())} off former partitions of {copied.table}",
@@ -21,7 +21,7 @@ def clean_detached(copied: Copied) -> Iterator[BatchStep]:
 
 
 def taken_from_detached(copied: Copied) -> Iterator[str]:
-    """The statement, in plpgsql; none for a table without partitions."""
+    """Write the statement in plpgsql; none for a table without partitions."""
     if not copied.facts.is_partitioned:
         return
     were_partitions = ", ".join(str(part.oid) for part in copied.facts.partitions)

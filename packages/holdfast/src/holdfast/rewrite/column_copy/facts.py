@@ -1,4 +1,4 @@
-"""What is known of a table one or more of whose columns change their type: `observe.changed_table` fills it in."""
+"""The facts of a table one or more of whose columns change their type; `observe.changed_table` fills them in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class UsedFunction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """The change of one column, as PostgreSQL did it on an empty copy of the table.
+    """The change of one column, as PostgreSQL has done it on an empty copy of the table.
 
     `probe` is a CHECK ((EXPRESSION) IS NULL) with every name in full. `error`: it could not.
     """
@@ -41,7 +41,7 @@ class Conversion:
 
     @property
     def lasts(self) -> bool:
-        """Whether PostgreSQL would write every row anew, or build an index anew, under its lock."""
+        """Whether PostgreSQL would rewrite every row or an index, under its lock."""
         return self.rewrites or bool(self.rebuilt_indexes)
 
 
@@ -73,7 +73,7 @@ class ChangingColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DependentIndex:
-    """An index that a changing column is in, as a key, in an expression or in its condition."""
+    """An index that contains a changing column: as a key, in an expression or in its condition."""
 
     name: str
     definition: str
@@ -159,7 +159,7 @@ class Dependent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserTrigger:
-    """A trigger of the table that is not PostgreSQL's own."""
+    """A trigger on the table that PostgreSQL has not made for itself."""
 
     name: str
     enabled: str  # pg_trigger.tgenabled: O, D, R or A
@@ -169,7 +169,7 @@ class UserTrigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnTrigger:
-    """A trigger on UPDATE OF such a column."""
+    """A trigger on UPDATE OF a changing column."""
 
     name: str
     definition: str
@@ -179,7 +179,7 @@ class ColumnTrigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotValid:
-    """A constraint that old rows may be against, and what it says."""
+    """A NOT VALID constraint, which existing rows may violate, and its condition."""
 
     name: str
     condition: str
@@ -187,7 +187,7 @@ class NotValid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedTable:
-    """The table, its columns that change, and what hangs on them. Definitions have every name in full."""
+    """A table, its changing columns, and what depends on them. Definitions have every name in full."""
 
     table: QualifiedName
     oid: int
@@ -235,18 +235,18 @@ class ChangedTable:
 
     @property
     def below(self) -> tuple["ChangedTable", ...]:
-        """Its partitions that are still there."""
+        """Its partitions that still exist."""
         return tuple(part for part in self.partitions if not part.is_gone)
 
     @property
     def with_rows(self) -> tuple["ChangedTable", ...]:
-        """The tables that its rows are in: itself, or its partitions."""
+        """The tables that contain its rows: itself, or its partitions."""
         return tuple(each for each in (self, *self.below) if not each.is_partitioned)
 
     def conversion(self, column: str) -> Conversion | None:
-        """The change of this column."""
+        """Give the change of this column."""
         return next((change for change in self.changes if change.column == column), None)
 
     def column(self, name: str) -> ChangingColumn:
-        """One of those that change."""
+        """Give a changing column by its name."""
         return next(column for column in self.columns if column.name == name)

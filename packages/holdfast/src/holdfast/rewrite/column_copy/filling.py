@@ -1,4 +1,4 @@
-"""The first half of a column copy: a look at the rows, the copy with its triggers, the rows that are there, NOT NULL.
+"""The first half of a column copy: check the rows, add the copy and its triggers, fill it, make it NOT NULL.
 
 Until the rows are copied a value that the new type refuses leaves the copy empty and disturbs nobody (lenient); from
 then on it is refused, as it will be after the change (strict).
@@ -32,7 +32,7 @@ COMPRESSIONS = {"p": "pglz", "l": "lz4"}
 
 
 def look_before(copied: Copied) -> Iterator[Step]:
-    """Rows that would stop the change, before anything has happened."""
+    """Look, before anything has happened, for rows that would stop the change."""
     for each in copied.with_rows:
         yield from look_for_unproven(each)
     for change in copied.facts.changes:
@@ -40,13 +40,15 @@ def look_before(copied: Copied) -> Iterator[Step]:
 
 
 def look_for_unproven(copied: Copied) -> Iterator[LookStep]:
-    """Rows against a constraint that is NOT VALID: they could not be written to be copied."""
+    """Look for rows against a NOT VALID constraint: the UPDATE that copies them would fail."""
     table, key = copied.table, _key(copied)
     for found in copied.facts.not_valid:
         rows = f"SELECT {key} FROM ONLY {table} WHERE NOT ({found.condition})"
+        against = f"against {found.name}, which is NOT VALID"
         yield LookStep(
             table=table,
-            what=f"rows against {found.name}, which is NOT VALID",
+            what=f"rows {against}",
+            one=f"row {against}",
             quick=f"{rows} LIMIT 1",
             rows=rows,
             scans=(table,),
@@ -55,7 +57,7 @@ def look_for_unproven(copied: Copied) -> Iterator[LookStep]:
 
 
 def expand(copied: Copied) -> BatchStep:
-    """The copies, kept equal by two triggers from here on."""
+    """Add the copies, kept equal by two triggers from here on."""
     table, (on_insert, on_update) = copied.table, copied.triggers
     changed = " OR ".join(_changed(copied, change) for change in copied.facts.changes)
     function = copied.function
@@ -86,7 +88,7 @@ def expand(copied: Copied) -> BatchStep:
 
 
 def attributes_of_partition(copied: Copied) -> Iterator[BatchStep]:
-    """What a new partition alone has said of the columns."""
+    """Set on the copies what a new partition itself has declared of the columns."""
     sql = tuple(attributes(copied))
     if sql:
         yield BatchStep(
@@ -98,8 +100,10 @@ def attributes_of_partition(copied: Copied) -> Iterator[BatchStep]:
 
 
 def copy_rows(copied: Copied) -> CopyRowsStep:
-    """The rows that are there. Their values are written by the UPDATE itself, at half of the trigger's cost, where
-    that gives the same; where it fails for a value, the trigger fills what an UPDATE touches.
+    """Fill the copies of existing rows.
+
+    The UPDATE writes the values itself, at half of the trigger's cost, if that gives the same; if a value fails, the
+    trigger fills what an UPDATE touches.
     """
     changes = copied.facts.changes
     names = [quote(copied.copies[change.column]) for change in changes]
@@ -125,7 +129,7 @@ def copy_rows(copied: Copied) -> CopyRowsStep:
 
 
 def strict(copied: Copied) -> Iterator[Step]:
-    """The step from which users get PostgreSQL's own errors; behind it the constraints are validated."""
+    """Add the constraints for new rows: from here on users get PostgreSQL's own errors."""
     adds = [text for each in copied.with_partitions for text in _constraints(each)]
     # At once: to go from SHARE ROW EXCLUSIVE to ACCESS EXCLUSIVE would be an upgrade.
     mode = LockMode.ACCESS_EXCLUSIVE if adds else LockMode.SHARE_ROW_EXCLUSIVE
@@ -144,7 +148,7 @@ def strict(copied: Copied) -> Iterator[Step]:
 
 
 def strict_of_partition(copied: Copied) -> Iterator[Step]:
-    """The constraints that a new partition alone has."""
+    """Add the constraints that only a new partition has."""
     adds = tuple(_constraints(copied))
     if adds:
         yield BatchStep(
@@ -158,7 +162,7 @@ def strict_of_partition(copied: Copied) -> Iterator[Step]:
 
 
 def _constraints(copied: Copied) -> Iterator[str]:
-    """SQL that adds what holds for the copies of this table, for new rows only."""
+    """Write the SQL that adds the constraints of this table's copies, for new rows only."""
     yield from (_add_not_null(copied, column) for column in copied.own_not_nulls)
     yield from (_add_check(copied, check) for check in copied.own_checks)
 
@@ -174,7 +178,7 @@ def _validated(copied: Copied) -> Iterator[ValidateStep]:
 
 
 def _not_null(copied: Copied) -> Iterator[BatchStep]:
-    """Before 18 the CHECK has done its work; from then on there is a constraint with a name."""
+    """Set NOT NULL. Before 18 a CHECK has proved it; from 18 on it is a constraint with a name."""
     if copied.facts.server_major >= NATIVE:
         return
     sql = tuple(
@@ -201,7 +205,7 @@ def _not_null(copied: Copied) -> Iterator[BatchStep]:
 
 
 def prove(copied: Copied) -> Iterator[Step]:
-    """Every row of the copy against the row it was made from."""
+    """Compare every row of the copy with the row that it was made from."""
     for change in copied.facts.changes:
         value = f"(({new_value_of_table(change)})::{change.new_type})"
         copy = quote(copied.copies[change.column])
@@ -212,7 +216,7 @@ def prove(copied: Copied) -> Iterator[Step]:
 
 
 def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | None) -> LookStep:
-    """Row by row only after the quick look has failed: it takes five to ten times as long."""
+    """Look for rows that cannot be converted; row by row, which is slower, only if the quick look has failed."""
     table = copied.table
     body = (
         f"DECLARE x {change.new_type}; BEGIN x := {new_value(change, row='r')}; RETURN NULL;"
@@ -226,9 +230,11 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
             f"CASE WHEN {reason} IS NOT NULL THEN {reason}"
             f" WHEN {mismatch} THEN 'it is not the value of the copy' END"
         )
+    missing = f"no value of type {change.new_type} for {change.column}"
     return LookStep(
         table=table,
-        what=f"rows that have no value of type {change.new_type} for {change.column}",
+        what=f"rows that have {missing}",
+        one=f"row that has {missing}",
         quick=quick,
         prepare=(f"CREATE FUNCTION {function} AS {literal(body)}",),
         rows=f"SELECT {_key(copied)}, {reason} AS reason FROM {everything} AS t"
@@ -240,7 +246,7 @@ def _look(copied: Copied, change: Conversion, *, quick: str, mismatch: str | Non
 
 
 def _convert_all(copied: Copied, change: Conversion) -> str:
-    """Assigned as the trigger does it: an explicit cast would cut a text that is too long."""
+    """Convert by assignment, as the trigger does: an explicit cast would cut a text that is too long."""
     body = (
         f"#variable_conflict use_column\nDECLARE x {change.new_type}; r record; BEGIN FOR r IN SELECT"
         f" {new_value_of_table(change)} AS v FROM {copied.only}{copied.table} LOOP x := r.v; END LOOP; END"
@@ -282,7 +288,7 @@ def _assignment(copied: Copied, change: Conversion, *, is_lenient: bool) -> str:
 
 
 def _function_settings(copied: Copied) -> str:
-    """A user's session has other settings, and perhaps no right to a function in USING."""
+    """Fix the function's settings: a user's session has others, and perhaps no right to a function in USING."""
     settings = "".join(
         f" SET {quote(name)} = {literal(value)}" for name, value in copied.conversion_settings
     )
@@ -307,7 +313,7 @@ def _changed(copied: Copied, change: Conversion) -> str:
 
 
 def _is_the_same_anywhere(change: Conversion) -> bool:
-    """Whether a value is what the trigger function makes of it, whatever is set in the session that writes it."""
+    """Whether the value does not depend on the settings of the session that writes it."""
     return change.is_steady and all(function.is_built_in for function in change.functions)
 
 
@@ -317,7 +323,7 @@ def _is_missing(copied: Copied, change: Conversion) -> str:
 
 
 def attributes(copied: Copied) -> Iterator[str]:
-    """SQL for what PostgreSQL keeps of a column whose type changes, on this table alone."""
+    """Write the SQL for what PostgreSQL keeps of a column whose type changes, on this table alone."""
     for column in copied.facts.columns:
         yield from _attributes(copied, column)
 
@@ -339,13 +345,13 @@ def _attributes(copied: Copied, column: ChangingColumn) -> Iterator[str]:
 
 
 def granted(grant: Grant, *, on: str, column: str = "") -> str:
-    """The GRANT that gives a privilege again."""
+    """Write the GRANT for a privilege."""
     option = " WITH GRANT OPTION" if grant.is_grantable else ""
     return f"GRANT {grant.privilege}{column} ON {on} TO {grant.grantee}{option}"
 
 
 def _give_back(copied: Copied) -> str:
-    """Takes the copies away, and with them all that was built on them."""
+    """Write the SQL that drops the copies, and with them everything built on them."""
     return do_block(
         (
             f"LOCK TABLE {copied.only}{copied.table} IN ACCESS EXCLUSIVE MODE",

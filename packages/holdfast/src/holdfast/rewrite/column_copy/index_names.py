@@ -1,4 +1,4 @@
-"""The names of the indexes of copies, and what is said of them: in the swap, or on a partition before it and behind it.
+"""Renames the indexes of copies and sets their comments: in the swap, or per partition before and after it.
 
 The more is done around the swap of a table with partitions, the shorter users wait for it.
 """
@@ -15,7 +15,7 @@ from holdfast.rewrite.steps import BatchStep, TransactionStep
 
 
 def columns_of_index(copied: Copied, index: DependentIndex) -> Iterator[str]:
-    """RENAME COLUMN leaves the name that an index has for a column of its own: seen in psql."""
+    """Rename an index's own columns, whose names RENAME COLUMN leaves as they are (psql shows them)."""
     name = QualifiedName(schema=copied.table.schema, name=copied.indexes[index.name])
     node = index_of_copy(index, name=name.name, copies=copied.copies)
     elements = (*node.index_params, *node.index_including_params)
@@ -26,14 +26,14 @@ def columns_of_index(copied: Copied, index: DependentIndex) -> Iterator[str]:
 
 
 def index_renamed(copied: Copied, index: DependentIndex) -> Iterator[str]:
-    """The name of an index; one of a constraint is renamed by the constraint that takes it."""
+    """Rename an index; one of a constraint is renamed with its constraint."""
     if index.constraint is None:
         name = QualifiedName(schema=copied.table.schema, name=copied.indexes[index.name])
         yield f"ALTER INDEX {name} RENAME TO {quote(index.name)}"
 
 
 def comments(copied: Copied) -> Iterator[str]:
-    """What is said of indexes and constraints."""
+    """Write the comments of indexes and constraints."""
     table = copied.table
     for index in copied.facts.indexes:
         name = QualifiedName(schema=table.schema, name=index.name)
@@ -49,7 +49,7 @@ def comments(copied: Copied) -> Iterator[str]:
 
 
 def before_swap(copied: Copied, index: DependentIndex) -> Iterator[TransactionStep]:
-    """Of an index of a partition, right after its build."""
+    """Rename an index of a partition, right after its build."""
     statements = tuple(columns_of_index(copied, index)) if copied.parent is not None else ()
     name = QualifiedName(schema=copied.table.schema, name=copied.indexes[index.name])
     if statements:
@@ -61,7 +61,7 @@ def before_swap(copied: Copied, index: DependentIndex) -> Iterator[TransactionSt
 
 
 def behind_swap(copied: Copied) -> Iterator[BatchStep]:
-    """Of each partition, also where it is detached by then."""
+    """Rename the indexes of each partition after the swap, even if it was detached meanwhile."""
     for each in copied.partitions:
         of_indexes = () if each.facts.is_partitioned else each.facts.indexes
         named = (text for index in of_indexes for text in index_renamed(each, index))

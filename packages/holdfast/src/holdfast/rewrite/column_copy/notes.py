@@ -1,4 +1,4 @@
-"""What a reviewer should know before a column is copied: what differs afterwards, and what may notice."""
+"""Notes for the reviewer of a column copy: what differs afterwards, and who may notice."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ from holdfast.rewrite.column_copy.facts import ChangedTable, OwnedSequence
 
 
 def notes_of_copying(table: ChangedTable) -> tuple[str, ...]:
-    """What a reviewer should know before the rows are written to the copy."""
+    """Say what to know before the rows are written to the copy."""
     return (
         (
             f"needs free disk for {table.table} once more, indexes of the column included; PostgreSQL does"
@@ -16,7 +16,7 @@ def notes_of_copying(table: ChangedTable) -> tuple[str, ...]:
 
 
 def notes_of_new_copies(table: ChangedTable, *, copies: Iterable[str]) -> tuple[str, ...]:
-    """What a reviewer should know before the copies are added."""
+    """Say what to know before the copies are added."""
     if not table.is_partitioned:
         return ()
     return (
@@ -25,7 +25,7 @@ def notes_of_new_copies(table: ChangedTable, *, copies: Iterable[str]) -> tuple[
 
 
 def notes_of_swap(table: ChangedTable) -> tuple[str, ...]:
-    """What a reviewer should know before the copy takes the column's place."""
+    """Say what to know before the copy takes the column's place."""
     return tuple(_of_swap(table))
 
 

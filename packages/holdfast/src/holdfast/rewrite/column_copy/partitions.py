@@ -1,4 +1,4 @@
-"""What a column copy does for a table with partitions: it looks at them again, and its swap takes over their indexes.
+"""Column copies on partitioned tables: guards against changes meanwhile, and index take-over in the swap.
 
 An index that is made on the table finds those of the partitions and builds none; a partition that is not known yet
 would be without, so the swap fails for it, and it is looked at before the next try.
@@ -18,7 +18,7 @@ OTHER_PARTITIONS = "HF003"  # SQLSTATE: there are others than those that were pl
 
 
 def partitions_guard(copied: Copied) -> Iterator[str]:
-    """SQL that fails where one of the partitions is new, gone or renamed."""
+    """Write SQL that fails if one of the partitions is new, gone or renamed."""
     if not copied.facts.is_partitioned:
         return
     known = sorted((part.facts.oid, str(part.table)) for part in copied.partitions)
@@ -35,7 +35,7 @@ def partitions_guard(copied: Copied) -> Iterator[str]:
 
 
 def triggers_guard(copied: Copied) -> str:
-    """SQL that fails unless the triggers of the table and of each partition are as they were made.
+    """Write SQL that fails unless the triggers of the table and of each partition are unchanged.
 
     Those of a partition are as old as it is one, where it is newer than those of the table.
     """
@@ -58,12 +58,12 @@ def triggers_guard(copied: Copied) -> str:
 
 
 def stamp_of(copied: Copied) -> str:
-    """SQL for the transaction that made the triggers."""
+    """Write SQL that stamps the triggers, in the transaction that made them."""
     return f"obj_description({literal(copied.function)}::regprocedure, 'pg_proc')"
 
 
 def disturbed(condition: str) -> str:
-    """SQL that fails where the condition holds of the triggers."""
+    """Write SQL that fails if the condition holds for the triggers."""
     return (
         f"IF {condition} THEN RAISE EXCEPTION"
         f" 'the triggers that keep the copy equal have been changed' USING ERRCODE = '{DISTURBED}'; END IF"
@@ -71,7 +71,7 @@ def disturbed(condition: str) -> str:
 
 
 def taking_over_indexes(copied: Copied) -> Iterator[str]:
-    """SQL that makes the indexes and keys of a table with partitions: those of the partitions are there."""
+    """Write SQL that makes the indexes and keys of a partitioned table from those of its partitions."""
     for index in copied.facts.indexes:
         (parsed,) = postgast.parse(index.definition).stmts
         node = copy(parsed.stmt.index_stmt)

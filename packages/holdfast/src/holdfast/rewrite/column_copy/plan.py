@@ -1,4 +1,4 @@
-"""The steps of a column copy, in their order; each is one transaction, or one statement outside of one.
+"""The steps of a column copy in order; each is one transaction, or one statement outside of one.
 
 Rows before indexes: an UPDATE under a unique index on the copy locks rows against foreign keys of other tables. The
 hand-over of foreign keys last: until then, what was made can simply be dropped.
@@ -33,7 +33,7 @@ from holdfast.rewrite.steps import CopiedPartitionsStep, Stage, Step
 
 
 def column_copy(facts: ChangedTable) -> tuple[Step, ...]:
-    """The steps of a copy, for a table whose columns can be copied: see `refusals`."""
+    """Give the steps of a copy, for a table whose columns can be copied: see `refusals`."""
     table = copied(facts)
     return (*look_before(table), *_from_expand(table))
 
@@ -41,7 +41,7 @@ def column_copy(facts: ChangedTable) -> tuple[Step, ...]:
 def planned_at_look(
     look: CopiedPartitionsStep, *, now: ChangedTable, behind: Sequence[Step]
 ) -> tuple[Step, ...]:
-    """What is to do behind a look, of which `behind` was planned.
+    """Plan again what follows a look at the partitions; `behind` is what was planned.
 
     `now`: the facts of the look, with partitions that are new behind those it knows.
     """
@@ -93,7 +93,7 @@ def _look(table: Copied, *, ahead_of: Stage) -> Iterator[Step]:
 
 
 def _filled(part: Copied) -> Iterator[Step]:
-    """What the copies of a partition need that was created or attached since they were added to the table."""
+    """Give the steps that the copies need on a partition created or attached since they were added."""
     yield from attributes_of_partition(part)
     for each in part.with_rows:
         yield from look_for_unproven(each)
@@ -101,7 +101,7 @@ def _filled(part: Copied) -> Iterator[Step]:
 
 
 def _made_ready(part: Copied) -> Iterator[Step]:
-    """What they need right before they take the place of the columns."""
+    """Give the steps that the copies need right before they take the place of the columns."""
     yield from _filled(part)
     yield from strict_of_partition(part)
     yield from statistics(part)

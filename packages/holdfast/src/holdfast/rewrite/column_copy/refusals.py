@@ -1,4 +1,4 @@
-"""Why a column cannot be copied: for each reason what stands in the way, and what to do about it."""
+"""Says why a column cannot be copied: for each reason what stands in the way, and what to do about it."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,7 +18,7 @@ CLOCKS = frozenset(["now()", "transaction_timestamp()", "statement_timestamp()",
 
 
 def refusals(table: ChangedTable) -> tuple[str, ...]:
-    """Every reason, in the order in which to deal with them; none: the columns can be copied."""
+    """Give every reason, in the order in which to deal with them; none if the columns can be copied."""
     everything = (table, *table.below)
     reasons = (
         *_of_postgresql(table),
@@ -32,7 +32,7 @@ def refusals(table: ChangedTable) -> tuple[str, ...]:
 
 
 def columns_read(change: Conversion) -> tuple[str, ...]:
-    """The columns of the table that the new value is made from."""
+    """Give the columns of the table that the new value is made from."""
     if not change.probe:
         return (change.column,)
     expression = parsed_constraint(change.probe, name="probe").raw_expr
@@ -41,7 +41,7 @@ def columns_read(change: Conversion) -> tuple[str, ...]:
 
 
 def _of_postgresql(table: ChangedTable) -> Iterator[str]:
-    """The reasons of PostgreSQL itself: what it does not change along with the column."""
+    """Give PostgreSQL's own reasons: what it does not change along with the column."""
     for change in table.changes:
         if change.error:
             yield f"It could not be tried on an empty copy of the table: {change.error}."
@@ -55,7 +55,7 @@ def _of_postgresql(table: ChangedTable) -> Iterator[str]:
 
 
 def all_dependents(table: ChangedTable) -> tuple[Dependent, ...]:
-    """What depends on the columns that PostgreSQL does not change along, of the table and its partitions."""
+    """Give what PostgreSQL does not change along with the columns, of the table and its partitions."""
     return tuple(found for each in (table, *table.below) for found in each.dependents)
 
 
@@ -89,7 +89,7 @@ def _of_table(table: ChangedTable) -> Iterator[str]:
 
 
 def _moment(table: ChangedTable) -> timedelta:
-    """How long the swap of a table with partitions takes on a processor of its own."""
+    """Estimate how long the swap of a partitioned table takes, on a processor of its own."""
     indexes = [index for part in table.below for index in part.indexes]
     keys = sum(index.constraint is not None for index in indexes)
     return len(table.below) * PER_PARTITION + len(indexes) * PER_INDEX + keys * PER_KEY
@@ -114,7 +114,7 @@ def _of_partition(part: ChangedTable, *, of: ChangedTable) -> Iterator[str]:
 
 
 def _of_triggers(table: ChangedTable) -> Iterator[str]:
-    """The copying is an UPDATE of every row, and no trigger of the application may hear of it."""
+    """Give the reasons of triggers: copying is an UPDATE of every row, which no application trigger may see."""
     on_update = [t for t in table.triggers if t.fires_on_update and not t.is_ours]
     for trigger in on_update:
         if trigger.enabled == "A" or (trigger.enabled == "R" and needs_replica_role(table)):
@@ -127,7 +127,7 @@ def _of_triggers(table: ChangedTable) -> Iterator[str]:
 
 
 def needs_replica_role(table: ChangedTable) -> bool:
-    """Whether something would hear of the copying, unless the session says that it is a replica."""
+    """Whether some trigger or rule would see the copying unless the session is a replica."""
     fires = any(t.fires_on_update and t.enabled == "O" for t in table.triggers)
     return fires or table.has_update_rule
 

@@ -1,4 +1,4 @@
-"""Definitions of what hangs on a column, made for its copy: the same tree with another name in it.
+"""Makes the definitions of a column's dependents for its copy: the same syntax tree with another name.
 
 So does PostgreSQL itself: it writes the definition down, changes the type, and reads it again.
 """
@@ -23,7 +23,7 @@ Names = Mapping[str, str]  # of each column that changes: of its copy
 
 
 def prefixed(expression: pb.Node, *, by: str) -> pb.Node:
-    """The expression with each column as one of a row variable: `new.a`."""
+    """Give the expression with each column as one of a row variable: `new.a`."""
     of_row = copy(expression)
     for reference in find(of_row, pb.ColumnRef):
         column = strings(reference.fields)[-1]
@@ -33,14 +33,14 @@ def prefixed(expression: pb.Node, *, by: str) -> pb.Node:
 
 
 def check_of_copy(check: DependentCheck, *, name: str, copies: Names) -> pb.Constraint:
-    """The CHECK on the copy, for new rows only."""
+    """Give the CHECK on the copy, for new rows only."""
     constraint = parsed_constraint(check.definition, name=name)
     _rename(constraint, copies)
     return not_valid(constraint)
 
 
 def index_of_copy(index: DependentIndex, *, name: str, copies: Names) -> pb.IndexStmt:
-    """The CREATE INDEX that makes the same index on the copy of a column."""
+    """Give the CREATE INDEX that makes the same index on the copy of a column."""
     (parsed,) = postgast.parse(index.definition).stmts
     node, _ = columns_renamed(parsed.stmt.index_stmt, copies)
     node.idxname, node.table_space = name, index.tablespace or ""
@@ -48,7 +48,7 @@ def index_of_copy(index: DependentIndex, *, name: str, copies: Names) -> pb.Inde
 
 
 def columns_renamed(node: pb.IndexStmt, copies: Names) -> tuple[pb.IndexStmt, Names]:
-    """The CREATE INDEX on the copies, and those of them that it has a column of its own for."""
+    """Give the CREATE INDEX on the copies, and those of them that are plain columns of it."""
     renamed = copy(node)
     named = {}
     for item in (*renamed.index_params, *renamed.index_including_params):
@@ -60,7 +60,7 @@ def columns_renamed(node: pb.IndexStmt, copies: Names) -> tuple[pb.IndexStmt, Na
 
 
 def key_of_copy(key: DependentKey, *, name: str, copies: Names) -> pb.Constraint:
-    """The foreign key, for new rows only."""
+    """Give the foreign key, for new rows only."""
     constraint = parsed_constraint(key.definition, name=name)
     if key.is_own:
         _rename_strings(constraint.fk_attrs, copies)
@@ -75,7 +75,7 @@ def key_of_copy(key: DependentKey, *, name: str, copies: Names) -> pb.Constraint
 def statistics_of_copy(
     found: DependentStatistics, *, name: str, copies: Names
 ) -> pb.CreateStatsStmt:
-    """The CREATE STATISTICS that makes the same statistics on the copy of a column."""
+    """Give the CREATE STATISTICS that makes the same statistics on the copy of a column."""
     (parsed,) = postgast.parse(found.definition).stmts
     node = copy(parsed.stmt.create_stats_stmt)
     del node.defnames[:]

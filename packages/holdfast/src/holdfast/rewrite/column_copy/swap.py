@@ -1,4 +1,4 @@
-"""The last step of a column copy: the copy takes the name and the place of the column, in one transaction.
+"""The last step of a column copy: the copy takes the column's name and place, in one transaction.
 
 It locks the table, and those of the foreign keys that are handed over with it: each lock apart would wait again for
 whoever holds the tables.
@@ -33,7 +33,7 @@ KEPT_NUMBER = "holdfast.sequence"  # a setting: the new sequence goes on where t
 
 
 def swap(copied: Copied) -> BatchStep:
-    """The batch that puts the copies in the place of the columns."""
+    """Give the step that puts the copies in the place of the columns."""
     facts = copied.facts
     names = ", ".join(column.name for column in facts.columns)
     # What is below a table with partitions is in its place before what is made of it on the table.
@@ -61,7 +61,7 @@ def swap(copied: Copied) -> BatchStep:
 
 
 def _guard(copied: Copied) -> str:
-    """SQL that fails unless both triggers are as they were made and the last to fire: so the proof holds."""
+    """Write SQL that fails unless both triggers are unchanged and fire last: then the proof still holds."""
     if copied.facts.is_partitioned:
         return triggers_guard(copied)
     names = ", ".join(map(literal, copied.triggers))
@@ -78,7 +78,7 @@ def _guard(copied: Copied) -> str:
 
 
 def _saved(copied: Copied, sequence: OwnedSequence) -> Iterator[str]:
-    """SQL that keeps for the new column what would go with the old one: its sequences."""
+    """Write SQL that saves for the new column what would be dropped with the old one: its sequences."""
     if sequence.is_identity:
         yield (
             f"PERFORM set_config('{KEPT_NUMBER}', (SELECT last_value || ' ' || is_called"
@@ -90,7 +90,7 @@ def _saved(copied: Copied, sequence: OwnedSequence) -> Iterator[str]:
 
 
 def _renamed(copied: Copied) -> Iterator[str]:
-    """Of the table and all its partitions."""
+    """Rename the copies on the table and all its partitions."""
     for column in copied.facts.columns:
         copy = quote(copied.copies[column.name])
         yield copied.alter(f"RENAME COLUMN {copy} TO {quote(column.name)}")
@@ -100,7 +100,7 @@ def _renamed(copied: Copied) -> Iterator[str]:
 
 
 def _in_place(copied: Copied) -> Iterator[str]:
-    """What one table has, without its partitions, under the names that it had."""
+    """Give what one table has, without its partitions, its original name again."""
     facts = copied.facts
     for column in copied.own_not_nulls if copied.parent is not None else ():
         if column.not_null_name:
@@ -122,7 +122,7 @@ def _in_place(copied: Copied) -> Iterator[str]:
 
 
 def _taken_over(copied: Copied) -> Iterator[str]:
-    """Defaults, keys, and what is said of an index: one ALTER TABLE."""
+    """Set defaults, keys and index properties, in one ALTER TABLE."""
     changes = copied.facts.changes if copied.parent is None else ()
     actions = [
         f"ALTER COLUMN {quote(change.column)} SET DEFAULT {change.default}"
@@ -152,7 +152,7 @@ def _constraint(copied: Copied, index: DependentIndex) -> str:
 
 
 def _numbered(copied: Copied, sequence: OwnedSequence) -> Iterator[str]:
-    """An identity gets a new sequence, of the new type where the old one had the limits of the old."""
+    """Give an identity column a new sequence, of the new type if the old one had the limits of its type."""
     if not sequence.is_identity:
         return
     change = copied.facts.conversion(sequence.column)

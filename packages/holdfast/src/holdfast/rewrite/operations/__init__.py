@@ -1,4 +1,4 @@
-"""One operation, one file, one record: what it reads, what it breaks, how it is executed online.
+"""One operation, one file, one record: its locks, its hazards, what it breaks, and its online form.
 
 Only the records: `rewrite.online` asks them, in this order.
 """

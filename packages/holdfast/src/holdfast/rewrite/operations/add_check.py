@@ -1,4 +1,4 @@
-"""ADD CHECK: NOT VALID first, then VALIDATE, which reads the table while it is in use.
+"""ADD CHECK: added NOT VALID, then validated, which reads the table beside its users.
 
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
@@ -20,7 +20,7 @@ from holdfast.rewrite.tree import constraint_of
 
 
 def add_check(action: Action) -> Split | None:
-    """Two transactions: in one, the lock of the first would be held through the scan."""
+    """Give two transactions: in one, the first lock would be held through the scan."""
     if action.command.subtype != pb.AT_AddConstraint:
         return None
     constraint = constraint_of(action.command)
@@ -32,7 +32,7 @@ def add_check(action: Action) -> Split | None:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """One that has no name gets it from PostgreSQL, but for a table of a Citus cluster."""
+    """Give the names that PostgreSQL may choose for an unnamed one; on Citus we choose."""
     if constraint_of(new.node).contype == pb.CONSTR_CHECK:
         yield from names_of_constraint(new)
         yield from names_of_check(new, constraint_of(new.node))

@@ -1,5 +1,7 @@
-"""ADD COLUMN: the column first, in a moment; then its values, where each row has another, in batches;
-then its constraints, online. An index on a foreign key is not ours to add."""
+"""ADD COLUMN: the column first, in a moment; then its values in batches, if each row has another; then its constraints.
+
+An index on a foreign key is not ours to add.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -74,7 +76,7 @@ KEY_COLUMN = LongWork(
 
 
 def add_column(action: Action) -> Split | None:
-    """REFERENCES, UNIQUE and CHECK are taken out of the column, and what gives rows their values."""
+    """Take REFERENCES, UNIQUE and CHECK out of the column, and what gives rows their values."""
     if action.command.subtype != pb.AT_AddColumn:
         return None
     column = column_of(action.command)
@@ -94,7 +96,7 @@ def add_column(action: Action) -> Split | None:
 
 
 def _together(column: Split, constraints: list[Split]) -> Split:
-    """First the values, then what they have to satisfy."""
+    """Combine the steps: first the values, then the constraints on them."""
     steps = [step for split in constraints for step in split.after]
     names = [name for split in constraints for name in split.chosen_names]
     return replace(
@@ -113,7 +115,7 @@ def _split(action: Action, constraint: pb.Constraint) -> Split | None:
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """Where its values are not filled in batches."""
+    """Give the hazard of a column whose values are not filled in batches."""
     column = column_of(action.command)
     if action.command.missing_ok and action.table.column(column.colname):
         return
@@ -132,7 +134,7 @@ def hazards(action: Action) -> Iterator[Hazard]:
 
 
 def _with_reason(work: LongWork, action: Action) -> LongWork:
-    """Say why the rows are not filled in batches here, where that is what stands in the way."""
+    """Add the reason why the rows are not filled in batches, if that is what stands in the way."""
     reason = why_not_filled(action)
     return work if reason is None else replace(work, instead=reason)
 
@@ -145,7 +147,7 @@ def _is_stored(column: pb.ColumnDef) -> bool:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """Of its key, its sequences, the proof that it is not NULL."""
+    """Give the names of its key, its sequences, and the proof that it is not NULL."""
     column = column_of(new.node)
     for label in _labels(column):
         yield from candidates(new.table, second=column.colname, label=label)
@@ -168,7 +170,7 @@ def _labels(column: pb.ColumnDef) -> Iterator[str]:
 
 
 def refuse_column_without_values(statement: Statement, *, facts: Facts) -> None:
-    """Raises ColumnWithoutValues where PostgreSQL would fail on the first row."""
+    """Raise ColumnWithoutValues if PostgreSQL would fail on the first row."""
     node = statement.node
     table = facts.in_use(node.relation) if isinstance(node, pb.AlterTableStmt) else None
     if table is None or table.name not in facts.with_rows:
@@ -185,7 +187,7 @@ def refuse_column_without_values(statement: Statement, *, facts: Facts) -> None:
 
 
 def columns_without_values(statement: Statement) -> Iterator[pb.ColumnDef]:
-    """New columns that are NOT NULL and say nothing about their values."""
+    """Give new columns that are NOT NULL and say nothing about their values."""
     if not isinstance(statement.node, pb.AlterTableStmt):
         return
     for item in statement.node.cmds:

@@ -1,4 +1,4 @@
-"""ADD EXCLUDE, and a key WITHOUT OVERLAPS, build their index under a lock: refused."""
+"""ADD EXCLUDE, and a key WITHOUT OVERLAPS: PostgreSQL builds the index under a lock, so they are refused."""
 
 from collections.abc import Iterator
 
@@ -17,14 +17,14 @@ EXCLUSION = LongWork(
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """PostgreSQL builds such an index in no other way."""
+    """Give the hazard: PostgreSQL builds such an index in no other way."""
     constraint = constraint_of(action.command)
     if constraint.contype == pb.CONSTR_EXCLUSION or constraint.without_overlaps:
         yield from hazard(action.table, EXCLUSION)
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """One that has no name gets it from PostgreSQL."""
+    """Give the names that PostgreSQL may choose for an unnamed one."""
     if constraint_of(new.node).contype == pb.CONSTR_EXCLUSION:
         yield from names_of_constraint(new)
 

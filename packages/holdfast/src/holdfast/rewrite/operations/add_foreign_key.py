@@ -1,4 +1,4 @@
-"""ADD FOREIGN KEY: NOT VALID first, then VALIDATE, beside the users of both tables.
+"""ADD FOREIGN KEY: added NOT VALID, then validated beside the users of both tables.
 
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
@@ -40,7 +40,7 @@ FOREIGN_KEY_ON_PARTITIONED = LongWork(
 
 
 def add_foreign_key(action: Action) -> Split | None:
-    """Each foreign key is a unit of its own: it locks two tables."""
+    """Make each foreign key a unit of its own, as it locks two tables."""
     if action.command.subtype != pb.AT_AddConstraint:
         return None
     constraint = constraint_of(action.command)
@@ -50,7 +50,7 @@ def add_foreign_key(action: Action) -> Split | None:
 
 
 def foreign_key(action: Action, constraint: pb.Constraint) -> Split | None:
-    """The same for a constraint that stood at a column."""
+    """Give the same steps for a constraint that was written at a column."""
     referenced = action.facts.relation(constraint.pktable)
     if action.table.is_new and (referenced is None or referenced.is_new):
         return None
@@ -68,7 +68,7 @@ def foreign_key(action: Action, constraint: pb.Constraint) -> Split | None:
 
 
 def _on_partitions(action: Action, key: pb.Constraint) -> Split | None:
-    """One partition after the other; None where PostgreSQL refuses it, and where another constraint makes room."""
+    """Handle one partition after the other; None if PostgreSQL refuses it, or another constraint makes room."""
     is_others = action.table.partition_of_another is not None
     is_refused = key.skip_validation or is_others or action.table.has_foreign_partition
     if is_refused or dropped_constraints(action.statement):
@@ -80,7 +80,7 @@ def _on_partitions(action: Action, key: pb.Constraint) -> Split | None:
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """Of one on a partitioned table that is not made partition by partition."""
+    """Give the hazard on a partitioned table where the key is not made partition by partition."""
     constraint = constraint_of(action.command)
     is_read = constraint.contype == pb.CONSTR_FOREIGN and not constraint.skip_validation
     table = action.table
@@ -90,7 +90,7 @@ def hazards(action: Action) -> Iterator[Hazard]:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """TABLE_COLUMNS_fkey."""
+    """Give the names TABLE_COLUMNS_fkey."""
     constraint = constraint_of(new.node)
     if constraint.contype == pb.CONSTR_FOREIGN:
         second = joined(strings(constraint.fk_attrs))

@@ -35,7 +35,7 @@ from holdfast.rewrite.tree import constraint_of, strings
 
 
 def add_primary_key(action: Action) -> Split | None:
-    """With its columns, or with an index that is already there."""
+    """Give the steps, with the key's columns or with an index that already exists."""
     if action.command.subtype != pb.AT_AddConstraint:
         return None
     constraint = constraint_of(action.command)
@@ -75,7 +75,7 @@ def _with_index(action: Action, constraint: pb.Constraint) -> Split | None:
 
 
 def _has_another(action: Action) -> bool:
-    """A second primary key is an error, and PostgreSQL says so best."""
+    """Whether the table has a primary key already: PostgreSQL's own error is best then."""
     dropped = dropped_constraints(action.statement)
     return any(
         found.kind is ConstraintKind.PRIMARY_KEY and found.name not in dropped
@@ -88,13 +88,13 @@ def _not_null(action: Action, *, columns: tuple[str, ...]) -> tuple[Step, ...]:
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """The same as of a unique constraint."""
+    """Give the same hazards as for a unique constraint."""
     if constraint_of(action.command).contype == pb.CONSTR_PRIMARY:
         yield from hazards_of_key(action)
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """TABLE_pkey, and that of the proof that a column is not NULL."""
+    """Give TABLE_pkey, and the names of the proof that a column is not NULL."""
     constraint = constraint_of(new.node)
     if constraint.contype == pb.CONSTR_PRIMARY:
         chosen = candidates(new.table, label="pkey")

@@ -1,4 +1,4 @@
-"""ADD UNIQUE: a unique index built CONCURRENTLY, which the constraint then takes over in a moment.
+"""ADD UNIQUE: a unique index is built CONCURRENTLY; the constraint then takes it over in a moment.
 
 https://www.postgresql.org/docs/current/sql-altertable.html (ADD table_constraint_using_index)
 """
@@ -38,7 +38,7 @@ KEY_ON_PARTITIONED = LongWork(
 
 
 def add_unique(action: Action) -> Split | None:
-    """Unless it already names an index to use."""
+    """Give the steps, unless the constraint already names an index to use."""
     if action.command.subtype != pb.AT_AddConstraint:
         return None
     constraint = constraint_of(action.command)
@@ -48,7 +48,7 @@ def add_unique(action: Action) -> Split | None:
 
 
 def unique(action: Action, constraint: pb.Constraint) -> Split | None:
-    """The same for a constraint that stood at a column."""
+    """Give the same steps for a constraint that was written at a column."""
     if constraint.without_overlaps:
         return None
     columns = [*strings(constraint.keys), *strings(constraint.including)]
@@ -71,7 +71,7 @@ def unique(action: Action, constraint: pb.Constraint) -> Split | None:
 
 
 def on_partitions(action: Action, constraint: pb.Constraint, *, name: str) -> Split:
-    """The same for a table with partitions, one after the other."""
+    """Give the same for a table with partitions, one after the other."""
     named = copy(constraint)
     named.conname = name
     index = index_of_constraint(action, constraint, name=name)
@@ -81,7 +81,7 @@ def on_partitions(action: Action, constraint: pb.Constraint, *, name: str) -> Sp
 
 
 def _in_its_place(action: Action, constraint: pb.Constraint, *, name: str, is_taken: bool) -> Split:
-    """It may take the place of one that the same statement drops: so its index is built before."""
+    """Build the index before, under a free name: the statement drops the constraint that has the name."""
     taken = names_taken(action)
     built = free_name(name, label="new", taken=taken) if is_taken else name
     index = index_of_constraint(action, constraint, name=built)
@@ -94,19 +94,19 @@ def _in_its_place(action: Action, constraint: pb.Constraint, *, name: str, is_ta
 
 
 def using_index(action: Action, constraint: pb.Constraint, *, name: str) -> TransactionStep:
-    """The constraint takes over the index of its name."""
+    """Give the action by which the constraint takes over the index of its name."""
     command = add_constraint(over_index(constraint, name=name, index=name))
     return transaction(alter_table(action.table.name, command), facts=action.facts)
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """Of one on a partitioned table that is not made partition by partition."""
+    """Give the hazard on a partitioned table where the key is not made partition by partition."""
     if constraint_of(action.command).contype == pb.CONSTR_UNIQUE:
         yield from hazards_of_key(action)
 
 
 def hazards_of_key(action: Action) -> Iterator[Hazard]:
-    """Of a key that stays in its ALTER TABLE."""
+    """Give the hazard of a key that stays in its ALTER TABLE."""
     constraint = constraint_of(action.command)
     is_postgresqls = bool(constraint.indexname) or action.table.has_foreign_partition
     is_left = constraint.without_overlaps or is_postgresqls
@@ -115,7 +115,7 @@ def hazards_of_key(action: Action) -> Iterator[Hazard]:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """TABLE_COLUMNS_key."""
+    """Give the names TABLE_COLUMNS_key."""
     constraint = constraint_of(new.node)
     if constraint.contype == pb.CONSTR_UNIQUE:
         second = joined([*strings(constraint.keys), *strings(constraint.including)])
@@ -124,7 +124,7 @@ def names(new: NewObject) -> Iterator[str]:
 
 
 def with_stand_ins(names: Iterator[str]) -> Iterator[str]:
-    """While what it replaces still has the name, an index is built under another one."""
+    """Add names under which an index can be built while what it replaces still has its name."""
     for name in names:
         yield from (name, *islice(candidates(name, label="new"), STAND_INS))
 

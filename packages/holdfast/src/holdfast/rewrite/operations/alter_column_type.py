@@ -1,4 +1,4 @@
-"""ALTER COLUMN TYPE: a copy of the column where PostgreSQL would write every row anew.
+"""ALTER COLUMN TYPE: by a copy of the column, if PostgreSQL would rewrite every row.
 
 Where it would not, but read them all for a CHECK: without the CHECK, and with it NOT VALID again, in one transaction;
 then VALIDATE.
@@ -57,7 +57,7 @@ TYPE_CHANGE_UNDER_CHECK = LongWork(
 
 
 def alter_column_type(action: Action) -> Split | None:
-    """None where it is over in a moment, and where it is refused."""
+    """Give the steps; None if it is over in a moment, or refused."""
     if is_untried(action):
         return Split(
             after=(transaction(alter_table(action.table.name, action.command), facts=action.facts),)
@@ -73,7 +73,7 @@ def alter_column_type(action: Action) -> Split | None:
 
 
 def _copied(action: Action, table: ChangedTable) -> Split | None:
-    """All columns of the statement share one copy, in the place of the first of them."""
+    """Give the steps of one copy for all columns of the statement, in the place of the first of them."""
     if is_tangled_copy(action, table):
         return (
             None  # refused at once, also where PostgreSQL is to be asked anew when its turn comes
@@ -124,7 +124,7 @@ def _under_checks(action: Action) -> Split | None:
 
 
 def _others_change(action: Action, *, checks: list[Constraint]) -> bool:
-    """Another action of the statement changes such a CHECK or one of its columns: too tangled."""
+    """Whether another action of the statement changes such a CHECK or one of its columns."""
     names = {check.name for check in checks} | {name for check in checks for name in check.columns}
     others = (item.alter_table_cmd for item in action.statement.cmds)
     return any(
@@ -135,7 +135,7 @@ def _others_change(action: Action, *, checks: list[Constraint]) -> bool:
 
 
 def _again(action: Action, check: Constraint) -> Iterator[Message]:
-    """As PostgreSQL itself adds the CHECK of a changed column again, comment and all."""
+    """Add the CHECK of a changed column again, comment included, as PostgreSQL itself does."""
     constraint = not_valid(parsed_constraint(check.definition, name=check.name))
     yield alter_table(action.table.name, add_constraint(constraint))
     if check.comment is not None:
@@ -146,7 +146,7 @@ def _again(action: Action, check: Constraint) -> Iterator[Message]:
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """Where the column is not copied."""
+    """Give the hazard of a column that is not copied."""
     if action.command.subtype != pb.AT_AlterColumnType:
         return
     table, found = action.table, changed_table_of(action)
@@ -173,7 +173,7 @@ def _work_of(found: ChangedTable) -> LongWork:
 
 
 def _checks_on(table: Relation, *, column: str) -> frozenset[str]:
-    """The CHECK constraints that mention the column."""
+    """Give the CHECK constraints that mention the column."""
     return frozenset(
         found.name
         for found in table.constraints

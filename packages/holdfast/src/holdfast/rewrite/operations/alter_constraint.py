@@ -16,7 +16,7 @@ CONSTRAINT_ENFORCED = LongWork(
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """Of one that becomes ENFORCED."""
+    """Give the hazard of a constraint that becomes ENFORCED."""
     change = definition(action.command).atalter_constraint
     if change.alter_enforceability and change.is_enforced:
         yield from hazard(action.table, CONSTRAINT_ENFORCED)

@@ -1,4 +1,4 @@
-"""ALTER DOMAIN that reads the tables which use the domain is refused; NOT VALID holds for new rows, in a moment."""
+"""ALTER DOMAIN is refused if it reads the tables that use the domain; NOT VALID holds for new rows, in a moment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,14 +34,14 @@ BY_SUBTYPE = {"C": DOMAIN_CHECK, "O": NOT_NULL, "V": VALIDATE}
 
 
 def hazards(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Hazard]:
-    """The tables that use the domain are all that its facts know."""
+    """Give the hazards of the tables that use the domain, which are all that its facts contain."""
     if reads_tables_of_domain(node):
         for table in {relation.oid: relation for relation in facts.relations.values()}.values():
             yield from hazard(table, BY_SUBTYPE[node.subtype], mode=LockMode.SHARE)
 
 
 def locks(node: pb.AlterDomainStmt, facts: Facts) -> Iterator[Lock]:
-    """On the tables that use the domain, where they are read."""
+    """Give the locks on the tables that use the domain, if they are read."""
     if reads_tables_of_domain(node):
         for relation in facts.relations.values():
             yield from lock(relation, mode=LockMode.SHARE)

@@ -1,4 +1,4 @@
-"""ATTACH PARTITION: what PostgreSQL would read or build under its locks is there before, beside users of both tables.
+"""ATTACH PARTITION: what PostgreSQL would read or build under its locks is made before, beside users of both tables.
 
 A CHECK of the bound, the indexes and foreign keys of the table, and a CHECK on the default partition that the bound
 excludes; then a moment, in which the CHECKs go again.
@@ -49,7 +49,7 @@ ATTACH_PARTITION = LongWork(
 
 
 def attach_partition(action: Action) -> Split | None:
-    """None where there is nothing to read, and where PostgreSQL refuses at once."""
+    """Give the steps; None if there is nothing to read, or PostgreSQL refuses at once."""
     if action.command.subtype != pb.AT_AttachPartition:
         return None
     command = definition(action.command).partition_cmd
@@ -83,12 +83,12 @@ def attach_partition(action: Action) -> Split | None:
 
 
 def _is_under_way(partition: Relation) -> bool:
-    """Whether the open transaction has made it, perhaps with rows that nobody may miss before the ATTACH."""
+    """Whether the open transaction has made it, perhaps with rows that must be visible only with the ATTACH."""
     return partition.is_new and bool(partition.oid)
 
 
 def _indexes(parent: Relation, partition: Relation, *, facts: Facts) -> Iterator[Step]:
-    """Those that PostgreSQL would build, by the names that it would choose."""
+    """Give the indexes that PostgreSQL would build, by the names that it would choose."""
     taken: set[str] = set()
     used: list[Index] = []
     for index in parent.indexes:
@@ -120,7 +120,7 @@ def _foreign_keys(parent: Relation, partition: Relation, *, facts: Facts) -> Ite
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """Of a default partition, and where PostgreSQL has not said the bound."""
+    """Give the hazard of a default partition, and of a bound that PostgreSQL has not told."""
     command = definition(action.command).partition_cmd
     partition = action.facts.relation(command.name)
     if partition is not None and (_is_under_way(partition) or is_refused(action.table, partition)):
@@ -131,7 +131,7 @@ def hazards(action: Action) -> Iterator[Hazard]:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """Of what is made for the partition."""
+    """Give the names of what is made for the partition."""
     if new.relations:
         yield from names_of_partition(
             definition(new.node).partition_cmd.name.relname, new.relations

@@ -27,7 +27,7 @@ from holdfast.rewrite.tree import columns_read, copy
 
 
 def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """One build, whether its author wrote CONCURRENTLY or not."""
+    """Give one build, whether or not the author wrote CONCURRENTLY."""
     node = statement.node
     if not isinstance(node, pb.IndexStmt):
         return None
@@ -48,7 +48,7 @@ def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
 
 
 def _on_partitions(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> tuple[Step, ...] | None:
-    """Partition by partition; as written where there is nothing to build, and where PostgreSQL refuses."""
+    """Build partition by partition; as written if there is nothing to build, or PostgreSQL refuses."""
     existing = _existing(node, table=table, facts=facts)
     if existing is not None and node.if_not_exists:
         return ()
@@ -66,7 +66,7 @@ INDEX_ON_PARTITIONED = LongWork(rows=(34,), work="builds an index on every parti
 
 
 def hazards(node: pb.IndexStmt, facts: Facts) -> Iterator[Hazard]:
-    """Of one on a partitioned table of which one partition belongs to another role."""
+    """Give the hazard of a partitioned table one partition of which belongs to another role."""
     table = facts.in_use(node.relation)
     is_whole = table is not None and node.relation.inh and table.partition_of_another is not None
     if table is not None and is_whole and _existing(node, table=table, facts=facts) is None:
@@ -83,7 +83,7 @@ def _existing(node: pb.IndexStmt, *, table: Relation, facts: Facts) -> Index | N
 
 
 def _statistics(node: pb.IndexStmt, *, table: Relation) -> tuple[Step, ...]:
-    """Of an expression there are none before ANALYZE: until then the planner guesses.
+    """Analyze after an index on an expression, which has no statistics until then.
 
     https://www.postgresql.org/docs/current/sql-createindex.html (Notes)
     """
@@ -95,7 +95,7 @@ def _statistics(node: pb.IndexStmt, *, table: Relation) -> tuple[Step, ...]:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """Its own may be taken until another index goes, in the same moment."""
+    """Give its names; its own may be taken until another index goes, in the same moment."""
     if new.node.idxname and not new.is_of_partition:
         yield from candidates(new.node.idxname, label="new")
     else:
@@ -103,7 +103,7 @@ def names(new: NewObject) -> Iterator[str]:
 
 
 def leaves(table: Relation, node: pb.IndexStmt) -> Relation:
-    """The table with the index."""
+    """Give the facts with the index on its table."""
     elements = [item.index_elem for item in node.index_params]
     columns = tuple(element.name for element in elements if element.name)
     index = Index(
@@ -120,7 +120,7 @@ def leaves(table: Relation, node: pb.IndexStmt) -> Relation:
 
 
 def way_back(node: pb.IndexStmt) -> tuple[str, ...]:
-    """Of an index that has a name."""
+    """Drop an index that has a name."""
     schema = f"{quote(node.relation.schemaname)}." if node.relation.schemaname else ""
     return (f"DROP INDEX CONCURRENTLY {schema}{quote(node.idxname)}",) if node.idxname else ()
 

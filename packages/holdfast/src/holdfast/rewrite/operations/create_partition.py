@@ -1,4 +1,4 @@
-"""CREATE TABLE .. PARTITION OF beside a default partition: a CHECK proves that none of its rows belong to the new one.
+"""CREATE TABLE .. PARTITION OF with a default partition: a CHECK proves that none of its rows belong to the new one.
 
 Then the table in a moment, in which the CHECK goes again.
 """
@@ -24,7 +24,7 @@ from holdfast.rewrite.steps import Step, TransactionStep
 
 
 def create_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """None where there is no default partition in use."""
+    """Give the steps; None if no default partition is in use."""
     node = statement.node
     added = added_partition(node) if isinstance(node, pb.CreateStmt) else None
     parent = facts.relation(added[0]) if added is not None else None
@@ -46,7 +46,7 @@ def create_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | N
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """Of what is made for a partition; of any other table PostgreSQL chooses all names itself."""
+    """Give the names of what is made for a partition; of other tables PostgreSQL chooses all names itself."""
     if new.node.HasField("partbound") and new.relations:
         yield from names_of_partition(new.table, new.relations)
 

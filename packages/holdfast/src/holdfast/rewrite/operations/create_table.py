@@ -25,7 +25,7 @@ from holdfast.rewrite.tree import copy, qualify
 
 
 def create_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """Without a foreign key to a table in use there is nothing to take out."""
+    """Give the table and then the keys; nothing to do without a foreign key to a table in use."""
     node = statement.node
     if not isinstance(node, pb.CreateStmt) or node.relation.relpersistence == "t":
         return None
@@ -58,7 +58,7 @@ def _foreign_keys(node: pb.CreateStmt) -> Iterator[pb.Constraint]:
 def _take_out_foreign_keys(
     node: pb.CreateStmt, *, facts: Facts
 ) -> tuple[pb.CreateStmt, list[pb.Constraint]]:
-    """The table without the foreign keys that lock a table in use, and these in their order."""
+    """Give the table without the foreign keys that lock a table in use, and these in order."""
 
     def wanted(constraint: pb.Constraint) -> bool:
         is_key = constraint.contype == pb.CONSTR_FOREIGN
@@ -94,7 +94,7 @@ def _add(constraint: pb.Constraint, *, table: QualifiedName, facts: Facts) -> It
 
 
 def locks(node: pb.CreateStmt, facts: Facts) -> Iterator[Lock]:
-    """A foreign key locks the table it references; a partition the table it belongs to."""
+    """Give the locks: a foreign key locks the referenced table, a partition its parent."""
     is_partition = node.HasField("partbound")
     mode = LockMode.ACCESS_EXCLUSIVE if is_partition else LockMode.SHARE_UPDATE_EXCLUSIVE
     for parent in node.inh_relations:
@@ -107,8 +107,10 @@ def locks(node: pb.CreateStmt, facts: Facts) -> Iterator[Lock]:
 
 
 def hazards(node: pb.CreateStmt, facts: Facts) -> Iterator[Hazard]:
-    """A partition takes ACCESS EXCLUSIVE on its parent, but for a moment: as measured by `test_instant`
-    in tests/plan/test_duration.py, no row is read without a default partition (row 37)."""
+    """Give the hazard of a default partition.
+
+    Without one, a partition's ACCESS EXCLUSIVE on its parent lasts a moment: no row is read.
+    """
     if node.HasField("partbound") and not node.partbound.is_default:
         parent = facts.relation(node.inh_relations[0].range_var)
         name = node.relation.relname

@@ -1,4 +1,4 @@
-"""DETACH PARTITION CONCURRENTLY, as its author wrote it: after a kill it is finalized, which PostgreSQL asks for.
+"""DETACH PARTITION CONCURRENTLY runs as its author wrote it; after a kill it is finalized, as PostgreSQL requires.
 
 Without CONCURRENTLY it is over in a moment, and leaves no CHECK on the partition.
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION
@@ -16,7 +16,7 @@ from holdfast.rewrite.tree import copy, definition, qualify, sql
 
 
 def detach_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """None without CONCURRENTLY, and where one of the tables is not there: that is PostgreSQL's to say."""
+    """Give the step; None without CONCURRENTLY, or if a table is missing: PostgreSQL says so itself."""
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or len(node.cmds) != 1:
         return None
@@ -48,7 +48,7 @@ def detach_partition(statement: Statement, facts: Facts) -> tuple[Step, ...] | N
 
 
 def is_outside(node: pb.AlterTableStmt) -> bool:
-    """DETACH PARTITION CONCURRENTLY."""
+    """Whether it must run outside a transaction: DETACH PARTITION CONCURRENTLY."""
     commands = [item.alter_table_cmd for item in node.cmds]
     return any(
         command.subtype == pb.AT_DetachPartition and definition(command).partition_cmd.concurrent

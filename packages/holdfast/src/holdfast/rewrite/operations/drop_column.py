@@ -1,4 +1,4 @@
-"""DROP COLUMN: its indexes go CONCURRENTLY first, then its foreign keys, then the column."""
+"""DROP COLUMN: its indexes are dropped CONCURRENTLY first, then its foreign keys, then the column."""
 
 from postgast import pg_query_pb2 as pb
 
@@ -10,7 +10,7 @@ from holdfast.rewrite.steps import Step
 
 
 def drop_column(action: Action) -> Split | None:
-    """Nothing is dropped ahead of a column that PostgreSQL will refuse to drop."""
+    """Give the steps; nothing is dropped ahead of a column that PostgreSQL will refuse to drop."""
     if action.command.subtype != pb.AT_DropColumn:
         return None
     column, cascade = action.command.name, action.command.behavior == pb.DROP_CASCADE
@@ -36,7 +36,7 @@ def _is_needed(table: Relation, *, column: str) -> bool:
 
 
 def _foreign_keys(table: Relation, *, column: str) -> tuple[tuple[QualifiedName, str], ...]:
-    """Its own, and with CASCADE those that point to it."""
+    """Give its own foreign keys, and with CASCADE those that reference it."""
     own = [(table.name, key.name) for key in table.foreign_keys() if column in key.columns]
     pointing = [
         (reference.table, reference.constraint)

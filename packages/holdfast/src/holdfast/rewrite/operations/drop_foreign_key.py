@@ -1,4 +1,4 @@
-"""DROP CONSTRAINT of a foreign key locks both tables: a transaction of its own, before the rest."""
+"""DROP CONSTRAINT of a foreign key locks both tables: it gets a transaction of its own, before the rest."""
 
 from postgast import pg_query_pb2 as pb
 
@@ -8,7 +8,7 @@ from holdfast.rewrite.tree import constraint_of
 
 
 def drop_foreign_key(action: Action) -> Split | None:
-    """Where it stands alone it has that transaction; where it is replaced there must be no gap."""
+    """Split it off, unless it stands alone anyway, or is replaced, where there must be no gap."""
     if action.command.subtype != pb.AT_DropConstraint or action.is_alone:
         return None
     constraint = action.table.constraint(action.command.name)

@@ -16,7 +16,7 @@ from holdfast.rewrite.tree import strings
 
 
 def drop_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """A step per index; as written where PostgreSQL refuses, or where nobody uses the table."""
+    """Give a step per index; as written if PostgreSQL refuses, or nobody uses the table."""
     node = statement.node
     if not isinstance(node, pb.DropStmt) or node.remove_type != pb.OBJECT_INDEX:
         return None
@@ -34,12 +34,12 @@ def drop_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
 
 
 def can_be_dropped(index: Index) -> bool:
-    """Whether DROP INDEX CONCURRENTLY takes it: no constraint's, and not over partitions."""
+    """Whether DROP INDEX CONCURRENTLY takes it: not a constraint's, and not one over partitions."""
     return index.constraint is None and not index.is_partitioned
 
 
 def drop_index_step(index: Index, *, facts: Facts) -> DropIndexStep:
-    """One index, beside the users of its table."""
+    """Drop one index, beside the users of its table."""
     lock = Lock(mode=LockMode.SHARE_UPDATE_EXCLUSIVE, relation=index.table)
     return DropIndexStep(
         schema=index.name.schema,
@@ -51,7 +51,7 @@ def drop_index_step(index: Index, *, facts: Facts) -> DropIndexStep:
 
 
 def locks(node: pb.DropStmt, facts: Facts) -> Iterator[Lock]:
-    """On its table; with the index of a partitioned table those of its partitions go."""
+    """Give the lock on its table; indexes of partitions are dropped with that of the partitioned table."""
     if node.remove_type != pb.OBJECT_INDEX:
         return
     mode = LockMode.SHARE_UPDATE_EXCLUSIVE if node.concurrent else LockMode.ACCESS_EXCLUSIVE

@@ -1,4 +1,4 @@
-"""DROP TABLE: each foreign key in its own transaction first, then table by table."""
+"""DROP TABLE: each foreign key is dropped in its own transaction first, then table by table."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from holdfast.rewrite.tree import add_strings, strings
 
 
 def drop_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """As written where one table goes alone, and where PostgreSQL will refuse."""
+    """Give the steps; as written if one table is dropped alone, or if PostgreSQL will refuse."""
     node = statement.node
     if not isinstance(node, pb.DropStmt) or node.remove_type != pb.OBJECT_TABLE:
         return None
@@ -41,12 +41,12 @@ def drop_table(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
 
 
 def _is_entangled(table: Relation) -> bool:
-    """Partitions and heirs go with their parents, in one statement."""
+    """Whether it must be dropped with others in one statement: partitions and inheriting tables."""
     return bool(table.descendants) or table.partition_of is not None
 
 
 def _are_needed(tables: list[Relation]) -> bool:
-    """Something that is not dropped with them depends on one of them."""
+    """Whether something that is not dropped with them depends on one of the tables."""
     dropped = {table.name for table in tables}
     return any(
         table.dependent_views or {reference.table for reference in table.referenced_by} - dropped
@@ -55,7 +55,7 @@ def _are_needed(tables: list[Relation]) -> bool:
 
 
 def _foreign_keys(tables: list[Relation]) -> list[tuple[QualifiedName, str]]:
-    """Those of the tables and those that point to them, except from a table to itself."""
+    """Give the tables' foreign keys and those that reference them, except from a table to itself."""
     own = [
         (table.name, key.name)
         for table in tables
@@ -78,7 +78,7 @@ def _step(table: Relation, *, behavior: int, facts: Facts) -> TransactionStep:
 
 
 def locks(node: pb.DropStmt, facts: Facts) -> Iterator[Lock]:
-    """Of every relation but an index, and of what is a part of one: a trigger, a policy, a rule."""
+    """Give the locks of every relation but an index, and of parts of one: a trigger, a policy, a rule."""
     for item in node.objects:
         parts = strings(item.list.items)
         if node.remove_type in PARTS_OF_RELATIONS:
@@ -89,7 +89,7 @@ def locks(node: pb.DropStmt, facts: Facts) -> Iterator[Lock]:
 
 
 def _of_relation(relation: Relation | None, *, is_cascade: bool, facts: Facts) -> Iterator[Lock]:
-    """With it go its foreign keys, whose triggers sit on the referenced tables."""
+    """Give the locks of dropping it: its foreign keys have triggers on the referenced tables."""
     if relation is None:
         return
     touched = [key.references for key in relation.foreign_keys() if key.references]

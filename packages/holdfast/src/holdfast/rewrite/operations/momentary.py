@@ -1,4 +1,4 @@
-"""Statements that are over in a moment, as they are written, and lock a relation in use: which, and how.
+"""Lists the statements that run as written because they lock a relation in use for a moment only, with their locks.
 
 Only modes from SHARE UPDATE EXCLUSIVE up, as everywhere: every query takes the weaker ones.
 """
@@ -67,7 +67,7 @@ def _of_lock_table(node: pb.LockStmt, facts: Facts) -> Iterator[Lock]:
 def _at_relation(
     mode: LockMode, *, field: str = "relation"
 ) -> Callable[[Any, Facts], Iterator[Lock]]:
-    """For the many statements that lock one relation, the one that they name."""
+    """Make the record of a statement that locks the one relation that it names."""
     return lambda node, facts: lock(facts.in_use(getattr(node, field)), mode=mode)
 
 

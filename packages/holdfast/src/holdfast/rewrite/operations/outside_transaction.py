@@ -1,4 +1,4 @@
-"""Statements of the cluster, not of a table: PostgreSQL refuses them inside a transaction, they run as written."""
+"""Statements about the cluster, not a table: PostgreSQL refuses them inside a transaction; they run as written."""
 
 from postgast import pg_query_pb2 as pb
 

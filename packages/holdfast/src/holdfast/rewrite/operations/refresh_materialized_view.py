@@ -1,4 +1,4 @@
-"""REFRESH MATERIALIZED VIEW becomes CONCURRENTLY, which reads of the view do not wait for.
+"""REFRESH MATERIALIZED VIEW becomes CONCURRENTLY, during which the view can be read.
 
 https://www.postgresql.org/docs/current/sql-refreshmaterializedview.html
 """
@@ -25,7 +25,7 @@ REFRESH = LongWork(
 
 
 def refresh_materialized_view(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """PostgreSQL wants a unique index on columns of the view for it."""
+    """Give the step; PostgreSQL requires a unique index on columns of the view for it."""
     node = statement.node
     if not isinstance(node, pb.RefreshMatViewStmt) or node.skip_data:
         return None
@@ -47,13 +47,13 @@ def _can_be_compared(view: Relation) -> bool:
 
 
 def locks(node: pb.RefreshMatViewStmt, facts: Facts) -> Iterator[Lock]:
-    """On the view; CONCURRENTLY lets it be read."""
+    """Give the lock on the view, which can be read during CONCURRENTLY."""
     mode = LockMode.EXCLUSIVE if node.concurrent else LockMode.ACCESS_EXCLUSIVE
     yield from lock(facts.in_use(node.relation), mode=mode)
 
 
 def hazards(node: pb.RefreshMatViewStmt, facts: Facts) -> Iterator[Hazard]:
-    """Where there is no unique index to compare its rows by."""
+    """Give the hazard of a view without a unique index by which to compare its rows."""
     if not node.concurrent:
         yield from hazard(facts.relation(node.relation), REFRESH)
 

@@ -1,4 +1,4 @@
-"""REINDEX of a table or an index in use becomes REINDEX CONCURRENTLY; refused where PostgreSQL has no such form.
+"""REINDEX of a table or an index in use becomes REINDEX CONCURRENTLY; refused if PostgreSQL has no such form.
 
 https://www.postgresql.org/docs/current/sql-reindex.html#SQL-REINDEX-CONCURRENTLY
 """
@@ -31,7 +31,7 @@ REINDEX_ALL = LongWork(
 
 
 def reindex(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """None for what has no such form: an index of an exclusion constraint, a whole schema, a system catalog."""
+    """Give the step; None without such a form: an exclusion constraint's index, a schema, a system catalog."""
     node = statement.node
     if not isinstance(node, pb.ReindexStmt) or not node.HasField("relation"):
         return None
@@ -70,7 +70,7 @@ def _step(node: pb.ReindexStmt, *, name: QualifiedName, table: Relation) -> Rein
 
 
 def _is_exclusion(index: Index | None, table: Relation) -> bool:
-    """Of the index, or of one of the table: PostgreSQL leaves it out with a warning."""
+    """Whether the index, or one of the table's, belongs to an exclusion: PostgreSQL skips it with a warning."""
     exclusions = {
         found.name for found in table.constraints if found.kind is ConstraintKind.EXCLUSION
     }
@@ -80,7 +80,7 @@ def _is_exclusion(index: Index | None, table: Relation) -> bool:
 
 
 def hazards(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
-    """The hazards of a REINDEX; with CONCURRENTLY it has none."""
+    """Give the hazards of a REINDEX; with CONCURRENTLY it has none."""
     if has_option(node.params, name="concurrently"):
         return
     if not node.HasField("relation"):
@@ -93,12 +93,12 @@ def hazards(node: pb.ReindexStmt, facts: Facts) -> Iterator[Hazard]:
 
 
 def is_concurrent(node: pb.ReindexStmt) -> bool:
-    """Whether its author wrote CONCURRENTLY."""
+    """Whether the author wrote CONCURRENTLY."""
     return has_option(node.params, name="concurrently")
 
 
 def locks(node: pb.ReindexStmt, facts: Facts) -> Iterator[Lock]:
-    """On the table, or on that of the index."""
+    """Give the lock on the table, or on that of the index."""
     mode = LockMode.SHARE_UPDATE_EXCLUSIVE if is_concurrent(node) else LockMode.SHARE
     index = facts.index_named((node.relation.schemaname, node.relation.relname))
     if index is not None:
@@ -108,7 +108,7 @@ def locks(node: pb.ReindexStmt, facts: Facts) -> Iterator[Lock]:
 
 
 def is_outside(node: pb.ReindexStmt) -> bool:
-    """With CONCURRENTLY, and of a schema or a database."""
+    """Whether it must run outside a transaction: with CONCURRENTLY, or of a schema or a database."""
     return is_concurrent(node) or not node.HasField("relation")
 
 

@@ -12,7 +12,7 @@ from holdfast.rewrite.rewriting import StatementOperation
 
 
 def breaks(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
-    """Of a table in use and of its columns; an index or a constraint is named by no query."""
+    """Give the names that it takes away, of a table in use or its columns; no query names an index or constraint."""
     relation = facts.in_use(node.relation) if node.HasField("relation") else None
     if relation is None:
         return
@@ -36,7 +36,7 @@ def breaks(node: pb.RenameStmt, facts: Facts) -> Iterator[BreakingChange]:
 
 
 def locks(node: pb.RenameStmt, facts: Facts) -> Iterator[Lock]:
-    """A column is renamed in all that inherits from the table; an index locks its table for nobody."""
+    """Give its locks: a column is renamed in all inheriting tables; renaming an index blocks no user of the table."""
     if node.rename_type == pb.OBJECT_COLUMN:
         yield from lock_with_descendants(node.relation, mode=LockMode.ACCESS_EXCLUSIVE, facts=facts)
     elif node.rename_type != pb.OBJECT_INDEX:

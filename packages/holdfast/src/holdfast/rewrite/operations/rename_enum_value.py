@@ -11,7 +11,7 @@ from holdfast.rewrite.tree import strings
 
 
 def breaks(node: pb.AlterEnumStmt, facts: Facts) -> Iterator[BreakingChange]:
-    """What the new name of a value breaks; ADD VALUE breaks nothing."""
+    """Give what a value's new name breaks; ADD VALUE breaks nothing."""
     if node.old_val:
         yield BreakingChange(
             relation=f"the type {strings(node.type_name)[-1]}",

@@ -1,4 +1,4 @@
-"""VACUUM FULL, CLUSTER, SET TABLESPACE, SET UNLOGGED copy every row or index entry, under a lock: refused."""
+"""VACUUM FULL, CLUSTER, SET TABLESPACE and SET UNLOGGED copy every row or index entry under a lock: refused."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,7 +44,7 @@ Repacking: TypeAlias = pb.AlterTableMoveAllStmt | pb.AlterTableStmt | pb.Cluster
 
 
 def hazards(node: Repacking, facts: Facts) -> Iterator[Hazard]:
-    """Of each table that is named, or of all where none is."""
+    """Give the hazard of each table that is named, or of all if none is."""
     match node:
         case pb.ClusterStmt() if node.HasField("relation"):
             yield from hazard(facts.relation(node.relation), REPACK)
@@ -61,7 +61,7 @@ def hazards(node: Repacking, facts: Facts) -> Iterator[Hazard]:
 
 
 def _of_index_or_view(node: pb.AlterTableStmt, facts: Facts) -> Iterator[Hazard]:
-    """Of ALTER INDEX and ALTER MATERIALIZED VIEW; an index of a partitioned table has no file."""
+    """Give the hazard of ALTER INDEX and ALTER MATERIALIZED VIEW; a partitioned index has no file to move."""
     kinds = {item.alter_table_cmd.subtype for item in node.cmds} & REPACKING.keys()
     if not kinds:
         return
@@ -76,14 +76,14 @@ def _of_index_or_view(node: pb.AlterTableStmt, facts: Facts) -> Iterator[Hazard]
 
 
 def hazards_of_action(action: Action) -> Iterator[Hazard]:
-    """Of the actions of ALTER TABLE that do the same."""
+    """Give the hazards of actions of ALTER TABLE that copy the table."""
     subtype = action.command.subtype
     if not (action.table.is_partitioned and subtype in OF_PARTITIONS_TO_COME):
         yield from hazard(action.table, REPACKING[subtype])
 
 
 def locks(node: Repacking, facts: Facts) -> Iterator[Lock]:
-    """Of VACUUM and ANALYZE, too; those of ALTER TABLE are its actions'."""
+    """Give the locks, of VACUUM and ANALYZE, too; those of ALTER TABLE are in its actions."""
     if isinstance(node, pb.ClusterStmt):
         yield from lock(facts.in_use(node.relation), mode=LockMode.ACCESS_EXCLUSIVE)
     elif isinstance(node, pb.VacuumStmt):
@@ -94,7 +94,7 @@ def locks(node: Repacking, facts: Facts) -> Iterator[Lock]:
 
 
 def is_outside(node: Repacking) -> bool:
-    """VACUUM, and CLUSTER of all tables; not ANALYZE."""
+    """Whether it must run outside a transaction: VACUUM, and CLUSTER of all tables; not ANALYZE."""
     if isinstance(node, pb.ClusterStmt):
         return not node.HasField("relation")
     return isinstance(node, pb.VacuumStmt) and bool(node.is_vacuumcmd)

@@ -1,4 +1,4 @@
-"""SET EXPRESSION of a stored column writes every row anew, under a lock: refused. A virtual one has no values."""
+"""SET EXPRESSION of a stored column rewrites every row under a lock: refused. A virtual one stores no values."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ COMPUTED_ANEW = LongWork(
 
 
 def hazards(action: Action) -> Iterator[Hazard]:
-    """As if the column were added anew; of a virtual one nothing is stored, but its constraints are checked."""
+    """Give the hazard as if the column were added anew; of a virtual one only constraints are checked."""
     column = action.table.column(action.command.name)
     is_constrained = any(
         action.command.name in found.columns and found.kind is not ConstraintKind.FOREIGN_KEY

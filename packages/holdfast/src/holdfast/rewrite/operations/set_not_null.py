@@ -1,4 +1,4 @@
-"""SET NOT NULL: the rows are read while the table is in use, and the lock lasts a moment."""
+"""SET NOT NULL: the rows are read beside the table's users, and the lock lasts a moment."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ from holdfast.rewrite.tree import constraint_of, strings
 
 
 def set_not_null(action: Action) -> Split | None:
-    """As ALTER COLUMN .. SET NOT NULL, and as ADD CONSTRAINT .. NOT NULL of PostgreSQL 18."""
+    """Give the steps, for ALTER COLUMN .. SET NOT NULL and for ADD CONSTRAINT .. NOT NULL of PostgreSQL 18."""
     named = _column_and_name(action.command)
     if named is None:
         return None
@@ -33,7 +33,7 @@ def set_not_null(action: Action) -> Split | None:
 
 
 def _with_proof(action: Action, *, proven_by: tuple[str, ...]) -> Split | None:
-    """A proof that the same statement drops is gone before it is needed: so NOT NULL goes first."""
+    """Run SET NOT NULL first if the same statement drops the CHECK that proves it."""
     if set(proven_by) - dropped_constraints(action.statement):
         return None
     step = transaction(alter_table(action.table.name, action.command), facts=action.facts)
@@ -52,7 +52,7 @@ def _column_and_name(command: pb.AlterTableCmd) -> tuple[str, str] | None:
 
 
 def names(new: NewObject) -> Iterator[str]:
-    """TABLE_COLUMN_not_null, which PostgreSQL 18 gives to the constraint, and a proof has for a while."""
+    """Give TABLE_COLUMN_not_null, which PostgreSQL 18 gives to the constraint, and a proof has for a while."""
     if new.node.subtype == pb.AT_SetNotNull:
         yield from candidates(new.table, second=new.node.name, label="not_null")
     elif constraint_of(new.node).contype == pb.CONSTR_NOTNULL:

@@ -1,4 +1,4 @@
-"""VALIDATE CONSTRAINT as its author wrote it: without lock_timeout, and not under another lock."""
+"""VALIDATE CONSTRAINT runs as its author wrote it: without lock_timeout, and not under another lock."""
 
 from postgast import pg_query_pb2 as pb
 
@@ -6,7 +6,7 @@ from holdfast.rewrite.rewriting import Action, ActionOperation, Split, validate
 
 
 def validate_constraint(action: Action) -> Split | None:
-    """After everything else of the statement."""
+    """Put it after everything else of the statement."""
     if action.command.subtype != pb.AT_ValidateConstraint:
         return None
     constraint = action.table.constraint(action.command.name)

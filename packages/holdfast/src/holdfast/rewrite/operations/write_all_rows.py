@@ -10,7 +10,7 @@ from holdfast.rewrite.steps import Step
 
 
 def write_all_rows(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """As written where its rows depend on each other: PostgreSQL locks them until it is done."""
+    """Give the batches; as written if its rows depend on each other: PostgreSQL locks them until the end."""
     node = statement.node
     if not isinstance(node, pb.UpdateStmt | pb.DeleteStmt):
         return None

@@ -1,1 +1,1 @@
-"""What a change of a partitioned table becomes: partition by partition, beside their users, and what is lacking."""
+"""Turns a change of a partitioned table into steps partition by partition, beside users, and finds what is lacking."""

@@ -1,4 +1,4 @@
-"""The condition that a partition's rows satisfy, which PostgreSQL looks for in CHECKs before it reads the rows.
+"""The condition of a partition's rows as a CHECK: if PostgreSQL finds one, it does not read the rows.
 
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-ATTACH-PARTITION
 """
@@ -23,7 +23,7 @@ LABEL = "bound"
 
 
 def added_partition(node: object) -> tuple[pb.RangeVar, pb.RangeVar, pb.PartitionBoundSpec] | None:
-    """The table, its new partition and the bound, of ATTACH PARTITION and of CREATE TABLE .. PARTITION OF."""
+    """Give the table, its new partition and the bound, of ATTACH PARTITION and CREATE TABLE .. PARTITION OF."""
     if isinstance(node, pb.CreateStmt) and node.HasField("partbound"):
         return node.inh_relations[0].range_var, node.relation, node.partbound
     if isinstance(node, pb.AlterTableStmt) and node.objtype == pb.OBJECT_TABLE:
@@ -35,7 +35,7 @@ def added_partition(node: object) -> tuple[pb.RangeVar, pb.RangeVar, pb.Partitio
 
 
 def check_steps(table: Relation, *, condition: str, facts: Facts) -> tuple[Step, ...]:
-    """A CHECK in a moment, then VALIDATE beside users."""
+    """Add a CHECK in a moment, then validate it beside users."""
     name = check_name(table.name, facts=facts)
     check = not_valid(pb.Constraint(contype=pb.CONSTR_CHECK, conname=name, is_enforced=True))
     check.raw_expr.CopyFrom(parsed_expression(condition))
@@ -48,7 +48,7 @@ def check_steps(table: Relation, *, condition: str, facts: Facts) -> tuple[Step,
 
 
 def has_check(table: Relation, *, condition: str) -> bool:
-    """Whether a validated CHECK of the table says it already, in PostgreSQL's own words."""
+    """Whether a validated CHECK of the table already says it, in PostgreSQL's own words."""
     return any(
         found.kind is ConstraintKind.CHECK
         and found.is_validated
@@ -58,17 +58,17 @@ def has_check(table: Relation, *, condition: str) -> bool:
 
 
 def check_name(table: QualifiedName, *, facts: Facts) -> str:
-    """A free name for the CHECK, which is there for a while only."""
+    """Choose a free name for the temporary CHECK."""
     return free_name(table.name, label=LABEL, taken=facts.taken_in(table.schema))
 
 
 def drop_check(table: Relation, *, facts: Facts) -> str:
-    """The CHECK goes in the transaction that needed it."""
+    """Drop the CHECK in the transaction that needed it."""
     return sql(alter_table(table.name, drop_constraint(check_name(table.name, facts=facts))))
 
 
 def default_partition(parent: Relation, *, facts: Facts) -> Relation | None:
-    """The default partition, whose rows a new one could take, if others may be using it."""
+    """Give the default partition, whose rows a new one could take, if others may be using it."""
     default = parent.default_partition
     if default is None or default.name in facts.new:
         return None
@@ -76,7 +76,7 @@ def default_partition(parent: Relation, *, facts: Facts) -> Relation | None:
 
 
 def is_refused(parent: Relation, partition: Relation) -> bool:
-    """Whether PostgreSQL says at once that the tables do not match: nothing is made for that."""
+    """Whether PostgreSQL says at once that the tables do not match, so that nothing needs to be made."""
     if partition.is_new:
         return False  # of what the revision has made only the name is known
     own = {column.name: column for column in partition.columns}

@@ -1,4 +1,4 @@
-"""A foreign key on a partitioned table before PostgreSQL 18, which does not take NOT VALID there.
+"""Makes a foreign key on a partitioned table before PostgreSQL 18, which does not take NOT VALID there.
 
 Partition by partition NOT VALID, then VALIDATE; the foreign key of the table takes these over without reading a row.
 """
@@ -35,7 +35,7 @@ NOT_VALID_ON_PARTITIONED = 18  # the first major version that takes it
 def foreign_key_on_partitions(
     constraint: pb.Constraint, *, table: Relation, facts: Facts
 ) -> tuple[Step, ...]:
-    """All steps of a foreign key that has a name: the partitions, another look at them, and the table."""
+    """Give all steps of a named foreign key: the partitions, another look at them, and the table."""
     whole = alter_table(table.name, add_constraint(constraint))
     add = transaction(
         whole, facts=facts, undo=(drop_constraint_if_exists(table.name, name=constraint.conname),)
@@ -51,7 +51,7 @@ def foreign_key_on_partitions(
 def lacking_foreign_keys(
     constraint: pb.Constraint, *, table: Relation, facts: Facts
 ) -> tuple[Step, ...]:
-    """The steps for the partitions that have no such foreign key yet, or none that is valid."""
+    """Give the steps for partitions that have no such foreign key yet, or none that is valid."""
     facts = facts.with_partitions_of(table)
     return tuple(
         step
@@ -67,7 +67,7 @@ def lacking_foreign_keys(
 def name_of_foreign_key(
     constraint: pb.Constraint, *, table: QualifiedName, taken: frozenset[str]
 ) -> str:
-    """What PostgreSQL calls one without a name."""
+    """Give the name that PostgreSQL chooses for an unnamed one."""
     columns = joined(strings(constraint.fk_attrs))
     return constraint.conname or free_name(table.name, second=columns, label="fkey", taken=taken)
 
@@ -75,7 +75,7 @@ def name_of_foreign_key(
 def same_foreign_keys(
     constraint: pb.Constraint, *, partition: Relation, facts: Facts
 ) -> Iterator[Constraint]:
-    """The foreign keys of the partition that PostgreSQL would take as a part of this one."""
+    """Give the partition's foreign keys that PostgreSQL would take as a part of this one."""
     wanted = _essence(constraint, facts=facts)
     for found in partition.foreign_keys():
         if not found.definition:
@@ -97,7 +97,7 @@ def _only_for(
 def foreign_key_of_partition(
     constraint: pb.Constraint, *, partition: Relation, facts: Facts
 ) -> Iterator[TransactionStep | ValidateStep]:
-    """The steps for one partition; none where it has such a foreign key, and it is valid.
+    """Give the steps for one partition; none if it has such a valid foreign key.
 
     Before 18 PostgreSQL leaves one that is NOT VALID where it is, and wants another beside it.
     """
@@ -122,7 +122,7 @@ def foreign_key_of_partition(
 
 
 def _name_on(constraint: pb.Constraint, partition: Relation, *, facts: Facts) -> str:
-    """The name on the partition: that of the table's own, unless a constraint of the partition has it."""
+    """Choose the name on the partition: that of the table's own, unless a constraint of the partition has it."""
     if partition.constraint(constraint.conname) is None:
         return str(constraint.conname)
     unnamed = copy(constraint)

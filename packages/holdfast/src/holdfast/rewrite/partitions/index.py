@@ -1,4 +1,4 @@
-"""An index or key on a partitioned table: ON ONLY the table, CONCURRENTLY on each partition, then attached.
+"""Makes an index or key on a partitioned table: ON ONLY the table, CONCURRENTLY on each partition, then attached.
 
 The index of the table turns valid by itself with the last ATTACH. A partition that is created meanwhile gets its index
 from PostgreSQL. https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
@@ -37,7 +37,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedIndex:
-    """The index that its author wants on the whole table, by its final name; with its constraint, if it has one."""
+    """The index that the author wants on the whole table, by its final name, with its constraint if it has one."""
 
     node: pb.IndexStmt
     constraint: pb.Constraint | None = None
@@ -48,7 +48,7 @@ class WantedIndex:
         return KINDS[self.constraint.contype][1] if self.constraint is not None else "idx"
 
     def statement(self, table: QualifiedName) -> pb.AlterTableStmt | pb.IndexStmt:
-        """The statement that makes it on this table and all its partitions."""
+        """Write the statement that makes it on this table and all its partitions."""
         if self.constraint is not None:
             return alter_table(table, add_constraint(self.constraint))
         node = copy(self.node)
@@ -57,7 +57,7 @@ class WantedIndex:
         return node
 
     def same_on(self, partition: Relation, *, node: pb.IndexStmt) -> Index | None:
-        """An index of the partition that PostgreSQL would take as a part of this one; `node` is what it is like."""
+        """Find the partition's index that PostgreSQL would take as a part of this one; `node` is the model."""
         constraints = {found.name: found.kind for found in partition.constraints}
         for index in partition.indexes:
             if index.parent is not None or not index.is_valid:
@@ -70,13 +70,13 @@ class WantedIndex:
         return None
 
     def name_on(self, partition: Relation, *, taken: frozenset[str]) -> str:
-        """The name that PostgreSQL would choose for the index on this partition."""
+        """Give the name that PostgreSQL would choose for the index on this partition."""
         second = "" if self.label == "pkey" else joined(column_names(self.node))
         return free_name(partition.name.name, second=second, label=self.label, taken=taken)
 
 
 def index_steps(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tuple[Step, ...]:
-    """What is lacking on the table and its partitions, and another look at them at the end; none if nothing is."""
+    """Give the lacking steps on the table and its partitions, and another look at the end; none if all is there."""
     plan = _Plan(wanted=wanted, table=table, facts=facts.with_partitions_of(table))
     look = PartitionsStep(table=table.name, sql=sql(wanted.statement(table.name)))
     if table.has_foreign_partition:
@@ -89,7 +89,7 @@ def index_steps(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tuple[
 
 
 def lacking_indexes(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tuple[Step, ...]:
-    """What is lacking at a look; where the last step takes over the indexes of the partitions: these alone."""
+    """Give the lacking steps at a look; only the builds, if the last step takes over the partitions' indexes."""
     if not table.has_foreign_partition:
         return index_steps(wanted, table=table, facts=facts)
     plan = _Plan(wanted=wanted, table=table, facts=facts.with_partitions_of(table))
@@ -101,7 +101,7 @@ def lacking_indexes(wanted: WantedIndex, *, table: Relation, facts: Facts) -> tu
 def names_of_indexes(
     wanted: WantedIndex, *, table: Relation, facts: Facts
 ) -> dict[QualifiedName, QualifiedName]:
-    """The name of the index on the table and on each of its partitions, which are there or planned."""
+    """Give the name of the index on the table and on each partition, existing or planned."""
     plan = _Plan(wanted=wanted, table=table, facts=facts.with_partitions_of(table))
     for _ in (*plan.at_the_top(), *plan.below()):
         pass  # names are chosen where steps are planned
@@ -109,7 +109,7 @@ def names_of_indexes(
 
 
 def is_valid(wanted: WantedIndex, *, table: Relation) -> bool:
-    """Whether PostgreSQL says that it is there on all partitions."""
+    """Whether PostgreSQL says that it exists on all partitions."""
     return any(index.name.name == wanted.node.idxname and index.is_valid for index in table.indexes)
 
 
@@ -122,7 +122,7 @@ def index_of_partition(
     taken: set[str],
     used: list[Index],
 ) -> tuple[tuple[Step, ...], Index | None]:
-    """The steps for one that the partition must have when it is attached; or the one of its own that serves.
+    """Give the steps for an index that a partition must have when it is attached; or its own that serves.
 
     `taken` are names that were chosen for it before, `used` the indexes that serve others.
     """
@@ -155,7 +155,7 @@ def _constraint_of(index: Index, *, of: Relation, node: pb.IndexStmt) -> pb.Cons
 
 @dataclass(kw_only=True)
 class _Plan:
-    """The indexes by their tables, as far as they are there or planned; and the names that this takes."""
+    """The indexes by their tables, as far as they exist or are planned, and the names that they take."""
 
     wanted: WantedIndex
     table: Relation
@@ -170,7 +170,7 @@ class _Plan:
             yield self._only(self.table, name=name)
 
     def builds(self) -> Iterator[Step]:
-        """Each partition for itself: ON ONLY the table, its index never turns valid beside a foreign table."""
+        """Build on each partition by itself: with a foreign table among them, ON ONLY would never become valid."""
         own = QualifiedName(schema=self.table.name.schema, name=self.wanted.node.idxname)
         self.indexes[self.table.name] = own
         for partition in self.table.partitions:
@@ -178,7 +178,7 @@ class _Plan:
                 yield self._built(partition, self._chosen_name(partition))
 
     def taking_over(self) -> TransactionStep:
-        """The statement itself, which finds the indexes of the partitions and builds none."""
+        """Run the statement itself, which finds the partitions' indexes and builds none."""
         node = self.wanted.statement(self.table.name)
         locks = locks_of_build(node, self.facts) if isinstance(node, pb.IndexStmt) else ()
         return transaction(node, facts=self.facts, locks=locks, undo=self._undo())
@@ -201,7 +201,7 @@ class _Plan:
     def _make_only(
         self, partition: Relation, name: QualifiedName, parent: QualifiedName
     ) -> Iterator[Step]:
-        """Of what has partitions itself, in the transaction that attaches it: nothing is built."""
+        """Make the index of a sub-partitioned table, in the transaction that attaches it: nothing is built."""
         only = self._only(partition, name=name)
         (attach,) = self._attach(partition, name, parent)
         locks = (*only.locks, *attach.locks)
@@ -236,7 +236,7 @@ class _Plan:
         )
 
     def _only(self, table: Relation, *, name: QualifiedName) -> TransactionStep:
-        """The CREATE INDEX on the table itself, which has no rows."""
+        """Give the CREATE INDEX on the table itself, which has no rows."""
         node = self.wanted.statement(table.name)
         node.relation.inh = False
         if isinstance(node, pb.IndexStmt):
@@ -247,14 +247,14 @@ class _Plan:
         return transaction(node, facts=self.facts, locks=locks, undo=self._undo())
 
     def _undo(self) -> tuple[str, ...]:
-        """With the index of the table those go that are attached to it."""
+        """Drop the table's index, and with it those that are attached to it."""
         name = self.indexes[self.table.name]
         if self.wanted.constraint is not None:
             return (drop_constraint_if_exists(self.table.name, name=name.name),)
         return (f"DROP INDEX IF EXISTS {name}",)
 
     def _same(self, partition: Relation) -> Index | None:
-        """An index of the partition that PostgreSQL would take as its part."""
+        """Find the partition's index that PostgreSQL would take as a part."""
         known = self._known(self.indexes[self.table.name])
         node = self.wanted.node
         if known is not None and known.definition:

@@ -1,4 +1,4 @@
-"""What the partitions of a table still lack of a statement, by what is known of them now."""
+"""Finds what the partitions of a table still lack of a statement, by what is known of them now."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from holdfast.rewrite.tree import constraint_of
 
 
 def lacking(step: PartitionsStep, *, facts: Facts) -> tuple[Step, ...]:
-    """The steps that are lacking, and after an index another look; nothing where all partitions have it."""
+    """Give the lacking steps, and after an index another look; none if all partitions have it."""
     node = _node(step)
     table = facts.relation(node.relation)
     if table is None:
@@ -29,7 +29,7 @@ def lacking(step: PartitionsStep, *, facts: Facts) -> tuple[Step, ...]:
 
 
 def is_there(step: PartitionsStep, *, facts: Facts) -> bool:
-    """Whether what it was made for is valid as a whole, where that can be said before the last step."""
+    """Whether the wanted object is valid as a whole, if that can be said before the last step."""
     node = _node(step)
     wanted, table = _wanted_index(node), facts.relation(node.relation)
     if wanted is None or table is None or table.has_foreign_partition:
@@ -38,7 +38,7 @@ def is_there(step: PartitionsStep, *, facts: Facts) -> bool:
 
 
 def planned_anew(steps: Sequence[Step], *, at: int, left: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps with what is left in the place of what was planned between this look and the last of its kind."""
+    """Put the remaining steps in the place of those planned between this look and the last of its kind."""
     look = steps[at]
     last = max(place for place, step in enumerate(steps) if step == look)
     return (*steps[: at + 1], *left, *steps[last + 1 :])

@@ -1,4 +1,4 @@
-"""The names that may be chosen for what a new partition must have before it is attached."""
+"""The names that may be chosen for what a new partition needs before it is attached."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from holdfast.rewrite.partitions.same_index import parsed_index
 
 
 def names_of_partition(partition: str, tables: Sequence[Relation]) -> Iterator[str]:
-    """Of its CHECK and of that of the default partition; and of what it must have that the table has."""
+    """Give the names for its CHECK, the default partition's CHECK, and the indexes that the table has."""
     yield from candidates(partition, label=LABEL)
     for table in tables:
         if table.default_partition is not None:

@@ -1,4 +1,4 @@
-"""An index or UNIQUE of a partitioned table that takes the place of another one of its name, in one moment.
+"""Replaces an index or UNIQUE of a partitioned table by another of its name, in one moment.
 
 It is made partition by partition before, under another name; in the moment in which its forerunner goes it gets the
 names that PostgreSQL would have chosen then, on the table and on each partition.
@@ -33,14 +33,14 @@ LATE = (
 
 
 def is_built_on_partitions(statement: Statement, *, facts: Facts) -> bool:
-    """Whether it makes one on a partitioned table, where every partition is one of ours."""
+    """Whether it makes one on a partitioned table all partitions of which are ours."""
     return _wanted(statement, facts=facts) is not None
 
 
 def built_on_partitions(
     statement: Statement, *, facts: Facts, at_first: Facts, built: Collection[str]
 ) -> MadeBefore | None:
-    """None for any other statement. `facts`: once what goes before it is gone; `at_first`: before that."""
+    """Give what is built; None for other statements. `facts`: without what is replaced; `at_first`: with it."""
     found = _wanted(statement, facts=facts)
     if found is None:
         return None
@@ -109,7 +109,7 @@ def _called(wanted: WantedIndex, name: str) -> WantedIndex:
 
 
 def _parts_of(index: QualifiedName, *, table: Relation) -> frozenset[QualifiedName]:
-    """The index, and those of partitions that go with it."""
+    """Give the index, and those of partitions that belong to it."""
     names = {index}
     for partition in table.partitions:
         names |= {each.name for each in partition.indexes if each.parent in names}
@@ -130,7 +130,7 @@ def _without_taken(facts: Facts, gone: Collection[QualifiedName]) -> Facts:
 
 
 def _of_late_partitions(new: WantedIndex, known: dict[QualifiedName, QualifiedName]) -> str:
-    """On a partition that is created meanwhile, PostgreSQL has put a number behind the name that is free now."""
+    """Rename indexes on partitions created meanwhile, which PostgreSQL has given a number."""
     index = QualifiedName(schema=new.node.relation.schemaname, name=new.node.idxname)
     names = ", ".join(literal(name.name) for name in known.values())
     return do_block((LATE.replace("INDEX_OF_TABLE", literal(str(index))).replace("KNOWN", names),))
@@ -139,7 +139,7 @@ def _of_late_partitions(new: WantedIndex, known: dict[QualifiedName, QualifiedNa
 def _renamed(
     now: dict[QualifiedName, QualifiedName], then: dict[QualifiedName, QualifiedName]
 ) -> Iterator[str]:
-    """With an index of a constraint, the constraint gets its name, too."""
+    """Rename an index; the constraint of an index is renamed with it."""
     for table, name in now.items():
         if then[table] != name:
             yield f"ALTER INDEX IF EXISTS {name} RENAME TO {quote(then[table].name)}"

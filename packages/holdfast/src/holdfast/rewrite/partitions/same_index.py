@@ -1,4 +1,4 @@
-"""Whether an index of a partition is what PostgreSQL would build for the index of the table.
+"""Decides whether an index of a partition is what PostgreSQL would build for the index of the table.
 
 After CompareIndexInfo() in PostgreSQL's src/backend/catalog/index.c: order within a column and storage do not count.
 """
@@ -11,12 +11,12 @@ from holdfast.rewrite.tree import copy, sql
 
 
 def is_same_index(index: Index, node: pb.IndexStmt) -> bool:
-    """Whether the index is that of the statement, on another table and by another name."""
+    """Whether the index equals that of the statement, apart from table and name."""
     return bool(index.definition) and _essence(parsed_index(index)) == _essence(node)
 
 
 def parsed_index(index: Index) -> pb.IndexStmt:
-    """The tree of an index, from what pg_get_indexdef() writes."""
+    """Parse the tree of an index, from what pg_get_indexdef() writes."""
     (statement,) = postgast.parse(index.definition).stmts
     return copy(statement.stmt.index_stmt)
 

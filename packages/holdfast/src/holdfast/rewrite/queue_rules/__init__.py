@@ -1,1 +1,1 @@
-"""What belongs together in a queue: one rule, one file. `plan_queue` applies them in its order."""
+"""The rules for what belongs together in a queue, one file each. `plan_queue` applies them in its order."""

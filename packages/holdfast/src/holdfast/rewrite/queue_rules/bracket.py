@@ -32,7 +32,7 @@ def is_bracket(taken: Taken) -> bool:
 
 
 def refuse_what_lasts(span: Span, *, today: date, until: str = "", is_open: bool = False) -> None:
-    """Raises TornApart, naming the statement that makes one transaction too long.
+    """Raise TornApart, naming the statement that makes the one transaction too long.
 
     `is_open`: all of it is executed as it is written, in the transaction that is open; no column is copied before.
     """
@@ -52,7 +52,7 @@ def refuse_what_lasts(span: Span, *, today: date, until: str = "", is_open: bool
 
 
 def _large_table(entry: QueueEntry, *, is_open: bool) -> Relation | None:
-    """The table that the statement reads or writes in full under the locks of the unit; None where it is small."""
+    """Give the table that the statement reads or writes in full under the unit's locks; None if it is small."""
     node, facts = entry.statement.node, entry.facts
     if facts is None:
         return None
@@ -77,7 +77,7 @@ def _large_table(entry: QueueEntry, *, is_open: bool) -> Relation | None:
 
 
 def lasts_as_written(entry: QueueEntry) -> bool:
-    """Whether it reads, writes or builds more than a moment allows where it runs as it is written, as no DROP does."""
+    """Whether it reads, writes or builds for long where it runs as written; no DROP does."""
     if entry.facts is None:
         return False
     draft = draft_of(entry.statement, facts=entry.facts)
@@ -86,7 +86,7 @@ def lasts_as_written(entry: QueueEntry) -> bool:
 
 
 def _is_proved_before(entry: QueueEntry, span: Span) -> bool:
-    """NOT NULL again, of a column that was so before the span: a CHECK is valid before (`unit_steps`)."""
+    """Whether it restores NOT NULL on a column that had it: a CHECK is validated before (`unit_steps`)."""
     facts = entry.facts
     if facts is None or not_null_proved_before(entry.statement, facts=facts) is None:
         return False

@@ -1,4 +1,4 @@
-"""Rule: changes of types that follow each other on one table, with the defaults of those columns, are one ALTER TABLE.
+"""Rule: consecutive type changes on one table, with the defaults of those columns, are one ALTER TABLE.
 
 So the rows are copied once, and a default that is dropped before and set after is never missing. Not where a USING
 reads a column that an earlier one has changed: it means the new value.
@@ -17,7 +17,7 @@ OF_COPIES = frozenset([pb.AT_AlterColumnType, pb.AT_ColumnDefault])
 
 
 def copied_once(units: Sequence[Unit]) -> tuple[Unit, ...]:
-    """Each joins the one right before it, where the two can be one statement."""
+    """Join each to the one right before it, if the two can be one statement."""
     joined: list[Unit] = []
     for unit in units:
         if joined and _are_one((*joined[-1].entries, *unit.entries)):
@@ -28,7 +28,7 @@ def copied_once(units: Sequence[Unit]) -> tuple[Unit, ...]:
 
 
 def as_one(statements: Sequence[Statement]) -> tuple[Statement, ...]:
-    """The statements of a unit, with those that this rule has brought together as one."""
+    """Give the statements of a unit, with those that this rule has joined as one."""
     merged: list[Statement] = []
     for statement in statements:
         if merged and _can_be_one((merged[-1], statement)):
@@ -80,7 +80,7 @@ def _merged(one: Statement, other: Statement) -> Statement:
 
 
 def _without_bystanders(unit: Unit) -> tuple[Unit, ...]:
-    """Defaults alone, or of columns whose type stays, need not be with the others."""
+    """Leave out defaults of columns whose type stays: they need not be with the others."""
     if len(unit.entries) == 1 or not _are_one(unit.entries):
         return (unit,)
     changing = {

@@ -1,4 +1,4 @@
-"""Rule: rows that users add between the last batch of a write and the constraint behind it are filled like the others.
+"""Rule: rows that users add between a write's last batch and the constraint after it are filled like the others.
 
 The old application goes on inserting rows without the new column until the constraint is there, NOT VALID. Then the
 same write is repeated for the rows that fail it, and only then is it validated. Only where that is sure to be what
@@ -27,7 +27,7 @@ from holdfast.rewrite.tree import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Required:
-    """What a statement of the unit asks of every row: SQL that is true for a row that fails it."""
+    """What a statement of the unit requires of every row: SQL that is true for a row that violates it."""
 
     table: Relation
     columns: frozenset[str]
@@ -37,7 +37,7 @@ class _Required:
 def gap_closed(
     steps: Sequence[Step], *, unit: Sequence[Statement], queue: Sequence[Statement], facts: Facts
 ) -> tuple[Step, ...]:
-    """The steps, with a backfill of what fails before the first validation of its table."""
+    """Add to the steps a backfill of violating rows, before the first validation of its table."""
     fills = [
         fill
         for required in _required(unit, facts=facts)
@@ -86,7 +86,7 @@ def _not_null(table: Relation, column: str) -> _Required:
 def _foreign_key(
     constraint: pb.Constraint, table: Relation, *, facts: Facts
 ) -> Iterator[_Required]:
-    """Of columns that are named on both sides; names go through quote()."""
+    """Write the condition for a foreign key with columns named on both sides; names are quoted."""
     referenced = facts.relation(constraint.pktable)
     own, theirs = strings(constraint.fk_attrs), strings(constraint.pk_attrs)
     if referenced is None or len(own) != len(theirs):
@@ -102,7 +102,7 @@ def _foreign_key(
 
 
 def _fill(required: _Required, queue: Sequence[Statement], *, facts: Facts) -> BackfillStep | None:
-    """The one write of these columns again, for the rows that fail; None where it is not the only one."""
+    """Repeat the one write of these columns for the violating rows; None if there are several writes."""
     writes = [each.node for each in queue if _concerns(each, required)]
     if len(writes) != 1 or not isinstance(write := writes[0], pb.UpdateStmt):
         return None

@@ -1,4 +1,4 @@
-"""Rule: a column of a partitioned table that gets an enum which the queue makes is refused before anything has run.
+"""Rule: giving a column of a partitioned table an enum that the queue makes is refused before anything has run.
 
 By itself the statement could be judged only when the enum is there, and the revision would be half-way.
 """
@@ -25,7 +25,7 @@ NEW_ENUM = LongWork(
 
 
 def refuse_new_enums_on_partitions(entries: Sequence[QueueEntry], *, today: date) -> None:
-    """Raises LongStatement, unless its author allows it."""
+    """Raise LongStatement, unless the author allows it."""
     nodes = (entry.statement.node for entry in entries)
     enums = {created_type(node) for node in nodes if isinstance(node, pb.CreateEnumStmt)}
     if not enums:

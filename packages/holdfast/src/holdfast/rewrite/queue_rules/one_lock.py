@@ -1,4 +1,4 @@
-"""Rule: consecutive moments on one table are one transaction, with the strongest lock first.
+"""Rule: consecutive short statements on one table are one transaction, with the strongest lock first.
 
 What fails takes back the whole unit. Only what is over in a moment whatever the statements before it have done: never
 NOT VALID with its VALIDATE, never what builds or fills something.
@@ -32,7 +32,7 @@ PLAIN = frozenset([pb.CONSTR_DEFAULT, pb.CONSTR_NOTNULL, pb.CONSTR_NULL])
 
 
 def one_lock(units: Sequence[Unit]) -> tuple[Unit, ...]:
-    """Each joins the one right before it, where both lock the same table and no other."""
+    """Join each to the one right before it, if both lock the same table and no other."""
     joined: list[Unit] = []
     for unit in units:
         table = _table_of(unit)
@@ -45,7 +45,7 @@ def one_lock(units: Sequence[Unit]) -> tuple[Unit, ...]:
 
 
 def _table_of(unit: Unit) -> str | None:
-    """The one table that all its entries lock for a moment."""
+    """Give the one table that all its entries lock for a moment."""
     tables = {_locked_by(entry) for entry in unit.entries}
     return tables.pop() if len(tables) == 1 else None
 

@@ -26,7 +26,7 @@ OF_COPIES = frozenset([pb.AT_AlterColumnType, pb.AT_ColumnDefault])
 
 
 def types_named(statements: Sequence[Statement]) -> frozenset[str]:
-    """The types that the statements create, rename or drop."""
+    """Give the types that the statements create, rename or drop."""
     return frozenset(name for each in statements for name in _names_in(each.node))
 
 
@@ -38,7 +38,7 @@ def can_be_beside(statements: Sequence[Statement]) -> bool:
 def with_types_beside(
     statements: Sequence[Statement], *, taken: Collection[str]
 ) -> tuple[Statement, ...] | None:
-    """New types first, one ALTER TABLE for each table, the names of types last; None where that means something else.
+    """Reorder: new types, one ALTER TABLE per table, then type names; None if that means something else.
 
     `taken`: the names of types that are in use.
     """
@@ -108,7 +108,7 @@ class _Beside:
         self.naming.append(statement)
 
     def _changes(self, statement: Statement) -> None:
-        """The change of a column as a part of the one ALTER TABLE of its table."""
+        """Add the change of a column to the one ALTER TABLE of its table."""
         node = statement.node
         assert isinstance(node, pb.AlterTableStmt)  # noqa: S101  # see _is_of_copies
         table = (node.relation.schemaname, node.relation.relname)
@@ -125,7 +125,7 @@ class _Beside:
         self.tables[table] = _with_node(first, merged)
 
     def _meanwhile(self, statement: Statement) -> Statement:
-        """The statement with the names that types have before any of them changes."""
+        """Give the statement with the names that types have before any of them changes."""
         node = copy(statement.node)
         changed = False
         for written in find(node, pb.TypeName):
@@ -139,7 +139,7 @@ class _Beside:
 
 
 def _add(merged: pb.AlterTableStmt, command: pb.AlterTableCmd) -> None:
-    """One action more, of a column that may have changed before in the same statement."""
+    """Add an action on a column that may have changed earlier in the same statement."""
     name = command.name
     earlier = [item.alter_table_cmd for item in merged.cmds]
     changed = [c for c in earlier if c.subtype == pb.AT_AlterColumnType]
@@ -159,7 +159,7 @@ def _add(merged: pb.AlterTableStmt, command: pb.AlterTableCmd) -> None:
 
 
 def _without(merged: pb.AlterTableStmt, first: pb.AlterTableCmd) -> None:
-    """Take an earlier change out, with a default that it was given for the type in between."""
+    """Remove an earlier change, with the default that the column was given for the type in between."""
     kept: list[pb.AlterTableCmd] = []
     is_behind = False
     for item in merged.cmds:
@@ -176,7 +176,7 @@ def _without(merged: pb.AlterTableStmt, first: pb.AlterTableCmd) -> None:
 
 
 def _composed(first: pb.AlterTableCmd, second: pb.AlterTableCmd) -> pb.AlterTableCmd:
-    """The second change of a column, of the value that the first one has made."""
+    """Apply a second change of a column to the value that the first one makes."""
     between = without_limit(column_of(first).type_name)
     if between is None or column_of(first).HasField("coll_clause"):
         raise _CannotBeBeside
@@ -195,7 +195,7 @@ def _composed(first: pb.AlterTableCmd, second: pb.AlterTableCmd) -> pb.AlterTabl
 
 
 def _replace(root: Message, column: str, value: pb.Node) -> None:
-    """The value in the place of each mention of the column below."""
+    """Put the value in the place of each mention of the column below the node."""
     for described, found in root.ListFields():
         if described.message_type is None:
             continue

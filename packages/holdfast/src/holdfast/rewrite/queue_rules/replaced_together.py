@@ -1,4 +1,4 @@
-"""Rule: what is dropped and created again is replaced in one moment, and what has to be built is built before.
+"""Rule: what is dropped and created again is replaced in one moment; what must be built is built before.
 
 Not a key, an index or a constraint whose table is written in between: its author has dropped it for that. A CHECK has
 something in its place meanwhile, which allows what the old or the new one allows.
@@ -39,7 +39,7 @@ ABOUT_ROWS = ("constraint", "index", "type", "unique key")
 
 
 def is_replaced(taken: Taken, until: Sequence[QueueEntry]) -> bool:
-    """Whether the two are one: nothing was dropped for the sake of a write."""
+    """Whether drop and creation are one: nothing was dropped for the sake of a write in between."""
     if taken.is_switched_off or taken.is_temporary or taken.what == "policy":
         return False
     if taken.what.startswith((*ABOUT_ROWS, "default")) and any(map(_writes, until)):
@@ -48,7 +48,7 @@ def is_replaced(taken: Taken, until: Sequence[QueueEntry]) -> bool:
 
 
 def _is_a_moment_again(taken: Taken, until: Sequence[QueueEntry]) -> bool:
-    """Whether the column can be NOT NULL again without a look at its rows, which is proved before or behind it.
+    """Whether NOT NULL can be restored in a moment, as it is proved before or after.
 
     Until PostgreSQL 17 not beside a copy of a column, nor in a statement that does something else, too.
     """
@@ -67,7 +67,7 @@ def _is_a_moment_again(taken: Taken, until: Sequence[QueueEntry]) -> bool:
 
 
 def first_build_on_new_columns(entries: Sequence[QueueEntry]) -> int | None:
-    """The place of the first that builds an index on a column that one before it adds, or gives another name."""
+    """Find the first entry that builds an index on a column which an earlier one adds or renames."""
     made: set[tuple[str, str]] = set()
     for place, entry in enumerate(entries):
         if made & set(_built_on(entry)):
@@ -77,7 +77,7 @@ def first_build_on_new_columns(entries: Sequence[QueueEntry]) -> int | None:
 
 
 def _built_on(entry: QueueEntry) -> Iterator[tuple[str, str]]:
-    """The columns of the indexes that it needs, each with its table."""
+    """Give the columns of the indexes that it needs, each with its table."""
     node = entry.statement.node
     if isinstance(node, pb.IndexStmt):
         table = relation_name(node.relation, entry)
@@ -104,7 +104,7 @@ def _columns_made(entry: QueueEntry) -> Iterator[tuple[str, str]]:
 
 
 def with_interim_checks(entries: Sequence[QueueEntry]) -> tuple[QueueEntry, ...]:
-    """The queue with `(old) OR (new)` in the place of each CHECK that is dropped for a write and added again."""
+    """Put `(old) OR (new)` in the place of each CHECK that is dropped for a write and added again."""
     changed = list(entries)
     for place, given, taken in _replaced_checks(entries):
         if any(map(_writes, entries[place + 1 : given])):
@@ -116,7 +116,7 @@ def with_interim_checks(entries: Sequence[QueueEntry]) -> tuple[QueueEntry, ...]
 
 
 def _replaced_checks(entries: Sequence[QueueEntry]) -> Iterator[tuple[int, int, Taken]]:
-    """The places of each CHECK that is dropped and of the one in its place: by its name, else the next of its columns.
+    """Find each dropped CHECK and its successor: by name, else the next one on the same columns.
 
     Each is in the place of one only.
     """
@@ -150,7 +150,7 @@ def _writes(entry: QueueEntry) -> bool:
 def _with_interim(
     drops: QueueEntry, adds: QueueEntry, *, name: str, between: Sequence[QueueEntry]
 ) -> tuple[QueueEntry, QueueEntry] | None:
-    """Both statements with the interim CHECK, where each is an ALTER TABLE with this one action.
+    """Give both statements with the interim CHECK, if each is an ALTER TABLE with this one action.
 
     None where the new one needs what is made in between: a column, a function, a type.
     """

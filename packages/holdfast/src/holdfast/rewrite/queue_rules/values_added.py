@@ -1,4 +1,4 @@
-"""Rule: an enum that is made anew with all its values and some more gets those by ADD VALUE; no row is touched.
+"""Rule: an enum remade with all its values and some more gets those by ADD VALUE; no row is touched.
 
 What helpers such as `op.sync_enum_values()` send (RENAME, CREATE TYPE, operators between the two, ALTER COLUMN TYPE,
 DROP TYPE), a new type that takes the name last, and a way by text, end in the same type.
@@ -23,7 +23,7 @@ TEXTS = frozenset(["text", "varchar"])
 
 
 def with_values_added(entries: Sequence[QueueEntry]) -> list[QueueEntry]:
-    """The entries; where some of them only add values to an enum, ADD VALUE and the defaults in their place."""
+    """Give the entries, with ADD VALUE and the defaults in place of those that only add values to an enum."""
     enums = {each.name: each for e in entries if e.facts is not None for each in e.facts.enums}
     planned: list[QueueEntry] = []
     place = 0
@@ -42,7 +42,7 @@ def with_values_added(entries: Sequence[QueueEntry]) -> list[QueueEntry]:
 def _made_anew(
     entries: Sequence[QueueEntry], enums: Mapping[QualifiedName, EnumInUse]
 ) -> "_MadeAnew | None":
-    """The enum that the first of the entries and those right behind it make anew, if they do no more."""
+    """Find the enum that the first entries remake, if they do no more than that."""
     for enum in enums.values():
         made = _MadeAnew(enum=enum, types={enum.name.name: enum.labels})
         for entry in entries:
@@ -55,7 +55,7 @@ def _made_anew(
 
 @dataclass(kw_only=True)
 class _MadeAnew:
-    """What the statements have come to so far: the values of each type by its name, the types of the columns."""
+    """The progress of the statements so far: values of each type by name, types of the columns."""
 
     enum: EnumInUse
     types: dict[str, tuple[str, ...]]
@@ -75,7 +75,7 @@ class _MadeAnew:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the old type is gone, all of its columns are of the new one, and nothing else is left."""
+        """Whether the old type is gone, all its columns have the new one, and nothing else is left."""
         name = self.enum.name.name
         return (
             self.original is None
@@ -86,7 +86,7 @@ class _MadeAnew:
         )
 
     def takes(self, entry: QueueEntry) -> bool:
-        """Whether the statement belongs to it, and is taken along."""
+        """Take a statement that belongs to it into account, and say whether it does."""
         self.taken += 1
         node = entry.statement.node
         match node:
@@ -109,7 +109,7 @@ class _MadeAnew:
                 return False
 
     def in_their_place(self, first: QueueEntry) -> Iterator[QueueEntry]:
-        """ADD VALUE for each value, then the defaults; all of them stand where the first statement stood."""
+        """Give ADD VALUE for each value, then the defaults, all at the first statement's place."""
         for node in _adding(self.enum, self.labels):
             (statement,) = parse(sql(node))
             yield replace(first, statement=statement)
@@ -177,7 +177,7 @@ class _MadeAnew:
         return self._keeps_values(command)
 
     def _keeps_values(self, command: pb.AlterTableCmd) -> bool:
-        """Whether the new value is the old one: casts alone, by text or by types that have all of its values."""
+        """Whether the new value is the old one: only casts, by way of text or types with all its values."""
         column = column_of(command)
         if not column.HasField("raw_default"):
             return strings(column.type_name.names)[-1] in TEXTS  # an enum has no cast to another
@@ -191,7 +191,7 @@ class _MadeAnew:
         return strings(value.column_ref.fields)[-1:] == (command.name,)
 
     def _with_its_name(self, command: pb.AlterTableCmd) -> pb.AlterTableCmd:
-        """The default of the type by the name that it keeps."""
+        """Give the default with the type's name that remains."""
         renamed = copy(command)
         for written in find(renamed, pb.TypeName):
             if self._name(strings(written.names)) in self.names:
@@ -204,7 +204,7 @@ class _MadeAnew:
         return any(name in self.types for name in named)
 
     def _name(self, parts: tuple[str, ...]) -> str | None:
-        """The name of a type, if it is one in the schema of the enum."""
+        """Give the name of a type, if it is in the schema of the enum."""
         is_elsewhere = len(parts) > 1 and parts[-2] != self.enum.name.schema
         return None if not parts or is_elsewhere else parts[-1]
 
@@ -215,7 +215,7 @@ def _are_all_in(labels: tuple[str, ...], more: tuple[str, ...]) -> bool:
 
 
 def _adding(enum: EnumInUse, labels: tuple[str, ...]) -> Iterator[pb.AlterEnumStmt]:
-    """One ADD VALUE for each new label, in front of the old one that comes next."""
+    """Give one ADD VALUE for each new label, before the old one that comes next."""
     for place, label in enumerate(labels):
         if label in enum.labels:
             continue

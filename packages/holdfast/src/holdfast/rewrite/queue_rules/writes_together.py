@@ -1,4 +1,4 @@
-"""Rule: writes of the author that are not batched stay in one transaction, in their order.
+"""Rule: the author's writes that are not batched stay in one transaction, in their order.
 
 Nobody sees half of them, and a constraint that is deferred holds at their end. Builds of plain indexes between them
 move behind them.
@@ -13,7 +13,7 @@ from holdfast.rewrite.units import QueueEntry, Unit
 
 
 def writes_together(units: Sequence[Unit], *, wrote: bool = False) -> tuple[Unit, ...]:
-    """Each write joins the unit of the writes before it, where what is between is nothing to it.
+    """Join each write to the unit of the writes before it, if nothing in between depends on it.
 
     `wrote`: the open transaction has some, which are committed before anything else; so they join these.
     """
@@ -28,7 +28,7 @@ def writes_together(units: Sequence[Unit], *, wrote: bool = False) -> tuple[Unit
 
 
 def _place(unit: Unit, before: Sequence[Unit], *, first: int) -> int | None:
-    """The place of the unit that the write joins."""
+    """Find the unit that the write joins."""
     for place in reversed(range(first, len(before))):
         if _is_written_whole(before[place]):
             return place

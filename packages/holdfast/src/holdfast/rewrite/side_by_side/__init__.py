@@ -1,1 +1,1 @@
-"""Two releases on one schema: what both can live with is done at once, and the rest waits for `holdfast finish`."""
+"""Two releases on one schema: what works for both is done at once, the rest waits for `holdfast finish`."""

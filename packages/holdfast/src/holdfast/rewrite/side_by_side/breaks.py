@@ -1,4 +1,4 @@
-"""What a step takes away from a release that still runs: said by `plan` and `check`, not refused."""
+"""Says what a step takes away from a running release: `plan` and `check` report it, nothing is refused."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ RELATIONS = (pb.OBJECT_TABLE, pb.OBJECT_VIEW, pb.OBJECT_MATVIEW, pb.OBJECT_SEQUE
 
 
 def breaks(step: Step) -> tuple[str, ...]:
-    """What a release that runs may use of it, a line each; nothing of a step that leaves it to `holdfast finish`."""
+    """Give what a running release may use of it, a line each; nothing if the step leaves it to `holdfast finish`."""
     if not isinstance(step, TransactionStep) or isinstance(step, BatchStep) or step.waits:
         return ()
     statements = [statement for text in step.sql for statement in parse(text)]
@@ -32,7 +32,7 @@ def breaks(step: Step) -> tuple[str, ...]:
 
 
 def _gone(statement: Statement, *, used: frozenset[QualifiedName]) -> Iterator[tuple[str, str]]:
-    """What is gone, by its name, and what of it a release may be using. `used`: nobody knows another table yet."""
+    """Give what is gone, by name, and what of it a release may be using. `used`: tables that others know already."""
     node = statement.node
     if isinstance(node, pb.DropStmt) and (
         node.remove_type in OBJECTS or node.remove_type == pb.OBJECT_TABLE
@@ -54,7 +54,7 @@ def _gone(statement: Statement, *, used: frozenset[QualifiedName]) -> Iterator[t
 
 
 def _made(statement: Statement) -> Iterator[str]:
-    """What takes such a place in the same moment."""
+    """Give the names that are made in the same moment."""
     node = statement.node
     if isinstance(node, pb.ViewStmt):
         yield node.view.relname

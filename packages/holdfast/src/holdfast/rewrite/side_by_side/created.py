@@ -1,4 +1,4 @@
-"""The object that a CREATE makes, by its kind and name: to be told from one of that name which waits to go."""
+"""Identifies the object that a CREATE makes, by kind and name, to tell it from a waiting one of that name."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class CreatedObject:
     replaces: bool = False  # OR REPLACE: also where it is there
 
     def is_object(self, kind: str, name: str) -> bool:
-        """Whether it is an object of this kind and name; without a schema it is the same in any."""
+        """Whether it is an object of this kind and name; without a schema any schema fits."""
         group = next((g for g in (FUNCTIONS, TYPES, RELATIONS) if kind in g), {kind})
         if self.kind not in group:
             return False
@@ -35,7 +35,7 @@ class CreatedObject:
 
 
 def created_object(statement: Statement) -> CreatedObject | None:
-    """The object that a statement makes, where it can have the name of something that waits."""
+    """Give the object that a statement makes, if it can have the name of something that waits."""
     node = statement.node
     return _relation_made(node) or _other_made(node)
 

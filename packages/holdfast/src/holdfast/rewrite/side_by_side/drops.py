@@ -1,4 +1,4 @@
-"""What an old release uses and a new one does not know: made harmless to the new one at once, dropped by `finish`.
+"""Drops that an old release would notice: made harmless to the new one at once, dropped by `finish`.
 
 A row of the new release has no value in a column that it does not know; and it deletes rows that a foreign key of such
 a column or table would keep.
@@ -56,7 +56,7 @@ UNCHECKED_OPERATORS = frozenset(["=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "
 
 
 def expanded_drop(action: Action) -> Split | None:
-    """A column, a key or a default that stays until `finish`; None for any other action."""
+    """Keep a column, a key or a default until `finish`; None for any other action."""
     if action.table.is_new:
         return None
     match action.command.subtype:
@@ -73,7 +73,7 @@ def expanded_drop(action: Action) -> Split | None:
 
 
 def expanded_drop_statement(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
-    """A table, a unique index or another object that stays until `finish`; None where nobody uses it."""
+    """Keep a table, a unique index or another object until `finish`; None if nobody uses it."""
     node = statement.node
     if not isinstance(node, pb.DropStmt):
         return None
@@ -114,7 +114,7 @@ def _waits(
 
 
 def _sql(action: Action) -> str:
-    """The author's action alone, on the table by its full name."""
+    """Write the author's action alone, on the table by its qualified name."""
     return sql(alter_table(action.table.name, action.command))
 
 
@@ -168,7 +168,7 @@ def _is_added_again(action: Action) -> bool:
 
 
 def _is_needed(known: ChangedTable, facts: Facts) -> bool:
-    """Whether a policy, a publication or a function depends on it, so that PostgreSQL refuses the drop."""
+    """Whether a policy, publication or function depends on it, so that PostgreSQL refuses the drop."""
     going = {found.name.split("(")[0].split(".")[-1] for found in facts.side_by_side.waiting}
     return any(
         not found.identity.startswith(RULE_OF_VIEW)
@@ -178,7 +178,7 @@ def _is_needed(known: ChangedTable, facts: Facts) -> bool:
 
 
 def _waiting_views(facts: Facts) -> set[str]:
-    """Names of the views that go at `finish`: those that are dropped, and those that have the old name of a table."""
+    """Give the views that go at `finish`: dropped ones, and those with the old name of a table."""
     return {
         str(QualifiedName(schema=found.relation.schema, name=found.name))
         if found.what == "table name" and found.relation is not None
@@ -216,7 +216,7 @@ def _against_column(
 
 
 def _column_waits(action: Action, known: ChangedTable) -> Split:
-    """What would fail for a row without a value, or because of a value that nobody looks after, goes at once."""
+    """Drop at once what would fail rows of the new release: no value given, or a value that nobody maintains."""
     name, table = action.command.name, action.table.name
     column, default = known.column(name), _default_of(known, name)
     drops_default = default is not None and "(" not in default and _in_unique_key(known)
@@ -276,7 +276,7 @@ def _in_unique_key(known: ChangedTable) -> bool:
 
 
 def _is_harmless(check: str, *, column: str, has_value: bool) -> bool:
-    """Whether a row of the new release passes: only of this column, and true, or unknown, without a value."""
+    """Whether a CHECK passes rows of the new release: only on this column, and not false without a value."""
     expression = parsed_constraint(check, name="check").raw_expr
     columns = {strings(found.fields)[-1] for found in find(expression, pb.ColumnRef)}
     if columns != {column}:
@@ -312,7 +312,7 @@ def _is_of_several(index: DependentIndex) -> bool:
 
 
 def suspend(key: Suspended) -> BatchStep:
-    """A foreign key goes at once: the new release deletes and inserts rows without knowing of it."""
+    """Drop a foreign key at once: the new release deletes and inserts rows without knowing of it."""
     tables = (key.table, *((key.references,) if key.references is not None else ()))
     valid = "" if key.is_validated or key.definition.endswith("NOT VALID") else " NOT VALID"
     again = f"ALTER TABLE {key.table} ADD CONSTRAINT {quote(key.name)} {key.definition}{valid}"
@@ -401,7 +401,7 @@ def _are_needed(tables: Sequence[Relation], dropped: set[QualifiedName], facts: 
 
 
 def _keys_of(table: Relation, dropped: set[QualifiedName]) -> Iterator[Suspended]:
-    """Foreign keys from the table, and to it from others; those of partitions go with their parents."""
+    """Give foreign keys from and to the table; those of partitions go with their parents."""
     if table.partition_of is None:
         for key in table.foreign_keys():
             if key.references not in (None, table.name):
@@ -423,7 +423,7 @@ def _keys_of(table: Relation, dropped: set[QualifiedName]) -> Iterator[Suspended
 
 
 def _indexes(statement: Statement, node: pb.DropStmt, facts: Facts) -> tuple[Step, ...] | None:
-    """The steps of dropping a unique index, whose columns the old release may name in ON CONFLICT."""
+    """Drop unique indexes at `finish`: the old release may name their columns in ON CONFLICT."""
     if len(node.objects) != 1:
         return None
     index = facts.index_named(strings(node.objects[0].list.items))
@@ -445,7 +445,7 @@ def _indexes(statement: Statement, node: pb.DropStmt, facts: Facts) -> tuple[Ste
 
 
 def expanded_value(statement: Statement) -> tuple[Step, ...] | None:
-    """ALTER TYPE .. RENAME VALUE: a value has one name, so all of it waits."""
+    """Let all of ALTER TYPE .. RENAME VALUE wait: a value has only one name."""
     node = statement.node
     if not isinstance(node, pb.AlterEnumStmt) or not node.old_val:
         return None
@@ -461,7 +461,7 @@ def expanded_value(statement: Statement) -> tuple[Step, ...] | None:
 
 
 def _object_name(item: pb.Node) -> tuple[tuple[str, ...], str]:
-    """The parts of a name, and the name as it is written."""
+    """Give the parts of a name, and the name as written."""
     if item.HasField("object_with_args"):
         parts = strings(item.object_with_args.objname)
         arguments = [type_of_tree(each.type_name) for each in item.object_with_args.objargs]
@@ -483,7 +483,7 @@ def _is_new(parts: tuple[str, ...], facts: Facts) -> bool:
 def _one(
     statement: Statement, node: pb.DropStmt, place: int, *, name: QualifiedName | None = None
 ) -> str:
-    """The DROP of one of the objects that the statement names."""
+    """Write the DROP of one of the objects that the statement names."""
     if len(node.objects) == 1 and name is None:
         return statement.sql
     one = copy(node)

@@ -1,4 +1,4 @@
-"""The first half of a change that two releases live with; None for what is done at once."""
+"""The first half of a change that two releases can live with; None for what is done at once."""
 
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.rewriting import Action, Split
@@ -19,7 +19,7 @@ from holdfast.rewrite.waiting import Waiting
 def expanded(
     statement: Statement, *, facts: Facts
 ) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
-    """The steps of a whole statement beside an old release, or why there are none."""
+    """Give the steps of a whole statement beside an old release, or why there are none."""
     if facts.side_by_side.releases is not Releases.TWO:
         return None
     steps = expanded_drop_statement(statement, facts) or expanded_value(statement)
@@ -33,18 +33,18 @@ def expanded(
 
 
 def expanded_action(action: Action) -> Split | None:
-    """The steps of one action of an ALTER TABLE beside an old release, or why there are none."""
+    """Give the steps of one action of an ALTER TABLE beside an old release, or why there are none."""
     if action.facts.side_by_side.releases is not Releases.TWO:
         return None
     return expanded_drop(action)
 
 
 def ended_by(steps: tuple[Step, ...]) -> tuple[int, ...]:
-    """The numbers of what no longer waits once these steps are done."""
+    """Give the numbers of what no longer waits once these steps are done."""
     found = (step for step in steps if isinstance(step, BatchStep | TransactionStep))
     return tuple(number for step in found for number in step.ends)
 
 
 def waiting_in(steps: tuple[Step, ...]) -> tuple[Waiting, ...]:
-    """What waits for `finish` once these steps are done."""
+    """Give what waits for `finish` once these steps are done."""
     return tuple(waiting for step in steps for waiting in waits_of(step))

@@ -1,4 +1,4 @@
-"""How each thing that waits ends: the second half of the change, once only one release is there."""
+"""The second half of a change, once only one release is left: how each thing that waits ends."""
 
 from datetime import date
 
@@ -14,7 +14,7 @@ from holdfast.rewrite.waiting import RENAMES, Waiting
 def finish_steps(
     waiting: Waiting, statement: Statement, *, facts: Facts, today: date
 ) -> tuple[Step, ...]:
-    """The steps; none where it is gone already. `facts` are those of the statement that its author has written."""
+    """Give the steps; none if it is gone already. `facts` are those of the author's statement."""
     if waiting.what == "table name" and is_gone(waiting, facts=facts):
         return ()
     if waiting.what == "column name" and is_gone(waiting, facts=facts):
@@ -29,7 +29,7 @@ def finish_steps(
 
 
 def is_gone(waiting: Waiting, *, facts: Facts) -> bool:
-    """Whether somebody has dropped it meanwhile, plain Alembic or a person."""
+    """Whether somebody has dropped it meanwhile: plain Alembic, or a person."""
     if waiting.relation is None:
         return False
     table = _table(waiting, facts)
@@ -52,7 +52,7 @@ def is_gone(waiting: Waiting, *, facts: Facts) -> bool:
 
 
 def missing_name(waiting: Waiting, *, facts: Facts) -> str | None:
-    """The one of the two names of a column that somebody has taken away."""
+    """Give the one of a column's two names that somebody has removed."""
     table = _table(waiting, facts)
     if waiting.what != "column name" or table is None:
         return None
@@ -66,12 +66,12 @@ def _table(waiting: Waiting, facts: Facts) -> Relation | None:
 
 
 def _cleared(waiting: Waiting) -> BatchStep:
-    """The table is gone, and its triggers with it: so goes what they have called."""
+    """Drop the trigger functions of a table that is gone, and its triggers with it."""
     return BatchStep(what=f"clear away what kept {waiting}", sql=clearing(waiting), locks=())
 
 
 def clearing(waiting: Waiting) -> tuple[str, ...]:
-    """What lets go the functions, with the triggers that call them, and the counter."""
+    """Write the SQL that drops the functions, the triggers that call them, and the counter."""
     functions = [
         each.removeprefix("DROP FUNCTION ")
         for each in waiting.finish
@@ -84,7 +84,7 @@ def clearing(waiting: Waiting) -> tuple[str, ...]:
 
 
 def take_back_steps(waiting: Waiting) -> tuple[Step, ...] | None:
-    """How a rename is taken back without its revision; None of anything else, which a revision takes back."""
+    """Undo a rename without its revision; None for anything else, which a revision takes back."""
     return (_moment(waiting, waiting.back),) if waiting.what in RENAMES else None
 
 
@@ -97,10 +97,12 @@ def _renamed(waiting: Waiting) -> tuple[Step, ...]:
             f"SELECT ctid FROM ONLY {waiting.relation}"
             f" WHERE NOT pg_catalog.record_image_eq(ROW({a}), ROW({b}))"
         )
+        differing = f"in which {waiting.name} and {waiting.new_name} differ"
         look = (
             LookStep(
                 table=waiting.relation,
-                what=f"rows in which {waiting.name} and {waiting.new_name} differ",
+                what=f"rows {differing}",
+                one=f"row {differing}",
                 quick=f"{rows} LIMIT 1",
                 rows=rows,
                 settings=(("row_security", "off"),),

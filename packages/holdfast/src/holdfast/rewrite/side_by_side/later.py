@@ -1,4 +1,4 @@
-"""A statement that needs a name which still waits for `holdfast finish`, or would change what waits.
+"""Finds statements that need a name which still waits for `holdfast finish`, or would change what waits.
 
 Said before anything of its revision runs. Whatever has nothing to do with what waits never waits for it.
 """
@@ -27,7 +27,7 @@ PRIVILEGES = (pb.GrantStmt, pb.AlterOwnerStmt, pb.AlterDefaultPrivilegesStmt)
 
 
 def needs(statement: Statement, *, facts: Facts) -> Waiting | None:
-    """The first thing that waits and has to go, or be taken back, before the statement can run."""
+    """Give the first waiting thing that must be finished, or taken back, before the statement can run."""
     if statement.kind is not StatementKind.DDL:
         return None
     if isinstance(statement.node, PRIVILEGES):
@@ -41,7 +41,7 @@ def needs(statement: Statement, *, facts: Facts) -> Waiting | None:
 
 
 def _second_name_granted(statement: Statement, facts: Facts) -> Waiting | None:
-    """The column whose new name gets a privilege of its own, which would go with the second column."""
+    """Give the column whose new name gets privileges, which would be dropped with the second column."""
     columns = {
         column for item in find(statement.node, pb.AccessPriv) for column in strings(item.cols)
     }
@@ -92,7 +92,7 @@ def _is_in_the_way(
 
 
 def _named(statement: Statement, facts: Facts) -> frozenset[QualifiedName]:
-    """The relations that the statement itself names; the facts may know more, of statements ahead of it."""
+    """Give the relations that the statement itself names; the facts may contain more."""
     found = {_meant(written, facts) for written in relations_in(statement)}
     node = statement.node
     if isinstance(node, pb.RenameStmt) and node.rename_type != pb.OBJECT_COLUMN:
@@ -101,7 +101,7 @@ def _named(statement: Statement, facts: Facts) -> frozenset[QualifiedName]:
 
 
 def _meant(written: WrittenName, facts: Facts) -> QualifiedName:
-    """A relation, or the table of an index."""
+    """Give the relation, or the table of an index."""
     if (relation := facts.relations.get(written)) is not None:
         return relation.name
     if (index := facts.indexes.get(written)) is not None:
@@ -110,7 +110,7 @@ def _meant(written: WrittenName, facts: Facts) -> QualifiedName:
 
 
 def _texts(node: Message) -> Iterator[str]:
-    """Every name and text in the statement."""
+    """Give every name and text in the statement."""
     for _, each in postgast.walk(node):
         if isinstance(each, Message) and not isinstance(each, pb.RangeVar):
             for field, value in each.ListFields():
@@ -140,7 +140,7 @@ def _changes_type(statement: Statement, column: str) -> bool:
 
 
 def _moves_schema(statement: Statement, waiting: Waiting) -> bool:
-    """It gives the schema of what waits another name."""
+    """Whether it renames the schema of what waits."""
     node = statement.node
     if not isinstance(node, pb.RenameStmt) or node.rename_type != pb.OBJECT_SCHEMA:
         return False
@@ -149,7 +149,7 @@ def _moves_schema(statement: Statement, waiting: Waiting) -> bool:
 
 
 def _moves(statement: Statement, facts: Facts) -> bool:
-    """Whether it gives the table another name or schema, or drops it at once."""
+    """Whether it renames the table, moves it to another schema, or drops it at once."""
     node = statement.node
     if isinstance(node, pb.RenameStmt):
         return bool(node.rename_type == pb.OBJECT_TABLE)
@@ -160,7 +160,7 @@ def _moves(statement: Statement, facts: Facts) -> bool:
 
 
 def _is_hindered_by_view(statement: Statement, facts: Facts) -> bool:
-    """PostgreSQL refuses it as long as the view of the old name reads the table."""
+    """Whether PostgreSQL refuses it as long as the view of the old name reads the table."""
     if _moves(statement, facts):
         return True
     node = statement.node
@@ -172,7 +172,7 @@ def _is_hindered_by_view(statement: Statement, facts: Facts) -> bool:
 
 
 def _takes_all(statement: Statement) -> bool:
-    """Every column of a table, those that wait to go included: `*` in a view, LIKE, INHERITS."""
+    """Whether it takes every column of a table, waiting ones included: `*` in a view, LIKE, INHERITS."""
     if any(True for _ in find(statement.node, pb.TableLikeClause)):
         return True
     if isinstance(statement.node, pb.CreateStmt) and len(statement.node.inh_relations):

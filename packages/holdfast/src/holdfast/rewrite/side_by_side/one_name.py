@@ -1,4 +1,4 @@
-"""Renames of what can have one name only: a function, a schema, a column of a view; and a move to another schema.
+"""Renames of what can have only one name: a function, a schema, a column of a view; and moves between schemas.
 
 Names of types, domains, sequences, indexes and constraints are not among them: an application knows them by what
 PostgreSQL has resolved, or not at all.
@@ -35,7 +35,7 @@ OF_SCHEMA = "It has one name, and the old release finds all that is in it by tha
 
 
 def one_name(statement: Statement, facts: Facts) -> tuple[tuple[()], NeedsOneRelease] | None:
-    """Why it cannot wait; None for any other statement, and for what nobody uses yet."""
+    """Say why it cannot wait; None for any other statement, and for what nobody uses yet."""
     what = renamed_object(statement)
     node = statement.node
     if what is None or not isinstance(node, pb.RenameStmt | pb.AlterObjectSchemaStmt):
@@ -52,7 +52,7 @@ def one_name(statement: Statement, facts: Facts) -> tuple[tuple[()], NeedsOneRel
 
 
 def renamed_object(statement: Statement) -> str | None:
-    """The object that gets another name, or another schema, in words."""
+    """Describe the object that gets another name or schema."""
     node = statement.node
     if isinstance(node, pb.RenameStmt):
         return _renamed(node)

@@ -10,7 +10,7 @@ from holdfast.rewrite.statement import Statement, shortened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsOneRelease:
-    """A change, and what stands in the way of two releases that both run on."""
+    """A change, and why two releases cannot live with it."""
 
     relation: str
     what: str
@@ -18,7 +18,7 @@ class NeedsOneRelease:
     lifted_by: frozenset[QueuedChange] = frozenset()
 
     def error(self, statement: Statement) -> HoldfastError:
-        """The error that refuses the statement for these reasons."""
+        """Make the error that refuses the statement for these reasons."""
         return NotForTwoReleases(
             statement=shortened(statement.sql),
             relation=self.relation,

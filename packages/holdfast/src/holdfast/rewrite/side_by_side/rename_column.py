@@ -1,4 +1,4 @@
-"""RENAME COLUMN with two releases: the column has both names until `finish`, and every row the same value under both.
+"""RENAME COLUMN for two releases: the column has both names until `finish`, always with the same value.
 
 Expand: a shadow with the new name, two triggers, the rows that are there, the indexes that look-ups need. Finish: the
 shadow goes and the column is renamed, in one moment.
@@ -44,7 +44,7 @@ from holdfast.rewrite.waiting import Waiting
 def renamed_column(
     statement: Statement, facts: Facts
 ) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
-    """The steps of the first half, or why there are none; None for any other statement and for a new column."""
+    """Give the steps of the first half, or why there are none; None for other statements and new columns."""
     node = statement.node
     if (
         not isinstance(node, pb.RenameStmt)
@@ -96,7 +96,7 @@ def _steps(shadow: Shadow, statement: Statement) -> Iterator[Step]:
 
 
 def reasons_against(table: ChangedTable, shadow: Shadow) -> Iterator[str]:
-    """Why the column cannot have two names; known before anything has run."""
+    """Say why the column cannot have two names; known before anything has run."""
     change, column = shadow.conversion, shadow.column
     if change.error:
         yield f"It could not be tried on an empty copy of the table: {change.error}."
@@ -154,13 +154,15 @@ def _of_triggers(table: ChangedTable) -> Iterator[str]:
 
 
 def _look_before(shadow: Shadow) -> Iterator[Step]:
-    """Rows that an UPDATE of theirs would fail on, whatever it writes."""
+    """Look for rows that no UPDATE could write: against a constraint that is NOT VALID."""
     key = ", ".join(map(quote, shadow.facts.key)) or "ctid"
     for found in shadow.facts.not_valid:
         rows = f"SELECT {key} FROM ONLY {shadow.table} WHERE NOT ({found.condition})"
+        against = f"against {found.name}, which is NOT VALID"
         yield LookStep(
             table=shadow.table,
-            what=f"rows against {found.name}, which is NOT VALID",
+            what=f"rows {against}",
+            one=f"row {against}",
             quick=f"{rows} LIMIT 1",
             rows=rows,
             scans=(shadow.table,),
@@ -168,12 +170,14 @@ def _look_before(shadow: Shadow) -> Iterator[Step]:
 
 
 def look_for_differences(shadow: Shadow) -> LookStep:
-    """Every row has the same value under both names."""
+    """Look for rows whose values differ under the two names."""
     key = ", ".join(map(quote, shadow.facts.key)) or "ctid"
     rows = f"SELECT {key} FROM ONLY {shadow.table} WHERE {shadow.differs}"
+    differing = f"in which {shadow.name} and {shadow.new_name} differ"
     return LookStep(
         table=shadow.table,
-        what=f"rows in which {shadow.name} and {shadow.new_name} differ",
+        what=f"rows {differing}",
+        one=f"row {differing}",
         quick=f"{rows} LIMIT 1",
         rows=rows,
         settings=(("row_security", "off"),),
@@ -222,7 +226,7 @@ def _lock(shadow: Shadow, statements: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _on_both(trigger: ColumnTrigger, *, also: str) -> str:
-    """A trigger of the application on UPDATE OF the column fires for the new name, too."""
+    """Make an application's trigger on UPDATE OF the column fire for the new name, too."""
     (parsed,) = postgast.parse(trigger.definition).stmts
     node = copy(parsed.stmt.create_trig_stmt)
     node.replace = True
@@ -265,7 +269,7 @@ def _shadow_goes(shadow: Shadow) -> Iterator[str]:
 
 
 def _guard(shadow: Shadow) -> str:
-    """SQL that fails unless both triggers are as they were made: so no write has passed them."""
+    """Write SQL that fails unless both triggers are unchanged, so that no write has bypassed them."""
     names = ", ".join(map(literal, shadow.triggers))
     stamp = f"obj_description({literal(shadow.functions[0])}::regprocedure, 'pg_proc')"
     ours = (
@@ -279,7 +283,7 @@ def _guard(shadow: Shadow) -> str:
 
 
 def _carries_nothing_more(shadow: Shadow) -> str:
-    """SQL that fails where others have put something on the shadow, which would go with it."""
+    """Write SQL that fails if others have added something to the second column, which will be dropped."""
     indexes = ", ".join(literal(name) for _, name in shadow.indexes) or "NULL"
     table = f"{literal(str(shadow.table))}::regclass"
     column = (
@@ -313,7 +317,7 @@ def _carries_nothing_more(shadow: Shadow) -> str:
 
 
 def _indexes(shadow: Shadow) -> Iterator[Step]:
-    """CONCURRENTLY, the unique ones last: as long as both are there, an upsert has two arbiters."""
+    """Build the indexes CONCURRENTLY, unique ones last: until `finish` an upsert finds two matching indexes."""
     named = dict(shadow.indexes)
     table = Relation(oid=shadow.facts.oid, name=shadow.table, kind=RelationKind.TABLE)
     found = [index for index in shadow.facts.indexes if index.name in named]

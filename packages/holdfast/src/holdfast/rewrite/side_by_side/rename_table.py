@@ -1,4 +1,4 @@
-"""RENAME TABLE with two releases: the table gets its new name, and a view the old one, in one moment.
+"""RENAME TABLE for two releases: the table gets its new name, and a view the old one, in one moment.
 
 What a view does not do for a table is said by `plan`; see docs/side-by-side.md.
 """
@@ -42,7 +42,7 @@ class Renamed:
 def renamed_table(
     statement: Statement, facts: Facts
 ) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
-    """The steps of the first half, or why there are none; None for any other statement and for a new table."""
+    """Give the steps of the first half, or why there are none; None for other statements and new tables."""
     node = statement.node
     kinds = (pb.OBJECT_TABLE, pb.OBJECT_VIEW, pb.OBJECT_MATVIEW)
     if not isinstance(node, pb.RenameStmt) or node.rename_type not in kinds:
@@ -112,7 +112,7 @@ END"""
 
 
 def _privileges(renamed: Renamed) -> tuple[str, ...]:
-    """The privileges of the table, granted on its view; those of its owner need no grant."""
+    """Grant the table's privileges on its view; the owner needs none."""
     names = {
         "table": literal(str(renamed.new)),
         "view": literal(str(renamed.old)),

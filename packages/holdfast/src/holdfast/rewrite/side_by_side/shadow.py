@@ -1,4 +1,4 @@
-"""A column under two names at once: the names of all that keeps the second one, its shadow, equal to the first.
+"""A column with two names: a second column, its shadow, and what keeps the two equal.
 
 The shadow has the new name. Everything else stays on the column itself, so that in the end the shadow goes, the column
 is renamed, and the schema is that of a plain RENAME COLUMN to the byte.
@@ -19,7 +19,7 @@ CARRIES_MORE = "HF002"  # SQLSTATE: something of others hangs on the shadow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
-    """A column, the second name that it has, and what keeps both equal."""
+    """A column, its second name, and what keeps both equal."""
 
     facts: ChangedTable
     name: str
@@ -44,7 +44,7 @@ class Shadow:
 
     @property
     def functions(self) -> tuple[str, str]:
-        """The functions of the first and of the last trigger, as they are called in SQL."""
+        """The functions of the first and the last trigger, as SQL calls them."""
         return f"holdfast.{quote(self._own('first'))}()", f"holdfast.{quote(self._own('last'))}()"
 
     @property
@@ -54,7 +54,7 @@ class Shadow:
 
     @property
     def triggers(self) -> tuple[str, str]:
-        """The first and the last to fire: they do so in the order of their bytes."""
+        """The first and the last trigger to fire, by the byte order of their names."""
         names = [trigger.name.encode() for trigger in self.facts.triggers if not trigger.is_ours]
         first = f"!!holdfast {self.column.attnum}"
         while names and first.encode() >= min(names):
@@ -66,7 +66,7 @@ class Shadow:
 
     @property
     def indexes(self) -> tuple[tuple[str, str], ...]:
-        """Each index that has the column as a key, and how that on the shadow is called."""
+        """Each index with the column as a key, and the name of its counterpart on the shadow."""
         taken = set(self.facts.taken)
         chosen = []
         for index in self.facts.indexes:
@@ -78,31 +78,31 @@ class Shadow:
 
     @property
     def differs(self) -> str:
-        """A condition of SQL: the two columns have different values, of a row variable or of a row."""
+        """An SQL condition: the two columns of a row have different values."""
         return self.differ("")
 
     def differ(self, row: str) -> str:
-        """The condition that the two columns differ, of a row variable."""
+        """Write the condition that the two columns differ, for a row variable."""
         a, b = (f"{row}{quote(each)}" for each in (self.name, self.new_name))
         # IS DISTINCT FROM does not exist for json, xml and point.
         return f"NOT pg_catalog.record_image_eq(ROW({a}), ROW({b}))"
 
     @property
     def copying_settings(self) -> tuple[tuple[str, str], ...]:
-        """The settings of the session that fills the shadow: no row is hidden, the application's triggers are quiet."""
+        """The settings of the session that fills the shadow: no hidden row, no application triggers."""
         quiet = (("session_replication_role", "replica"),) if needs_replica_role(self.facts) else ()
         return (("row_security", "off"), *quiet)
 
     def lock(self, mode: LockMode = LockMode.ACCESS_EXCLUSIVE) -> Lock:
-        """A lock on the table."""
+        """Give a lock on the table."""
         return Lock(mode=mode, relation=self.table)
 
     def alter(self, action: str) -> str:
-        """An ALTER TABLE of the table."""
+        """Write an ALTER TABLE of the table."""
         return f"ALTER TABLE {self.table} {action}"
 
     def _own(self, label: str) -> str:
-        """A name that is the same whenever it is asked for, and that no other column has."""
+        """Make a name that is always the same for this column, and that no other column has."""
         full = f"{label} of {self.table}.{quote(self.name)}"
         if len(full.encode()) <= MAX_BYTES:
             return full
@@ -111,7 +111,7 @@ class Shadow:
 
 
 def first_function(shadow: Shadow) -> str:
-    """What the old release wrote goes to the new name, and what the new one wrote to the old; the new name wins."""
+    """Write the function that passes writes to the old name on to the new one, and back; the new name wins."""
     a, b = quote(shadow.name), quote(shadow.new_name)
     count = f"PERFORM pg_catalog.nextval({literal(shadow.counter)});"
     # With a default nobody can tell a release that leaves the column out from one that gives the default.
@@ -141,7 +141,7 @@ END"""
 
 
 def last_function(shadow: Shadow) -> str:
-    """The last trigger's function: the shadow gets what a trigger of the application has made of the column."""
+    """Write the last trigger's function: the shadow gets what the application's triggers have made of the column."""
     a, b = quote(shadow.name), quote(shadow.new_name)
     return _function(shadow.functions[1], f"BEGIN new.{b} := new.{a}; RETURN new; END")
 
@@ -154,7 +154,7 @@ def _two_values(shadow: Shadow) -> str:
 
 
 def _function(name: str, body: str) -> str:
-    """A function that runs as its owner: a user needs no right to the schema holdfast, nor to the sequence."""
+    """Write a function that runs as its owner: users need no right to the schema holdfast or the sequence."""
     return (
         f"CREATE OR REPLACE FUNCTION {name} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
         f" SET search_path = pg_catalog, pg_temp AS {literal(body)}"

@@ -1,4 +1,4 @@
-"""A revision is reverted before `finish`: what is still there is kept, and no row is lost.
+"""Reverts a revision before `finish`: what was kept is used again, and no row is lost.
 
 A statement of downgrade() that is the inverse of what waits takes that back: ADD COLUMN of a column that is still
 there, CREATE TABLE of a table that is still there, the rename back.
@@ -34,7 +34,7 @@ KEYS = (pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE)
 def taken_back(
     statement: Statement, *, facts: Facts
 ) -> tuple[tuple[Step, ...], NeedsOneRelease | None] | None:
-    """The steps of a statement that takes back something that waits; None for any other."""
+    """Give the steps of a statement that takes back something that waits; None for any other."""
     if facts.side_by_side.releases is not Releases.BACK:
         return None
     for recorded in facts.side_by_side.recorded:
@@ -50,7 +50,7 @@ def takes_back(statement: Statement, *, facts: Facts, revision: str) -> bool:
 
 
 def taken_back_action(action: Action) -> Split | None:
-    """The same of one action of an ALTER TABLE."""
+    """Give the steps of one action of an ALTER TABLE that takes back something; None for any other."""
     if action.facts.side_by_side.releases is not Releases.BACK:
         return None
     for recorded in action.facts.side_by_side.recorded:
@@ -62,7 +62,7 @@ def taken_back_action(action: Action) -> Split | None:
 
 
 def is_there_already(statement: Statement, *, facts: Facts) -> bool:
-    """Whether it would make what went with a column or table that was kept: its index, its constraint, its view."""
+    """Whether it would make what belongs to a kept column or table: its index, its constraint, its view."""
     if facts.side_by_side.releases is not Releases.BACK:
         return False
     kept = [
@@ -100,7 +100,7 @@ def is_there_already(statement: Statement, *, facts: Facts) -> bool:
 
 
 def _goes_along(written: pb.RangeVar, kept: set[QualifiedName | None], facts: Facts) -> bool:
-    """Whether it is a view that the CASCADE of what was kept would have taken along."""
+    """Whether it is a view that the CASCADE of what was kept would have dropped."""
     schema = written.schemaname or facts.current_schema
     name = QualifiedName(schema=schema, name=written.relname)
     return any(
@@ -224,7 +224,7 @@ def _split(action: Action, recorded: Recorded) -> Split | None:
 
 
 def _column_again(action: Action, recorded: Recorded) -> Split | None:
-    """The steps that give the column back what the expand took from it; rows of the new release get the default."""
+    """Restore what the first half took from the column; rows of the new release get the default."""
     waiting, table = recorded.waiting, action.table.name
     column = action.table.column(waiting.name)
     if column is None:

@@ -1,4 +1,4 @@
-"""Whether a statement of somebody uses a name that waits to go: read from its syntax tree, not searched in its text."""
+"""Decides from a statement's syntax tree, not its text, whether it uses a name that waits to go."""
 
 from postgast import pg_query_pb2 as pb
 
@@ -19,7 +19,7 @@ OURS = "record_image_eq"  # of the statements that fill and compare a second nam
 
 
 def uses(sql: str, waiting: Waiting) -> bool:
-    """Whether a call of this statement is one of the release that needs what waits."""
+    """Whether a call of this statement comes from the release that needs what waits."""
     if OURS in sql or "holdfast." in sql:
         return False
     try:

@@ -46,7 +46,7 @@ async def list_users(
     filters: Annotated[AccountFilters, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("users"))],
 ) -> AccountPage:
-    """Users by e-mail, a page at a time."""
+    """List users by e-mail, a page at a time."""
     return await transactions.read(administration.list_accounts, filters=filters, cursors=cursors)
 
 
@@ -57,7 +57,7 @@ async def list_sessions(
     user_id: UUID,
     state: SessionState = SessionState.LIVE,
 ) -> SessionList:
-    """The devices on which a user is logged in, or was."""
+    """List the devices on which a user is logged in, or was."""
     rows = await transactions.read(own.list_sessions, user_id, state=state)
     return SessionList.of(rows, current=principal)
 
@@ -126,7 +126,7 @@ async def list_audit_events(
     filters: Annotated[AuditFilters, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("audit events"))],
 ) -> AuditPage:
-    """What happened to accounts and sessions, who failed to log in, and what administrators read."""
+    """List what happened to accounts and sessions, who failed to log in, and what administrators read."""
     return await transactions.read(administration.list_audit, filters=filters, cursors=cursors)
 
 
@@ -141,7 +141,7 @@ async def remove_second_factor(
     principal: FreshAdministrator,
     user_id: UUID,
 ) -> None:
-    """For a user who has lost the authenticator and the recovery codes. Every session of theirs ends."""
+    """Remove the second factor of a user who has lost it and the recovery codes. Every session of theirs ends."""
     await transactions.write(
         administration.remove_second_factor,
         user_id,
@@ -157,7 +157,7 @@ async def list_dead_letters(
     page: Annotated[PageRequest, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("dead letters"))],
 ) -> DeadLetterPage:
-    """Letters that the mail server did not take in half a day, the newest first; not what they say."""
+    """List letters that the mail server did not take in half a day, the newest first, without their texts."""
     return await transactions.read(administration.list_dead_letters, page=page, cursors=cursors)
 
 

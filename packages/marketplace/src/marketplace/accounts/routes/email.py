@@ -1,4 +1,4 @@
-"""Another e-mail address, over HTTP: asked for by whoever is logged in, confirmed by whoever has the letter."""
+"""Changing the e-mail address over HTTP: asked for while logged in, confirmed by the token in a letter."""
 
 from marketplace.accounts.clients import CurrentClient
 from marketplace.accounts.context import CurrentAccounts
@@ -32,7 +32,7 @@ async def ask_for_change(
     principal: FreshPrincipal,
     form: EmailWanted,
 ) -> EmailChangeAsked:
-    """A letter to the new address, which confirms it, and one to the old one, which tells of it."""
+    """Send a letter to the new address, which confirms it, and one to the old address, which tells of it."""
     await count_letter(form.new_email, accounts=accounts, client=client)
     token = await email.ask_for_change(
         transactions, principal.user_id, form.new_email, accounts=accounts
@@ -50,5 +50,5 @@ async def ask_for_change(
 async def confirm_change(
     transactions: RequestTransactions, accounts: CurrentAccounts, form: EmailConfirmation
 ) -> None:
-    """The token of the letter changes the address, once. Every session ends; both addresses are told."""
+    """Change the address by the token of the letter, once. Every session ends; both addresses are told."""
     await email.confirm_change(transactions, form.token.get_secret_value(), accounts=accounts)

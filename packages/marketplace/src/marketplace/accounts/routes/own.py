@@ -1,4 +1,4 @@
-"""Log in, refresh, log out, devices and password over HTTP, for the one who has the account."""
+"""Log in, refresh, log out, devices and password over HTTP, for the owner of the account."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -59,7 +59,7 @@ async def log_in(
     form: Credentials,
     response: Response,
 ) -> Tokens:
-    """A new session on this device."""
+    """Open a new session on this device."""
     opened = await own.log_in(transactions, form, accounts=accounts, client=client)
     return deliver_opened(response, opened, accounts=accounts, delivery=form.delivery)
 
@@ -77,14 +77,14 @@ async def refresh(
     response: Response,
     form: Annotated[Refresh, Body(default_factory=Refresh)],
 ) -> Tokens:
-    """New tokens for the refresh token, by the way it came. A retry gets the same refresh token."""
+    """Get new tokens for the refresh token, the way it came. A retry gets the same refresh token."""
     text, delivery = delivered(request, form)
     refreshed = await own.refresh_session(transactions, text, accounts=accounts, client=client)
     return deliver(response, refreshed, accounts=accounts, delivery=delivery)
 
 
 async def refresh_directly(request: Request, form: Refresh) -> Response:
-    """As `refresh`, for a request that is plain."""
+    """Refresh as `refresh` does, for a plain request."""
     accounts, client = await accounts_of(request), await client_of(request)
     await count_refresh(accounts, client)
     said, transactions = Response(), await transactions_of(request)
@@ -104,7 +104,7 @@ async def log_out(
     response: Response,
     scope: LogoutScope = LogoutScope.THIS,
 ) -> None:
-    """Ends this session, the others (for which the password was given a moment ago), or all."""
+    """End this session, the others (for which the password was given a moment ago), or all."""
     if scope is LogoutScope.OTHERS:
         await require_fresh(request, principal)
     else:
@@ -125,7 +125,7 @@ async def reauthenticate(
     principal: CurrentPrincipal,
     form: PasswordProof,
 ) -> None:
-    """The password once more, for what needs it fresh."""
+    """Give the password once more, for what needs it fresh."""
     await own.reauthenticate(transactions, principal, form, accounts=accounts, client=client)
 
 
@@ -142,7 +142,7 @@ async def change_password(  # each is asked for by FastAPI's name for it
     form: PasswordChange,
     response: Response,
 ) -> Tokens:
-    """Another password. Every session ends; the answer opens a new one for this device."""
+    """Change the password. Every session ends; the answer opens a new one for this device."""
     opened = await own.change_password(
         transactions, principal, form, accounts=accounts, client=client
     )
@@ -151,7 +151,7 @@ async def change_password(  # each is asked for by FastAPI's name for it
 
 @router.get("/me", responses=documented(InvalidAccessToken))
 async def get_account(transactions: RequestTransactions, principal: CurrentPrincipal) -> Account:
-    """The account of the user who is logged in."""
+    """Get the account of the user who is logged in."""
     return Account.model_validate(await transactions.read(own.find_account, principal.user_id))
 
 
@@ -161,7 +161,7 @@ async def list_sessions(
     principal: CurrentPrincipal,
     state: SessionState = SessionState.LIVE,
 ) -> SessionList:
-    """The devices on which this user is logged in, or was."""
+    """List the devices on which this user is logged in, or was."""
     rows = await transactions.read(own.list_sessions, principal.user_id, state=state)
     return SessionList.of(rows, current=principal)
 

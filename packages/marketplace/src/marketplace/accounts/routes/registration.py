@@ -35,7 +35,7 @@ async def register(
     client: CurrentClient,
     form: Registration,
 ) -> Registered:
-    """A letter to the address, with the token that sets the password. Known or new: the answer is the same."""
+    """Mail the address a token that sets the password. The answer is the same for known and new addresses."""
     await count_letter(form.email, accounts=accounts, client=client)
     token = await registration.register(transactions, form, accounts=accounts)
     is_shown = accounts.settings.returns_verification_token
@@ -51,7 +51,7 @@ async def register(
 async def verify(
     transactions: RequestTransactions, accounts: CurrentAccounts, form: Verification
 ) -> None:
-    """The token of a letter verifies the address and sets the password; it works once."""
+    """Verify the address and set the password, by the token of a letter; it works once."""
     await registration.verify(transactions, form, accounts=accounts)
 
 
@@ -67,7 +67,7 @@ async def resend_verification(
     client: CurrentClient,
     form: VerificationRequest,
 ) -> None:
-    """Another letter, if there is anything to verify; the answer is always the same."""
+    """Send another letter, if there is anything to verify; the answer is always the same."""
     await count_letter(form.email, accounts=accounts, client=client)
     await registration.renew_verification(transactions, form.email, accounts=accounts)
 
@@ -84,7 +84,7 @@ async def forget_password(
     client: CurrentClient,
     form: VerificationRequest,
 ) -> PasswordForgotten:
-    """A letter whose token sets a new password (POST /auth/password/reset); the answer is always the same."""
+    """Mail a token that sets a new password (POST /auth/password/reset); the answer is always the same."""
     await count_letter(form.email, accounts=accounts, client=client)
     token = await registration.forget_password(transactions, form.email, accounts=accounts)
     is_shown = accounts.settings.returns_verification_token
@@ -100,5 +100,5 @@ async def forget_password(
 async def reset_password(
     transactions: RequestTransactions, accounts: CurrentAccounts, form: Verification
 ) -> None:
-    """The token of a letter sets another password, once; every session ends. A second factor stays in force."""
+    """Set another password by the token of a letter, once; every session ends. A second factor stays in force."""
     await registration.verify(transactions, form, accounts=accounts)

@@ -29,7 +29,7 @@ CHECKS = (InvalidSecondFactor, TooManyRequests, InvalidRequest)
 async def get_state(
     transactions: RequestTransactions, principal: CurrentPrincipal
 ) -> SecondFactorState:
-    """Whether a second factor is in force, and how many recovery codes are left."""
+    """Say whether a second factor is in force, and how many recovery codes are left."""
     return await transactions.read(second_factor.state, principal.user_id)
 
 
@@ -37,7 +37,7 @@ async def get_state(
 async def offer(
     transactions: RequestTransactions, accounts: CurrentAccounts, principal: FreshPrincipal
 ) -> SecondFactorOffer:
-    """A secret for an authenticator, in force once a code of it is confirmed."""
+    """Get a secret for an authenticator, in force once a code of it is confirmed."""
     return await transactions.write(second_factor.offer, principal.user_id, accounts=accounts)
 
 
@@ -52,7 +52,7 @@ async def confirm(
     principal: FreshPrincipal,
     form: SecondFactorCode,
 ) -> RecoveryCodes:
-    """Put it in force; the answer has the recovery codes, this once."""
+    """Put the second factor in force; the answer has the recovery codes, this once."""
     return await transactions.write(
         second_factor.confirm, principal.user_id, code=form.code, accounts=accounts
     )
@@ -69,7 +69,7 @@ async def renew_recovery_codes(
     principal: FreshPrincipal,
     form: SecondFactorCode,
 ) -> RecoveryCodes:
-    """Ten new recovery codes; those before work no longer."""
+    """Get ten new recovery codes; those before no longer work."""
     return await transactions.write(
         second_factor.renew_recovery_codes, principal.user_id, code=form.code, accounts=accounts
     )
@@ -87,7 +87,7 @@ async def remove(
     principal: FreshPrincipal,
     form: SecondFactorCode,
 ) -> None:
-    """Take it out of force, with a code of it or a recovery code."""
+    """Remove the second factor, with a code of it or a recovery code."""
     await transactions.write(
         second_factor.remove, principal.user_id, code=form.code, accounts=accounts
     )

@@ -35,7 +35,7 @@ from marketplace.errors import AccountDisabled
 async def list_accounts(
     transaction: AsyncSession, *, filters: AccountFilters, cursors: Cursors
 ) -> AccountPage:
-    """One page of users, by e-mail."""
+    """Give one page of users, by e-mail."""
     query = queries.user_page(
         is_verified=filters.is_verified, after=cursors.start(filters), limit=filters.limit
     )
@@ -51,7 +51,7 @@ async def list_accounts(
 async def list_audit(
     transaction: AsyncSession, *, filters: AuditFilters, cursors: Cursors
 ) -> AuditPage:
-    """One page of what happened, the newest first."""
+    """Give one page of audit records, the newest first."""
     query = queries.audit_page(filters, after=cursors.start(filters))
     events, next_cursor = cursors.cut(
         list(await transaction.scalars(query)),
@@ -127,7 +127,7 @@ async def change_role(
 async def list_dead_letters(
     transaction: AsyncSession, *, page: PageRequest, cursors: Cursors
 ) -> DeadLetterPage:
-    """One page of the letters that were given up on, the newest first."""
+    """Give one page of the letters that were given up on, the newest first."""
     query = queries.dead_letter_page(page.limit, after=cursors.start(page))
     letters, next_cursor = cursors.cut(
         list(await transaction.scalars(query)),
@@ -147,7 +147,7 @@ async def try_letter_again(transaction: AsyncSession, letter_id: UUID) -> None:
 async def remove_second_factor(
     transaction: AsyncSession, user_id: UUID, *, actor_id: UUID, accounts: Accounts
 ) -> None:
-    """For a user who has lost it, and every recovery code: every session ends. Raises `NoSecondFactor`."""
+    """Remove the factor of a user who has lost it and all codes: every session ends. Raises `NoSecondFactor`."""
     user = await transaction.get(User, user_id, with_for_update={"key_share": True})
     if user is None:
         raise UserNotFound(user_id=user_id)
@@ -172,7 +172,7 @@ async def remove_second_factor(
 
 
 async def appoint(transaction: AsyncSession, email: str) -> bool:
-    """For the operator: make the owner of this account an administrator.
+    """Make the owner of this account an administrator, for the operator.
 
     False: nobody has this address, or nobody has verified it, so that its password may be anybody's. Raises
     `AccountDisabled`.
@@ -190,7 +190,7 @@ async def appoint(transaction: AsyncSession, email: str) -> bool:
 
 
 async def require_another_administrator(transaction: AsyncSession, user_id: UUID) -> None:
-    """Until the commit no other one is taken away either. Raises `LastAdministrator`."""
+    """Raise `LastAdministrator` if there is no other; until the commit no other one is removed either."""
     if list(await transaction.scalars(queries.administrators())) == [user_id]:
         raise LastAdministrator
 

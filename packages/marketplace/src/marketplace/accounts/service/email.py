@@ -1,4 +1,4 @@
-"""Another e-mail address: wanted by whoever is logged in, confirmed by whoever has the letter, told to both."""
+"""Changing the e-mail address: requested while logged in, confirmed by the token in a letter, reported to both."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from marketplace.placement import Placement
 async def ask_for_change(
     transactions: Transactions, user_id: UUID, new_email: str, *, accounts: Accounts
 ) -> str | None:
-    """Put letters to both addresses down, and give the token of the new one.
+    """Queue letters to both addresses, and give the token for the new one.
 
     None where the new address has an account, of which its letter tells, or got enough letters today.
     """
@@ -29,7 +29,7 @@ async def ask_for_change(
 
 
 async def confirm_change(transactions: Transactions, token: str, *, accounts: Accounts) -> None:
-    """Use the token of a letter: the address is another one, and every session ends. A token works once.
+    """Use the token of a letter: the address changes, and every session ends. A token works once.
 
     Raises `InvalidVerificationToken`, `EmailTaken`.
     """

@@ -1,4 +1,4 @@
-"""What accounts answer: log in, refresh, log out, the devices, the password.
+"""What a user does with an account: log in, refresh, log out, list devices, change the password.
 
 No connection is held while a password is hashed, and what is found out before is checked again by the
 transaction that acts on it.
@@ -100,7 +100,7 @@ async def _require_room(
     accounts: Accounts,
     client: Client,
 ) -> None:
-    """Where an account had many failures from anywhere, only addresses that the user had before may try."""
+    """After many failures from anywhere, let only addresses try that the user has used before."""
     rule = accounts.settings.rate.login_failures_per_account
     if await accounts.rates.has_room(rule, "failures", email):
         return
@@ -114,7 +114,7 @@ async def _require_room(
 async def _refuse(
     transactions: Transactions, email: str, user: User | None, *, accounts: Accounts
 ) -> None:
-    """Count and record a log in that failed; of an address that has no account only the log tells."""
+    """Count and record a failed log in; for an address without an account only the log tells."""
     if user is not None:
         reason = "wrong_password" if user.disabled_at is None else "disabled"
         await _count_failure(transactions, user, reason=reason, accounts=accounts)
@@ -187,7 +187,7 @@ async def end_own_session(
 async def list_sessions(
     transaction: AsyncSession, user_id: UUID, *, state: SessionState
 ) -> Sequence[Session]:
-    """The sessions of a user that live, or that have ended."""
+    """Give the user's sessions that are alive, or that have ended."""
     is_live = state is SessionState.LIVE
     query = queries.live_sessions(user_id) if is_live else queries.ended_sessions(user_id)
     return (await transaction.scalars(query)).all()
@@ -241,7 +241,7 @@ async def change_password(
 
 
 async def find_account(transaction: AsyncSession, user_id: UUID) -> User:
-    """The user with this id. Raises `InvalidAccessToken` for one that was deleted a moment ago."""
+    """Give the user with this id. Raises `InvalidAccessToken` for one that was deleted a moment ago."""
     user = await transaction.scalar(queries.user_by_id(user_id))
     if user is None:
         raise InvalidAccessToken
@@ -279,7 +279,7 @@ async def _open_if_unchanged(
     accounts: Accounts,
     client: Client,
 ) -> OpenedSession | None:
-    """None when the user has another password by now, or is disabled."""
+    """Open a session; None if the user has another password by now, or is disabled."""
     if not await lock_user(transaction, user.id, password_hash=user.password_hash):
         return None
     await second_factor.prove(transaction, user.id, code=code, vault=accounts.vault)
@@ -376,7 +376,7 @@ async def _proven(
     accounts: Accounts,
     client: Client,
 ) -> AsyncIterator[User]:
-    """The user, who has given the password once more, for what is done then; counted apart from log ins."""
+    """Give the user after the password was given once more; counted apart from log ins."""
     user = await transactions.read(find_account, principal.user_id)
     rule = accounts.settings.rate.login_per_account
     about = ("proof", user.id.hex, client.counted_as)
@@ -395,7 +395,7 @@ async def _proven(
 async def _renew_hash(
     transactions: Transactions, user: User, password: SecretStr, *, accounts: Accounts
 ) -> None:
-    """With today's parameters, when it was made with others."""
+    """Hash the password with today's parameters, if its hash was made with others."""
     if user.password_hash is not None and accounts.passwords.is_outdated(user.password_hash):
         password_hash = await accounts.passwords.hash(password)
         await transactions.write(_replace_hash, user, password_hash=password_hash)

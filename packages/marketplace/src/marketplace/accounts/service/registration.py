@@ -1,4 +1,4 @@
-"""What leads to an account that may log in, and back into one: a letter, whose token sets the password.
+"""Registration and a forgotten password: a letter is sent, and its token sets the password.
 
 Whoever has the letter has the address, so the password is theirs to set: nobody can register an address of
 somebody else with a password of their own. An answer is the same whether the address has an account or not;
@@ -30,7 +30,7 @@ from marketplace.entities import AuditedAction, EndReason, LetterKind, User
 async def register(
     transactions: Transactions, form: Registration, *, accounts: Accounts
 ) -> str | None:
-    """Put down a letter to the address, whether it has an account or not, and give its token.
+    """Queue a letter to the address, whether it has an account or not, and give its token.
 
     None: the address got enough of them.
 
@@ -46,7 +46,7 @@ async def register(
 async def renew_verification(
     transactions: Transactions, email: str, *, accounts: Accounts
 ) -> str | None:
-    """Another letter to an account that is not verified yet: its token; None where there is no such account."""
+    """Queue another letter to an unverified account and give its token; None if there is no such account."""
     if not await _may_write_to(email, accounts=accounts):
         return None
     return await transactions.write(_renew, email, is_known=False, accounts=accounts)
@@ -55,7 +55,7 @@ async def renew_verification(
 async def forget_password(
     transactions: Transactions, email: str, *, accounts: Accounts
 ) -> str | None:
-    """A letter that sets a new password: its token; None where there is no account with this address."""
+    """Queue a letter that sets a new password and give its token; None without an account."""
     if not await _may_write_to(email, accounts=accounts):
         return None
     return await transactions.write(_renew, email, is_known=True, accounts=accounts)
@@ -80,7 +80,7 @@ async def verify(transactions: Transactions, form: Verification, *, accounts: Ac
 async def add_verified(
     transactions: Transactions, email: str, *, password: SecretStr, accounts: Accounts
 ) -> None:
-    """For the operator: an account that may log in, without a letter. An unverified one is taken over.
+    """Make an account that may log in without a letter, for the operator. An unverified one is taken over.
 
     Raises `PasswordTooShort`, `PasswordTooWeak`.
     """
@@ -90,7 +90,7 @@ async def add_verified(
 
 
 async def _may_write_to(email: str, *, accounts: Accounts) -> bool:
-    """Whoever asks: nobody's mailbox is filled. That is not said, as it would tell nothing but that."""
+    """Whether another letter may go to the address: nobody fills a mailbox. The client is not told."""
     return await accounts.rates.is_within(
         accounts.settings.rate.letters_in_all, "letters in all", email
     )
@@ -116,7 +116,7 @@ async def _renew(
 
 
 async def _letter(transaction: AsyncSession, user: User, *, accounts: Accounts) -> str | None:
-    """Put a letter down with a new token, in place of the one before; None for an account that is disabled."""
+    """Queue a letter with a new token, which replaces the one before; None for a disabled account."""
     if user.disabled_at is not None:
         return None
     token = new_mailed_token(user.id, prefix=VERIFICATION_PREFIX)

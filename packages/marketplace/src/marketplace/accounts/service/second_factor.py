@@ -1,4 +1,4 @@
-"""The second factor of one's own account: set up, confirmed, removed; each change is told by a letter."""
+"""The second factor of one's own account: set up, confirmed, removed; each change is reported by a letter."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from marketplace.entities import LetterKind, User
 
 
 async def state(transaction: AsyncSession, user_id: UUID) -> SecondFactorState:
-    """Whether it is in force, and what is left of the recovery codes."""
+    """Say whether it is in force, and how many recovery codes are left."""
     user = await transaction.get(User, user_id)
     return SecondFactorState(
         is_in_force=user is not None and user.has_second_factor,
@@ -24,7 +24,7 @@ async def state(transaction: AsyncSession, user_id: UUID) -> SecondFactorState:
 async def offer(
     transaction: AsyncSession, user_id: UUID, *, accounts: Accounts
 ) -> SecondFactorOffer:
-    """A secret for an authenticator. Raises `SecondFactorInForce`."""
+    """Make a secret for an authenticator. Raises `SecondFactorInForce`."""
     user = await _locked(transaction, user_id)
     offered = await second_factor.offer(transaction, user, vault=accounts.vault)
     return SecondFactorOffer(secret=offered.secret, uri=offered.uri)
@@ -43,7 +43,7 @@ async def confirm(
 async def renew_recovery_codes(
     transaction: AsyncSession, user_id: UUID, *, code: SecretStr, accounts: Accounts
 ) -> RecoveryCodes:
-    """Ten new ones. Raises `NoSecondFactor`, `InvalidSecondFactor`."""
+    """Make ten new codes. Raises `NoSecondFactor`, `InvalidSecondFactor`."""
     user = await _locked(transaction, user_id)
     if not user.has_second_factor:
         raise NoSecondFactor

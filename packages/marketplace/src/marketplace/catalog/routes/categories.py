@@ -33,7 +33,7 @@ router = api_router(tags=["catalogue"])
 
 @router.get("/categories")
 async def list_categories(transactions: RequestTransactions) -> Categories:
-    """Every category with its subcategories, by name."""
+    """List every category with its subcategories, by name."""
     return await transactions.read_page(categories.everything)
 
 
@@ -45,7 +45,7 @@ async def list_categories(transactions: RequestTransactions) -> Categories:
 async def get_category(
     transactions: RequestTransactions, category_id: UUID, response: Response
 ) -> Category:
-    """One category, without its subcategories."""
+    """Get one category, without its subcategories."""
     category = await transactions.read(categories.get, category_id)
     tag(response, category)
     return category
@@ -118,7 +118,7 @@ async def delete_category(
 async def get_subcategory(
     transactions: RequestTransactions, subcategory_id: UUID, response: Response
 ) -> Subcategory:
-    """One subcategory, with the category that it is in."""
+    """Get one subcategory, with the category that it is in."""
     subcategory = await transactions.read(categories.get_subcategory, subcategory_id)
     tag(response, subcategory)
     return subcategory

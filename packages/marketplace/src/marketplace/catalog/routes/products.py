@@ -44,7 +44,7 @@ product_cursors = cursors_of("products")
     openapi_extra=documented_query(ProductFilters),
 )
 async def list_products(request: Request) -> Response:
-    """Products by name, a page at a time."""
+    """List products by name, a page at a time."""
     # All that the answer depends on: whoever asks the same at the same time shares it.
     key = request.scope["query_string"], position_to_read()
     pages: SharedReads[bytes] = request.app.state.product_pages
@@ -64,7 +64,7 @@ async def list_low_stock(
     filters: Annotated[LowStockFilters, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("low stock"))],
 ) -> LowStockPage:
-    """What runs low, the lowest first: a vendor's own products, or the whole shop's."""
+    """List what runs low, the lowest first: a vendor's own products, or the whole shop's."""
     return await transactions.read(
         products.low_stock, filters, principal=principal, cursors=cursors
     )
@@ -77,7 +77,7 @@ async def list_low_stock(
 async def get_product(
     transactions: RequestTransactions, product_id: UUID, response: Response
 ) -> ProductDetail:
-    """One product with the variants that are for sale."""
+    """Get one product with the variants that are for sale."""
     return await _detail(transactions, product_id, response)
 
 
@@ -128,7 +128,7 @@ async def edit_product(
 async def archive_product(
     transactions: RequestTransactions, principal: Editor, product_id: UUID, if_match: IfMatch = None
 ) -> None:
-    """Take it off sale, with its variants. Orders keep what they say."""
+    """Take a product off sale, with its variants. Orders keep what they say."""
     await transactions.write(
         products.archive,
         product_id,

@@ -42,7 +42,7 @@ async def create_variant(
     new: NewVariant,
     response: Response,
 ) -> Variant:
-    """One more kind of a product; it has no stock yet."""
+    """Add a variant to a product; it has no stock yet."""
     variant = await transactions.write(variants.create, product_id, new=new, principal=principal)
     tag(response, variant)
     return variant
@@ -56,7 +56,7 @@ async def create_variant(
 async def get_variant(
     transactions: RequestTransactions, variant_id: UUID, response: Response
 ) -> Variant:
-    """One variant, without its stock."""
+    """Get one variant, without its stock."""
     variant = await transactions.read(variants.get, variant_id)
     tag(response, variant)
     return variant
@@ -95,7 +95,7 @@ async def edit_variant(
 async def archive_variant(
     transactions: RequestTransactions, principal: Editor, variant_id: UUID, if_match: IfMatch = None
 ) -> None:
-    """Take it off sale. Its sku is free again."""
+    """Take a variant off sale. Its sku is free again."""
     await transactions.write(
         variants.archive,
         variant_id,
@@ -111,7 +111,7 @@ async def archive_variant(
 async def get_availability(
     transactions: RequestTransactions, variant_id: UUID, response: Response
 ) -> Availability:
-    """How much can be sold right now. Never cached: each sale changes it, and no edit."""
+    """Get how much can be sold right now. Never cached: each sale changes it, and no edit."""
     response.headers["Cache-Control"] = "no-store"
     return await transactions.read(variants.availability, variant_id)
 
@@ -124,7 +124,7 @@ async def get_availability(
 async def adjust_stock(
     transactions: RequestTransactions, principal: Editor, variant_id: UUID, adjustment: Adjustment
 ) -> Availability:
-    """Goods came, went or were counted: by how much, and why. No If-Match: deltas add up."""
+    """Record that goods came, went or were counted: by how much, and why. No If-Match: deltas add up."""
     return await transactions.write(
         variants.adjust_stock, variant_id, adjustment=adjustment, principal=principal
     )

@@ -24,7 +24,7 @@ async def list_vendors(
     page: Annotated[PageRequest, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("vendors"))],
 ) -> VendorPage:
-    """Vendors by name, a page at a time."""
+    """List vendors by name, a page at a time."""
     return await transactions.read_page(vendors.page, page, cursors=cursors)
 
 
@@ -36,7 +36,7 @@ async def list_vendors(
 async def get_vendor(
     transactions: RequestTransactions, vendor_id: UUID, response: Response
 ) -> Vendor:
-    """One vendor that is not archived."""
+    """Get one vendor that is not archived."""
     vendor = await transactions.read(vendors.get, vendor_id)
     tag(response, vendor)
     return vendor

@@ -1,1 +1,1 @@
-"""What the catalogue does, one file for each kind of thing."""
+"""The operations of the catalogue, one file for each kind of thing."""

@@ -1,4 +1,4 @@
-"""Categories and subcategories: read by all, kept by administrators. One that is empty may go."""
+"""Categories and subcategories: read by all, kept by administrators. Empty ones may be deleted."""
 
 from uuid import UUID
 
@@ -21,13 +21,13 @@ from marketplace.entities import Category, Subcategory
 
 
 async def everything(session: AsyncSession) -> Categories:
-    """There are few of them: one answer."""
+    """Give all categories in one answer: there are few."""
     found = await session.scalars(queries.category_tree())
     return Categories(items=[CategoryWithSubcategories.model_validate(row) for row in found])
 
 
 async def get(session: AsyncSession, category_id: UUID) -> Category:
-    """The category with this id. Raises `CategoryNotFound`."""
+    """Give the category with this id. Raises `CategoryNotFound`."""
     category = await session.get(Category, category_id)
     if category is None:
         raise CategoryNotFound(category_id=category_id)
@@ -35,7 +35,7 @@ async def get(session: AsyncSession, category_id: UUID) -> Category:
 
 
 async def get_subcategory(session: AsyncSession, subcategory_id: UUID) -> Subcategory:
-    """The subcategory with this id. Raises `SubcategoryNotFound`."""
+    """Give the subcategory with this id. Raises `SubcategoryNotFound`."""
     subcategory = await session.get(Subcategory, subcategory_id)
     if subcategory is None:
         raise SubcategoryNotFound(subcategory_id=subcategory_id)

@@ -25,7 +25,7 @@ from marketplace.entities import Product, Role, Vendor
 
 
 async def page(connection: Connection, filters: ProductFilters, *, cursors: Cursors) -> bytes:
-    """One page of products, as the text of a `ProductPage`: what the database writes is not read and written again.
+    """Give one page of products, as the text of a `ProductPage` that the database writes and nobody parses again.
 
     Products that come or go meanwhile neither repeat nor hide any other.
     """
@@ -41,7 +41,7 @@ async def page(connection: Connection, filters: ProductFilters, *, cursors: Curs
 async def low_stock(
     session: AsyncSession, filters: LowStockFilters, *, principal: Principal, cursors: Cursors
 ) -> LowStockPage:
-    """One page of products that run low; staff of a vendor see its own."""
+    """Give one page of products that run low; staff of a vendor see its own."""
     if principal.role is not Role.ADMIN:
         filters = filters.model_copy(update={"vendor": principal.vendor_id})
     query = queries.low_stock_page(filters, after=cursors.start(filters))
@@ -55,7 +55,7 @@ async def low_stock(
 
 
 async def get(session: AsyncSession, product_id: UUID) -> Product:
-    """A product with vendor, subcategory and variants. Raises `ProductNotFound`."""
+    """Give a product with vendor, subcategory and variants. Raises `ProductNotFound`."""
     product = await session.scalar(queries.product_with_variants(product_id))
     if product is None:
         raise ProductNotFound(product_id=product_id)
@@ -112,7 +112,7 @@ async def archive(
 async def own(
     session: AsyncSession, product_id: UUID, *, principal: Principal, lock: bool = False
 ) -> Product:
-    """A product that this user may change. Raises `ProductNotFound` or `NotYourVendor`."""
+    """Give a product that this user may change. Raises `ProductNotFound` or `NotYourVendor`."""
     product = await session.get(
         Product, product_id, with_for_update={"key_share": True} if lock else None
     )

@@ -1,4 +1,4 @@
-"""Variants: what is bought. Each change of one is an edit of its product, too, which shows it."""
+"""Variants: what is bought. Each change of one also counts as an edit of its product, which shows it."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ SKU = "sku"
 
 
 async def get(session: AsyncSession, variant_id: UUID) -> Variant:
-    """A variant with its product. Raises `VariantNotFound`."""
+    """Give a variant with its product. Raises `VariantNotFound`."""
     variant = await session.get(Variant, variant_id, options=[joinedload(Variant.product)])
     if variant is None or variant.archived_at is not None:
         raise VariantNotFound(variant_id=variant_id)
@@ -27,7 +27,7 @@ async def get(session: AsyncSession, variant_id: UUID) -> Variant:
 
 
 async def availability(session: AsyncSession, variant_id: UUID) -> Availability:
-    """How much of a variant can be sold right now. Raises `VariantNotFound`."""
+    """Say how much of a variant can be sold right now. Raises `VariantNotFound`."""
     available = await stock.available(await driver_of(session), [variant_id])
     if variant_id not in available:
         raise VariantNotFound(variant_id=variant_id)

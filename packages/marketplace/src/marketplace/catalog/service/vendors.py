@@ -15,7 +15,7 @@ from marketplace.entities import Vendor
 
 
 async def page(session: AsyncSession, request: PageRequest, *, cursors: Cursors) -> VendorPage:
-    """One page of vendors, by name."""
+    """Give one page of vendors, by name."""
     query = queries.vendor_page(request, after=cursors.start(request))
     vendors, next_cursor = cursors.cut(
         list(await session.scalars(query)),
@@ -27,7 +27,7 @@ async def page(session: AsyncSession, request: PageRequest, *, cursors: Cursors)
 
 
 async def get(session: AsyncSession, vendor_id: UUID) -> Vendor:
-    """The vendor with this id. Raises `VendorNotFound`."""
+    """Give the vendor with this id. Raises `VendorNotFound`."""
     vendor = await session.get(Vendor, vendor_id)
     if vendor is None or vendor.archived_at is not None:
         raise VendorNotFound(vendor_id=vendor_id)

@@ -1,4 +1,4 @@
-"""Orders over HTTP, and what the payment provider tells of their money."""
+"""Orders over HTTP, and the payment provider's notices about their money."""
 
 from marketplace.orders.routes import orders, payments, refunds
 

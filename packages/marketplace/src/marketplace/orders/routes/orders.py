@@ -124,7 +124,7 @@ async def check_out(
 
 
 async def check_out_directly(request: Request, cart: Cart) -> Response:
-    """As `check_out`, for a request that is plain."""
+    """Check out as `check_out` does, for a plain request."""
     principal = await current_principal(request, await bearer(request))
     key = request.headers.get("Idempotency-Key")
     return await check_out(request, await transactions_of(request), principal, cart, key)
@@ -137,7 +137,7 @@ async def list_my_orders(
     filters: Annotated[OrderFilters, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("my orders"))],
 ) -> OrderPage:
-    """One's own orders, the newest first."""
+    """List one's own orders, the newest first."""
     return await transactions.read_page(
         orders.list_mine, principal, filters=filters, cursors=cursors
     )
@@ -149,7 +149,7 @@ async def list_my_orders(
 async def get_order(
     transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
 ) -> OrderDetail:
-    """An order with its lines and what happened to it."""
+    """Get an order with its lines and what happened to it."""
     detail = await transactions.read(orders.get, principal, order_id=order_id)
     if principal.role is Role.ADMIN:
         await transactions.write(record_read, principal, about=None, what=order_id.hex)
@@ -163,7 +163,7 @@ async def get_order(
 async def list_refunds(
     transactions: RequestTransactions, principal: CurrentPrincipal, order_id: UUID
 ) -> RefundList:
-    """The refunds of an order, whole or in parts, and what was paid of it."""
+    """List the refunds of an order, whole or in parts, and what was paid of it."""
     refunds = await transactions.read(orders.list_refunds, principal, order_id=order_id)
     if principal.role is Role.ADMIN:
         await transactions.write(record_read, principal, about=None, what=order_id.hex)
@@ -182,7 +182,7 @@ async def move_order(
     order_id: UUID,
     transition: Transition,
 ) -> OrderDetail:
-    """Customers cancel what is not paid yet; administrators confirm, ship, deliver and cancel."""
+    """Move an order on: customers cancel unpaid ones; administrators confirm, ship, deliver and cancel."""
     await transactions.write(orders.move, principal, order_id=order_id, transition=transition)
     return await transactions.read(orders.get, principal, order_id=order_id)
 
@@ -197,7 +197,7 @@ async def put_delivery_address(
     order_id: UUID,
     address: Address,
 ) -> OrderDetail:
-    """Where the order goes, in place of what was said before; until it is shipped."""
+    """Say where the order goes, replacing the address before; possible until it is shipped."""
     await transactions.write(orders.put_address, principal, order_id=order_id, address=address)
     return await transactions.read(orders.get, principal, order_id=order_id)
 
@@ -209,7 +209,7 @@ async def list_vendor_orders(
     page: Annotated[PageRequest, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("vendor orders"))],
 ) -> VendorOrderPage:
-    """The orders with lines of one's vendor: these lines only, the newest first."""
+    """List the orders with lines of one's vendor, with these lines only, the newest first."""
     assert principal.vendor_id is not None  # noqa: S101  # a CHECK of the table
     return await transactions.read(
         orders.list_for_vendor, principal.vendor_id, page=page, cursors=cursors
@@ -223,7 +223,7 @@ async def list_all_orders(
     filters: Annotated[AllOrdersFilters, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("all orders"))],
 ) -> OrderPage:
-    """Every order of the shop, the newest first."""
+    """List every order of the shop, the newest first."""
     return await transactions.read_page(orders.list_all, filters=filters, cursors=cursors)
 
 
@@ -237,7 +237,7 @@ async def list_pending_payments(
     page: Annotated[PageRequest, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("pending payments"))],
 ) -> OrderPage:
-    """Reconciliation: payments of which nothing was heard for 15 minutes, the oldest first."""
+    """List payments of which nothing was heard for 15 minutes, the oldest first, for reconciliation."""
     return await transactions.read(orders.list_pending_payments, page=page, cursors=cursors)
 
 
@@ -248,7 +248,7 @@ async def list_unsettled_orders(
     page: Annotated[PageRequest, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("unsettled orders"))],
 ) -> UnsettledPage:
-    """Money without an order, or without its goods: paid and cancelled, paid twice, refunded; the oldest first."""
+    """List orders whose money and goods do not fit: paid and cancelled, paid twice, refunded; the oldest first."""
     return await transactions.read(orders.list_unsettled, page=page, cursors=cursors)
 
 
@@ -260,7 +260,7 @@ async def list_unsettled_orders(
 async def accept_unmatched_money(
     transactions: RequestTransactions, _: FreshAdministrator, order_id: UUID
 ) -> None:
-    """Somebody has looked at money of a wrong amount or currency: it is no longer listed."""
+    """Record that somebody has looked at money of a wrong amount or currency: it is no longer listed."""
     await transactions.write(orders.accept_unmatched_money, order_id)
 
 

@@ -1,4 +1,4 @@
-"""What the payment provider tells us, over HTTP."""
+"""The payment provider's notices, over HTTP."""
 
 import time
 from typing import Annotated
@@ -40,7 +40,7 @@ async def receive_payment_notice(
     transactions: RequestTransactions,
     payment_signature: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Acknowledgement:
-    """For the payment provider. The signature is of the raw body, so that is verified before it is read."""
+    """Take a notice of the payment provider. The raw body is signed, so it is verified before it is read."""
     body = await request.body()
     secrets = [key.get_secret_value() for key in request.app.state.settings.keys_of_payments]
     payments.verify(payment_signature, body, now=time.time(), secrets=secrets)

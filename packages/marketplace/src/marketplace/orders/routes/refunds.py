@@ -38,7 +38,7 @@ async def request_refund(
     order_id: UUID,
     new: NewRefund,
 ) -> RefundRequested:
-    """Money of an order shall go back, all that is left or a part. It is done when the provider tells of it."""
+    """Request that money of an order goes back, all that is left or a part. It is done when the provider says so."""
     return await transactions.write(
         refunds.request, principal, order_id=order_id, new=new, outbox=accounts.outbox
     )
@@ -51,5 +51,5 @@ async def list_open_refunds(
     page: Annotated[PageRequest, Query()],
     cursors: Annotated[Cursors, Depends(cursors_of("refund requests"))],
 ) -> RefundRequestPage:
-    """What shall go back and has not yet, the oldest first."""
+    """List refunds that were requested and not made yet, the oldest first."""
     return await transactions.read(refunds.list_open, page=page, cursors=cursors)

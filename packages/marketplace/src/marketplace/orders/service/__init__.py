@@ -1,1 +1,1 @@
-"""What orders do: they are placed, seen, moved, paid for, and expire."""
+"""The operations of orders: they are placed, seen, moved, paid for, and expire."""

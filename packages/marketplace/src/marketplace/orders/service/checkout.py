@@ -1,4 +1,4 @@
-"""An order is placed: in one transaction, with the Idempotency-Key in it, and few ways to the server.
+"""Places an order in one transaction, with its Idempotency-Key, and in few round trips.
 
 Claim the key; count what the customer has not paid and take the stock, in the order of the variants' ids; write
 order, lines, event and answer; commit: one statement each. CHECK (stock >= 0) stands behind all of it.
@@ -85,7 +85,7 @@ class Answer:
 
     @property
     def body(self) -> dict[str, Any]:
-        """What the text says."""
+        """The parsed body of the answer's text."""
         said: dict[str, Any] = json.loads(self.text)
         return said
 
@@ -120,7 +120,7 @@ async def check_out(
     limits: OrderSettings | None,
     placement: Placement = Placement.ONE_SERVER,
 ) -> Answer:
-    """Place the order, or give the answer of the first time. Raises a problem, having done nothing.
+    """Place the order, or give the first request's answer. Raises a problem, having done nothing.
 
     `limits` keeps one customer from taking all of the stock without paying; None for a demonstration.
     """
@@ -153,7 +153,7 @@ async def _take(
     limits: OrderSettings | None,
     placement: Placement,
 ) -> list[stock.Taken]:
-    """Take what is in the cart, of a customer who may; what a customer who may not has taken is rolled back."""
+    """Take the cart's units for a customer who may order; rolled back if it turns out that they may not."""
     quantities = cart.quantities()
     if limits is None:
         return await stock.take(connection, quantities, placement=placement)

@@ -1,4 +1,4 @@
-"""Orders that nobody paid for: cancelled, and their stock is for sale again.
+"""Cancels orders that nobody paid for, and puts their stock on sale again.
 
 The payment status stays as it is: what became of the money only the provider can say.
 """
@@ -26,7 +26,7 @@ async def expire_orders(
     scarce_older_than: timedelta | None = None,
     batch: int = BATCH,
 ) -> int:
-    """How many were cancelled, a batch in a transaction. Several may run at once: none waits.
+    """Cancel overdue orders and say how many, a batch per transaction. Several may run at once: none waits.
 
     Orders of something that others find no more of (LOW_STOCK or less is left) wait `scarce_older_than` only.
     """
@@ -59,7 +59,7 @@ async def _expire_each(
     *,
     batch: int,
 ) -> int:
-    """Where orders are divided by user: found on all servers without a lock, then cancelled one by one."""
+    """Cancel orders one by one where they are divided by user: found on all servers without a lock."""
     expired = await _expire_found(
         transactions, overdue_unlocked(older_than=older_than, batch=batch)
     )
@@ -97,13 +97,13 @@ async def _scarce(session: AsyncSession) -> Sequence[UUID]:
 
 
 def overdue(*, older_than: timedelta, batch: int) -> Select[UUID, UUID]:
-    """The oldest of those that nobody else is about to cancel, each with its owner."""
+    """Select the oldest overdue orders that nobody else is about to cancel, each with its owner."""
     query = overdue_unlocked(older_than=older_than, batch=batch)
     return query.with_for_update(key_share=True, skip_locked=True)
 
 
 def overdue_unlocked(*, older_than: timedelta, batch: int) -> Select[UUID, UUID]:
-    """The oldest, each with its owner, whoever else is about to cancel them."""
+    """Select the oldest overdue orders, each with its owner, locked or not."""
     return (
         select(Order.id, Order.ordered_by_id)
         .where(Order.status == OrderStatus.PENDING, Order.created_at < func.now() - older_than)
@@ -113,7 +113,7 @@ def overdue_unlocked(*, older_than: timedelta, batch: int) -> Select[UUID, UUID]
 
 
 def overdue_and_scarce(*, older_than: timedelta, batch: int) -> Select[UUID, UUID]:
-    """Those among them that hold the last of something."""
+    """Select those among them that hold the last units of something."""
     scarce = (
         select(OrderLine.order_id)
         .join(VariantStock, VariantStock.variant_id == OrderLine.variant_id)

@@ -1,4 +1,4 @@
-"""Who sees which orders, and who may move them."""
+"""Decides who sees which orders, and who may move them."""
 
 from uuid import UUID
 
@@ -33,7 +33,7 @@ from marketplace.orders.schemas import (
 async def list_mine(
     session: AsyncSession, principal: Principal, *, filters: OrderFilters, cursors: Cursors
 ) -> OrderPage:
-    """One page of one's own orders."""
+    """Give one page of the user's own orders."""
     after = cursors.start(filters)
     query = queries.my_orders(principal.user_id, filters, after=after)
     return _page(list(await session.scalars(query)), filters, cursors=cursors)
@@ -42,7 +42,7 @@ async def list_mine(
 async def list_all(
     session: AsyncSession, *, filters: AllOrdersFilters, cursors: Cursors
 ) -> OrderPage:
-    """One page of the shop's orders."""
+    """Give one page of the shop's orders."""
     query = queries.all_orders(filters, after=cursors.start(filters))
     return _page(list(await session.scalars(query)), filters, cursors=cursors)
 
@@ -50,7 +50,7 @@ async def list_all(
 async def list_pending_payments(
     session: AsyncSession, *, page: PageRequest, cursors: Cursors
 ) -> OrderPage:
-    """One page of what somebody has to ask the provider about."""
+    """Give one page of orders about which somebody has to ask the provider."""
     query = queries.pending_payments(page, after=cursors.start(page))
     return _page(list(await session.scalars(query)), page, cursors=cursors)
 
@@ -58,7 +58,7 @@ async def list_pending_payments(
 async def list_unsettled(
     session: AsyncSession, *, page: PageRequest, cursors: Cursors
 ) -> UnsettledPage:
-    """One page of the orders whose money somebody has to settle."""
+    """Give one page of the orders whose money somebody has to settle."""
     query = queries.unsettled(page, after=cursors.start(page))
     orders, next_cursor = cursors.cut(
         list(await session.scalars(query)),
@@ -71,7 +71,7 @@ async def list_unsettled(
 
 
 async def accept_unmatched_money(session: AsyncSession, order_id: UUID) -> None:
-    """Somebody has looked at money of a wrong amount or currency: it is no longer listed.
+    """Record that somebody has looked at money of a wrong amount or currency: it is no longer listed.
 
     Raises `OrderNotFound`.
     """
@@ -82,7 +82,7 @@ async def accept_unmatched_money(session: AsyncSession, order_id: UUID) -> None:
 async def list_for_vendor(
     session: AsyncSession, vendor_id: UUID, *, page: PageRequest, cursors: Cursors
 ) -> VendorOrderPage:
-    """One page of a vendor's orders, with its own lines only."""
+    """Give one page of a vendor's orders, with its own lines only."""
     after = cursors.start(page)
     found = list(await session.scalars(queries.vendor_order_ids(vendor_id, page, after=after)))
     order_ids, next_cursor = cursors.cut(
@@ -93,7 +93,7 @@ async def list_for_vendor(
 
 
 async def get(session: AsyncSession, principal: Principal, *, order_id: UUID) -> OrderDetail:
-    """An order of one's own; any for an administrator. Raises `OrderNotFound`."""
+    """Give an order of the user's own; any for an administrator. Raises `OrderNotFound`."""
     query = queries.order_with_all(order_id, owner_id=owner_seen_by(principal))
     order = await session.scalar(query)
     if order is None:
@@ -104,7 +104,7 @@ async def get(session: AsyncSession, principal: Principal, *, order_id: UUID) ->
 async def list_refunds(
     session: AsyncSession, principal: Principal, *, order_id: UUID
 ) -> RefundList:
-    """The refunds of an order that this user may see. Raises `OrderNotFound`."""
+    """Give the refunds of an order that this user may see. Raises `OrderNotFound`."""
     query = queries.order_with_refunds(order_id, owner_id=owner_seen_by(principal))
     order = await session.scalar(query)
     if order is None:
@@ -116,7 +116,7 @@ async def list_refunds(
 async def move(
     session: AsyncSession, principal: Principal, *, order_id: UUID, transition: Transition
 ) -> None:
-    """A customer may cancel what is not paid yet; an administrator may do whatever is legal.
+    """Move an order: customers may cancel unpaid ones; administrators may do whatever is legal.
 
     Raises `OrderNotFound`, `IllegalTransition` or `NotPaid`.
     """

@@ -1,4 +1,4 @@
-"""What the payment provider tells us: signed, each event applied once, in any order.
+"""Applies the payment provider's notices: signed, each event once, in any order.
 
 `Payment-Signature: t=<seconds since 1970>,v1=<hex>`, where v1 is the HMAC-SHA256 of `t`, a dot and the
 raw body. The time is signed too, so that a notice that was recorded cannot be sent again later.
@@ -36,12 +36,12 @@ SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
 
 
 def sign(body: bytes, *, at: int, secret: str) -> str:
-    """The value of Payment-Signature for a body."""
+    """Give the value of Payment-Signature for a body."""
     return f"t={at},v1={_digest(body, at=at, secret=secret)}"
 
 
 def verify(header: str | None, body: bytes, *, now: float, secrets: Sequence[str]) -> None:
-    """Raises `InvalidSignature` for what none of the secrets has signed; takes as long for one that is nearly right."""
+    """Raise `InvalidSignature` for what none of the secrets has signed; the time taken reveals nothing."""
     match = SIGNATURE.fullmatch(header or "")
     if match is None:
         raise InvalidSignature
@@ -64,7 +64,7 @@ class Outcome(StrEnum):
 
 
 async def apply(session: AsyncSession, notice: PaymentNotice) -> Outcome:
-    """Count an event once, whatever came before it; all of it is kept, also what changes nothing.
+    """Apply an event once, whatever came before it; all events are kept, also those that change nothing.
 
     Raises `OrderNotFound`, or `PaymentEventReused` for an id that came with other contents. A payment confirms
     the order, unless that was cancelled: then it is among the unsettled ones.
@@ -85,7 +85,7 @@ async def apply(session: AsyncSession, notice: PaymentNotice) -> Outcome:
 
 
 async def _record(session: AsyncSession, notice: PaymentNotice) -> bool:
-    """False for one that is known. Raises `PaymentEventReused`."""
+    """Record an event; False for a known one. Raises `PaymentEventReused`."""
     recorded = (
         insert(PaymentEvent)
         .values(**notice.model_dump(), is_applied=False)
@@ -101,7 +101,7 @@ async def _record(session: AsyncSession, notice: PaymentNotice) -> bool:
 
 
 async def _follow(session: AsyncSession, order: Order, *, to: PaymentStatus, reason: str) -> None:
-    """Move payment and order to where the sums are: by way of paid, so that no refund stands before it."""
+    """Move payment and order to where the sums are: through paid, so that no refund comes before it."""
     move = partial(
         transitions.try_to_move, session, order.id, owner_id=order.ordered_by_id, reason=reason
     )

@@ -1,4 +1,4 @@
-"""Refunds that administrators want: put down for the payment provider, and settled by what it tells of them.
+"""Refunds that administrators request: recorded for the payment provider, and settled by its notices.
 
 The money moves at the provider. It takes the open requests from `GET /admin/refunds`, with the id of each as its
 Idempotency-Key, and tells of each by an event, as of any other refund.
@@ -28,7 +28,7 @@ async def request(
     new: NewRefund,
     outbox: Outbox,
 ) -> RefundRequested:
-    """Put a refund down, and a letter to the customer. Raises `OrderNotFound`, `RefundTooLarge`."""
+    """Record a refund request, and a letter to the customer. Raises `OrderNotFound`, `RefundTooLarge`."""
     order = await lock_order(session, order_id, owner_id=None)
     requested = await session.scalar(queries.requested_of(order_id)) or 0
     most = max(0, order.paid - order.refunded - int(requested))
@@ -63,7 +63,7 @@ async def request(
 async def list_open(
     session: AsyncSession, *, page: PageRequest, cursors: Cursors
 ) -> RefundRequestPage:
-    """One page of what the provider has not told of yet."""
+    """Give one page of requests that the provider has not reported yet."""
     query = queries.open_refund_requests(page, after=cursors.start(page))
     requests, next_cursor = cursors.cut(
         list(await session.scalars(query)),
@@ -75,7 +75,7 @@ async def list_open(
 
 
 async def settle(session: AsyncSession, refund: Refund) -> None:
-    """A refund that the provider has told of fulfils the oldest request of its amount, if there is one."""
+    """Settle the oldest request of a refund's amount that the provider has reported, if there is one."""
     request = await session.scalar(queries.settles(refund))
     if request is not None:
         request.settled_at, request.refund_id = func.now(), refund.id

@@ -1,4 +1,4 @@
-"""All that is kept of whoever asks, and its end, over HTTP."""
+"""Export and deletion of the data of whoever asks, over HTTP."""
 
 from fastapi import Response
 
@@ -23,7 +23,7 @@ FRESH = (InvalidAccessToken, FreshAuthenticationNeeded, TooManyRequests)
 
 @router.get("/export", dependencies=[CountedLogin], responses=documented(*FRESH))
 async def export(transactions: RequestTransactions, principal: FreshPrincipal) -> Export:
-    """All that is kept of you: the account, its devices, its orders and what is on record of it."""
+    """Get everything that is kept of you: the account, its devices, its orders and what is on record of it."""
     return await transactions.write(persons.export, principal)
 
 
@@ -39,6 +39,6 @@ async def delete(
     principal: FreshPrincipal,
     response: Response,
 ) -> None:
-    """The end of the account. What was bought and paid is kept, as the law asks, and nothing that tells by whom."""
+    """Delete the account. What was bought and paid is kept, as the law requires, with nothing that tells by whom."""
     await transactions.write(persons.delete, principal, accounts=accounts)
     drop_cookie(response)

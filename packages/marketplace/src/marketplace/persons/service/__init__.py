@@ -1,1 +1,1 @@
-"""What is done with all of a person's data."""
+"""The operations on all of a person's data."""

@@ -1,4 +1,4 @@
-"""A person's data: all of it in one answer, and its end.
+"""Exports all of a person's data in one answer, and deletes it.
 
 The law keeps what was sold and paid, for years; it does not keep who reads this sentence. So the row of the user stays,
 for its orders to refer to, and says nothing any more.
@@ -28,7 +28,7 @@ LOCK_CUSTOMER = (
 
 
 async def export(transaction: AsyncSession, principal: Principal) -> Export:
-    """All that is kept of whoever asks; that it was asked for is on record."""
+    """Give everything that is kept of the user; the export itself is recorded."""
     user = await transaction.get(User, principal.user_id)
     if user is None:
         raise InvalidAccessToken
@@ -47,7 +47,7 @@ async def export(transaction: AsyncSession, principal: Principal) -> Export:
 
 
 async def delete(transaction: AsyncSession, principal: Principal, *, accounts: Accounts) -> None:
-    """End an account, and all that tells whose it was. What waits for its payment is cancelled.
+    """End an account and delete everything that identifies its owner. Unpaid orders are cancelled.
 
     Raises `OrdersUnderWay`, `LastAdministrator`.
     """
