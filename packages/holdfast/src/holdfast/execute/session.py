@@ -38,7 +38,7 @@ from holdfast.rewrite.locks import Lock
 SETTINGS = text(
     """
     SELECT name, setting FROM pg_settings WHERE source = 'session'
-    UNION ALL SELECT 'role', current_setting('role')
+    UNION ALL SELECT name, current_setting(name) FROM unnest('{session_authorization,role}'::text[]) AS unlisted (name)
     UNION ALL SELECT name, current_setting(name, true) FROM unnest(CAST(:names AS text[])) AS own (name)
     """
 )
