@@ -169,8 +169,8 @@ POOLER_IS_FULL = _Cause(
 OF_ROLE_OR_DATABASE = _Cause(
     words="too many connections for",
     reason="All connections that the role or the database may have are in use; a migration has up to six.",
-    advice="Close some (SELECT * FROM pg_stat_activity), or raise the limit that is named: ALTER ROLE {user} CONNECTION "
-    "LIMIT -1; or ALTER DATABASE {database} CONNECTION LIMIT -1;",
+    advice="Close some (SELECT * FROM pg_stat_activity), or raise the limit that is named: "
+    "ALTER ROLE {user} CONNECTION LIMIT -1; or ALTER DATABASE {database} CONNECTION LIMIT -1;",
 )
 FULL = _Cause(
     words="too many clients|remaining connection slots|too many connections",
