@@ -502,8 +502,9 @@ def test_what_is_narrower_than_a_bigint(project: Project) -> None:
             "migration-connections",
             Severity.WARN,
             (
-                "a run has up to 6 connections, ROLE or its database may have 5: then nobody notices a guard that is"
-                " silent, who is waited for is not named, or a second Ctrl-C cancels nothing"
+                "a run has up to 6 connections, ROLE or its database may have 5: with fewer, a guard that does not"
+                " respond goes unnoticed, the sessions that a run waits for are not named, or a second Ctrl-C"
+                " cancels nothing"
             ),
             "ALTER ROLE ROLE CONNECTION LIMIT 7; or ALTER DATABASE likewise.",
         ),

@@ -123,7 +123,8 @@ TEXTS: list[tuple[HoldfastError, str]] = [
     (
         SchemaNotCopied(said='extension "postgis" is not available'),
         (
-            'The schema of the database could not be created on the scratch server: extension "postgis" is not available\n'
+            "The schema of the database could not be created on the scratch server: extension"
+            ' "postgis" is not available\n'
             "A script is tried on a copy of the schema; the database itself was only read, and nothing of it was"
             " changed.\n"
             "What the embedded PostgreSQL lacks, an extension above all, a server of your own has: name it with"

@@ -26,8 +26,5 @@ def sync(options: ProjectOptions, allow_drop: bool, yes: bool) -> None:
             done = add_missing(config, profile=profile, report=printer)
     for each in done:
         click.echo(each)
-    click.echo(
-        counted(len(done), "change", "changes")
-        if done
-        else "nothing to do: the database has what the models have"
-    )
+    changes = counted(len(done), "change", "changes")
+    click.echo(changes if done else "nothing to do: the database has what the models have")

@@ -96,11 +96,8 @@ def _waiting(evidence: Evidence) -> Verdict | None:
             f"has waited for over a week: {', '.join(line.what for line in old)}",
             "When the old release is gone: holdfast finish. Or take it back: holdfast revert",
         )
-    return fine(
-        "nothing waits for holdfast finish"
-        if not found
-        else counted(len(found), "change waits", "changes wait")
-    )
+    waits = counted(len(found), "change waits", "changes wait")
+    return fine(waits if found else "nothing waits for holdfast finish")
 
 
 def _leftovers(evidence: Evidence) -> Verdict:

@@ -13,7 +13,7 @@ class InvalidSettings(HoldfastError):
     problems: str
     exit_status = 2
     what = "The settings are not valid: {problems}."
-    why = "A setting has a value that it cannot have; values are not repeated here, as they may be secret."
+    why = "A setting has a value that it cannot have; values are not repeated here."
     remedy = "Correct it in the environment or in .env."
 
 
