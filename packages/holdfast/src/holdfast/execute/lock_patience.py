@@ -176,6 +176,8 @@ class LockPatience:
                 raise error from None
         else:
             verdict = None if guard is None else guard.take_verdict()
+        if verdict is None and isinstance(error, EndedByGuard):
+            verdict = error.verdict  # of another connection's guard
         # Whoever has ended it: of two that end it at once one alone is heard.
         if verdict is not None and (verdict.is_terminated or self.session.is_lost):
             raise EndedByGuard(changed(verdict, is_terminated=True)) from error

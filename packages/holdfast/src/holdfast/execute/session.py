@@ -141,6 +141,7 @@ BESIDE_DDL = text(
                AND d.refclassid = 'pg_extension'::regclass AND extname = 'citus')) AS has_event_triggers
     """
 )
+HAS_WRITTEN = text("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 
@@ -381,6 +382,14 @@ class MigrationSession:
                 self.commit()
         finally:
             self._connection.close()
+
+    def forget_transaction(self) -> None:
+        """Somebody may have ended it by the driver: of the one that is open nothing is known."""
+        self._settings_hold = self._is_fenced = False
+
+    def has_written(self) -> bool:
+        """Whether the transaction that is open has an effect."""
+        return bool(self._connection.execute(HAS_WRITTEN).scalar_one())
 
     def notice_pooler(self) -> bool:
         """Find out, and remember, whether a pooler is in between: then only transactions are ours."""

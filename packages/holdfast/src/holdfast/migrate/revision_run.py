@@ -240,6 +240,8 @@ class RevisionRun(OneRevision):
                 wanted[:] = interceptor.lock_waits.wanted
                 self._refuse_repetition(interceptor)
                 raise interceptor.failure or error from error
+            finally:
+                interceptor.close()
             return interceptor
 
         words = f"revision {self.name}"
@@ -258,6 +260,8 @@ class RevisionRun(OneRevision):
             found = journal.unfinished()
         if found is None:
             return None
+        if found.unrepeatable is not None:  # committed by its author, by the driver
+            raise FunctionWasInterrupted(revision=self.name, reason=found.unrepeatable)
         return InterruptedCall(
             new=found.new, now=journal.now(), committed=found.committed, calls=journal.calls()
         )
