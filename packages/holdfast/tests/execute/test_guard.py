@@ -166,6 +166,43 @@ def test_what_works_long_under_a_lock_is_ended_and_refused(
     assert in_use.query(HAS_NOTE) == [(0,)]
 
 
+LONG_FUNCTION = """
+    CREATE SCHEMA app;
+    CREATE FUNCTION app.version() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+      LOCK TABLE public.t; PERFORM pg_sleep(5); RETURN ''; END $$
+"""
+BLOCK = "with op.get_context().autocommit_block():\n    op.execute({!r})"
+OTHER = "with op.get_bind().engine.{} as other:\n    other.execute(sa.text({!r}))"
+IN_AUTOCOMMIT = "connect().execution_options(isolation_level='AUTOCOMMIT')"
+# Whatever connection it comes on, whatever it is taken for: what calls the function.
+LONG_WAYS = {
+    "a setting": "op.execute(\"SELECT set_config('app.x', app.version(), true)\")",
+    "a block of AUTOCOMMIT, DO": BLOCK.format(LONG),
+    "a block of AUTOCOMMIT, read": BLOCK.format("SELECT app.version() FROM t LIMIT 1"),
+    "another connection": OTHER.format("begin()", "SELECT app.version()"),
+    "another connection, idle": (
+        f"{OTHER.format('begin()', 'LOCK TABLE t')}; import time; time.sleep(5)"
+    ),
+    "another connection, AUTOCOMMIT": OTHER.format(IN_AUTOCOMMIT, LONG),
+}
+
+
+LONG_HERE = ("a setting", "a block of AUTOCOMMIT, DO", "another connection")
+
+
+@pytest.mark.parametrize("way", named(LONG_WAYS, here=LONG_HERE))
+def test_users_are_let_through_whatever_way_it_comes(
+    in_use: Project, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement is watched on whatever connection of the engine it is sent, and whatever it is taken for."""
+    monkeypatch.setattr(lock_patience, "USERS_WAIT_AT_MOST", 1)
+    in_use.query(f"{LONG_FUNCTION}; SELECT 1")
+    in_use.revision(LONG_WAYS[way])
+    with reading(in_use), pytest.raises(KeepsUsersWaiting):
+        upgrade(in_use.config, "head")
+    assert in_use.query("SELECT version_num FROM alembic_version") == [("r1",)]
+
+
 def test_a_cancel_that_a_body_catches_does_not_count_as_success(in_use: Project) -> None:
     """EXCEPTION WHEN query_canceled ends well, without the change: it is tried again, then refused."""
     caught = IN_DO.format(f"{ADD} PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL;")

@@ -27,6 +27,8 @@ KINDS = [
     ("select has_table_privilege('t', 'select')", StatementKind.CATALOG_READ),
     ("select 1", StatementKind.HARMLESS),
     ("select pg_catalog.version()", StatementKind.HARMLESS),
+    ("select app.version()", StatementKind.WRITE_WITH_RESULT),
+    ("select app.has_rows()", StatementKind.WRITE_WITH_RESULT),
     ("select current_user, now(), current_setting('x')", StatementKind.HARMLESS),
     ("show search_path", StatementKind.HARMLESS),
     ("with x as (select 1) select * from x", StatementKind.HARMLESS),

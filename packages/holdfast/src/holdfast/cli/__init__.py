@@ -5,7 +5,6 @@ Results go to stdout, progress and errors to stderr. Exit status: 0 fine, 1 foun
 """
 
 import atexit
-import difflib
 import gc
 import importlib
 import sys
@@ -89,6 +88,8 @@ class Verbs(click.Group):
         if cmd_name in CALLED_ELSEWHERE:
             ctx.fail(f"There is no verb '{cmd_name}'; here it is: {CALLED_ELSEWHERE[cmd_name]}")
         if cmd_name not in VERBS:
+            import difflib  # which a verb that there is has no use for
+
             like = difflib.get_close_matches(cmd_name, VERBS, n=1)
             if like:
                 ctx.fail(f"There is no verb '{cmd_name}'. Is it this: holdfast {like[0]}")

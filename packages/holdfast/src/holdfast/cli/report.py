@@ -34,10 +34,10 @@ from holdfast.execute.progress import (
     WaitingForLeader,
 )
 from holdfast.execute.verdict import GuardVerdict, Reason
-from holdfast.observe.watched_step import Watched
 
 if TYPE_CHECKING:
     from holdfast.cli.terminal import Terminal
+    from holdfast.observe.watched_step import Watched
 
 
 SHORTEST = "UPDATE"  # of a step, so that it says anything
@@ -244,7 +244,7 @@ def reason(verdict: GuardVerdict) -> str:
     )
 
 
-def in_words(seen: Watched) -> str:
+def in_words(seen: "Watched") -> str:
     """Describe progress within a long step: its phase, its share, whom it waits for."""
     done = "" if seen.done is None else f" {seen.done:.0%}"
     waits = f", waits for {'; '.join(seen.waits_for)}" if seen.waits_for else ""

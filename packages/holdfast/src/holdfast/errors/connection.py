@@ -3,15 +3,14 @@
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.light_dataclass import light_error
+from holdfast.errors.light_dataclass import light_dataclass, light_error
 
 OF_ENV_PY = "the URL that env.py connects with"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class Tried:
     """Where a connection was meant to lead; never a password."""
 
@@ -85,7 +84,7 @@ class EndedByTimeout(HoldfastError):
     remedy = "{way_out} Then go on: {again}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class _Cause:
     """What certain words of an error mean: libpq gives no SQLSTATE for a connection that it could not make."""
 
@@ -188,7 +187,7 @@ CAUSES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class Profiled:
     """What holdfast's own settings say about TLS, for a connection that they make."""
 

@@ -1,11 +1,10 @@
 """Errors in loading the code of a project."""
 
-from dataclasses import dataclass
-
 from holdfast.errors import HoldfastError
+from holdfast.errors.light_dataclass import light_error
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class ModuleNotInstalled(HoldfastError):
     """A file of the project imports a module that the environment of holdfast does not have."""
 
@@ -24,7 +23,7 @@ class ModuleNotInstalled(HoldfastError):
     )
 
 
-@dataclass(kw_only=True, eq=False)
+@light_error
 class HoldfastFailed(HoldfastError):
     """An exception was raised outside of the project's code."""
 

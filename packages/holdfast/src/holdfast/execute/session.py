@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic, sleep
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, text
 from sqlalchemy.exc import DBAPIError
@@ -26,12 +26,14 @@ from holdfast.errors.sqlstate import (
     SERIALIZATION_FAILURE,
     sqlstate,
 )
-from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.verdict import GuardVerdict
-from holdfast.execute.workers import WorkerWarnings
 from holdfast.observe.pooler import announced_pid, is_behind_pooler, prepare_nothing
 from holdfast.observe.schema_constants import STEP_KEY
-from holdfast.rewrite.locks import Lock
+
+if TYPE_CHECKING:  # what a database has only when somebody uses it
+    from holdfast.execute.pooler_console import PoolerConsole
+    from holdfast.execute.workers import WorkerWarnings
+    from holdfast.rewrite.locks import Lock
 
 # SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after. The server
 # does not list settings of the user's own (app.scope), so these are asked for by their names.
@@ -139,6 +141,7 @@ BESIDE_DDL = text(
                AND d.refclassid = 'pg_extension'::regclass AND extname = 'citus')) AS has_event_triggers
     """
 )
+HAS_WRITTEN = text("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 
@@ -214,7 +217,7 @@ class RowAtCommit(Protocol):
 class LocksOnStandbys(Protocol):
     """Knows what a lock would do to readers of standbys."""
 
-    def require_free(self, session: "MigrationSession", locks: tuple[Lock, ...]) -> None:
+    def require_free(self, session: "MigrationSession", locks: "tuple[Lock, ...]") -> None:
         """Raise if one of these locks had better not be taken now."""
 
     def close(self) -> None:
@@ -380,6 +383,14 @@ class MigrationSession:
         finally:
             self._connection.close()
 
+    def forget_transaction(self) -> None:
+        """Somebody may have ended it by the driver: of the one that is open nothing is known."""
+        self._settings_hold = self._is_fenced = False
+
+    def has_written(self) -> bool:
+        """Whether the transaction that is open has an effect."""
+        return bool(self._connection.execute(HAS_WRITTEN).scalar_one())
+
     def notice_pooler(self) -> bool:
         """Find out, and remember, whether a pooler is in between: then only transactions are ours."""
         self.is_pooled = is_behind_pooler(self.connection)
@@ -450,7 +461,7 @@ class MigrationSession:
             }
             self.execute(BRIEFLY, values)
 
-    def require_free_on_standbys(self, locks: tuple[Lock, ...]) -> None:
+    def require_free_on_standbys(self, locks: "tuple[Lock, ...]") -> None:
         """Check these locks before asking for them. Raises StandbyInTheWay."""
         if self.standbys is not None and locks:
             self.standbys.require_free(self, locks)
@@ -466,6 +477,8 @@ class MigrationSession:
     def notice_citus(self, is_citus: bool) -> None:
         """Remember whether the server coordinates a Citus cluster; then listen to its workers' warnings."""
         if is_citus and self.workers is None:
+            from holdfast.execute.workers import WorkerWarnings
+
             self.workers = WorkerWarnings.of(self.dbapi_connection)
 
     @property

@@ -129,6 +129,14 @@ class Interceptor(Protocol):
         """Handle a rollback of the transaction by the author."""
         ...
 
+    def other_commits(self, connection: Connection) -> None:
+        """The author commits on another connection of the engine."""
+        ...
+
+    def other_rolls_back(self, connection: Connection) -> None:
+        """The author rolls back on another connection of the engine."""
+        ...
+
     def sets_savepoint(self) -> None:
         """Handle a savepoint that the author sets."""
         ...
@@ -176,10 +184,14 @@ class _ConnectionListener:
     def commit(self, connection: Connection) -> None:
         if self._is_ours(connection):
             self.interceptor.commits()
+        else:
+            self.interceptor.other_commits(connection)
 
     def rollback(self, connection: Connection) -> None:
         if self._is_ours(connection):
             self.interceptor.rolls_back()
+        else:
+            self.interceptor.other_rolls_back(connection)
 
     def savepoint(self, connection: Connection, name: str) -> None:
         if self._is_ours(connection):
@@ -194,7 +206,10 @@ class _ConnectionListener:
             self.interceptor.ends_savepoint(rolled_back=True)
 
     def handle_error(self, context: ExceptionContext) -> None:
-        if context.connection is not None and self._is_ours(context.connection):
+        connection = context.connection
+        if connection is None or isinstance(connection.engine, OwnEngine):
+            return  # ours are raised to whoever has sent them, or tried again
+        if self._is_ours(connection):
             self.interceptor.fails(context.original_exception)
 
     @contextmanager

@@ -38,14 +38,17 @@ class Replay:
         """The number of the current statement among the function's calls, from 1."""
         return self._number_sent_again or self.count + 1
 
-    def given_back(self, sql: str) -> Call | None:
+    def given_back(self, sql: str, *, is_beside: bool = False) -> Call | None:
         """Give the recorded call of this statement; None if the statement has to be executed now.
 
-        So it has from the point of the crash on, and before where its effect was not committed.
+        So it has from the point of the crash on, and before where its effect was not committed, as that of what is
+        sent beside, on another connection, may not have been.
         Raises ReplayMismatch where the function sends something else than it did before.
         """
         self.seen[sql] += 1
         call = self.known.pop((sql, self.seen[sql]), None)
+        if is_beside:
+            return call
         if call is None and self.known:
             raise self._mismatch(sent=shortened(sql))
         again = [number for number, pending in self.pending.items() if pending == call]
@@ -68,12 +71,18 @@ class Replay:
 
     def add(self, sql: str, result: Result | None) -> None:
         """Note that the current statement was executed or queued, with its result."""
-        if self._number_sent_again is not None:
-            return  # it is in the record
-        call = Call(sql=sql, occurrence=self.seen[sql], result=result)
+        if self._number_sent_again is None:  # otherwise it is in the record
+            self.add_call(self.call(sql, result))
+
+    def call(self, sql: str, result: Result | None) -> Call:
+        """Give the current statement, with its result, in the form of the record."""
+        return Call(sql=sql, occurrence=self.seen[sql], result=result)
+
+    def add_call(self, call: Call) -> None:
+        """Note a call that took effect, or will."""
         try:
-            if result is not None:
-                to_json(result)
+            if call.result is not None:
+                to_json(call.result)
         except CannotBeRecorded as error:
             self.unrepeatable = f"a result cannot be recorded: {error}"
         else:

@@ -5,10 +5,11 @@ Keeps the record of every statement that took effect, so that the function can b
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
+from sqlalchemy import Connection
 
 from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
@@ -16,9 +17,11 @@ from holdfast.errors.statement import NeedsSession, RefusedStatement, Unparsable
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts, LockWaits
 from holdfast.execute.progress import DiskNeeded, RowsRead
+from holdfast.execute.result_json import Call
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
 from holdfast.intercept.looked import Looked, before_look, go_back
+from holdfast.intercept.other_connection import MARK, OtherConnection, is_known_to_be_undone
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement
 from holdfast.intercept.route import (
@@ -55,6 +58,7 @@ from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import (
     Statement,
     StatementKind,
+    calls_unknown_functions,
     is_opaque_ddl,
     parse,
     relations_in,
@@ -72,6 +76,8 @@ READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 LOOKS = (Mode.COLLECTING, Mode.HOLDING, Mode.QUEUED)  # what is executed for a look can wait again
+READS_CURSOR = "SQLAlchemy reads a cursor itself"
+STARTED_BESIDE = "it was about to commit on another connection, and it is not known whether it has"
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
@@ -99,6 +105,8 @@ class RevisionInterceptor:
         self.state = RevisionState(has_run=has_run, is_divided=has_run)
         self.failure: BaseException | None = None
         self.looked: Looked | None = None
+        self.driver_has_committed = False  # nothing that its author has done is open any more
+        self.others: dict[object, OtherConnection] = {}  # by the driver's connection
 
     # Called by the listener on the connection.
 
@@ -137,6 +145,30 @@ class RevisionInterceptor:
         self.lock_waits.forget()
         self.state = RevisionState(has_driver=self.state.has_driver)
 
+    def other_commits(self, connection: Connection) -> None:
+        """Commit what was done on another connection, and record it: it is never done again."""
+        other = self.others.pop(connection.connection.dbapi_connection, None)
+        if other is None:
+            return
+        with self._nothing_swallowed(), closing(other), other.telling_its_end():
+            if not other.session.has_written():
+                other.commit()
+                return
+            with self._done_once(other):
+                other.commit()
+
+    def other_rolls_back(self, connection: Connection) -> None:
+        """Forget what was done on another connection since its last commit."""
+        other = self.others.pop(connection.connection.dbapi_connection, None)
+        if other is not None:
+            with closing(other):
+                other.roll_back()
+
+    def close(self) -> None:
+        """Undo what the author has left open on other connections."""
+        while self.others:
+            self.others.popitem()[1].close()
+
     def sets_savepoint(self) -> None:
         """Execute what waits: in a savepoint the author expects errors where they happen."""
         with self._nothing_swallowed():
@@ -160,9 +192,24 @@ class RevisionInterceptor:
             if not self.session.in_autocommit():
                 self._do_before(before_a_look(self.state))
             self.lock_waits.for_rows()
-        self.queue.replay.unrepeatable = DRIVER_USED
+            self.queue.replay.unrepeatable = DRIVER_USED
+            self._mark_driver()
         self.queue.catalog.forget()
         self._becomes(has_driver=True, has_done_something=True, wrote=True)
+
+    def _mark_driver(self) -> None:
+        """Leave a mark in the open transaction: if the driver commits that, the function is not repeated."""
+        if self.session.in_autocommit():
+            with self.session.transactional():
+                self.queue.record_progress()
+        else:
+            self.queue.mark()
+
+    def _look_behind_driver(self) -> None:
+        """Notice whether the author has ended the transaction by the driver: the mark has given it a number."""
+        has_ended = not self.session.in_autocommit() and not self.session.has_written()
+        self.session.forget_transaction()
+        self.driver_has_committed = has_ended and self.work.journal.unfinished() is not None
 
     def fails(self, error: BaseException) -> None:
         """Note a lock that was not free: it undoes the transaction, even if the author catches the error."""
@@ -228,6 +275,8 @@ class RevisionInterceptor:
             with self._nothing_swallowed():
                 self._settings_or_control(statement)
             return False
+        if self.state.has_driver:
+            self._look_behind_driver()
         text = ";\n".join(texts)
         replay = self.queue.replay
         with self._nothing_swallowed():
@@ -243,19 +292,20 @@ class RevisionInterceptor:
         if dealt_with:
             return True
         if not intercepted.can_be_fetched:
-            replay.unrepeatable = "SQLAlchemy reads a cursor itself"
+            replay.unrepeatable = READS_CURSOR
             return False
-        commits_itself = self.session.in_autocommit() and statement.kind in WRITES
-        if commits_itself and _may_commit_inside(statement):
-            self._executes_once(text, intercepted)
-        elif commits_itself:
-            with self.session.transactional():
-                self._executes_and_records(text, intercepted)
-                self.queue.executes((text,))
-                self.queue.record_progress()
-        else:
-            self._executes_and_records(text, intercepted)
+        self._executes(text, statement, intercepted)
         return True
+
+    def _executes(self, text: str, statement: Statement, intercepted: InterceptedStatement) -> None:
+        if not self.session.in_autocommit():
+            self._executes_and_records(text, intercepted)
+        elif statement.kind in WRITES and _may_commit_inside(statement):
+            self._executes_once(text, statement, intercepted)
+        elif statement.kind in WRITES:
+            self._executes_in_a_transaction(text, statement, intercepted)
+        else:
+            self._executes_watched(text, statement, intercepted)
 
     def _at_its_moment(
         self, statement: Statement, intercepted: InterceptedStatement
@@ -272,21 +322,51 @@ class RevisionInterceptor:
     def _has_a_moment(self) -> bool:
         return self.queue.has_committed and not self.session.in_autocommit()
 
-    def _executes_once(self, text: str, intercepted: InterceptedStatement) -> None:
+    def _executes_once(
+        self, text: str, statement: Statement, intercepted: InterceptedStatement
+    ) -> None:
         """Execute what may commit inside and is never repeated: record its start, then its end."""
         replay = self.queue.replay
         before, replay.unrepeatable = replay.unrepeatable, STARTED.format(sql=shortened(text))
         with self.session.transactional():
             self.queue.record_progress()
-        self.session.watch(own_wait=FIRST_LOCK)
-        self._executes_and_records(text, intercepted)
-        if self.session.guard is not None:
-            with self._nothing_swallowed():
-                self.session.guard.disarm()
+        self._executes_watched(text, statement, intercepted)
         replay.unrepeatable = before
         with self.session.transactional():
             self.queue.executes((text,))
             self.queue.record_progress()
+
+    def _executes_in_a_transaction(
+        self, text: str, statement: Statement, intercepted: InterceptedStatement
+    ) -> None:
+        """Execute and commit a statement by itself, together with its record."""
+        with self.session.transactional():
+            try:
+                self._watch(statement)
+                self._executes_and_records(text, intercepted)
+                self.queue.executes((text,))
+                self.queue.record_progress()
+            except BaseException:
+                self.session.rollback()  # under the guard, COMMIT would be an error of its own
+                raise
+
+    def _executes_watched(
+        self, text: str, statement: Statement, intercepted: InterceptedStatement
+    ) -> None:
+        """Execute what commits itself under the guard: a function that it calls may lock anything."""
+        self._watch(statement)
+        self._executes_and_records(text, intercepted)
+        if self.session.guard is not None:
+            with self._nothing_swallowed():
+                self.session.guard.disarm()
+
+    def _watch(self, statement: Statement) -> None:
+        if statement.kind is not StatementKind.HARMLESS:
+            self.session.watch(
+                own_wait=FIRST_LOCK,
+                users_may_wait=self._users_may_wait(statement),
+                ends_when_idle=False,
+            )
 
     def _executes_and_records(self, text: str, intercepted: InterceptedStatement) -> None:
         result = intercepted.fetch()
@@ -376,11 +456,11 @@ class RevisionInterceptor:
     def _now(self, texts: tuple[str, ...], entry: QueueEntry) -> bool:
         """Execute in the online form, committed and recorded; a short statement in a transaction as written."""
         statement, facts = entry.statement, _facts(entry)
-        in_autocommit = self.session.in_autocommit()
-        if not in_autocommit and self._is_kept_open(entry):
+        is_alone = self.session.in_autocommit() or self.driver_has_committed
+        if not is_alone and self._is_kept_open(entry):
             self._before_data(statement, entry)
             return False
-        if in_autocommit or _is_long(entry):
+        if is_alone or _is_long(entry):
             rewrite(statement, facts=facts, today=self.work.today)
             self.queue.add(texts, entry, moment=None)
             self.queue.note(statement, facts)
@@ -433,6 +513,8 @@ class RevisionInterceptor:
 
     def _settings_or_control(self, statement: Statement) -> None:
         if statement.kind is not StatementKind.TRANSACTION_CONTROL:
+            if calls_unknown_functions(statement):
+                self.lock_waits.for_rows()
             self.queue.settings.note(statement)
             self.queue.catalog.forget()  # names may mean something else now
             return
@@ -449,29 +531,118 @@ class RevisionInterceptor:
 
     def _on_second_connection(self, intercepted: InterceptedStatement) -> bool:
         """Run the queue first where needed; then execute this at once, online where possible."""
-        commits_itself = intercepted.connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
         statements = parse(intercepted.texts()[0])
         kind = statements[0].kind if len(statements) == 1 else StatementKind.WRITE
+        if kind in UNRECORDED or kind is StatementKind.HARMLESS:
+            return False
+        text = MARK + ";\n".join(intercepted.texts())
+        call = self.queue.replay.given_back(text, is_beside=True)
+        if call is not None:
+            if call.result is not None:
+                intercepted.give(call.result)
+            return True
+        commits_itself = intercepted.connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
         sighting = Sighting(kind=kind, commits_itself=commits_itself)
         way = route(self.state, sighting, place=StatementPlace.SECOND_CONNECTION)
         self._do_before(way.before)
         self.queue.catalog.forget()
-        if kind is not StatementKind.DDL:
-            return False
+        other = self.others.get(intercepted.connection.connection.dbapi_connection)
+        with nullcontext() if other is None else other.telling_its_end():
+            if kind is StatementKind.DDL and self._runs_beside(way, statements[0], intercepted):
+                self._record_beside([self.queue.replay.call(text, None)])
+                return True
+            is_write = kind in (*WRITES, *DDL)
+            return self._watched_beside(statements, text, intercepted, is_write=is_write)
+
+    def _runs_beside(
+        self, way: Route, statement: Statement, intercepted: InterceptedStatement
+    ) -> bool:
         with closing(MigrationSession(intercepted.connection)) as session:
-            self._refuse_beside(statements[0], session)
+            self._refuse_beside(statement, session)
             if way.then is not Then.BESIDE:
                 return False
-            session.epoch, session.version_table = self.session.epoch, self.session.version_table
-            executor = replace(
-                self.work.executor,
-                session=session,
-                wait_while_paused=None,  # the author's own transaction is open
-                journal=NullJournal(tried_before=self.work.tried_before),
-                patience=replace(self.work.executor.patience, session=session),
-            )
-            executor.run(self.queue.queued(statements[0].sql, statements[0]))
+            self._record_beside([])  # what was done so far: its locks may not be free
+            self._run_beside(statement, session)
+            return True
+
+    def _run_beside(self, statement: Statement, session: MigrationSession) -> None:
+        session.epoch, session.version_table = self.session.epoch, self.session.version_table
+        executor = replace(
+            self.work.executor,
+            session=session,
+            wait_while_paused=None,  # the author's own transaction is open
+            journal=NullJournal(tried_before=self.work.tried_before),
+            patience=replace(self.work.executor.patience, session=session),
+        )
+        executor.run(self.queue.queued(statement.sql, statement))
+
+    def _watched_beside(
+        self,
+        statements: Sequence[Statement],
+        text: str,
+        intercepted: InterceptedStatement,
+        *,
+        is_write: bool,
+    ) -> bool:
+        """Execute it under a guard of its own; record it at once in AUTOCOMMIT, otherwise when it is committed."""
+        other = self._other(intercepted.connection)
+        in_autocommit = other.session.in_autocommit()
+        if in_autocommit:
+            del self.others[other.session.dbapi_connection]
+        with closing(other) if in_autocommit else nullcontext(), other.telling_its_end():
+            other.watch(users_may_wait=any(map(self._users_may_wait, statements)))
+            if not intercepted.can_be_fetched:
+                self.queue.replay.unrepeatable = READS_CURSOR
+                return False
+            if not in_autocommit:
+                self._fetch_beside(text, intercepted, other)
+                return True
+            may_commit = any(map(_may_commit_inside, statements))
+            with self._done_once(other, in_parts=may_commit) if is_write else nullcontext():
+                self._fetch_beside(text, intercepted, other)
+                other.commit()
         return True
+
+    def _other(self, connection: Connection) -> OtherConnection:
+        key = connection.connection.dbapi_connection
+        if key not in self.others:
+            self.others[key] = OtherConnection.of(connection, beside=self.session)
+        return self.others[key]
+
+    def _fetch_beside(
+        self, text: str, intercepted: InterceptedStatement, other: OtherConnection
+    ) -> None:
+        result = intercepted.fetch()
+        intercepted.give(result)
+        other.calls.append(self.queue.replay.call(text, result))
+
+    @contextmanager
+    def _done_once(self, other: OtherConnection, *, in_parts: bool = False) -> Iterator[None]:
+        """Record that a commit on another connection starts, and, where it ends well, that it is done."""
+        replay = self.queue.replay
+        self._record_beside([])  # what was done so far: its locks may not be free
+        before, replay.unrepeatable = replay.unrepeatable, STARTED_BESIDE
+        self._record_beside([])
+        try:
+            yield
+        except Exception as error:
+            if not in_parts and is_known_to_be_undone(error):
+                replay.unrepeatable = before
+                self._record_beside([])
+            raise
+        replay.unrepeatable = before
+        self._record_beside(other.calls)
+
+    def _record_beside(self, calls: Sequence[Call]) -> None:
+        """Commit the record of these calls, together with what was done so far on the migration's connection."""
+        cannot_commit = self.state.savepoints or self.state.is_single or self.state.has_driver
+        for call in calls:
+            self.queue.replay.add_call(call)
+        if cannot_commit:
+            self.queue.has_committed = True
+            self.queue.replay.unrepeatable = self.queue.replay.unrepeatable or STARTED_BESIDE
+            return
+        self._run()
 
     def _refuse_beside(self, statement: Statement, session: MigrationSession) -> None:
         """Refuse on a second connection, too, what does not fit on the disk."""
@@ -671,6 +842,8 @@ class RevisionInterceptor:
         """Whether a unit may be committed together with what is done, and with the record of the rest."""
         if self.session.in_autocommit():
             return False
+        if self.queue.has_committed and self.queue.replay.unrepeatable:
+            return False  # a lock that is not free must not be a reason to call the function again
         parts = self.queue.statements_of(unit)
         every = tuple(lock for each in self.queue.waiting for lock in each.locks)
         blocks = any(lock.mode.blocks_users for each in parts for lock in each.locks)

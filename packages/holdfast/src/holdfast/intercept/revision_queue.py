@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from holdfast.errors.migration import NotTakenBack
 from holdfast.errors.statement import NeedsFinish, RefusedStatement
-from holdfast.execute.journal import NOW, Queued
+from holdfast.execute.journal import NOW, Queued, Unfinished
 from holdfast.execute.progress import StatementPlanned, StatementsUndone
 from holdfast.execute.session import LocalSetting, MigrationSession
 from holdfast.intercept.interceptor import excuse_at_call, line_at_call
@@ -368,6 +368,19 @@ class RevisionQueue:
         self._record((), function_ended=False)
         self.has_committed = True
 
+    def mark(self) -> None:
+        """In the transaction that is open: whoever finds the mark knows that its author has committed it."""
+        self.work.journal.open(self._revision(self.new, function_ended=False), ())
+
+    def _revision(self, new: NewRelations, *, function_ended: bool) -> Unfinished:
+        return replace(
+            self.work.revision,
+            function_ended=function_ended,
+            committed=tuple(self.executed),
+            new=new,
+            unrepeatable=self.replay.unrepeatable,
+        )
+
     def _record(
         self,
         units: tuple[Unit, ...],
@@ -376,13 +389,7 @@ class RevisionQueue:
         keeping: Sequence[WaitingStatement] = (),
     ) -> None:
         new = self._new_without(keeping)
-        revision = replace(
-            self.work.revision,
-            function_ended=function_ended,
-            committed=tuple(self.executed),
-            new=new,
-            unrepeatable=self.replay.unrepeatable,
-        )
+        revision = self._revision(new, function_ended=function_ended)
         counted = self._with_counts([each for unit in units for each in self._queued(unit, units)])
         queued = self._in_order(counted, units)
         self.work.journal.open(revision, queued)

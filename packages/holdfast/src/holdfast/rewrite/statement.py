@@ -343,12 +343,26 @@ def _is_catalog(relation: pb.RangeVar) -> bool:
 def _kind_of_select_without_tables(
     node: pb.SelectStmt, *, functions: frozenset[str]
 ) -> StatementKind:
-    """Give the kind of a SELECT without tables: any function not known as read-only may do anything."""
-    if not all(_looks_into_catalog(function) for function in functions):
+    """Any function that is not known to look only may do anything."""
+    if _calls_of_others(node) or not all(_looks_into_catalog(function) for function in functions):
         return StatementKind.WRITE_WITH_RESULT
     if functions or any(_is_catalog_type(cast) for cast in find(node, pb.TypeCast)):
         return StatementKind.CATALOG_READ
     return StatementKind.HARMLESS
+
+
+def calls_unknown_functions(statement: Statement) -> bool:
+    """Whether it calls a function that may do more than look at the session or set a setting."""
+    known = HARMLESS_FUNCTIONS | {"set_config"}
+    return bool(functions_in(statement) - known) or _calls_of_others(statement.node)
+
+
+def _calls_of_others(node: Message) -> bool:
+    """Whether it calls a function by the name of a schema, which is not PostgreSQL's whatever its own name is."""
+    calls = find(node, pb.FuncCall)
+    return any(
+        len(c.funcname) > 1 and c.funcname[0].string.sval not in CATALOG_SCHEMAS for c in calls
+    )
 
 
 def _looks_into_catalog(function: str) -> bool:
