@@ -1,11 +1,11 @@
 """A light dataclass behaves as a frozen one."""
 
-from dataclasses import FrozenInstanceError, asdict, dataclass
+from dataclasses import FrozenInstanceError, asdict, dataclass, field
 from typing import Any
 
 import pytest
 
-from holdfast.errors.light_dataclass import light_dataclass
+from holdfast.errors.light_dataclass import changed, light_dataclass
 
 
 @light_dataclass
@@ -14,6 +14,16 @@ class Light:
 
     a: int
     b: str = "b"
+
+
+@light_dataclass
+class Made(Light):
+    """With a field more, which is made for each, and a text of its own."""
+
+    c: list[int] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return "made"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +49,13 @@ def test_it_is_as_a_frozen_dataclass() -> None:
                 made(**values)
     with pytest.raises(FrozenInstanceError):
         wrong.a = 2
+
+
+def test_one_that_inherits_has_all_fields_and_what_it_says_itself() -> None:
+    """What is made for each is its own; another one with a changed value keeps the rest."""
+    first, second = Made(a=1), Made(a=1)
+    assert first == second
+    assert first.c is not second.c
+    assert repr(first) == "made"
+    assert changed(first, b="c") == Made(a=1, b="c", c=[])
+    assert first.b == "b"

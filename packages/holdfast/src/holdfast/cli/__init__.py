@@ -5,7 +5,6 @@ Results go to stdout, progress and errors to stderr. Exit status: 0 fine, 1 foun
 """
 
 import atexit
-import difflib
 import gc
 import importlib
 import sys
@@ -89,6 +88,8 @@ class Verbs(click.Group):
         if cmd_name in CALLED_ELSEWHERE:
             ctx.fail(f"There is no verb '{cmd_name}'; here it is: {CALLED_ELSEWHERE[cmd_name]}")
         if cmd_name not in VERBS:
+            import difflib  # which a verb that there is has no use for
+
             like = difflib.get_close_matches(cmd_name, VERBS, n=1)
             if like:
                 ctx.fail(f"There is no verb '{cmd_name}'. Is it this: holdfast {like[0]}")
@@ -114,20 +115,22 @@ class Verbs(click.Group):
     "section",
     metavar="SECTION",
     default="alembic",
-    help="The section of alembic.ini that counts, where it is not [alembic].",
+    help="The section of alembic.ini to use instead of [alembic].",
 )
-@click.option("-x", "x", multiple=True, metavar="KEY=VALUE", help="Handed to the project's env.py.")
+@click.option(
+    "-x", "x", multiple=True, metavar="KEY=VALUE", help="Passed on to the project's env.py."
+)
 @click.option(
     "--sql",
     type=click.Path(exists=True, path_type=Path),
     envvar="HOLDFAST_SQL",
-    help="SQL scripts instead of a project of Alembic: a file, or a folder in the layout of its tool.",
+    help="SQL scripts instead of an Alembic project: a file, or a folder in the layout of its tool.",
 )
 @click.option(
     "--layout",
     type=click.Choice(LAYOUTS),
     envvar="HOLDFAST_SQL_LAYOUT",
-    help="The layout of that folder, where it cannot be told from its files.",
+    help="The layout of that folder, if its files do not show it.",
 )
 @click.version_option(package_name="holdfast")
 @click.pass_context

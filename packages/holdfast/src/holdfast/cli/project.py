@@ -9,13 +9,13 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from holdfast.errors import HoldfastError, with_options
+from holdfast.errors.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -28,7 +28,7 @@ LOOKED = (
 FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class ProjectOptions:
     """Which project a command acts on: what its options -c, -n and -x say."""
 

@@ -45,8 +45,8 @@ def _connections(evidence: Evidence) -> Verdict | None:
     if server.connection_limit < MIGRATION_AT_LEAST:
         return refuse(f"a run needs {MIGRATION_AT_LEAST} connections, {limit}", remedy)
     return warn(
-        f"a run has up to {MIGRATION} connections, {limit}: then nobody notices a guard that is silent, who is"
-        " waited for is not named, or a second Ctrl-C cancels nothing",
+        f"a run has up to {MIGRATION} connections, {limit}: with fewer, a guard that does not respond"
+        " goes unnoticed, the sessions that a run waits for are not named, or a second Ctrl-C cancels nothing",
         remedy,
     )
 

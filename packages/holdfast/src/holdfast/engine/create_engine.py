@@ -25,7 +25,7 @@ from holdfast.engine.pool.session_state import discard_all_on_return
 from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.profiles import Pooler, SqlLog
 from holdfast.engine.settings import Settings, variable_of_url
-from holdfast.engine.target import OF_ENVIRONMENT
+from holdfast.engine.variables import OF_ENVIRONMENT
 from holdfast.errors.connection import CannotConnect, Profiled, cannot_connect, tried
 from holdfast.errors.settings import NoDatabaseUrl
 from holdfast.errors.sqlstate import sqlstate

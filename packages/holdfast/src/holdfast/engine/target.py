@@ -33,8 +33,6 @@ SECRETS = ("HOLDFAST_PASSWORD", "PGPASSWORD")
 SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 # A comma is several hosts, a plus is a space for one reader and a plus for the other.
 UNUSUAL = re.compile(r"[,+]|ssl|gss|channel_binding|require_auth", re.IGNORECASE)
-# The execution option of an engine whose database the environment alone names.
-OF_ENVIRONMENT = "holdfast_of_environment"
 CONNECT_TIMEOUT = 2  # seconds; after that the full run says what is wrong
 
 

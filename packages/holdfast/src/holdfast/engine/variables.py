@@ -9,6 +9,8 @@ from pathlib import Path
 URL_VARIABLES = ("HOLDFAST_URL", "DATABASE_URL")  # the first one that is set counts
 DOTENV = Path(".env")
 PROFILE = "HOLDFAST_PROFILE"
+# The execution option of an engine whose database the environment alone names.
+OF_ENVIRONMENT = "holdfast_of_environment"
 
 
 def read_variables(environment: Mapping[str, str], *, file: Path | None) -> dict[str, str]:

@@ -4,17 +4,16 @@ import getpass
 import hashlib
 import os
 import socket
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import text
 
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.execute.progress import Direction
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.tables import history
 from holdfast.rewrite.literals import literal
 
 NO_FILE = "(baseline)"  # the checksum of what was recorded without being run
@@ -24,6 +23,27 @@ LATEST = text(
     """
     SELECT DISTINCT ON (revision) * FROM holdfast.history h
     WHERE coalesce(to_jsonb(h) ->> 'version_table', '') IN ('', :version_table) ORDER BY revision, id DESC
+    """
+)
+BEGIN = text(
+    """
+    INSERT INTO holdfast.history (outcome, client, holdfast_version, version_table, direction, checksum, description,
+                                  revision)
+    VALUES ('running', :client, :holdfast_version, :version_table, :direction, :checksum, :description, :revision)
+    RETURNING id
+    """
+)
+ENDED = text(
+    """
+    UPDATE holdfast.history SET outcome = :outcome, error = :error, finished_at = clock_timestamp()
+    WHERE id = :id
+    """
+)
+INTERRUPTED = text("UPDATE holdfast.history SET outcome = 'interrupted' WHERE outcome = 'running'")
+ACCEPTED = text(
+    """
+    UPDATE holdfast.history SET checksum = :checksum
+    WHERE revision = :revision AND version_table IN ('', :version_table)
     """
 )
 # One row, with the look at the epoch that each transaction needs: without it the row lacks its revision, which the
@@ -37,7 +57,7 @@ ADD_DONE = """
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class HistoryEntry:
     """The last thing that happened to a revision."""
 
@@ -52,7 +72,7 @@ class HistoryEntry:
     finished_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class Begun:
     """What the history records of a revision when it begins."""
 
@@ -64,8 +84,7 @@ class Begun:
 
 def begin(session: MigrationSession, begun: Begun) -> int:
     """Record that a revision starts; give the row's id. The caller commits."""
-    row = insert(history).values(outcome="running", **_values(session, begun))
-    return int(session.execute(row.returning(history.c.id)).scalar_one())
+    return int(session.execute(BEGIN, _values(session, begun)).scalar_one())
 
 
 def row_when_done(session: MigrationSession, begun: Begun) -> str:
@@ -93,17 +112,13 @@ def mark_interrupted(session: MigrationSession) -> None:
 
     Of every version table: there is one leader for the database.
     """
-    session.execute(
-        update(history).where(history.c.outcome == "running").values(outcome="interrupted")
-    )
+    session.execute(INTERRUPTED)
 
 
 def accept(session: MigrationSession, revision: str, checksum: str) -> None:
     """Record that a person accepts an edited file: from now on it counts as the one that ran."""
-    mine = history.c.version_table.in_(("", session.version_table))
-    session.execute(
-        update(history).where(history.c.revision == revision, mine).values(checksum=checksum)
-    )
+    mine = {"revision": revision, "version_table": session.version_table}
+    session.execute(ACCEPTED, {"checksum": checksum, **mine})
 
 
 def is_edited(entry: HistoryEntry | None, checksum: str) -> bool:
@@ -139,8 +154,7 @@ def _client(pid: int) -> str:
 
 def _values(session: MigrationSession, begun: Begun) -> dict[str, str]:
     more = {"client": client(), "holdfast_version": _version()}
-    own = {name: getattr(begun, name) for name in begun.__slots__}
-    return own | more | {"version_table": session.version_table}
+    return vars(begun) | more | {"version_table": session.version_table}
 
 
 @cache
@@ -149,8 +163,4 @@ def _version() -> str:
 
 
 def _end(session: MigrationSession, entry: int, *, outcome: str, error: str | None) -> None:
-    session.execute(
-        update(history)
-        .where(history.c.id == entry)
-        .values(outcome=outcome, error=error, finished_at=func.clock_timestamp())
-    )
+    session.execute(ENDED, {"id": entry, "outcome": outcome, "error": error})

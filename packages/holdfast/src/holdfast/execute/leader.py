@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
 from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
-from holdfast.execute import tables
+from holdfast.execute import layout
 from holdfast.execute.history import client
 from holdfast.execute.progress import Report, WaitingForLeader
 from holdfast.execute.session import CALL, MigrationSession, polling, second_session
@@ -85,7 +85,7 @@ class Leadership:
 
         What a former leader has in flight ends first: its transaction, and its step outside of one.
         """
-        tables.ensure(session)
+        layout.ensure(session)
         session.commit()
         raise_epoch(session, report=report, patience=patience)
         self._wait_for_step(report=report, patience=patience)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeaseNotRenewed
-from holdfast.execute import tables
+from holdfast.execute import layout
 from holdfast.execute.history import client
 from holdfast.execute.leader import LEASE_HOLDER, PATIENCE, Leadership, raise_epoch
 from holdfast.execute.progress import NoGuardBehindPooler, Report, WaitingForLeader
@@ -109,14 +109,14 @@ class Lease:
         if not self.session.execute(LOCKED, {"key": KEY}).scalar_one():
             self.session.rollback()
             return False
-        tables.ensure(self.session)
+        layout.ensure(self.session)
         values = {"token": self.token, "client": client(), "lasts": LASTS}
         is_ours = self.session.execute(TAKE, values).one_or_none() is not None
         self.session.commit()
         return is_ours
 
     def _holder(self) -> str:
-        has_lease = tables.exist(self.session) and self.session.execute(LEASE_HOLDER).scalar()
+        has_lease = layout.exist(self.session) and self.session.execute(LEASE_HOLDER).scalar()
         holder = has_lease or current_holder(self.session.connection, key=KEY)
         self.session.rollback()
         return holder or "a process that just ended"

@@ -17,8 +17,16 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, NobodyWatched, TableIsLocked
+from holdfast.errors.light_dataclass import changed
+from holdfast.errors.migration import (
+    EndedOnHandedConnection,
+    KeepsUsersWaiting,
+    LockNotFree,
+    NobodyWatched,
+    TableIsLocked,
+)
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE
+from holdfast.execute.lock_budget import LOCK_BUDGET
 from holdfast.execute.progress import AutovacuumIsCancelled, LockBusy, Report, UsersWaited
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.standbys import StandbyInTheWay
@@ -39,7 +47,6 @@ TRIES_AS_ONE = 10
 FIRST_LOCK = timedelta(milliseconds=10)
 MARGIN = timedelta(milliseconds=5)  # lock_timeout comes first, where it may be set
 PAUSE = (timedelta(milliseconds=20), timedelta(milliseconds=200))
-BUDGET = timedelta(minutes=30)
 BRIEF_DEADLOCK_CHECK = timedelta(milliseconds=50)
 # What does not give way to one longer try may be one against wraparound: not every try may be long.
 BETWEEN_LONGER_TRIES = timedelta(seconds=10)
@@ -47,6 +54,10 @@ BETWEEN_LONGER_TRIES = timedelta(seconds=10)
 CURRENT_DEADLOCK_TIMEOUT = text(
     "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)"
 )
+BECAUSE = {
+    Reason.LOCK: "a lock that it wanted was not free, and users would have waited behind it",
+    Reason.SILENCE: "nobody watched any more whether users wait for it",
+}
 # In one round trip, because users wait meanwhile.
 LOCK_VERSION_ROWS = """
 DO $holdfast$ DECLARE before CONSTANT text := current_setting('lock_timeout'); BEGIN
@@ -87,7 +98,7 @@ class LockPatience:
 
     session: MigrationSession
     report: Report
-    budget: timedelta = BUDGET
+    budget: timedelta = LOCK_BUDGET
 
     def run(
         self,
@@ -169,7 +180,7 @@ class LockPatience:
             verdict = error.verdict  # of another connection's guard
         # Whoever has ended it: of two that end it at once one alone is heard.
         if verdict is not None and (verdict.is_terminated or self.session.is_lost):
-            raise EndedByGuard(replace(verdict, is_terminated=True)) from error
+            raise EndedByGuard(changed(verdict, is_terminated=True)) from error
         return verdict
 
     def _blockers(
@@ -281,6 +292,13 @@ class NewConnections:
             is_silence = verdict.reason is Reason.SILENCE
             raise _given_up(what, self._tries, self.budget, (), is_silence=is_silence)
         _pause()
+
+
+def ended_for_good(what: str, verdict: GuardVerdict) -> HoldfastError:
+    """Turn the guard's end into an error: on a connection of the caller's nothing is repeated."""
+    if verdict.reason is not Reason.USERS:
+        return EndedOnHandedConnection(what_for=what, because=BECAUSE[verdict.reason])
+    return kept_users_waiting(what, tries=1, verdict=verdict)
 
 
 def _pause() -> None:

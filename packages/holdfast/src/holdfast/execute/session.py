@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic, sleep
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, text
 from sqlalchemy.exc import DBAPIError
@@ -26,12 +26,14 @@ from holdfast.errors.sqlstate import (
     SERIALIZATION_FAILURE,
     sqlstate,
 )
-from holdfast.execute.pooler_console import PoolerConsole
 from holdfast.execute.verdict import GuardVerdict
-from holdfast.execute.workers import WorkerWarnings
 from holdfast.observe.pooler import announced_pid, is_behind_pooler, prepare_nothing
 from holdfast.observe.schema_constants import STEP_KEY
-from holdfast.rewrite.locks import Lock
+
+if TYPE_CHECKING:  # what a database has only when somebody uses it
+    from holdfast.execute.pooler_console import PoolerConsole
+    from holdfast.execute.workers import WorkerWarnings
+    from holdfast.rewrite.locks import Lock
 
 # SET LOCAL of env.py (search_path, role) ends with its transaction; to find it, look before and after. The server
 # does not list settings of the user's own (app.scope), so these are asked for by their names.
@@ -219,7 +221,7 @@ class RowAtCommit(Protocol):
 class LocksOnStandbys(Protocol):
     """Knows what a lock would do to readers of standbys."""
 
-    def require_free(self, session: "MigrationSession", locks: tuple[Lock, ...]) -> None:
+    def require_free(self, session: "MigrationSession", locks: "tuple[Lock, ...]") -> None:
         """Raise if one of these locks had better not be taken now."""
 
     def close(self) -> None:
@@ -461,7 +463,7 @@ class MigrationSession:
             values = {name: _milliseconds(limit) for name, limit in limits.items()}
             self.execute(BRIEFLY, values)
 
-    def require_free_on_standbys(self, locks: tuple[Lock, ...]) -> None:
+    def require_free_on_standbys(self, locks: "tuple[Lock, ...]") -> None:
         """Check these locks before asking for them. Raises StandbyInTheWay."""
         if self.standbys is not None and locks:
             self.standbys.require_free(self, locks)
@@ -477,6 +479,8 @@ class MigrationSession:
     def notice_citus(self, is_citus: bool) -> None:
         """Remember whether the server coordinates a Citus cluster; then listen to its workers' warnings."""
         if is_citus and self.workers is None:
+            from holdfast.execute.workers import WorkerWarnings
+
             self.workers = WorkerWarnings.of(self.dbapi_connection)
 
     @property

@@ -18,7 +18,8 @@ from holdfast.engine.connection.database_url import arguments_of, hosts, split_u
 from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE
 from holdfast.execute.progress import Report, StandbyNotAsked, StandbyReadersUnseen
 from holdfast.execute.session import MigrationSession
-from holdfast.observe.blockers import Blocker, BlockerKind, shown_query
+from holdfast.observe.blockers import Blocker, BlockerKind
+from holdfast.observe.shown_query import shown_query
 from holdfast.observe.standbys import (
     ReadingOnStandby,
     ReplayState,

@@ -1,10 +1,4 @@
-"""The tables of holdfast in the target database, in a schema of their own.
-
-`alembic_version` stays Alembic's; dropping the schema `holdfast` forgets the
-history and nothing else.
-"""
-
-from collections.abc import Iterator
+"""The tables of holdfast as SQLAlchemy knows them. As they are made where nothing is there: `layout`."""
 
 from sqlalchemy import (
     BigInteger,
@@ -12,7 +6,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
-    Dialect,
     Identity,
     Integer,
     MetaData,
@@ -20,16 +13,9 @@ from sqlalchemy import (
     Table,
     Text,
     func,
-    text,
 )
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.schema import CreateTable, SetColumnComment
 
-from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
-from holdfast.errors.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
-from holdfast.execute.session import MigrationSession
-from holdfast.observe.schema_constants import FIRST_LAYOUT, LAYOUT, SCHEMA, SECOND_LAYOUT
+from holdfast.observe.schema_constants import SCHEMA
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -157,96 +143,3 @@ pause = Table(
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("is_only_row", name="pause_is_only_row_check"),
 )
-
-# One row: the layout of what is there, which the owner of the table writes, whoever owns the schema.
-LAYOUT_FOUND = text(
-    """
-    SELECT coalesce((SELECT obj_description(c.oid, 'pg_class') FROM pg_class c
-                     WHERE c.relnamespace = n.oid AND c.relname = 'leader'),
-                    obj_description(n.oid, 'pg_namespace')) AS layout
-    FROM pg_namespace n WHERE n.nspname = :schema
-    """
-)
-SCHEMA_FOUND = text(
-    """
-    SELECT count(*) > 0 AS exists, coalesce(bool_or(pg_has_role(nspowner, 'USAGE')), false) AS is_ours
-    FROM pg_namespace WHERE nspname = :schema
-    """
-)
-TO_SECOND_LAYOUT = (
-    *(
-        f"ALTER TABLE {SCHEMA}.{name} ADD COLUMN IF NOT EXISTS version_table text NOT NULL DEFAULT ''"
-        for name in ("history", "unfinished", "queue", "calls")
-    ),
-    f"ALTER TABLE {SCHEMA}.unfinished DROP CONSTRAINT unfinished_pkey",
-    f"ALTER TABLE {SCHEMA}.unfinished ADD CONSTRAINT unfinished_pkey PRIMARY KEY (version_table)",
-)
-TO_THIRD_LAYOUT = (
-    f"ALTER TABLE {SCHEMA}.queue ADD COLUMN IF NOT EXISTS releases text NOT NULL DEFAULT 'ONE'",
-)
-# By the layout that is found.
-TO_THIS_LAYOUT = {
-    FIRST_LAYOUT: (*TO_SECOND_LAYOUT, *TO_THIRD_LAYOUT),
-    SECOND_LAYOUT: TO_THIRD_LAYOUT,
-}
-COMMENT_ON_LEADER = f"COMMENT ON TABLE {SCHEMA}.leader IS '{LAYOUT}'"
-COMMENT_ON_SCHEMA = f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'"
-
-
-def ensure(session: MigrationSession) -> None:
-    """Create the schema and its tables if they are missing. One process at a time does this."""
-    layout = layout_of(session)
-    try:
-        _bring_up_to_date(session, layout)
-    except ProgrammingError as error:
-        session.rollback()
-        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
-            raise
-        row = session.execute(
-            text("SELECT quote_ident(current_user) AS role, current_database() AS database")
-        ).one()
-        raise NoRightToCreateSchema(role=row.role, database=row.database) from error
-
-
-def exist(session: MigrationSession) -> bool:
-    """Whether holdfast has ever run in this database. Reads only."""
-    return layout_of(session) is not None
-
-
-def layout_of(session: MigrationSession) -> str | None:
-    """Give the layout of the tables; None if there are none. Raises UnknownLayout."""
-    layout = session.execute(LAYOUT_FOUND, {"schema": SCHEMA}).scalar_one_or_none()
-    if layout not in (None, LAYOUT, *TO_THIS_LAYOUT):
-        raise UnknownLayout(found=str(layout), known=LAYOUT)
-    return layout
-
-
-def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
-    if layout == LAYOUT:
-        metadata.create_all(session.connection)
-        return
-    found = session.execute(SCHEMA_FOUND, {"schema": SCHEMA}).one()
-    # Not IF NOT EXISTS, which asks for the right to create even where an administrator already has.
-    if not found.exists:
-        session.execute_together(*_all_at_once(session.dialect))
-        return
-    for sql in TO_THIS_LAYOUT.get(layout or "", ()):
-        session.execute_sql(sql)
-    metadata.create_all(session.connection)
-    session.execute(insert(leader).values(epoch=0).on_conflict_do_nothing())
-    session.execute_sql(COMMENT_ON_LEADER)
-    if found.is_ours:  # what an older version of holdfast looks at
-        session.execute_sql(COMMENT_ON_SCHEMA)
-
-
-def _all_at_once(dialect: Dialect) -> Iterator[str]:
-    """Give all statements that create the schema from nothing, as finished texts."""
-    yield f"CREATE SCHEMA {SCHEMA}"
-    for table in metadata.sorted_tables:
-        yield str(CreateTable(table).compile(dialect=dialect))
-        for column in table.columns:
-            if column.comment is not None:
-                yield str(SetColumnComment(column).compile(dialect=dialect))
-    yield "INSERT INTO holdfast.leader (epoch) VALUES (0)"
-    yield COMMENT_ON_LEADER
-    yield COMMENT_ON_SCHEMA

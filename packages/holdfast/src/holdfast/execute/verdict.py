@@ -1,10 +1,13 @@
 """The guard's verdict on a transaction of the migration: what was done to it, and why."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from holdfast.rewrite.locks import Lock
+from holdfast.errors.light_dataclass import light_dataclass
+
+if TYPE_CHECKING:
+    from holdfast.rewrite.locks import Lock
 
 
 class Reason(Enum):
@@ -15,7 +18,7 @@ class Reason(Enum):
     SILENCE = "silence"  # the guard itself did not answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class GuardVerdict:
     """What the guard has done to a transaction, and why."""
 
@@ -24,7 +27,7 @@ class GuardVerdict:
     who: str = "nobody"
     waited: timedelta = timedelta()
     held: str = "no lock on a table"
-    wanted: Lock | None = None  # by us, or by who; None: a row
+    wanted: "Lock | None" = None  # by us, or by who; None: a row
 
 
 class EndedByGuard(Exception):  # no error of anybody: the unit is tried again

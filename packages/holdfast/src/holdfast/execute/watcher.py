@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from time import monotonic
@@ -146,13 +145,15 @@ def naming_who_is_waited_for(
         thread.join()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _UnderWay:
     """A statement that was sent and has not ended, and the connection of the user's engine to ask beside."""
 
-    driver: Any  # its connection
-    since: float
-    beside: Connection
+    __slots__ = ("beside", "driver", "since")
+
+    def __init__(self, *, driver: Any, since: float, beside: Connection) -> None:
+        self.driver = driver  # its connection
+        self.since = since
+        self.beside = beside
 
 
 class StatementsOfThread:

@@ -5,11 +5,12 @@ scratch server is tried for one database at a time, or for each on a scratch dat
 """
 
 import copy
-from dataclasses import dataclass, field
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL
+
+from holdfast.errors.light_dataclass import light_dataclass
 
 ONLY = (
     "holdfast_only_database"  # in Config.attributes: the number of the database whose passes count
@@ -18,7 +19,7 @@ ONLY = (
 ONLY_PASS = "holdfast_only_pass"  # noqa: S105  # a pass through env.py
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class ConfiguredDatabase:
     """One database of a project, in the order in which env.py comes to them."""
 
@@ -26,14 +27,14 @@ class ConfiguredDatabase:
     name: str
 
 
-@dataclass(slots=True, kw_only=True)
 class Passes:
     """Counts the calls of run_migrations in one run of env.py."""
 
-    only: int | None
-    only_pass: int | None
-    _urls: list[URL] = field(default_factory=list)
-    _passes: int = 0  # to the database that is wanted
+    def __init__(self, *, only: int | None, only_pass: int | None) -> None:
+        self.only = only
+        self.only_pass = only_pass
+        self._urls: list[URL] = []
+        self._passes = 0  # to the database that is wanted
 
     def next(self, context: MigrationContext) -> ConfiguredDatabase | None:
         """Give the database of the call that begins; None if another call or database is wanted."""

@@ -20,19 +20,20 @@ from holdfast.errors.migration import (
 )
 from holdfast.errors.sqlstate import DEPENDENT_OBJECTS_STILL_EXIST, sqlstate
 from holdfast.errors.standing import COMMAND
-from holdfast.execute import lock_patience, tables, waiting
+from holdfast.execute import layout, lock_patience, waiting
 from holdfast.execute.executor import Executor
 from holdfast.execute.guard import Guard
 from holdfast.execute.journal import Journal
+from holdfast.execute.lock_budget import LOCK_BUDGET
 from holdfast.execute.lock_patience import LockPatience
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict
 from holdfast.execute.waiting import Entry, FinishJournal
 from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
-from holdfast.migrate.lost_connection import RunSoFar
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 from holdfast.migrate.run_options import ON_SCRATCH
+from holdfast.migrate.run_so_far import RunSoFar
 from holdfast.migrate.signs import COUNTED, Signs, look, signs
 from holdfast.migrate.stopping import never
 from holdfast.migrate.version_table import identify, version_table_of
@@ -148,7 +149,7 @@ def finish(
     gone: dict[tuple[str, str], list[WaitingLine]] = {}
     ended: list[GuardVerdict] = []
     so_far = RunSoFar(report=report)
-    new_connections = lock_patience.NewConnections(budget=lock_patience.BUDGET, report=report)
+    new_connections = lock_patience.NewConnections(budget=LOCK_BUDGET, report=report)
 
     def work(locked: LockedConnection) -> None:
         place = version_table_of(locked.session, locked.context)
@@ -213,7 +214,7 @@ def _finish(
 
 
 def _chosen(session: MigrationSession, revision: str | None) -> tuple[Entry, ...]:
-    if not tables.exist(session):
+    if not layout.exist(session):
         return ()
     found = waiting.entries(session)
     return tuple(e for e in found if revision is None or e.recorded.revision == revision)

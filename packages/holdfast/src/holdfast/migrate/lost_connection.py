@@ -1,59 +1,14 @@
-"""Recognises a lost connection, whatever error it shows as, and says what of the run is known to be done."""
-
-from dataclasses import dataclass, field
+"""Recognises a lost connection, whatever error it shows as."""
 
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.connection import ConnectionLost
 from holdfast.errors.sqlstate import sqlstate
-from holdfast.execute.progress import (
-    BackfillMoved,
-    Event,
-    Report,
-    RevisionDone,
-    RevisionStarted,
-    StatementsDone,
-    StepDone,
-)
 
 ENDS_SESSION = ("57P", "08")  # classes of SQLSTATE
-COMMITS = (BackfillMoved, RevisionDone, StatementsDone, StepDone)
 DRIVERS = ("psycopg", "psycopg2", "asyncpg")
 WITHOUT_SQLSTATE = ("OperationalError", "InterfaceError", "ConnectionDoesNotExistError")
-
-
-@dataclass(kw_only=True)
-class RunSoFar:
-    """What a run has reported: the revisions that are done, and the last step of the current one."""
-
-    report: Report
-    done: list[str] = field(default_factory=list)
-    under_way: str | None = None
-    last_step: str | None = None
-    committed: int = 0  # events that tell of a commit
-
-    def __call__(self, event: Event) -> None:
-        """Note an event, and pass it on."""
-        self.committed += isinstance(event, COMMITS)
-        match event:
-            case RevisionStarted(revision=revision):
-                self.under_way, self.last_step = revision, None
-            case RevisionDone(revision=revision):
-                self.done.append(revision)
-                self.under_way = self.last_step = None
-            case StepDone(started=started):
-                self.last_step = started.step
-        self.report(event)
-
-    def __str__(self) -> str:
-        words = "This run has completed no revision." if not self.done else ""
-        if self.done:
-            words = f"This run has completed {', '.join(self.done)}."
-        if self.under_way is not None:
-            words += f" Revision {self.under_way} was under way"
-            words += f"; its last step that is done: {self.last_step}." if self.last_step else "."
-        return f"{words} Whether a COMMIT that was just sent has arrived, the database knows: holdfast status."
 
 
 def lost_connection(error: BaseException, *, standing: str) -> ConnectionLost | None:

@@ -1,7 +1,7 @@
 """One revision on its way up or down: what is common to all databases, and the case of one that nobody uses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,15 +11,15 @@ from typing import Any
 from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.execute import history
 from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.migrate.run_options import RunOptions
-from holdfast.rewrite.names import QualifiedName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RunContext:
     """What all revisions of one run share."""
 
@@ -27,7 +27,7 @@ class RunContext:
     alembic: MigrationContext
     options: RunOptions
     entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
-    version_table: QualifiedName
+    version_schema: str  # in which the version table is
 
     @property
     def impl(self) -> DefaultImpl:
@@ -35,7 +35,7 @@ class RunContext:
         return self.alembic.impl
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class OneRevision:
     """One revision of a run. `apply` does everything but the version row."""
 
@@ -100,7 +100,7 @@ class OneRevision:
         """Do what follows the commit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class FreshRevision(OneRevision):
     """One revision of a database that nobody uses: it runs as written, in one transaction."""
 

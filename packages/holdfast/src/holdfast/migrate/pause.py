@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from holdfast.errors.migration import NothingToPause
-from holdfast.execute import tables
+from holdfast.execute import layout, tables
 from holdfast.execute.history import client
 from holdfast.execute.progress import Report, RunPaused
 from holdfast.execute.session import MigrationSession
@@ -32,7 +32,7 @@ def pause(config: Config) -> tuple[str, ...]:
 
     def ask(project: ProjectConnection) -> str | None:
         with closing(MigrationSession(project.connection)) as session:
-            if not tables.exist(session):
+            if not layout.exist(session):
                 return None
             asked = insert(tables.pause).values(asked_by=client())
             session.execute(asked.on_conflict_do_nothing())
@@ -50,7 +50,7 @@ def resume(config: Config) -> tuple[str, ...]:
 
     def take_back(project: ProjectConnection) -> str | None:
         with closing(MigrationSession(project.connection)) as session:
-            if not tables.exist(session):
+            if not layout.exist(session):
                 return None
             found = session.execute(delete(tables.pause)).rowcount
             session.commit()

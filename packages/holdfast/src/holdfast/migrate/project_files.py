@@ -8,9 +8,10 @@ tables. What [tool.holdfast] says beside another file is said in addition; where
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from holdfast.errors.light_dataclass import light_dataclass
 
 SECTION = "alembic"
 INI = "alembic.ini"
@@ -22,7 +23,7 @@ OURS = ("branches", "drift_ignore", "expand", "scratch_start")
 OF_FLASK_MIGRATE = Path("migrations")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class ProjectFiles:
     """An ini file, a pyproject.toml with tables for Alembic and holdfast, or both."""
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
@@ -12,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.errors.migration import (
     FunctionWasInterrupted,
     LeftBehind,
@@ -43,6 +43,7 @@ from holdfast.observe.free_disk import free_disk
 from holdfast.rewrite.disk_space import DiskNeed, disk_needs, needs_of_rest, refuse_more_than_fits
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
+from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import (
@@ -79,7 +80,7 @@ def look_after_users(
     Journal(session).claim_first_layout(known)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RevisionRun(OneRevision):
     """One revision of a database that somebody uses."""
 
@@ -108,6 +109,12 @@ class RevisionRun(OneRevision):
             if isinstance(error, RefusedStatement) and error.place is None:
                 error.place = line_in(Path(self.step.revision.path), error)
             raise
+
+    @property
+    def _version_table(self) -> QualifiedName:
+        return QualifiedName(
+            schema=self.context.version_schema, name=self.context.alembic.version_table
+        )
 
     def committed(self) -> None:
         """Notify the applications' pools, which may keep old prepared statements, and make the commit durable."""
@@ -226,9 +233,9 @@ class RevisionRun(OneRevision):
                     raise interceptor.failure  # noqa: TRY301  # joins the errors below
                 interceptor.returns()
                 if interceptor.state.holds:
-                    wanted_last = Lock(mode=LockMode.EXCLUSIVE, relation=self.context.version_table)
+                    wanted_last = Lock(mode=LockMode.EXCLUSIVE, relation=self._version_table)
                     interceptor.lock_waits.wanted += (wanted_last,)
-                    lock_version_rows(self.context.session, self.context.version_table)
+                    lock_version_rows(self.context.session, self._version_table)
             except BaseException as error:
                 wanted[:] = interceptor.lock_waits.wanted
                 self._refuse_repetition(interceptor)

@@ -8,10 +8,9 @@ import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
@@ -22,28 +21,29 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.light_dataclass import changed
 from holdfast.errors.migration import (
     DatabaseAhead,
     EditedRevision,
-    EndedOnHandedConnection,
     StoppedInStep,
     UnfinishedRevision,
 )
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND
-from holdfast.execute import history, leader, lock_patience
+from holdfast.execute import history, leader
 from holdfast.execute.lease import Lease, leadership_of
+from holdfast.execute.lock_budget import LOCK_BUDGET
 from holdfast.execute.progress import Report, StepWatched, silent
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.verdict import EndedByGuard, GuardVerdict, Reason
+from holdfast.execute.verdict import EndedByGuard, GuardVerdict
 from holdfast.execute.watcher import naming_who_is_waited_for
 from holdfast.intercept.fresh import seeing_others_commit
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
-from holdfast.migrate.lost_connection import RunSoFar, lost_connection
 from holdfast.migrate.one_revision import FreshRevision, OneRevision, RunContext
 from holdfast.migrate.run_options import IN_USE, RunOptions, settings_beside_users
+from holdfast.migrate.run_so_far import RunSoFar
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
@@ -51,16 +51,14 @@ from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import is_unused
 from holdfast.observe.half_way import left_half_way
 from holdfast.observe.watched_step import Watched
-from holdfast.rewrite.names import QualifiedName
+
+if TYPE_CHECKING:
+    from holdfast.execute.lock_patience import NewConnections
 
 log = logging.getLogger(__name__)
 
 HEADS = ("head", "heads")
 A_READ = "a statement of the revision or of Alembic"
-BECAUSE = {
-    Reason.LOCK: "a lock that it wanted was not free, and users would have waited behind it",
-    Reason.SILENCE: "nobody watched any more whether users wait for it",
-}
 Heads = tuple[str, ...]
 FindSteps = Callable[[Heads], list[RevisionStep]]
 
@@ -73,7 +71,7 @@ def upgrade(
     *,
     report: Report = silent,
     patience: timedelta = leader.PATIENCE,
-    lock_budget: timedelta = lock_patience.BUDGET,
+    lock_budget: timedelta = LOCK_BUDGET,
     should_stop: Callable[[], bool] = never,
     should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
@@ -145,7 +143,7 @@ def downgrade(
     *,
     report: Report = silent,
     patience: timedelta = leader.PATIENCE,
-    lock_budget: timedelta = lock_patience.BUDGET,
+    lock_budget: timedelta = LOCK_BUDGET,
     should_stop: Callable[[], bool] = never,
     should_pause: Callable[[], bool] = never,
     must_stop: Callable[[], bool] = never,
@@ -190,8 +188,13 @@ def _migrate(
 ) -> list[bool]:
     """Run env.py; say for each call of run_migrations whether it was on an engine of our settings."""
     so_far = RunSoFar(report=options.report)
-    options = replace(options, report=so_far)
-    new_connections = lock_patience.NewConnections(budget=options.lock_budget, report=so_far)
+    options = changed(options, report=so_far)
+
+    @functools.cache
+    def new_connections() -> "NewConnections":
+        from holdfast.execute.lock_patience import NewConnections  # loads what has to do with users
+
+        return NewConnections(budget=options.lock_budget, report=so_far)
 
     def named(who: tuple[str, ...]) -> None:
         options.report(
@@ -225,30 +228,32 @@ def _migrate(
                 run.ask_guard(error)  # Alembic's own statements may have met it too
                 if run.ended is None:
                     run.raise_own(error)
-                    # Loads what no other run needs.
-                    from holdfast.migrate.timed_out import timed_out
-
-                    took, done = statements.failed_after, str(so_far)
-                    if ended := timed_out(error, beside=run.migration, took=took, standing=done):
-                        raise ended from error
-                    if (lost := lost_connection(error, standing=str(so_far))) is not None:
-                        raise lost from error
+                    took = statements.failed_after
+                    if explained := _explained(error, run, took=took, standing=str(so_far)):
+                        raise explained from error
                     raise
                 if not run.may_repeat:
-                    raise _ended_for_good(*run.ended) from error
+                    from holdfast.execute.lock_patience import ended_for_good
+
+                    raise ended_for_good(*run.ended) from error
             finally:
                 run.release()
         if run.ended is not None:  # with its connection: on a new one it goes on, as after a kill
-            new_connections.ended(*run.ended, at=so_far.committed)
+            new_connections().ended(*run.ended, at=so_far.committed)
         elif not run.heads_moved:
             return run.passes
 
 
-def _ended_for_good(what: str, verdict: GuardVerdict) -> HoldfastError:
-    """Turn the guard's end into an error: on a connection of the caller's nothing is repeated."""
-    if verdict.reason is not Reason.USERS:
-        return EndedOnHandedConnection(what_for=what, because=BECAUSE[verdict.reason])
-    return lock_patience.kept_users_waiting(what, tries=1, verdict=verdict)
+def _explained(
+    error: Exception, run: "_Run", *, took: timedelta, standing: str
+) -> HoldfastError | None:
+    """Give the error for a timeout of the server or for a lost connection; None if it is neither."""
+    # Loads what no other run needs.
+    from holdfast.migrate.lost_connection import lost_connection
+    from holdfast.migrate.timed_out import timed_out
+
+    ended = timed_out(error, beside=run.migration, took=took, standing=standing)
+    return ended or lost_connection(error, standing=standing)
 
 
 class _Run:
@@ -394,7 +399,7 @@ class _Run:
             alembic=context,
             options=self.options,
             entries=entries,
-            version_table=QualifiedName(schema=self.schema, name=context.version_table),
+            version_schema=self.schema,
         )
 
     def _refuse_database(

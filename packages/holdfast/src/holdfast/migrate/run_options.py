@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 from alembic.config import Config
 
 from holdfast.engine.variables import DOTENV, says_something
-from holdfast.execute.pooler_console import PoolerConsole
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.execute.progress import Report
+
+if TYPE_CHECKING:
+    from holdfast.execute.pooler_console import PoolerConsole
 
 ON_SCRATCH = "holdfast_on_scratch"  # in Config.attributes: nothing beside the database has to do with this run
 IN_USE = (
@@ -18,7 +21,7 @@ IN_USE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class BesideUsers:
     """The settings for work on a database that somebody uses."""
 
@@ -27,11 +30,11 @@ class BesideUsers:
     build_workers: int  # of the server, besides the one that builds an index
     free_disk: int | None  # in bytes, as somebody has said
     standbys: tuple[str, ...]  # their URLs
-    console: PoolerConsole | None  # of the pooler of the applications
+    console: "PoolerConsole | None"  # of the pooler of the applications
     has_users: bool = True  # a scratch database has none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RunOptions:
     """The options that are the same for all revisions of a run."""
 
@@ -84,9 +87,10 @@ def settings_beside_users(
     return read
 
 
-def console_of(config: Config, *, report: Report) -> PoolerConsole | None:
+def console_of(config: Config, *, report: Report) -> "PoolerConsole | None":
     """Give the pooler's admin console, if one is named; none for a scratch database."""
     from holdfast.engine.settings import PoolerSettings  # loads pydantic
+    from holdfast.execute.pooler_console import PoolerConsole
 
     url = None if ON_SCRATCH in config.attributes else PoolerSettings().pooler_admin_url
     return None if url is None else PoolerConsole(url=url.get_secret_value(), report=report)

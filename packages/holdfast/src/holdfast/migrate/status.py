@@ -10,7 +10,7 @@ from alembic.script import Script, ScriptDirectory
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import DatabaseAhead, EditedRevision
-from holdfast.execute import history, tables
+from holdfast.execute import history, layout
 from holdfast.execute.history import HistoryEntry
 from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.session import MigrationSession
@@ -91,7 +91,7 @@ def status_of(project: ProjectConnection) -> Status:
 
 def _look(project: ProjectConnection, session: MigrationSession) -> Status:
     script, heads = project.script, project.heads
-    known = tables.exist(session)
+    known = layout.exist(session)
     entries = history.latest(session) if known else {}
     unfinished = Journal(session).unfinished() if known else None
     progress = migration_progress(session.connection)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
 
+from holdfast.observe.shown_query import shown_query
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 
@@ -157,15 +158,6 @@ def row_holders(
         for each in found
         if each.mode in ROW_MODES and each.since is not None and now - each.since >= at_least
     )
-
-
-def shown_query(query: str | None) -> str | None:
-    """Give the query of another session as far as it may be shown: without values, on one line."""
-    if query is None or query.startswith("<insufficient privilege>"):
-        return None
-    from holdfast.rewrite.statement import shortened, without_values  # loads the parser
-
-    return shortened(without_values(query))
 
 
 def blocker_kind(

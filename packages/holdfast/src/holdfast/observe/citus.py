@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from holdfast.observe.blockers import Blocker, blocker_kind, holders, shown_query
+from holdfast.observe.blockers import Blocker, blocker_kind, holders
+from holdfast.observe.shown_query import shown_query
 from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.names import QualifiedName

@@ -1,9 +1,8 @@
 """Finds a revision that is half-way with nobody working on it; each run asks that finds nothing pending."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, text
 
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.observe.current_holder import current_holder
 
 # Not to_regclass(), which is an error where the schema is closed to this role.
@@ -25,7 +24,7 @@ HALF_WAY = text(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class LeftHalfWay:
     """A revision of which part is done, and that nobody is working on."""
 

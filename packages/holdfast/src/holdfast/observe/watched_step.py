@@ -1,11 +1,11 @@
 """Watches a build or validation from another session: how far it is, and whom it waits for."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from holdfast.observe.blockers import shown_query
+from holdfast.errors.light_dataclass import light_dataclass
+from holdfast.observe.shown_query import shown_query
 
 # At most one row: the phase of the command that the session `pid` runs, and how much of it is done.
 PROGRESS = text(
@@ -43,7 +43,7 @@ WAITS_FOR_ON_WORKERS = text(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class Watched:
     """The progress of a long step at one moment."""
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, NullPool, create_engine, make_url
 
 from holdfast.errors.doctor import InvalidIgnoreRules
 from holdfast.errors.migration import DatabaseAhead
-from holdfast.execute import tables, waiting
+from holdfast.execute import layout, waiting
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import silent
 from holdfast.execute.session import MigrationSession, second_session
@@ -119,7 +119,7 @@ def _look_at_pass(project: ProjectConnection) -> _LivePass:
         raise DatabaseAhead(revisions=unknown)
     with closing(MigrationSession(project.connection)) as session:
         identify(session, project.context)
-        unfinished = Journal(session).unfinished() if tables.exist(session) else None
+        unfinished = Journal(session).unfinished() if layout.exist(session) else None
         return _LivePass(
             database=project.database.name,
             major=server_major(project.connection),

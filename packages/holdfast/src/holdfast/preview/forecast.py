@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.engine.settings import BackfillSettings, DiskSettings, StandbySettings
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import LongStatement, NotEnoughDisk, UnparsableStatement
-from holdfast.execute import history, tables, waiting
+from holdfast.execute import history, layout, waiting
 from holdfast.execute.backfill_pace import BATCH
 from holdfast.execute.progress import (
     DiskNeeded,
@@ -334,7 +334,7 @@ def _target(project: ProjectConnection) -> _Target:
 
 def _require_known(session: MigrationSession, project: ProjectConnection) -> None:
     """Raise what `run` would refuse: a database with tables of which nothing is recorded has no plan."""
-    entries = history.latest(session) if tables.exist(session) else {}
+    entries = history.latest(session) if layout.exist(session) else {}
     refusal = refusals.of_a_database_without_revision(
         session, project.context, project.script, entries
     )

@@ -1,19 +1,22 @@
 """Connects the quick look with a full run, which has Alembic: what it asks first and records last."""
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
-from holdfast.engine.target import OF_ENVIRONMENT, Target, target_of
+from holdfast.engine.variables import OF_ENVIRONMENT
 from holdfast.execute import history
 from holdfast.migrate.project_files import SECTION
 from holdfast.migrate.up_to_date.files import folder_of
-from holdfast.migrate.up_to_date.look import Project, project_by_settings, project_in
+from holdfast.migrate.up_to_date.look import Project, project_by_settings, project_in, target_now
 from holdfast.migrate.up_to_date.record import record
+
+if TYPE_CHECKING:
+    from holdfast.engine.target import Target
 
 # In `Config.attributes`, by a program that gives env.py a connection: which database that leads to.
 TARGET = "holdfast_target"
@@ -64,7 +67,7 @@ def record_rest(project: Project, script: ScriptDirectory) -> None:
     record(project, head=heads[0], checksums=checksums, no_file=history.NO_FILE)
 
 
-def _is_still_there(target: Target) -> bool:
+def _is_still_there(target: "Target") -> bool:
     """Whether the target is still the same: not if env.py has changed the variables that name it."""
-    now = target_of(os.environ, directory=Path.cwd())
+    now = target_now()
     return target.named_by == GIVEN or (now is not None and now.named_by == target.named_by)

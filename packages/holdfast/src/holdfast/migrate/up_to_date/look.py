@@ -8,12 +8,12 @@ import logging
 import os
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 
-from holdfast.engine.target import Target, target_of
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.migrate.up_to_date.files import (
     digest_of_files,
     digest_of_options,
@@ -21,6 +21,9 @@ from holdfast.migrate.up_to_date.files import (
     options_at,
 )
 from holdfast.observe.schema_constants import KEY, LAYOUT
+
+if TYPE_CHECKING:
+    from holdfast.engine.target import Target
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,11 @@ UP_TO_DATE = """
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class Project:
     """An Alembic project, as its files are now, and the database that its env.py should connect to."""
 
-    target: Target
+    target: "Target"
     folder: Path
     files: str  # a digest, as the next
     options: str
@@ -89,11 +92,18 @@ def project_by_settings(options: ConfigParser) -> Project | None:
     folder = folder_of(options)
     if folder is None or not _is_by_settings(folder / "env.py"):
         return None
-    target = target_of(os.environ, directory=Path.cwd())
+    target = target_now()
     return None if target is None else project_in(folder, options, target)
 
 
-def project_in(folder: Path, options: ConfigParser, target: Target) -> Project | None:
+def target_now() -> "Target | None":
+    """Give the database that the environment leads to. Where env.py has a URL of its own, nobody asks."""
+    from holdfast.engine.target import target_of
+
+    return target_of(os.environ, directory=Path.cwd())
+
+
+def project_in(folder: Path, options: ConfigParser, target: "Target") -> Project | None:
     """Give the project in a folder, for a known target."""
     files = digest_of_files(folder)
     if files is None:
