@@ -491,6 +491,16 @@ def test_what_is_narrower_than_a_bigint(project: Project) -> None:
             "As the owner of the schema: GRANT CREATE ON SCHEMA public TO ROLE;",
         ),
         (
+            "GRANT CREATE ON SCHEMA public TO ROLE",
+            "migration-rights",
+            Severity.REFUSE,
+            "ROLE may not make or write the tables in schema holdfast, in which a run keeps its journal",
+            (
+                "As an administrator of the database: CREATE SCHEMA IF NOT EXISTS holdfast; GRANT USAGE, CREATE ON"
+                " SCHEMA holdfast TO ROLE; GRANT ALL ON ALL TABLES IN SCHEMA holdfast TO ROLE;"
+            ),
+        ),
+        (
             "ALTER ROLE ROLE CONNECTION LIMIT 2",
             "migration-connections",
             Severity.REFUSE,
@@ -538,7 +548,7 @@ def test_the_role_of_migrations(
     remedy: str,
 ) -> None:
     """What it lacks for a run, whichever it is, with the statement that gives it."""
-    execute(database, defect.replace("ROLE ROLE", f"ROLE {role}"))
+    execute(database, re.sub(r"\bROLE$", role, defect.replace("ROLE ROLE", f"ROLE {role}")))
     project = Project(folder=tmp_path / "project", database=as_role(database, role))
     found = examine(settings(as_role(database, role)), project.config)
     [verdict] = [each.verdict for each in found if each.check.name == check]

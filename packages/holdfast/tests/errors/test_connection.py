@@ -86,6 +86,14 @@ TABLE = [
         "Close some (SELECT * FROM pg_stat_activity), lower HOLDFAST_POOL_MAX, or raise max_connections.",
     ),
     (
+        'FATAL:  too many connections for role "app"',
+        "All connections that the role or the database may have are in use; a migration has up to six.",
+        (
+            "Close some (SELECT * FROM pg_stat_activity), or raise the limit that is named: ALTER ROLE app CONNECTION "
+            "LIMIT -1; or ALTER DATABASE shop CONNECTION LIMIT -1;"
+        ),
+    ),
+    (
         "FATAL:  the database system is starting up",
         "The server is there, but does not take connections yet, or no longer does.",
         "Wait for it: pg_isready -h db -p 5432; then the same command again.",

@@ -15,6 +15,12 @@ def _rights(evidence: Evidence) -> Verdict | None:
         )
     if server.superuser:
         return fine(f"{server.role} may do everything")
+    if not server.keeps_journal:
+        return refuse(
+            f"{server.role} may not make or write the tables in schema holdfast, in which a run keeps its journal",
+            "As an administrator of the database: CREATE SCHEMA IF NOT EXISTS holdfast; GRANT USAGE, CREATE ON SCHEMA"
+            f" holdfast TO {server.role}; GRANT ALL ON ALL TABLES IN SCHEMA holdfast TO {server.role};",
+        )
     return fine(
         f"{server.role} may migrate. Without pg_monitor it sees neither what others' sessions execute nor a standby's"
         " lag; without SET on deadlock_timeout an autovacuum that is in the way is waited for a little longer;"

@@ -165,6 +165,12 @@ POOLER_IS_FULL = _Cause(
     reason="A connection pooler answers, but has no free connection to the server.",
     advice="Lower HOLDFAST_POOL_MIN and HOLDFAST_POOL_MAX, or raise default_pool_size of the pooler.",
 )
+OF_ROLE_OR_DATABASE = _Cause(
+    words="too many connections for",
+    reason="All connections that the role or the database may have are in use; a migration has up to six.",
+    advice="Close some (SELECT * FROM pg_stat_activity), or raise the limit that is named: "
+    "ALTER ROLE {user} CONNECTION LIMIT -1; or ALTER DATABASE {database} CONNECTION LIMIT -1;",
+)
 FULL = _Cause(
     words="too many clients|remaining connection slots|too many connections",
     reason="All connections that the server, the database or the role allows are in use.",
@@ -181,7 +187,7 @@ UNKNOWN = _Cause(
     advice="Correct {setting}, then try the same with psql: psql -h {host} -p {port} -U {user} {database}",
 )
 CAUSES = (
-    *(POOLER_TAKES_NO_OPTIONS, POOLER_IS_FULL),
+    *(POOLER_TAKES_NO_OPTIONS, POOLER_IS_FULL, OF_ROLE_OR_DATABASE),
     *(NO_TLS, NEEDS_TLS, CERTIFICATE, BINDING, PASSWORD, ROLE, DATABASE, NO_ENTRY, FULL, STARTING),
     *(HOST, PORT, SILENT, SOCKET, UNKNOWN),
 )
