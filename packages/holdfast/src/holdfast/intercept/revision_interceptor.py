@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
@@ -132,6 +133,11 @@ class RevisionInterceptor:
 
     def commits(self) -> None:
         """Run what waits and record what was done: from here on the function cannot simply be repeated."""
+        if self.began_in_autocommit and self._has_failed_since():
+            self._ends_what_it_began(
+                self.session.rollback
+            )  # its block of AUTOCOMMIT is left by an error
+            return
         if self.queue.replay.is_going_on:
             return
         is_open = self.state.has_done_something and not self.session.in_autocommit()
@@ -548,6 +554,14 @@ class RevisionInterceptor:
             dialect, connection = self.session.dialect, self.session.dbapi_connection
             dialect.set_isolation_level(connection, "READ COMMITTED")
             self.began_in_autocommit = True
+
+    def _has_failed_since(self) -> bool:
+        """Whether the open transaction takes no statement any more."""
+        try:
+            self.session.has_written()
+        except DBAPIError:
+            return True
+        return self.failure is not None
 
     def _ends_what_it_began(self, end: Callable[[], None]) -> None:
         """End the transaction that its BEGIN has begun, and let each statement commit itself again."""
