@@ -234,4 +234,6 @@ class PreparesTransaction(RefusedStatement):
         "A prepared transaction keeps its locks until COMMIT PREPARED, and among them what tells migrators apart: no"
         " other run could begin."
     )
-    remedy = "Leave it out: holdfast commits what the revision has done, together with its record."
+    remedy = (
+        "Leave it out: what the revision has done is committed for it, together with its record."
+    )
