@@ -29,8 +29,9 @@ from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.sql.source import sql_source
 from holdfast.migrate.status import statuses
-from holdfast.preview.forecast import Trial, forecasts
+from holdfast.preview.forecast import forecasts
 from holdfast.preview.generate import difference
+from holdfast.preview.trial import Trial
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.observer import observing
