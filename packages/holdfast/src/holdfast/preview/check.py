@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.database import NoModels
-from holdfast.errors.migration import EditedRevision, TwoHeads
+from holdfast.errors.migration import EditedRevision
+from holdfast.errors.project import TwoHeads
 from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
 from holdfast.errors.statement import NeedsFinish, RefusedStatement
 from holdfast.migrate.databases import only
