@@ -13,13 +13,13 @@ from holdfast.cli import holdfast
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
-    DataInTheWay,
     EditedRevision,
     LostVersionTable,
-    TwoHeads,
-    UnfinishedRevision,
     UnknownDatabase,
 )
+from holdfast.errors.project import TwoHeads
+from holdfast.errors.steps import DataInTheWay
+from holdfast.errors.unfinished import UnfinishedRevision
 from holdfast.execute.progress import Direction
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.database_state import (

@@ -12,7 +12,6 @@ from postgast import pg_query_pb2 as pb
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
 from holdfast.errors.statement import (
     NeedsSession,
@@ -20,6 +19,7 @@ from holdfast.errors.statement import (
     RefusedStatement,
     UnparsableStatement,
 )
+from holdfast.errors.unfinished import RollbackAfterCommit
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts, LockWaits
 from holdfast.execute.progress import DiskNeeded, RowsRead
