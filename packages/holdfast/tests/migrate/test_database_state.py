@@ -57,6 +57,14 @@ PENDING = {"pending": ("r2",), "applied": frozenset({"r1"})}
 AT_HEAD = {"applied": frozenset({"r1"})}
 
 TABLE = [
+    (
+        DatabaseFacts(
+            **PENDING, attempts=(Tried(revision="r2", outcome="running"),), is_migrating=True
+        ),
+        State.MIGRATING,
+        7,
+        "migrating: a run is at work; holdfast run waits for it",
+    ),
     (DatabaseFacts(**AT_HEAD), State.UP_TO_DATE, 0, "up to date"),
     (
         DatabaseFacts(**PENDING),
