@@ -47,7 +47,7 @@ VERBS = (
 )
 
 
-# What Alembic and Flask-Migrate call it, and which verb it is here.
+# Verbs of Alembic and Flask-Migrate, and what they are called here.
 CALLED_ELSEWHERE = {
     "upgrade": "holdfast run (--to REVISION)",
     "migrate": "holdfast generate NAME, which writes a revision; holdfast run applies it",

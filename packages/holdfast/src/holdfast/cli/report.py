@@ -86,7 +86,7 @@ class Printer:
             case StepDone(started=started, took=took):
                 self._step(started, took)
             case StepWatched(step=step, seen=seen):
-                # Who is in the way is named as soon as it is seen, how far it is now and then.
+                # Blockers are named as soon as they are seen; progress is shown now and then.
                 key = f"{step} {seen.waits_for}"
                 self._passing(step, in_words(seen), key=key, is_news=bool(seen.waits_for))
             case BackfillMoved(step=step, rows=rows, of=of, took=took):

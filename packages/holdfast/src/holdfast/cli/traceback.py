@@ -9,7 +9,7 @@ from pathlib import Path
 
 from holdfast.errors.project import ModuleNotInstalled
 
-# Whatever holdfast calls: a frame of theirs alone is no sign that the project is at fault.
+# Packages that holdfast calls: their frames alone do not mean that the project is at fault.
 TOOLS = (
     "holdfast",
     "alembic",

@@ -115,7 +115,7 @@ UNHURRIED = {
     "client_connection_check_interval": "2s",
 }
 
-# Steps that may be for one partition.
+# The kinds of steps that may be for one partition.
 OF_PARTITIONS = (
     BatchStep,
     BuildIndexStep,
@@ -257,7 +257,7 @@ class Executor:
             while statement.steps_done < len(steps := statement.steps or ()):
                 self._stop_if_asked()
                 statement = self._step(statement, steps[statement.steps_done], among)
-                # A look at partitions may have found more to do.
+                # A step that looks at partitions may have found more to do.
                 self._tell_recount(len(steps), statement, among)
         return statement
 

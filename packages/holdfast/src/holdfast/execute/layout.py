@@ -1,4 +1,4 @@
-"""What is in the schema of holdfast: made where nothing is there, brought up to date where it is of an older layout.
+"""Creates the schema of holdfast, or brings an older layout of it up to date.
 
 `alembic_version` stays Alembic's; dropping the schema `holdfast` forgets the
 history and nothing else.

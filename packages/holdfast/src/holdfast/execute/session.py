@@ -388,7 +388,7 @@ class MigrationSession:
             self._connection.close()
 
     def forget_transaction(self) -> None:
-        """Somebody may have ended it by the driver: of the one that is open nothing is known."""
+        """Forget what is known of the open transaction: somebody may have ended it through the driver."""
         self._settings_hold = self._is_fenced = False
 
     def has_written(self) -> bool:

@@ -166,7 +166,7 @@ class StatementsOfThread:
         self.closed = threading.Event()
         self._thread = threading.get_ident()
         self._users: Connection | None = None
-        # Inside of one statement of the user's, ours are sent.
+        # Our own statements are sent within one of the user's.
         self._of_user: _UnderWay | None = None
         self._own: _UnderWay | None = None
         self._began: float | None = None  # the statement that was sent last

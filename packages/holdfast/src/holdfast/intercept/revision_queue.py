@@ -107,18 +107,18 @@ class RevisionQueue:
         self.replay = Replay(work.revision.revision, interrupted.calls if interrupted else ())
         self.new = interrupted.new if interrupted else NewRelations()
         self.now = interrupted.now if interrupted else ""  # of all units, as of one transaction
-        # Part of the function's work: it can be called again only with what is recorded.
+        # Part of the function's work is committed: it can be called again only with what is recorded.
         self.has_committed = interrupted is not None
-        # By the driver, as the function sent it:
+        # Executed by the driver, as the function sent it:
         self.executed: list[str] = list(interrupted.committed) if interrupted else []
-        # Both as they are in the record.
+        # `new` and `executed`, as they are in the journal.
         self._recorded = (self.new, tuple(self.executed))
         self.waiting: list[WaitingStatement] = []
         # Executed in the transaction that is open; users see it when that is committed.
         self.open: list[QueueEntry] = []
         # The line of each unit's long statement, by the call that the unit stands for.
         self.places: dict[int, str | None] = {}
-        # Of what is executed and not committed: what the plan counts as steps, by position.
+        # What is executed and not committed and counts as steps, by position.
         self.counted: list[tuple[int, str]] = []
         self.uncounted = 0  # such steps that are committed, with no unit behind them yet
         self.catalog = KnownCatalog(
@@ -369,7 +369,7 @@ class RevisionQueue:
         self.has_committed = True
 
     def mark(self) -> None:
-        """In the transaction that is open: whoever finds the mark knows that its author has committed it."""
+        """Put a mark in the open transaction: whoever finds it knows that the author has committed that."""
         self.work.journal.open(self._revision(self.new, function_ended=False), ())
 
     def _revision(self, new: NewRelations, *, function_ended: bool) -> Unfinished:

@@ -29,7 +29,7 @@ from holdfast.observe.database import (
 if TYPE_CHECKING:
     from holdfast.execute.journal import Journal, Unfinished
 
-# What would end a step outside a transaction, where nothing can be SET for it.
+# The timeouts that would end a step outside a transaction, if nothing can be SET for it.
 LIMITED = ("statement_timeout", "lock_timeout", "transaction_timeout")
 # One row: the role, and whether it has each of these limits.
 LIMITS = text(

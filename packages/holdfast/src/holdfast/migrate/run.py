@@ -244,7 +244,7 @@ def _explained(
     error: Exception, run: "_Run", *, took: timedelta, standing: str
 ) -> HoldfastError | None:
     """Give the error for a timeout of the server or for a lost connection; None if it is neither."""
-    # Loads what no other run needs.
+    # This import is only needed here.
     from holdfast.migrate.lost_connection import lost_connection
     from holdfast.migrate.timed_out import timed_out
 
@@ -379,7 +379,7 @@ class _Run:
         return is_unused(session.connection, version_table=context.version_table)
 
     def _beside_users(self, session: MigrationSession) -> type[OneRevision]:
-        # Loads the parser and all that is known of statements.
+        # This loads the parser and all records of operations.
         from holdfast.migrate.revision_run import RevisionRun, look_after_users
 
         look_after_users(session, self.options, known=self.known)

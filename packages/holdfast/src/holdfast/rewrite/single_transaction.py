@@ -21,7 +21,7 @@ from holdfast.rewrite.steps import (
     ValidateStep,
 )
 
-# Read in about 50 ms, which is what users may have to wait for a lock. Both are estimates of the server.
+# What is read in about 50 ms, the time that users may have to wait for a lock. Both are the server's estimates.
 LARGEST_BYTES = 10_000_000
 LARGEST_ROWS = 50_000
 

@@ -228,7 +228,7 @@ def _excuses(sql: str, *, spans: list[_Span]) -> Iterator[tuple[int, Exemption]]
 def _statement_at(position: int, *, text: bytes, spans: list[_Span]) -> int:
     started = sum(span.start <= position for span in spans)
     on_the_line = started and b"\n" not in text[spans[started - 1].end : position]
-    # Below the last statement there is no other that it could mean.
+    # After the last statement there is no other that it could mean.
     return started - 1 if on_the_line or started == len(spans) else started
 
 

@@ -12,7 +12,7 @@ from marketplace.database import open_short_engine
 from marketplace.server import told_plainly
 from marketplace.settings import read_settings, sqlalchemy_url
 
-# Rows are moved, however many: no limit of a request holds.
+# Any number of rows is moved, so the limits of requests do not apply.
 WITHOUT_LIMITS = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
 
 

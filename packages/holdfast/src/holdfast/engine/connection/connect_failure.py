@@ -22,7 +22,7 @@ from holdfast.errors.sqlstate import sqlstate
 # Classes of SQLSTATE with which a server ends a connection before it is one: connection exception, invalid
 # authorization, invalid catalog name, insufficient resources, operator intervention.
 REFUSES_CONNECTION = ("08", "28", "3D", "53", "57P")
-# An argument that only an engine of holdfast's settings gives.
+# Only an engine made from holdfast's settings passes this argument.
 OURS = "tcp_user_timeout"
 UNUSABLE = (InvalidSettings, RefusedSetting, UnknownVariable)
 

@@ -110,7 +110,7 @@ def _made_ready(part: Copied) -> Iterator[Step]:
         yield from indexes(each)
 
 
-# By what is ahead of the look: what a new partition needs, and how it goes on.
+# For each step before which the partitions are looked at: what a new partition needs, and what follows.
 STAGES: dict[Stage, tuple[Callable[[Copied], Iterator[Step]], Callable[[Copied], Iterator[Step]]]]
 STAGES = {
     "expand": (look_for_unproven, _from_expand),
