@@ -324,10 +324,10 @@ class _Run:
             self._refuse_database(heads, context, run_context)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
-        session.commit()
-        # On a database that nobody uses, nobody looks for the revision either.
-        if is_fresh:
+        if is_fresh:  # nobody uses it, and nobody looks for the revision either
             session.call_itself("holdfast")
+        else:
+            session.commit()
         seeing = seeing_others_commit(session) if is_fresh else nullcontext()
         with self._lets_go_on_error(session), seeing:
             for step in pending:
@@ -373,8 +373,8 @@ class _Run:
             self.heads_moved = True
             return
         self.schema = identify(session, context)
-        history.mark_interrupted(session)
-        session.commit()
+        if not session.is_first_here:
+            history.mark_interrupted(session)
 
     def _is_fresh(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> bool:
         """Whether nobody uses the database: no revision, no relation, nothing half-way."""
