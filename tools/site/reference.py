@@ -32,7 +32,13 @@ def verbs() -> str:
 
 
 def help_of(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
+    context = click.Context(
+        command,
+        info_name=name,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        **cli.holdfast.context_settings,  # -h, as each verb has it below the group
+    )
     return f"```text\n{command.get_help(context)}\n```\n"
 
 

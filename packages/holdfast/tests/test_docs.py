@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 # [`test_name`](path/to/file.py)
+FILE = re.compile(r"[\w./]+\.py\b")
 NAMED = re.compile(r"\[`(test_\w+)`\]\(([^)]+\.py)\)")
 
 
@@ -33,3 +34,11 @@ def test_every_row_of_a_table_of_proofs_names_one(page: Path) -> None:
         if is_row and not NAMED.search(line) and "not here" not in line:
             unproved.append(line)
     assert unproved == []
+
+
+def test_files_that_the_picture_names_exist() -> None:
+    """Whoever looks for a place by docs/architecture.md finds a file of that name there."""
+    files = [f"/{each.relative_to(ROOT)}" for each in ROOT.glob("packages/**/*.py")]
+    named = set(FILE.findall((ROOT / "docs/architecture.md").read_text())) - {"env.py"}
+    placeholders = {name for name in named if "NAME" in name}
+    assert {n for n in named - placeholders if not any(f.endswith(f"/{n}") for f in files)} == set()

@@ -140,7 +140,7 @@ def test_abandon_asks(project: Project) -> None:
         f"holdfast {' '.join(command)} did nothing: nobody confirmed that this is lost: "
         "what is left of revision r2 (up): "
         "step 1 of 2: build unique index a_n on public.a; step 2 of 2: CREATE INDEX a_id ON a (id).\n"
-        "It asks on a terminal; this is none, or the answer was no.\n"
+        "It asks on a terminal; this is not one, or the answer was no.\n"
         f"To do it without being asked: holdfast {' '.join(command)} --yes"
     )
     assert status(project.config).state is State.HALF_WAY

@@ -56,7 +56,7 @@ def test_the_projects_own_exception(project: Project) -> None:
     assert shown[-4:] == [
         "LookupError: no such tenant",
         "Revision r1 was rolled back; those before it stay.",
-        "Mend what the message names, then run again: holdfast run. What is applied: holdfast status",
+        "Correct what the message names, then run again: holdfast run. What is applied: holdfast status",
         "error: the project's own code raised this; see its lines above.",
     ]
 
@@ -78,10 +78,10 @@ def test_a_fault_that_is_not_the_projects(tmp_path: Path) -> None:
         3,
         [
             "ValueError: too old",
-            "error: A fault that is not the project's: ValueError: too old",
+            "error: This is not a fault of your project: ValueError: too old",
             (
-                "No line of the project is among those above: the fault is holdfast's, or a package in its environment"
-                " is not one that it works with."
+                "The traceback has no line of the project: the fault is in holdfast, or a package in its environment"
+                " is one that it does not work with."
             ),
             (
                 f"See whether a package does not fit: {sys.executable} -m pip check. What is applied: holdfast status."
@@ -105,7 +105,7 @@ def test_a_module_that_is_not_installed(project: Project, verb: str, place: str)
             f"error: {file} imports shop_of_mine, which is not installed where holdfast runs.",
             (
                 "holdfast executes env.py and the revisions, so it needs all that they import: the project's own"
-                f" code and its dependencies. It runs in {sys.executable}."
+                f" code and its dependencies. It runs with {sys.executable}."
             ),
             (
                 f"Install the project beside holdfast, in its folder: {sys.executable} -m pip install . Or, if the"
@@ -181,10 +181,10 @@ def test_a_failing_revision(project: Project) -> None:
     project.revision("op.execute('ALTER TABLE a ADD b int')\nop.execute('SELECT 1/0')")
     failed = holdfast(project, "run")
     assert failed.returncode == 3
-    remedy = "Mend what the message names, then run again: holdfast run. What is applied: holdfast status"
+    remedy = "Correct what the message names, then run again: holdfast run. What is applied: holdfast status"
     assert failed.stderr.splitlines()[-4:] == [
         "error: The database answered with an error (22012): division by zero",
-        "It was sent: SELECT 1/0",
+        "The statement was: SELECT 1/0",
         "Revision r2 was rolled back; those before it stay.",
         remedy,
     ]
@@ -198,10 +198,10 @@ def test_a_revision_that_fails_half_way(project: Project) -> None:
     failed = holdfast(project, "run")
     assert failed.returncode == 3
     assert failed.stderr.splitlines()[-3:] == [
-        "It was sent: CREATE INDEX CONCURRENTLY j ON public.a USING btree (missing)",
+        "The statement was: CREATE INDEX CONCURRENTLY j ON public.a USING btree (missing)",
         "Revision r2 is half-way: what it sent before this statement is done and recorded.",
         (
-            "Mend what the message names, then go on where it stopped: holdfast run. What is left:"
+            "Correct what the message names, then go on where it stopped: holdfast run. What is left:"
             " holdfast status. If it can never finish: holdfast abandon"
         ),
     ]

@@ -43,7 +43,7 @@ def test_all_of_them() -> None:
         "a is dropped and b added; if it was renamed: --rename clinic.t.a:b",
         'clinic."Patient" is neither in the models nor made by a revision: it stays',
         (
-            "run and check refuse the rename t.a:b as long as the application may use a. If nothing does: say why and "
+            "run and check refuse the rename t.a:b while the application may use a. If nothing does: say why and "
             "until when in the comments above it, up and down. Otherwise, without --rename: add b, keep both equal by"
             " a trigger, fill it, and drop a later."
         ),

@@ -46,7 +46,7 @@ def test_nobody_listens(project: Project, env: str, driver: str, verb: str) -> N
     assert (why, remedy) == (
         (
             "Tried: user app, database shop, host 127.0.0.1, port 1. That is what sqlalchemy.url in alembic.ini says. "
-            "The host answers, and nothing listens on this port."
+            "The host answers, but nothing listens on this port."
         ),
         (
             "Start the server, or correct host and port in sqlalchemy.url in alembic.ini. "
@@ -69,7 +69,7 @@ def test_a_url_that_env_py_has_found_itself(project: Project) -> None:
     assert ended(project, "status")[2:] == [
         (
             "Tried: user app, database shop, host 127.0.0.1, port 1. That is what the URL that env.py connects with"
-            " says. The host answers, and nothing listens on this port."
+            " says. The host answers, but nothing listens on this port."
         ),
         (
             "Start the server, or correct host and port in the URL that env.py connects with. "
@@ -88,7 +88,7 @@ def test_database_url_is_called_by_its_name(project: Project) -> None:
     assert (status, what.endswith(f'database "{name}" does not exist')) == ("3", True)
     assert f"database {name}, the socket in " in why
     assert (
-        "That is what DATABASE_URL says. The server is there, and has no database of that name."
+        "That is what DATABASE_URL says. The server answers, but has no database of that name."
         in why
     )
     assert remedy.startswith("Correct the database in DATABASE_URL, or make it: createdb -h /")

@@ -129,7 +129,7 @@ def test_any_extension(other: EmbeddedServer, change: Path, postgres: Postgres) 
     assert refused.returncode == 3
     first, *_, last = refused.stderr.strip().splitlines()
     assert first.startswith(
-        "error: The schema of the database could not be made on the scratch server:"
+        "error: The schema of the database could not be created on the scratch server:"
     )
     assert "HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres" in last
     assert "Traceback" not in refused.stderr
@@ -185,7 +185,7 @@ def test_a_script_for_a_database_that_is_not_named(
                 " CREATE INDEX ON orders (note)"
             ),
             (
-                "Mend the script; or name the database that it is for:"
+                "Correct the script; or name the database that it is for:"
                 " DATABASE_URL=postgresql://USER@HOST/DATABASE, without --empty"
             ),
         ],

@@ -58,8 +58,8 @@ def test_the_disk_that_it_needs() -> None:
     """Before the run, beside what is free; a little is not worth a line."""
     revision = replace(FOUND.revisions[0], steps=(), disk=5_000_000_000, free_disk=None)
     for free, words in (
-        (None, "nobody knows how much is free: HOLDFAST_FREE_DISK says it"),
-        (70_000_000_000, "70 GB are free"),
+        (None, "how much is free is not known: set HOLDFAST_FREE_DISK"),
+        (70_000_000_000, "70 GB is free"),
     ):
         found = replace(FOUND, revisions=(replace(revision, free_disk=free),))
         assert list(as_text(found))[-1] == f"  needs about 5 GB more disk; {words}"
@@ -71,7 +71,7 @@ def test_the_disk_that_it_needs() -> None:
 def test_a_backfill_in_a_pull_request() -> None:
     """The same in one row of the table."""
     assert list(as_markdown(FOUND))[-1] == (
-        "| 1 | `UPDATE public.orders SET b = a` | none that users meet | writes public.orders in about 800 batches |"
+        "| 1 | `UPDATE public.orders SET b = a` | none that users notice | writes public.orders in about 800 batches |"
         " 2,000,000 rows, 340 MB, 40 s if 50,000 rows a second are written: assumed, not measured |"
     )
 

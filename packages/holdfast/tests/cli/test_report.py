@@ -259,9 +259,9 @@ def test_json_also_on_failure(project: Project) -> None:
     assert failed == {
         "event": "failed",
         "error": "DatabaseRefused",
-        "what": "The database answered with an error (22012): division by zero\nIt was sent: SELECT 1/0",
+        "what": "The database answered with an error (22012): division by zero\nThe statement was: SELECT 1/0",
         "why": "Revision r2 was rolled back; those before it stay.",
-        "remedy": "Mend what the message names, then run again: holdfast run. What is applied: holdfast status",
+        "remedy": "Correct what the message names, then run again: holdfast run. What is applied: holdfast status",
         "exit_status": 3,
     }
 

@@ -182,7 +182,7 @@ def test_baseline_and_revert_name_each(two: Two) -> None:
     assert apart.stderr == f"takes back 2: {'; '.join(listed)}\n"
     assert str(apart.exception).splitlines() == [
         f"holdfast revert -n 1 did nothing: nobody confirmed that this is lost: {', '.join(listed)}.",
-        "It asks on a terminal; this is none, or the answer was no.",
+        "It asks on a terminal; this is not one, or the answer was no.",
         "To do it without being asked: holdfast revert -n 1 --yes",
     ]
     assert str(call("revert", "-n", "2", "--yes").exception).splitlines()[0] == (

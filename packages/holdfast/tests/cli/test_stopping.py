@@ -22,9 +22,9 @@ SLEEPING = (
     " AND datname = current_database()"
 )
 STOPPED_IN_STEP = [
-    "error: Stopped inside a step of revision r2, as asked: its statement was cancelled.",
+    "error: Stopped within a step of revision r2, as asked: its statement was cancelled.",
     "The server has undone that statement; every step before it is recorded, nothing is locked.",
-    "Go on where it stopped, with that step anew: holdfast run",
+    "Go on where it stopped, starting that step again: holdfast run",
 ]
 
 

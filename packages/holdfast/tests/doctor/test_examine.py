@@ -110,7 +110,7 @@ def test_roles(database: str, role: str) -> None:
     assert of(examine(settings(as_role(database, role)), None), "rights") == (
         Severity.WARN,
         (
-            f"{role}: CREATEDB, BYPASSRLS, owns 1 table(s), may create in the schema, "
+            f"{role}: CREATEDB, BYPASSRLS, owns 1 table, may create in the schema, "
             "may create temporary tables"
         ),
     )
@@ -230,7 +230,7 @@ def test_a_pooler(database: str) -> None:
     assert of(said, "pooler") == (Severity.OK, "a pooler, and it is taken into account")
     assert of(silent, "network-timeout") == (
         Severity.OK,
-        "a silent network is given up after 5000 ms",
+        "a silent connection is given up after 5000 ms",
     )
     assert of(silent, "password")[0] is Severity.WARN
     assert of(silent, "tls") == (
@@ -491,6 +491,16 @@ def test_what_is_narrower_than_a_bigint(project: Project) -> None:
             "As the owner of the schema: GRANT CREATE ON SCHEMA public TO ROLE;",
         ),
         (
+            "GRANT CREATE ON SCHEMA public TO ROLE",
+            "migration-rights",
+            Severity.REFUSE,
+            "ROLE may not make or write the tables in schema holdfast, in which a run keeps its journal",
+            (
+                "As an administrator of the database: CREATE SCHEMA IF NOT EXISTS holdfast; GRANT USAGE, CREATE ON"
+                " SCHEMA holdfast TO ROLE; GRANT ALL ON ALL TABLES IN SCHEMA holdfast TO ROLE;"
+            ),
+        ),
+        (
             "ALTER ROLE ROLE CONNECTION LIMIT 2",
             "migration-connections",
             Severity.REFUSE,
@@ -502,8 +512,9 @@ def test_what_is_narrower_than_a_bigint(project: Project) -> None:
             "migration-connections",
             Severity.WARN,
             (
-                "a run has up to 6 connections, ROLE or its database may have 5: then nobody notices a guard that is"
-                " silent, who is waited for is not named, or a second Ctrl-C cancels nothing"
+                "a run has up to 6 connections, ROLE or its database may have 5: with fewer, a guard that does not"
+                " respond goes unnoticed, the sessions that a run waits for are not named, or a second Ctrl-C"
+                " cancels nothing"
             ),
             "ALTER ROLE ROLE CONNECTION LIMIT 7; or ALTER DATABASE likewise.",
         ),
@@ -537,7 +548,7 @@ def test_the_role_of_migrations(
     remedy: str,
 ) -> None:
     """What it lacks for a run, whichever it is, with the statement that gives it."""
-    execute(database, defect.replace("ROLE ROLE", f"ROLE {role}"))
+    execute(database, re.sub(r"\bROLE$", role, defect.replace("ROLE ROLE", f"ROLE {role}")))
     project = Project(folder=tmp_path / "project", database=as_role(database, role))
     found = examine(settings(as_role(database, role)), project.config)
     [verdict] = [each.verdict for each in found if each.check.name == check]

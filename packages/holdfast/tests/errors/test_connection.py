@@ -33,7 +33,7 @@ TABLE = [
     ),
     (
         'connection to server at "db", port 5432 failed: Connection refused',
-        "The host answers, and nothing listens on this port.",
+        "The host answers, but nothing listens on this port.",
         "Start the server, or correct host and port in DATABASE_URL. To try it: pg_isready -h db -p 5432",
     ),
     (
@@ -43,7 +43,7 @@ TABLE = [
     ),
     (
         'FATAL:  database "shop" does not exist',
-        "The server is there, and has no database of that name.",
+        "The server answers, but has no database of that name.",
         "Correct the database in DATABASE_URL, or make it: createdb -h db -p 5432 shop",
     ),
     (
@@ -53,7 +53,7 @@ TABLE = [
     ),
     (
         'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "app", database "shop", no encryption',
-        "The server lets app in over TLS only (pg_hba.conf), and the connection has none.",
+        "The server admits app over TLS only (pg_hba.conf), and this connection has none.",
         "Ask for TLS: HOLDFAST_TLS=required",
     ),
     (
@@ -73,7 +73,7 @@ TABLE = [
         "channel binding is required, but server did not offer an authentication method that supports channel binding",
         (
             "The profile production (HOLDFAST_PROFILE) has TLS required (HOLDFAST_TLS). Without a CA the server proves "
-            "itself by the password (SCRAM with channel binding), and asks for another way to log in."
+            "itself by the password (SCRAM with channel binding); this one asks for another way to log in."
         ),
         (
             "In the server's pg_hba.conf: scram-sha-256 instead of trust, md5 or password. Or name its CA: "
@@ -86,8 +86,16 @@ TABLE = [
         "Close some (SELECT * FROM pg_stat_activity), lower HOLDFAST_POOL_MAX, or raise max_connections.",
     ),
     (
+        'FATAL:  too many connections for role "app"',
+        "All connections that the role or the database may have are in use; a migration has up to six.",
+        (
+            "Close some (SELECT * FROM pg_stat_activity), or raise the limit that is named: ALTER ROLE app CONNECTION "
+            "LIMIT -1; or ALTER DATABASE shop CONNECTION LIMIT -1;"
+        ),
+    ),
+    (
         "FATAL:  the database system is starting up",
-        "The server is there, and does not take connections yet, or no longer.",
+        "The server is there, but does not take connections yet, or no longer does.",
         "Wait for it: pg_isready -h db -p 5432; then the same command again.",
     ),
     (

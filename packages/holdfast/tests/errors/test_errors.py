@@ -63,7 +63,7 @@ def test_nobody_watched() -> None:
     """How often, for what, who is told to be looked for, and what is left."""
     ended = NobodyWatched(what_for="revision r1", tries=9, waited=timedelta(minutes=30))
     assert str(ended) == (
-        "Given up after 9 tries in 30 min, because nobody watched whether users wait for it: revision r1\n"
+        "Given up after 9 tries in 30 min, because nobody was watching whether users wait for it: revision r1\n"
         "The second connection of the run, which looks whether users wait, was lost or silent each time: the server "
         "has too much to do, or somebody ends that connection. Nothing of the last try is left, and nothing is held "
         "now; what was committed before stays and is recorded.\n"

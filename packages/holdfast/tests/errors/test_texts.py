@@ -44,7 +44,7 @@ TEXTS: list[tuple[HoldfastError, str]] = [
         (
             "/srv/shop/env.py has not called context.run_migrations() for any database.\n"
             "The database of a project is the one that its env.py connects to when it migrates.\n"
-            "Look for what env.py asks before that: a variable, -x, or `databases =` without a name in alembic.ini."
+            "See what env.py requires before that: a variable, -x, or names after `databases =` in alembic.ini."
         ),
     ),
     (
@@ -59,7 +59,7 @@ TEXTS: list[tuple[HoldfastError, str]] = [
         ConnectionLost(said="the connection is closed", statement="CREATE INDEX i ON t (a)"),
         (
             "The connection to the database was lost: the connection is closed\n"
-            "It was sent: CREATE INDEX i ON t (a)\n"
+            "The statement was: CREATE INDEX i ON t (a)\n"
             "The server, or something on the way to it, has ended the session. What was committed before stays and is"
             " recorded; what was not is rolled back by the server. \n"
             "Look at the log of the server; when it answers again, go on: holdfast run"
@@ -75,7 +75,7 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             'The scratch server refused a statement: type "citext" does not exist (42704)\n'
             "Models and revisions are tried there; no database of the project was changed. It was: CREATE TABLE t (a"
             " citext)\n"
-            "Mend the model or the revision that the statement comes from. What only a server of your own has (an"
+            "Correct the model or the revision that the statement comes from. What only a server of your own has (an"
             " extension, a role): HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres names it."
         ),
     ),
@@ -94,17 +94,17 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             "The scratch server cannot be used: permission denied to create database\n"
             "Changes are tried there: on the server that HOLDFAST_SCRATCH_URL names, otherwise on an embedded one. No"
             " database of the project was changed.\n"
-            "Mend the URL or the server; its user has to create databases: ALTER ROLE USER CREATEDB. An embedded server"
-            " instead: env -u HOLDFAST_SCRATCH_URL; its files elsewhere: HOLDFAST_SCRATCH_DIR=DIR"
+            "Correct the URL or the server; its user must be allowed to create databases: ALTER ROLE USER CREATEDB. An"
+            " embedded server instead: env -u HOLDFAST_SCRATCH_URL; its files elsewhere: HOLDFAST_SCRATCH_DIR=DIR"
         ),
     ),
     (
         HistoryNotReplayed(revision="r2", said='relation "old" does not exist'),
         (
             'The history cannot be replayed up to r2 on an empty scratch database: relation "old" does not exist\n'
-            "Changes are tried on a copy of the schema, and the copy is made by the revisions themselves. This has"
+            "Changes are tried on a copy of the schema, and the revisions themselves make the copy. This has"
             " happened there; the project's own database was only read.\n"
-            "Mend the revision. An extension that is not available there: name a server that has it with"
+            "Correct the revision. An extension that is not available there: name a server that has it with"
             " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres. If there were tables before the first revision,"
             " name a file that makes them in alembic.ini or [tool.holdfast]: scratch_start = before.sql (from pg_dump"
             " --schema-only --no-owner --no-privileges of such a database)"
@@ -117,13 +117,14 @@ TEXTS: list[tuple[HoldfastError, str]] = [
         (
             'The models cannot be created in an empty schema: type "vector" does not exist\n'
             "Models and migrations are compared as PostgreSQL has them; it refused: CREATE TABLE t (a vector)\n"
-            "Mend the model that the statement names; metadata.create_all() fails in the same way."
+            "Correct the model that the statement names; metadata.create_all() fails in the same way."
         ),
     ),
     (
         SchemaNotCopied(said='extension "postgis" is not available'),
         (
-            'The schema of the database could not be made on the scratch server: extension "postgis" is not available\n'
+            "The schema of the database could not be created on the scratch server: extension"
+            ' "postgis" is not available\n'
             "A script is tried on a copy of the schema; the database itself was only read, and nothing of it was"
             " changed.\n"
             "What the embedded PostgreSQL lacks, an extension above all, a server of your own has: name it with"
@@ -142,13 +143,13 @@ TEXTS: list[tuple[HoldfastError, str]] = [
             'A statement of change.sql fails where the script is tried: relation "a" does not exist\n'
             "It was tried on a copy of the database's schema, on the scratch server; no other database was changed. It"
             " was: CREATE INDEX i ON a (id)\n"
-            "Mend the script; or name a server that has what is missing"
+            "Correct the script; or name a server that has what is missing"
         ),
     ),
     (
         AnotherMigratorIsStillAtWork(holder="pid 7 (app)", waited=timedelta(minutes=10)),
         (
-            "Another process migrates this database: pid 7 (app). Nothing was done here.\n"
+            "Another process is migrating this database: pid 7 (app). Nothing was done here.\n"
             "Only one process migrates at a time; this one waited 10 min for it to end.\n"
             "Let it finish and run again: holdfast run. `holdfast status` shows how far it is. If it is stuck, end that"
             " session with SELECT pg_terminate_backend(pid)."
@@ -195,8 +196,8 @@ TEXTS: list[tuple[HoldfastError, str]] = [
         WhichHead(heads=("b1", "c1"), first="b1"),
         (
             "The history has more than one head: b1, c1. Nothing was written.\n"
-            "A new revision stands on one of them, and goes into the folder of its branch.\n"
-            "Say on which: holdfast generate NAME --head b1 (or LABEL@head, by a branch's label); where revisions lie"
+            "A new revision follows one of them, and its file goes into the folder of that branch.\n"
+            "Say which: holdfast generate NAME --head b1 (or LABEL@head, by a branch's label); if revisions are"
             " in several folders, --version-path FOLDER says in which. To join them: alembic merge heads"
         ),
     ),

@@ -1,10 +1,16 @@
 """A write to all rows goes batch by batch, and goes on where it was."""
 
+from datetime import timedelta
+
+import psycopg
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from project_at_work import ProjectWith
 
+from holdfast.errors.connection import EndedByTimeout
 from holdfast.errors.migration import StoppedBetweenSteps
+from holdfast.execute import session
+from holdfast.execute.backfill import Batches, Key
 from holdfast.execute.progress import BackfillMoved, Event
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding
@@ -36,6 +42,31 @@ def test_batches_are_committed_one_by_one_and_a_new_run_goes_on(table: Project) 
     assert 0 < int(str(written)) < ROWS
     upgrade(table.config, "head")
     assert table.query("SELECT n, count(*) FROM a GROUP BY n") == [(1, ROWS)]
+
+
+def test_a_process_that_is_stopped_inside_a_batch_holds_its_rows_for_seconds_only(
+    table: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps a migrator from its COMMIT: users get its rows, and the next run writes each of them once."""
+    monkeypatch.setattr(session, "IDLE_UNDER_LOCK", timedelta(milliseconds=200))
+    written = Batches._write
+
+    def stopped(batches: Batches, reached: Key | None, last: Key) -> int:
+        count = written(batches, reached, last)
+        with psycopg.connect(table.database, options="-c statement_timeout=20s") as user:
+            user.execute("UPDATE a SET n = n + 10 WHERE y = 7")  # of the first batch
+        return count
+
+    table.revision("op.execute('UPDATE a SET n = n + 1')")
+    monkeypatch.setattr(Batches, "_write", stopped)
+    with pytest.raises(EndedByTimeout, match="by holdfast"):
+        upgrade(table.config, "head")
+    monkeypatch.setattr(Batches, "_write", written)
+    upgrade(table.config, "head")
+    assert table.query("SELECT n, count(*) FROM a GROUP BY n ORDER BY n") == [
+        (1, ROWS - 1),
+        (11, 1),
+    ]
 
 
 def test_progress_counts_the_rows(table: Project) -> None:

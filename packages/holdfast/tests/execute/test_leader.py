@@ -193,7 +193,7 @@ def test_the_former_leader_says_that_another_one_migrates(project: Project) -> N
 
     with pytest.raises(TakenOver) as raised:
         upgrade(project.config, "head", report=take_over)
-    assert "Another process migrates this database now" in str(raised.value)
+    assert "Another process is migrating this database now" in str(raised.value)
     upgrade(project.config, "head")
     assert project.query(ADDED) == [(1, ROWS)]
 

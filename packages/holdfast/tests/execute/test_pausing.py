@@ -10,9 +10,9 @@ from background import BackgroundRun
 from click.testing import CliRunner
 
 from holdfast.cli import holdfast
-from holdfast.errors.migration import StoppedWhileWaiting
+from holdfast.errors.migration import StoppedBetweenSteps, StoppedWhileWaiting
 from holdfast.execute import backfill_pace
-from holdfast.execute.progress import BackfillMoved, BackfillPaused, RunPaused
+from holdfast.execute.progress import BackfillMoved, BackfillPaused, Event, RunPaused, StepDone
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding
 
@@ -63,6 +63,23 @@ HELD = """
 """
 
 
+def test_a_run_that_keeps_to_its_limit_can_be_stopped(
+    in_use: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few rows a second are allowed: a batch has no more of them, and it waits for the next in moments."""
+    in_use.revision(ADD)
+    monkeypatch.setenv("HOLDFAST_BACKFILL_ROWS_PER_SECOND", "3")
+    events: list[Event] = []
+
+    def has_moved() -> bool:
+        return any(isinstance(event, BackfillMoved) for event in events)
+
+    with pytest.raises(StoppedBetweenSteps):
+        upgrade(in_use.config, "head", report=events.append, should_stop=has_moved)
+    [moved] = [event.rows for event in events if isinstance(event, BackfillMoved)]
+    assert moved == 3
+
+
 def test_rows_per_second(in_use: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """HOLDFAST_BACKFILL_ROWS_PER_SECOND bounds a backfill: 50,000 rows at 40,000 take a second at least.
 
@@ -80,7 +97,8 @@ def test_rows_per_second(in_use: Project, monkeypatch: pytest.MonkeyPatch) -> No
     events: list[object] = []
     upgrade(in_use.config, "head", report=events.append)
     last = [event for event in events if isinstance(event, BackfillMoved)][-1]
-    assert last.rows / last.took.total_seconds() <= 40_000
+    [step] = [event for event in events if isinstance(event, StepDone)]
+    assert last.rows / step.took.total_seconds() <= 40_000
     assert held == []
 
 

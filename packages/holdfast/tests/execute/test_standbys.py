@@ -266,7 +266,7 @@ def test_plan_says_what_followers_meet(
     pair.wait_for_replay()
     replicated.revision(f"{ADD}\nop.drop_column('t', 'a')")
     unseen = "\n".join(as_text(forecast(replicated.config)))
-    assert "note: 1 standby(s) follow this server: who reads public.t there waits" in unseen
+    assert "note: 1 standby follows this server: whoever reads public.t there waits" in unseen
     url = on_standby(pair, replicated)
     monkeypatch.setenv("HOLDFAST_STANDBYS", url)
     with psycopg.connect(url) as reader:

@@ -361,7 +361,7 @@ def test_a_lost_version_table(project: Project) -> None:
             " without the table a run would begin at the first revision, on tables that are there."
         ),
         (
-            "If what they made is there, write it anew: holdfast baseline r2. If none of it is:"
+            "If what they made is there, record it again: holdfast baseline r2. If none of it is:"
             " holdfast baseline base. Then: holdfast run"
         ),
     ]

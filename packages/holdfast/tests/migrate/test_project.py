@@ -198,8 +198,8 @@ def test_a_section_that_is_not_there(tmp_path: Path) -> None:
         find_config(file=None, x=(), directory=tmp_path)
     assert str(raised.value) == (
         f"{tmp_path}/alembic.ini has no section [alembic].\n"
-        "The section says where the revisions are, and often which database. Of projects there are: erp, archive.\n"
-        "Name the one that is meant: holdfast -n erp status"
+        "The section says where the revisions are, and often which database to use. The file has these: erp, archive.\n"
+        "Name the one you mean: holdfast -n erp status"
     )
 
 

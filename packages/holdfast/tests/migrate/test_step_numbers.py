@@ -171,8 +171,8 @@ def test_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines == [
         "     steps 1 to 2 of 4, in one transaction: A; B",
         "     step 3 of 3 or more: C",
-        "     goes on at step 5 of 9",
-        "     all 9 steps were done before; the version row is left",
-        "     goes on behind step 9",
-        "     11 steps, not 9 as was expected",
+        "     continues at step 5 of 9",
+        "     all 9 steps were done before; only the version row is left",
+        "     continues after step 9",
+        "     11 steps, not 9 as expected",
     ]

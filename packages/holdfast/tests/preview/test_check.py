@@ -295,8 +295,8 @@ def test_what_the_running_release_may_use(history: Project) -> None:
     )
     waits = "with --expand the drop waits until that release is gone"
     message = (
-        "revision r3: breaks the release that runs: it may use the function f; keep the old name, too, until that"
-        f" release is gone\nbreaks the release that runs: it may use the column b of t; {waits}"
+        "revision r3: breaks the running release: it may use the function f; keep the old name, too, until that"
+        f" release is gone\nbreaks the running release: it may use the column b of t; {waits}"
     )
     [finding] = found = check(history.config)
     assert (finding.rule, finding.message, finding.is_warning) == ("releases", message, True)

@@ -121,7 +121,7 @@ def test_reads_data(pending: Project) -> None:
     assert text_of(pending) == [
         "r2 about r2",
         "  no change of the schema",
-        "  reads data, and may do something else with the database's own: SELECT count(*) FROM t",
+        "  reads data, and may act differently on the real database's: SELECT count(*) FROM t",
     ]
 
 

@@ -210,7 +210,7 @@ def test_no_folder_for_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(nowhere.value) == (
         "The embedded PostgreSQL has no folder that it could write to:"
         " No usable temporary directory found in ['/tmp']\n"
-        "Changes are tried on a server of our own, whose files take about 100 MB; they are gone afterwards.\n"
+        "Changes are tried on a temporary server, whose files take about 100 MB and are removed afterwards.\n"
         "Name a folder that can be written: HOLDFAST_SCRATCH_DIR=DIR (or TMPDIR=DIR). Without any, name a server to try"
         " on: HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres"
     )

@@ -86,7 +86,7 @@ class DatabaseRefused(HoldfastError):
     reason: str
     what = "{database} refused a statement ({sqlstate}): {reason}."
     why = "The marketplace needs its schema, with every migration, and a user who may use it."
-    remedy = "Mend that (`./dev up` migrates) and start again; what is done is not done twice."
+    remedy = "Correct that (`./dev up` migrates) and start again; what is done is not done twice."
 
 
 @dataclass(kw_only=True, eq=False)

@@ -115,20 +115,22 @@ class Verbs(click.Group):
     "section",
     metavar="SECTION",
     default="alembic",
-    help="The section of alembic.ini that counts, where it is not [alembic].",
+    help="The section of alembic.ini to use instead of [alembic].",
 )
-@click.option("-x", "x", multiple=True, metavar="KEY=VALUE", help="Handed to the project's env.py.")
+@click.option(
+    "-x", "x", multiple=True, metavar="KEY=VALUE", help="Passed on to the project's env.py."
+)
 @click.option(
     "--sql",
     type=click.Path(exists=True, path_type=Path),
     envvar="HOLDFAST_SQL",
-    help="SQL scripts instead of a project of Alembic: a file, or a folder in the layout of its tool.",
+    help="SQL scripts instead of an Alembic project: a file, or a folder in the layout of its tool.",
 )
 @click.option(
     "--layout",
     type=click.Choice(LAYOUTS),
     envvar="HOLDFAST_SQL_LAYOUT",
-    help="The layout of that folder, where it cannot be told from its files.",
+    help="The layout of that folder, if its files do not show it.",
 )
 @click.version_option(package_name="holdfast")
 @click.pass_context

@@ -30,9 +30,9 @@ class PassStatus:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def abandon(options: ProjectOptions, yes: bool) -> None:
-    """Forget what is left of the revision that is half-way, in every database that env.py goes through.
+    """Give up the rest of a half-way revision, in every database that env.py goes through.
 
-    A change of a type that is half-way is taken back; otherwise the schema stays as it is now.
+    A half-way change of a column's type is undone; apart from that the schema stays as it is now.
     """
     out = sys.stdout  # what env.py prints goes elsewhere
     with translated_errors():

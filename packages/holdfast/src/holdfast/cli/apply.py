@@ -19,15 +19,19 @@ UP_TO_DATE = "up to date: nothing is pending"
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--layout", type=click.Choice(list(LAYOUTS)), help="Where the files do not tell it.")
+@click.option(
+    "--layout",
+    type=click.Choice(list(LAYOUTS)),
+    help="The layout of the folder, if its files do not show it.",
+)
 @click.option("--to", "revision", help="Stop after this one. Default: the last.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; the database is only read.")
-@click.option("--accept-edited", is_flag=True, help="Applied files may have been edited since.")
+@click.option("--accept-edited", is_flag=True, help="Accept applied files that were edited since.")
 @click.option(
     "--expand/--no-expand",
     "expand",
     default=None,
-    help="Only what two releases can live with; the rest waits for holdfast finish.",
+    help="Do only what two releases can live with; the rest waits for holdfast finish.",
 )
 @GRACE_OPTION
 @FORMAT

@@ -43,7 +43,7 @@ def check(
 ) -> None:
     """Check the history on a scratch server: one head, models agree, reversible, online.
 
-    Exit status: 0 nothing found, or warnings only; 1 something.
+    Exit status: 0 nothing found, or warnings only; 1 something was found.
     """
     with translated_errors():
         found = look(options.config(), since=since, with_database=with_database)

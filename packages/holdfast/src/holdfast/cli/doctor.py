@@ -20,7 +20,7 @@ EXIT_STATUS = {Severity.OK: 0, Severity.WARN: 1, Severity.REFUSE: 3}
 def doctor(ctx: click.Context, prove_tls: bool, form: str) -> None:
     """Ask the server whether it is fit for production.
 
-    Exit status: 0 fine, 1 something to look at, 2 settings that cannot be, 3 production would refuse.
+    Exit status: 0 fine, 1 something to look at, 2 invalid settings, 3 production would refuse.
     """
     settings = Settings()
     options: ProjectOptions = ctx.obj

@@ -23,7 +23,7 @@ LOST = ("57P", "08")  # classes of SQLSTATE with which a server ends a session
 READ_ONLY = ("check", "doctor", "drift", "generate", "online", "plan", "status")
 NOTHING = "Nothing was changed."
 THE_REST = "The server has taken back what was not committed; what was committed before stays."
-WAY_ON = "Mend what the message names, then the same command again."
+WAY_ON = "Correct what the message names, then repeat the same command."
 
 
 @contextmanager

@@ -18,7 +18,7 @@ NOTHING = "nothing waits"
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what waits and what speaks against it.")
 @click.option("--revision", help="Only what this revision has left. Default: all.")
-@click.option("--yes", is_flag=True, help="You know that the old release is gone.")
+@click.option("--yes", is_flag=True, help="Confirm that the old release is gone.")
 @GRACE_OPTION
 @FORMAT
 @click.pass_context
@@ -30,10 +30,10 @@ def finish(
     grace: timedelta,
     form: str,
 ) -> None:
-    """Let go what the old release used: drop what waits to go, end what is renamed. Online, as `run`.
+    """Complete what a run with --expand has left waiting: drop what the old release used, end renames. Online.
 
-    Refused while anybody is seen to use it; without a proof that nobody does (HOLDFAST_RELEASE on every session)
-    it wants --yes. Exit status: 0 done, or nothing waits; 1 refused.
+    Refused while anybody is seen using it; without proof that nobody does (HOLDFAST_RELEASE on every session)
+    it needs --yes. Exit status: 0 done, or nothing waits; 1 refused.
     """
     options: ProjectOptions = ctx.obj
     if dry_run:

@@ -26,7 +26,9 @@ AGREE = "nothing to write: models and migrations agree"
 )
 @click.option("--head", default="head", help="The branch to go on with: REV or LABEL@head.")
 @click.option("--version-path", metavar="FOLDER", help="Which of several version_locations.")
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if there is something.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit with 1 if there is something to write."
+)
 @click.pass_obj
 def generate(
     options: ProjectOptions,
@@ -36,7 +38,7 @@ def generate(
     version_path: str | None,
     check: bool,
 ) -> None:
-    """Write the revision NAME: what the models have and the migrations have not.
+    """Write the revision NAME from what the models have and the migrations lack.
 
     The migrations are replayed on a scratch server; no other database is asked.
     """
@@ -73,7 +75,7 @@ def notes(found: ModelDifference, *, dropped_and_added: Iterable[Rename]) -> Ite
         yield f"{table} is neither in the models nor made by a revision: it stays"
     for rename in found.renames:
         yield (
-            f"run and check refuse the rename {rename} as long as the application may use {rename.old}. If "
+            f"run and check refuse the rename {rename} while the application may use {rename.old}. If "
             "nothing does: say why and until when in the comments above it, up and down. Otherwise, without "
             f"--rename: add {rename.new}, keep both equal by a trigger, fill it, and drop {rename.old} later."
         )

@@ -34,7 +34,7 @@ GRACE_OPTION = click.option(
     callback=_duration,
     default=in_words(GRACE),
     show_default=True,
-    help="After SIGTERM: how long the step under way may take before its statement is cancelled.",
+    help="After SIGTERM: how long the current step may take before its statement is cancelled.",
 )
 
 

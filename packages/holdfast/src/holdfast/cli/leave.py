@@ -20,7 +20,7 @@ from holdfast.preview.way_back import tried
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def leave(options: ProjectOptions, yes: bool) -> None:
-    """Give up what is half-way, let go what waits and drop the schema holdfast. Plain Alembic goes on from here.
+    """Give up what is half-way, finish what waits and drop the schema holdfast. Plain Alembic can go on from here.
 
     In every database that env.py goes through. The way back from what was half-way is tried on a scratch server.
     """

@@ -8,7 +8,7 @@ from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 @click.command()
 @click.pass_obj
 def pause(options: ProjectOptions) -> None:
-    """Let the run wait after its step or batch, holding nothing, until holdfast resume.
+    """Make the running migration wait after its step or batch, holding no lock, until holdfast resume.
 
     In every database that env.py goes through and in which holdfast has run.
     """

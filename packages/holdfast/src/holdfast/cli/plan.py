@@ -29,7 +29,7 @@ FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text"
 )
 
-ON_CITUS = "a Citus cluster; tried on one server without Citus, so that what its workers answer is not known"
+ON_CITUS = "a Citus cluster; tried on one server without Citus, so what its workers would answer is not known"
 WORTH_SAYING = 100_000_000  # bytes of disk
 
 
@@ -39,9 +39,11 @@ WORTH_SAYING = 100_000_000  # bytes of disk
     "--expand/--no-expand",
     "expand",
     default=None,
-    help="For two releases that run: as holdfast run --expand.",
+    help="Plan for two releases at once, as holdfast run --expand.",
 )
-@click.option("--without-rows", is_flag=True, help="Look for no rows that would make a step fail.")
+@click.option(
+    "--without-rows", is_flag=True, help="Do not look for rows that would make a step fail."
+)
 @FORMAT
 @click.pass_obj
 def plan(
@@ -108,12 +110,12 @@ def _of_revision(found: Forecast, revision: PlannedRevision) -> Iterator[str]:
     elif not revision.steps:
         yield "no change of the schema"
     if revision.disk >= WORTH_SAYING:
-        free = "nobody knows how much is free: HOLDFAST_FREE_DISK says it"
+        free = "how much is free is not known: set HOLDFAST_FREE_DISK"
         if revision.free_disk is not None:
-            free = f"{size_in_words(revision.free_disk)} are free"
+            free = f"{size_in_words(revision.free_disk)} is free"
         yield f"needs about {size_in_words(revision.disk)} more disk; {free}"
     for sql in revision.reads_rows:
-        yield f"reads data, and may do something else with the database's own: {sql}"
+        yield f"reads data, and may act differently on the real database's: {sql}"
 
 
 def _of_step(step: PlannedStep) -> Iterator[str]:
@@ -136,7 +138,7 @@ def _of_step(step: PlannedStep) -> Iterator[str]:
 
 
 def _notes(step: PlannedStep) -> tuple[str, ...]:
-    broken = (f"breaks the release that runs: {each}" for each in breaks(step.step))
+    broken = (f"breaks the running release: {each}" for each in breaks(step.step))
     held = rows_held(step)
     return (*notes_of(step.step), *step.notices, *broken, *((held,) if held else ()))
 
@@ -201,7 +203,7 @@ def _row(number: int, step: PlannedStep) -> str:
     cells = (
         str(number),
         f"`{step.step.describe()}`",
-        "<br>".join(map(str, step.locks)) or "none that users meet",
+        "<br>".join(map(str, step.locks)) or "none that users notice",
         "<br>".join(touched),
         in_words(step) if touched else "an instant",
     )

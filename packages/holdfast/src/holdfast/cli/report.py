@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.cli.project import as_typed
 from holdfast.errors.durations import roughly
+from holdfast.errors.sizes import counted
 from holdfast.execute.progress import (
     AutovacuumIsCancelled,
     BackfillMoved,
@@ -78,7 +79,7 @@ class Printer:
             case RevisionResumed():
                 self._line(f"     {resumed(event)}")
             case StepsRecounted(steps=steps, expected=expected):
-                self._line(f"     {steps} steps, not {expected} as was expected")
+                self._line(f"     {steps} steps, not {expected} as expected")
             case StepStarted(step=step):
                 self._last[step] = self.clock()
                 self._now(step, _number(event))
@@ -108,12 +109,12 @@ class Printer:
                 self._line(f"     {about_standbys(event)}")
             case PoolerNotTold(pooler=pooler, problem=problem):
                 self._line(
-                    f"     the pooler {pooler} was not told to RECONNECT, and keeps what is prepared there: {problem}"
+                    f"     the pooler {pooler} was not told to RECONNECT, and keeps its prepared statements: {problem}"
                 )
             case NoGuardBehindPooler():
                 self._line(
-                    "     through a pooler, by a lease: known locks are brief, and nobody watches for whom users wait."
-                    " HOLDFAST_MIGRATION_URL, where there is a way to the server itself, has the guard"
+                    "     through a pooler, with a lease: known locks are brief, but nobody watches whether users wait."
+                    " HOLDFAST_MIGRATION_URL, if there is a way to the server itself, brings the guard back"
                 )
             case AutovacuumIsCancelled(lock_timeout=lock_timeout):
                 self._line(
@@ -208,11 +209,11 @@ def _executed(event: StatementsDone) -> str:
 def resumed(event: RevisionResumed) -> str:
     """Say where a run continues that was killed or stopped."""
     if event.number > event.steps and not event.may_be_more:
-        return f"all {event.steps} steps were done before; the version row is left"
+        return f"all {event.steps} steps were done before; only the version row is left"
     if event.number > event.steps:
-        return f"goes on behind step {event.steps}"
+        return f"continues after step {event.steps}"
     where = in_words_of(event.number, event.steps, may_be_more=event.may_be_more)
-    return f"goes on at {where}"
+    return f"continues at {where}"
 
 
 def about_standbys(event: StandbyReadersUnseen | StandbyNotAsked | LagUnseen) -> str:
@@ -220,14 +221,16 @@ def about_standbys(event: StandbyReadersUnseen | StandbyNotAsked | LagUnseen) ->
     match event:
         case StandbyReadersUnseen(standbys=standbys):
             return (
-                f"{standbys} standby(s) follow this server, and who reads there is not seen: they may wait for a"
-                " lock of this run as long as somebody reads the table there. HOLDFAST_STANDBYS=URL,URL names them"
+                f"{counted(standbys, 'standby follows', 'standbys follow')} this server, and nobody can see who reads"
+                " there: they may wait for a lock of this run as long as somebody reads the table there."
+                " HOLDFAST_STANDBYS=URL,URL names them"
             )
         case StandbyNotAsked(standby=standby, problem=problem):
-            return f"standby {standby} cannot be asked, the run goes on without: {problem}"
+            return f"standby {standby} cannot be asked, the run goes on without it: {problem}"
         case LagUnseen(standbys=standbys, role=role):
             return (
-                f"{role} does not see how far {standbys} standby(s) are behind, so no backfill waits for them:"
+                f"{role} cannot see how far {counted(standbys, 'standby is', 'standbys are')} behind, so no backfill"
+                " waits for that:"
                 f" GRANT pg_monitor TO {role}"
             )
 

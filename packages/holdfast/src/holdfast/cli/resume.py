@@ -8,7 +8,7 @@ from holdfast.cli.project import ProjectOptions, translated_errors
 @click.command()
 @click.pass_obj
 def resume(options: ProjectOptions) -> None:
-    """Let the run go on that holdfast pause has paused."""
+    """Let a run continue that holdfast pause has paused."""
     from holdfast.migrate.pause import resume as take_back  # loads SQLAlchemy and Alembic
 
     with translated_errors():

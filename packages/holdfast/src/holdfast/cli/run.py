@@ -25,9 +25,9 @@ UP_TO_DATE = "up to date: nothing is pending"
     "--expand/--no-expand",
     "expand",
     default=None,
-    help="Two releases run: what the old one uses waits for holdfast finish.",
+    help="Two releases are running: what the old one uses waits for holdfast finish.",
 )
-@click.option("--accept-edited", is_flag=True, help="Applied files may have been edited since.")
+@click.option("--accept-edited", is_flag=True, help="Accept applied files that were edited since.")
 @click.option(
     "--plan",
     "plan_file",
@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Apply the pending revisions, each in a commit of its own.
 
-    A run that was killed or stopped goes on where it was. With --format json each event is a line of JSON on stdout;
+    A run that was killed or stopped continues where it was. With --format json each event is a line of JSON on stdout;
     the last one is the result, or the failure.
     """
     is_usual = revision is None and not dry_run and not accept_edited and plan_file is None

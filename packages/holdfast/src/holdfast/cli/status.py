@@ -33,7 +33,7 @@ def status(ctx: click.Context, form: str) -> None:
     """Show where the database stands.
 
     Exit status: 0 up to date, 1 pending, 4 ahead of the project, 5 half-way, 6 an edited file, 7 a run is at work;
-    otherwise that with which `holdfast run` would refuse the database.
+    otherwise the status with which `holdfast run` would refuse the database.
     """
     options: ProjectOptions = ctx.obj
     head = options.head_if_up_to_date()

@@ -7,6 +7,7 @@ from holdfast.cli.project import ProjectOptions, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.development.sync import add_missing, losses, make_equal
 from holdfast.engine.settings import Settings
+from holdfast.errors.sizes import counted
 
 
 @click.command()
@@ -14,7 +15,7 @@ from holdfast.engine.settings import Settings
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def sync(options: ProjectOptions, allow_drop: bool, yes: bool) -> None:
-    """Add to a development database what the models have and it has not."""
+    """Add to a development database what the models have and it lacks."""
     profile, printer = Settings().profile, Printer()
     with translated_errors():
         config = options.alembic_config(verb="sync")
@@ -25,5 +26,5 @@ def sync(options: ProjectOptions, allow_drop: bool, yes: bool) -> None:
             done = add_missing(config, profile=profile, report=printer)
     for each in done:
         click.echo(each)
-    changes = "1 change" if len(done) == 1 else f"{len(done)} changes"
+    changes = counted(len(done), "change", "changes")
     click.echo(changes if done else "nothing to do: the database has what the models have")

@@ -15,12 +15,13 @@ from holdfast.doctor.check import (
 from holdfast.engine.connection.reach import Reach
 from holdfast.engine.connection.system_ca import ca_file
 from holdfast.engine.profiles import Tls
+from holdfast.errors.sizes import counted
 
 READ_WRITE = ("read-write", "primary")
 OLD_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
 # Of a connection that env.py makes: it reads none of our settings.
 VERIFIED = "In the URL of env.py: sslmode=verify-full and sslrootcert=/path/to/ca.pem (asyncpg: ssl=verify-full)."
-ON_A_SOCKET = "a unix socket: nobody is on the way"
+ON_A_SOCKET = "a unix socket: nothing is in between"
 
 
 def _sslmode(evidence: Evidence) -> Verdict | None:
@@ -45,7 +46,7 @@ def _authenticated(evidence: Evidence) -> Verdict | None:
         return None
     if evidence.unknown_root_refused is False:
         return refuse(
-            "a certificate authority that nobody knows was accepted: TLS proves nothing here",
+            "an unknown certificate authority was accepted: TLS proves nothing here",
             "Name the CA of the server: HOLDFAST_TLS_CA=/path/to/ca.pem, or system."
             if evidence.settings.url is not None
             else VERIFIED,
@@ -134,7 +135,7 @@ def _password_asked(evidence: Evidence) -> Verdict | None:
         return fine("the server asked for a password")
     return warn_in_production(
         evidence,
-        "the server asked for no password: whoever names this role is let in",
+        "the server asked for no password: anybody who names this role gets in",
         "In pg_hba.conf: scram-sha-256 instead of trust; then SELECT pg_reload_conf();",
     )
 
@@ -159,7 +160,7 @@ def _kernel_timeout(evidence: Evidence) -> Verdict | None:
     if milliseconds is None:
         return None
     if milliseconds:
-        return fine(f"a silent network is given up after {milliseconds} ms")
+        return fine(f"a silent connection is given up after {milliseconds} ms")
     return warn(
         "the kernel waits a quarter of an hour for a silent network",
         "tcp_user_timeout=5000 in the URL, or connect with holdfast.engine",
@@ -173,7 +174,7 @@ def _connect_timeout(evidence: Evidence) -> Verdict | None:
     seconds, hosts = int(libpq.get("connect_timeout", 0)), _hosts(evidence)
     if seconds <= 0:
         return warn("connecting has no limit", "connect_timeout=2 in the URL")
-    return fine(f"{seconds} s for each of {len(hosts)} host(s)")
+    return fine(f"{seconds} s for each of {counted(len(hosts), 'host', 'hosts')}")
 
 
 def _several_hosts(evidence: Evidence) -> Verdict | None:

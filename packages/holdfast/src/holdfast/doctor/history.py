@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
 from holdfast.errors.migration import TwoHeads
+from holdfast.errors.sizes import counted
 from holdfast.errors.standing import COMMAND
 
 PATIENCE = timedelta(days=7)  # with what waits until an old release is gone
@@ -92,10 +93,11 @@ def _waiting(evidence: Evidence) -> Verdict | None:
     old = [line for line in found if datetime.now(UTC) - line.since > PATIENCE]
     if old:
         return warn(
-            f"waits for over a week: {', '.join(line.what for line in old)}",
+            f"has waited for over a week: {', '.join(line.what for line in old)}",
             "When the old release is gone: holdfast finish. Or take it back: holdfast revert",
         )
-    return fine("nothing waits for holdfast finish" if not found else f"{len(found)} wait")
+    waits = counted(len(found), "change waits", "changes wait")
+    return fine(waits if found else "nothing waits for holdfast finish")
 
 
 def _leftovers(evidence: Evidence) -> Verdict:

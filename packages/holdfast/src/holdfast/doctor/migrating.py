@@ -15,6 +15,12 @@ def _rights(evidence: Evidence) -> Verdict | None:
         )
     if server.superuser:
         return fine(f"{server.role} may do everything")
+    if not server.keeps_journal:
+        return refuse(
+            f"{server.role} may not make or write the tables in schema holdfast, in which a run keeps its journal",
+            "As an administrator of the database: CREATE SCHEMA IF NOT EXISTS holdfast; GRANT USAGE, CREATE ON SCHEMA"
+            f" holdfast TO {server.role}; GRANT ALL ON ALL TABLES IN SCHEMA holdfast TO {server.role};",
+        )
     return fine(
         f"{server.role} may migrate. Without pg_monitor it sees neither what others' sessions execute nor a standby's"
         " lag; without SET on deadlock_timeout an autovacuum that is in the way is waited for a little longer;"
@@ -39,8 +45,8 @@ def _connections(evidence: Evidence) -> Verdict | None:
     if server.connection_limit < MIGRATION_AT_LEAST:
         return refuse(f"a run needs {MIGRATION_AT_LEAST} connections, {limit}", remedy)
     return warn(
-        f"a run has up to {MIGRATION} connections, {limit}: then nobody notices a guard that is silent, who is"
-        " waited for is not named, or a second Ctrl-C cancels nothing",
+        f"a run has up to {MIGRATION} connections, {limit}: with fewer, a guard that does not respond"
+        " goes unnoticed, the sessions that a run waits for are not named, or a second Ctrl-C cancels nothing",
         remedy,
     )
 

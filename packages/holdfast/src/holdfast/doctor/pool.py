@@ -11,7 +11,7 @@ MIGRATION = 6
 def _budget(evidence: Evidence) -> Verdict:
     server, each = evidence.application.server, evidence.settings.pool.max
     if evidence.settings.is_pooled:
-        return fine("the pooler's to divide")
+        return fine("the pooler divides them")
     room = server.max_connections - (0 if server.superuser else server.reserved_connections)
     room = min(room, server.connection_limit or room) - MIGRATION
     said = evidence.settings.replicas

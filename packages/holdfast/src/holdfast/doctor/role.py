@@ -9,12 +9,13 @@ from holdfast.doctor.check import (
     refuse_in_production,
     warn_in_production,
 )
+from holdfast.errors.sizes import counted
 
 
 def _superuser(evidence: Evidence) -> Verdict:
     server = evidence.application.server
     if not server.superuser:
-        return fine(f"{server.role} is none")
+        return fine(f"{server.role} is no superuser")
     return refuse_in_production(
         evidence,
         f"the application connects as the superuser {server.role}: one injected statement owns the server",
@@ -28,7 +29,11 @@ def _rights(evidence: Evidence) -> Verdict | None:
         return None
     too_much = [
         *server.attributes,
-        *([f"owns {server.owned_tables} table(s)"] if server.owned_tables else []),
+        *(
+            [f"owns {counted(server.owned_tables, 'table', 'tables')}"]
+            if server.owned_tables
+            else []
+        ),
         *(["may create in the schema"] if server.creates_in_schema else []),
         *(["may create temporary tables"] if server.creates_temporary else []),
     ]

@@ -41,7 +41,7 @@ def _environment(evidence: Evidence) -> Verdict:
 
 def _profile(evidence: Evidence) -> Verdict:
     said = "profile" in evidence.settings.model_fields_set
-    return fine(f"{evidence.settings.profile}{'' if said else ', because nobody said otherwise'}")
+    return fine(f"{evidence.settings.profile}{'' if said else ', the default'}")
 
 
 def _sql_log(evidence: Evidence) -> Verdict:

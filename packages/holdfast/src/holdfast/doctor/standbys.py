@@ -21,10 +21,10 @@ def _standbys(evidence: Evidence) -> Verdict:
             "; ".join(says for says, _ in problems), " ".join(to_do for _, to_do in problems)
         )
     if not server.standbys:
-        return fine("nobody streams from this server")
+        return fine("nothing streams from this server")
     if not evidence.standbys:
         return fine(
-            f"{server.standbys} stream from this server; where somebody reads there, HOLDFAST_STANDBYS names them"
+            f"{server.standbys} stream from this server; if somebody reads there, name them in HOLDFAST_STANDBYS"
         )
     return fine(
         f"{len(evidence.standbys)} of HOLDFAST_STANDBYS answer, and keep no reader waiting for long"

@@ -60,7 +60,7 @@ class ConnectionLost(HoldfastError):
     said: str
     statement: str
     standing: str = ""  # what is known to be done
-    what = "The connection to the database was lost: {said}\nIt was sent: {statement}"
+    what = "The connection to the database was lost: {said}\nThe statement was: {statement}"
     why = (
         "The server, or something on the way to it, has ended the session. What was committed before stays and is "
         "recorded; what was not is rolled back by the server. {standing}"
@@ -79,7 +79,7 @@ class EndedByTimeout(HoldfastError):
     statement: str
     standing: str  # what is known to be done
     way_out: str
-    what = "{setting} = {value} has ended {ended}. It was sent: {statement}"
+    what = "{setting} = {value} has ended {ended}. The statement was: {statement}"
     why = "It is set {source}. {standing}"
     remedy = "{way_out} Then go on: {again}"
 
@@ -100,7 +100,7 @@ HOST = _Cause(
 )
 PORT = _Cause(
     words="Connection refused|Connect call failed",
-    reason="The host answers, and nothing listens on this port.",
+    reason="The host answers, but nothing listens on this port.",
     advice="Start the server, or correct host and port in {setting}. To try it: pg_isready -h {host} -p {port}",
 )
 SOCKET = _Cause(
@@ -125,7 +125,7 @@ ROLE = _Cause(
 )
 DATABASE = _Cause(
     words=r'database ".*" does not exist',
-    reason="The server is there, and has no database of that name.",
+    reason="The server answers, but has no database of that name.",
     advice="Correct the database in {setting}, or make it: createdb -h {host} -p {port} {database}",
 )
 NO_TLS = _Cause(
@@ -135,7 +135,7 @@ NO_TLS = _Cause(
 )
 NEEDS_TLS = _Cause(
     words="no encryption|SSL off",
-    reason="The server lets {user} in over TLS only (pg_hba.conf), and the connection has none.",
+    reason="The server admits {user} over TLS only (pg_hba.conf), and this connection has none.",
     advice="Ask for TLS: {with_tls}",
 )
 NO_ENTRY = _Cause(
@@ -150,20 +150,26 @@ CERTIFICATE = _Cause(
 )
 BINDING = _Cause(
     words="channel binding|authentication method requirement",
-    reason="{demands} Without a CA the server proves itself by the password (SCRAM with channel binding), and asks for "
-    "another way to log in.",
+    reason="{demands} Without a CA the server proves itself by the password (SCRAM with channel binding); this one "
+    "asks for another way to log in.",
     advice="In the server's pg_hba.conf: scram-sha-256 instead of trust, md5 or password. Or name its CA: {ca}",
 )
 POOLER_TAKES_NO_OPTIONS = _Cause(
     words="unsupported startup parameter",
-    reason="A connection pooler answers, and takes no settings of a session when it is connected to.",
+    reason="A connection pooler answers, and it takes no session settings at connection.",
     advice="Say that it is one: HOLDFAST_POOLER=transaction. Migrations go to the server itself: "
     "HOLDFAST_MIGRATION_URL=postgresql://{user}@HOST:5432/{database}",
 )
 POOLER_IS_FULL = _Cause(
     words="query_wait_timeout|no more connections allowed",
-    reason="A connection pooler answers, and has no connection to the server free for us.",
+    reason="A connection pooler answers, but has no free connection to the server.",
     advice="Lower HOLDFAST_POOL_MIN and HOLDFAST_POOL_MAX, or raise default_pool_size of the pooler.",
+)
+OF_ROLE_OR_DATABASE = _Cause(
+    words="too many connections for",
+    reason="All connections that the role or the database may have are in use; a migration has up to six.",
+    advice="Close some (SELECT * FROM pg_stat_activity), or raise the limit that is named: "
+    "ALTER ROLE {user} CONNECTION LIMIT -1; or ALTER DATABASE {database} CONNECTION LIMIT -1;",
 )
 FULL = _Cause(
     words="too many clients|remaining connection slots|too many connections",
@@ -172,7 +178,7 @@ FULL = _Cause(
 )
 STARTING = _Cause(
     words="starting up|shutting down|recovery mode|not yet accepting connections",
-    reason="The server is there, and does not take connections yet, or no longer.",
+    reason="The server is there, but does not take connections yet, or no longer does.",
     advice="Wait for it: pg_isready -h {host} -p {port}; then the same command again.",
 )
 UNKNOWN = _Cause(
@@ -181,7 +187,7 @@ UNKNOWN = _Cause(
     advice="Correct {setting}, then try the same with psql: psql -h {host} -p {port} -U {user} {database}",
 )
 CAUSES = (
-    *(POOLER_TAKES_NO_OPTIONS, POOLER_IS_FULL),
+    *(POOLER_TAKES_NO_OPTIONS, POOLER_IS_FULL, OF_ROLE_OR_DATABASE),
     *(NO_TLS, NEEDS_TLS, CERTIFICATE, BINDING, PASSWORD, ROLE, DATABASE, NO_ENTRY, FULL, STARTING),
     *(HOST, PORT, SILENT, SOCKET, UNKNOWN),
 )

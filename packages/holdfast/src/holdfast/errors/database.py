@@ -55,9 +55,7 @@ class NotDisposable(HoldfastError):
     allowed: tuple[str, ...]
     exit_status = 2
     what = "holdfast {verb} did nothing: the database {database} is {found}."
-    why = (
-        "It may destroy what is in it, so it works on databases of these profiles only: {allowed}."
-    )
+    why = "It may destroy data, so it works only on databases of these profiles: {allowed}."
     remedy = (
         "Look at which database the project is connected to. If it is yours to lose and not stamped: "
         "HOLDFAST_PROFILE=development holdfast {verb}"
@@ -72,7 +70,7 @@ class NotConfirmed(HoldfastError):
     loses: tuple[str, ...]
     exit_status = 2
     what = "holdfast {verb} did nothing: nobody confirmed that this is lost: {loses}."
-    why = "It asks on a terminal; this is none, or the answer was no."
+    why = "It asks on a terminal; this is not one, or the answer was no."
     remedy = "To do it without being asked: holdfast {verb} --yes"
 
 

@@ -13,7 +13,7 @@ class UnsafeToStart(HoldfastError):
     remedies: tuple[str, ...]
     allow: str
     what = "Not started. {found}."
-    why = "These checks of `holdfast doctor` refuse in production; the server was asked, not the settings."
+    why = "These checks of `holdfast doctor` refuse production; they ask the server, not the settings."
     remedy = "{remedies} To start all the same, with a line in the log: HOLDFAST_ALLOW={allow}"
 
 

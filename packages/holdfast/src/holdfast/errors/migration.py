@@ -31,8 +31,8 @@ class UnknownSection(HoldfastError):
     named: str  # one of them
     exit_status = 2
     what = "{file} has no section [{section}]."
-    why = "The section says where the revisions are, and often which database. Of projects there are: {found}."
-    remedy = "Name the one that is meant: holdfast -n {named} status"
+    why = "The section says where the revisions are, and often which database to use. The file has these: {found}."
+    remedy = "Name the one you mean: holdfast -n {named} status"
 
 
 @light_error
@@ -43,7 +43,7 @@ class NothingMigrated(HoldfastError):
     exit_status = 2
     what = "{env} has not called context.run_migrations() for any database."
     why = "The database of a project is the one that its env.py connects to when it migrates."
-    remedy = "Look for what env.py asks before that: a variable, -x, or `databases =` without a name in alembic.ini."
+    remedy = "See what env.py requires before that: a variable, -x, or names after `databases =` in alembic.ini."
 
 
 @light_error
@@ -71,7 +71,7 @@ class BehindPooler(HoldfastError):
     remedy = (
         "Name the server itself for migrations; the application keeps the pooler:"
         " HOLDFAST_MIGRATION_URL={direct} (an env.py with an engine of its own: the URL that it uses)."
-        " Where there is no way past it: HOLDFAST_POOLER=transaction migrates through it, by a lease and without"
+        " Where there is no way past it: HOLDFAST_POOLER=transaction migrates through it, with a lease and without"
         " the guard"
     )
 
@@ -85,7 +85,7 @@ class RoleHasLimits(HoldfastError):
     resets: str  # what lifts them
     what = "{role} has limits of its own ({limits}), which this run cannot lift through a pooler; nothing was migrated."
     why = (
-        "They would end the build of an index in the middle, each time; and a SET for the session would"
+        "They would end every long build of an index half-way; and a SET for the session would"
         " reach the application's transactions."
     )
     remedy = (
@@ -99,7 +99,7 @@ class CannotLease(HoldfastError):
     """A run through a pooler that would not be safe."""
 
     reason: str
-    what = "This run goes through a connection pooler and cannot be safe there; nothing was migrated: {reason}."
+    what = "This run goes through a connection pooler and would not be safe; nothing was migrated: {reason}."
     why = (
         "Through a pooler a lease stands in for the migration lock, and there is no guard: nobody would end a"
         " function or a DO block for which users wait."
@@ -112,8 +112,8 @@ class SettingsNeedSession(HoldfastError):
     """A step outside a transaction needs settings, and a pooler is in between."""
 
     names: str
-    what = "A step that cannot be in a transaction needs settings of its session ({names}), and a pooler is in between."
-    why = "SET LOCAL ends with a transaction, and what is SET for a session would reach the application's."
+    what = "A step that cannot run in a transaction needs session settings ({names}), and a pooler is in between."
+    why = "SET LOCAL ends with a transaction, and a SET for the session would reach the application's sessions."
     remedy = (
         "Give them to the role (ALTER ROLE .. SET ..) instead of setting them, or run past the pooler:"
         " HOLDFAST_MIGRATION_URL=postgresql://USER@HOST:5432/DATABASE. Then go on: {again}"
@@ -125,7 +125,9 @@ class LeaseNotRenewed(HoldfastError):
     """The lease of a run through a pooler was not renewed, so another process may have taken it."""
 
     what = "The lease on migrations of this database could not be renewed; the run stopped before its next step."
-    why = "Another process takes a lease that is not renewed for 20 s, and may migrate by now."
+    why = (
+        "Another process can take a lease that was not renewed for 20 s, and may be migrating now."
+    )
     remedy = "What was committed stays. Run again to go on: {again}"
 
 
@@ -135,7 +137,7 @@ class AnotherMigratorIsStillAtWork(HoldfastError):
 
     holder: str
     waited: timedelta
-    what = "Another process migrates this database: {holder}. Nothing was done here."
+    what = "Another process is migrating this database: {holder}. Nothing was done here."
     why = "Only one process migrates at a time; this one waited {waited} for it to end."
     remedy = (
         "Let it finish and run again: {again}. `holdfast status` shows how far it is. If it is "
@@ -158,7 +160,7 @@ class TakenOver(HoldfastError):
 
     ours: int
     found: str  # in holdfast.leader
-    what = "Another process migrates this database now; this one has stopped, and undone what was not committed."
+    what = "Another process is migrating this database now; this one has stopped; uncommitted work is undone."
     why = (
         "The connection that held the migration lock was ended (by an administrator, a proxy, a"
         " failover), so another process was elected: the epoch in holdfast.leader is {found}, that of"
@@ -174,7 +176,7 @@ class UnknownLayout(HoldfastError):
     found: str
     known: str
     what = "The schema holdfast in this database has the layout '{found}'; this version knows '{known}'."
-    why = "Another version of holdfast made it, or it is not ours."
+    why = "Another version of holdfast made it, or it does not belong to holdfast."
     remedy = (
         "Run the version of holdfast that made it, or newer. If the schema is not holdfast's, rename "
         "it: ALTER SCHEMA holdfast RENAME TO ..."
@@ -235,9 +237,9 @@ class WhichHead(HoldfastError):
     first: str
     exit_status = 2
     what = "The history has more than one head: {heads}. Nothing was written."
-    why = "A new revision stands on one of them, and goes into the folder of its branch."
+    why = "A new revision follows one of them, and its file goes into the folder of that branch."
     remedy = (
-        "Say on which: holdfast generate NAME --head {first} (or LABEL@head, by a branch's label); where revisions lie"
+        "Say which: holdfast generate NAME --head {first} (or LABEL@head, by a branch's label); if revisions are"
         " in several folders, --version-path FOLDER says in which. To join them: alembic merge heads"
     )
 
@@ -261,7 +263,7 @@ class DatabaseRefused(HoldfastError):
     statement: str
     standing: str  # of the revision, or of the command
     way_on: str
-    what = "The database answered with an error ({sqlstate}): {message}\nIt was sent: {statement}"
+    what = "The database answered with an error ({sqlstate}): {message}\nThe statement was: {statement}"
     why = "{standing}"
     remedy = "{way_on}"
 
@@ -310,7 +312,7 @@ class NobodyWatched(HoldfastError):
     what_for: str
     tries: int
     waited: timedelta
-    what = "Given up after {tries} tries in {waited}, because nobody watched whether users wait for it: {what_for}"
+    what = "Given up after {tries} tries in {waited}, because nobody was watching whether users wait for it: {what_for}"
     why = (
         "The second connection of the run, which looks whether users wait, was lost or silent each time: the server"
         " has too much to do, or somebody ends that connection. Nothing of the last try is left, and nothing is held"
@@ -340,7 +342,7 @@ class NoGuard(HoldfastError):
     problem: str
     what = "No second connection to this database, and nothing is executed without one: {problem}"
     why = (
-        "It watches whether users wait for the migration. A run needs three connections: its own, one"
+        "That connection watches whether users wait for the migration. A run needs three: its own, one"
         " that holds the migration lock, one that watches; at times it has up to three more."
     )
     remedy = (
@@ -357,8 +359,8 @@ class TableIsLocked(HoldfastError):
     schemas: tuple[str, ...]
     names: tuple[str, ...]
     sqlstate = LOCK_NOT_AVAILABLE
-    what = "Somebody has a table locked, so that nothing can be asked about it: {tables}."
-    why = "What is to be done depends on what is in the table. Nothing was changed."
+    what = "Somebody has locked a table, so that nothing can be found out about it: {tables}."
+    why = "The steps depend on what is in the table. Nothing was changed."
     remedy = (
         "See who it is: SELECT pid, usename, query FROM pg_stat_activity JOIN pg_locks USING (pid)"
         " WHERE mode = 'AccessExclusiveLock'; wait until it has ended, or end it. Then again: {again}"
@@ -430,8 +432,8 @@ class DataInTheWay(HoldfastError):
     what = (
         "Revision {revision} stopped at: {step}. In the way: {count} {found}, such as {examples}."
     )
-    why = "The rows were there before; new ones of that kind may already be refused. Nothing was lost."
-    remedy = "Find them: {query}; mend or remove them; then go on where it stopped: {again}"
+    why = "These rows were there before; new ones of that kind may already be refused. Nothing was lost."
+    remedy = "Find them: {query}; correct or remove them; then go on where it stopped: {again}"
 
 
 @light_error
@@ -456,7 +458,7 @@ class PartitionsNotCopied(HoldfastError):
     reasons: str
     what = "Revision {revision} stopped before the copy of a column of {table} takes its place."
     why = "The partitions are not those it began with. {reasons}"
-    remedy = "Mend that, or detach the partition; then run again: {again}. To give the copy up: holdfast abandon"
+    remedy = "Correct that, or detach the partition; then run again: {again}. To give the copy up: holdfast abandon"
 
 
 @light_error
@@ -479,7 +481,7 @@ class LeftBehind(HoldfastError):
     ways_out: tuple[str, ...]
     what = "All steps of revision {revision} are done, but not all that they made is valid: {found}"
     why = "It was valid when its step ended, so another session has interfered since."
-    remedy = "Mend it: {ways_out} Then record it: {again}"
+    remedy = "Repair it: {ways_out} Then record it: {again}"
 
 
 @light_error
@@ -499,11 +501,11 @@ class StoppedInStep(HoldfastError):
 
     revision: str
     exit_status = 130
-    what = "Stopped inside a step of revision {revision}, as asked: its statement was cancelled."
+    what = "Stopped within a step of revision {revision}, as asked: its statement was cancelled."
     why = (
         "The server has undone that statement; every step before it is recorded, nothing is locked."
     )
-    remedy = "Go on where it stopped, with that step anew: {again}"
+    remedy = "Go on where it stopped, starting that step again: {again}"
 
 
 @light_error
@@ -600,7 +602,7 @@ class RollbackAfterCommit(HoldfastError):
         "It reads what it has changed, so the queued statements had to run and be committed first."
     )
     remedy = (
-        "Do the undoable part in a revision of its own; then holdfast abandon, which says what is "
+        "Put the part that may be undone into a revision of its own; then holdfast abandon, which says what is "
         "there and how to go on"
     )
 
@@ -634,7 +636,7 @@ class LostVersionTable(HoldfastError):
         "{recorded}; without the table a run would begin at the first revision, on tables that are there."
     )
     remedy = (
-        "If what they made is there, write it anew: holdfast baseline {recorded}. If none of it is: "
+        "If what they made is there, record it again: holdfast baseline {recorded}. If none of it is: "
         "holdfast baseline base. Then: holdfast run"
     )
 
@@ -722,8 +724,8 @@ class NotTakenBack(HoldfastError):
     what = "The revert of {revision} does not take back what still waits: {waiting}"
     why = "No statement of its downgrade() is the inverse of that, and nothing may be left of a reverted revision."
     remedy = (
-        "Write the inverse in downgrade(): the column added, the table created, the name changed back; then"
-        " holdfast revert. Or let it go for good first: holdfast finish"
+        "Write the inverse in downgrade(): add the column, create the table, change the name back; then"
+        " holdfast revert. Or drop it for good first: holdfast finish"
     )
 
 
@@ -750,9 +752,9 @@ class ChangedWhileItWaited(HoldfastError):
     clear: str
     number: int
     what = "Nothing was finished of {waiting}: there is no column {missing} any more."
-    why = "It was dropped or renamed behind holdfast's back, and the triggers that keep both names equal fail since."
+    why = "It was dropped or renamed behind holdfast's back; since then the triggers that keep both names equal fail."
     remedy = (
-        "Give it back; or give the column that is left the name that it shall have, and end this by hand: {clear};"
+        "Restore it; or give the remaining column the name that it should have, and end this by hand: {clear};"
         " DELETE FROM holdfast.waiting WHERE id = {number}"
     )
 
@@ -764,7 +766,7 @@ class StillNeeded(HoldfastError):
     waiting: str
     found: str
     what = "Nothing was finished of {waiting}: {found}"
-    why = "PostgreSQL drops nothing that something else needs, and that was made or left while it waited."
+    why = "PostgreSQL does not drop what other objects need, and these were made or kept while it waited."
     remedy = "Drop or change what needs it; then go on: holdfast finish"
 
 
@@ -778,8 +780,8 @@ class StillInUse(HoldfastError):
     what = "Nothing was finished, because something still seems to use what waits: {waiting}"
     why = "What was seen: {signs}"
     remedy = (
-        "End what is named there, and look again: holdfast finish. Calls and writes count from this look on,"
-        " so that those of before do not stand in the way of the next."
+        "Stop what is named there, and try again: holdfast finish. Calls and writes are counted from now on,"
+        " so that earlier ones do not stand in the way of the next try."
     )
 
 
@@ -790,8 +792,8 @@ class CannotTellUse(HoldfastError):
     waiting: tuple[str, ...]
     unseen: tuple[str, ...]
     exit_status = 1
-    what = "Nothing was finished yet of what waits: {waiting}"
-    why = "Nobody was seen who uses it, but that is no proof: {unseen}"
+    what = "Nothing that waits was finished yet: {waiting}"
+    why = "Nobody was seen using it, but that is no proof: {unseen}"
     remedy = (
         "Set HOLDFAST_RELEASE to the new release in the application and here; or, if you know that the old"
         " release is gone: holdfast finish --yes"

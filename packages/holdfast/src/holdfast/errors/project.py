@@ -14,7 +14,7 @@ class ModuleNotInstalled(HoldfastError):
     what = "{file} imports {module}, which is not installed where holdfast runs."
     why = (
         "holdfast executes env.py and the revisions, so it needs all that they import: the project's"
-        " own code and its dependencies. It runs in {python}."
+        " own code and its dependencies. It runs with {python}."
     )
     remedy = (
         "Install the project beside holdfast, in its folder: {python} -m pip install . Or, if the code"
@@ -29,10 +29,10 @@ class HoldfastFailed(HoldfastError):
 
     said: str
     python: str
-    what = "A fault that is not the project's: {said}"
+    what = "This is not a fault of your project: {said}"
     why = (
-        "No line of the project is among those above: the fault is holdfast's, or a package in its environment"
-        " is not one that it works with."
+        "The traceback has no line of the project: the fault is in holdfast, or a package in its environment"
+        " is one that it does not work with."
     )
     remedy = (
         "See whether a package does not fit: {python} -m pip check. What is applied: holdfast status. Otherwise report"

@@ -72,8 +72,8 @@ class FolderOutOfReach(HoldfastError):
         "permissions of folders that are not its own stay as they are."
     )
     remedy = (
-        "Choose a folder that {user} can reach, or: chmod o+x '{folder}'. For tries: HOLDFAST_SCRATCH_DIR=DIR; for"
-        f" data that stays: {ANOTHER_DATA_DIR}"
+        "Choose a folder that {user} can reach, or: chmod o+x '{folder}'. For scratch data: HOLDFAST_SCRATCH_DIR=DIR;"
+        f" for data that stays: {ANOTHER_DATA_DIR}"
     )
 
 
@@ -85,7 +85,7 @@ class FolderNotCreated(HoldfastError):
     reason: str
     what = "The folder {folder} could not be created: {reason}."
     why = "The data of the embedded PostgreSQL would lie in it."
-    remedy = f"Choose another one. For tries: HOLDFAST_SCRATCH_DIR=DIR; for data that stays: {ANOTHER_DATA_DIR}"
+    remedy = f"Choose another one. For scratch data: HOLDFAST_SCRATCH_DIR=DIR; for data that stays: {ANOTHER_DATA_DIR}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -94,7 +94,7 @@ class NoScratchFolder(HoldfastError):
 
     tried: str
     what = "The embedded PostgreSQL has no folder that it could write to: {tried}"
-    why = "Changes are tried on a server of our own, whose files take about 100 MB; they are gone afterwards."
+    why = "Changes are tried on a temporary server, whose files take about 100 MB and are removed afterwards."
     remedy = (
         "Name a folder that can be written: HOLDFAST_SCRATCH_DIR=DIR (or TMPDIR=DIR). Without any, name a server to try"
         " on: HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres"
@@ -112,8 +112,8 @@ class ScratchOutOfReach(HoldfastError):
         " database of the project was changed."
     )
     remedy = (
-        "Mend the URL or the server; its user has to create databases: ALTER ROLE USER CREATEDB. An embedded server"
-        " instead: env -u HOLDFAST_SCRATCH_URL; its files elsewhere: HOLDFAST_SCRATCH_DIR=DIR"
+        "Correct the URL or the server; its user must be allowed to create databases: ALTER ROLE USER CREATEDB. An"
+        " embedded server instead: env -u HOLDFAST_SCRATCH_URL; its files elsewhere: HOLDFAST_SCRATCH_DIR=DIR"
     )
 
 
@@ -126,7 +126,7 @@ class NotADataFolder(HoldfastError):
     exit_status = 2
     what = "{data_dir} is no data folder of an embedded server: it holds {holds}."
     why = "A new server needs a folder that is empty or does not exist; nothing was touched."
-    remedy = f"Choose another one. For tries: HOLDFAST_SCRATCH_DIR=DIR; for data that stays: {ANOTHER_DATA_DIR}"
+    remedy = f"Choose another one. For scratch data: HOLDFAST_SCRATCH_DIR=DIR; for data that stays: {ANOTHER_DATA_DIR}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -175,8 +175,8 @@ class ServerDidNotStart(HoldfastError):
     what = "The embedded PostgreSQL in {data_dir} did not start: {reason}."
     why = "It said last:\n{said}"
     remedy = (
-        "Mend that and start again, or choose another folder. For tries: HOLDFAST_SCRATCH_DIR=DIR; for data that"
-        f" stays: {ANOTHER_DATA_DIR}"
+        "Correct that and start again, or choose another folder. For scratch data: HOLDFAST_SCRATCH_DIR=DIR; for data"
+        f" that stays: {ANOTHER_DATA_DIR}"
     )
 
 
@@ -188,7 +188,7 @@ class SchemaNotDumped(HoldfastError):
     said: str
     what = "The schema of the database {database} could not be read."
     why = "pg_dump said:\n{said}"
-    remedy = "Mend that and run this again; it has only read."
+    remedy = "Correct that and run this again; it has only read."
 
 
 @dataclass(kw_only=True, eq=False)
@@ -196,7 +196,7 @@ class SchemaNotCopied(HoldfastError):
     """The scratch server does not accept the schema of a database."""
 
     said: str
-    what = "The schema of the database could not be made on the scratch server: {said}"
+    what = "The schema of the database could not be created on the scratch server: {said}"
     why = "A script is tried on a copy of the schema; the database itself was only read, and nothing of it was changed."
     remedy = (
         "What the embedded PostgreSQL lacks, an extension above all, a server of your own has: name it with"
@@ -231,7 +231,7 @@ class ScratchRefused(HoldfastError):
     what = "The scratch server refused a statement: {said} ({sqlstate})"
     why = "Models and revisions are tried there; no database of the project was changed. It was: {statement}"
     remedy = (
-        "Mend the model or the revision that the statement comes from. What only a server of your own has (an"
+        "Correct the model or the revision that the statement comes from. What only a server of your own has (an"
         " extension, a role): HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres names it."
     )
 
@@ -244,11 +244,11 @@ class HistoryNotReplayed(HoldfastError):
     said: str
     what = "The history cannot be replayed up to {revision} on an empty scratch database: {said}"
     why = (
-        "Changes are tried on a copy of the schema, and the copy is made by the revisions themselves. This"
+        "Changes are tried on a copy of the schema, and the revisions themselves make the copy. This"
         " has happened there; the project's own database was only read."
     )
     remedy = (
-        "Mend the revision. An extension that is not available there: name a server that has it with"
+        "Correct the revision. An extension that is not available there: name a server that has it with"
         " HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres. If there were tables before the first revision, name a"
         " file that makes them in alembic.ini or [tool.holdfast]: scratch_start = before.sql (from pg_dump"
         " --schema-only --no-owner --no-privileges of such a database)"
@@ -291,7 +291,9 @@ class ModelsNotCreated(HoldfastError):
     exit_status = 1
     what = "The models cannot be created in an empty schema: {said}"
     why = "Models and migrations are compared as PostgreSQL has them; it refused: {statement}"
-    remedy = "Mend the model that the statement names; metadata.create_all() fails in the same way."
+    remedy = (
+        "Correct the model that the statement names; metadata.create_all() fails in the same way."
+    )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -13,7 +13,7 @@ class InvalidSettings(HoldfastError):
     problems: str
     exit_status = 2
     what = "The settings are not valid: {problems}."
-    why = "A value was read that the setting cannot have; values are not repeated here."
+    why = "A setting has a value that it cannot have; values are not repeated here."
     remedy = "Correct it in the environment or in .env."
 
 
@@ -25,9 +25,7 @@ class UnknownVariable(HoldfastError):
     advice: str
     exit_status = 2
     what = "The variable {variable} is not a setting."
-    why = (
-        "It begins as the settings do: a misspelt one would be ignored, and the default would hold."
-    )
+    why = "It begins as settings do: if a misspelt one were ignored, the default would apply unnoticed."
     remedy = "{advice}"
 
 

@@ -12,7 +12,7 @@ class UnparsableScript(HoldfastError):
     place: str  # FILE:LINE
     message: str
     exit_status = 1
-    what = "PostgreSQL's parser does not accept it: {message}. Nothing was run."
+    what = "PostgreSQL's parser does not accept this: {message}. Nothing was run."
     why = "The whole script is read before its first statement runs: what a statement locks is in its syntax."
     remedy = "Correct the line; variables of psql (:name) have to be replaced by their values. Then: {again}"
 
@@ -25,7 +25,7 @@ class PsqlCommandInScript(HoldfastError):
     command: str
     exit_status = 1
     what = "{command} is a command of psql, not SQL. Nothing was run."
-    why = "It is executed by psql itself; the server never sees it, and neither would a plan."
+    why = "psql executes it itself; the server never sees it, so a plan cannot contain it."
     remedy = (
         "Take the line out, and write what it does as SQL, or as a script of its own. Then: {again}"
     )
@@ -70,7 +70,7 @@ class PlaceholderInScript(HoldfastError):
     placeholder: str
     exit_status = 1
     what = "{placeholder} is a placeholder. Nothing was run."
-    why = "Its value stands in the configuration of the tool that the folder is for, which is not read."
+    why = "Its value is in the configuration of the folder's own tool, which is not read here."
     remedy = "Write the value into the script, or apply this one with the tool. Then: {again}"
 
 
@@ -98,7 +98,7 @@ class WrongMigrationFile(HoldfastError):
     said: str
     exit_status = 2
     what = "not as {layout} has it: {said}. Nothing was run."
-    why = "What of it is to be applied, and in which order, would be a guess."
+    why = "Which part of it to apply, and in which order, would be a guess."
     remedy = "Correct the file or its name, or move it out of the folder. Then: {again}"
 
 
@@ -110,7 +110,7 @@ class FailedInTool(HoldfastError):
     table: str
     way_out: str
     what = "{table} says that {version} has failed or was interrupted there. Nothing was run."
-    why = "How much of it the tool has left in the database is not recorded, so nobody can go on from it."
+    why = "How much of it the tool has left in the database is not recorded, so no run can continue from there."
     remedy = "Look at what it has left, then settle the row: {way_out}. Then: {again}"
 
 
@@ -144,7 +144,7 @@ class NotForScripts(HoldfastError):
 
     verb: str
     exit_status = 2
-    what = "holdfast {verb} is for a project of Alembic, not for SQL scripts."
+    what = "holdfast {verb} is for an Alembic project, not for SQL scripts."
     why = "It reads the models, or writes revisions, which a folder of SQL files does not have."
     remedy = "Run it without --sql in the folder of an Alembic project: holdfast {verb}"
 
@@ -160,4 +160,4 @@ class ScriptNotTried(HoldfastError):
     instead: str
     what = "A statement of {file} fails where the script is tried: {said}"
     why = "It was tried on {tried_on}, on the scratch server; no other database was changed. It was: {statement}"
-    remedy = "Mend the script; or {instead}"
+    remedy = "Correct the script; or {instead}"

@@ -11,7 +11,7 @@ def rolled_back(revision: str, direction: str) -> tuple[str, str]:
     else:
         says = f"The revert of {revision} was rolled back; the revision stays applied."
     return says, (
-        f"Mend what the message names, then run again: {COMMAND[direction]}. What is applied: holdfast status"
+        f"Correct what the message names, then run again: {COMMAND[direction]}. What is applied: holdfast status"
     )
 
 
@@ -19,6 +19,6 @@ def half_way(revision: str, direction: str) -> tuple[str, str]:
     """Say that part of the revision is committed and recorded, and what to do."""
     what = f"Revision {revision}" if direction == "up" else f"The revert of {revision}"
     return f"{what} is half-way: what it sent before this statement is done and recorded.", (
-        f"Mend what the message names, then go on where it stopped: {COMMAND[direction]}. What is left: holdfast "
+        f"Correct what the message names, then go on where it stopped: {COMMAND[direction]}. What is left: holdfast "
         "status. If it can never finish: holdfast abandon"
     )

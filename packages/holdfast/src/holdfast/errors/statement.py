@@ -13,7 +13,7 @@ class UnparsableStatement(HoldfastError):
     message: str
     position: int
     what = "A statement cannot be parsed: {message} (character {position}): {statement}"
-    why = "The locks of a statement are read from its syntax tree, and PostgreSQL's grammar makes none of this text."
+    why = "The locks of a statement are read from its syntax tree, and PostgreSQL's parser does not accept this text."
     remedy = "Correct the statement, then: {again}"
 
 
@@ -149,7 +149,7 @@ class TornApart(RefusedStatement):
     until: str
     what = "Refused, because {relation} is in use: {statement} .. {until}, with what stands between them"
     why = (
-        "Whoever looks between the two finds {taken}, so all of it has to be one transaction; but it"
+        "Between the two, users would find {taken}, so all of it has to be one transaction; but it"
         " holds its locks for as long as this takes (about {rows:,} rows): {between}"
     )
     remedy = (
@@ -172,7 +172,7 @@ class NotForTwoReleases(RefusedStatement):
     change: str
     reasons: str
     what = "Refused, because {relation} is in use by two releases: {statement}"
-    why = "With --expand both releases run on: but the {change} cannot wait. {reasons}"
+    why = "With --expand both releases keep running, but the {change} cannot wait. {reasons}"
     remedy = (
         "Remove what is named there; or run without --expand once the old release is gone, with a comment on the"
         " statement's line: {comment} holdfast: allow REASON until YYYY-MM-DD"
@@ -215,10 +215,10 @@ class CannotWaitHere(RefusedStatement):
     """With --expand a change should wait, and it is written where nothing can wait."""
 
     waiting: str
-    what = "Refused, because it cannot be put off here, and {waiting} is in use: {statement}"
+    what = "Refused, because it cannot wait here, and {waiting} is in use: {statement}"
     why = (
-        "With --expand it would wait for holdfast finish; but in a savepoint, or together with statements"
-        " that are one with it, it would be done at once."
+        "With --expand it should wait for holdfast finish; but in a savepoint, or together with statements"
+        " that belong to it, it would be done at once."
     )
     remedy = (
         "Write it as a statement of its own, outside of the savepoint; or run without --expand."

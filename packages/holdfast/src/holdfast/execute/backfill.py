@@ -46,7 +46,7 @@ class Batches:
             self.session.commit()
             took = timedelta(seconds=monotonic() - since)
             self.size = next_size(size, took=took, smallest=SMALLEST, largest=LARGEST)
-            self.pace.count(written)  # which may wait: nothing is held now
+            self.pace.count(written)
             return last
 
         last = self.patience.run(
@@ -62,7 +62,7 @@ class Batches:
     def _last_of_batch(self, reached: Key | None) -> Key | None:
         sql = self.step.first if reached is None else self.step.next
         row = self.session.execute_sql(
-            with_values(sql, (*(reached or ()), self.size))
+            with_values(sql, (*(reached or ()), self.pace.at_most(self.size)))
         ).one_or_none()
         return None if row is None else tuple(row)
 

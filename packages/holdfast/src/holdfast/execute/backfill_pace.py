@@ -22,6 +22,7 @@ from holdfast.observe.replicas import (
 
 BATCH = timedelta(milliseconds=25)  # what a batch should take
 ROW_LOCK = timedelta(milliseconds=20)  # a batch that waits holds the rows it has written so far
+MOMENT = timedelta(milliseconds=200)  # between two looks whether somebody asks for a stop
 VACUUM_AFTER = 200_000  # rows
 LOOK_AT_OTHERS_AFTER = timedelta(seconds=2)
 VACUUM_AT_MOST = timedelta(minutes=10)  # one against wraparound may take a day
@@ -58,12 +59,26 @@ class Pace:
     looked_at_others: float = field(default_factory=monotonic)
 
     def count(self, written: int) -> None:
-        """Count committed rows. Returns when the next ones may be written, so call it while holding nothing."""
+        """Count committed rows."""
         self.rows += written
         self.not_vacuumed += written
-        if self.rows_per_second is not None:
-            due = self.started + self.rows / self.rows_per_second
-            sleep(max(0.0, due - monotonic()))
+
+    def wait_for_limit(self) -> bool:
+        """Wait for a moment where too many rows were written in too short a time; False once they were not.
+
+        Call it while holding nothing, and again until then: in between somebody may ask for a stop.
+        """
+        if self.rows_per_second is None:
+            return False
+        left = self.started + self.rows / self.rows_per_second - monotonic()
+        if left <= 0:
+            return False
+        sleep(min(left, MOMENT.total_seconds()))
+        return True
+
+    def at_most(self, rows: int) -> int:
+        """Give so many rows, or those of a second where no more may be written in one."""
+        return rows if self.rows_per_second is None else min(rows, self.rows_per_second)
 
     def vacuum(self) -> None:
         """Vacuum the table, so that the next batches use the space of the rows that were replaced."""

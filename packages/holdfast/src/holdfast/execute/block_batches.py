@@ -139,7 +139,7 @@ class BlockBatches:
         took = timedelta(seconds=monotonic() - since)
         self.size = next_size(behind - first, took=took, smallest=SMALLEST, largest=LARGEST)
         self._left, self._next = left, then
-        self.pace.count(written)  # which may wait: nothing is held now
+        self.pace.count(written)
         return done
 
     def _file(self) -> tuple[str, int]:

@@ -1,8 +1,8 @@
 """Executes one step after the other: done already? → lock → run → record. The order is visible in this file."""
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Protocol
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from holdfast.errors.connection import EndedByTimeout
 from holdfast.errors.migration import (
     BuildDeadlocks,
     CopyDisturbed,
@@ -26,6 +27,7 @@ from holdfast.errors.sqlstate import (
     DEADLOCK_DETECTED,
     DUPLICATE_TABLE,
     FOREIGN_KEY_VIOLATION,
+    IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
     INSUFFICIENT_PRIVILEGE,
     NOT_NULL_VIOLATION,
     UNIQUE_VIOLATION,
@@ -53,7 +55,7 @@ from holdfast.execute.progress import (
     StepStarted,
     StepWatched,
 )
-from holdfast.execute.session import MigrationSession
+from holdfast.execute.session import IDLE_UNDER_LOCK, MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.changed_table import with_partitions_now
@@ -520,16 +522,20 @@ class Executor:
         session, patience, pace = self.session, self.patience, self._pace(step)
         if not isinstance(step, BackfillStep):
             along = BlockBatches(session=session, patience=patience, pace=pace, step=step)
-            return self._write_all(statement, along)
-        return self._write_all(
-            statement, Batches(session=session, patience=patience, pace=pace, step=step)
-        )
+            return self._write_all(statement, along, step.describe())
+        batches = Batches(session=session, patience=patience, pace=pace, step=step)
+        return self._write_all(statement, batches, step.describe())
 
-    def _write_all(self, statement: Queued, batches: Batches | BlockBatches) -> Queued:
+    def _write_all(self, statement: Queued, batches: Batches | BlockBatches, step: str) -> Queued:
         with self.session.transactional():
             while True:
                 self._stop_if_asked()
-                reached = batches.write(statement.reached, record=partial(self._reached, statement))
+                if batches.pace.wait_for_limit():
+                    continue
+                with _limit_is_ours(step):
+                    reached = batches.write(
+                        statement.reached, record=partial(self._reached, statement)
+                    )
                 if reached is None:
                     return self._recorded(statement)
                 statement = replace(statement, reached=reached)
@@ -784,6 +790,25 @@ class Executor:
             examples=found.examples,
             query=found.query,
         )
+
+
+@contextmanager
+def _limit_is_ours(step: str) -> Iterator[None]:
+    """Tell whose limit it was that has ended the session inside a batch."""
+    try:
+        yield
+    except DBAPIError as error:
+        if sqlstate(error) != IDLE_IN_TRANSACTION_SESSION_TIMEOUT:
+            raise
+        raise EndedByTimeout(
+            setting="idle_in_transaction_session_timeout",
+            value=f"{IDLE_UNDER_LOCK.total_seconds():g}s",
+            source="by holdfast, for each batch: users may wait for its rows until it is committed",
+            ended="the session",
+            statement=step,
+            standing="The batches before it are done and recorded.",
+            way_out="The process that migrates was stopped, or cut off from the server: see why.",
+        ) from error
 
 
 def _is_ddl(sql: str) -> bool:

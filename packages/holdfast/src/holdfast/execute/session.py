@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # what a database has only when somebody uses it
 SETTINGS = text(
     """
     SELECT name, setting FROM pg_settings WHERE source = 'session'
-    UNION ALL SELECT 'role', current_setting('role')
+    UNION ALL SELECT name, current_setting(name) FROM unnest('{session_authorization,role}'::text[]) AS unlisted (name)
     UNION ALL SELECT name, current_setting(name, true) FROM unnest(CAST(:names AS text[])) AS own (name)
     """
 )
@@ -127,8 +127,12 @@ EPOCH = text("SELECT epoch FROM holdfast.leader")
 # Polled: whoever blocked in pg_advisory_lock() would hold a snapshot that a build waits for.
 LOCK_STEP = text("SELECT pg_try_advisory_lock(:key)")
 UNLOCK_STEP = text("SELECT pg_advisory_unlock(:key)")
+# Its rows are held until COMMIT, which a process that is stopped or cut off does not send.
 BATCH = text(
-    "SELECT set_config('synchronous_commit', 'off', true), set_config('statement_timeout', '0', true)"
+    """
+    SELECT set_config('synchronous_commit', 'off', true), set_config('statement_timeout', '0', true),
+           set_config('idle_in_transaction_session_timeout', :idle, true)
+    """
 )
 TOUCH = text("SELECT 1 FROM holdfast.leader FOR UPDATE")
 TELL = text("SELECT pg_notify(:channel, '')")
@@ -434,7 +438,7 @@ class MigrationSession:
         A crash takes back all of it or nothing; `make_durable` follows before success is reported. How long a batch
         takes is decided by its size, not by a statement_timeout.
         """
-        self.execute(BATCH)
+        self.execute(BATCH, {"idle": _milliseconds(IDLE_UNDER_LOCK)})
         self.owes_durability = True
 
     def make_durable(self) -> None:
@@ -457,9 +461,7 @@ class MigrationSession:
         """Without a guard, let the server limit how long a lock that blocks users can be held."""
         if self.is_pooled:
             limits = {"statement": STATEMENT_UNDER_LOCK, "idle": IDLE_UNDER_LOCK}
-            values = {
-                name: str(round(limit.total_seconds() * 1000)) for name, limit in limits.items()
-            }
+            values = {name: _milliseconds(limit) for name, limit in limits.items()}
             self.execute(BRIEFLY, values)
 
     def require_free_on_standbys(self, locks: "tuple[Lock, ...]") -> None:
@@ -683,6 +685,10 @@ class MigrationSession:
                 text("SELECT set_config(:name, :setting, false)"),
                 {"name": name, "setting": setting},
             )
+
+
+def _milliseconds(time: timedelta) -> str:
+    return str(round(time.total_seconds() * 1000))
 
 
 @contextmanager

@@ -42,6 +42,12 @@ SERVER = text(
             WHERE NOT pg_has_role(relowner, 'USAGE')) AS other_owners,
       coalesce(quote_ident(current_schema()), '') AS schema,
       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates_in_schema,
+      -- Whether a run may keep its journal: in the schema that is there, or by making it.
+      CASE WHEN to_regnamespace('holdfast') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+           WHEN NOT has_schema_privilege('holdfast', 'USAGE') THEN false
+           WHEN to_regclass('holdfast.leader') IS NULL THEN has_schema_privilege('holdfast', 'CREATE')
+           ELSE has_table_privilege('holdfast.leader', 'UPDATE')
+      END AS keeps_journal,
       has_database_privilege(current_database(), 'TEMP') AS creates_temporary,
       pg_is_in_recovery() AS in_recovery,
       current_setting('transaction_read_only')::boolean AS read_only,
@@ -100,6 +106,7 @@ class ServerFacts:
     other_owners: tuple[str, ...]  # of tables, whose rights this role does not have
     schema: str  # where new tables go
     creates_in_schema: bool
+    keeps_journal: bool  # it may write, or make, the tables of holdfast
     creates_temporary: bool
     in_recovery: bool
     read_only: bool

@@ -150,7 +150,7 @@ def _through(
     for revision, words in listener.bodies_that_hold_rows():
         yield replace(_finding(script, revision, "online", words), is_warning=True)
     for revision, found in listener.taken_away():
-        words = "\n".join(f"breaks the release that runs: {each}" for each in found)
+        words = "\n".join(f"breaks the running release: {each}" for each in found)
         yield replace(_finding(script, revision, "releases", words), is_warning=True)
     return ended
 

@@ -12,6 +12,7 @@ import psycopg
 from postgast import pg_query_pb2 as pb
 from sqlalchemy import Connection, text
 
+from holdfast.errors.sizes import counted
 from holdfast.execute.progress import silent
 from holdfast.execute.standbys import Standby
 from holdfast.observe.standbys import ReadingOnStandby, replication
@@ -139,9 +140,9 @@ class Followers:
                 yield f"in the way right now: {blocker.with_way_out}"
         if self._unseen:
             yield (
-                f"{self._unseen} standby(s) follow this server: who reads {names} there waits behind this lock, as"
-                " long as a longer read keeps it from being replayed. HOLDFAST_STANDBYS=URL,URL names them, and a run"
-                " asks first"
+                f"{counted(self._unseen, 'standby follows', 'standbys follow')} this server: whoever reads {names}"
+                " there waits behind this lock as long as a longer read keeps it from being replayed. If"
+                " HOLDFAST_STANDBYS=URL,URL names them, a run asks first"
             )
 
     def _asked(self) -> list[tuple[Standby, ReadingOnStandby]]:
