@@ -308,7 +308,7 @@ class MigrationSession:
 
     def execute_together(self, *texts: str) -> None:
         """Execute several finished texts, in one round trip if the driver can."""
-        if not self._takes_several:
+        if not self.takes_several:
             for sql in texts:
                 self.execute_sql(sql)
             return
@@ -316,7 +316,8 @@ class MigrationSession:
         self._send_together(texts)
 
     @property
-    def _takes_several(self) -> bool:
+    def takes_several(self) -> bool:
+        """Whether the driver takes several statements as one text."""
         return self.dialect.driver == "psycopg" and not self.dialect.is_async
 
     def _send_together(self, texts: tuple[str, ...]) -> None:
@@ -340,7 +341,7 @@ class MigrationSession:
         row = self._take_row()
         if guard is not None:
             guard.before_commit()
-        if row and self._takes_several and not self.in_autocommit():
+        if row and self.takes_several and not self.in_autocommit():
             self._commit_with(row)
         else:
             if row:
