@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "packages" / "holdfast" / "te
 from alembic_project import Project
 
 from holdfast.cli.plan import as_text
-from holdfast.errors.migration import StillInUse
+from holdfast.errors.finish import StillInUse
 from holdfast.migrate.finish import finish
 from holdfast.migrate.run import upgrade
 from holdfast.preview.forecast import forecast

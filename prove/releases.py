@@ -34,7 +34,7 @@ from alembic_project import Project
 from second_release import REVISION, second_release
 from shop import STOCK, VARIANTS, Release, variant
 
-from holdfast.errors.migration import StillInUse
+from holdfast.errors.finish import StillInUse
 from holdfast.migrate.finish import finish
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres, postgres_at

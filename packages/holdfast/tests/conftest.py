@@ -10,6 +10,9 @@ from alembic_project import Project
 from everywhere import leave_out
 from project_at_work import ProjectWith, project_at_work
 
+# While hundreds of modules are loaded there is nothing to collect.
+gc.set_threshold(100_000, 50, 1000)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is marked `everywhere` is for the proof of that name."""
@@ -20,6 +23,7 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays to the end: the garbage collector looks at the tests' own objects only."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 @pytest.fixture

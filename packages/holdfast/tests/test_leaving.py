@@ -7,14 +7,9 @@ from click.testing import CliRunner
 
 from holdfast.cli import holdfast
 from holdfast.errors.database import NotConfirmed
-from holdfast.errors.migration import (
-    DataInTheWay,
-    EditedRevision,
-    NothingToAbandon,
-    StoppedBetweenSteps,
-    UnfinishedRevision,
-    UnknownDatabase,
-)
+from holdfast.errors.migration import EditedRevision, UnknownDatabase
+from holdfast.errors.steps import DataInTheWay
+from holdfast.errors.unfinished import NothingToAbandon, StoppedBetweenSteps, UnfinishedRevision
 from holdfast.execute.progress import Event, StepDone
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.baseline import baseline

@@ -25,6 +25,7 @@ from holdfast import HoldfastError
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.processes import has_ended
 from holdfast.scratch.server import running_server_url
+from marketplace.cli import main
 from marketplace.cli.up import up as up_command
 from marketplace.errors import TwoDatabases, UnsupportedServer
 from marketplace.server import DATABASE
@@ -277,9 +278,14 @@ def test_two_databases(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (caught.value.data_dir, caught.value.exit_status) == ("here", 2)
 
 
-def test_wrong_usage() -> None:
+def test_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 2, before anything is touched."""
-    status, error = refused(DATABASE_URL="mysql://db/shop")
-    assert status == 2
-    assert error.startswith("error: DATABASE_URL cannot be used: its scheme is mysql.")
-    assert len(error.splitlines()) == 3
+    monkeypatch.setenv("DATABASE_URL", "mysql://db/shop")
+    monkeypatch.setattr("sys.argv", ["marketplace", "up"])
+    monkeypatch.setattr("marketplace.cli._stop_in_order", lambda: None)  # signals of the test run
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith("error: DATABASE_URL cannot be used: its scheme is mysql.")
+    assert len(said.err.splitlines()) == 3

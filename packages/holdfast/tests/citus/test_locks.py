@@ -8,7 +8,7 @@ import pytest
 from alembic_project import SYNC_ENV, Project
 from citus_cluster import Cluster
 
-from holdfast.errors.migration import KeepsUsersWaiting
+from holdfast.errors.locks import KeepsUsersWaiting
 from holdfast.execute.progress import Event as Told
 from holdfast.execute.progress import LockBusy, StepWatched
 from holdfast.migrate.run import upgrade

@@ -36,7 +36,7 @@ def online(
     return forked.holdfast("online", str(file), *arguments, cwd=file.parent, env=env)
 
 
-def test_steps_locks_and_refusals(database: str, tmp_path: Path) -> None:
+def test_steps_locks_and_refusals(database: str, tmp_path: Path, postgres: Postgres) -> None:
     """New tables are new, tables of the database are in use, with their sizes; exit status 1: one is refused."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("CREATE TABLE orders (id int PRIMARY KEY, status text)")
@@ -45,17 +45,18 @@ def test_steps_locks_and_refusals(database: str, tmp_path: Path) -> None:
     before = schema_dump(database)
     file = tmp_path / "change.sql"
     file.write_text(SCRIPT)
-    shown = online(file, database)
+    scratch = postgres.url("postgres")
+    shown = online(file, database, scratch=scratch)
     assert shown.returncode == 1, shown.stderr
     assert "build index: CREATE INDEX CONCURRENTLY orders_status ON public.orders" in shown.stdout
     assert "locks: SHARE ROW EXCLUSIVE on public.orders (blocks writes)" in shown.stdout
     assert "(about 700 rows)" in shown.stdout
-    planned = json.loads(online(file, database, "--format", "json").stdout)
+    planned = json.loads(online(file, database, "--format", "json", scratch=scratch).stdout)
     assert [statement["refusal"] is None for statement in planned] == [True, True, True, False]
     assert schema_dump(database) == before
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def other() -> Iterator[EmbeddedServer]:
     """A server with an extension that no other one has, and a role that gives a password."""
     with TemporaryDirectory() as folder:
@@ -102,14 +103,16 @@ ALTER TABLE orders ENABLE TRIGGER ALL;
 """
 
 
-def test_what_belongs_together_is_shown_as_one(database: str, tmp_path: Path) -> None:
+def test_what_belongs_together_is_shown_as_one(
+    database: str, tmp_path: Path, postgres: Postgres
+) -> None:
     """Whatever stands between: the script is planned as a whole, as a revision with these statements would be."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("CREATE TABLE orders (id int PRIMARY KEY, status text)")
         connection.execute("CREATE VIEW v AS SELECT id FROM orders")
     file = tmp_path / "change.sql"
     file.write_text(BELONGING)
-    shown = online(file, database, "--format", "json")
+    shown = online(file, database, "--format", "json", scratch=postgres.url("postgres"))
     assert shown.returncode == 0, shown.stderr
     assert [statement["sql"] for statement in json.loads(shown.stdout)] == [
         "BEGIN",
@@ -123,9 +126,11 @@ def test_what_belongs_together_is_shown_as_one(database: str, tmp_path: Path) ->
 
 def test_any_extension(other: EmbeddedServer, change: Path, postgres: Postgres) -> None:
     """What the scratch server lacks is said with the way out, whatever it is; a server of one's own has it."""
-    with psycopg.connect(other.url(), autocommit=True) as connection:
+    with psycopg.connect(other.url("template1"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE extended TEMPLATE postgres")
+    with psycopg.connect(other.url("extended"), autocommit=True) as connection:
         connection.execute("CREATE EXTENSION only_here")
-    refused = online(change, other.url())
+    refused = online(change, other.url("extended"), scratch=postgres.url("postgres"))
     assert refused.returncode == 3
     first, *_, last = refused.stderr.strip().splitlines()
     assert first.startswith(
@@ -133,12 +138,14 @@ def test_any_extension(other: EmbeddedServer, change: Path, postgres: Postgres) 
     )
     assert "HOLDFAST_SCRATCH_URL=postgresql://USER@HOST/postgres" in last
     assert "Traceback" not in refused.stderr
-    shown = online(change, other.url(), scratch=other.url())
+    shown = online(change, other.url("extended"), scratch=other.url())
     assert (shown.returncode, "CREATE INDEX CONCURRENTLY a_id" in shown.stdout) == (0, True)
 
 
 @pytest.mark.parametrize("mode", each(["verify-full", "require"], here=1))
-def test_over_tls(other: EmbeddedServer, change: Path, tmp_path: Path, mode: str) -> None:
+def test_over_tls(
+    other: EmbeddedServer, change: Path, tmp_path: Path, postgres: Postgres, mode: str
+) -> None:
     """A database that is reached over TLS, with whatever sslmode, is read as any other, with its policies."""
     with psycopg.connect(other.url(), autocommit=True) as connection:
         [rules] = connection.execute("SHOW hba_file").fetchone() or [""]
@@ -151,7 +158,7 @@ def test_over_tls(other: EmbeddedServer, change: Path, tmp_path: Path, mode: str
             f"postgresql://app:hunter2@localhost:{port}/postgres"
             f"?hostaddr=127.0.0.1&sslmode={mode}&sslrootcert={tmp_path}/ca.pem"
         )
-        shown = online(change, url)
+        shown = online(change, url, scratch=postgres.url("postgres"))
         assert (shown.returncode, shown.stderr) == (0, "")
         assert "CREATE INDEX CONCURRENTLY a_id ON public.a" in shown.stdout
 

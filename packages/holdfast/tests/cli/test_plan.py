@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from holdfast.cli.plan import as_json, as_markdown, as_text
-from holdfast.preview.forecast import Forecast, PlannedRevision, PlannedStep, Size
+from holdfast.preview.forecast import Forecast
+from holdfast.preview.trial import PlannedRevision, PlannedStep, Size
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.steps import BackfillStep
 

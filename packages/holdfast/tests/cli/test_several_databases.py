@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import make_url
 
 from holdfast.cli import holdfast
-from holdfast.errors.migration import DataInTheWay
+from holdfast.errors.steps import DataInTheWay
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 

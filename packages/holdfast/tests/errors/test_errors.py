@@ -11,7 +11,8 @@ import pytest
 
 from holdfast import errors
 from holdfast.errors.connection import Tried
-from holdfast.errors.migration import NobodyWatched, TwoHeads, WaitedTooLong
+from holdfast.errors.locks import NobodyWatched, WaitedTooLong
+from holdfast.errors.project import TwoHeads
 from holdfast.errors.statement import LongStatement
 
 EXAMPLES: dict[object, object] = {

@@ -6,17 +6,13 @@ import pytest
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.connection import ConnectionLost
-from holdfast.errors.migration import (
-    AnotherMigratorIsStillAtWork,
-    DatabaseAhead,
-    EditedRevision,
+from holdfast.errors.leadership import AnotherMigratorIsStillAtWork
+from holdfast.errors.migration import DatabaseAhead, EditedRevision, ReadOnlyServer, UnknownDatabase
+from holdfast.errors.project import (
     NoFlaskApplication,
     NothingMigrated,
-    NothingToAbandon,
     NotSoManyRevisions,
-    ReadOnlyServer,
     UnknownConfiguration,
-    UnknownDatabase,
     WhichHead,
 )
 from holdfast.errors.scratch import (
@@ -28,6 +24,7 @@ from holdfast.errors.scratch import (
     ScratchRefused,
 )
 from holdfast.errors.sql import ScriptNotTried
+from holdfast.errors.unfinished import NothingToAbandon
 
 TEXTS: list[tuple[HoldfastError, str]] = [
     (

@@ -8,7 +8,7 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from project_at_work import ProjectWith
 
 from holdfast.errors.connection import EndedByTimeout
-from holdfast.errors.migration import StoppedBetweenSteps
+from holdfast.errors.unfinished import StoppedBetweenSteps
 from holdfast.execute import session
 from holdfast.execute.backfill import Batches, Key
 from holdfast.execute.progress import BackfillMoved, Event

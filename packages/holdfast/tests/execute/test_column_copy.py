@@ -16,7 +16,8 @@ from side_by_side import side_by_side
 from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
 
-from holdfast.errors.migration import CopyDisturbed, DataInTheWay, StoppedBetweenSteps
+from holdfast.errors.steps import CopyDisturbed, DataInTheWay
+from holdfast.errors.unfinished import StoppedBetweenSteps
 from holdfast.execute.progress import BackfillMoved, Event, LockBusy, StepDone, StepStarted
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.leave import leave

@@ -14,7 +14,8 @@ from everywhere import each, named
 from old_snapshot import old_snapshot
 from sqlalchemy.exc import ProgrammingError
 
-from holdfast.errors.migration import BuildDeadlocks, DataInTheWay, StillBuilding
+from holdfast.errors.locks import BuildDeadlocks, StillBuilding
+from holdfast.errors.steps import DataInTheWay
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import postgres_at
 from holdfast.scratch.server import temporary_server

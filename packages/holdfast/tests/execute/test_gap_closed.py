@@ -10,7 +10,7 @@ from alembic_project import Project
 from everywhere import each, named
 from project_at_work import ProjectWith
 
-from holdfast.errors.migration import DataInTheWay
+from holdfast.errors.steps import DataInTheWay
 from holdfast.execute.progress import Event, StepStarted
 from holdfast.migrate.run import upgrade
 

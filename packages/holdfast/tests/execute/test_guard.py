@@ -17,7 +17,8 @@ from contract import Process
 from everywhere import each, named
 from sqlalchemy import NullPool, create_engine
 
-from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting, LockNotFree
+from holdfast.errors.locks import KeepsUsersWaiting, LockNotFree
+from holdfast.errors.unfinished import FunctionWasInterrupted
 from holdfast.execute import lock_patience
 from holdfast.execute.guard import Guard
 from holdfast.execute.progress import LockBusy, UsersWaited

@@ -13,11 +13,7 @@ from everywhere import each
 from met_statement import KilledAt, meeting
 
 from holdfast.errors.connection import ConnectionLost
-from holdfast.errors.migration import (
-    AnotherMigratorIsStillAtWork,
-    LeadershipLost,
-    TakenOver,
-)
+from holdfast.errors.leadership import AnotherMigratorIsStillAtWork, LeadershipLost, TakenOver
 from holdfast.execute.progress import BackfillMoved, Event, StepStarted, WaitingForLeader
 from holdfast.migrate.run import upgrade
 from holdfast.observe.schema_constants import KEY, STEP_KEY

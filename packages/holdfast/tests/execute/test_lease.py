@@ -14,7 +14,7 @@ from pooler import pooler, socket_of
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, NullPool, create_engine
 
-from holdfast.errors.migration import AnotherMigratorIsStillAtWork, RoleHasLimits, TakenOver
+from holdfast.errors.leadership import AnotherMigratorIsStillAtWork, RoleHasLimits, TakenOver
 from holdfast.errors.statement import NeedsSession
 from holdfast.execute.leader import Leadership
 from holdfast.execute.lease import Lease

@@ -14,7 +14,7 @@ from background import BackgroundRun
 from contract import users_of
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from holdfast.errors.migration import KeepsUsersWaiting, LockNotFree, NobodyWatched
+from holdfast.errors.locks import KeepsUsersWaiting, LockNotFree, NobodyWatched
 from holdfast.execute import lock_patience
 from holdfast.execute.guard import Guard
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts, NewConnections

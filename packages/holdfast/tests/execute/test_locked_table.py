@@ -9,7 +9,7 @@ from background import BackgroundRun
 from everywhere import named
 from project_at_work import ProjectWith
 
-from holdfast.errors.migration import LockNotFree
+from holdfast.errors.locks import LockNotFree
 from holdfast.execute.progress import StepWatched
 from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding

@@ -8,7 +8,7 @@ from contract import Process
 from old_snapshot import old_snapshot
 from project_at_work import ProjectWith
 
-from holdfast.errors.migration import DataInTheWay, PartitionsNotCopied
+from holdfast.errors.steps import DataInTheWay, PartitionsNotCopied
 from holdfast.execute.progress import Event, StepStarted
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.run import upgrade

@@ -10,7 +10,7 @@ from background import BackgroundRun
 from click.testing import CliRunner
 
 from holdfast.cli import holdfast
-from holdfast.errors.migration import StoppedBetweenSteps, StoppedWhileWaiting
+from holdfast.errors.unfinished import StoppedBetweenSteps, StoppedWhileWaiting
 from holdfast.execute import backfill_pace
 from holdfast.execute.progress import BackfillMoved, BackfillPaused, Event, RunPaused, StepDone
 from holdfast.migrate.run import upgrade

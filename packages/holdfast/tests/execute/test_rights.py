@@ -10,7 +10,7 @@ from alembic_project import Project
 from everywhere import each
 from sqlalchemy import make_url
 
-from holdfast.errors.migration import NoGuard
+from holdfast.errors.locks import NoGuard
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres

@@ -18,7 +18,7 @@ from holdfast.cli.plan import as_text
 from holdfast.doctor.check import Severity
 from holdfast.doctor.examine import examine
 from holdfast.engine.settings import Settings, StandbySettings
-from holdfast.errors.migration import LockNotFree
+from holdfast.errors.locks import LockNotFree
 from holdfast.errors.settings import InvalidSettings
 from holdfast.execute import backfill_pace, standbys
 from holdfast.execute.backfill_pace import Pace

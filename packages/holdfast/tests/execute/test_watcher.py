@@ -12,7 +12,7 @@ from backends import wait_until
 from background import BackgroundRun
 from old_snapshot import old_snapshot
 
-from holdfast.errors.migration import WaitedTooLong
+from holdfast.errors.locks import WaitedTooLong
 from holdfast.execute import watcher
 from holdfast.execute.progress import StepWatched
 from holdfast.migrate.finish import prospects

@@ -6,8 +6,8 @@ from everywhere import named
 from project_at_work import ProjectWith
 from sqlalchemy import NullPool, create_engine
 
-from holdfast.errors.migration import DataInTheWay
 from holdfast.errors.statement import NotEnoughDisk
+from holdfast.errors.steps import DataInTheWay
 from holdfast.migrate.run import upgrade
 from holdfast.observe.free_disk import free_disk
 from holdfast.preview.check import check

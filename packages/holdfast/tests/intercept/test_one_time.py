@@ -3,7 +3,7 @@
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 
-from holdfast.errors.migration import DataInTheWay
+from holdfast.errors.steps import DataInTheWay
 from holdfast.migrate.run import upgrade
 
 BEFORE = """

@@ -12,7 +12,7 @@ from everywhere import each
 from side_by_side import side_by_side
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import FunctionWasInterrupted, ReplayMismatch
+from holdfast.errors.unfinished import FunctionWasInterrupted, ReplayMismatch
 from holdfast.execute.result_json import CannotBeRecorded, Result, from_json, to_json
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.database_state import State

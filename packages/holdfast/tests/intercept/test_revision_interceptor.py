@@ -20,8 +20,9 @@ from background import BackgroundRun
 from everywhere import each, named
 from side_by_side import SideBySide, side_by_side
 
-from holdfast.errors.migration import DataInTheWay, RollbackAfterCommit
 from holdfast.errors.statement import RefusedStatement
+from holdfast.errors.steps import DataInTheWay
+from holdfast.errors.unfinished import RollbackAfterCommit
 from holdfast.execute.progress import StepDone
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from author_revisions import BEFORE
 from everywhere import each
+from project_at_work import ProjectWith
 from side_by_side import SideBySide, side_by_side
 
+from holdfast.errors.statement import PreparesTransaction
+from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 
 QUEUE = (
@@ -57,3 +60,34 @@ def test_a_default_isolation_level(both: SideBySide, level: str) -> None:
         project.query(f"ALTER DATABASE {database} SET default_transaction_isolation = '{level}'")
     both.revision(QUEUE)
     both.upgrade()
+
+
+def test_a_transaction_is_not_prepared(project_with: ProjectWith) -> None:
+    """Nobody would end it: it would keep its locks, and the next run out."""
+    project = project_with("op.execute('CREATE TABLE t (id int)')")
+    project.revision(
+        "op.execute('INSERT INTO t VALUES (1)'); op.execute(\"PREPARE TRANSACTION 'x'\")"
+    )
+    with pytest.raises(PreparesTransaction):
+        upgrade(project.config, "head")
+    assert project.query("SELECT id FROM t") == []
+
+
+BEGUN = [
+    "BEGIN; INSERT INTO t VALUES (1); COMMIT",
+    "BEGIN; INSERT INTO t VALUES (2); ROLLBACK; START TRANSACTION; INSERT INTO t VALUES (1); END",
+]
+
+
+@pytest.mark.parametrize("script", BEGUN)
+def test_a_transaction_that_a_script_begins_where_each_statement_commits_itself(
+    project_with: ProjectWith, script: str
+) -> None:
+    """Between BEGIN and its end there is one; behind that each statement commits itself again."""
+    project = project_with("op.execute('CREATE TABLE t (id int)')")
+    project.revision(
+        f"with op.get_context().autocommit_block():\n    op.execute({script!r})\n    op.execute('VACUUM t')\n"
+        "op.add_column('t', sa.Column('a', sa.Integer))"
+    )
+    upgrade(project.config, "head")
+    assert project.query("SELECT id, a FROM t") == [(1, None)]

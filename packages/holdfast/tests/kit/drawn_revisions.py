@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from side_by_side import SideBySide, side_by_side
 from sqlalchemy.exc import OperationalError
 
-from holdfast.errors.migration import FunctionWasInterrupted, KeepsUsersWaiting
+from holdfast.errors.locks import KeepsUsersWaiting
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, sqlstate
+from holdfast.errors.unfinished import FunctionWasInterrupted
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 

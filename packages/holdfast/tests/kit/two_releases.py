@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic_project import Project
 
-from holdfast.errors.migration import StillInUse
+from holdfast.errors.finish import StillInUse
 from holdfast.migrate.finish import finish
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump

@@ -13,13 +13,13 @@ from holdfast.cli import holdfast
 from holdfast.errors import HoldfastError
 from holdfast.errors.migration import (
     DatabaseAhead,
-    DataInTheWay,
     EditedRevision,
     LostVersionTable,
-    TwoHeads,
-    UnfinishedRevision,
     UnknownDatabase,
 )
+from holdfast.errors.project import TwoHeads
+from holdfast.errors.steps import DataInTheWay
+from holdfast.errors.unfinished import UnfinishedRevision
 from holdfast.execute.progress import Direction
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.database_state import (
@@ -57,6 +57,14 @@ PENDING = {"pending": ("r2",), "applied": frozenset({"r1"})}
 AT_HEAD = {"applied": frozenset({"r1"})}
 
 TABLE = [
+    (
+        DatabaseFacts(
+            **PENDING, attempts=(Tried(revision="r2", outcome="running"),), is_migrating=True
+        ),
+        State.MIGRATING,
+        7,
+        "migrating: a run is at work; holdfast run waits for it",
+    ),
     (DatabaseFacts(**AT_HEAD), State.UP_TO_DATE, 0, "up to date"),
     (
         DatabaseFacts(**PENDING),

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from two_releases import executes, plain_dump, waits
 from type_changes import in_any_order
 
-from holdfast.errors.migration import CannotTellUse, NotTakenBack, StillInUse
+from holdfast.errors.finish import CannotTellUse, NotTakenBack, StillInUse
 from holdfast.errors.statement import CannotWaitHere, NeedsFinish, NotForTwoReleases
 from holdfast.migrate.finish import finish, prospects
 from holdfast.migrate.leave import leave

@@ -8,7 +8,7 @@ from psycopg.errors import AdminShutdown, UndefinedTable
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError, ProgrammingError
 
 from holdfast.errors.connection import ConnectionLost
-from holdfast.errors.migration import LeadershipLost
+from holdfast.errors.leadership import LeadershipLost
 from holdfast.migrate.lost_connection import lost_connection
 from holdfast.migrate.run import upgrade
 

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from round_trips import round_trips
 from sqlalchemy.exc import IntegrityError
 
-from holdfast.errors.migration import TakenOver
+from holdfast.errors.leadership import TakenOver
 from holdfast.execute.progress import Event, RevisionDone
 from holdfast.migrate.run import upgrade
 

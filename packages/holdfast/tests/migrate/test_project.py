@@ -6,7 +6,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from holdfast.errors.migration import UnknownConfiguration, UnknownSection
+from holdfast.errors.project import UnknownConfiguration, UnknownSection
 from holdfast.migrate.project import find_config
 from holdfast.migrate.project_files import OURS
 from holdfast.migrate.up_to_date.alembic_project import project_of

@@ -9,14 +9,10 @@ from contract import OBSERVER, kill_at
 from everywhere import each
 from two_releases import ALSO, executes, let_go, plain_dump, waits
 
-from holdfast.errors.migration import (
-    ChangedWhileItWaited,
-    CopyDisturbed,
-    NothingToAbandon,
-    ShadowCarriesMore,
-    StillNeeded,
-)
+from holdfast.errors.finish import ChangedWhileItWaited, ShadowCarriesMore, StillNeeded
 from holdfast.errors.statement import NeedsFinish, NotForTwoReleases
+from holdfast.errors.steps import CopyDisturbed
+from holdfast.errors.unfinished import NothingToAbandon
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.finish import finish
 from holdfast.migrate.run import downgrade, upgrade

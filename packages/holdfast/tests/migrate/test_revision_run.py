@@ -15,13 +15,9 @@ from everywhere import each
 from side_by_side import SideBySide, side_by_side
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import (
-    DataInTheWay,
-    EditedWhileUnfinished,
-    LeftBehind,
-    ReplayMismatch,
-)
 from holdfast.errors.statement import RefusedStatement
+from holdfast.errors.steps import DataInTheWay, LeftBehind
+from holdfast.errors.unfinished import EditedWhileUnfinished, ReplayMismatch
 from holdfast.execute.progress import Event, StepDone
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.scratch.databases import Postgres

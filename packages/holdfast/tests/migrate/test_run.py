@@ -10,7 +10,8 @@ from contract import Process
 from everywhere import everywhere
 from sqlalchemy import create_engine, text
 
-from holdfast.errors.migration import AnotherMigratorIsStillAtWork, DatabaseAhead
+from holdfast.errors.leadership import AnotherMigratorIsStillAtWork
+from holdfast.errors.migration import DatabaseAhead
 from holdfast.execute.progress import Event, RevisionDone, RevisionStarted, WaitingForLeader
 from holdfast.migrate.run import downgrade, upgrade
 from holdfast.migrate.run_options import IN_USE

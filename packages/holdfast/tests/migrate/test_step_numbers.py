@@ -9,7 +9,7 @@ from alembic_project import Project
 
 from holdfast.cli.plan import as_json
 from holdfast.cli.report import Printer
-from holdfast.errors.migration import StoppedBetweenSteps
+from holdfast.errors.unfinished import StoppedBetweenSteps
 from holdfast.execute.progress import (
     Event,
     RevisionResumed,

@@ -8,7 +8,9 @@ from alembic_project import SYNC_ENV, Project
 from click.testing import CliRunner
 
 from holdfast.cli import holdfast
-from holdfast.errors.migration import DataInTheWay, NothingToAbandon, UnknownDatabase
+from holdfast.errors.migration import UnknownDatabase
+from holdfast.errors.steps import DataInTheWay
+from holdfast.errors.unfinished import NothingToAbandon
 from holdfast.migrate.abandon import abandon
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade

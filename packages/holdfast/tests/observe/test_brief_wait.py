@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from holdfast.errors.migration import TableIsLocked
+from holdfast.errors.locks import TableIsLocked
 from holdfast.observe.brief_wait import brief, naming
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.facts import NewRelations

@@ -6,7 +6,7 @@ from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from pooler import pooler, socket_of
 from psycopg.conninfo import conninfo_to_dict
 
-from holdfast.errors.migration import BehindPooler
+from holdfast.errors.leadership import BehindPooler
 from holdfast.migrate.run import upgrade
 
 

@@ -22,7 +22,7 @@ from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.template import scratch_server
 
 # More of them: HOLDFAST_EXAMPLES=500 ./dev test packages/holdfast/tests/preview/test_any_models.py
-EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "12" if everywhere() else "2"))
+EXAMPLES = int(os.environ.get("HOLDFAST_EXAMPLES", "12" if everywhere() else "1"))
 ENV = """
 from alembic import context
 from sqlalchemy import create_engine, pool

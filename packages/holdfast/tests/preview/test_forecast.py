@@ -12,7 +12,8 @@ from project_at_work import ProjectWith
 from holdfast.cli.plan import as_markdown, as_text
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
-from holdfast.preview.forecast import Forecast, forecast, rows_held
+from holdfast.preview.forecast import Forecast, forecast
+from holdfast.preview.trial import rows_held
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
 from holdfast.scratch.databases import Postgres

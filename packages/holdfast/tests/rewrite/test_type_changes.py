@@ -11,8 +11,8 @@ from everywhere import each, named
 from sqlalchemy.exc import DBAPIError
 from type_changes import TYPE_CHANGES, all_rows, in_any_order
 
-from holdfast.errors.migration import DataInTheWay
 from holdfast.errors.statement import LongStatement
+from holdfast.errors.steps import DataInTheWay
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import release_before
 from alembic.config import Config
+from everywhere import each
 from psycopg.errors import DeadlockDetected
 from psycopg.types.json import Json
 
@@ -240,7 +241,7 @@ def test_both_releases_sell_while_it_moves(
         assert connection.execute(TRIGGERS).fetchone() == (0, 0)
 
 
-@pytest.mark.parametrize("is_finished", [False, True])
+@pytest.mark.parametrize("is_finished", each([False, True], here=1))
 def test_and_back(
     database: str, config: Config, before: dict[UUID, int], *, is_finished: bool
 ) -> None:

@@ -8,7 +8,7 @@ from holdfast.cli.project import FORMAT, ProjectOptions, as_typed, translated_er
 from holdfast.doctor.check import Severity
 from holdfast.doctor.examine import Finding, examine, worst
 from holdfast.engine.settings import Settings
-from holdfast.errors.migration import UnknownConfiguration
+from holdfast.errors.project import UnknownConfiguration
 
 EXIT_STATUS = {Severity.OK: 0, Severity.WARN: 1, Severity.REFUSE: 3}
 

@@ -13,15 +13,8 @@ from holdfast.cli.project import ProjectOptions, as_typed, translated_errors
 from holdfast.errors.durations import roughly
 from holdfast.errors.sizes import size_in_words
 from holdfast.observe.blockers import Blocker
-from holdfast.preview.forecast import (
-    BACKFILLED_ROWS,
-    PATIENCE_WITH_ROWS,
-    Forecast,
-    PlannedRevision,
-    PlannedStep,
-    forecasts,
-    rows_held,
-)
+from holdfast.preview.forecast import PATIENCE_WITH_ROWS, Forecast, forecasts
+from holdfast.preview.trial import BACKFILLED_ROWS, PlannedRevision, PlannedStep, rows_held
 from holdfast.rewrite.side_by_side.breaks import breaks
 from holdfast.rewrite.steps import notes_of, to_json, waits_of
 

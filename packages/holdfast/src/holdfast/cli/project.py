@@ -140,7 +140,7 @@ def translated_errors() -> Iterator[None]:
     from alembic.util import CommandError
 
     from holdfast.cli.driver_errors import explaining_connections
-    from holdfast.errors.migration import AlembicRefused
+    from holdfast.errors.project import AlembicRefused
 
     try:
         with redirect_stdout(sys.stderr), explaining_connections():

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse, warn
-from holdfast.errors.migration import TwoHeads
+from holdfast.errors.project import TwoHeads
 from holdfast.errors.sizes import counted
 from holdfast.errors.standing import COMMAND
 

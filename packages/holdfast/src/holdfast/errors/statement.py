@@ -223,3 +223,17 @@ class CannotWaitHere(RefusedStatement):
     remedy = (
         "Write it as a statement of its own, outside of the savepoint; or run without --expand."
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class PreparesTransaction(RefusedStatement):
+    """A revision would hand its transaction over to a second phase."""
+
+    what = "Refused, because nobody would end its transaction: {statement}"
+    why = (
+        "A prepared transaction keeps its locks until COMMIT PREPARED, and among them what tells migrators apart: no"
+        " other run could begin."
+    )
+    remedy = (
+        "Leave it out: what the revision has done is committed for it, together with its record."
+    )

@@ -13,15 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.connection import EndedByTimeout
-from holdfast.errors.migration import (
-    BuildDeadlocks,
-    CopyDisturbed,
-    DataInTheWay,
-    LeftUnfinished,
-    PartitionsNotCopied,
-    StillBuilding,
-    StoppedBetweenSteps,
-)
+from holdfast.errors.locks import BuildDeadlocks, StillBuilding
 from holdfast.errors.sqlstate import (
     CHECK_VIOLATION,
     DEADLOCK_DETECTED,
@@ -34,6 +26,8 @@ from holdfast.errors.sqlstate import (
     sqlstate,
 )
 from holdfast.errors.statement import RefusedStatement
+from holdfast.errors.steps import CopyDisturbed, DataInTheWay, LeftUnfinished, PartitionsNotCopied
+from holdfast.errors.unfinished import StoppedBetweenSteps
 from holdfast.execute import waiting
 from holdfast.execute.backfill import Batches
 from holdfast.execute.backfill_pace import SLOT_WAL, Pace

@@ -26,7 +26,7 @@ from psycopg import sql as psycopg_sql
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import NoGuard
+from holdfast.errors.locks import NoGuard
 from holdfast.errors.sqlstate import QUERY_CANCELED, RAISE_EXCEPTION, sqlstate
 from holdfast.execute.guard_silence import GuardedUnit, SilenceWatch
 from holdfast.execute.session import MigrationSession, second_session

@@ -20,7 +20,7 @@ from time import monotonic, sleep
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeadershipLost
+from holdfast.errors.leadership import AnotherMigratorIsStillAtWork, LeadershipLost
 from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.execute import layout
 from holdfast.execute.history import client

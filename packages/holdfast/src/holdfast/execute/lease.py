@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from holdfast.errors.migration import AnotherMigratorIsStillAtWork, LeaseNotRenewed
+from holdfast.errors.leadership import AnotherMigratorIsStillAtWork, LeaseNotRenewed
 from holdfast.execute import layout
 from holdfast.execute.history import client
 from holdfast.execute.leader import LEASE_HOLDER, PATIENCE, Leadership, raise_epoch

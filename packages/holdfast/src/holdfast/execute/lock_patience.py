@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.light_dataclass import changed
-from holdfast.errors.migration import (
+from holdfast.errors.locks import (
     EndedOnHandedConnection,
     KeepsUsersWaiting,
     LockNotFree,

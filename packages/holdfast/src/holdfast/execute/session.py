@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from holdfast.engine.changed_shapes import CHANNEL
-from holdfast.errors.migration import SettingsNeedSession, TakenOver
+from holdfast.errors.leadership import SettingsNeedSession, TakenOver
 from holdfast.errors.sqlstate import (
     INTERNAL_ERROR,
     NOT_NULL_VIOLATION,

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from holdfast.errors.migration import WaitedTooLong
+from holdfast.errors.locks import WaitedTooLong
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.execute.progress import Report, StepWatched
 from holdfast.execute.session import MigrationSession, OwnEngine, second_session

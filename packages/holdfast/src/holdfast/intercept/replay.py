@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
-from holdfast.errors.migration import ReplayMismatch
+from holdfast.errors.unfinished import ReplayMismatch
 from holdfast.execute.journal import Journal
 from holdfast.execute.result_json import Call, CannotBeRecorded, Result, to_json
 from holdfast.rewrite.statement import shortened

@@ -4,16 +4,22 @@ Keeps the record of every statement that took effect, so that the function can b
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import RollbackAfterCommit
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
-from holdfast.errors.statement import NeedsSession, RefusedStatement, UnparsableStatement
+from holdfast.errors.statement import (
+    NeedsSession,
+    PreparesTransaction,
+    RefusedStatement,
+    UnparsableStatement,
+)
+from holdfast.errors.unfinished import RollbackAfterCommit
 from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts, LockWaits
 from holdfast.execute.progress import DiskNeeded, RowsRead
@@ -74,6 +80,7 @@ WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
 # What only holds for its session or its transaction is sent again in a replay.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
+BEGINS = (pb.TRANS_STMT_BEGIN, pb.TRANS_STMT_START)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 LOOKS = (Mode.COLLECTING, Mode.HOLDING, Mode.QUEUED)  # what is executed for a look can wait again
 READS_CURSOR = "SQLAlchemy reads a cursor itself"
@@ -106,6 +113,7 @@ class RevisionInterceptor:
         self.failure: BaseException | None = None
         self.looked: Looked | None = None
         self.driver_has_committed = False  # nothing that its author has done is open any more
+        self.began_in_autocommit = False  # by a BEGIN of its author's
         self.others: dict[object, OtherConnection] = {}  # by the driver's connection
 
     # Called by the listener on the connection.
@@ -125,6 +133,11 @@ class RevisionInterceptor:
 
     def commits(self) -> None:
         """Run what waits and record what was done: from here on the function cannot simply be repeated."""
+        if self.began_in_autocommit and self._has_failed_since():
+            self._ends_what_it_began(
+                self.session.rollback
+            )  # its block of AUTOCOMMIT is left by an error
+            return
         if self.queue.replay.is_going_on:
             return
         is_open = self.state.has_done_something and not self.session.in_autocommit()
@@ -520,14 +533,43 @@ class RevisionInterceptor:
             return
         node = statement.node
         assert isinstance(node, pb.TransactionStmt)  # noqa: S101  # the kind says so
+        if node.kind == pb.TRANS_STMT_PREPARE:
+            raise PreparesTransaction(statement=shortened(statement.sql))
         if node.kind == pb.TRANS_STMT_SAVEPOINT:
             self.sets_savepoint()
         elif node.kind in (pb.TRANS_STMT_RELEASE, pb.TRANS_STMT_ROLLBACK_TO):
             self.ends_savepoint(rolled_back=node.kind == pb.TRANS_STMT_ROLLBACK_TO)
+        elif node.kind in BEGINS:
+            self._begins()
         elif node.kind == pb.TRANS_STMT_ROLLBACK:
             self.rolls_back()
+            self._ends_what_it_began(self.session.rollback)
         else:
             self.commits()
+            self._ends_what_it_began(self.session.commit)
+
+    def _begins(self) -> None:
+        """Begin a transaction where each statement commits itself; elsewhere there is one."""
+        if self.session.in_autocommit():
+            dialect, connection = self.session.dialect, self.session.dbapi_connection
+            dialect.set_isolation_level(connection, "READ COMMITTED")
+            self.began_in_autocommit = True
+
+    def _has_failed_since(self) -> bool:
+        """Whether the open transaction takes no statement any more."""
+        try:
+            self.session.has_written()
+        except DBAPIError:
+            return True
+        return self.failure is not None
+
+    def _ends_what_it_began(self, end: Callable[[], None]) -> None:
+        """End the transaction that its BEGIN has begun, and let each statement commit itself again."""
+        if self.began_in_autocommit:
+            self.began_in_autocommit = False
+            end()
+            dialect, connection = self.session.dialect, self.session.dbapi_connection
+            dialect.set_isolation_level(connection, "AUTOCOMMIT")
 
     def _on_second_connection(self, intercepted: InterceptedStatement) -> bool:
         """Run the queue first where needed; then execute this at once, online where possible."""

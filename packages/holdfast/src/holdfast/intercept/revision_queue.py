@@ -7,7 +7,7 @@ from functools import cached_property
 from postgast import pg_query_pb2 as pb
 from sqlalchemy import text
 
-from holdfast.errors.migration import NotTakenBack
+from holdfast.errors.finish import NotTakenBack
 from holdfast.errors.statement import NeedsFinish, RefusedStatement
 from holdfast.execute.journal import NOW, Queued, Unfinished
 from holdfast.execute.progress import StatementPlanned, StatementsUndone

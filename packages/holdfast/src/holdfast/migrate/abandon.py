@@ -8,7 +8,7 @@ from functools import partial
 
 from alembic.config import Config
 
-from holdfast.errors.migration import NothingToAbandon
+from holdfast.errors.unfinished import NothingToAbandon
 from holdfast.execute import waiting
 from holdfast.execute.journal import Journal, Queued
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from alembic.config import Config
 
-from holdfast.errors.migration import UnfinishedRevision
 from holdfast.errors.standing import COMMAND
+from holdfast.errors.unfinished import UnfinishedRevision
 from holdfast.execute import history
 from holdfast.execute.journal import Journal
 from holdfast.execute.progress import Report, silent

@@ -129,6 +129,7 @@ def failed_attempts(facts: DatabaseFacts) -> tuple[RecordedAttempt, ...]:
         attempt
         for attempt in facts.attempts
         if attempt.outcome != "done"
+        and not (facts.is_migrating and attempt.outcome == "running")  # it is under way
         and (facts.half_way is None or attempt.revision != facts.half_way.revision)
         and (
             (attempt.direction == "up" and attempt.revision in facts.pending)

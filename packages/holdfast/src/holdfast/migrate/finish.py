@@ -9,17 +9,17 @@ from alembic.config import Config
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.engine.settings import ReleaseSettings
-from holdfast.errors.migration import (
+from holdfast.errors.finish import (
     CannotTellUse,
     ChangedWhileItWaited,
-    CopyDisturbed,
     ShadowCarriesMore,
     StillInUse,
     StillNeeded,
-    UnfinishedRevision,
 )
 from holdfast.errors.sqlstate import DEPENDENT_OBJECTS_STILL_EXIST, sqlstate
 from holdfast.errors.standing import COMMAND
+from holdfast.errors.steps import CopyDisturbed
+from holdfast.errors.unfinished import UnfinishedRevision
 from holdfast.execute import layout, lock_patience, waiting
 from holdfast.execute.executor import Executor
 from holdfast.execute.guard import Guard

@@ -13,7 +13,7 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from holdfast.errors.migration import NoFlaskApplication
+from holdfast.errors.project import NoFlaskApplication
 
 ASKED_FOR = "current_app"
 

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import MissingRevision
+from holdfast.errors.project import MissingRevision
 from holdfast.migrate.sql.source import sql_source
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from alembic.config import Config
 from sqlalchemy import text
 
-from holdfast.errors.migration import NothingToAbandon
+from holdfast.errors.unfinished import NothingToAbandon
 from holdfast.execute.progress import Report, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.migrate.abandon import Abandoned, abandon

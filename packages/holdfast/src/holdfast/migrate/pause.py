@@ -13,7 +13,7 @@ from alembic.config import Config
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from holdfast.errors.migration import NothingToPause
+from holdfast.errors.unfinished import NothingToPause
 from holdfast.execute import layout, tables
 from holdfast.execute.history import client
 from holdfast.execute.progress import Report, RunPaused

@@ -6,7 +6,7 @@ from typing import Any
 
 from alembic.config import Config
 
-from holdfast.errors.migration import UnknownConfiguration, UnknownSection
+from holdfast.errors.project import UnknownConfiguration, UnknownSection
 from holdfast.migrate.project_files import (
     LOCATION,
     OURS,

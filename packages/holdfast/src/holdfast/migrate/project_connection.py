@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from holdfast.errors.migration import NothingMigrated
+from holdfast.errors.project import NothingMigrated
 from holdfast.execute.watcher import naming_who_is_waited_for
 from holdfast.migrate.databases import ConfiguredDatabase, only, passes_of
 from holdfast.migrate.history_files import open_history

@@ -11,17 +11,10 @@ from sqlalchemy import text
 
 from holdfast.engine.connection.direct_url import direct_url
 from holdfast.errors import HoldfastError
-from holdfast.errors.migration import (
-    BehindPooler,
-    CannotLease,
-    EditedWhileUnfinished,
-    FunctionWasInterrupted,
-    LostVersionTable,
-    ReadOnlyServer,
-    RoleHasLimits,
-    TwoHeads,
-    UnknownDatabase,
-)
+from holdfast.errors.leadership import BehindPooler, CannotLease, RoleHasLimits
+from holdfast.errors.migration import LostVersionTable, ReadOnlyServer, UnknownDatabase
+from holdfast.errors.project import TwoHeads
+from holdfast.errors.unfinished import EditedWhileUnfinished, FunctionWasInterrupted
 from holdfast.execute import history
 from holdfast.execute.history import HistoryEntry
 from holdfast.execute.session import MigrationSession

@@ -11,16 +11,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from holdfast.errors import HoldfastError
+from holdfast.errors.finish import NotTakenBack
 from holdfast.errors.light_dataclass import light_dataclass
-from holdfast.errors.migration import (
-    FunctionWasInterrupted,
-    LeftBehind,
-    NotTakenBack,
-    UnfinishedRevision,
-)
 from holdfast.errors.sqlstate import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED
 from holdfast.errors.standing import COMMAND, half_way, rolled_back
 from holdfast.errors.statement import RefusedStatement
+from holdfast.errors.steps import LeftBehind
+from holdfast.errors.unfinished import FunctionWasInterrupted, UnfinishedRevision
 from holdfast.execute import history, waiting
 from holdfast.execute.executor import Executor
 from holdfast.execute.guard import Guard

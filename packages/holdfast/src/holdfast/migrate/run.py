@@ -22,14 +22,10 @@ from sqlalchemy.engine import ExceptionContext
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.light_dataclass import changed
-from holdfast.errors.migration import (
-    DatabaseAhead,
-    EditedRevision,
-    StoppedInStep,
-    UnfinishedRevision,
-)
+from holdfast.errors.migration import DatabaseAhead, EditedRevision
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.standing import COMMAND
+from holdfast.errors.unfinished import StoppedInStep, UnfinishedRevision
 from holdfast.execute import history, leader
 from holdfast.execute.lease import Lease, leadership_of
 from holdfast.execute.lock_budget import LOCK_BUDGET

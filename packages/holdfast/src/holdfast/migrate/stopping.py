@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import StoppedWhileWaiting
+from holdfast.errors.unfinished import StoppedWhileWaiting
 from holdfast.execute.progress import (
     BackfillPaused,
     Event,

@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationStep, RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from holdfast.errors.migration import NotSoManyRevisions
+from holdfast.errors.project import NotSoManyRevisions
 from holdfast.migrate.project_connection import ProjectConnection, on_every_pass
 
 COUNTED = re.compile(r"-(\d+)")

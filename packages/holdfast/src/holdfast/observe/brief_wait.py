@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import TableIsLocked
+from holdfast.errors.locks import TableIsLocked
 from holdfast.errors.sqlstate import LOCK_NOT_AVAILABLE, sqlstate
 from holdfast.rewrite.names import QualifiedName
 

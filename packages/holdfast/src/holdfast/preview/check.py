@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.database import NoModels
-from holdfast.errors.migration import EditedRevision, TwoHeads
+from holdfast.errors.migration import EditedRevision
+from holdfast.errors.project import TwoHeads
 from holdfast.errors.scratch import HistoryNotReplayed, ModelsNotCreated, ScratchRefused
 from holdfast.errors.statement import NeedsFinish, RefusedStatement
 from holdfast.migrate.databases import only
@@ -29,8 +30,9 @@ from holdfast.migrate.project_connection import databases_of
 from holdfast.migrate.run import upgrade
 from holdfast.migrate.sql.source import sql_source
 from holdfast.migrate.status import statuses
-from holdfast.preview.forecast import Trial, forecasts
+from holdfast.preview.forecast import forecasts
 from holdfast.preview.generate import difference
+from holdfast.preview.trial import Trial
 from holdfast.scratch.databases import Postgres
 from holdfast.scratch.dump import schema_dump
 from holdfast.scratch.observer import observing

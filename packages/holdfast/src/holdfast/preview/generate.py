@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, make_url
 
-from holdfast.errors.migration import WhichHead
+from holdfast.errors.project import WhichHead
 from holdfast.errors.scratch import UnknownRename
 from holdfast.migrate.databases import ConfiguredDatabase, only
 from holdfast.migrate.history_files import open_history

@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.migration import TableIsLocked
+from holdfast.errors.locks import TableIsLocked
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.statement import ColumnWithoutValues, UnparsableStatement
 from holdfast.execute.look import ABOUT_VALUES

@@ -53,6 +53,8 @@ TEMPORARY = MappingProxyType(
         "full_page_writes": "off",
         "max_wal_size": "128MB",
         "autovacuum": "off",
+        # Most sessions execute a DO block: what it needs is loaded before they begin.
+        "shared_preload_libraries": "plpgsql",
     }
 )
 # Over TCP, should `settings` ask for it, nobody gets in without a pg_hba.conf that says so.

@@ -11,14 +11,10 @@ from contract import OBSERVER, Process, kill_at, scripts_of, template_of, withou
 from everywhere import each
 from script_project import ScriptProject, settings_of
 
-from holdfast.errors.migration import (
-    DatabaseAhead,
-    DataInTheWay,
-    EditedRevision,
-    UnfinishedRevision,
-    UnknownDatabase,
-)
+from holdfast.errors.migration import DatabaseAhead, EditedRevision, UnknownDatabase
 from holdfast.errors.sql import NoWayBack, OutOfOrder, TransactionInScript, WrongMigrationFile
+from holdfast.errors.steps import DataInTheWay
+from holdfast.errors.unfinished import UnfinishedRevision
 from holdfast.execute.progress import Event, StatementPlanned
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.plain_alembic import upgrade_plainly
