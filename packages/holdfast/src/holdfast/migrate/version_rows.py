@@ -25,12 +25,13 @@ ONE_ROW = SimpleNamespace(
 def version_rows(context: MigrationContext, steps: Sequence[RevisionStep]) -> Mapping[str, str]:
     """Give the statement that writes the version row, by revision; none where only Alembic can write it.
 
-    That is: a history with branches, an env.py that commits by itself or looks at each row, tables with other names
-    on the server.
+    That is: a history with branches, the version table of another tool, an env.py that commits by itself or looks at
+    each row, tables with other names on the server.
     """
     assert context.connection is not None  # noqa: S101  # only None in offline mode
     is_alembics = (
-        context.opts.get("transaction_per_migration")
+        type(context) is not MigrationContext
+        or context.opts.get("transaction_per_migration")
         or context.on_version_apply_callbacks
         or context.connection.get_execution_options().get("schema_translate_map")
     )
