@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV
 from author_revisions import BEFORE
-from everywhere import named
+from everywhere import each, named
 from side_by_side import SideBySide, side_by_side
 
 from holdfast.scratch.databases import Postgres
@@ -75,7 +75,6 @@ HERE = (
     "a queued write",
     "COPY into a table with a foreign key",
     "a new column",
-    "taken before, used twice",
     "in the hand while users must not look",
     "a session's connection",
 )
@@ -90,8 +89,7 @@ def test_the_order_is_the_authors(both: SideBySide, case: str) -> None:
 
 @pytest.mark.parametrize(
     ("env", "driver"),
-    [(SYNC_ENV, "psycopg2"), (ASYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg")],
-    ids=["psycopg2", "async psycopg", "asyncpg"],
+    each([(ASYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")], here=2),
 )
 def test_other_drivers(both: SideBySide, env: str, driver: str) -> None:
     """Their adapted connections too."""

@@ -2,6 +2,7 @@
 
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
+from everywhere import each
 
 from holdfast.errors.steps import DataInTheWay
 from holdfast.migrate.run import upgrade
@@ -83,7 +84,8 @@ op.add_column('log', sa.Column('seen', sa.DateTime(timezone=True), server_defaul
 
 
 @pytest.mark.parametrize(
-    ("env", "driver"), [(SYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")]
+    ("env", "driver"),
+    each([(SYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg"), (SYNC_ENV, "psycopg2")], here=2),
 )
 def test_defaults_and_what_gives_rows_back_have_the_same_time(
     project: Project, env: str, driver: str

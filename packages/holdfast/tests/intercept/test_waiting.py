@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from alembic_project import Project
+from everywhere import each
 from project_at_work import ProjectWith
 from sqlalchemy.exc import DBAPIError
 
@@ -55,15 +56,18 @@ def test_nothing_is_done_when_the_function_fails(project: Project) -> None:
 
 @pytest.mark.parametrize(
     "otherwise",
-    [
-        "op.add_column('t', sa.Column('d', sa.Text))",
-        "assert 'c' in {column['name'] for column in sa.inspect(op.get_bind()).get_columns('t')}",
-        "op.get_bind().execute(sa.text('SELECT c FROM t')).all()",
-        "op.execute('SET LOCAL search_path TO pg_catalog, public')",
-        "op.get_bind().begin_nested().rollback()",
-        "op.get_bind().execute(sa.text('UPDATE t SET c = a WHERE a < 5'))",
-        "op.execute('CREATE TEMP TABLE own AS SELECT c FROM t')",
-    ],
+    each(
+        [
+            "op.add_column('t', sa.Column('d', sa.Text))",
+            "assert 'c' in {column['name'] for column in sa.inspect(op.get_bind()).get_columns('t')}",
+            "op.get_bind().execute(sa.text('SELECT c FROM t')).all()",
+            "op.execute('SET LOCAL search_path TO pg_catalog, public')",
+            "op.get_bind().begin_nested().rollback()",
+            "op.get_bind().execute(sa.text('UPDATE t SET c = a WHERE a < 5'))",
+            "op.execute('CREATE TEMP TABLE own AS SELECT c FROM t')",
+        ],
+        here=4,
+    ),
 )
 def test_another_call_than_the_first(project: Project, otherwise: str) -> None:
     """The function does something else this time: what was put off is there before it."""

@@ -9,11 +9,14 @@ import psycopg
 from alembic.config import Config
 from sqlalchemy import make_url
 
+# No test has a column of hstore, for whose type each engine would ask.
 SYNC_ENV = """
 from alembic import context
 from sqlalchemy import create_engine, pool
 
-engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+engine = create_engine(
+    context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool, use_native_hstore=False
+)
 with engine.connect() as connection:
     context.configure(connection=connection)
     with context.begin_transaction():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic_project import ASYNC_ENV, SYNC_ENV, Project
 from contract import Process
-from everywhere import everywhere
+from everywhere import each, everywhere
 from sqlalchemy import create_engine, text
 
 from holdfast.errors.leadership import AnotherMigratorIsStillAtWork
@@ -149,7 +149,7 @@ WAYS_TO_SET = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS_TO_SET)
+@pytest.mark.parametrize("way", each(list(WAYS_TO_SET), here=3))
 def test_settings_of_env_that_the_server_does_not_list_hold_too(project: Project, way: str) -> None:
     """However env.py sets one of its own (app.scope): each transaction of the run sees the rows of its policy."""
     role = "r" + str(project.query("SELECT current_database()")[0][0])

@@ -26,6 +26,7 @@ MAJORS = [18, 16] if WRITES else each([18, 16], here=1)
 # Like another one in its steps and how they go together: of these the plan is enough here.
 ALIKE = (
     "add_column_constraints",
+    "add_column_identity",
     "add_column_references",
     "add_column_serial",
     "add_column_without_key",
@@ -36,9 +37,12 @@ ALIKE = (
     "alter_column_type_key",
     "alter_column_type_shorter",
     "attach_default_partition",
+    "check_on_partitioned",
     "create_index",
     "create_partition",
     "create_table",
+    "create_unique_index",
+    "delete_rows",
     "drop_column",
     "drop_foreign_key",
     "drop_index",
@@ -46,6 +50,7 @@ ALIKE = (
     "foreign_key_on_partitioned",
     "not_null_on_partitioned",
     "nullable_and_back",
+    "primary_key_on_partitioned",
     "replace_constraint",
     "replace_unique",
     "set_not_null_with_check",

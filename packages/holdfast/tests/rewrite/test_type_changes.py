@@ -22,7 +22,6 @@ HERE = (
     "array",
     "enum_to_text",
     "foreign_key_column",
-    "identity_always",
     "serial_key",
     "user_triggers",
 )

@@ -39,7 +39,6 @@ from holdfast.execute.lock_patience import (
     LockTimeouts,
     watch_anything,
 )
-from holdfast.execute.look import look
 from holdfast.execute.progress import (
     Report,
     StatementPlanned,
@@ -49,6 +48,7 @@ from holdfast.execute.progress import (
     StepStarted,
     StepWatched,
 )
+from holdfast.execute.rows_against_change import find_rows_in_the_way
 from holdfast.execute.session import IDLE_UNDER_LOCK, MigrationSession
 from holdfast.execute.watcher import watching
 from holdfast.observe.catalog import facts_for
@@ -606,7 +606,7 @@ class Executor:
 
     def _look_at_rows(self, statement: Queued, step: LookStep) -> Queued:
         with self.session.transactional(), self._watching(step.describe()):
-            found = look(self.session, step)
+            found = find_rows_in_the_way(self.session, step)
             if found is not None:
                 raise self._data_in_the_way(step, found)
             return self._recorded(statement)

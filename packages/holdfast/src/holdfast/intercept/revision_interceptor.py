@@ -26,8 +26,8 @@ from holdfast.execute.progress import DiskNeeded, RowsRead
 from holdfast.execute.result_json import Call
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
-from holdfast.intercept.looked import Looked, before_look, go_back
 from holdfast.intercept.other_connection import MARK, OtherConnection, is_known_to_be_undone
+from holdfast.intercept.requeue import BeforeLook, set_savepoint, undo_and_requeue
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement
 from holdfast.intercept.route import (
@@ -46,6 +46,7 @@ from holdfast.intercept.route import (
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
+from holdfast.rewrite.divided_alter_table import divide_alter_table
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
@@ -71,7 +72,6 @@ from holdfast.rewrite.statement import (
     shortened,
 )
 from holdfast.rewrite.steps import TransactionStep
-from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.type_change import may_write_rows
 from holdfast.rewrite.units import QueueEntry, Unit
 
@@ -111,7 +111,7 @@ class RevisionInterceptor:
         has_run = self.queue.has_committed
         self.state = RevisionState(has_run=has_run, is_divided=has_run)
         self.failure: BaseException | None = None
-        self.looked: Looked | None = None
+        self.before_look: BeforeLook | None = None
         self.driver_has_committed = False  # nothing that its author has done is open any more
         self.began_in_autocommit = False  # by a BEGIN of its author's
         self.others: dict[object, OtherConnection] = {}  # by the driver's connection
@@ -145,7 +145,7 @@ class RevisionInterceptor:
             with self._nothing_swallowed():
                 self._run()
         self.queue.now = ""  # what follows is another transaction of its author's
-        self.looked = None
+        self.before_look = None
         self._becomes(is_divided=False)
 
     def rolls_back(self) -> None:
@@ -154,7 +154,7 @@ class RevisionInterceptor:
             self.failure = RollbackAfterCommit(revision=self.work.revision.revision)
             raise self.failure
         self.queue.forget()
-        self.looked = None
+        self.before_look = None
         self.lock_waits.forget()
         self.state = RevisionState(has_driver=self.state.has_driver)
 
@@ -261,7 +261,9 @@ class RevisionInterceptor:
         return tuple(
             part
             for each in written
-            for part in (taken_apart(each) if isinstance(each.node, pb.AlterTableStmt) else (each,))
+            for part in (
+                divide_alter_table(each) if isinstance(each.node, pb.AlterTableStmt) else (each,)
+            )
         )
 
     def _takes_each(
@@ -705,31 +707,33 @@ class RevisionInterceptor:
         can_go_back = self.state.mode(StatementPlace.TRANSACTION) in LOOKS
         if not self.queue.waiting or not can_go_back or self.session.in_autocommit():
             return self._execute_waiting()
-        if self.looked is None or not self.looked.can_wait_again(self.state, self.queue):
-            self.looked = before_look(self.session, self.state, self.queue)
-        executed = (*self.looked.statements, *self.queue.waiting)
+        if self.before_look is None or not self.before_look.can_wait_again(self.state, self.queue):
+            self.before_look = set_savepoint(self.session, self.state, self.queue)
+        executed = (*self.before_look.statements, *self.queue.waiting)
         self._execute_waiting()
-        self.looked = replace(self.looked, statements=executed)
+        self.before_look = replace(self.before_look, statements=executed)
         return None
 
     def _go_back_where_it_lasts(self) -> None:
         """Requeue what was executed for a look if something long belongs to it: both are planned together."""
-        if self.looked is None:
+        if self.before_look is None:
             return
         known = [entry for entry in self.queue.entries if entry.facts is not None]
         changes_type = any(may_write_rows(e.statement, facts=_facts(e)) for e in known)
         if changes_type or lasts_with_open(known, done=self.queue.open):
             self._go_back_to_look()
-        self.looked = None  # what was executed stays
+        self.before_look = None  # what was executed stays
 
     def _go_back_to_look(self) -> None:
         """Requeue what was executed for a look at the catalog, if nothing else was done since."""
-        looked, self.looked = self.looked, None
-        if looked is None or not looked.can_wait_again(self.state, self.queue):
+        before_look, self.before_look = self.before_look, None
+        if before_look is None or not before_look.can_wait_again(self.state, self.queue):
             return
-        go_back(self.session, looked, self.queue)
+        undo_and_requeue(self.session, before_look, self.queue)
         self.lock_waits.forget()
-        self._becomes(holds=looked.state.holds, has_done_something=looked.state.has_done_something)
+        self._becomes(
+            holds=before_look.state.holds, has_done_something=before_look.state.has_done_something
+        )
 
     def _run_up_to_a_look(self, because_of: Statement | None) -> None:
         """Run what waits, except what users must not see without statements that may follow the look."""

@@ -36,8 +36,8 @@ from holdfast.preview.compare.models import create_models, put_aside, tables_of
 from holdfast.preview.compare.phantoms import without_phantoms, without_what_is_gone
 from holdfast.preview.compare.renames import Rename, candidates, follow_up
 from holdfast.preview.compare.revision_source import Change, write_percent_signs_once
+from holdfast.preview.compare.same_spelling import in_one_spelling
 from holdfast.preview.compare.schema_changes import own_sequence, table_changes
-from holdfast.preview.compare.settled import settled
 from holdfast.preview.compare.type_changes import enum_changes, new_sequences, new_types
 from holdfast.preview.compare.type_source import write_types_of_their_own
 from holdfast.rewrite.names import QualifiedName, quote
@@ -266,7 +266,9 @@ class ModelComparison:
         self, session: MigrationSession, tables: Iterable[QualifiedName], wanted: SchemaForm
     ) -> SchemaForm:
         with names_from(session.connection, self._default):
-            found = settled(session.connection, schema_of(session.connection, tables), wanted)
+            found = in_one_spelling(
+                session.connection, schema_of(session.connection, tables), wanted
+            )
         session.commit()
         return found
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import TornApart
 from holdfast.observe.catalog import facts_for
+from holdfast.rewrite.divided_alter_table import divide_alter_table
 from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, NewRelations
 from holdfast.rewrite.online import new_after
@@ -22,7 +23,6 @@ from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
 from holdfast.rewrite.statement import Statement, StatementKind, parse, shortened
 from holdfast.rewrite.steps import Step
-from holdfast.rewrite.taken_apart import taken_apart
 from holdfast.rewrite.unit_steps import steps_of_unit
 from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.scratch.redirection import refused_by_scratch
@@ -56,7 +56,7 @@ def plan_script(script: str, *, database: str | None, today: date) -> tuple[Plan
             isolation_level="AUTOCOMMIT",
         )
         with engine.connect() as connection:
-            parts = tuple(part for each in parse(script) for part in taken_apart(each))
+            parts = tuple(part for each in parse(script) for part in divide_alter_table(each))
             try:
                 return tuple(_planned(parts, connection, today=today))
             except DBAPIError as error:

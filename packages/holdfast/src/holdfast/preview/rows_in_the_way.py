@@ -20,8 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.errors.locks import TableIsLocked
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.errors.statement import ColumnWithoutValues, UnparsableStatement
-from holdfast.execute.look import ABOUT_VALUES
 from holdfast.execute.progress import Event, StatementPlanned, StepStarted
+from holdfast.execute.rows_against_change import ABOUT_VALUES
 from holdfast.execute.session import OwnEngine, second_session
 from holdfast.intercept.interceptor import mogrified
 from holdfast.migrate.project_connection import ProjectConnection

@@ -6,9 +6,9 @@ from typing import TypeAlias
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.even_values import at_one_time, is_even
 from holdfast.rewrite.facts import Column, ConstraintKind, Facts, Relation, RelationKind
 from holdfast.rewrite.names import quote
+from holdfast.rewrite.same_in_batches import at_one_time, is_same_in_batches
 from holdfast.rewrite.steps import BackfillStep
 from holdfast.rewrite.tree import copy, find, parsed_expression, qualify, sql, strings
 
@@ -27,7 +27,7 @@ def can_be_batched(node: Message, *, facts: Facts) -> bool:
         return False
     if table.triggers or not table.row_key() or _reads_others(node):
         return False
-    if not is_even(node, table=table, facts=facts):
+    if not is_same_in_batches(node, table=table, facts=facts):
         return False
     if finds_rows_by_key(node, table=table):
         return False  # nothing to gain

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
-from holdfast.rewrite.even_values import OF_TRANSACTION, at_one_time
 from holdfast.rewrite.facts import Facts
+from holdfast.rewrite.same_in_batches import OF_TRANSACTION, at_one_time
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, copy, find, parsed_expression, sql
 

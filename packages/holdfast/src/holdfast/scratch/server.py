@@ -53,7 +53,7 @@ TEMPORARY = MappingProxyType(
         "full_page_writes": "off",
         "max_wal_size": "128MB",
         "autovacuum": "off",
-        # Most sessions execute a DO block: what it needs is loaded before they begin.
+        # Nearly each session has a body in PL/pgSQL: one that begins with it loads nothing.
         "shared_preload_libraries": "plpgsql",
     }
 )

@@ -65,7 +65,9 @@ TYPE_OF: dict[int, str] = {
 }
 
 
-def is_even(node: pb.UpdateStmt | pb.DeleteStmt, *, table: Relation, facts: Facts) -> bool:
+def is_same_in_batches(
+    node: pb.UpdateStmt | pb.DeleteStmt, *, table: Relation, facts: Facts
+) -> bool:
     """Whether no function, operator, cast, default or CHECK of the write can tell one batch from another."""
     functions = function_names(node) - ROW_BY_ROW - NOW
     return not (

@@ -2,8 +2,8 @@
 
 import pytest
 
+from holdfast.rewrite.divided_alter_table import divide_alter_table
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.taken_apart import taken_apart
 
 WHOLE = {
     "ALTER TABLE t ADD CONSTRAINT n CHECK (a > 0), ADD c int, ADD UNIQUE (c), ALTER a TYPE bigint, DROP CONSTRAINT o,"
@@ -30,7 +30,7 @@ WHOLE = {
 def test_by_kinds(sql: str) -> None:
     """Whatever else the statement does: drops, types, columns, constraints; a column that a USING reads goes later."""
     (statement,) = parse(sql)
-    assert [part.sql for part in taken_apart(statement)] == WHOLE[sql]
+    assert [part.sql for part in divide_alter_table(statement)] == WHOLE[sql]
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_by_kinds(sql: str) -> None:
 def test_as_it_is(sql: str) -> None:
     """What is no mixture stays one statement, in its author's words."""
     (statement,) = parse(sql)
-    assert taken_apart(statement) == (statement,)
+    assert divide_alter_table(statement) == (statement,)

@@ -28,7 +28,7 @@ EXPRESSION = text("""
 """)
 
 
-def settled(connection: Connection, found: SchemaForm, wanted: SchemaForm) -> SchemaForm:
+def in_one_spelling(connection: Connection, found: SchemaForm, wanted: SchemaForm) -> SchemaForm:
     """Give what was found, spelt as in what is wanted if both mean the same. The tables are on `connection`."""
     reader = _Reader(connection)
     return replace(
@@ -105,7 +105,7 @@ class _Reader:
     known: dict[tuple[str, ...], str | None] = field(default_factory=dict)
 
     def constraint(self, table: QualifiedName, definition: str) -> str | None:
-        return self._settled(
+        return self._in_one_spelling(
             f"ALTER TABLE {table} ADD CONSTRAINT {NAME} {{}}",
             definition,
             lambda: self._ask(CONSTRAINT),
@@ -113,18 +113,18 @@ class _Reader:
 
     def index(self, index: IndexForm) -> str | None:
         named = index.definition.replace(f" {quote(index.name)} ON ", f" {NAME} ON ", 1)
-        return self._settled("{}", named, lambda: self._ask(INDEX))
+        return self._in_one_spelling("{}", named, lambda: self._ask(INDEX))
 
     def default(self, table: QualifiedName, column: ColumnForm, expression: str) -> str | None:
         name = column.name
-        return self._settled(
+        return self._in_one_spelling(
             f"ALTER TABLE {table} ALTER COLUMN {quote(name)} SET DEFAULT {{}}",
             expression,
             lambda: self._ask(EXPRESSION, name=name, relation=str(table)),
         )
 
     def computed(self, table: QualifiedName, column: ColumnForm, expression: str) -> str | None:
-        return self._settled(
+        return self._in_one_spelling(
             f"ALTER TABLE {table} ADD COLUMN {NAME} {column.type} GENERATED ALWAYS AS ({{}}) STORED",
             expression,
             lambda: self._ask(EXPRESSION, relation=str(table)),
@@ -134,7 +134,7 @@ class _Reader:
         parameters = {"name": name} | ({"relation": relation} if relation else {})
         return str(self.connection.execute(question, parameters).scalar_one())  # type: ignore[call-overload]  # a text()
 
-    def _settled(self, statement: str, words: str, read: Callable[[], str]) -> str | None:
+    def _in_one_spelling(self, statement: str, words: str, read: Callable[[], str]) -> str | None:
         """Give the spelling that the server settles on; None if it refuses the expression."""
         key = (statement, words)
         if key not in self.known:

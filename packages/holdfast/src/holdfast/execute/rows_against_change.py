@@ -13,7 +13,7 @@ ABOUT_VALUES = ("22", "23", "P0")
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
 
 
-def look(session: MigrationSession, step: LookStep) -> Violations | None:
+def find_rows_in_the_way(session: MigrationSession, step: LookStep) -> Violations | None:
     """Find the rows in the way; None where there are none. Leaves no transaction open."""
     _settings(session, step)
     try:

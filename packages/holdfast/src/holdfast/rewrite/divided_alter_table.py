@@ -18,7 +18,7 @@ DROPS = frozenset([pb.AT_DropColumn, pb.AT_DropConstraint, pb.AT_DropNotNull])
 KEYS = frozenset([pb.CONSTR_PRIMARY, pb.CONSTR_UNIQUE])
 
 
-def taken_apart(statement: Statement) -> tuple[Statement, ...]:
+def divide_alter_table(statement: Statement) -> tuple[Statement, ...]:
     """Give the parts; the statement itself if it changes no type, or only types and what belongs to such columns."""
     node = statement.node
     if not isinstance(node, pb.AlterTableStmt) or node.objtype != pb.OBJECT_TABLE:

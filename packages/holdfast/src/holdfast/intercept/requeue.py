@@ -14,7 +14,7 @@ SAVEPOINT = "holdfast_looked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class BeforeLook:
     """The state of the open transaction before the first look, and what was executed for looks since then."""
 
     state: RevisionState
@@ -34,14 +34,18 @@ class Looked:
         )
 
 
-def before_look(session: MigrationSession, state: RevisionState, queue: RevisionQueue) -> Looked:
+def set_savepoint(
+    session: MigrationSession, state: RevisionState, queue: RevisionQueue
+) -> BeforeLook:
     """Set a savepoint to which the open transaction can go back."""
     session.restore_local_settings()  # before it, so that they outlive the way back
     session.execute_sql(f"SAVEPOINT {SAVEPOINT}")
-    return Looked(state=state, executed=tuple(queue.executed), settings=queue.settings.in_force())
+    return BeforeLook(
+        state=state, executed=tuple(queue.executed), settings=queue.settings.in_force()
+    )
 
 
-def go_back(session: MigrationSession, looked: Looked, queue: RevisionQueue) -> None:
+def undo_and_requeue(session: MigrationSession, before: BeforeLook, queue: RevisionQueue) -> None:
     """Undo what was executed since the savepoint, and queue it again in front of what already waits."""
     session.execute_sql(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}")
-    queue.wait_again(looked.statements)
+    queue.wait_again(before.statements)
