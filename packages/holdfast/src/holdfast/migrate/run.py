@@ -7,7 +7,7 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from holdfast.execute.progress import Report, StepWatched, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict
 from holdfast.execute.watcher import naming_who_is_waited_for
-from holdfast.intercept.fresh import seeing_others_commit
+from holdfast.intercept.fresh import seeing_others_commit, writes_version
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
@@ -43,6 +43,7 @@ from holdfast.migrate.run_so_far import RunSoFar
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
+from holdfast.migrate.version_rows import left_to_us, version_rows
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import is_unused
 from holdfast.observe.half_way import left_half_way
@@ -240,6 +241,21 @@ def _migrate(
             return run.passes
 
 
+@contextmanager
+def _committing(
+    session: MigrationSession, context: MigrationContext, *, is_fresh: bool
+) -> Iterator[None]:
+    """For all revisions of an empty database: see who commits, and write the version rows ourselves."""
+    if not is_fresh:
+        yield
+        return
+    with (
+        seeing_others_commit(session),
+        left_to_us(context, functools.partial(writes_version, session)),
+    ):
+        yield
+
+
 def _explained(
     error: Exception, run: "_Run", *, took: timedelta, standing: str
 ) -> HoldfastError | None:
@@ -316,16 +332,17 @@ class _Run:
         is_fresh = self._is_fresh(heads, context, session)
         kind = FreshRevision if is_fresh else self._beside_users(session)
         run_context = self._run_context(context, {} if is_fresh else history.latest(session))
+        if is_fresh and session.takes_several and not session.in_autocommit():
+            run_context = changed(run_context, version_rows=version_rows(context, pending))
         if not is_fresh:
             self._refuse_database(heads, context, run_context)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
-        session.commit()
-        # On a database that nobody uses, nobody looks for the revision either.
-        if is_fresh:
+        if is_fresh:  # nobody uses it, and nobody looks for the revision either
             session.call_itself("holdfast")
-        seeing = seeing_others_commit(session) if is_fresh else nullcontext()
-        with self._lets_go_on_error(session), seeing:
+        else:
+            session.commit()
+        with self._lets_go_on_error(session), _committing(session, context, is_fresh=is_fresh):
             for step in pending:
                 self._check_leadership()
                 if not is_fresh:
@@ -369,8 +386,8 @@ class _Run:
             self.heads_moved = True
             return
         self.schema = identify(session, context)
-        history.mark_interrupted(session)
-        session.commit()
+        if not session.is_first_here:
+            history.mark_interrupted(session)
 
     def _is_fresh(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> bool:
         """Whether nobody uses the database: no revision, no relation, nothing half-way."""
