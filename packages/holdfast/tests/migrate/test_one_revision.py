@@ -27,7 +27,7 @@ finally:
     print(sorted(heavy & set(sys.modules)))
 """
 TABLE = "op.create_table('t%d', sa.Column('id', sa.Integer, primary_key=True))"
-TRIPS = 3  # the statement, Alembic's row, the history with the look at the epoch and COMMIT, which begins anew
+TRIPS = 2  # the statement; version row and history with the look at the epoch and COMMIT, which begins anew
 
 
 def test_nothing_is_loaded_that_only_a_database_in_use_needs(project: Project) -> None:

@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # to the host that the client names, whatever that is
         telemetry={"metrics": False, "tracing": False, "logs": False},  # `Edge` measures
     )
-    # From the inside out: the last one is asked first.
+    # Added from the inside out: the last one sees a request first.
     app.add_middleware(KeepOwnWrites, written=_written)
     app.add_middleware(
         BodyLimits, most=settings.max_request_bytes, patience=settings.request_body_time

@@ -23,7 +23,7 @@ ALWAYS: tuple[Header, ...] = (
 IN_PRODUCTION: tuple[Header, ...] = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 )
-# What is answered to somebody who has logged in is in no cache.
+# No cache may store an answer to somebody who is logged in.
 PRIVATE, NOT_STORED = b"authorization", (b"cache-control", b"no-store")
 
 

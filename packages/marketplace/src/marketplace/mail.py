@@ -41,7 +41,7 @@ class Mail:
             requires_tls = self._requires_tls or url.username is not None
             await to_thread.run_sync(partial(_submit, url, letter, requires_tls=requires_tls))
         except (OSError, smtplib.SMTPException) as error:
-            # Without its text: servers quote addresses in it.
+            # Not the text of the error: servers quote addresses in it.
             facts = {"error": type(error).__name__, "subject": subject}
             logger.warning("not mailed", extra=facts)
             return type(error).__name__

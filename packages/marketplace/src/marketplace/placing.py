@@ -16,7 +16,7 @@ from marketplace.schema import known_revisions
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-# In the order in which they refer to each other.
+# Tables in the order in which they refer to each other.
 EVERYWHERE = ("vendors", "categories", "subcategories", "users", "products", "variants")
 BY_USER = {
     "orders": "ordered_by_id",

@@ -151,7 +151,7 @@ class RateSettings(_Group):
     """The rate limits, as in `10/minute`. By IP means an IPv4 address, or an IPv6 /64."""
 
     storage: RateStorage = RateStorage.MEMORY
-    # Whatever checks a password, registers, or asks for a letter.
+    # Requests that check a password, register, or ask for a letter.
     login_per_ip: Rate = "60/minute"
     # Failures of one account from one address; and of one account from anywhere, after which only addresses that
     # its user had before may try.
@@ -160,7 +160,7 @@ class RateSettings(_Group):
     # Letters to one address of mail: asked for from one address, and in all.
     letters_per_account: Rate = "5/hour"
     letters_in_all: Rate = "20/day"
-    # Orders of one customer.
+    # Checkouts of one customer.
     checkout_per_account: Rate = "30/minute"
     refresh_per_ip: Rate = "600/minute"
     refresh_per_account: Rate = "60/minute"

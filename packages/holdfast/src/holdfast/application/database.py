@@ -23,7 +23,7 @@ from holdfast.engine.pool.sized import AsyncSizedPool, SizedPool
 from holdfast.engine.settings import Settings
 
 Result = TypeVar("Result")
-# Each statement by itself: there is nothing to commit, and to give a connection back takes no way to the server.
+# Each statement commits itself: there is nothing to commit, and returning a connection needs no round trip.
 READ_ONLY = {"isolation_level": "AUTOCOMMIT"}
 
 

@@ -129,7 +129,7 @@ async def look_async(engine: AsyncEngine, *, has_started: bool, within: timedelt
 
 
 def _select_one(connection: Connection) -> None:
-    # Past SQLAlchemy, which would give up the whole pool when this connection is ended.
+    # Not through SQLAlchemy, which would invalidate the whole pool when this connection is closed.
     pooled = connection.connection
     cursor = pooled.cursor()
     cursor.execute("SELECT 1")

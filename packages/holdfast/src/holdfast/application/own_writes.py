@@ -18,7 +18,7 @@ COOKIE = "wrote"
 # Longer than a standby may lag behind and still be read from.
 KEPT_SECONDS = 60
 
-# As ASGI has them.
+# The types of ASGI.
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -36,7 +36,7 @@ IS_FRESH = text(
     """
 )
 NO_ANSWER = (DBAPIError, PoolTimeout)
-# Of a connection that was ended, of a query in the way of replay, of a server that has just been promoted or not.
+# SQLSTATEs of an ended connection, of a query cancelled by replay, of a server that was just promoted or demoted.
 LEAVES = ("08", "57P", "40001", "25006")
 
 

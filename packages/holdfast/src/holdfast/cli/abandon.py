@@ -44,7 +44,7 @@ def abandon(options: ProjectOptions, yes: bool) -> None:
             for given_up in give_up(place.config, report=Printer()):
                 if len(passes) > 1:
                     click.echo(f"database {_name(place.found)}:", file=out)
-                # It is given up by now, whatever comes of a try.
+                # It has been given up, whether or not the try works.
                 said = tried(place.config, given_up.undo)
                 lines = "\n".join(lines_of(given_up, said))
                 click.echo(as_typed(lines), file=out)

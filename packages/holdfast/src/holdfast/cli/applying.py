@@ -84,7 +84,7 @@ def _kept_plan(
     from holdfast.preview.plan_file import departures, read_plan
 
     planned = read_plan(file)
-    # What an earlier run has begun is not done from its first step.
+    # A revision that an earlier run has begun is not done from its first step.
     begun = {entry.revision for each in statuses(config) for entry in each.half_way}
 
     def departed(steps: Mapping[str, Sequence[str]]) -> "tuple[Departure, ...]":

@@ -17,7 +17,7 @@ from holdfast.errors.migration import DatabaseRefused
 from holdfast.errors.sqlstate import sqlstate
 from holdfast.migrate.project_files import find_project_files
 
-# As an ini file or a pyproject.toml has it.
+# The line in an ini file or a pyproject.toml.
 WRITTEN = re.compile(r"""^\s*"?sqlalchemy\.url"?\s*=\s*(.+)$""", re.MULTILINE)
 LOST = ("57P", "08")  # classes of SQLSTATE with which a server ends a session
 READ_ONLY = ("check", "doctor", "drift", "generate", "online", "plan", "status")
@@ -53,11 +53,11 @@ def explaining_connections() -> Iterator[None]:
 
 
 def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | None:
-    # Loads all settings, which most runs never look at.
-    from holdfast.engine.connection.connect_failure import is_no_connection, of_project
+    # This loads all settings, which most runs do not need.
+    from holdfast.engine.connection.connect_failure import explain_by_project, is_no_connection
 
     if arguments and is_no_connection(error):
-        return of_project(error, arguments, written=_written())
+        return explain_by_project(error, arguments, written=_written())
     if isinstance(error, DBAPIError):
         answered = _answered(str(error.orig), sqlstate(error), error.statement, error)
         answered.place = getattr(error, "place", None)

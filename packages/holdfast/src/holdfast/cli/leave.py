@@ -35,7 +35,7 @@ def leave(options: ProjectOptions, yes: bool) -> None:
             found = go(only, report=Printer())
             if len(databases) > 1:
                 click.echo(f"database {database.name}:", file=out)
-            # It is given up by now, whatever comes of a try.
+            # It has been given up, whether or not the try works.
             words = [tried(only, given_up.undo) for given_up in found.given_up]
             lines = "\n".join(_lines(found, words, is_of_alembic=sql_source(config) is None))
             click.echo(as_typed(lines), file=out)

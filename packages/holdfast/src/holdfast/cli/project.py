@@ -20,7 +20,7 @@ from holdfast.errors.light_dataclass import light_dataclass
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# Secrets that env.py may be told with -x: what is behind a key that is called so, and the password of a URL.
+# Secrets in values of -x: those whose key says so, and the password of a URL.
 SECRET = re.compile(r"(?i)^([^=]*(?:pass|pw|secret|token|key)[^=]*=).*|(://[^/\s:@]*:)[^/\s]*(?=@)")
 LOOKED = (
     "holdfast.looked"  # in click's meta: the quick look has found that there may be something to do
@@ -37,7 +37,7 @@ class ProjectOptions:
     section: str = "alembic"
     sql: Path | None = None  # SQL scripts instead of a project of Alembic
     layout: str | None = None
-    # Those that were typed: every command that is proposed has to name them, too.
+    # The options that were typed: every proposed command has to repeat them.
     on_the_line: frozenset[str] = frozenset()
 
     def sql_path(self) -> Path | None:

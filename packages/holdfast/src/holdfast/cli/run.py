@@ -57,7 +57,7 @@ def run(
         nothing = {"event": "result", "done": [], "departures": []}
         click.echo(json.dumps(nothing) if form == "json" else UP_TO_DATE)
         return
-    # From here on with all of SQLAlchemy and Alembic.
+    # From here on SQLAlchemy and Alembic are loaded.
     if dry_run:
         from holdfast.cli.plan import show
         from holdfast.preview.forecast import forecasts

@@ -19,7 +19,7 @@ def show(options: ProjectOptions, form: str) -> int:
         passes = look(options.config())
     found = worst(passes)
     if form == "json":
-        # One database goes without a name: the look that is enough for it does not ask env.py for one.
+        # One database is not named: the quick look, which is enough for it, does not ask env.py.
         several = {**_as_json(found), "passes": [_as_json(each) for each in passes]}
         one = {key: value for key, value in _as_json(found).items() if key != "database"}
         click.echo(json.dumps(one if len(passes) == 1 else several, default=str))

@@ -6,7 +6,7 @@ import click
 
 from holdfast.cli.project import FORMAT, ProjectOptions, without_garbage_collection
 
-# What `standing` prints of a database up to date, without the revision that it is at.
+# What `standing` prints for a database that is up to date, before its revision.
 UP_TO_DATE: dict[str, object] = {
     "state": "up_to_date",
     "version_table": "public.alembic_version",

@@ -14,7 +14,7 @@ from holdfast.doctor import (
 )
 from holdfast.doctor.check import Check
 
-# What is asked of each version table that env.py goes through, and of each database once.
+# The checks for each version table that env.py goes through; the others are asked once per database.
 OF_A_PASS = tuple(check for check in history.CHECKS if check.name != "leftovers")
 OF_A_DATABASE = tuple(
     check for check in (*history.CHECKS, *keys.CHECKS, *migrating.CHECKS) if check not in OF_A_PASS

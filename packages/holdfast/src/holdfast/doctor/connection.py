@@ -19,7 +19,7 @@ from holdfast.errors.sizes import counted
 
 READ_WRITE = ("read-write", "primary")
 OLD_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
-# Of a connection that env.py makes: it reads none of our settings.
+# The remedy for a connection that env.py makes, which reads none of our settings.
 VERIFIED = "In the URL of env.py: sslmode=verify-full and sslrootcert=/path/to/ca.pem (asyncpg: ssl=verify-full)."
 ON_A_SOCKET = "a unix socket: nothing is in between"
 

@@ -53,7 +53,7 @@ class _Pass:
 
     database: ConfiguredDatabase
     history: History
-    # None: of an earlier one's database.
+    # None: an earlier version table was in the same database.
     leftovers: tuple[Leftover, ...] | None
     keys: Keys | None
 

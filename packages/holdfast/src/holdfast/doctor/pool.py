@@ -2,8 +2,8 @@
 
 from holdfast.doctor.check import Check, Evidence, Verdict, fine, refuse_in_production, warn
 
-# Of a migration: its own, the one that holds the lock, the guard. Beside them at times: one that notices a silent
-# guard, one that looks how far a statement is and whom it waits for, one that cancels it after a second Ctrl-C.
+# Connections of a migration: its own, the one with the lock, the guard's. At times also: one that notices a silent
+# guard, one that watches a statement, one that cancels it after a second Ctrl-C.
 MIGRATION_AT_LEAST = 3
 MIGRATION = 6
 

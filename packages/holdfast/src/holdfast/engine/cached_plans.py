@@ -18,7 +18,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from holdfast.errors.sqlstate import FEATURE_NOT_SUPPORTED, sqlstate
 
 REFUSES_CHANGED_PLAN = "RevalidateCachedQuery"
-# What psycopg prepares by itself and what can be refused so. Not EXECUTE: that statement is the application's.
+# The statements that psycopg prepares by itself. Not EXECUTE: the application has prepared that statement.
 IS_PREPARED = re.compile(
     r"(\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)\b",
     re.IGNORECASE | re.DOTALL,
@@ -73,6 +73,6 @@ def _begins(pooled: PoolProxiedConnection) -> bool:
 def _forget_what_is_prepared(pooled: PoolProxiedConnection) -> None:
     pooled.rollback()  # nothing was done in it but the statement that failed
     cursor = pooled.cursor()
-    # In psycopg this also empties its own memory of what it has prepared.
+    # psycopg then also forgets which statements it has prepared.
     cursor.execute("DEALLOCATE ALL")
     cursor.close()

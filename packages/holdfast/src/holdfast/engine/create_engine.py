@@ -92,7 +92,7 @@ def connect_arguments(settings: Settings, url: URL) -> dict[str, Any]:
     parameters = connection_parameters(settings, url=url, ca_file=ca_file(settings.tls_ca))
     arguments: dict[str, Any] = dict(parameters.as_arguments(url))
     if settings.pooler is Pooler.TRANSACTION:
-        # The next transaction may run on a server connection that knows none of ours.
+        # The next transaction may run on a server connection without our prepared statements.
         arguments["prepare_threshold"] = None
     return arguments
 

@@ -69,7 +69,7 @@ class Weakness:
 
 
 SECONDS = timedelta(seconds=1)
-# What is not named here has one default for all: `holdfast.engine.settings.Settings`.
+# Settings that are not named here have one default for all profiles: `holdfast.engine.settings.Settings`.
 # fmt: off
 DEFAULTS: tuple[tuple[str, object, object, object], ...] = (
     # setting            development           test                  production

@@ -89,7 +89,7 @@ class EnvironmentSettings(BaseSettings):
             problems = _problems(error)
         finally:
             values.clear()  # a traceback that prints locals must not find a password
-        # Raised out here: pydantic's error holds the values and must not become the context.
+        # Raised outside of `except`: pydantic's error contains the values and must not become the context.
         if problems:
             raise InvalidSettings(problems=problems)
         self._is_said_in_code = is_said_in_code
@@ -442,7 +442,7 @@ class _FromVariables(PydanticBaseSettingsSource):
                 found = {part: said[name] for part, name in parts.items() if name in said}
                 values |= {field: found} if found else {}
             elif first := next((name for name in names if name in said), None):
-                # Under the name that an error is to tell.
+                # Under the name that an error should show.
                 values[field if info.validation_alias is None else first] = said[first]
         return values
 

@@ -31,7 +31,7 @@ MIGRATION_URL = "HOLDFAST_MIGRATION_URL"
 POOLER = "HOLDFAST_POOLER"
 SECRETS = ("HOLDFAST_PASSWORD", "PGPASSWORD")
 SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
-# A comma is several hosts, a plus is a space for one reader and a plus for the other.
+# A comma means several hosts; some readers take a plus for a space, others do not.
 UNUSUAL = re.compile(r"[,+]|ssl|gss|channel_binding|require_auth", re.IGNORECASE)
 CONNECT_TIMEOUT = 2  # seconds; after that the full run says what is wrong
 

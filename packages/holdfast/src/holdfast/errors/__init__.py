@@ -10,7 +10,7 @@ from typing import ClassVar
 from holdfast.errors.durations import in_words
 from holdfast.errors.standing import COMMAND
 
-# Those that act on a project, in a text.
+# The verbs that act on a project, as messages name them.
 COMMANDS = re.compile(
     r"\bholdfast (abandon|baseline|check|doctor|drift|finish|generate|leave|pause|plan|reset|resume|revert|run|status"
     r"|sync)\b"

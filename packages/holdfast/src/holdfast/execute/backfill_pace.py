@@ -86,7 +86,7 @@ class Pace:
             return
         self.not_vacuumed = 0
         with self.session.autocommit():
-            # To give the end of the file back it would lock the table against reads, on standbys too.
+            # Truncating the file would lock the table against reads, on standbys too.
             self.session.execute_sql(f"VACUUM (SKIP_LOCKED, TRUNCATE false) {self.table}")
 
     def wait_for_others(self) -> None:

@@ -47,14 +47,17 @@ ACCEPTED = text(
     """
 )
 # One row, with the look at the epoch that each transaction needs: without it the row lacks its revision, which the
-# server refuses. Its COMMIT does not wait for the disk. As a finished text: no driver prepares it.
+# server refuses. Its COMMIT does not wait for the disk. As a finished text: no driver prepares it. `moved` is the
+# version row, where that is written with it: without exactly one the revision is missing too.
 ADD_DONE = """
+    {moved}
     INSERT INTO holdfast.history (outcome, finished_at, client, holdfast_version, version_table, direction, checksum,
                                   description, revision)
     SELECT 'done', clock_timestamp(), {client}, {holdfast_version}, {version_table}, {direction}, {checksum},
-           {description}, (SELECT {revision} FROM holdfast.leader WHERE epoch = {epoch} FOR SHARE)
+           {description}, (SELECT {revision} FROM {both}holdfast.leader WHERE epoch = {epoch} FOR SHARE OF leader)
     FROM set_config('synchronous_commit', 'off', true)
 """
+WITH = "WITH moved AS ({} RETURNING version_num)"
 
 
 @light_dataclass
@@ -87,14 +90,15 @@ def begin(session: MigrationSession, begun: Begun) -> int:
     return int(session.execute(BEGIN, _values(session, begun)).scalar_one())
 
 
-def row_when_done(session: MigrationSession, begun: Begun) -> str:
+def row_when_done(session: MigrationSession, begun: Begun, *, version_row: str) -> str:
     """Give the SQL that records a revision of one transaction, begun and done at its end.
 
     A crash of the server takes back all of it or nothing; `make_durable` follows before the run has succeeded.
     """
     session.owes_durability = True
     values = {name: literal(value) for name, value in _values(session, begun).items()}
-    return ADD_DONE.format(epoch=session.epoch, **values)
+    moved, both = (WITH.format(version_row), "moved, ") if version_row else ("", "")
+    return ADD_DONE.format(epoch=session.epoch, moved=moved, both=both, **values)
 
 
 def finish(session: MigrationSession, entry: int) -> None:

@@ -1,4 +1,4 @@
-"""What is in the schema of holdfast: made where nothing is there, brought up to date where it is of an older layout.
+"""Creates the schema of holdfast, or brings an older layout of it up to date.
 
 `alembic_version` stays Alembic's; dropping the schema `holdfast` forgets the
 history and nothing else.
@@ -9,8 +9,10 @@ from sqlalchemy.exc import ProgrammingError
 
 from holdfast.errors.migration import NoRightToCreateSchema, UnknownLayout
 from holdfast.errors.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
+from holdfast.execute.history import client
 from holdfast.execute.session import MigrationSession
 from holdfast.observe.schema_constants import FIRST_LAYOUT, LAYOUT, SCHEMA, SECOND_LAYOUT
+from holdfast.rewrite.literals import literal
 
 # The tables of execute/tables.py as finished texts, which an empty database need not wait for: a test compares them.
 TABLES = (
@@ -160,16 +162,18 @@ TO_THIS_LAYOUT = {
     FIRST_LAYOUT: (*TO_SECOND_LAYOUT, *TO_THIRD_LAYOUT),
     SECOND_LAYOUT: TO_THIRD_LAYOUT,
 }
+FIRST_EPOCH = 1
+FIRST_LEADER = "INSERT INTO holdfast.leader (epoch, client) VALUES ({epoch}, {client})"
 LEADER = "INSERT INTO holdfast.leader (epoch) VALUES (0)"
 COMMENT_ON_LEADER = f"COMMENT ON TABLE {SCHEMA}.leader IS '{LAYOUT}'"
 COMMENT_ON_SCHEMA = f"COMMENT ON SCHEMA {SCHEMA} IS '{LAYOUT}'"
 
 
-def ensure(session: MigrationSession) -> None:
-    """Create the schema and its tables if they are missing. One process at a time does this."""
+def ensure(session: MigrationSession) -> bool:
+    """Create the schema and its tables if they are missing; say whether nothing was there. One process at a time."""
     layout = layout_of(session)
     try:
-        _bring_up_to_date(session, layout)
+        return _bring_up_to_date(session, layout)
     except ProgrammingError as error:
         session.rollback()
         if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
@@ -193,17 +197,17 @@ def layout_of(session: MigrationSession) -> str | None:
     return layout
 
 
-def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
+def _bring_up_to_date(session: MigrationSession, layout: str | None) -> bool:
     if layout == LAYOUT:
         _make_what_is_missing(session)
-        return
+        return False
     found = session.execute(SCHEMA_FOUND, {"schema": SCHEMA}).one()
     # Not IF NOT EXISTS, which asks for the right to create even where an administrator already has.
     if not found.exists:
-        session.execute_together(
-            f"CREATE SCHEMA {SCHEMA}", *TABLES, LEADER, COMMENT_ON_LEADER, COMMENT_ON_SCHEMA
-        )
-        return
+        first = FIRST_LEADER.format(epoch=FIRST_EPOCH, client=literal(client()))
+        comments = (COMMENT_ON_LEADER, COMMENT_ON_SCHEMA)
+        session.execute_together(f"CREATE SCHEMA {SCHEMA}", *TABLES, first, *comments)
+        return True
     for sql in TO_THIS_LAYOUT.get(layout or "", ()):
         session.execute_sql(sql)
     _make_what_is_missing(session)
@@ -211,6 +215,7 @@ def _bring_up_to_date(session: MigrationSession, layout: str | None) -> None:
     session.execute_sql(COMMENT_ON_LEADER)
     if found.is_ours:  # what an older version of holdfast looks at
         session.execute_sql(COMMENT_ON_SCHEMA)
+    return False
 
 
 def _make_what_is_missing(session: MigrationSession) -> None:

@@ -17,7 +17,7 @@ from itertools import count
 from random import uniform
 from time import monotonic, sleep
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.leadership import AnotherMigratorIsStillAtWork, LeadershipLost
@@ -59,6 +59,11 @@ IS_STEPPING = text(
 )
 LEASE_HOLDER = text("SELECT client FROM holdfast.lease WHERE until > clock_timestamp()")
 FORMER = "the process that migrated before"
+# Whether a lock was free: it is held from then on, or given back at once.
+LOCK = text("SELECT pg_try_advisory_lock(:key)")
+LOCK_FOR_A_MOMENT = text(
+    "SELECT CASE WHEN pg_try_advisory_lock(:key) THEN pg_advisory_unlock(:key) ELSE false END"
+)
 WAIT_A_SECOND = text("SELECT set_config('lock_timeout', '1s', true)")
 
 
@@ -73,7 +78,7 @@ class Leadership:
 
     def acquire(self, *, report: Report, patience: timedelta = PATIENCE) -> None:
         """Poll until no other process migrates this database; raise after `patience`."""
-        if not self._poll(KEY, report=report, patience=patience):
+        if not self._poll(KEY, LOCK, report=report, patience=patience):
             holder = self.holder(KEY)
             self.close()
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience)
@@ -85,18 +90,19 @@ class Leadership:
 
         What a former leader has in flight ends first: its transaction, and its step outside of one.
         """
-        layout.ensure(session)
+        session.is_first_here = layout.ensure(session)
         session.commit()
-        raise_epoch(session, report=report, patience=patience)
+        if session.is_first_here:
+            session.epoch = layout.FIRST_EPOCH  # with which the table was made: nobody has another
+        else:
+            raise_epoch(session, report=report, patience=patience)
         self._wait_for_step(report=report, patience=patience)
 
     def _wait_for_step(self, *, report: Report, patience: timedelta) -> None:
         """Wait for the step of a former leader, whose backend goes on even if its process is gone."""
-        if not self._poll(STEP_KEY, report=report, patience=patience):
+        if not self._poll(STEP_KEY, LOCK_FOR_A_MOMENT, report=report, patience=patience):
             holder = self.holder(STEP_KEY)
             raise AnotherMigratorIsStillAtWork(holder=holder, waited=patience)
-        with self._holding():
-            self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": STEP_KEY})
 
     def verify(self) -> None:
         """Raise if the connection, and with it the lock, is gone. Asks at most once a second."""
@@ -127,11 +133,11 @@ class Leadership:
             with self._session:
                 self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
 
-    def _poll(self, key: int, *, report: Report, patience: timedelta) -> bool:
+    def _poll(self, key: int, lock: TextClause, *, report: Report, patience: timedelta) -> bool:
         """Try for a lock until the patience is over, with random pauses: many replicas may start at once."""
         limit, pause = monotonic() + patience.total_seconds(), FIRST_PAUSE
         for tries in count(1):
-            if self._try(key):
+            if self._try(key, lock):
                 return True
             if monotonic() >= limit:
                 return False
@@ -141,8 +147,7 @@ class Leadership:
             pause = min(2 * pause, LONGEST_PAUSE)
         raise AssertionError  # count() has no end
 
-    def _try(self, key: int) -> bool:
-        lock = text("SELECT pg_try_advisory_lock(:key)")
+    def _try(self, key: int, lock: TextClause) -> bool:
         with self._holding():
             return bool(self._connection.execute(lock, {"key": key}).scalar_one())
 

@@ -128,7 +128,7 @@ class Lease:
         self._in_a_session(self._give_back)
 
     def _in_a_session(self, work: Callable[[], bool]) -> bool:
-        """True also where there is no way to the server: the lease itself tells when it is over."""
+        """Run `work` on a connection; give True if the server cannot be reached: the lease ends by itself."""
         try:
             return asyncio.run(_spawned(work)) if self.session.dialect.is_async else work()
         except (DBAPIError, OSError):

@@ -1,4 +1,4 @@
-"""How long a run goes on trying for its locks where nobody says otherwise."""
+"""The default for how long a run keeps trying to get its locks."""
 
 from datetime import timedelta
 

@@ -8,7 +8,7 @@ from holdfast.execute.session import MigrationSession
 from holdfast.observe.violations import SHOWN, Violations
 from holdfast.rewrite.steps import LookStep
 
-# Of what a value can be: data exceptions, broken constraints (of a domain), what a function raises.
+# Classes of SQLSTATEs about a value: data exceptions, violated constraints (of a domain), raised by a function.
 ABOUT_VALUES = ("22", "23", "P0")
 SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
 

@@ -44,12 +44,13 @@ SETTINGS = text(
     UNION ALL SELECT name, current_setting(name, true) FROM unnest(CAST(:names AS text[])) AS own (name)
     """
 )
-# Names of such settings that a function sets or reads, or a policy reads: env.py may have called the function.
+# Names of such settings that a function sets or reads, or a policy reads: env.py may have called the function. No
+# object of the server's own has a number from 16384 on.
 OWN_SETTINGS = text(
     r"""
     WITH source (body) AS (
       SELECT prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-      WHERE nspname NOT IN ('pg_catalog', 'information_schema')
+      WHERE p.oid >= 16384 AND nspname NOT IN ('pg_catalog', 'information_schema')
     ), named (name) AS (
       SELECT coalesce(found[2], found[4]) FROM source, regexp_matches(body,
         '(set_config|current_setting)\s*\(\s*''(\w+\.[\w.]+)''|\mSET\s+(LOCAL\s+|SESSION\s+)?(\w+\.[\w.]+)', 'gi')
@@ -92,8 +93,8 @@ LIFT_FOR_SESSION = text(
 # each connection of the user's engine SETs may not cancel what the login role executes: here it is the login role.
 OWN_SESSION = text(
     """
-    SELECT set_config(name, '0', false) FROM pg_settings
-    WHERE name = ANY (CAST(:names AS text[])) AND pg_backend_pid() = coalesce(:pid, pg_backend_pid())
+    SELECT set_config(name, '0', false) FROM unnest(CAST(:names AS text[])) AS limits (name)
+    WHERE current_setting(name, true) IS NOT NULL AND pg_backend_pid() = coalesce(:pid, pg_backend_pid())
     UNION ALL SELECT set_config(own.name, own.setting, false)
     FROM (VALUES ('application_name', :name), ('role', 'none')) AS own (name, setting)
     WHERE pg_backend_pid() = coalesce(:pid, pg_backend_pid())
@@ -246,6 +247,7 @@ class MigrationSession:
         self.console: PoolerConsole | None = None  # of the pooler of the applications
         self.workers: WorkerWarnings | None = None  # of a cluster of Citus
         self.row_at_commit: RowAtCommit | None = None
+        self.is_first_here = False  # nobody has run holdfast here before: its tables are new
         self.has_told_lag_is_unseen = False
         self.owes_durability = (
             False  # something is committed that a crash of the server may take back
@@ -306,7 +308,7 @@ class MigrationSession:
 
     def execute_together(self, *texts: str) -> None:
         """Execute several finished texts, in one round trip if the driver can."""
-        if not self._takes_several:
+        if not self.takes_several:
             for sql in texts:
                 self.execute_sql(sql)
             return
@@ -314,7 +316,8 @@ class MigrationSession:
         self._send_together(texts)
 
     @property
-    def _takes_several(self) -> bool:
+    def takes_several(self) -> bool:
+        """Whether the driver takes several statements as one text."""
         return self.dialect.driver == "psycopg" and not self.dialect.is_async
 
     def _send_together(self, texts: tuple[str, ...]) -> None:
@@ -338,7 +341,7 @@ class MigrationSession:
         row = self._take_row()
         if guard is not None:
             guard.before_commit()
-        if row and self._takes_several and not self.in_autocommit():
+        if row and self.takes_several and not self.in_autocommit():
             self._commit_with(row)
         else:
             if row:
@@ -388,7 +391,7 @@ class MigrationSession:
             self._connection.close()
 
     def forget_transaction(self) -> None:
-        """Somebody may have ended it by the driver: of the one that is open nothing is known."""
+        """Forget what is known of the open transaction: somebody may have ended it through the driver."""
         self._settings_hold = self._is_fenced = False
 
     def has_written(self) -> bool:
@@ -403,13 +406,12 @@ class MigrationSession:
         return self.is_pooled
 
     def call_itself(self, name: str) -> None:
-        """Show this name in pg_stat_activity until `close`. Called while nothing is uncommitted."""
-        if self.is_pooled:
-            return
-        self.name = name
-        before = str(self._connection.execute(CALL_ANEW, {"name": name}).one().before)
-        if self._called_before is None:
-            self._called_before = before
+        """Commit, and be found under this name in pg_stat_activity until `close`."""
+        if not self.is_pooled:
+            self.name = name
+            before = str(self._connection.execute(CALL_ANEW, {"name": name}).one().before)
+            if self._called_before is None:
+                self._called_before = before
         self.commit()
 
     def tell_applications(self) -> None:

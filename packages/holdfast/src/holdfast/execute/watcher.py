@@ -119,9 +119,7 @@ def warn(who: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def naming_who_is_waited_for(
-    name: Name = warn, *, with_own: bool = True
-) -> Iterator["StatementsOfThread"]:
+def naming_blockers(name: Name = warn, *, with_own: bool = True) -> Iterator["StatementsOfThread"]:
     """Name, in the block, whoever keeps a statement of this thread waiting for half a second.
 
     Without those of our own sessions where a run watches them itself. Gives what it has seen of the statements.
@@ -166,7 +164,7 @@ class StatementsOfThread:
         self.closed = threading.Event()
         self._thread = threading.get_ident()
         self._users: Connection | None = None
-        # Inside of one statement of the user's, ours are sent.
+        # Our own statements are sent within one of the user's.
         self._of_user: _UnderWay | None = None
         self._own: _UnderWay | None = None
         self._began: float | None = None  # the statement that was sent last

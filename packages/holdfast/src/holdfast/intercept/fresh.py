@@ -20,12 +20,20 @@ log = logging.getLogger(__name__)
 class FreshEntry:
     """The history entry of one revision: written with the revision's COMMIT, or before the author's first one."""
 
-    def __init__(self, session: MigrationSession, facts: history.Begun) -> None:
+    def __init__(
+        self, session: MigrationSession, facts: history.Begun, *, version_row: str
+    ) -> None:
         self.session = session
         self.facts = facts
+        self.version_row = version_row  # the statement that writes it; empty where Alembic does
         self.number: int | None = None  # once it is there
         self._is_running = True  # the revision's function
         self._row = ""  # the text that writes it, once the function has ended
+
+    @property
+    def writes_version(self) -> bool:
+        """Whether it will write the version row, too."""
+        return bool(self._row and self.version_row)
 
     def take(self) -> str:
         """Give the SQL that writes the entry, once; a ROLLBACK discards it."""
@@ -43,7 +51,9 @@ class FreshEntry:
         """Complete the entry when the function ends, in the transaction that also writes the version row."""
         self._is_running = False
         if self.number is None:
-            self._row = history.row_when_done(self.session, self.facts)
+            self._row = history.row_when_done(
+                self.session, self.facts, version_row=self.version_row
+            )
         else:
             history.finish(self.session, self.number)
 
@@ -63,10 +73,17 @@ class FreshEntry:
 
 
 def apply_to_fresh(
-    session: MigrationSession, function: Callable[[], None], facts: history.Begun
+    session: MigrationSession,
+    function: Callable[[], None],
+    facts: history.Begun,
+    *,
+    version_row: str = "",
 ) -> None:
-    """Run the revision's function and record it in the history; the caller writes the version row and commits."""
-    session.row_at_commit = entry = FreshEntry(session, facts)
+    """Run the revision's function and record it in the history; the caller commits.
+
+    `version_row` is the statement that writes the version row; without it the caller does.
+    """
+    session.row_at_commit = entry = FreshEntry(session, facts, version_row=version_row)
     session.restore_local_settings()
     try:
         function()
@@ -74,6 +91,12 @@ def apply_to_fresh(
     except BaseException as error:
         entry.fails(error)
         raise
+
+
+def writes_version(session: MigrationSession) -> bool:
+    """Whether the row that waits for COMMIT has the version row with it."""
+    entry = session.row_at_commit
+    return isinstance(entry, FreshEntry) and entry.writes_version
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the function does on another connection of the migration's engine: watched by a guard of its own, done once.
+"""Handles what the function does on another connection of the engine: watched by a guard of its own, done once.
 
 Nothing of it waits. What it commits is recorded: when the function is called again, it is given that.
 """
@@ -27,25 +27,25 @@ ENDED = (QUERY_CANCELED, errors.AdminShutdown.sqlstate, None)  # None: the conne
 
 @dataclass(kw_only=True)
 class OtherConnection:
-    """A transaction on another connection, from its first statement to its end; or one statement in AUTOCOMMIT."""
+    """A transaction on another connection, from its first statement to its end, or one statement in AUTOCOMMIT."""
 
     session: MigrationSession
     calls: list[Call] = field(default_factory=list)
 
     @classmethod
     def of(cls, connection: Connection, *, beside: MigrationSession) -> "OtherConnection":
-        """Make it, with a guard where the migration's own session has one."""
+        """Make one, with a guard if the migration's own session has one."""
         session = MigrationSession(connection)
         if isinstance(beside.guard, Guard):
             session.guard = Guard(session, has_users=beside.guard.has_users)
         return cls(session=session)
 
     def watch(self, *, users_may_wait: bool) -> None:
-        """See to it that from here to its end no user waits for it."""
+        """Watch the transaction from here to its end, so that no user waits for it."""
         self.session.watch(own_wait=FIRST_LOCK, users_may_wait=users_may_wait, ends_when_idle=False)
 
     def commit(self) -> None:
-        """Commit what it has done. Raises EndedByGuard where users have waited for it: then it is rolled back."""
+        """Commit what it has done. Raises EndedByGuard, after a rollback, if users have waited for it."""
         guard = self.session.guard
         if guard is None or not guard.is_armed:
             self.session.dbapi_connection.commit()
@@ -59,7 +59,7 @@ class OtherConnection:
 
     @contextmanager
     def telling_its_end(self) -> Iterator[None]:
-        """Raises EndedByGuard for an error that comes of what its guard has done."""
+        """Raise EndedByGuard for an error in the block that the guard has caused."""
         try:
             yield
         except Exception as error:
@@ -72,13 +72,13 @@ class OtherConnection:
             raise EndedByGuard(replace(verdict, is_terminated=False)) from error
 
     def roll_back(self) -> None:
-        """Undo what is not committed, also where its connection is gone."""
+        """Undo what is not committed, even if the connection is gone."""
         driver: Any = self.session.dialect.loaded_dbapi
         with suppress(DBAPIError, driver.Error):
             self.session.rollback()
 
     def close(self) -> None:
-        """Undo what is not committed, and end the guard's connection. The author's own stays."""
+        """Undo what is not committed, and close the guard's connection. The author's own stays."""
         if self.session.guard is not None:
             if self.session.guard.is_armed:
                 self.roll_back()
@@ -87,6 +87,6 @@ class OtherConnection:
 
 
 def is_known_to_be_undone(error: Exception) -> bool:
-    """Whether nothing of a transaction, or of a statement, that has ended like this can be there."""
+    """Whether an error shows that nothing of its transaction, or statement, can have been committed."""
     state = sqlstate(error)
     return isinstance(error, EndedByGuard) or (state is not None and not state.startswith(LOST))

@@ -53,7 +53,7 @@ from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.one_moment import at_its_moment
 from holdfast.rewrite.online import (
     as_written,
-    is_excused,
+    is_exempted,
     locks_of,
     moment_of,
     rewrite,
@@ -78,7 +78,7 @@ from holdfast.rewrite.units import QueueEntry, Unit
 DDL = (StatementKind.DDL, StatementKind.TEMP)
 WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
-# What only holds for its session or its transaction is sent again in a replay.
+# These act only on their session or transaction, so a replay sends them again.
 UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 BEGINS = (pb.TRANS_STMT_BEGIN, pb.TRANS_STMT_START)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
@@ -245,7 +245,7 @@ class RevisionInterceptor:
         if self.queue.has_committed or self.queue.waiting:
             self._run(function_ended=True)
 
-    # What happens to one statement.
+    # Handling one statement.
 
     def _statements_of(self, intercepted: InterceptedStatement) -> tuple[Statement, ...]:
         if not intercepted.can_be_fetched and getattr(intercepted.cursor, "name", None):
@@ -694,7 +694,7 @@ class RevisionInterceptor:
         facts = facts_for(session.connection, statement, new=self.queue.new)
         self._refuse_what_does_not_fit([QueueEntry(statement=statement, facts=facts)])
 
-    # What waits.
+    # Handling the statements that wait.
 
     def _do_before(self, before: Before, *, because_of: Statement | None = None) -> None:
         if before is Before.EXECUTE:
@@ -813,11 +813,11 @@ class RevisionInterceptor:
         self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
-        return is_excused(self.queue.exempted(statement), today=self.work.today)
+        return is_exempted(self.queue.exempted(statement), today=self.work.today)
 
     def _takes_locks(self, entry: QueueEntry, moment: TransactionStep | None = None) -> None:
         """Prepare for DDL that is executed as it is written, in the author's transaction."""
-        allowed = is_excused(entry.statement, today=self.work.today)
+        allowed = is_exempted(entry.statement, today=self.work.today)
         step = moment or as_written(entry.statement, facts=_facts(entry))
         is_opaque = is_opaque_ddl(entry.statement.node)
         if is_opaque:

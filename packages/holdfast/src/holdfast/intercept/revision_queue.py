@@ -12,7 +12,7 @@ from holdfast.errors.statement import NeedsFinish, RefusedStatement
 from holdfast.execute.journal import NOW, Queued, Unfinished
 from holdfast.execute.progress import StatementPlanned, StatementsUndone
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.intercept.interceptor import excuse_at_call, line_at_call
+from holdfast.intercept.interceptor import exemption_at_call, line_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
@@ -26,7 +26,7 @@ from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
 from holdfast.rewrite.side_by_side.taken_back import taken_back, takes_back
-from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
+from holdfast.rewrite.statement import Statement, exemption_in, relations_in, shortened
 from holdfast.rewrite.steps import Step, TransactionStep
 from holdfast.rewrite.unit_steps import expected_count
 from holdfast.rewrite.units import QueueEntry, Unit
@@ -107,18 +107,18 @@ class RevisionQueue:
         self.replay = Replay(work.revision.revision, interrupted.calls if interrupted else ())
         self.new = interrupted.new if interrupted else NewRelations()
         self.now = interrupted.now if interrupted else ""  # of all units, as of one transaction
-        # Part of the function's work: it can be called again only with what is recorded.
+        # Part of the function's work is committed: it can be called again only with what is recorded.
         self.has_committed = interrupted is not None
-        # By the driver, as the function sent it:
+        # Executed by the driver, as the function sent it:
         self.executed: list[str] = list(interrupted.committed) if interrupted else []
-        # Both as they are in the record.
+        # `new` and `executed`, as they are in the journal.
         self._recorded = (self.new, tuple(self.executed))
         self.waiting: list[WaitingStatement] = []
         # Executed in the transaction that is open; users see it when that is committed.
         self.open: list[QueueEntry] = []
         # The line of each unit's long statement, by the call that the unit stands for.
         self.places: dict[int, str | None] = {}
-        # Of what is executed and not committed: what the plan counts as steps, by position.
+        # What is executed and not committed and counts as steps, by position.
         self.counted: list[tuple[int, str]] = []
         self.uncounted = 0  # such steps that are committed, with no unit behind them yet
         self.catalog = KnownCatalog(
@@ -228,7 +228,7 @@ class RevisionQueue:
         """Give the statement with what its author allows in a comment of the revision's file."""
         if statement.exemption is not None:
             return statement
-        return replace(statement, exemption=excuse_at_call(self.work.file, self._source))
+        return replace(statement, exemption=exemption_at_call(self.work.file, self._source))
 
     def note(self, statement: Statement, facts: Facts) -> None:
         """Note the relations that a statement, executed or queued, makes new."""
@@ -369,7 +369,7 @@ class RevisionQueue:
         self.has_committed = True
 
     def mark(self) -> None:
-        """In the transaction that is open: whoever finds the mark knows that its author has committed it."""
+        """Put a mark in the open transaction: whoever finds it knows that the author has committed that."""
         self.work.journal.open(self._revision(self.new, function_ended=False), ())
 
     def _revision(self, new: NewRelations, *, function_ended: bool) -> Unfinished:
@@ -470,7 +470,7 @@ def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:
 def _with_exemption(sql: str, statement: Statement) -> str:
     """Turn an exemption from a Python comment into an SQL comment."""
     exemption = statement.exemption
-    if exemption is None or excuse_in(sql) == exemption:
+    if exemption is None or exemption_in(sql) == exemption:
         return sql
     return f"{sql}\n-- holdfast: allow {exemption.reason} until {exemption.until}"
 

@@ -15,7 +15,7 @@ from holdfast.errors.light_dataclass import light_dataclass
 ONLY = (
     "holdfast_only_database"  # in Config.attributes: the number of the database whose passes count
 )
-# There, too: the number of the one pass to that database that counts.
+# Also in Config.attributes: the number of the one pass to that database that counts.
 ONLY_PASS = "holdfast_only_pass"  # noqa: S105  # a pass through env.py
 
 

@@ -1,6 +1,6 @@
 """One revision on its way up or down: what is common to all databases, and the case of one that nobody uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import timedelta
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any
 
 from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.migration import MigrationContext, RevisionStep
+from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.execute import history
@@ -17,6 +18,7 @@ from holdfast.execute.progress import Direction, RevisionDone, RevisionStarted
 from holdfast.execute.session import MigrationSession
 from holdfast.intercept.fresh import apply_to_fresh
 from holdfast.migrate.run_options import RunOptions
+from holdfast.migrate.version_rows import is_without_version_row, lost_version_row
 
 
 @light_dataclass
@@ -28,6 +30,8 @@ class RunContext:
     options: RunOptions
     entries: dict[str, history.HistoryEntry]  # how each revision ended the last time
     version_schema: str  # in which the version table is
+    # The statements that write the version rows, by revision: those that Alembic does not write itself.
+    version_rows: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def impl(self) -> DefaultImpl:
@@ -108,4 +112,18 @@ class FreshRevision(OneRevision):
         self, function: Callable[..., None], arguments: dict[str, Any], begun: history.Begun
     ) -> None:
         """Apply it, with its history entry at the end."""
-        apply_to_fresh(self.context.session, partial(function, **arguments), begun)
+        apply_to_fresh(
+            self.context.session,
+            partial(function, **arguments),
+            begun,
+            version_row=self.context.version_rows.get(self.name, ""),
+        )
+
+    def commit(self) -> None:
+        """Commit it; without the version row of the revision before there is nothing to go on from."""
+        try:
+            OneRevision.commit(self)
+        except DBAPIError as error:
+            if self.name in self.context.version_rows and is_without_version_row(error):
+                raise lost_version_row(self.context.alembic, self.name) from error
+            raise

@@ -69,7 +69,7 @@ def _config(files: ProjectFiles, section: str) -> Config:
     for name, value in () if is_of_another else table.items():
         config.set_main_option(name, escaped(value))
     if files.ini is not None and not named and _is_without_location(config):
-        # As Flask-Migrate does.
+        # Flask-Migrate does the same.
         config.set_main_option(LOCATION, escaped(files.ini.absolute().parent))
     return config
 

@@ -18,7 +18,7 @@ INI = "alembic.ini"
 PYPROJECT = "pyproject.toml"
 LOCATION = "script_location"
 SQL = "sql"
-# What holdfast itself is told, in alembic.ini, [tool.holdfast] or [tool.alembic].
+# The options of holdfast itself, in alembic.ini, [tool.holdfast] or [tool.alembic].
 OURS = ("branches", "drift_ignore", "expand", "scratch_start")
 OF_FLASK_MIGRATE = Path("migrations")
 

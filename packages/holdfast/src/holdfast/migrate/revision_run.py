@@ -136,7 +136,7 @@ class RevisionRun(OneRevision):
             raise UnfinishedRevision(
                 revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
             )
-        if refusal := refusals.of_the_rest(
+        if refusal := refusals.refusal_of_rest(
             Journal(self.context.session), found, self.step.revision
         ):
             raise refusal
@@ -205,7 +205,7 @@ class RevisionRun(OneRevision):
 
     def _run_online(self, function: Callable[..., None], arguments: dict[str, Any]) -> None:
         """Call the function until its locks are free; then run what it has queued."""
-        # A script knows two ways: as its tool would, and this one.
+        # A script can run as its tool would run it, or in steps.
         function = getattr(function, "in_steps", function)
         context = self._revision_context()
         memo = dict(self.context.impl.memo)  # Alembic keeps there what the function has created

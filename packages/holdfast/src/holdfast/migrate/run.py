@@ -7,7 +7,7 @@ migrates at a time; "nothing pending" is found before any lock is taken.
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +32,8 @@ from holdfast.execute.lock_budget import LOCK_BUDGET
 from holdfast.execute.progress import Report, StepWatched, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict
-from holdfast.execute.watcher import naming_who_is_waited_for
-from holdfast.intercept.fresh import seeing_others_commit
+from holdfast.execute.watcher import naming_blockers
+from holdfast.intercept.fresh import seeing_others_commit, writes_version
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
 from holdfast.migrate.history_files import edited_by_record, open_history
@@ -43,6 +43,7 @@ from holdfast.migrate.run_so_far import RunSoFar
 from holdfast.migrate.settings_of_env import noting_settings
 from holdfast.migrate.stopping import Canceller, never, stopping_while_waiting
 from holdfast.migrate.up_to_date.alembic_project import is_by_settings, project_of, record_rest
+from holdfast.migrate.version_rows import left_to_us, version_rows
 from holdfast.migrate.version_table import identify, version_table_of
 from holdfast.observe.database import is_unused
 from holdfast.observe.half_way import left_half_way
@@ -95,7 +96,7 @@ def upgrade(
         return
     script = open_history(config)
     if revision == "head":
-        if refusal := refusals.of_the_history(script, config):
+        if refusal := refusals.refusal_of_history(script, config):
             raise refusal
         revision = "heads"  # one, or those of the branches that the project wants
 
@@ -218,7 +219,7 @@ def _migrate(
                 dont_mutate=True,
             )
             try:
-                with environment, naming_who_is_waited_for(named, with_own=False) as statements:
+                with environment, naming_blockers(named, with_own=False) as statements:
                     script.run_env()
             except Exception as error:
                 run.ask_guard(error)  # Alembic's own statements may have met it too
@@ -240,11 +241,26 @@ def _migrate(
             return run.passes
 
 
+@contextmanager
+def _committing(
+    session: MigrationSession, context: MigrationContext, *, is_fresh: bool
+) -> Iterator[None]:
+    """For all revisions of an empty database: see who commits, and write the version rows ourselves."""
+    if not is_fresh:
+        yield
+        return
+    with (
+        seeing_others_commit(session),
+        left_to_us(context, functools.partial(writes_version, session)),
+    ):
+        yield
+
+
 def _explained(
     error: Exception, run: "_Run", *, took: timedelta, standing: str
 ) -> HoldfastError | None:
     """Give the error for a timeout of the server or for a lost connection; None if it is neither."""
-    # Loads what no other run needs.
+    # This import is only needed here.
     from holdfast.migrate.lost_connection import lost_connection
     from holdfast.migrate.timed_out import timed_out
 
@@ -316,16 +332,17 @@ class _Run:
         is_fresh = self._is_fresh(heads, context, session)
         kind = FreshRevision if is_fresh else self._beside_users(session)
         run_context = self._run_context(context, {} if is_fresh else history.latest(session))
+        if is_fresh and session.takes_several and not session.in_autocommit():
+            run_context = changed(run_context, version_rows=version_rows(context, pending))
         if not is_fresh:
             self._refuse_database(heads, context, run_context)
         session.restore_local_settings()
         context._ensure_version_table()  # noqa: SLF001  # what run_migrations would have called
-        session.commit()
-        # On a database that nobody uses, nobody looks for the revision either.
-        if is_fresh:
+        if is_fresh:  # nobody uses it, and nobody looks for the revision either
             session.call_itself("holdfast")
-        seeing = seeing_others_commit(session) if is_fresh else nullcontext()
-        with self._lets_go_on_error(session), seeing:
+        else:
+            session.commit()
+        with self._lets_go_on_error(session), _committing(session, context, is_fresh=is_fresh):
             for step in pending:
                 self._check_leadership()
                 if not is_fresh:
@@ -357,7 +374,7 @@ class _Run:
                 log.debug("the connection was already closed", exc_info=True)
 
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
-        if refusal := refusals.of_the_way(session):
+        if refusal := refusals.refusal_of_connection(session):
             raise refusal
         session.commit()
         self.leadership = leadership_of(session)
@@ -369,8 +386,8 @@ class _Run:
             self.heads_moved = True
             return
         self.schema = identify(session, context)
-        history.mark_interrupted(session)
-        session.commit()
+        if not session.is_first_here:
+            history.mark_interrupted(session)
 
     def _is_fresh(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> bool:
         """Whether nobody uses the database: no revision, no relation, nothing half-way."""
@@ -379,7 +396,7 @@ class _Run:
         return is_unused(session.connection, version_table=context.version_table)
 
     def _beside_users(self, session: MigrationSession) -> type[OneRevision]:
-        # Loads the parser and all that is known of statements.
+        # This loads the parser and all records of operations.
         from holdfast.migrate.revision_run import RevisionRun, look_after_users
 
         look_after_users(session, self.options, known=self.known)
@@ -407,7 +424,7 @@ class _Run:
             self._look_for_edits(heads, session, entries)
         refusal = None
         if not heads:
-            refusal = refusals.of_a_database_without_revision(
+            refusal = refusals.refusal_of_database_without_revision(
                 session, context, self.script, entries
             )
         if refusal is not None:

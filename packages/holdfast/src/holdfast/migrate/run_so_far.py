@@ -1,4 +1,4 @@
-"""Says what a run is known to have done, for the errors that end it."""
+"""Keeps track of what a run is known to have done, for the errors that end it."""
 
 from holdfast.execute.progress import (
     BackfillMoved,

@@ -20,7 +20,7 @@ def identify(session: MigrationSession, context: MigrationContext) -> str:
     """Tell the session which version table its journal and history belong to; give its schema. Reads only."""
     schema = schema_of(session, context)
     # Rows of the first layout do not say; the next run makes it the second.
-    is_first = layout.layout_of(session) == FIRST_LAYOUT
+    is_first = not session.is_first_here and layout.layout_of(session) == FIRST_LAYOUT
     session.version_table = "" if is_first else f"{schema}.{context.version_table}"
     return schema
 

@@ -59,7 +59,7 @@ SELECT current_setting('server_version_num')::int AS server_version,
 """)
 
 # One row: of these functions, operators and types those that need a second look.
-# Steady: the same result within a statement. Even: the same result in each of several transactions, but for now().
+# Steady: the same result within a statement. Even: the same result in several transactions, except for now().
 CALLS = sa.text("""
 SELECT json_build_object(
   'steady_functions', ARRAY(
@@ -233,7 +233,7 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.oid = ANY (CAST(CAST(:oids AS text[]) AS oid[]))
 """
 RELATIONS = brief(OF_RELATIONS)
-# Of a table of a Citus cluster, too.
+# This includes tables of a Citus cluster.
 RELATIONS_ON_CITUS = brief(
     OF_RELATIONS.replace("'placement', NULL", f"'placement', ({PLACEMENT.format(oid='c.oid')})")
 )

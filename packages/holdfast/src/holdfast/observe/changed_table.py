@@ -105,7 +105,7 @@ def table_of_columns(
         "changes": [
             {
                 "column": name,
-                # Changes nothing: what is asked for is what stands around it.
+                # A type "change" to the same type: only the dependents of the column are wanted.
                 "alter": f"ALTER TABLE {clone} ALTER COLUMN {quote(name)} SET STATISTICS -1",
                 "using": None,
             }

@@ -3,8 +3,7 @@
 from sqlalchemy import Connection, text
 
 # Relations that a person has made: not the system's, not an extension's, not holdfast's, not the version table.
-USER_RELATIONS = text(
-    """
+RELATIONS = """
     SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'holdfast')
@@ -16,11 +15,13 @@ USER_RELATIONS = text(
              WHERE v.relnamespace = n.oid AND v.relnatts = 1 AND v.relkind = 'r'))
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                       AND d.objid = c.oid AND d.deptype = 'e')
-    """
-)
+"""
+USER_RELATIONS = text(RELATIONS)
 
 IS_CITUS = text("SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL")
-HALF_WAY = text("SELECT EXISTS (SELECT FROM holdfast.unfinished)")
+IS_UNUSED = text(
+    f"SELECT ({RELATIONS}) = 0 AND NOT EXISTS (SELECT FROM holdfast.unfinished)"  # noqa: S608  # both are ours
+)
 
 
 def count_user_relations(connection: Connection, *, version_table: str) -> int:
@@ -31,9 +32,8 @@ def count_user_relations(connection: Connection, *, version_table: str) -> int:
 
 def is_unused(connection: Connection, *, version_table: str) -> bool:
     """Whether people have made no table, view or sequence in the database, and no revision is half-way."""
-    if count_user_relations(connection, version_table=version_table):
-        return False
-    return not connection.execute(HALF_WAY).scalar_one()
+    values = {"version_table": version_table, "schema": None}
+    return bool(connection.execute(IS_UNUSED, values).scalar_one())
 
 
 def count_unexplained_relations(connection: Connection, *, schema: str, version_table: str) -> int:

@@ -44,6 +44,6 @@ def left_half_way(
         return None
     if current_holder(connection) is not None:
         return None
-    # Its migrator may have ended between the two looks.
+    # The migrator may have finished it between the two queries.
     row = connection.execute(HALF_WAY, of).first()
     return None if row is None else LeftHalfWay(revision=row.revision, direction=row.direction)

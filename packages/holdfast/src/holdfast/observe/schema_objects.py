@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from holdfast.observe.schema_queries import QUERIES
 
-# Names come out qualified; for this transaction.
+# Names are written qualified in this transaction.
 QUALIFY = text("SELECT set_config('search_path', '', true)")
 
 

@@ -1,4 +1,4 @@
-"""What is shown of a query that another session runs."""
+"""Shows the query of another session without its values."""
 
 
 def shown_query(query: str | None) -> str | None:

@@ -51,7 +51,7 @@ RULES = {
 }
 BEGINS = "It passes in one run from an empty database, and fails in a run that begins later."
 SHOWN = 20  # lines of a difference
-# Where one of the two functions begins, in a revision of Alembic or a file of dbmate.
+# The first line of upgrade and downgrade, in an Alembic revision or a dbmate file.
 LINE_OF = {
     "upgrade": r"\s*def upgrade\b|--\s*migrate:up\b",
     "downgrade": r"\s*def downgrade\b|--\s*migrate:down\b",
@@ -172,7 +172,7 @@ def _to_the_head(
             if not refusal.revision or (revision, refusal.revision) in finished:
                 yield _finding(script, revision, "online", str(refusal))
                 return revision, ""
-            # Which a team does between two deployments.
+            # As a team would between two deployments.
             finished.add((revision, refusal.revision))
             with redirected_to(url, config) as redirected:
                 finish(redirected, yes=True)
@@ -294,7 +294,7 @@ def _too_large(config: Config, script: ScriptDirectory) -> list[CheckFinding]:
     ]
 
 
-# Revisions and their files.
+# Finding revisions and their files.
 
 
 def _after(script: ScriptDirectory, since: str | None) -> list[str]:

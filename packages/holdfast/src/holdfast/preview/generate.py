@@ -184,7 +184,7 @@ class _Tries:
             "rev_id": None,
             "depends_on": None,
         }
-        # As an env.py may ask for it.
+        # Some env.py ask for this option.
         self.config.cmd_opts = Namespace(
             **{**vars(self.config.cmd_opts or Namespace()), **arguments}
         )

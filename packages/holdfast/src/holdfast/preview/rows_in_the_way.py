@@ -60,7 +60,7 @@ SET_LOCAL = text("SELECT set_config(:name, :setting, true)")
 OF_THE_GUARD = "$guard$"
 COUNT = sql.SQL("SELECT count(*) FROM (SELECT FROM ({}) AS found LIMIT {}) AS counted")
 
-# What is to be asked: a question, a statement that may have one, or a look at values.
+# What to ask: a question, a statement that may lead to one, or a look at values.
 About = Question | Statement | LookStep
 
 log = logging.getLogger(__name__)

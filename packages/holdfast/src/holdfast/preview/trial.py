@@ -37,7 +37,7 @@ from holdfast.rewrite.steps import (
 from holdfast.scratch.observer import Observer, Seen
 
 DDL = (StatementKind.DDL, StatementKind.TEMP)
-# Rough on purpose: a plan tells seconds from hours. Bytes or rows a second, of a small server.
+# Rates of a small server in bytes or rows a second, rough on purpose: a plan tells seconds from hours.
 READ = 200_000_000
 REWRITE = 40_000_000
 BUILD = 40_000_000
@@ -105,7 +105,7 @@ class Trial:
     refusal: str | None = None
     lacks_disk: bool = False
     started: list[RevisionStarted] = field(default_factory=list)
-    # Each with the number of the start it came behind: several version tables have one revision.
+    # Each with the number of the RevisionStarted before it: several version tables may have one revision.
     planned: list[tuple[int, StatementPlanned]] = field(default_factory=list)
     read: list[tuple[int, RowsRead]] = field(default_factory=list)
     disk: Counter[int] = field(default_factory=Counter)  # bytes, by the number of the start
@@ -245,7 +245,7 @@ def _taken(seen: list[Seen], sql: str) -> Iterator[Seen]:
         text_seen = look.sql.strip().rstrip(";")
         if text_seen == wanted or (wanted.endswith("CONSTRAINT") and text_seen.startswith(wanted)):
             yield seen.pop(place)
-            # What a body does is seen one by one, each time as the statement that has called it.
+            # Each action of a body is observed separately, under the text of the statement that has called it.
             while _is_body(wanted) and place < len(seen) and seen[place].sql == look.sql:
                 yield seen.pop(place)
             return

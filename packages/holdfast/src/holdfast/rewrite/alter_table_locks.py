@@ -38,7 +38,7 @@ TRIGGER_SWITCHES = frozenset(
         pb.AT_EnableTrigUser,
     ]
 )
-# They change the one table that they name, whatever inherits from it.
+# Actions that lock only the named table, not those that inherit from it.
 NOT_INHERITED = frozenset(
     [
         pb.AT_AttachPartition,

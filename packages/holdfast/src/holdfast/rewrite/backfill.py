@@ -14,7 +14,7 @@ from holdfast.rewrite.tree import copy, find, parsed_expression, qualify, sql, s
 
 Write: TypeAlias = pb.UpdateStmt | pb.DeleteStmt
 
-# What a row's new values must not depend on, or what has its own idea of the rows.
+# Nodes on which a row's new values must not depend, or which treat the rows as a set.
 DEPENDENT = (pb.SubLink, pb.WithClause, pb.CurrentOfExpr, pb.ParamRef)
 
 

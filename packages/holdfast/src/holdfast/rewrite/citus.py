@@ -21,7 +21,7 @@ from holdfast.rewrite.facts import (
 from holdfast.rewrite.statement import Statement, function_names, shortened
 from holdfast.rewrite.tree import column_of, constraint_of, definition, find, strings
 
-# The actions of ALTER TABLE that Citus executes. Those that only add or drop a constraint are looked at one by one.
+# The actions of ALTER TABLE that Citus executes. Adding and dropping constraints is checked action by action.
 EXECUTED = frozenset(
     [
         pb.AT_AddColumn,

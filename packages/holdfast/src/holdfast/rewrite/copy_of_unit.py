@@ -69,7 +69,7 @@ def copy_of_unit(
             left = _without_dropped(facts, statements[:place])
             *steps, swap = rewrite(statement, facts=left, today=today)
             is_copy = any(isinstance(step, CopyRowsStep) for step in steps)
-            # The swap of a table with partitions is planned anew where one is new: it stays by itself.
+            # The swap of a partitioned table is planned again if a partition is new, so it stays a step of its own.
             is_copy = is_copy and not any(isinstance(s, CopiedPartitionsStep) for s in steps)
             if not is_copy or not isinstance(swap, BatchStep):
                 return None

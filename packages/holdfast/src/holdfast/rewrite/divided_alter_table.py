@@ -39,7 +39,7 @@ def divide_alter_table(statement: Statement) -> tuple[Statement, ...]:
     before = [c for c in others if _goes_before(c, read)]
     constraints = [c for c in others if c.subtype == pb.AT_AddConstraint]
     keys = [c for c in constraints if constraint_of(c).contype in KEYS]
-    # What a key is made of may be a column that comes with the same statement.
+    # A key may need a column that the same statement adds.
     late = [c for c in adds if c not in early]
     rest = [c for c in others if c not in (*adds, *before, *constraints)]
     one_by_one = ([c] for c in (*keys, *(c for c in constraints if c not in keys)))

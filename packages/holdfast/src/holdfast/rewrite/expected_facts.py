@@ -43,7 +43,7 @@ KINDS: dict[int, ConstraintKind] = {
     pb.CONSTR_PRIMARY: ConstraintKind.PRIMARY_KEY,
     pb.CONSTR_UNIQUE: ConstraintKind.UNIQUE,
 }
-# They change nothing but the relations that they name.
+# Statements that change nothing but the relations they name.
 OF_ONE_TABLE = (pb.AlterTableStmt, pb.CommentStmt, pb.CreateStmt, pb.GrantStmt, pb.IndexStmt)
 CHANGING_COLUMNS = frozenset(
     [pb.AT_AddColumn, pb.AT_AlterColumnType, pb.AT_ColumnDefault, pb.AT_DropColumn]

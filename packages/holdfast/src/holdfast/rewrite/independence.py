@@ -13,7 +13,7 @@ from holdfast.rewrite.tree import column_of, find, strings
 from holdfast.rewrite.type_names import renamed_type
 from holdfast.rewrite.units import QueueEntry
 
-# What nobody can look into, or what decides how the rest is understood.
+# Statements whose effect cannot be known, or that change the meaning of others.
 OPAQUE = (
     pb.AlterExtensionStmt,
     pb.CallStmt,
@@ -25,7 +25,7 @@ OPAQUE = (
     pb.SelectStmt,
     pb.VariableSetStmt,
 )
-# By what they are known to others: the name of a function, of a type.
+# How each names what it makes: the name of a function, of a type.
 NAMING = (
     pb.AlterDomainStmt,
     pb.AlterEnumStmt,
@@ -35,7 +35,7 @@ NAMING = (
     pb.CreateEnumStmt,
     pb.CreateFunctionStmt,
 )
-# They change who sees a table and what is done at a row, not its columns.
+# Statements that change who sees a table or what happens to its rows, but not its columns.
 AROUND_A_TABLE = (
     pb.AlterPolicyStmt,
     pb.CommentStmt,

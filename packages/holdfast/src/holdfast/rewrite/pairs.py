@@ -74,7 +74,7 @@ FUNCTIONS = frozenset(
     [pb.OBJECT_FUNCTION, pb.OBJECT_PROCEDURE, pb.OBJECT_ROUTINE, pb.OBJECT_AGGREGATE]
 )
 OF_RELATIONS = {pb.OBJECT_POLICY: "policy", pb.OBJECT_RULE: "rule", pb.OBJECT_TRIGGER: "trigger"}
-# All that ALL can mean, of whatever object.
+# All privileges that ALL can mean, for any kind of object.
 PRIVILEGES = frozenset(
     [
         *("select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"),

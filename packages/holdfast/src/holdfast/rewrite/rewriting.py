@@ -221,7 +221,7 @@ def added_not_valid(action: Action, constraint: pb.Constraint) -> Split:
     command = add_constraint(not_valid(constraint))
     check = validate(table, table=table.name, constraint=constraint.conname)
     if constraint.conname and dropped_constraints(action.statement):
-        # It may take the place of one that the same statement drops: at no moment is there none.
+        # It may replace one that the same statement drops: there is one at every moment.
         return Split(stays=(command,), after=(check,), chosen_names=chosen)
     add = transaction(
         alter_table(table.name, command),

@@ -19,7 +19,7 @@ from holdfast.rewrite.tree import copy, find, parsed_expression, strings
 Written = TypeVar("Written", bound=Message)
 OF_TRANSACTION = frozenset(["now", "transaction_timestamp"])
 NOW = OF_TRANSACTION | {"statement_timestamp"}  # of all batches, which are one statement
-# Another value for each row, whatever the transaction and whatever the other rows.
+# Functions that give each row another value, independent of transaction and other rows.
 ROW_BY_ROW = frozenset(
     [
         "clock_timestamp",
@@ -31,7 +31,7 @@ ROW_BY_ROW = frozenset(
         "uuidv7",
     ]
 )
-# Of pg_catalog, stable within one statement, but not the same in the next transaction.
+# Functions of pg_catalog that are stable within one statement, but differ in the next transaction.
 OF_THE_TRANSACTION = (
     "age",
     "currval",

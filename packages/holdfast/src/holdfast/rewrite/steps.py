@@ -17,7 +17,7 @@ from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.waiting import Waiting
 
-# Of a column copy: the copies are added, refuse what they cannot take, take the place of the columns.
+# The phases of a column copy: the copies are added, refuse bad values, take the place of the columns.
 Stage = Literal["expand", "strict", "swap"]
 
 

@@ -17,7 +17,7 @@ from holdfast.rewrite.rewriting import Action
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, strings
 
-# What the same ALTER TABLE may do to other columns, before the copy.
+# Actions that the same ALTER TABLE may take on other columns, before the copy.
 BESIDE = frozenset([pb.AT_ColumnDefault, pb.AT_DropNotNull, pb.AT_SetNotNull])
 TANGLED = (
     "Write the change of the type as a statement of its own: this one also changes other things."

@@ -21,7 +21,7 @@ from holdfast.rewrite.one_moment import TIMED, at_its_moment
 from holdfast.rewrite.online import (
     as_written,
     draft_of,
-    is_excused,
+    is_exempted,
     needs_no_transaction_of_its_own,
     rewrite,
 )
@@ -79,7 +79,7 @@ def steps_of_unit(
     parts: list[Parts] = []
     before = facts
     for statement, is_paired in zip(statements, pairs, strict=True):
-        # What is replaced in the same moment is there for both releases.
+        # What is replaced in the same moment exists for both releases.
         known = _of_one_release(facts) if is_paired else facts
         built = [each.index for each in _builds(ahead, parts)]
         apart = built_on_partitions(statement, facts=known, at_first=before, built=built)
@@ -94,7 +94,7 @@ def steps_of_unit(
             continue
         found = _parts(statement, facts=known, today=today)
         if rewritten and (found.before or found.after) and _is_of(statement, rewritten, facts):
-            # A small table whose rows are written anew: nothing can be built before.
+            # A small table whose rows are rewritten: nothing can be built before that.
             found = Parts(moment=(as_written(statement, facts=known),))
         named = with_names(found, facts=known)
         parts.append(under_another_name(named, facts=before, built=built))
@@ -153,7 +153,7 @@ def _refuse_a_change_of_rows(statements: Sequence[Statement], *, facts: Facts, t
     """Raise TornApart if a column of a large table cannot be copied with what stands around its change."""
     for statement in statements:
         table = table_written_by_change(statement, facts=facts)
-        if table is None or is_small(table) or is_excused(statement, today=today):
+        if table is None or is_small(table) or is_exempted(statement, today=today):
             continue
         raise TornApart(
             statement=shortened(statements[0].sql),
@@ -246,7 +246,7 @@ def expected_count(unit: Unit, queue: Sequence[Unit], *, today: date) -> Counted
     if any(isinstance(step, ValidateStep) for step in steps):
         everything = [entry.statement for each in queue for entry in each.entries]
         steps = gap_closed(steps, unit=statements, queue=everything, facts=facts)
-    # What PostgreSQL has said of a change of type counts no longer behind what stands before it.
+    # After the earlier statements, what PostgreSQL said of a type change no longer counts.
     is_guess = any(change.is_stale for change in facts.type_changes)
     return CountedUnit(steps=len(steps), is_guess=is_guess)
 

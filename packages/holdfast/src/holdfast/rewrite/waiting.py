@@ -16,7 +16,7 @@ What = Literal[
     "column name", "table name", "column", "table", "unique key", "default", "value", "object"
 ]
 RENAMES: tuple[What, ...] = ("column name", "table name")
-# Another thing in their place would not have their rows.
+# These contain rows, which something else in their place would not have.
 HOLDS_ROWS: tuple[What, ...] = ("column", "table", *RENAMES)
 
 
@@ -42,11 +42,11 @@ class Waiting:
     new_name: str = ""  # of what is renamed
     kind: str = ""  # of an object: view, function, type
     column: str = ""  # of a default
-    # Of a rename: the statements of the one moment in which it ends, or is taken back.
+    # For a rename: the statements of the one transaction that finishes it, or takes it back.
     finish: tuple[str, ...] = ()
     back: tuple[str, ...] = ()
     counter: str = ""  # the sequence that counts writes to the old name
-    # What the expand has taken from the old column or table for the sake of the new release.
+    # What --expand has dropped from the old column or table for the new release.
     was_not_null: bool = False
     default: str | None = None
     suspended: tuple[Suspended, ...] = ()

@@ -67,7 +67,7 @@ def _of_action(node: pb.AlterTableStmt, action: pb.AlterTableCmd) -> str:
             return f"{table} DROP COLUMN {quote(getattr(action, 'def').column_def.colname)}"
         case pb.AT_AddConstraint if action.HasField("def"):
             name = getattr(action, "def").constraint.conname
-            # That of a partition goes with that of its table, which may be taken back before it.
+            # A partition's object is dropped with its table's, which may be undone first.
             return f"{table} DROP CONSTRAINT IF EXISTS {quote(name)}" if name else ""
         case pb.AT_DropNotNull:
             return f"{table} ALTER COLUMN {quote(action.name)} SET NOT NULL"

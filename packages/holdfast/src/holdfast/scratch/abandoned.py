@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "holdfast_scratch"
 NAME = re.compile(PREFIX + r"_(?P<began>[0-9a-f]{8})_(?P<owner>[0-9a-f]{8})_.*")
-# An owner that has lost its connection, and with it its lock, has so long to end.
+# How long an owner that has lost its connection, and so its lock, may take to end.
 OLD = timedelta(hours=1)
 LOCK_CLASS = 0x686F6C64  # "hold"
 HOLD = "SELECT pg_advisory_lock(%s, %s)"

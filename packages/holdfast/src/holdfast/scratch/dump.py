@@ -20,7 +20,7 @@ from holdfast.scratch.tls_relay import tls_relay
 
 # pg_dump reads every server up to its own major version.
 NEWEST = 18
-# What belongs to a server and its people, not to the schema.
+# Options that leave out what belongs to a server and its users, not to the schema.
 ONLY_THE_SCHEMA = (
     "--no-privileges",
     "--no-publications",

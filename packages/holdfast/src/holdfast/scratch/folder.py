@@ -41,7 +41,7 @@ NEW = "initdb-"  # pgdata, while initdb works on it
 LONGEST_SOCKET = 103
 MEMORY = Path("/dev/shm")  # noqa: S108  # what we put there has a name that nobody can guess
 ROOM_IN_MEMORY = 2 * 1024**3
-# Prints the first of the folders, from / on, that cannot be entered.
+# A program that prints the first folder, from / on, that cannot be entered.
 WALK = """
 for step do
     [ -e "$step" ] || exit 0

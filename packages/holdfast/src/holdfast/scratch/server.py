@@ -220,7 +220,7 @@ class EmbeddedServer:
             if (file.pid, file.status) == (str(process.pid), "ready"):
                 return file
             if time.monotonic() > limit:
-                # It has nothing to save, and perhaps no handler yet for an ordinary shutdown.
+                # It has nothing to save, and perhaps no signal handler yet.
                 processes.shut_down(process, how=processes.IMMEDIATE)
                 raise self._did_not_start(f"it was not ready after {self._patience:g} s")
             time.sleep(0.01)

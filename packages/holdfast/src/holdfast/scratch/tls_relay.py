@@ -92,7 +92,7 @@ class _Relay:
         assert task is not None  # noqa: S101  # asyncio calls this in one
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # Of the end of a connection pg_dump tells; of that of the relay, nobody has to.
+        # pg_dump reports the end of a connection; nobody needs to know of the relay's.
         with suppress(OSError, EOFError, asyncio.CancelledError):
             server, send = await self._connect()
             try:

@@ -10,7 +10,7 @@ from holdfast import Profile
 from marketplace.app import create_app
 from marketplace.settings import Settings
 
-# It is never connected to.
+# Never connected to.
 NOWHERE = SecretStr("postgresql://nowhere/marketplace")
 
 

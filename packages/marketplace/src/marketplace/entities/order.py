@@ -45,7 +45,7 @@ UNSETTLED = """
 """
 
 
-# What belongs to an order has its owner, too, and is looked for by both: `docs/scale.md`.
+# The rows of an order contain its owner, too, and are found by both: `docs/scale.md`.
 OF_THIS_ORDER = (
     "and_(Order.id == foreign({0}.order_id), Order.ordered_by_id == foreign({0}.ordered_by_id))"
 )

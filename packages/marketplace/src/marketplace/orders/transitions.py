@@ -23,7 +23,7 @@ STATUS: Mapping[OrderStatus, tuple[OrderStatus, ...]] = MappingProxyType(
         OrderStatus.CANCELLED: (OrderStatus.PENDING, OrderStatus.CONFIRMED),
     }
 )
-# Money may arrive after a failure, after the order was cancelled, and once more after it was refunded.
+# Money may arrive after a failure, after a cancellation, and again after a refund.
 PAYMENT_STATUS: Mapping[PaymentStatus, tuple[PaymentStatus, ...]] = MappingProxyType(
     {
         PaymentStatus.PENDING: (),

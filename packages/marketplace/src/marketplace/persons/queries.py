@@ -22,7 +22,7 @@ from marketplace.entities import (
 )
 
 UNDER_WAY = (OrderStatus.CONFIRMED, OrderStatus.SHIPPED)
-# Gone with the account. Orders stay, without their addresses; the audit holds ids, and goes with its retention.
+# Deleted with the account. Orders stay, without addresses; audit records hold ids, until their retention ends.
 OWNED: tuple[type[Entity], ...] = (
     EmailChange,
     EmailVerification,

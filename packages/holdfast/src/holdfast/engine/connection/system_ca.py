@@ -9,7 +9,7 @@ from pathlib import Path
 
 import certifi
 
-# Debian, Red Hat, SUSE, Alpine: also where an administrator adds the company's own.
+# Debian, Red Hat, SUSE, Alpine; administrators add a company's own authorities to these files.
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from psycopg.adapt import AdaptersMap
 
-# Compared apart; and what psycopg works out again from the isolation level when it begins a transaction.
+# Attributes compared separately, or computed by psycopg from the isolation level at the start of a transaction.
 ADAPTERS, WORKED_OUT = "_adapters", "_begin_statement"
 
 

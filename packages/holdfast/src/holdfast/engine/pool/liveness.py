@@ -20,7 +20,7 @@ def is_alive(pgconn: PGconn) -> bool:
         return False
     poll = select.poll()
     poll.register(pgconn.socket, select.POLLIN)
-    # Twice: the last words of the server may be read while the end of the stream is still to come.
+    # Twice: the server's last message may arrive before the end of the stream does.
     return not poll.poll(0) or (_is_open(pgconn) and (not poll.poll(0) or _is_open(pgconn)))
 
 

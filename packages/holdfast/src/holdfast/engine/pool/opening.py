@@ -11,7 +11,7 @@ from holdfast.engine.pool.record import Record
 from holdfast.engine.pool.waiting import Waiter, WaysToWait
 
 NO_FAILURE = "No attempt to connect has failed."
-# A task that is thrown away: whatever runs now may run in a garbage collection. Its place becomes free by itself.
+# An abandoned task may run this in a garbage collection. Its place becomes free by itself.
 THROWN_AWAY = (GreenletExit, GeneratorExit)
 
 

@@ -56,7 +56,7 @@ def discard_all_on_return(engine: Engine) -> None:
 
 
 def _keep(connection: Any, record: Any, _: Any) -> None:
-    # Now, and not when it was opened: the application's listeners have made their settings.
+    # Read now, not when it was opened: by now the application's listeners have made their settings.
     if KEPT not in record.info:
         record.info[KEPT] = session_settings(connection)
 

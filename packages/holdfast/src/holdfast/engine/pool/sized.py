@@ -32,7 +32,7 @@ from holdfast.errors.pool import ConnectionNotOpened, PoolExhausted
 
 logger = logging.getLogger(__name__)
 
-# At a start, for all connections that are opened at once: a server that begins, a pooler that lets some wait.
+# At a start all connections are opened at once: the server may be starting, or a pooler may queue some.
 PREWARMING = 10  # times the timeout of a request
 POOLER_WAITS = (
     "A pooler lets connections wait that it has none to the server for: HOLDFAST_POOL_MIN must fit into its"
@@ -108,7 +108,7 @@ class _Sized(Pool):
         for since, record in self.places.take_idle(
             lambda _since, record: not (self._is_young(record) and record.is_quiet())
         ):
-            # Looked at out here: handlers of notices are the application's, and may use the pool.
+            # Checked outside of the lock: the application's handlers of notices may use the pool.
             if not (self.is_usable(record) and self.places.give(record, now=since)):
                 self.discard(record)
 

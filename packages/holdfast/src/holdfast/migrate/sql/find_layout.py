@@ -13,7 +13,7 @@ from holdfast.migrate.sql.numbered import Numbered
 from holdfast.migrate.sql.prisma import Prisma
 from holdfast.migrate.sql.single_script import SingleScript
 
-# By the names that --layout takes.
+# The layouts by the names that --layout takes.
 LAYOUTS: dict[str, Layout] = {
     "dbmate": Dbmate(),
     "flyway": Flyway(),

@@ -29,7 +29,7 @@ class ScriptFile:
     up: ScriptText
     checksum: str  # as its tool computes it; "" where it does not
     down: ScriptText | None = None
-    # Its tool executes it as one transaction, so nothing in it commits by itself.
+    # Whether its tool executes it in one transaction, so that nothing in it commits by itself.
     is_one_transaction: bool = True
     is_back_one_transaction: bool = True
     name: str = ""  # what its tool records besides the version

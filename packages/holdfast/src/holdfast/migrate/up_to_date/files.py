@@ -14,7 +14,7 @@ from pathlib import Path
 
 from holdfast.migrate.project_files import SECTION, escaped, find_project_files
 
-# Revisions in more places than the folder, or compiled ones.
+# Options that put revisions in more places than the folder, or allow compiled ones.
 NOT_READ = ("version_locations", "sourceless", "recursive_version_locations")
 
 

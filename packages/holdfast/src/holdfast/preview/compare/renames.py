@@ -7,7 +7,7 @@ from holdfast.observe.schema import SchemaForm, TableForm
 from holdfast.preview.compare.revision_source import Change, call
 from holdfast.rewrite.names import QualifiedName, quote
 
-# To be filled in by a person: as it stands it allows nothing, and `run` and `check` say why.
+# A person has to fill this in: unchanged it allows nothing, and `run` and `check` say why.
 TO_BE_EXCUSED = "# holdfast: allow REASON until YYYY-MM-DD"
 
 

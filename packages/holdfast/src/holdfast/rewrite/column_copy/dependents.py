@@ -23,7 +23,7 @@ from holdfast.rewrite.steps import (
 )
 from holdfast.rewrite.tree import parsed_constraint, sql
 
-# Each more has to be free at the same moment, so that a busy table with many foreign keys would be waited for in vain.
+# All of them must be free at the same moment: with more, a busy table with many foreign keys would never be.
 TABLES_OF_A_MOMENT = 4
 
 
@@ -42,7 +42,7 @@ def indexes(copied: Copied) -> Iterator[Step]:
     table = Relation(oid=copied.facts.oid, name=copied.table, kind=RelationKind.TABLE)
     for index in sorted(copied.facts.indexes, key=lambda index: index.is_unique):
         node = index_of_copy(index, name=copied.indexes[index.name], copies=copied.copies)
-        # It goes with the copy.
+        # It is dropped together with the copy.
         yield replace(build_index(node, table=table), undo=(), only_for=copied.only_for)
         yield from before_swap(copied, index)
 

@@ -225,7 +225,7 @@ class ChangedTable:
     statistics: tuple[DependentStatistics, ...] = ()
     sequences: tuple[OwnedSequence, ...] = ()
     taken: tuple[str, ...] = ()
-    # Those of the session on which text depends.
+    # The session's settings on which text depends.
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -131,7 +131,7 @@ def copy_rows(copied: Copied) -> CopyRowsStep:
 def strict(copied: Copied) -> Iterator[Step]:
     """Add the constraints for new rows: from here on users get PostgreSQL's own errors."""
     adds = [text for each in copied.with_partitions for text in _constraints(each)]
-    # At once: to go from SHARE ROW EXCLUSIVE to ACCESS EXCLUSIVE would be an upgrade.
+    # The strongest lock at once: upgrading from SHARE ROW EXCLUSIVE to ACCESS EXCLUSIVE could deadlock.
     mode = LockMode.ACCESS_EXCLUSIVE if adds else LockMode.SHARE_ROW_EXCLUSIVE
     yield BatchStep(
         what=f"refuse values that {_listed(copied)} cannot take",

@@ -36,7 +36,7 @@ def swap(copied: Copied) -> BatchStep:
     """Give the step that puts the copies in the place of the columns."""
     facts = copied.facts
     names = ", ".join(column.name for column in facts.columns)
-    # What is below a table with partitions is in its place before what is made of it on the table.
+    # Partitions are swapped before the objects of the whole table, which are made from theirs.
     upwards = (*reversed(copied.partitions), copied)
     keys = (keys_of_a_moment(copied) or ((),))[-1]
     own = copied.locks(LockMode.ACCESS_EXCLUSIVE)
@@ -134,7 +134,7 @@ def _taken_over(copied: Copied) -> Iterator[str]:
             _constraint(copied, index) for index in copied.facts.indexes if index.constraint
         ]
     for index in copied.facts.indexes:
-        # On a partition it has its name only behind the swap.
+        # The index of a partition gets its name only after the swap.
         is_renamed = index.constraint is not None or copied.parent is None
         name = quote(index.name if is_renamed else copied.indexes[index.name])
         if index.is_replica_identity:

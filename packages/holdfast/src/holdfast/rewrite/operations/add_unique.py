@@ -57,7 +57,7 @@ def unique(action: Action, constraint: pb.Constraint) -> Split | None:
     )
     dropped = dropped_constraints(action.statement)
     if action.table.is_partitioned:
-        # On a foreign table there is none: PostgreSQL says so, before it does anything.
+        # A foreign table has no index: PostgreSQL says so before it does anything.
         is_others = action.table.partition_of_another is not None
         is_written = dropped or is_others or action.table.has_foreign_partition
         return None if is_written else on_partitions(action, constraint, name=name)

@@ -79,7 +79,7 @@ def _copied(action: Action, table: ChangedTable) -> Split | None:
             None  # refused at once, also where PostgreSQL is to be asked anew when its turn comes
         )
     if is_refused_by_postgresql(table):
-        # Perhaps not any more when its turn comes; otherwise in PostgreSQL's words, and at once.
+        # It may work when its turn comes; otherwise PostgreSQL refuses it at once, in its own words.
         return Split(after=(_alone(action, table),)) if _is_first(action, table) else Split()
     if reasons_against_copy(action, table):
         return None
@@ -156,7 +156,7 @@ def hazards(action: Action) -> Iterator[Hazard]:
     if found is None or conversion is None:
         return
     if rewrites_rows(found):
-        # None is left here where another action of the statement was the reason.
+        # No reason is left if another action of the statement was the reason.
         reasons = " ".join(reasons_against_copy(action, found)) or TANGLED
         instead = f"It is executed by a copy of the column, but not here. {reasons}"
         yield from hazard(table, replace(_work_of(found), instead=instead))

@@ -41,7 +41,7 @@ def create_index(statement: Statement, facts: Facts) -> tuple[Step, ...] | None:
         return ()
     if existing is not None and existing.is_valid and not node.concurrent:
         return None  # PostgreSQL says that the name is taken
-    # An author's own CONCURRENTLY may be here again after a kill: the step asks whose the index is.
+    # After a kill an author's own CONCURRENTLY comes here again: the step asks who builds the index.
     build = copy(node)
     build.idxname = node.idxname or index_name(node, taken=facts.taken_in(table.name.schema))
     return (build_index(build, table=table), *_statistics(node, table=table))

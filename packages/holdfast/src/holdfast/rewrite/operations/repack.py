@@ -38,7 +38,7 @@ REPACKING = {
     pb.AT_SetTableSpace: MOVE,
     pb.AT_SetUnLogged: OTHER_FILE,
 }
-# Of a table that has partitions these are an entry in the catalog, for partitions to come.
+# For a partitioned table these only change the catalog, for future partitions.
 OF_PARTITIONS_TO_COME = frozenset([pb.AT_SetAccessMethod, pb.AT_SetTableSpace])
 Repacking: TypeAlias = pb.AlterTableMoveAllStmt | pb.AlterTableStmt | pb.ClusterStmt | pb.VacuumStmt
 

@@ -213,7 +213,7 @@ class _Plan:
         yield self._built(partition, name)
         constraint = self.wanted.constraint
         if constraint is not None:
-            # By itself: users of the partition wait for as little as they do without partitions.
+            # In a transaction of its own: users wait no longer than for a table without partitions.
             command = add_constraint(over_index(constraint, name=name.name, index=name.name))
             add = transaction(alter_table(partition.name, command), facts=self.facts)
             yield replace(add, only_for=self._is_below(partition))

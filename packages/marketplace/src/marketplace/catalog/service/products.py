@@ -68,7 +68,7 @@ async def create(session: AsyncSession, new: NewProduct, *, principal: Principal
     if vendor_id is None:  # an administrator has none
         raise NotYourVendor
     require_own(principal, vendor_id)
-    # Until the commit nobody archives it.
+    # Locked: nobody archives it until the commit.
     vendor = await session.get(Vendor, vendor_id, with_for_update={"read": True})
     if vendor is None or vendor.archived_at is not None:
         raise VendorNotFound(vendor_id=vendor_id)

@@ -21,7 +21,7 @@ from marketplace.persons import queries
 from marketplace.persons.problems import OrdersUnderWay
 from marketplace.persons.schemas import Export, ExportedOrder
 
-# As check-out has it: an order that is placed just now is seen, and one that comes later is refused.
+# The same lock as in check-out: an order being placed is seen, a later one is refused.
 LOCK_CUSTOMER = (
     "SELECT pg_advisory_xact_lock(hashtextextended('orders of ' || CAST(:user_id AS uuid), 0))"
 )
