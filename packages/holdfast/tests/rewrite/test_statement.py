@@ -156,3 +156,18 @@ def test_whole_table_write() -> None:
 def test_on_one_line(sql: str, line: str) -> None:
     """Whatever its author has put around it; the texts in it stay."""
     assert on_one_line(sql) == line
+
+
+@pytest.mark.parametrize(
+    ("sql", "rest"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ("  -- é\n /* a /* nested */ one */ DO $$ x $$", "DO $$ x $$"),
+        ("/* why */ SELECT %(a)s", "SELECT %(a)s"),
+        ("-- nothing else", ""),
+        ("/* not closed", "/* not closed"),
+    ],
+)
+def test_after_comments(sql: str, rest: str) -> None:
+    """Whatever comments come first, nested ones too, the text begins at its first word."""
+    assert after_comments(sql) == rest
