@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
-EXCUSE = "# holdfast: allow history until 2999-01-01"
+EXEMPTION = "# holdfast: allow history until 2999-01-01"
 
 
 def excuse_lines(places: Iterable[tuple[str, int]]) -> int:
@@ -13,10 +13,10 @@ def excuse_lines(places: Iterable[tuple[str, int]]) -> int:
     # From the end of each file, so that the numbers of the lines before stay what they are.
     for file, first in sorted(statements, reverse=True):
         lines = file.read_text().splitlines(keepends=True)
-        if first > 1 and EXCUSE in lines[first - 2]:
+        if first > 1 and EXEMPTION in lines[first - 2]:
             raise ValueError(f"exempted, and refused all the same: {file}:{first}")
         indent = lines[first - 1][: len(lines[first - 1]) - len(lines[first - 1].lstrip())]
-        lines.insert(first - 1, f"{indent}{EXCUSE}\n")
+        lines.insert(first - 1, f"{indent}{EXEMPTION}\n")
         file.write_text("".join(lines))
     return len(statements)
 

@@ -10,6 +10,8 @@ from alembic_project import Project
 from everywhere import leave_out
 from project_at_work import ProjectWith, project_at_work
 
+from holdfast.scratch.databases import Postgres
+
 # While hundreds of modules are loaded there is nothing to collect.
 gc.set_threshold(100_000, 50, 1000)
 
@@ -30,6 +32,12 @@ def pytest_collection_finish() -> None:
 def project(tmp_path: Path, database: str) -> Project:
     """An empty Alembic project on an empty database."""
     return Project(folder=tmp_path / "project", database=database)
+
+
+@pytest.fixture
+def scratch(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of the test run as the scratch server: nobody starts one of its own."""
+    monkeypatch.setenv("HOLDFAST_SCRATCH_URL", postgres.url("postgres"))
 
 
 @pytest.fixture

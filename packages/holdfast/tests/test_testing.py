@@ -187,7 +187,7 @@ def test_another_server(
     assert used == {ours}
 
 
-@pytest.mark.parametrize("option", each(["-n2", "-n0"], here=1))
+@pytest.mark.parametrize("option", each(["-n0", "-n2"], here=1))
 def test_no_server_is_the_end_of_the_run(
     pytester: pytest.Pytester, run: Callable[[str], pytest.RunResult], option: str
 ) -> None:

@@ -79,6 +79,7 @@ def test_int_to_bigint(
     assert types(project) == {"integer"}
 
 
+@pytest.mark.everywhere
 def test_rename_a_column(
     project: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

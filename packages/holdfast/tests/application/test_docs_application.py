@@ -27,23 +27,19 @@ def run(program: str, folder: Path, database: str) -> subprocess.CompletedProces
     )
 
 
-def test_from_nothing_to_the_first_query(database: str, tmp_path: Path) -> None:
-    """The first program of the page prints what the page says."""
-    [program, *_] = PROGRAM.findall(PAGE.read_text())
-    ended = run(program, tmp_path, database)
-    assert (ended.returncode, ended.stdout) == (0, "['lamp'] True\n"), ended.stderr
+def test_from_nothing_to_an_example_of_each(database: str, tmp_path: Path) -> None:
+    """The first program of the page, and the others behind it, in order: each prints what stands beside it.
 
-
-def test_an_example_of_each(database: str, tmp_path: Path) -> None:
-    """Behind the first program, in order: each prints what stands beside it, and each public name is in one."""
+    Each public name is in one of them.
+    """
     page = PAGE.read_text().partition("## In tests")[0]
     files = FILE.findall(page)
+    programs = PROGRAM.findall(page)
     for name, text in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    first, *examples = PROGRAM.findall(page)
-    ended = run(first + "".join(examples), tmp_path, database)
-    expected = ["['lamp'] True", *PRINTED.findall("".join(examples))]
+    ended = run("".join(programs), tmp_path, database)
+    expected = ["['lamp'] True", *PRINTED.findall("".join(programs[1:]))]
     assert (ended.returncode, ended.stdout.splitlines()) == (0, expected), ended.stderr
     imported = re.findall(r"^from holdfast import (.*)$", page, re.MULTILINE)
     names = {name for line in imported for name in line.split(", ")}

@@ -9,7 +9,7 @@ from alembic_project import Project
 from psycopg.conninfo import conninfo_to_dict
 
 from holdfast.cli.event_stream import EventStream
-from holdfast.cli.report import Printer, fitted, living, moved
+from holdfast.cli.report import Printer, cut_to_fit, live_line, moved
 from holdfast.execute.progress import (
     BackfillMoved,
     BackfillPaused,
@@ -206,14 +206,14 @@ def test_the_statement_is_cut_and_the_figures_stay(
 ) -> None:
     """Whatever the numbers are: at 60 columns all of them are on the line, if need be without the statement."""
     figures = moved(rows, of, timedelta(seconds=22))
-    assert living(FILL, figures=figures, width=width) == line
+    assert live_line(FILL, figures=figures, width=width) == line
     assert len(line) + 2 <= width or line == figures
 
 
 def test_a_step_that_is_done_is_one_line() -> None:
     """Its number before it and its time behind it stay."""
     figures = ("     step 1 of 2: ", " (71.00 s)")
-    cut = fitted(FILL, figures="".join(figures), width=60)
+    cut = cut_to_fit(FILL, figures="".join(figures), width=60)
     assert cut.join(figures) == "     step 1 of 2: fill public.t in batches: UPD... (71.00 s)"
 
 

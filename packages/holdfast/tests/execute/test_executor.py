@@ -207,20 +207,16 @@ def test_a_kill_after_a_write_that_commits_itself(in_use: Project) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [
-        "op.create_index('i', 't', ['a'])",
-        "op.create_unique_constraint('i', 't', ['a'])",
-        "op.execute('COMMIT'); op.execute('CREATE INDEX CONCURRENTLY i ON t (a)')",
-        AUTHORS_BUILDS["CONCURRENTLY"],
-        AUTHORS_BUILDS["plain"],
-    ],
-    ids=[
-        "index",
-        "constraint",
-        "after the author's COMMIT",
-        "in AUTOCOMMIT",
-        "in AUTOCOMMIT, plain",
-    ],
+    each(
+        [
+            "op.create_index('i', 't', ['a'])",
+            "op.create_unique_constraint('i', 't', ['a'])",
+            "op.execute('COMMIT'); op.execute('CREATE INDEX CONCURRENTLY i ON t (a)')",
+            AUTHORS_BUILDS["CONCURRENTLY"],
+            AUTHORS_BUILDS["plain"],
+        ],
+        here=3,
+    ),
 )
 def test_an_index_of_that_name_that_was_there_before(in_use: Project, change: str) -> None:
     """PostgreSQL's own error, at each run again; the other index stays what it was."""

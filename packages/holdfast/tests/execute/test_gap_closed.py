@@ -105,7 +105,7 @@ UNCLEAR = {
 }
 
 
-@pytest.mark.parametrize("case", each(list(UNCLEAR), here=2))
+@pytest.mark.parametrize("case", each(list(UNCLEAR), here=1))
 def test_what_was_not_meant_is_not_written(in_use: Project, case: str) -> None:
     """Where the author's write is not sure to be meant for them, the rows are named instead."""
     in_use.revision(UNCLEAR[case])

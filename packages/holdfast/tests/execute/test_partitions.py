@@ -5,6 +5,7 @@ import pytest
 from alembic_project import Project
 from backends import terminate, wait_until
 from contract import Process
+from everywhere import each
 from old_snapshot import old_snapshot
 from project_at_work import ProjectWith
 
@@ -145,11 +146,14 @@ TYPES = """
 
 @pytest.mark.parametrize(
     "before",
-    [
-        "add b_holdfast to public.m, kept equal by triggers",
-        "refuse values that b_holdfast cannot take",
-        "put the new b of public.m in place",
-    ],
+    each(
+        [
+            "add b_holdfast to public.m, kept equal by triggers",
+            "refuse values that b_holdfast cannot take",
+            "put the new b of public.m in place",
+        ],
+        here=2,
+    ),
 )
 def test_partitions_come_and_go_during_a_type_change(partitioned: Project, before: str) -> None:
     """Whatever others do, right before each step that knows all of them: the column of each ends as it should."""

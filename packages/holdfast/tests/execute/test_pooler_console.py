@@ -19,6 +19,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.mark.usefixtures("scratch")
 def test_each_change_of_shape_is_told(project: Project, told: list[str]) -> None:
     """Behind its commit, with the name of the database; a plan changes nothing and tells nobody."""
     name = conninfo_to_dict(project.database)["dbname"]

@@ -256,6 +256,7 @@ def test_budget_of_a_slot(allowed: int | None, held: int, is_over: bool) -> None
     assert slot.is_over(1_000) is is_over
 
 
+@pytest.mark.usefixtures("scratch")
 def test_plan_says_what_followers_meet(
     pair: Pair, replicated: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,7 +168,7 @@ CREATE VIEW v AS SELECT id, b FROM w;
 """
 
 
-@pytest.mark.parametrize("bracket", each(list(BRACKETS.values()), here=2))
+@pytest.mark.parametrize("bracket", each(list(BRACKETS.values()), here=1))
 def test_what_is_kept_open_over_a_read_is_replayed(
     postgres: Postgres, tmp_path: Path, bracket: tuple[str, str]
 ) -> None:

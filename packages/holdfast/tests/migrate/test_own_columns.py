@@ -42,7 +42,7 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
             ADD + FILL + "op.rename_table('t', 't2')  # holdfast: allow nobody until 2999-01-01\n"
             "op.alter_column('t2', 'new_a', new_column_name='c')",
         ],
-        here=3,
+        here=2,
     ),
 )
 def test_the_revisions_own_column_is_renamed(both: SideBySide, source: str) -> None:

@@ -108,6 +108,7 @@ def planned(project: Project) -> dict[str, list[tuple[int, str]]]:
     }
 
 
+@pytest.mark.usefixtures("scratch")
 def test_a_step_has_one_number(project: Project) -> None:
     """Whatever a revision does, and wherever its run is stopped: each step has the number that it has in the plan.
 

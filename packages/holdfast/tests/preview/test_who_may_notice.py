@@ -49,6 +49,7 @@ def test_values_in_the_way(project: Project) -> None:
     assert "for b: value too long for type character varying(20) (at least 1)" in said
 
 
+@pytest.mark.usefixtures("scratch")
 def test_said_before(project: Project) -> None:
     """The plan of a type change says what differs afterwards and who may notice."""
     project.revision(

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import UnparsableStatement
-from holdfast.rewrite.statement import Exemption, StatementKind, excuse_in, on_one_line, parse
+from holdfast.rewrite.statement import Exemption, StatementKind, exemption_in, on_one_line, parse
 
 KINDS = [
     ("create table t (a int)", StatementKind.DDL),
@@ -120,14 +120,14 @@ def test_excuse_stands_above_inside_or_behind() -> None:
 
 def test_excuse_ends() -> None:
     """The day that is named is the last one."""
-    exemption = excuse_in("op.execute(SQL)  # holdfast: allow a quiet table until 2026-12-24")
+    exemption = exemption_in("op.execute(SQL)  # holdfast: allow a quiet table until 2026-12-24")
     assert exemption == Exemption(reason="a quiet table", until=date(2026, 12, 24))
     assert [exemption.holds(today=date(2026, 12, day)) for day in (24, 25)] == [True, False]
 
 
 def test_a_day_that_is_none() -> None:
     """It allows nothing."""
-    assert excuse_in("-- holdfast: allow x until 2026-02-30") is None
+    assert exemption_in("-- holdfast: allow x until 2026-02-30") is None
 
 
 def test_text_that_only_looks_like_an_excuse() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -134,9 +135,11 @@ def test_a_folder_of_another_user(new_dir: Path) -> None:
     assert fields(refusal) == {"folder": theirs, "owner": owner, "wanted": os.geteuid()}
 
 
-def test_a_deep_folder_gets_a_short_socket(new_dir: Path) -> None:
+def test_a_deep_folder_gets_a_short_socket(new_dir: Path, stopped: Path) -> None:
     """The socket's address is limited: it lies in a private folder that goes with the server."""
     deep = new_dir / ("deep" * 30)
+    new_dir.mkdir(mode=0o711)
+    subprocess.run(["cp", "-a", stopped, deep], check=True)
     with EmbeddedServer(deep) as server:
         psycopg.connect(server.url()).close()
         socket = (deep / "socket").readlink()
@@ -158,15 +161,13 @@ def test_an_orphan_without_its_socket_is_replaced(new_dir: Path) -> None:
         psycopg.connect(server.url()).close()
 
 
-def test_a_left_socket_folder_is_somebody_elses_now(folder: Path, new_dir: Path) -> None:
+def test_a_left_socket_folder_is_somebody_elses_now(folder: Path, data_dir: Path) -> None:
     """A folder that others can enter is neither used nor removed."""
     theirs = folder / "theirs"
     theirs.mkdir()
     theirs.chmod(0o755)
-    new_dir.mkdir()
-    new_dir.chmod(0o711)
-    (new_dir / "socket").symlink_to(theirs)
-    with EmbeddedServer(new_dir) as server:
+    (data_dir / "socket").symlink_to(theirs)
+    with EmbeddedServer(data_dir) as server:
         psycopg.connect(server.url()).close()
     assert theirs.is_dir()
 

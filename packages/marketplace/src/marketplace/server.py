@@ -39,10 +39,10 @@ def visited_database(settings: Settings) -> Iterator[URL]:
     if settings.database_url is None:
         running = running_server_url(settings.data_dir, DATABASE)
     if running is not None:
-        with told_plainly(url := _embedded(running)):
+        with explained_errors(url := _embedded(running)):
             yield url
         return
-    with owned_database(settings) as url, told_plainly(url):
+    with owned_database(settings) as url, explained_errors(url):
         yield url
 
 
@@ -70,7 +70,7 @@ async def transactions_of_command(url: URL, *, profile: Profile) -> AsyncIterato
 
 
 @contextmanager
-def told_plainly(url: URL) -> Iterator[None]:
+def explained_errors(url: URL) -> Iterator[None]:
     """Turn errors of the database into ones with a way out: `DatabaseOutOfReach`, `DatabaseRefused`."""
     try:
         yield

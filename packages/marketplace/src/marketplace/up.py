@@ -17,7 +17,7 @@ from marketplace.entities import Role
 from marketplace.errors import UnsupportedServer
 from marketplace.listener import bound_socket
 from marketplace.logs import configure_logs
-from marketplace.server import owned_database, shown, told_plainly, with_kept_key
+from marketplace.server import explained_errors, owned_database, shown, with_kept_key
 from marketplace.serving import server_config
 from marketplace.settings import Settings
 
@@ -78,7 +78,7 @@ def _prepare(settings: Settings, url: URL) -> tuple[tuple[str, Role], ...]:
     """Migrate, and in development load the demo data; give the demo logins."""
     database = Database(database_settings(url, profile=settings.profile))
     try:
-        with told_plainly(url):
+        with explained_errors(url):
             _require_supported(database.engine)
             database.start()
             if settings.profile is Profile.PRODUCTION:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.development.synchronize import synchronize
 from holdfast.doctor.at_start import require_safe_start
 from holdfast.engine import environment
-from holdfast.engine.connection.connect_failure import of_settings
+from holdfast.engine.connection.connect_failure import explain_by_settings
 from holdfast.engine.connection.database_url import arguments_of
 from holdfast.engine.create_engine import create_engine, create_migration_engine, migration_url
 from holdfast.engine.profiles import MigrateOnStart
@@ -54,7 +54,7 @@ def _connected(engine: Engine, settings: Settings) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        explained = of_settings(error, settings)
+        explained = explain_by_settings(error, settings)
         if explained is None:
             raise
         raise explained from error

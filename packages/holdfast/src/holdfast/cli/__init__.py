@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from holdfast.cli.failure import show_error
 from holdfast.cli.project import ProjectOptions
-from holdfast.cli.traceback import not_installed, of_the_project, whole
+from holdfast.cli.traceback import frames_of_project, module_not_installed, whole
 from holdfast.errors import HoldfastError
 from holdfast.errors.project import HoldfastFailed
 
@@ -167,13 +167,13 @@ def main() -> None:
         show_error(error)
         sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
-        missing = not_installed(error)
+        missing = module_not_installed(error)
         if missing is None:
             _fail(error)
         show_error(missing)
         sys.exit(missing.exit_status)
     except Exception as error:  # noqa: BLE001  # shown, with all that it says
-        shown = of_the_project(error)
+        shown = frames_of_project(error)
         if shown is None:
             _fail(error)
         click.echo(

@@ -54,10 +54,10 @@ def explaining_connections() -> Iterator[None]:
 
 def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | None:
     # This loads all settings, which most runs do not need.
-    from holdfast.engine.connection.connect_failure import is_no_connection, of_project
+    from holdfast.engine.connection.connect_failure import explain_by_project, is_no_connection
 
     if arguments and is_no_connection(error):
-        return of_project(error, arguments, written=_written())
+        return explain_by_project(error, arguments, written=_written())
     if isinstance(error, DBAPIError):
         answered = _answered(str(error.orig), sqlstate(error), error.statement, error)
         answered.place = getattr(error, "place", None)

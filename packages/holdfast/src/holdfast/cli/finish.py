@@ -10,7 +10,7 @@ from holdfast.cli.interrupt import GRACE_OPTION, stopping
 from holdfast.cli.project import FORMAT, ProjectOptions, as_typed, translated_errors
 from holdfast.cli.report import Printer
 from holdfast.migrate.finish import Prospect, WaitingLine, prospects
-from holdfast.migrate.finish import finish as let_go
+from holdfast.migrate.finish import finish as finish_waiting
 
 NOTHING = "nothing waits"
 
@@ -42,7 +42,7 @@ def finish(
         _show(found, form, nothing=_nothing(revision))
         ctx.exit(int(any(each.in_use for each in found)))
     with translated_errors(), stopping(grace) as stop:
-        gone = let_go(
+        gone = finish_waiting(
             options.config(),
             revision=revision,
             yes=yes,

@@ -150,13 +150,13 @@ class Printer:
         figures = (f"     {_number(started)}: ", f" ({seconds(took)})")
         step = started.step
         if self.terminal is not None:
-            step = fitted(step, figures="".join(figures), width=self.terminal.width)
+            step = cut_to_fit(step, figures="".join(figures), width=self.terminal.width)
         self._line(f"{figures[0]}{step}{figures[1]}")
 
     def _now(self, step: str, figures: str) -> None:
         """Show what is going on in the live line; a log shows nothing."""
         if self.terminal is not None:
-            self.terminal.now(living(step, figures=figures, width=self.terminal.width))
+            self.terminal.now(live_line(step, figures=figures, width=self.terminal.width))
 
     def _passing(self, step: str, figures: str, *, key: str, is_news: bool = False) -> None:
         """Show progress within a long step: replaced by the next on a terminal, now and then a line in a log.
@@ -259,7 +259,7 @@ def moved(rows: int, of: int, took: timedelta) -> str:
     return f"{rows / of:.0%}, {rows:,} of about {of:,} rows, {left} left"
 
 
-def living(step: str, *, figures: str, width: int) -> str:
+def live_line(step: str, *, figures: str, width: int) -> str:
     """Compose the live line, to be put behind the spinner: as much of the step as fits, and the figures."""
     room = width - len("x ") - len(": ") - len(figures)
     if room < len(f"{SHORTEST}...") and len(step) > room:
@@ -267,7 +267,7 @@ def living(step: str, *, figures: str, width: int) -> str:
     return f"{step if len(step) <= room else f'{step[: room - 3]}...'}: {figures}"
 
 
-def fitted(step: str, *, figures: str, width: int) -> str:
+def cut_to_fit(step: str, *, figures: str, width: int) -> str:
     """Cut the name of a step so that the figures beside it stay on the line."""
     room = max(12, width - len(figures))
     return step if len(step) <= room else step[: room - 3] + "..."

@@ -31,7 +31,7 @@ TOOLS = (
 )
 
 
-def of_the_project(error: Exception) -> str | None:
+def frames_of_project(error: Exception) -> str | None:
     """Give the traceback without our frames and those of what we call; None if nothing else is left."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_tool(frame.filename)]
@@ -50,7 +50,7 @@ def whole(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def not_installed(error: ModuleNotFoundError) -> ModuleNotInstalled | None:
+def module_not_installed(error: ModuleNotFoundError) -> ModuleNotInstalled | None:
     """Give the error that names the import that fails; None if no file of the project is in the traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.filename for frame in frames if not _is_tool(frame.filename)]

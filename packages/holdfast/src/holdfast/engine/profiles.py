@@ -1,9 +1,10 @@
 """Defaults and refusals of the profiles development, test and production, as one table."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+
+from holdfast.errors.light_dataclass import light_dataclass
 
 
 class Profile(StrEnum):
@@ -48,7 +49,7 @@ class MigrateOnStart(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class RefusedValue:
     """A value that some profiles do not accept."""
 
@@ -59,7 +60,7 @@ class RefusedValue:
     instead: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class Weakness:
     """A value that production accepts because it was named, with a warning in the log."""
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import psycopg
@@ -25,6 +25,7 @@ from holdfast.engine.variables import (
     read_variables,
     url_variable,
 )
+from holdfast.errors.light_dataclass import light_dataclass
 
 PREFIX = "HOLDFAST_"
 MIGRATION_URL = "HOLDFAST_MIGRATION_URL"
@@ -36,7 +37,7 @@ UNUSUAL = re.compile(r"[,+]|ssl|gss|channel_binding|require_auth", re.IGNORECASE
 CONNECT_TIMEOUT = 2  # seconds; after that the full run says what is wrong
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class Target:
     """A database, and by which variable it was named."""
 

@@ -70,7 +70,7 @@ from holdfast.rewrite.column_copy.refusals import refusals
 from holdfast.rewrite.facts import Releases, SideBySide
 from holdfast.rewrite.locks import Lock, LockMode, locking
 from holdfast.rewrite.names import quote
-from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.online import is_exempted
 from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue_rules.copied_once import as_one
 from holdfast.rewrite.queue_rules.gap_closed import gap_closed
@@ -312,7 +312,7 @@ class Executor:
                 sql=shortened(statement.sql),
                 steps=steps,
                 is_queued=True,
-                is_allowed=all(is_excused(each, today=today) for each in parsed),
+                is_allowed=all(is_exempted(each, today=today) for each in parsed),
             )
         )
         statement = self.journal.plan(statement, steps)
@@ -408,7 +408,7 @@ class Executor:
     def _users_may_wait(self, statement: Queued) -> bool:
         """Whether the author allows users to wait, in a comment that is still valid."""
         today = date.fromisoformat(statement.today)
-        return any(is_excused(each, today=today) for each in parse(statement.sql))
+        return any(is_exempted(each, today=today) for each in parse(statement.sql))
 
     def _in_one_batch(self, statement: Queued, step: BatchStep) -> Queued:
         def unit(timeouts: LockTimeouts) -> Queued:

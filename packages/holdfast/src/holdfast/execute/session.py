@@ -9,7 +9,6 @@ second SQLAlchemy connection over the same DBAPI connection, and commits go to t
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from holdfast.engine.changed_shapes import CHANNEL
 from holdfast.errors.leadership import SettingsNeedSession, TakenOver
+from holdfast.errors.light_dataclass import light_dataclass
 from holdfast.errors.sqlstate import (
     INTERNAL_ERROR,
     NOT_NULL_VIOLATION,
@@ -150,7 +150,7 @@ HAS_WRITTEN = text("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
 STEP_LOCK_WITHIN = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light_dataclass
 class LocalSetting:
     """One setting that env.py has made for its transaction (SET LOCAL)."""
 

@@ -119,9 +119,7 @@ def warn(who: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def naming_who_is_waited_for(
-    name: Name = warn, *, with_own: bool = True
-) -> Iterator["StatementsOfThread"]:
+def naming_blockers(name: Name = warn, *, with_own: bool = True) -> Iterator["StatementsOfThread"]:
     """Name, in the block, whoever keeps a statement of this thread waiting for half a second.
 
     Without those of our own sessions where a run watches them itself. Gives what it has seen of the statements.

@@ -28,7 +28,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from holdfast.execute.dollar_parameters import with_values
 from holdfast.execute.result_json import Result
 from holdfast.execute.session import MigrationSession, OwnEngine
-from holdfast.rewrite.statement import EXCUSE, Exemption, excuse_in
+from holdfast.rewrite.statement import EXEMPTION, Exemption, exemption_in
 
 log = logging.getLogger(__name__)
 
@@ -306,14 +306,14 @@ def _wrapped(method: Callable[..., None], listener: _ConnectionListener) -> Call
     return unseen
 
 
-def excuse_at_call(file: Path, source: str) -> Exemption | None:
+def exemption_at_call(file: Path, source: str) -> Exemption | None:
     """Find the exemption in the source of the statement of `file` that is being executed right now."""
-    if EXCUSE.search(source) is None:
+    if EXEMPTION.search(source) is None:
         return None  # nothing is allowed anywhere in the file
     frame = _frame_of(file)
     if frame is None:
         return None
-    return excuse_in(_source_of_statement(source, frame.f_lineno))
+    return exemption_in(_source_of_statement(source, frame.f_lineno))
 
 
 def line_at_call(file: Path) -> str | None:

@@ -53,7 +53,7 @@ from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.one_moment import at_its_moment
 from holdfast.rewrite.online import (
     as_written,
-    is_excused,
+    is_exempted,
     locks_of,
     moment_of,
     rewrite,
@@ -819,11 +819,11 @@ class RevisionInterceptor:
         self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
-        return is_excused(self.queue.exempted(statement), today=self.work.today)
+        return is_exempted(self.queue.exempted(statement), today=self.work.today)
 
     def _takes_locks(self, entry: QueueEntry, moment: TransactionStep | None = None) -> None:
         """Prepare for DDL that is executed as it is written, in the author's transaction."""
-        allowed = is_excused(entry.statement, today=self.work.today)
+        allowed = is_exempted(entry.statement, today=self.work.today)
         step = moment or as_written(entry.statement, facts=_facts(entry))
         is_opaque = is_opaque_ddl(entry.statement.node)
         if is_opaque:

@@ -12,7 +12,7 @@ from holdfast.errors.statement import NeedsFinish, RefusedStatement
 from holdfast.execute.journal import NOW, Queued, Unfinished
 from holdfast.execute.progress import StatementPlanned, StatementsUndone
 from holdfast.execute.session import LocalSetting, MigrationSession
-from holdfast.intercept.interceptor import excuse_at_call, line_at_call
+from holdfast.intercept.interceptor import exemption_at_call, line_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
@@ -26,7 +26,7 @@ from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
 from holdfast.rewrite.side_by_side.taken_back import taken_back, takes_back
-from holdfast.rewrite.statement import Statement, excuse_in, relations_in, shortened
+from holdfast.rewrite.statement import Statement, exemption_in, relations_in, shortened
 from holdfast.rewrite.steps import Step, TransactionStep
 from holdfast.rewrite.unit_steps import expected_count
 from holdfast.rewrite.units import QueueEntry, Unit
@@ -228,7 +228,7 @@ class RevisionQueue:
         """Give the statement with what its author allows in a comment of the revision's file."""
         if statement.exemption is not None:
             return statement
-        return replace(statement, exemption=excuse_at_call(self.work.file, self._source))
+        return replace(statement, exemption=exemption_at_call(self.work.file, self._source))
 
     def note(self, statement: Statement, facts: Facts) -> None:
         """Note the relations that a statement, executed or queued, makes new."""
@@ -470,7 +470,7 @@ def _texts(waiting: WaitingStatement, entry: QueueEntry) -> tuple[str, ...]:
 def _with_exemption(sql: str, statement: Statement) -> str:
     """Turn an exemption from a Python comment into an SQL comment."""
     exemption = statement.exemption
-    if exemption is None or excuse_in(sql) == exemption:
+    if exemption is None or exemption_in(sql) == exemption:
         return sql
     return f"{sql}\n-- holdfast: allow {exemption.reason} until {exemption.until}"
 

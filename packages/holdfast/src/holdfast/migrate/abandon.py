@@ -14,7 +14,7 @@ from holdfast.execute.journal import Journal, Queued
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, Report, silent
 from holdfast.execute.session import MigrationSession
-from holdfast.migrate.finish import let_go
+from holdfast.migrate.finish import finish_one
 from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
 from holdfast.rewrite.side_by_side.finish import take_back_steps
 from holdfast.rewrite.statement import on_one_line
@@ -97,7 +97,7 @@ def _forget_what_waits(
     for entry in reversed(waiting.entries(session)):
         if entry.recorded.revision != revision:
             continue
-        let_go(session, entry, report=report, steps=take_back_steps(entry.waiting) or ())
+        finish_one(session, entry, report=report, steps=take_back_steps(entry.waiting) or ())
         kept.append(str(entry.waiting))
     return tuple(kept)
 
@@ -113,7 +113,7 @@ def _undo(step: Step) -> tuple[str, ...]:
 def _give_back(session: MigrationSession, statement: Queued, *, report: Report) -> None:
     """Undo the finished steps of a column copy, last one first; each statement may be repeated after a kill.
 
-    A second name is let go with its record, by `_forget_what_waits`.
+    A second name is dropped with its record, by `_forget_what_waits`.
     """
     patience = LockPatience(session=session, report=report)
     for step in reversed((statement.steps or ())[: statement.steps_done]):

@@ -205,7 +205,7 @@ def _finish(
     session.guard = Guard(session, has_users=has_users)
     try:
         for entry in entries:
-            let_go(session, entry, report=report, should_stop=should_stop)
+            finish_one(session, entry, report=report, should_stop=should_stop)
             yield line_of(entry)
     finally:
         guard, session.guard = session.guard, None
@@ -235,7 +235,7 @@ def _require_unused(session: MigrationSession, entries: Sequence[Entry], *, yes:
         raise CannotTellUse(waiting=names, unseen=found.unproven)
 
 
-def let_go(
+def finish_one(
     session: MigrationSession,
     entry: Entry,
     *,

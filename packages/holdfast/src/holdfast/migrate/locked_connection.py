@@ -18,7 +18,7 @@ from holdfast.execute.journal import Journal
 from holdfast.execute.lease import leadership_of
 from holdfast.execute.progress import Report
 from holdfast.execute.session import MigrationSession
-from holdfast.execute.watcher import naming_who_is_waited_for
+from holdfast.execute.watcher import naming_blockers
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import ConfiguredDatabase, passes_of
 from holdfast.migrate.history_files import open_history
@@ -69,7 +69,7 @@ def on_every_locked_pass(
         migration.append(context.connection)
         with closing(MigrationSession(context.connection)) as session:
             session.keep_local_settings()
-            if refusal := refusals.of_a_pooler(session):
+            if refusal := refusals.refusal_of_pooler(session):
                 raise refusal
             session.commit()
             with closing(leadership_of(session)) as leadership:
@@ -92,7 +92,7 @@ def on_every_locked_pass(
 
     with (
         EnvironmentContext(config, script, fn=call, dont_mutate=True),
-        naming_who_is_waited_for() as statements,
+        naming_blockers() as statements,
         naming_timeouts(migration, statements, standing=STANDING),
     ):
         script.run_env()

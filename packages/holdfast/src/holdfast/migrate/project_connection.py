@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from holdfast.errors.project import NothingMigrated
-from holdfast.execute.watcher import naming_who_is_waited_for
+from holdfast.execute.watcher import naming_blockers
 from holdfast.migrate.databases import ConfiguredDatabase, only, passes_of
 from holdfast.migrate.history_files import open_history
 from holdfast.migrate.timed_out import naming_timeouts
@@ -60,7 +60,7 @@ def on_every_pass(config: Config, look: Callable[[ProjectConnection], Seen]) -> 
 
     with (
         EnvironmentContext(config, script, fn=call, dont_mutate=True),
-        naming_who_is_waited_for() as statements,
+        naming_blockers() as statements,
         naming_timeouts(connections, statements, standing="Nothing was changed: it only looked."),
     ):
         script.run_env()

@@ -41,22 +41,22 @@ LIMITS = text(
 )
 
 
-def of_the_history(script: ScriptDirectory, config: Config | None) -> HoldfastError | None:
+def refusal_of_history(script: ScriptDirectory, config: Config | None) -> HoldfastError | None:
     """Give the refusal of a history with several heads, unless the project wants these branches."""
     heads = surplus_heads(script, config)
     return TwoHeads(heads=heads) if heads else None
 
 
-def of_the_way(session: MigrationSession) -> HoldfastError | None:
+def refusal_of_connection(session: MigrationSession) -> HoldfastError | None:
     """Give the refusal of a connection over which nothing can be migrated."""
-    if refusal := of_a_pooler(session):
+    if refusal := refusal_of_pooler(session):
         return refusal
     if is_read_only(session.connection):
         return ReadOnlyServer(database=database_name(session.connection))
     return None
 
 
-def of_a_pooler(session: MigrationSession) -> HoldfastError | None:
+def refusal_of_pooler(session: MigrationSession) -> HoldfastError | None:
     """Give the refusal of a pooler that is not declared as the only way, or that is not safe."""
     if not session.notice_pooler():
         return None
@@ -82,7 +82,7 @@ def behind_pooler(session: MigrationSession) -> BehindPooler:
     return BehindPooler() if direct is None else BehindPooler(direct=direct)
 
 
-def of_a_database_without_revision(
+def refusal_of_database_without_revision(
     session: MigrationSession,
     context: MigrationContext,
     script: ScriptDirectory,
@@ -125,7 +125,9 @@ def recorded_heads(script: ScriptDirectory, entries: Mapping[str, HistoryEntry])
     return tuple(sorted(applied - below))
 
 
-def of_the_rest(journal: "Journal", found: "Unfinished", revision: Script) -> HoldfastError | None:
+def refusal_of_rest(
+    journal: "Journal", found: "Unfinished", revision: Script
+) -> HoldfastError | None:
     """Say why a half-way revision cannot be continued."""
     if not found.function_ended and found.unrepeatable is not None:
         return FunctionWasInterrupted(revision=found.revision, reason=found.unrepeatable)

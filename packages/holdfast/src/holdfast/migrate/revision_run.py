@@ -136,7 +136,7 @@ class RevisionRun(OneRevision):
             raise UnfinishedRevision(
                 revision=found.revision, direction=found.direction, finish=COMMAND[found.direction]
             )
-        if refusal := refusals.of_the_rest(
+        if refusal := refusals.refusal_of_rest(
             Journal(self.context.session), found, self.step.revision
         ):
             raise refusal

@@ -32,7 +32,7 @@ from holdfast.execute.lock_budget import LOCK_BUDGET
 from holdfast.execute.progress import Report, StepWatched, silent
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard, GuardVerdict
-from holdfast.execute.watcher import naming_who_is_waited_for
+from holdfast.execute.watcher import naming_blockers
 from holdfast.intercept.fresh import seeing_others_commit, writes_version
 from holdfast.migrate import refusals
 from holdfast.migrate.databases import Passes, passes_of
@@ -96,7 +96,7 @@ def upgrade(
         return
     script = open_history(config)
     if revision == "head":
-        if refusal := refusals.of_the_history(script, config):
+        if refusal := refusals.refusal_of_history(script, config):
             raise refusal
         revision = "heads"  # one, or those of the branches that the project wants
 
@@ -219,7 +219,7 @@ def _migrate(
                 dont_mutate=True,
             )
             try:
-                with environment, naming_who_is_waited_for(named, with_own=False) as statements:
+                with environment, naming_blockers(named, with_own=False) as statements:
                     script.run_env()
             except Exception as error:
                 run.ask_guard(error)  # Alembic's own statements may have met it too
@@ -374,7 +374,7 @@ class _Run:
                 log.debug("the connection was already closed", exc_info=True)
 
     def _lead(self, heads: Heads, context: MigrationContext, session: MigrationSession) -> None:
-        if refusal := refusals.of_the_way(session):
+        if refusal := refusals.refusal_of_connection(session):
             raise refusal
         session.commit()
         self.leadership = leadership_of(session)
@@ -424,7 +424,7 @@ class _Run:
             self._look_for_edits(heads, session, entries)
         refusal = None
         if not heads:
-            refusal = refusals.of_a_database_without_revision(
+            refusal = refusals.refusal_of_database_without_revision(
                 session, context, self.script, entries
             )
         if refusal is not None:

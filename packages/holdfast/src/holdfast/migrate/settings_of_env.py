@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-SETS = re.compile(r"\bset_config\b|^\s*(?:--[^\n]*\n\s*)*set\b", re.IGNORECASE)
+SET = re.compile(r"\s*(?:--[^\n]*\n\s*)*set\b", re.IGNORECASE)
 NAME = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*(?:\.\w+)*\b", re.IGNORECASE)
 
 
@@ -20,7 +20,7 @@ def noting_settings() -> Iterator[set[str]]:
     names: set[str] = set()
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        if SETS.search(statement):
+        if SET.match(statement) or "set_config" in statement.lower():
             names.update(
                 name.lower()
                 for text in _texts(statement, parameters)

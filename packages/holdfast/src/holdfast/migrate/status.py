@@ -168,19 +168,19 @@ def _refusal(
     """Give the refusal that `run` would meet, looked for in the same order."""
     if unknown:
         return DatabaseAhead(revisions=unknown)
-    refusal = refusals.of_the_history(project.script, project.context.config)
+    refusal = refusals.refusal_of_history(project.script, project.context.config)
     if pending:
         refusal = refusal or refusal_of_files(project.script, (r.revision for r in pending))
-        refusal = refusal or refusals.of_the_way(session)
+        refusal = refusal or refusals.refusal_of_connection(session)
         if edited:
             refusal = refusal or EditedRevision(revisions=edited)
         if not project.heads:
-            refusal = refusal or refusals.of_a_database_without_revision(
+            refusal = refusal or refusals.refusal_of_database_without_revision(
                 session, project.context, project.script, entries
             )
     if unfinished and _has(project.script, unfinished.revision):
         revision = project.script.get_revision(unfinished.revision)
-        refusal = refusal or refusals.of_the_rest(Journal(session), unfinished, revision)
+        refusal = refusal or refusals.refusal_of_rest(Journal(session), unfinished, revision)
     return refusal
 
 

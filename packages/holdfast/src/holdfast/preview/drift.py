@@ -19,7 +19,7 @@ from holdfast.execute.journal import Journal
 from holdfast.execute.progress import silent
 from holdfast.execute.session import MigrationSession, second_session
 from holdfast.migrate.databases import only_pass
-from holdfast.migrate.finish import let_go
+from holdfast.migrate.finish import finish_one
 from holdfast.migrate.locked_connection import LockedConnection, on_locked_connection
 from holdfast.migrate.project_connection import (
     ProjectConnection,
@@ -193,7 +193,7 @@ def _let_go_what_is_gone(config: Config, waits: tuple[Recorded, ...]) -> None:
     def work(locked: LockedConnection) -> None:
         for entry in waiting.entries(locked.session):
             if (entry.recorded.revision, str(entry.waiting)) not in left:
-                let_go(locked.session, entry, report=silent)
+                finish_one(locked.session, entry, report=silent)
 
     on_locked_connection(config, work, report=silent)
 

@@ -171,7 +171,7 @@ def _met(reading: ReadingOnStandby, names: str) -> str:
     )
 
 
-def of_followers(
+def notes_of_followers(
     connection: Connection, *, steps: Sequence[tuple[Step, tuple[Lock, ...]]], urls: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
     """Give what to know of each step, with its locks; `urls` are those of HOLDFAST_STANDBYS."""

@@ -39,7 +39,7 @@ from holdfast.observe.citus import blockers_on_workers
 from holdfast.observe.database import count_user_relations
 from holdfast.observe.free_disk import UNLIMITED, free_disk
 from holdfast.observe.placements import placements
-from holdfast.preview.followers import of_followers
+from holdfast.preview.followers import notes_of_followers
 from holdfast.preview.rows_in_the_way import RowsInTheWay, ask, noting_questions
 from holdfast.preview.trial import PlannedRevision, PlannedStep, Size, Trial
 from holdfast.preview.who_may_notice import notices
@@ -217,7 +217,7 @@ def _followed(
     urls = StandbySettings().urls()
     found = iter(
         on_project_connection(
-            config, lambda project: of_followers(project.connection, steps=steps, urls=urls)
+            config, lambda project: notes_of_followers(project.connection, steps=steps, urls=urls)
         )
     )
     return tuple(
@@ -258,7 +258,7 @@ def _target(project: ProjectConnection) -> _Target:
 def _require_known(session: MigrationSession, project: ProjectConnection) -> None:
     """Raise what `run` would refuse: a database with tables of which nothing is recorded has no plan."""
     entries = history.latest(session) if layout.exist(session) else {}
-    refusal = refusals.of_a_database_without_revision(
+    refusal = refusals.refusal_of_database_without_revision(
         session, project.context, project.script, entries
     )
     if refusal is not None:

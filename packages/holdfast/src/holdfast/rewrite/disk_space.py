@@ -16,7 +16,7 @@ from holdfast.errors.sizes import size_in_words
 from holdfast.errors.statement import NotEnoughDisk
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.online import draft_of, is_excused
+from holdfast.rewrite.online import draft_of, is_exempted
 from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, FillRowsStep, Step
 from holdfast.rewrite.type_change import may_write_rows
@@ -82,7 +82,7 @@ def needs_of_rest(
     reached: Sequence[str] | None = None,
 ) -> tuple[DiskNeed, ...]:
     """Give the needs of a unit's remaining steps, unless allowed by its author; of the first, what is not `reached`."""
-    if any(is_excused(each, today=today) for each in statements):
+    if any(is_exempted(each, today=today) for each in statements):
         return ()
     tables = _tables(facts)
     size = sum(disk_of(step, tables=tables) for step in left)
@@ -120,7 +120,7 @@ def _is_done(
 
 
 def _is_allowed(entry: QueueEntry, today: date) -> bool:
-    return is_excused(entry.statement, today=today)
+    return is_exempted(entry.statement, today=today)
 
 
 def _need(statement: Statement, facts: Facts | None) -> DiskNeed | None:

@@ -97,7 +97,7 @@ def rewrite(
     `ahead` of it in a queue may take away.
     """
     _refuse_what_must_fail(statement, facts=facts)
-    excused = is_excused(statement, today=today)
+    excused = is_exempted(statement, today=today)
     draft = draft_of(statement, facts=without_copies(facts) if excused else facts)
     unless = excused or (ahead and is_conditional(statement))
     if draft.refusals and not unless:
@@ -108,7 +108,7 @@ def rewrite(
     return draft.steps
 
 
-def is_excused(statement: Statement, *, today: date) -> bool:
+def is_exempted(statement: Statement, *, today: date) -> bool:
     """Whether the author allows what would be refused."""
     return statement.exemption is not None and statement.exemption.holds(today=today)
 

@@ -10,7 +10,7 @@ from holdfast.errors.statement import CannotWaitHere
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import Hazard, LongWork
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.online import Draft, draft_of, is_excused, locks_of
+from holdfast.rewrite.online import Draft, draft_of, is_exempted, locks_of
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.statement import Statement, shortened
 from holdfast.rewrite.steps import (
@@ -35,7 +35,7 @@ UNDIVIDED = LongWork(
 
 def refuse_undivided(statement: Statement, *, facts: Facts, today: date) -> None:
     """Raise LongStatement on a large table, BreaksRunningCode on any."""
-    if is_excused(statement, today=today):
+    if is_exempted(statement, today=today):
         return
     relations = {relation.name: relation for relation in facts.relations.values()}
     draft = draft_of(statement, facts=facts)

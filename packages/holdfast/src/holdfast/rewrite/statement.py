@@ -18,7 +18,9 @@ from postgast import pg_query_pb2 as pb
 from holdfast.errors.statement import UnparsableStatement
 from holdfast.rewrite.tree import Node, every, find, has_option, strings
 
-EXCUSE = re.compile(r"holdfast:\s*allow\s+(?P<reason>.+?)\s+until\s+(?P<until>\d{4}-\d{2}-\d{2})")
+EXEMPTION = re.compile(
+    r"holdfast:\s*allow\s+(?P<reason>.+?)\s+until\s+(?P<until>\d{4}-\d{2}-\d{2})"
+)
 COMMENTS = (pb.SQL_COMMENT, pb.C_COMMENT)
 
 WrittenName = tuple[str, str]  # the schema, or nothing, and the name
@@ -158,7 +160,7 @@ def parse(sql: str) -> tuple[Statement, ...]:
         tree = postgast.parse(sql)
         text = sql.encode()
         spans = [_span(statement, text=text) for statement in tree.stmts]
-        exemptions = dict(_excuses(sql, spans=spans)) if EXCUSE.search(sql) else {}
+        exemptions = dict(_exemptions(sql, spans=spans)) if EXEMPTION.search(sql) else {}
     except postgast.PgQueryError as error:
         raise UnparsableStatement(
             statement=shortened(sql), message=error.message, position=error.cursorpos
@@ -175,9 +177,9 @@ def parse(sql: str) -> tuple[Statement, ...]:
     )
 
 
-def excuse_in(text: str) -> Exemption | None:
+def exemption_in(text: str) -> Exemption | None:
     """Find the exemption in a comment, of SQL or of Python: `holdfast: allow REASON until YYYY-MM-DD`."""
-    found = EXCUSE.search(text)
+    found = EXEMPTION.search(text)
     if found is None:
         return None
     try:
@@ -216,11 +218,11 @@ def _span(statement: pb.RawStmt, *, text: bytes) -> _Span:
     return _Span(start=start, end=start + statement.stmt_len if statement.stmt_len else len(text))
 
 
-def _excuses(sql: str, *, spans: list[_Span]) -> Iterator[tuple[int, Exemption]]:
+def _exemptions(sql: str, *, spans: list[_Span]) -> Iterator[tuple[int, Exemption]]:
     """Give each exemption with the number of its statement: it stands inside, after, or above it."""
     text = sql.encode()
     for token in postgast.scan(sql).tokens:
-        exemption = excuse_in(text[token.start : token.end].decode())
+        exemption = exemption_in(text[token.start : token.end].decode())
         if token.token in COMMENTS and exemption:
             yield _statement_at(token.start, text=text, spans=spans), exemption
 

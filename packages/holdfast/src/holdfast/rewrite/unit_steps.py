@@ -21,7 +21,7 @@ from holdfast.rewrite.one_moment import TIMED, at_its_moment
 from holdfast.rewrite.online import (
     as_written,
     draft_of,
-    is_excused,
+    is_exempted,
     needs_no_transaction_of_its_own,
     rewrite,
 )
@@ -153,7 +153,7 @@ def _refuse_a_change_of_rows(statements: Sequence[Statement], *, facts: Facts, t
     """Raise TornApart if a column of a large table cannot be copied with what stands around its change."""
     for statement in statements:
         table = table_written_by_change(statement, facts=facts)
-        if table is None or is_small(table) or is_excused(statement, today=today):
+        if table is None or is_small(table) or is_exempted(statement, today=today):
             continue
         raise TornApart(
             statement=shortened(statements[0].sql),

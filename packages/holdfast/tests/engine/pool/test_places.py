@@ -3,6 +3,7 @@
 import gc
 from dataclasses import dataclass, field
 
+from everywhere import everywhere
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import integers
@@ -229,4 +230,6 @@ class Machine(RuleBasedStateMachine):
 
 
 TestPlaces = Machine.TestCase
-TestPlaces.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestPlaces.settings = settings(
+    max_examples=200 if everywhere() else 60, stateful_step_count=40, deadline=None
+)

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from marketplace import placing
 from marketplace.database import open_short_engine
-from marketplace.server import told_plainly
+from marketplace.server import explained_errors
 from marketplace.settings import read_settings, sqlalchemy_url
 
 # Any number of rows is moved, so the limits of requests do not apply.
@@ -39,7 +39,7 @@ def _connected(citus: str) -> Iterator[placing.Connection]:
     """Open psycopg's own connection in autocommit, as safe as those of the shop: the same TLS, the same checks."""
     url = sqlalchemy_url(SecretStr(citus))
     engine = open_short_engine(url, profile=read_settings().profile, isolation_level="AUTOCOMMIT")
-    with told_plainly(url), engine.connect() as connection:
+    with explained_errors(url), engine.connect() as connection:
         connection.exec_driver_sql(WITHOUT_LIMITS)
         yield cast("placing.Connection", connection.connection.driver_connection)
 

@@ -38,14 +38,14 @@ def is_no_connection(error: BaseException) -> bool:
     return type(error).__module__.startswith("asyncpg") and is_refusal
 
 
-def of_settings(error: BaseException, settings: Settings) -> CannotConnect | None:
+def explain_by_settings(error: BaseException, settings: Settings) -> CannotConnect | None:
     """Explain a failed connection of an application, whose engine was made from the settings."""
     if settings.url is None or not is_no_connection(error):
         return None
     return explained(error, settings)
 
 
-def of_project(
+def explain_by_project(
     error: BaseException, arguments: Mapping[str, Any], *, written: Sequence[tuple[str, str]]
 ) -> CannotConnect | None:
     """Explain a failed connection of a command, whose engine env.py made with these driver arguments.

@@ -18,7 +18,7 @@ from holdfast.errors.sql import (
     TransactionInScript,
     UnparsableScript,
 )
-from holdfast.rewrite.statement import Statement, excuse_in, parse, shortened
+from holdfast.rewrite.statement import Statement, exemption_in, parse, shortened
 
 SAVEPOINTS = (
     pb.TRANS_STMT_SAVEPOINT,
@@ -81,7 +81,7 @@ class _Place:
 def _with_exemption(statement: Statement) -> str:
     """Move a comment with an exemption, after the semicolon or above, into its statement's text."""
     allowed = statement.exemption
-    if allowed is None or excuse_in(statement.sql) == allowed:
+    if allowed is None or exemption_in(statement.sql) == allowed:
         return statement.sql
     return f"{statement.sql}\n-- holdfast: allow {allowed.reason} until {allowed.until}"
 

@@ -60,7 +60,7 @@ def before_swap(copied: Copied, index: DependentIndex) -> Iterator[TransactionSt
         )
 
 
-def behind_swap(copied: Copied) -> Iterator[BatchStep]:
+def after_swap(copied: Copied) -> Iterator[BatchStep]:
     """Rename the indexes of each partition after the swap, even if it was detached meanwhile."""
     for each in copied.partitions:
         of_indexes = () if each.facts.is_partitioned else each.facts.indexes

@@ -27,7 +27,7 @@ from holdfast.rewrite.column_copy.filling import (
     strict,
     strict_of_partition,
 )
-from holdfast.rewrite.column_copy.index_names import behind_swap
+from holdfast.rewrite.column_copy.index_names import after_swap
 from holdfast.rewrite.column_copy.swap import swap
 from holdfast.rewrite.steps import CopiedPartitionsStep, Stage, Step
 
@@ -83,7 +83,7 @@ def _from_strict(table: Copied) -> Iterator[Step]:
 def _from_swap(table: Copied) -> Iterator[Step]:
     yield from _look(table, ahead_of="swap")
     yield swap(table)
-    yield from behind_swap(table)
+    yield from after_swap(table)
     yield from clean_detached(table)
 
 

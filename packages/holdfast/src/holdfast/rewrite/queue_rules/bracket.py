@@ -12,7 +12,7 @@ from holdfast.errors.statement import TornApart
 from holdfast.rewrite.backfill import finds_rows_by_key
 from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.independence import is_opaque
-from holdfast.rewrite.online import draft_of, is_excused
+from holdfast.rewrite.online import draft_of, is_exempted
 from holdfast.rewrite.pairs import NOT_NULL, Taken, is_given_back
 from holdfast.rewrite.single_transaction import is_small
 from holdfast.rewrite.spans import Span
@@ -36,7 +36,7 @@ def refuse_what_lasts(span: Span, *, today: date, until: str = "", is_open: bool
 
     `is_open`: all of it is executed as it is written, in the transaction that is open; no column is copied before.
     """
-    if any(is_excused(entry.statement, today=today) for entry in span.entries):
+    if any(is_exempted(entry.statement, today=today) for entry in span.entries):
         return
     for entry in span.entries:
         table = _large_table(entry, is_open=is_open)

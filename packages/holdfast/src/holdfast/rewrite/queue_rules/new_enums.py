@@ -10,7 +10,7 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.hazards import Hazard, LongWork
 from holdfast.rewrite.locks import LockMode
-from holdfast.rewrite.online import is_excused
+from holdfast.rewrite.online import is_exempted
 from holdfast.rewrite.type_change import partitioned_with_new_enum
 from holdfast.rewrite.type_names import created_type
 from holdfast.rewrite.units import QueueEntry
@@ -31,7 +31,7 @@ def refuse_new_enums_on_partitions(entries: Sequence[QueueEntry], *, today: date
     if not enums:
         return
     for entry in entries:
-        if entry.facts is None or is_excused(entry.statement, today=today):
+        if entry.facts is None or is_exempted(entry.statement, today=today):
             continue
         table = partitioned_with_new_enum(entry.statement, facts=entry.facts, enums=enums)
         if table is not None:

@@ -118,7 +118,7 @@ def _moment(waiting: Waiting, statements: tuple[str, ...]) -> BatchStep:
     if waiting.what == "table name":
         relation = QualifiedName(schema=relation.schema, name=waiting.name)
     return BatchStep(
-        what=f"let go {waiting}",
+        what=f"drop {waiting}",
         sql=statements,
         locks=(Lock(mode=LockMode.ACCESS_EXCLUSIVE, relation=relation),),
     )
