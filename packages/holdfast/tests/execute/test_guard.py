@@ -505,6 +505,7 @@ def test_a_guard_that_is_silent_ends_the_unit_wherever_that_is(
 COMMITTING = {
     "CALL": "CALL p()",
     "DO": "DO $$ BEGIN INSERT INTO done VALUES (1); COMMIT; {} END $$",
+    "DO that calls": "DO $$ BEGIN CALL p(); END $$",
 }
 PROCEDURE_THAT_COMMITS = """
     CREATE TABLE done (n int);

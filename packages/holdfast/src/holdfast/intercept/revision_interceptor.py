@@ -3,7 +3,6 @@
 Keeps the record of every statement that took effect, so that the function can be called again after a kill.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
@@ -45,6 +44,7 @@ from holdfast.intercept.route import (
 )
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
+from holdfast.rewrite.commits_inside import may_commit_inside
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.divided_alter_table import divide_alter_table
 from holdfast.rewrite.facts import Facts, Releases
@@ -315,7 +315,7 @@ class RevisionInterceptor:
     def _executes(self, text: str, statement: Statement, intercepted: InterceptedStatement) -> None:
         if not self.session.in_autocommit():
             self._executes_and_records(text, intercepted)
-        elif statement.kind in WRITES and _may_commit_inside(statement):
+        elif statement.kind in WRITES and may_commit_inside(statement):
             self._executes_once(text, statement, intercepted)
         elif statement.kind in WRITES:
             self._executes_in_a_transaction(text, statement, intercepted)
@@ -645,7 +645,7 @@ class RevisionInterceptor:
             if not in_autocommit:
                 self._fetch_beside(text, intercepted, other)
                 return True
-            may_commit = any(map(_may_commit_inside, statements))
+            may_commit = any(map(may_commit_inside, statements))
             with self._done_once(other, in_parts=may_commit) if is_write else nullcontext():
                 self._fetch_beside(text, intercepted, other)
                 other.commit()
@@ -927,13 +927,6 @@ class RevisionInterceptor:
 
 def _is_long(entry: QueueEntry) -> bool:
     return moment_of(entry.statement, facts=_facts(entry)) is None
-
-
-def _may_commit_inside(statement: Statement) -> bool:
-    """Whether a procedure, or a DO block that mentions COMMIT or ROLLBACK, may commit when it is run."""
-    if isinstance(statement.node, pb.DoStmt):
-        return re.search(r"\b(commit|rollback)\b", statement.sql, re.IGNORECASE) is not None
-    return isinstance(statement.node, pb.CallStmt)
 
 
 def _is_opaque(statement: Statement) -> bool:
