@@ -203,8 +203,12 @@ def test_a_body_that_works_under_a_lock(project: Project, way: str) -> None:
     )
     project.revision(f"op.execute({BODIES[way]!r})")
     project.revision("op.execute('DO $$ BEGIN ALTER TABLE t ADD COLUMN b text; END $$')")
+    project.revision(
+        "with op.get_bind().engine.begin() as other:\n"
+        f"    other.execute(sa.text({BODIES['DO, LOCK TABLE']!r}))"
+    )
     found = [each for each in check(project.config) if each.rule == "online"]
-    assert [each.file.stem for each in found] == ["r2"]
+    assert [each.file.stem for each in found] == ["r2", "r4"]
     assert "while it holds ACCESS EXCLUSIVE on public.t" in found[0].message
 
 

@@ -5,7 +5,14 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import UnparsableStatement
-from holdfast.rewrite.statement import Exemption, StatementKind, exemption_in, on_one_line, parse
+from holdfast.rewrite.statement import (
+    Exemption,
+    StatementKind,
+    after_comments,
+    exemption_in,
+    on_one_line,
+    parse,
+)
 
 KINDS = [
     ("create table t (a int)", StatementKind.DDL),

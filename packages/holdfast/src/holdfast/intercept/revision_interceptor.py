@@ -382,6 +382,8 @@ class RevisionInterceptor:
                 users_may_wait=self._users_may_wait(statement),
                 ends_when_idle=False,
             )
+        if _is_opaque(statement):
+            self._count_body(statement)
 
     def _executes_and_records(self, text: str, intercepted: InterceptedStatement) -> None:
         result = intercepted.fetch()
@@ -635,6 +637,8 @@ class RevisionInterceptor:
             del self.others[other.session.dbapi_connection]
         with closing(other) if in_autocommit else nullcontext(), other.telling_its_end():
             other.watch(users_may_wait=any(map(self._users_may_wait, statements)))
+            for statement in filter(_is_opaque, statements):
+                self._count_body(statement)
             if not intercepted.can_be_fetched:
                 self.queue.replay.unrepeatable = READS_CURSOR
                 return False
@@ -807,9 +811,11 @@ class RevisionInterceptor:
             self.lock_waits.for_rows()
 
     def _before_opaque(self, statement: Statement, *, position: int = 0) -> None:
-        allowed = self._users_may_wait(statement)
-        self.lock_waits.for_anything(users_may_wait=allowed)
-        step = TransactionStep(sql=(statement.sql,))
+        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
+        self._count_body(statement, position=position)
+
+    def _count_body(self, statement: Statement, *, position: int = 0) -> None:
+        allowed, step = self._users_may_wait(statement), TransactionStep(sql=(statement.sql,))
         self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
