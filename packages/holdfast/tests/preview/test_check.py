@@ -179,6 +179,9 @@ def test_breaks_running_code(of_refused_revisions: tuple[Project, Findings]) -> 
 
 
 BODIES = {
+    "DO behind comments": (
+        "/* why */ -- and how\nDO $$ BEGIN LOCK TABLE t; PERFORM count(*) FROM t; END $$"
+    ),
     "DO": "DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0); END $$",
     "DO, EXECUTE": "DO $$ BEGIN EXECUTE 'ALTER TABLE t ALTER a TYPE bigint'; END $$",
     "function": "SELECT long()",
