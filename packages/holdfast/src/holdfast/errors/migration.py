@@ -38,7 +38,7 @@ class NoRightsInSchema(HoldfastError):
 
     role: str
     said: str
-    what = "Role {role} may not use what is in the schema holdfast of this database: {said}. Nothing was migrated."
+    what = "Role {role} may not use the tables in the database's schema `holdfast`: {said}. Nothing was migrated."
     why = (
         "Another role has migrated it before, and owns the tables with its history and its journal."
     )
