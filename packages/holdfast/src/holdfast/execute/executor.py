@@ -788,7 +788,7 @@ class Executor:
 
 @contextmanager
 def _limit_is_ours(step: str) -> Iterator[None]:
-    """Tell whose limit it was that has ended the session inside a batch."""
+    """Explain a session that our own limit has ended in the middle of a batch."""
     try:
         yield
     except DBAPIError as error:
