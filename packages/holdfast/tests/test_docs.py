@@ -1,14 +1,16 @@
 """What the documentation claims to be proved is proved by a test that exists."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-# [`test_name`](path/to/file.py)
 FILE = re.compile(r"[\w./]+\.py\b")
+MODULE = re.compile(r"`(holdfast(?:\.\w+)+)`")
+# [`test_name`](path/to/file.py)
 NAMED = re.compile(r"\[`(test_\w+)`\]\(([^)]+\.py)\)")
 
 
@@ -42,3 +44,16 @@ def test_files_that_the_picture_names_exist() -> None:
     named = set(FILE.findall((ROOT / "docs/architecture.md").read_text())) - {"env.py"}
     placeholders = {name for name in named if "NAME" in name}
     assert {n for n in named - placeholders if not any(f.endswith(f"/{n}") for f in files)} == set()
+
+
+def test_public_modules_are_those_of_the_contract() -> None:
+    """What the marketplace may import by the contract is what docs/architecture.md calls public, and no more."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    allowed = {
+        imported.split(" -> ")[1]
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        for imported in contract.get("ignore_imports", ())
+    }
+    text = (ROOT / "docs/architecture.md").read_text()
+    public = text.partition("Public, beside")[2].partition("\n\n")[0]
+    assert set(MODULE.findall(public)) == allowed | {"holdfast.testing", "holdfast.errors"}

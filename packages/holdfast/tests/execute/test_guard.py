@@ -505,6 +505,7 @@ def test_a_guard_that_is_silent_ends_the_unit_wherever_that_is(
 COMMITTING = {
     "CALL": "CALL p()",
     "DO": "DO $$ BEGIN INSERT INTO done VALUES (1); COMMIT; {} END $$",
+    "DO that calls": "DO $$ BEGIN CALL p(); END $$",
 }
 PROCEDURE_THAT_COMMITS = """
     CREATE TABLE done (n int);
@@ -566,7 +567,7 @@ engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolcla
 
 @event.listens_for(engine, "connect")
 def set_role(connection, record):
-    connection.cursor().execute("SET ROLE {role}")
+    connection.cursor().execute("SET {becomes} {role}")
     connection.commit()
 
 with engine.connect() as connection:
@@ -576,7 +577,10 @@ with engine.connect() as connection:
 """
 
 
-def test_users_are_let_through_where_each_connection_sets_a_role(in_use: Project) -> None:
+@pytest.mark.parametrize("becomes", ["ROLE", "SESSION AUTHORIZATION"])
+def test_users_are_let_through_where_each_connection_sets_a_role(
+    in_use: Project, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A role that may not cancel what the login role executes: the guard's own connection is the login's."""
     role = f"owner_{uuid4().hex}"
     in_use.query(
@@ -584,7 +588,8 @@ def test_users_are_let_through_where_each_connection_sets_a_role(in_use: Project
         f" GRANT ALL ON ALL TABLES IN SCHEMA public, holdfast TO {role};"
         f" GRANT ALL ON ALL SEQUENCES IN SCHEMA holdfast TO {role}; GRANT ALL ON SCHEMA holdfast TO {role}"
     )
-    in_use.env(AS_OWNER.format(role=role))
+    monkeypatch.setattr(lock_patience, "USERS_WAIT_AT_MOST", 1)
+    in_use.env(AS_OWNER.format(role=role, becomes=becomes))
     in_use.revision(f"op.execute({LONG!r})")
     try:
         with reading(in_use), pytest.raises(KeepsUsersWaiting):

@@ -10,7 +10,7 @@ from alembic_project import Project
 from everywhere import each, named
 from sqlalchemy import make_url
 
-from holdfast.errors.locks import NoGuard
+from holdfast.errors.locks import GuardMayNotCancel, NoGuard
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
 from holdfast.scratch.databases import Postgres
@@ -83,6 +83,33 @@ def test_a_table_of_somebody_else(
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(f"DROP OWNED BY {role}".encode())
     assert dumps[0] == dumps[1]
+
+
+def test_a_guard_that_may_cancel_nothing(postgres: Postgres, tmp_path: Path, role: str) -> None:
+    """Whatever its role lacks for it: it is told before anything is locked, with the statement that gives it."""
+    with postgres.database() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in (
+                f"GRANT CREATE ON SCHEMA public TO {role}",
+                f"CREATE SCHEMA holdfast AUTHORIZATION {role}",
+                "REVOKE EXECUTE ON FUNCTION pg_cancel_backend(integer) FROM PUBLIC",
+            ):
+                connection.execute(statement.encode())
+        project = Project(
+            folder=tmp_path / "project",
+            database=make_url(url).set(username=role).render_as_string(),
+        )
+        project.revision("op.create_table('t', sa.Column('id', sa.Integer))")
+        upgrade(project.config, "head")
+        project.revision("op.add_column('t', sa.Column('b', sa.Integer))")
+        with pytest.raises(GuardMayNotCancel) as raised:
+            upgrade(project.config, "head")
+        with psycopg.connect(url, autocommit=True) as connection:
+            way_out = str(raised.value).partition("both functions: ")[2].partition(";")[0]
+            connection.execute(way_out.encode())
+        upgrade(project.config, "head")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP OWNED BY {role} CASCADE".encode())
 
 
 @pytest.mark.parametrize(("limit", "is_enough"), [(3, True), (2, False)])

@@ -141,6 +141,7 @@ ROW_SECURITY = """
 WAYS_TO_SET = {
     "set_config": "execute(sa.text(\"SELECT set_config('app.scope', 'system', true)\"))",
     "SET LOCAL": "exec_driver_sql(\"SET LOCAL app.scope = 'system'\")",
+    "behind a comment": "exec_driver_sql(\"/* who */ SET LOCAL app.scope = 'system'\")",
     "parameters": "exec_driver_sql('SELECT set_config(%s, %s, true)', ('app.scope', 'system'))",
     "a function": "exec_driver_sql('SELECT scope()')",
     "the driver": (

@@ -179,6 +179,9 @@ def test_breaks_running_code(of_refused_revisions: tuple[Project, Findings]) -> 
 
 
 BODIES = {
+    "DO behind comments": (
+        "/* why */ -- and how\nDO $$ BEGIN LOCK TABLE t; PERFORM count(*) FROM t; END $$"
+    ),
     "DO": "DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0); END $$",
     "DO, EXECUTE": "DO $$ BEGIN EXECUTE 'ALTER TABLE t ALTER a TYPE bigint'; END $$",
     "function": "SELECT long()",
@@ -200,8 +203,12 @@ def test_a_body_that_works_under_a_lock(project: Project, way: str) -> None:
     )
     project.revision(f"op.execute({BODIES[way]!r})")
     project.revision("op.execute('DO $$ BEGIN ALTER TABLE t ADD COLUMN b text; END $$')")
+    project.revision(
+        "with op.get_bind().engine.begin() as other:\n"
+        f"    other.execute(sa.text({BODIES['DO, LOCK TABLE']!r}))"
+    )
     found = [each for each in check(project.config) if each.rule == "online"]
-    assert [each.file.stem for each in found] == ["r2"]
+    assert [each.file.stem for each in found] == ["r2", "r4"]
     assert "while it holds ACCESS EXCLUSIVE on public.t" in found[0].message
 
 

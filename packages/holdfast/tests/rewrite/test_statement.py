@@ -5,7 +5,14 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import UnparsableStatement
-from holdfast.rewrite.statement import Exemption, StatementKind, exemption_in, on_one_line, parse
+from holdfast.rewrite.statement import (
+    Exemption,
+    StatementKind,
+    after_comments,
+    exemption_in,
+    on_one_line,
+    parse,
+)
 
 KINDS = [
     ("create table t (a int)", StatementKind.DDL),
@@ -156,3 +163,18 @@ def test_whole_table_write() -> None:
 def test_on_one_line(sql: str, line: str) -> None:
     """Whatever its author has put around it; the texts in it stay."""
     assert on_one_line(sql) == line
+
+
+@pytest.mark.parametrize(
+    ("sql", "rest"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ("  -- é\n /* a /* nested */ one */ DO $$ x $$", "DO $$ x $$"),
+        ("/* why */ SELECT %(a)s", "SELECT %(a)s"),
+        ("-- nothing else", ""),
+        ("/* not closed", "/* not closed"),
+    ],
+)
+def test_after_comments(sql: str, rest: str) -> None:
+    """Whatever comments come first, nested ones too, the text begins at its first word."""
+    assert after_comments(sql) == rest

@@ -13,9 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.cli.project import ProjectOptions
 from holdfast.errors import HoldfastError
 from holdfast.errors.connection import ConnectionLost, EndedByTimeout
-from holdfast.errors.migration import DatabaseRefused
-from holdfast.errors.sqlstate import sqlstate
+from holdfast.errors.migration import DatabaseRefused, NoRightsInSchema
+from holdfast.errors.sqlstate import INSUFFICIENT_PRIVILEGE, sqlstate
 from holdfast.migrate.project_files import find_project_files
+from holdfast.observe.schema_constants import SCHEMA
 
 # The line in an ini file or a pyproject.toml.
 WRITTEN = re.compile(r"""^\s*"?sqlalchemy\.url"?\s*=\s*(.+)$""", re.MULTILINE)
@@ -59,6 +60,9 @@ def _explained(error: Exception, arguments: dict[str, Any]) -> HoldfastError | N
     if arguments and is_no_connection(error):
         return explain_by_project(error, arguments, written=_written())
     if isinstance(error, DBAPIError):
+        if sqlstate(error) == INSUFFICIENT_PRIVILEGE and f" {SCHEMA}." in (error.statement or ""):
+            said = str(error.orig).partition("\n")[0]
+            return NoRightsInSchema(role=arguments.get("user", "ROLE"), said=said)
         answered = _answered(str(error.orig), sqlstate(error), error.statement, error)
         answered.place = getattr(error, "place", None)
         return answered

@@ -91,6 +91,23 @@ class NoGuard(HoldfastError):
 
 
 @light_error
+class GuardMayNotCancel(HoldfastError):
+    """The role of the guard may not end what the migration's session executes."""
+
+    role: str
+    of: str  # the role that the migration's session has logged in as
+    what = "Role {role} may not cancel what role {of} executes, and nothing is executed where nobody may."
+    why = (
+        "A second connection, which watches whether users wait for the migration, ends what they wait for"
+        " (pg_cancel_backend, pg_terminate_backend)."
+    )
+    remedy = (
+        "Let env.py connect as one role each time, and give that both functions: GRANT EXECUTE ON FUNCTION"
+        " pg_cancel_backend(integer), pg_terminate_backend(integer, bigint) TO {role}; Then go on: {again}"
+    )
+
+
+@light_error
 class TableIsLocked(HoldfastError):
     """A table could not be examined because somebody has it locked. A run tries again within its budget."""
 

@@ -33,6 +33,22 @@ class NoRightToCreateSchema(HoldfastError):
 
 
 @light_error
+class NoRightsInSchema(HoldfastError):
+    """The schema holdfast belongs to another role, which has not let this one in."""
+
+    role: str
+    said: str
+    what = "Role {role} may not use the tables in the database's schema `holdfast`: {said}. Nothing was migrated."
+    why = (
+        "Another role has migrated it before, and owns the tables with its history and its journal."
+    )
+    remedy = (
+        "As that role, or an administrator: GRANT USAGE, CREATE ON SCHEMA holdfast TO {role};"
+        " GRANT ALL ON ALL TABLES IN SCHEMA holdfast TO {role}; Then repeat the same command."
+    )
+
+
+@light_error
 class DatabaseAhead(HoldfastError):
     """The database is at a revision that the project has no file for."""
 

@@ -26,7 +26,7 @@ from psycopg import sql as psycopg_sql
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.errors.locks import NoGuard
+from holdfast.errors.locks import GuardMayNotCancel, NoGuard
 from holdfast.errors.sqlstate import QUERY_CANCELED, RAISE_EXCEPTION, sqlstate
 from holdfast.execute.guard_silence import GuardedUnit, SilenceWatch
 from holdfast.execute.session import MigrationSession, second_session
@@ -70,6 +70,18 @@ BEFORE_COMMIT = text(
 # Cast: Citus has another one, of a bigint.
 CANCEL = text("SELECT pg_cancel_backend(CAST(:pid AS integer))")
 
+# One row: who the guard is, and whether it may end what the migration's backend executes.
+GUARD = text(
+    """
+    SELECT pg_backend_pid() AS own, quote_ident(current_user) AS role, quote_ident(other.rolname) AS of,
+           has_function_privilege('pg_catalog.pg_cancel_backend(integer)', 'EXECUTE')
+           AND has_function_privilege('pg_catalog.pg_terminate_backend(integer, bigint)', 'EXECUTE')
+           AND (mine.rolsuper OR NOT other.rolsuper
+                AND (pg_has_role(other.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))) AS may_end
+    FROM pg_stat_get_activity(:ours) AS activity JOIN pg_roles other ON other.oid = usesysid, pg_roles mine
+    WHERE mine.rolname = current_user
+    """
+)
 # Runs until the migration's backend gives its lock back, or is gone. What is cheap comes first: whether anybody waits
 # is asked of each backend (a question that does not grow with the number of locks), who and how long only then.
 LOOP = psycopg_sql.SQL(
@@ -223,6 +235,9 @@ class Guard:
         if isinstance(guard, Exception):
             self._watch = None
             self.session.rollback()
+            if isinstance(guard, GuardMayNotCancel):
+                watch.close()
+                raise guard
             raise NoGuard(problem=str(guard).partition("\n")[0]) from guard
         if self.has_users:
             watch.silence.begin(GuardedUnit(ours=row.ours, guard=guard, since=row.since))
@@ -375,10 +390,13 @@ class _GuardWatch:
         asyncio.run(serve())
 
     def _watch_one(self, connection: Connection, request: GuardRequest) -> None:
-        own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        guard = connection.execute(GUARD, {"ours": request.pid}).one()
+        if not guard.may_end:
+            self.ready.put(GuardMayNotCancel(role=guard.role, of=guard.of))
+            return
         self._request = request
-        self.ready.put(own)
-        loop = _loop(request, own=own)
+        self.ready.put(guard.own)
+        loop = _loop(request, own=guard.own)
         try:
             connection.exec_driver_sql(loop, execution_options={"no_parameters": True})
         except DBAPIError as error:

@@ -96,7 +96,7 @@ OWN_SESSION = text(
     SELECT set_config(name, '0', false) FROM unnest(CAST(:names AS text[])) AS limits (name)
     WHERE current_setting(name, true) IS NOT NULL AND pg_backend_pid() = coalesce(:pid, pg_backend_pid())
     UNION ALL SELECT set_config(own.name, own.setting, false)
-    FROM (VALUES ('application_name', :name), ('role', 'none')) AS own (name, setting)
+    FROM (VALUES ('application_name', :name), ('session_authorization', NULL), ('role', 'none')) AS own (name, setting)
     WHERE pg_backend_pid() = coalesce(:pid, pg_backend_pid())
     """
 )
@@ -395,7 +395,7 @@ class MigrationSession:
         self._settings_hold = self._is_fenced = False
 
     def has_written(self) -> bool:
-        """Whether the transaction that is open has an effect."""
+        """Whether the open transaction has an effect."""
         return bool(self._connection.execute(HAS_WRITTEN).scalar_one())
 
     def notice_pooler(self) -> bool:

@@ -3,7 +3,6 @@
 Keeps the record of every statement that took effect, so that the function can be called again after a kill.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
@@ -45,10 +44,10 @@ from holdfast.intercept.route import (
 )
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
+from holdfast.rewrite.commits_inside import may_commit_inside
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.divided_alter_table import divide_alter_table
 from holdfast.rewrite.facts import Facts, Releases
-from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.one_moment import at_its_moment
 from holdfast.rewrite.online import (
@@ -58,8 +57,10 @@ from holdfast.rewrite.online import (
     moment_of,
     rewrite,
 )
-from holdfast.rewrite.plan_queue import divided_by_a_look, lasts_with_open, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
+from holdfast.rewrite.queue.independence import is_write
+from holdfast.rewrite.queue.plan_queue import divided_by_a_look, lasts_with_open, plan_queue
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import (
@@ -73,7 +74,6 @@ from holdfast.rewrite.statement import (
 )
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.units import QueueEntry, Unit
 
 DDL = (StatementKind.DDL, StatementKind.TEMP)
 WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
@@ -315,7 +315,7 @@ class RevisionInterceptor:
     def _executes(self, text: str, statement: Statement, intercepted: InterceptedStatement) -> None:
         if not self.session.in_autocommit():
             self._executes_and_records(text, intercepted)
-        elif statement.kind in WRITES and _may_commit_inside(statement):
+        elif statement.kind in WRITES and may_commit_inside(statement):
             self._executes_once(text, statement, intercepted)
         elif statement.kind in WRITES:
             self._executes_in_a_transaction(text, statement, intercepted)
@@ -382,6 +382,8 @@ class RevisionInterceptor:
                 users_may_wait=self._users_may_wait(statement),
                 ends_when_idle=False,
             )
+        if _is_opaque(statement):
+            self._count_body(statement)
 
     def _executes_and_records(self, text: str, intercepted: InterceptedStatement) -> None:
         result = intercepted.fetch()
@@ -635,13 +637,15 @@ class RevisionInterceptor:
             del self.others[other.session.dbapi_connection]
         with closing(other) if in_autocommit else nullcontext(), other.telling_its_end():
             other.watch(users_may_wait=any(map(self._users_may_wait, statements)))
+            for statement in filter(_is_opaque, statements):
+                self._count_body(statement)
             if not intercepted.can_be_fetched:
                 self.queue.replay.unrepeatable = READS_CURSOR
                 return False
             if not in_autocommit:
                 self._fetch_beside(text, intercepted, other)
                 return True
-            may_commit = any(map(_may_commit_inside, statements))
+            may_commit = any(map(may_commit_inside, statements))
             with self._done_once(other, in_parts=may_commit) if is_write else nullcontext():
                 self._fetch_beside(text, intercepted, other)
                 other.commit()
@@ -807,9 +811,11 @@ class RevisionInterceptor:
             self.lock_waits.for_rows()
 
     def _before_opaque(self, statement: Statement, *, position: int = 0) -> None:
-        allowed = self._users_may_wait(statement)
-        self.lock_waits.for_anything(users_may_wait=allowed)
-        step = TransactionStep(sql=(statement.sql,))
+        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
+        self._count_body(statement, position=position)
+
+    def _count_body(self, statement: Statement, *, position: int = 0) -> None:
+        allowed, step = self._users_may_wait(statement), TransactionStep(sql=(statement.sql,))
         self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
     def _users_may_wait(self, statement: Statement) -> bool:
@@ -921,13 +927,6 @@ class RevisionInterceptor:
 
 def _is_long(entry: QueueEntry) -> bool:
     return moment_of(entry.statement, facts=_facts(entry)) is None
-
-
-def _may_commit_inside(statement: Statement) -> bool:
-    """Whether a procedure, or a DO block that mentions COMMIT or ROLLBACK, may commit when it is run."""
-    if isinstance(statement.node, pb.DoStmt):
-        return re.search(r"\b(commit|rollback)\b", statement.sql, re.IGNORECASE) is not None
-    return isinstance(statement.node, pb.CallStmt)
 
 
 def _is_opaque(statement: Statement) -> bool:

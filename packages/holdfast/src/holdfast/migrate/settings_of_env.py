@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-SET = re.compile(r"\s*(?:--[^\n]*\n\s*)*set\b", re.IGNORECASE)
+# Not by the parser, which a run on an empty database does not load.
+SET = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*set\b", re.IGNORECASE | re.DOTALL)
 NAME = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*(?:\.\w+)*\b", re.IGNORECASE)
 
 

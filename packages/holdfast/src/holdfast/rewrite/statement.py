@@ -234,6 +234,20 @@ def _statement_at(position: int, *, text: bytes, spans: list[_Span]) -> int:
     return started - 1 if on_the_line or started == len(spans) else started
 
 
+def after_comments(sql: str) -> str:
+    """Give a text from its first word on, without comments before it; it may have a driver's parameters."""
+    sql = sql.lstrip()
+    if not sql.startswith(("--", "/*")):
+        return sql
+    text = sql.encode()
+    try:
+        tokens = postgast.scan(sql).tokens
+    except postgast.PgQueryError:
+        return sql
+    start = next((token.start for token in tokens if token.token not in COMMENTS), len(text))
+    return text[start:].decode()
+
+
 def kind_of(node: Message) -> StatementKind:
     """Give the kind of the statement with this tree."""
     if isinstance(node, pb.SelectStmt):

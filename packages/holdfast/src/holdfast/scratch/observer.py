@@ -6,7 +6,6 @@ writes; so a look is sent before and behind each, on its own connection. What ru
 https://www.postgresql.org/docs/current/event-triggers.html
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from holdfast.execute.session import OwnEngine
 from holdfast.observe.other_tools import NAMES
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.statement import after_comments
 
 INSTALL = """
 CREATE SCHEMA IF NOT EXISTS holdfast;
@@ -73,7 +73,8 @@ INSERT INTO holdfast.in_use
 LOOK_AT_BODY = sql.SQL(
     "DO $look$ BEGIN IF to_regclass('holdfast.seen') IS NOT NULL THEN PERFORM {look}; END IF; END $look$"
 )
-BODY = re.compile(r"\s*(--[^\n]*\n\s*)*(DO|CALL|SELECT|WITH)\b", re.IGNORECASE)
+BODIES = ("DO", "CALL", "SELECT", "WITH")
+QUEUED_BODIES = ("DO", "CALL")  # run from the queue, in our own session
 SEEN = "SELECT xid, query, locks, scans, rewrites, row_writes FROM holdfast.seen ORDER BY id"
 
 
@@ -111,7 +112,7 @@ class Observer:
             return ()
         return tuple(
             Seen(
-                sql=query,
+                sql=after_comments(query),
                 locks=_locks(locks),
                 scans=tuple(map(_name, scans)),
                 rewrites=tuple(map(_name, rewrites)),
@@ -141,9 +142,9 @@ def observing(url: str) -> Iterator[Observer]:
 
 def _is_body(connection: Connection, statement: str) -> bool:
     """Whether it is a body that an author sends: none of our own questions is one."""
-    found = BODY.match(statement)
     is_own = isinstance(connection.engine, OwnEngine)
-    return found is not None and (not is_own or found[2].upper() in ("DO", "CALL"))
+    kinds = QUEUED_BODIES if is_own else BODIES
+    return after_comments(statement)[:6].upper().startswith(kinds)
 
 
 def _before_body(connection: Connection, _: Any, statement: str, *__: Any) -> None:
