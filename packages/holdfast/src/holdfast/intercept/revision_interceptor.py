@@ -784,9 +784,15 @@ class RevisionInterceptor:
         blocks = self.state.holds or any(lock.mode.blocks_users for lock in locks)
         return (
             self.state.waiting is WaitingWork.LONG
+            or (blocks and self._is_called_once)
             or (blocks and self.state.wrote and bool(self.queue.waiting))
             or self.lock_waits.is_in_vain(locks)
         )
+
+    @property
+    def _is_called_once(self) -> bool:
+        """Whether the function cannot be called again: what it has committed cannot be given back to it."""
+        return self.queue.has_committed and self.queue.replay.unrepeatable is not None
 
     def _execute_waiting(self) -> None:
         """Execute all that waits in the author's transaction, in the order of the function."""
@@ -915,7 +921,7 @@ class RevisionInterceptor:
         """Whether a unit may be committed together with what is done, and with the record of the rest."""
         if self.session.in_autocommit():
             return False
-        if self.queue.has_committed and self.queue.replay.unrepeatable:
+        if self._is_called_once:
             return False  # a lock that is not free must not be a reason to call the function again
         parts = self.queue.statements_of(unit)
         every = tuple(lock for each in self.queue.waiting for lock in each.locks)
