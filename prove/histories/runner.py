@@ -33,10 +33,10 @@ from holdfast.migrate.run import upgrade
 from holdfast.rewrite import unit_steps
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Exemption, Statement, shortened
 from holdfast.rewrite.steps import Step
-from holdfast.rewrite.units import QueueEntry
 
 KILLED = 137
 READS = ("select", "show", "with")

@@ -10,14 +10,16 @@ from everywhere import each
 
 from holdfast.observe.catalog import facts_for
 from holdfast.observe.types_in_use import unit_with_types_beside
-from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import NewRelations
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import new_after
 from holdfast.rewrite.partitions.lacking import lacking, planned_anew
-from holdfast.rewrite.plan_queue import plan_queue
-from holdfast.rewrite.queue_rules.copied_once import as_one
-from holdfast.rewrite.queue_rules.gap_closed import gap_closed
+from holdfast.rewrite.queue.expected_facts import expected
+from holdfast.rewrite.queue.plan_queue import plan_queue
+from holdfast.rewrite.queue.rules.copied_once import as_one
+from holdfast.rewrite.queue.rules.gap_closed import gap_closed
+from holdfast.rewrite.queue.unit_steps import steps_of_unit
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import (
     BackfillStep,
@@ -28,8 +30,6 @@ from holdfast.rewrite.steps import (
     TransactionStep,
     ValidateStep,
 )
-from holdfast.rewrite.unit_steps import steps_of_unit
-from holdfast.rewrite.units import QueueEntry
 from holdfast.scratch.databases import Postgres, postgres_at
 from holdfast.scratch.server import temporary_server
 

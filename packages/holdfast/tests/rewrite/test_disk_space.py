@@ -9,9 +9,9 @@ from holdfast.errors.statement import NotEnoughDisk
 from holdfast.rewrite.disk_space import disk_needs, needs_of_rest, refuse_more_than_fits
 from holdfast.rewrite.facts import Column, Facts, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import CopyRowsStep, FillRowsStep
-from holdfast.rewrite.units import QueueEntry
 
 TODAY = date(2026, 1, 1)
 ROWS = 1_000_000

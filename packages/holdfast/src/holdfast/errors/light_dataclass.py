@@ -28,7 +28,7 @@ def light_error(cls: type[Class]) -> type[Class]:
 
 
 def changed(of: Class, **values: object) -> Class:
-    """Another one of a light dataclass, with these values in the place of its own: dataclasses.replace()."""
+    """Copy a light dataclass with other values for some fields, as dataclasses.replace() does."""
     return type(of)(**vars(of) | values)
 
 
@@ -50,7 +50,7 @@ def _init(self: object, **values: object) -> None:
 
 @cache
 def _fields_of(cls: Any) -> tuple[tuple[str, Any, Any], ...]:
-    """Name, default and factory of each field, in their order; found once, because it takes longer than the rest."""
+    """Give name, default and factory of each field, in order; found once, as that takes longer than the rest."""
     return tuple((each.name, each.default, each.default_factory) for each in fields(cls))
 
 

@@ -227,12 +227,12 @@ class CannotWaitHere(RefusedStatement):
 
 @dataclass(kw_only=True, eq=False)
 class PreparesTransaction(RefusedStatement):
-    """A revision would hand its transaction over to a second phase."""
+    """A revision would prepare its transaction (PREPARE TRANSACTION), and nobody would end it."""
 
     what = "Refused, because nobody would end its transaction: {statement}"
     why = (
-        "A prepared transaction keeps its locks until COMMIT PREPARED, and among them what tells migrators apart: no"
-        " other run could begin."
+        "A prepared transaction keeps its locks until COMMIT PREPARED, including the one that keeps migrators apart:"
+        " no other run could begin."
     )
     remedy = (
         "Leave it out: what the revision has done is committed for it, together with its record."

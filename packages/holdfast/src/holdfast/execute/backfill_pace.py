@@ -64,7 +64,7 @@ class Pace:
         self.not_vacuumed += written
 
     def wait_for_limit(self) -> bool:
-        """Wait for a moment where too many rows were written in too short a time; False once they were not.
+        """Wait a moment if too many rows were written in too short a time; give False once they were not.
 
         Call it while holding nothing, and again until then: in between somebody may ask for a stop.
         """
@@ -77,7 +77,7 @@ class Pace:
         return True
 
     def at_most(self, rows: int) -> int:
-        """Give so many rows, or those of a second where no more may be written in one."""
+        """Give this many rows, or at most those of one second where a rate is set."""
         return rows if self.rows_per_second is None else min(rows, self.rows_per_second)
 
     def vacuum(self) -> None:

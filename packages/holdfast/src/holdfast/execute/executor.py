@@ -72,8 +72,9 @@ from holdfast.rewrite.locks import Lock, LockMode, locking
 from holdfast.rewrite.names import quote
 from holdfast.rewrite.online import is_exempted
 from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
-from holdfast.rewrite.queue_rules.copied_once import as_one
-from holdfast.rewrite.queue_rules.gap_closed import gap_closed
+from holdfast.rewrite.queue.rules.copied_once import as_one
+from holdfast.rewrite.queue.rules.gap_closed import gap_closed
+from holdfast.rewrite.queue.unit_steps import steps_of_unit
 from holdfast.rewrite.statement import StatementKind, is_opaque_ddl, parse, shortened
 from holdfast.rewrite.steps import (
     ALONE,
@@ -100,7 +101,6 @@ from holdfast.rewrite.steps import (
     next_step,
     total,
 )
-from holdfast.rewrite.unit_steps import steps_of_unit
 
 log = logging.getLogger(__name__)
 
@@ -788,7 +788,7 @@ class Executor:
 
 @contextmanager
 def _limit_is_ours(step: str) -> Iterator[None]:
-    """Tell whose limit it was that has ended the session inside a batch."""
+    """Explain a session that our own limit has ended in the middle of a batch."""
     try:
         yield
     except DBAPIError as error:

@@ -395,7 +395,7 @@ class MigrationSession:
         self._settings_hold = self._is_fenced = False
 
     def has_written(self) -> bool:
-        """Whether the transaction that is open has an effect."""
+        """Whether the open transaction has an effect."""
         return bool(self._connection.execute(HAS_WRITTEN).scalar_one())
 
     def notice_pooler(self) -> bool:

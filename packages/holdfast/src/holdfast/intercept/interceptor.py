@@ -130,11 +130,11 @@ class Interceptor(Protocol):
         ...
 
     def other_commits(self, connection: Connection) -> None:
-        """The author commits on another connection of the engine."""
+        """Handle a commit by the author on another connection of the engine."""
         ...
 
     def other_rolls_back(self, connection: Connection) -> None:
-        """The author rolls back on another connection of the engine."""
+        """Handle a rollback by the author on another connection of the engine."""
         ...
 
     def sets_savepoint(self) -> None:

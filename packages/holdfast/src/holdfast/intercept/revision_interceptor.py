@@ -48,7 +48,6 @@ from holdfast.rewrite.commits_inside import may_commit_inside
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
 from holdfast.rewrite.divided_alter_table import divide_alter_table
 from holdfast.rewrite.facts import Facts, Releases
-from holdfast.rewrite.independence import is_write
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.one_moment import at_its_moment
 from holdfast.rewrite.online import (
@@ -58,8 +57,10 @@ from holdfast.rewrite.online import (
     moment_of,
     rewrite,
 )
-from holdfast.rewrite.plan_queue import divided_by_a_look, lasts_with_open, plan_queue
 from holdfast.rewrite.pooled import UNSEEN, refuse_without_session
+from holdfast.rewrite.queue.independence import is_write
+from holdfast.rewrite.queue.plan_queue import divided_by_a_look, lasts_with_open, plan_queue
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import (
@@ -73,7 +74,6 @@ from holdfast.rewrite.statement import (
 )
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.units import QueueEntry, Unit
 
 DDL = (StatementKind.DDL, StatementKind.TEMP)
 WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)

@@ -16,20 +16,20 @@ from holdfast.intercept.interceptor import exemption_at_call, line_at_call
 from holdfast.intercept.replay import Replay
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.observe.catalog import KnownCatalog
-from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, NewRelations, Releases, SideBySide
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.online import as_written, draft_of, new_after
-from holdfast.rewrite.pairs import is_given_back, taken_by
-from holdfast.rewrite.queue_rules.replaced_together import is_replaced
-from holdfast.rewrite.queued_changes import is_conditional, may_delete_rows
+from holdfast.rewrite.queue.expected_facts import expected
+from holdfast.rewrite.queue.pairs import is_given_back, taken_by
+from holdfast.rewrite.queue.queued_changes import is_conditional, may_delete_rows
+from holdfast.rewrite.queue.rules.replaced_together import is_replaced
+from holdfast.rewrite.queue.unit_steps import expected_count
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.side_by_side.expand import ended_by, waiting_in
 from holdfast.rewrite.side_by_side.later import needs
 from holdfast.rewrite.side_by_side.taken_back import taken_back, takes_back
 from holdfast.rewrite.statement import Statement, exemption_in, relations_in, shortened
 from holdfast.rewrite.steps import Step, TransactionStep
-from holdfast.rewrite.unit_steps import expected_count
-from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.rewrite.waiting import HOLDS_ROWS, Recorded, Waiting
 
 CURRENT = text("SELECT current_setting(:name)")

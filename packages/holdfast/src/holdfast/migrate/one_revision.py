@@ -120,7 +120,7 @@ class FreshRevision(OneRevision):
         )
 
     def commit(self) -> None:
-        """Commit it; without the version row of the revision before there is nothing to go on from."""
+        """Commit it; raise if the version row that it replaces is not there any more."""
         try:
             OneRevision.commit(self)
         except DBAPIError as error:

@@ -41,14 +41,14 @@ from holdfast.rewrite.disk_space import DiskNeed, disk_needs, needs_of_rest, ref
 from holdfast.rewrite.facts import Releases
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.queue_rules.copied_once import as_one
+from holdfast.rewrite.queue.rules.copied_once import as_one
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import (
     may_grow,
     next_step,
     total,
 )
-from holdfast.rewrite.units import QueueEntry
 from holdfast.rewrite.waiting import Recorded
 
 log = logging.getLogger(__name__)

@@ -245,7 +245,7 @@ def _migrate(
 def _committing(
     session: MigrationSession, context: MigrationContext, *, is_fresh: bool
 ) -> Iterator[None]:
-    """For all revisions of an empty database: see who commits, and write the version rows ourselves."""
+    """Notice, for all revisions of an empty database, who commits, and write the version rows ourselves."""
     if not is_fresh:
         yield
         return

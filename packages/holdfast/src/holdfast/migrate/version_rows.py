@@ -23,7 +23,7 @@ ONE_ROW = SimpleNamespace(
 
 
 def version_rows(context: MigrationContext, steps: Sequence[RevisionStep]) -> Mapping[str, str]:
-    """Give the statement that writes the version row, by revision; none where only Alembic can write it.
+    """Give the statement that writes the version row, by revision; none if only Alembic can write it.
 
     That is: a history with branches, the version table of another tool, an env.py that commits by itself or looks at
     each row, tables with other names on the server.
@@ -77,7 +77,7 @@ def left_to_us(context: MigrationContext, is_ours: Callable[[], bool]) -> Iterat
 
 
 def is_without_version_row(error: DBAPIError) -> bool:
-    """Whether the history's row lacks its revision. That it is not for the epoch, the session has found out."""
+    """Whether an error says that the history row lacks its revision; the session has ruled out the epoch."""
     of_psycopg: Any = getattr(error.orig, "diag", None)
     return sqlstate(error) == NOT_NULL_VIOLATION and of_psycopg.schema_name == SCHEMA
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from holdfast.rewrite.queue_rules.recreated_types import types_named, with_types_beside
+from holdfast.rewrite.queue.rules.recreated_types import types_named, with_types_beside
 from holdfast.rewrite.statement import Statement
 
 # Those of these names, and all that are called as ours would be; a row type, too, has a name.

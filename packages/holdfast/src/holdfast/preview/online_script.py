@@ -15,16 +15,16 @@ from holdfast.errors import HoldfastError
 from holdfast.errors.statement import TornApart
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.divided_alter_table import divide_alter_table
-from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, NewRelations
 from holdfast.rewrite.online import new_after
-from holdfast.rewrite.plan_queue import plan_queue
-from holdfast.rewrite.queue_rules.copied_once import as_one
-from holdfast.rewrite.queue_rules.gap_closed import gap_closed
+from holdfast.rewrite.queue.expected_facts import expected
+from holdfast.rewrite.queue.plan_queue import plan_queue
+from holdfast.rewrite.queue.rules.copied_once import as_one
+from holdfast.rewrite.queue.rules.gap_closed import gap_closed
+from holdfast.rewrite.queue.unit_steps import steps_of_unit
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.statement import Statement, StatementKind, parse, shortened
 from holdfast.rewrite.steps import Step
-from holdfast.rewrite.unit_steps import steps_of_unit
-from holdfast.rewrite.units import QueueEntry, Unit
 from holdfast.scratch.redirection import refused_by_scratch
 from holdfast.scratch.schema_copy import copy_schema, embedded_major
 from holdfast.scratch.template import scratch_server

@@ -17,10 +17,10 @@ from holdfast.errors.statement import NotEnoughDisk
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.online import draft_of, is_exempted
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import Statement, parse, shortened
 from holdfast.rewrite.steps import BackfillStep, BuildIndexStep, CopyRowsStep, FillRowsStep, Step
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.units import QueueEntry
 
 ROW_HEADER = 28  # of a table, with its line pointer
 ENTRY_HEADER = 12  # of an index, the same

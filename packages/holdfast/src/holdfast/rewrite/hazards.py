@@ -13,7 +13,7 @@ from holdfast.errors.statement import BreaksRunningCode, LongStatement
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.names import QualifiedName, quote
-from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.queue.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement, shortened
 
 

@@ -19,7 +19,8 @@ from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.operations import BY_ACTION, BY_STATEMENT, OF_NEW_TABLES
 from holdfast.rewrite.operations.add_column import refuse_column_without_values
-from holdfast.rewrite.queued_changes import changes_ahead, is_conditional
+from holdfast.rewrite.queue.queued_changes import changes_ahead, is_conditional
+from holdfast.rewrite.queue.units import QueueEntry, tables_of
 from holdfast.rewrite.rewriting import (
     Action,
     NewObject,
@@ -36,7 +37,6 @@ from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step, TransactionStep
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import without_copies
-from holdfast.rewrite.units import QueueEntry, tables_of
 
 
 class Duration(Enum):

@@ -18,7 +18,7 @@ from holdfast.rewrite.facts import Facts, NewRelations, Relation
 from holdfast.rewrite.hazards import BreakingChange, Hazard
 from holdfast.rewrite.locks import Lock, LockMode, strongest
 from holdfast.rewrite.names import QualifiedName, candidates, free_name
-from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.queue.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import Step, TransactionStep, ValidateStep
 from holdfast.rewrite.tree import columns_read, constraint_of, copy, qualify, sql, strings, wrap

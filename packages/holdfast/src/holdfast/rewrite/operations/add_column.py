@@ -21,7 +21,7 @@ from holdfast.rewrite.inline_constraints import take_out
 from holdfast.rewrite.names import candidates
 from holdfast.rewrite.operations.add_foreign_key import foreign_key
 from holdfast.rewrite.operations.add_unique import unique
-from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.queue.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import (
     Action,
     ActionOperation,

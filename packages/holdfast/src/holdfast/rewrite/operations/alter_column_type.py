@@ -14,7 +14,7 @@ from holdfast.rewrite.column_copy.facts import ChangedTable
 from holdfast.rewrite.column_copy.plan import column_copy
 from holdfast.rewrite.facts import Constraint, ConstraintKind, Relation
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
-from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.queue.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import (
     Action,
     ActionOperation,

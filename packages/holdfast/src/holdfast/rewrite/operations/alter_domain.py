@@ -9,7 +9,7 @@ from holdfast.rewrite.domains import reads_tables_of_domain
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.locks import Lock, LockMode, lock
-from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.queue.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import StatementOperation
 
 DOMAIN_CHECK = LongWork(

@@ -10,7 +10,7 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import Facts, Relation
 from holdfast.rewrite.hazards import Hazard, LongWork, hazard
 from holdfast.rewrite.locks import Lock, LockMode, lock
-from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.queue.queued_changes import QueuedChange
 from holdfast.rewrite.rewriting import StatementOperation
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import AutocommitStep, Step

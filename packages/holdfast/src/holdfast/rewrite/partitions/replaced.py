@@ -15,7 +15,7 @@ from holdfast.rewrite.literals import literal
 from holdfast.rewrite.locks import Lock, LockMode
 from holdfast.rewrite.names import QualifiedName, free_name, quote
 from holdfast.rewrite.partitions.index import WantedIndex, index_steps, names_of_indexes
-from holdfast.rewrite.parts_of_unit import MadeBefore
+from holdfast.rewrite.queue.parts_of_unit import MadeBefore
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import TransactionStep, do_block
 from holdfast.rewrite.tree import constraint_of, copy, qualify, strings

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import NotForTwoReleases
-from holdfast.rewrite.queued_changes import QueuedChange
+from holdfast.rewrite.queue.queued_changes import QueuedChange
 from holdfast.rewrite.statement import Statement, shortened
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from holdfast.rewrite.queue_rules.recreated_types import can_be_beside, with_types_beside
+from holdfast.rewrite.queue.rules.recreated_types import can_be_beside, with_types_beside
 from holdfast.rewrite.statement import parse
 
 CREATE = "CREATE TYPE e AS ENUM ('x')"

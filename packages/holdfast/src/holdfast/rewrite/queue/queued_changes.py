@@ -10,9 +10,9 @@ from enum import Enum
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import PARTS_OF_RELATIONS, RELATIONS, Statement
 from holdfast.rewrite.tree import column_of, constraint_of, find
-from holdfast.rewrite.units import QueueEntry
 
 
 class QueuedChange(Enum):

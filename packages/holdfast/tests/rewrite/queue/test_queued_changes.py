@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.rewrite.facts import Facts, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.queued_changes import (
+from holdfast.rewrite.queue.queued_changes import (
     ANYTHING,
     KEY,
     NOTHING,
@@ -13,8 +13,8 @@ from holdfast.rewrite.queued_changes import (
     is_conditional,
     may_delete_rows,
 )
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.units import QueueEntry
 
 T = QualifiedName(schema="public", name="t")
 

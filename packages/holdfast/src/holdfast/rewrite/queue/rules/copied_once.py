@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
 
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.tree import column_of, copy, find, sql, strings
-from holdfast.rewrite.units import QueueEntry, Unit
 
 OF_COPIES = frozenset([pb.AT_AlterColumnType, pb.AT_ColumnDefault])
 

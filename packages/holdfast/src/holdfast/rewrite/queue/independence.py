@@ -7,11 +7,11 @@ from google.protobuf.message import Message
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.filled_column import is_serial
-from holdfast.rewrite.pairs import relation_name
+from holdfast.rewrite.queue.pairs import relation_name
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import StatementKind, relations_in
 from holdfast.rewrite.tree import column_of, find, strings
 from holdfast.rewrite.type_names import renamed_type
-from holdfast.rewrite.units import QueueEntry
 
 # Statements whose effect cannot be known, or that change the meaning of others.
 OPAQUE = (

@@ -10,12 +10,12 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.filled_column import has_volatile_default, is_serial
-from holdfast.rewrite.independence import relations_of
 from holdfast.rewrite.locks import Lock
 from holdfast.rewrite.online import locks_of
+from holdfast.rewrite.queue.independence import relations_of
+from holdfast.rewrite.queue.unit_steps import is_momentary
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.tree import column_of, strings
-from holdfast.rewrite.unit_steps import is_momentary
-from holdfast.rewrite.units import QueueEntry, Unit
 
 ALWAYS_MOMENTARY = frozenset(
     [

@@ -7,9 +7,9 @@ import pytest
 from holdfast.errors.statement import LongStatement
 from holdfast.rewrite.facts import Column, Facts, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.plan_queue import plan_queue
+from holdfast.rewrite.queue.plan_queue import plan_queue
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.units import QueueEntry
 
 TODAY = date(2026, 1, 1)
 MADE = "ALTER TYPE e RENAME TO old; CREATE TYPE e AS ENUM ('b');"

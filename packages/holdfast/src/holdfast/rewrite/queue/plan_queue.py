@@ -3,24 +3,24 @@
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from holdfast.rewrite.independence import are_independent, is_write
-from holdfast.rewrite.pairs import Taken
-from holdfast.rewrite.queue_rules.backfill_first import in_best_order
-from holdfast.rewrite.queue_rules.bracket import is_bracket, lasts_as_written, refuse_what_lasts
-from holdfast.rewrite.queue_rules.copied_once import copied_once
-from holdfast.rewrite.queue_rules.new_enums import refuse_new_enums_on_partitions
-from holdfast.rewrite.queue_rules.one_lock import one_lock
-from holdfast.rewrite.queue_rules.recreated_types import can_be_beside, types_named
-from holdfast.rewrite.queue_rules.replaced_together import (
+from holdfast.rewrite.queue.independence import are_independent, is_write
+from holdfast.rewrite.queue.pairs import Taken
+from holdfast.rewrite.queue.rules.backfill_first import in_best_order
+from holdfast.rewrite.queue.rules.bracket import is_bracket, lasts_as_written, refuse_what_lasts
+from holdfast.rewrite.queue.rules.copied_once import copied_once
+from holdfast.rewrite.queue.rules.new_enums import refuse_new_enums_on_partitions
+from holdfast.rewrite.queue.rules.one_lock import one_lock
+from holdfast.rewrite.queue.rules.recreated_types import can_be_beside, types_named
+from holdfast.rewrite.queue.rules.replaced_together import (
     first_build_on_new_columns,
     is_replaced,
     with_interim_checks,
 )
-from holdfast.rewrite.queue_rules.values_added import with_values_added
-from holdfast.rewrite.queue_rules.writes_together import writes_together
-from holdfast.rewrite.spans import Span, spans_in, unclosed, with_spans
+from holdfast.rewrite.queue.rules.values_added import with_values_added
+from holdfast.rewrite.queue.rules.writes_together import writes_together
+from holdfast.rewrite.queue.spans import Span, spans_in, unclosed, with_spans
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.units import QueueEntry, Unit
 
 
 def plan_queue(

@@ -11,9 +11,9 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.hazards import Hazard, LongWork
 from holdfast.rewrite.locks import LockMode
 from holdfast.rewrite.online import is_exempted
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.type_change import partitioned_with_new_enum
 from holdfast.rewrite.type_names import created_type
-from holdfast.rewrite.units import QueueEntry
 
 NEW_ENUM = LongWork(
     rows=(24,),

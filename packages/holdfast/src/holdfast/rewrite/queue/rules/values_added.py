@@ -12,10 +12,10 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import EnumInUse
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.rewriting import alter_table
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.tree import add_strings, column_of, copy, find, sql, strings
-from holdfast.rewrite.units import QueueEntry
 
 OF_COLUMNS = frozenset([pb.AT_AlterColumnType, pb.AT_ColumnDefault])
 OF_HELPERS = {pb.OBJECT_FUNCTION: "function", pb.OBJECT_OPERATOR: "operator"}

@@ -12,18 +12,19 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.column_copy.copied import copied
 from holdfast.rewrite.column_copy.facts import ChangedTable
-from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.locks import strongest
 from holdfast.rewrite.names import QualifiedName, quote
 from holdfast.rewrite.online import as_written, needs_no_transaction_of_its_own, rewrite
-from holdfast.rewrite.parts_of_unit import (
+from holdfast.rewrite.queue.expected_facts import expected
+from holdfast.rewrite.queue.parts_of_unit import (
     Parts,
     on_copies,
     parts_of,
     under_another_name,
     with_names,
 )
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.rewriting import dropped_constraints
 from holdfast.rewrite.statement import Statement
 from holdfast.rewrite.steps import (
@@ -36,7 +37,6 @@ from holdfast.rewrite.steps import (
 )
 from holdfast.rewrite.tree import strings
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.units import QueueEntry
 
 ON_RELATIONS = frozenset([pb.OBJECT_POLICY, pb.OBJECT_RULE, pb.OBJECT_TRIGGER])
 CHANGING_THE_TABLE = frozenset([pb.AT_AddColumn, pb.AT_AddConstraint, pb.AT_DropColumn])

@@ -4,9 +4,9 @@ import pytest
 
 from holdfast.rewrite.facts import Column, Facts, Index, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.queue_rules.backfill_first import ends_in_builds, in_best_order
+from holdfast.rewrite.queue.rules.backfill_first import ends_in_builds, in_best_order
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.units import QueueEntry
 
 
 def table(text: str) -> Relation:

@@ -11,17 +11,17 @@ from postgast import pg_query_pb2 as pb
 from holdfast.errors.statement import TornApart
 from holdfast.rewrite.backfill import finds_rows_by_key
 from holdfast.rewrite.facts import Relation
-from holdfast.rewrite.independence import is_opaque
 from holdfast.rewrite.online import draft_of, is_exempted
-from holdfast.rewrite.pairs import NOT_NULL, Taken, is_given_back
+from holdfast.rewrite.queue.independence import is_opaque
+from holdfast.rewrite.queue.pairs import NOT_NULL, Taken, is_given_back
+from holdfast.rewrite.queue.spans import Span
+from holdfast.rewrite.queue.unit_steps import is_momentary, not_null_proved_before
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.single_transaction import is_small
-from holdfast.rewrite.spans import Span
 from holdfast.rewrite.statement import shortened
 from holdfast.rewrite.steps import BatchStep, DropIndexStep, TransactionStep
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.unit_steps import is_momentary, not_null_proved_before
-from holdfast.rewrite.units import QueueEntry
 
 MOMENTS = (BatchStep, DropIndexStep, TransactionStep)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.backfill import can_be_batched
-from holdfast.rewrite.units import QueueEntry, Unit
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 
 
 def backfill_first(units: Sequence[Unit]) -> tuple[Unit, ...]:

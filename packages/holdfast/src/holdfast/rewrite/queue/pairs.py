@@ -1,7 +1,7 @@
 """Finds statements that take something away and those that give it back: users must not look in between.
 
 A view that is dropped and created, a trigger that is switched off and on, a column whose name another one gets. Whether
-a second statement gives back what a first one took is decided here; what is done about it, in `queue_rules`.
+a second statement gives back what a first one took is decided here; what is done about it, in `rules`.
 """
 
 import re
@@ -14,9 +14,9 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import Constraint, ConstraintKind, Index, Relation
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.tree import column_of, constraint_of, find, strings
 from holdfast.rewrite.type_names import bare_type, created_type, renamed_type, types_dropped
-from holdfast.rewrite.units import QueueEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

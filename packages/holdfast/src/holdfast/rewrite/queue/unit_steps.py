@@ -12,8 +12,6 @@ from postgast import pg_query_pb2 as pb
 
 from holdfast.errors import HoldfastError
 from holdfast.errors.statement import CannotWaitHere, TornApart
-from holdfast.rewrite.copy_of_unit import copy_of_unit
-from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import Facts, Releases
 from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
@@ -25,18 +23,21 @@ from holdfast.rewrite.online import (
     needs_no_transaction_of_its_own,
     rewrite,
 )
-from holdfast.rewrite.pairs import is_given_back, taken_by
 from holdfast.rewrite.partitions.replaced import built_on_partitions, is_built_on_partitions
-from holdfast.rewrite.parts_of_unit import (
+from holdfast.rewrite.queue.copy_of_unit import copy_of_unit
+from holdfast.rewrite.queue.expected_facts import expected
+from holdfast.rewrite.queue.pairs import is_given_back, taken_by
+from holdfast.rewrite.queue.parts_of_unit import (
     MadeBefore,
     Parts,
     parts_of,
     under_another_name,
     with_names,
 )
-from holdfast.rewrite.queue_rules.copied_once import as_one
-from holdfast.rewrite.queue_rules.gap_closed import gap_closed
-from holdfast.rewrite.queue_rules.recreated_types import types_named, with_types_beside
+from holdfast.rewrite.queue.rules.copied_once import as_one
+from holdfast.rewrite.queue.rules.gap_closed import gap_closed
+from holdfast.rewrite.queue.rules.recreated_types import types_named, with_types_beside
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.single_transaction import is_small, refuse_undivided
 from holdfast.rewrite.statement import Statement, shortened
@@ -55,7 +56,6 @@ from holdfast.rewrite.steps import (
 )
 from holdfast.rewrite.tree import find
 from holdfast.rewrite.type_change import may_write_rows, table_written_by_change
-from holdfast.rewrite.units import QueueEntry, Unit
 
 
 def steps_of_unit(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from holdfast.rewrite.backfill import can_be_batched
-from holdfast.rewrite.independence import are_independent, is_write
-from holdfast.rewrite.units import QueueEntry, Unit
+from holdfast.rewrite.queue.independence import are_independent, is_write
+from holdfast.rewrite.queue.units import QueueEntry, Unit
 
 
 def writes_together(units: Sequence[Unit], *, wrote: bool = False) -> tuple[Unit, ...]:

@@ -3,10 +3,10 @@
 import pytest
 
 from holdfast.rewrite.facts import Constraint, ConstraintKind, Facts, Relation, RelationKind
-from holdfast.rewrite.independence import are_independent
 from holdfast.rewrite.names import QualifiedName
+from holdfast.rewrite.queue.independence import are_independent
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.units import QueueEntry
 
 PARENT = QualifiedName(schema="public", name="parent")
 CHILD = Relation(

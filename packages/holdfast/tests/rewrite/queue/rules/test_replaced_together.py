@@ -6,7 +6,6 @@ from datetime import date
 import pytest
 
 from holdfast.errors.statement import TornApart
-from holdfast.rewrite.expected_facts import expected
 from holdfast.rewrite.facts import (
     Column,
     Constraint,
@@ -16,11 +15,12 @@ from holdfast.rewrite.facts import (
     RelationKind,
 )
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.plan_queue import lasts_with_open, plan_queue
+from holdfast.rewrite.queue.expected_facts import expected
+from holdfast.rewrite.queue.plan_queue import lasts_with_open, plan_queue
+from holdfast.rewrite.queue.unit_steps import steps_of_unit
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
 from holdfast.rewrite.steps import TransactionStep
-from holdfast.rewrite.unit_steps import steps_of_unit
-from holdfast.rewrite.units import QueueEntry
 
 TABLE = QualifiedName(schema="public", name="t")
 FACTS = Facts(

@@ -4,9 +4,9 @@ import pytest
 
 from holdfast.rewrite.facts import EnumInUse, Facts, Relation, RelationKind
 from holdfast.rewrite.names import QualifiedName
-from holdfast.rewrite.queue_rules.values_added import with_values_added
+from holdfast.rewrite.queue.rules.values_added import with_values_added
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.statement import parse
-from holdfast.rewrite.units import QueueEntry
 
 TABLE = QualifiedName(schema="public", name="t")
 ENUM = EnumInUse(

@@ -6,8 +6,8 @@ A span is what users must see as one. Statements between its ends that have noth
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from holdfast.rewrite.independence import are_independent
-from holdfast.rewrite.pairs import (
+from holdfast.rewrite.queue.independence import are_independent
+from holdfast.rewrite.queue.pairs import (
     Taken,
     belongs_to_new,
     fills,
@@ -16,7 +16,7 @@ from holdfast.rewrite.pairs import (
     is_given_back_by_name,
     taken_by,
 )
-from holdfast.rewrite.units import QueueEntry
+from holdfast.rewrite.queue.units import QueueEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

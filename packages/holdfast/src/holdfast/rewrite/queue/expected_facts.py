@@ -28,11 +28,11 @@ from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.new_relations import created_relation
 from holdfast.rewrite.online import draft_of
 from holdfast.rewrite.operations import BY_STATEMENT
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.side_by_side.expand import waiting_in
 from holdfast.rewrite.side_by_side.taken_back import taken_back
 from holdfast.rewrite.tree import column_of, constraint_of, expression_sql, find, strings
 from holdfast.rewrite.type_names import type_of_tree
-from holdfast.rewrite.units import QueueEntry
 from holdfast.rewrite.waiting import Waiting
 
 KINDS: dict[int, ConstraintKind] = {

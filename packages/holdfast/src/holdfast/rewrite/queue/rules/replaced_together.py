@@ -10,10 +10,10 @@ from dataclasses import replace
 from postgast import pg_query_pb2 as pb
 
 from holdfast.rewrite.facts import ConstraintKind, Relation
-from holdfast.rewrite.independence import is_opaque, is_write
 from holdfast.rewrite.names import free_name
 from holdfast.rewrite.not_null import NATIVE
-from holdfast.rewrite.pairs import (
+from holdfast.rewrite.queue.independence import is_opaque, is_write
+from holdfast.rewrite.queue.pairs import (
     NOT_NULL,
     Taken,
     is_given_back,
@@ -21,6 +21,8 @@ from holdfast.rewrite.pairs import (
     relation_name,
     taken_by,
 )
+from holdfast.rewrite.queue.unit_steps import is_momentary, not_null_proved_before
+from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.rewriting import add_constraint, drop_constraint, not_valid
 from holdfast.rewrite.tree import (
     column_of,
@@ -32,8 +34,6 @@ from holdfast.rewrite.tree import (
     strings,
 )
 from holdfast.rewrite.type_change import may_write_rows
-from holdfast.rewrite.unit_steps import is_momentary, not_null_proved_before
-from holdfast.rewrite.units import QueueEntry
 
 ABOUT_ROWS = ("constraint", "index", "type", "unique key")
 
