@@ -40,6 +40,7 @@ LEFT = """
 BUILD = "/* holdfast step */ CREATE INDEX CONCURRENTLY t_x ON t (id)"
 WAITS = (
     "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* hold%' AND wait_event_type = 'Lock'"
+    " AND datname = current_database()"
 )
 
 

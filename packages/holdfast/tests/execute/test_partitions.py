@@ -109,6 +109,7 @@ def test_a_killed_detach_is_finalized(partitioned: Project) -> None:
         process.kill()
         for (pid,) in partitioned.query(
             "SELECT pid FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE m DETACH%'"
+            " AND datname = current_database()"
         ):
             terminate(partitioned.database, int(str(pid)))
     upgrade(partitioned.config, "head")
@@ -128,7 +129,9 @@ def test_a_killed_reindex_leaves_nothing(partitioned: Project) -> None:
         process = Process(partitioned)
         wait_until(lambda: bool(partitioned.query(invalid)), what="an index that is being built")
         process.kill()
-        [(pid,)] = partitioned.query("SELECT pid FROM pg_stat_progress_create_index")
+        [(pid,)] = partitioned.query(
+            "SELECT pid FROM pg_stat_progress_create_index WHERE datname = current_database()"
+        )
         terminate(partitioned.database, int(str(pid)))
     assert partitioned.query(invalid) == [("t_a_ccnew",)]
     upgrade(partitioned.config, "head")

@@ -43,6 +43,7 @@ def in_the_middle(project: Project) -> Iterator[Future[None]]:
 def is_waiting(url: str) -> bool:
     query = (
         "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for writers%'"
+        " AND datname = current_database()"
     )
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchone() == (1,)
