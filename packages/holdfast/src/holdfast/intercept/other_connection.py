@@ -9,16 +9,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import errors
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.errors.sqlstate import QUERY_CANCELED, sqlstate
 from holdfast.execute.guard import Guard
+from holdfast.execute.journal import Journal
 from holdfast.execute.lock_patience import FIRST_LOCK
-from holdfast.execute.result_json import Call
+from holdfast.execute.result_json import Call, CannotBeRecorded, Result, to_json
 from holdfast.execute.session import MigrationSession
 from holdfast.execute.verdict import EndedByGuard
 
+MAY_RECORD = text(
+    """
+    SELECT CASE WHEN has_schema_privilege('holdfast', 'USAGE')
+                THEN has_table_privilege('holdfast.calls', 'INSERT')
+                 AND has_table_privilege('holdfast.leader', 'UPDATE')
+                ELSE false END
+    """
+)
 # In front of what it has sent, in the record: the same text on the migration's connection is another call.
 MARK = "/* on another connection */ "
 LOST = ("08", "57P")  # SQLSTATEs of a connection
@@ -36,6 +45,7 @@ class OtherConnection:
     def of(cls, connection: Connection, *, beside: MigrationSession) -> "OtherConnection":
         """Make one, with a guard if the migration's own session has one."""
         session = MigrationSession(connection)
+        session.version_table = beside.version_table
         if isinstance(beside.guard, Guard):
             session.guard = Guard(session, has_users=beside.guard.has_users)
         return cls(session=session)
@@ -43,6 +53,22 @@ class OtherConnection:
     def watch(self, *, users_may_wait: bool) -> None:
         """Watch the transaction from here to its end, so that no user waits for it."""
         self.session.watch(own_wait=FIRST_LOCK, users_may_wait=users_may_wait, ends_when_idle=False)
+
+    def records(self, *, epoch: int | None) -> bool:
+        """Record what it has sent in its own transaction, as the leader; False if its role may not write there.
+
+        False, too, if a result cannot be recorded.
+        """
+        if not self.session.execute(MAY_RECORD).scalar_one():
+            return False
+        try:
+            for call in self.calls:
+                to_json(call.result or Result(columns=None))
+        except CannotBeRecorded:
+            return False
+        self.session.epoch = epoch
+        Journal(self.session).add_calls(self.calls)
+        return True
 
     def commit(self) -> None:
         """Commit what it has done. Raises EndedByGuard, after a rollback, if users have waited for it."""
@@ -56,6 +82,16 @@ class OtherConnection:
             self.session.dbapi_connection.commit()
             with suppress(EndedByGuard):  # what it has ended too late is committed
                 guard.committed()
+
+    @contextmanager
+    def in_a_transaction(self) -> Iterator[None]:
+        """Put what would commit itself into a transaction, together with its record."""
+        with self.session.transactional():
+            try:
+                yield
+            except BaseException:
+                self.roll_back()  # under the guard, COMMIT would be an error of its own
+                raise
 
     @contextmanager
     def telling_its_end(self) -> Iterator[None]:

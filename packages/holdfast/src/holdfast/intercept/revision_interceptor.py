@@ -164,10 +164,9 @@ class RevisionInterceptor:
         if other is None:
             return
         with self._nothing_swallowed(), closing(other), other.telling_its_end():
-            if not other.session.has_written():
-                other.commit()
-                return
-            with self._done_once(other):
+            if other.session.has_written():
+                self._commit_recorded(other)
+            else:
                 other.commit()
 
     def other_rolls_back(self, connection: Connection) -> None:
@@ -645,10 +644,17 @@ class RevisionInterceptor:
             if not in_autocommit:
                 self._fetch_beside(text, intercepted, other)
                 return True
-            may_commit = any(map(may_commit_inside, statements))
-            with self._done_once(other, in_parts=may_commit) if is_write else nullcontext():
+            if not is_write:
                 self._fetch_beside(text, intercepted, other)
                 other.commit()
+            elif any(map(may_commit_inside, statements)):
+                with self._done_once(other, in_parts=True):
+                    self._fetch_beside(text, intercepted, other)
+                    other.commit()
+            else:
+                with other.in_a_transaction():
+                    self._fetch_beside(text, intercepted, other)
+                    self._commit_recorded(other)
         return True
 
     def _other(self, connection: Connection) -> OtherConnection:
@@ -663,6 +669,17 @@ class RevisionInterceptor:
         result = intercepted.fetch()
         intercepted.give(result)
         other.calls.append(self.queue.replay.call(text, result))
+
+    def _commit_recorded(self, other: OtherConnection) -> None:
+        """Commit what was done on another connection, with its record where that can be in the same transaction."""
+        if not self._cannot_commit:
+            self._record_beside([])
+            if other.records(epoch=self.session.epoch):
+                other.commit()
+                self.queue.replay.count += len(other.calls)
+                return
+        with self._done_once(other):
+            other.commit()
 
     @contextmanager
     def _done_once(self, other: OtherConnection, *, in_parts: bool = False) -> Iterator[None]:
@@ -681,12 +698,16 @@ class RevisionInterceptor:
         replay.unrepeatable = before
         self._record_beside(other.calls)
 
+    @property
+    def _cannot_commit(self) -> bool:
+        """Whether the author's open transaction must stay open."""
+        return bool(self.state.savepoints) or self.state.is_single or self.state.has_driver
+
     def _record_beside(self, calls: Sequence[Call]) -> None:
         """Commit the record of these calls, together with what was done so far on the migration's connection."""
-        cannot_commit = self.state.savepoints or self.state.is_single or self.state.has_driver
         for call in calls:
             self.queue.replay.add_call(call)
-        if cannot_commit:
+        if self._cannot_commit:
             self.queue.has_committed = True
             self.queue.replay.unrepeatable = self.queue.replay.unrepeatable or STARTED_BESIDE
             return
@@ -763,9 +784,15 @@ class RevisionInterceptor:
         blocks = self.state.holds or any(lock.mode.blocks_users for lock in locks)
         return (
             self.state.waiting is WaitingWork.LONG
+            or (blocks and self._is_called_once)
             or (blocks and self.state.wrote and bool(self.queue.waiting))
             or self.lock_waits.is_in_vain(locks)
         )
+
+    @property
+    def _is_called_once(self) -> bool:
+        """Whether the function cannot be called again: what it has committed cannot be given back to it."""
+        return self.queue.has_committed and self.queue.replay.unrepeatable is not None
 
     def _execute_waiting(self) -> None:
         """Execute all that waits in the author's transaction, in the order of the function."""
@@ -894,7 +921,7 @@ class RevisionInterceptor:
         """Whether a unit may be committed together with what is done, and with the record of the rest."""
         if self.session.in_autocommit():
             return False
-        if self.queue.has_committed and self.queue.replay.unrepeatable:
+        if self._is_called_once:
             return False  # a lock that is not free must not be a reason to call the function again
         parts = self.queue.statements_of(unit)
         every = tuple(lock for each in self.queue.waiting for lock in each.locks)
