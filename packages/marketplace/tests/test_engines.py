@@ -22,8 +22,8 @@ DRIVERS = {"psycopg", "psycopg2", "asyncpg", "psycopg_pool"}
 SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
 PASSWORD = "s3cr3t-of-the-database"
 COMMANDS = (
-    ("marketplace", "up", "--port", "8123"),
     ("marketplace", "cleanup"),
+    ("marketplace", "up", "--port", "8123"),
     ("marketplace", "expire-orders"),
     ("marketplace", "create-admin", "somebody@example.com"),
     ("marketplace", "place", "--yes", "--citus", "{url}"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic_project import Project
+from everywhere import everywhere
 from workflow_steps import CommentService, Job, comment_service
 
 from holdfast.scratch.databases import Postgres
@@ -92,7 +93,8 @@ def test_one_bad_migration(shop: Project, job: Job, service: CommentService) -> 
     file.write_text(
         re.sub(r"op\.execute\(.*", "op.add_column('t', sa.Column('b', sa.Text))", file.read_text())
     )
-    assert job.run(PLAN, without=NOT_INSTALLED_AGAIN).status == 0
+    without = NOT_INSTALLED_AGAIN if everywhere() else (*NOT_INSTALLED_AGAIN, "Check", "Result")
+    assert job.run(PLAN, without=without).status == 0
     assert [comment["id"] for comment in service.comments if comment["body"]] == [151]
     assert "ALTER TABLE t ADD COLUMN b TEXT" in service.comments[150]["body"]
     assert "Refused" not in service.comments[150]["body"]
