@@ -8,6 +8,9 @@ from contract import Process
 from everywhere import named
 from project_at_work import ProjectWith
 
+from holdfast.intercept.revision_interceptor import DRIVER_USED
+from holdfast.migrate.abandon import abandon
+from holdfast.migrate.run import upgrade
 from holdfast.testing.blockers import holding
 
 ADD = "op.add_column('t', sa.Column('note', sa.Text))\n"
@@ -39,6 +42,7 @@ WAYS = {
         "driver.commit()\n"
     ),
 }
+DRIVERS = "the driver's connection"
 TOLD = {
     "another connection, DDL": [(1,)],
     "another connection, a cursor of SQLAlchemy": [(1,), (2,)],
@@ -105,3 +109,18 @@ def test_what_was_committed_on_another_connection_outlives_a_kill(
     Process(in_use).end()
     told(in_use, way)
     assert in_use.query("SELECT id FROM t") == [(1,)]
+
+
+def test_what_stays_of_it_is_listed_when_the_revision_is_given_up(in_use: Project) -> None:
+    """What another connection has committed, and that something may be there which nobody has seen."""
+    in_use.revision(
+        f"{WAYS['another connection']}{WAYS[DRIVERS].replace('VALUES (1)', 'VALUES (2)')}1 / 0"
+    )
+    with pytest.raises(ZeroDivisionError):
+        upgrade(in_use.config, "head")
+    [given_up] = abandon(in_use.config)
+    assert given_up.stays == ("INSERT INTO told VALUES (1)",)
+    assert given_up.undo == (
+        f"-- by hand, take back: what is not recorded, as {DRIVER_USED}",
+        "-- by hand, take back: INSERT INTO told VALUES (1)",
+    )

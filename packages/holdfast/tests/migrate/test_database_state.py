@@ -19,7 +19,7 @@ from holdfast.errors.migration import (
 )
 from holdfast.errors.project import TwoHeads
 from holdfast.errors.steps import DataInTheWay
-from holdfast.errors.unfinished import UnfinishedRevision
+from holdfast.errors.unfinished import FunctionWasInterrupted, UnfinishedRevision
 from holdfast.execute.progress import Direction
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.database_state import (
@@ -105,6 +105,17 @@ TABLE = [
         State.HALF_WAY,
         5,
         "half-way: revision r2 is begun and recorded, not all of it is done; holdfast run goes on where it stopped",
+    ),
+    (
+        DatabaseFacts(
+            **PENDING,
+            half_way=HalfWay(revision="r2", direction="up"),
+            attempts=(UP_R2,),
+            refusal=FunctionWasInterrupted(revision="r2", reason="it has looked"),
+        ),
+        State.HALF_WAY,
+        5,
+        "half-way: revision r2 is begun and recorded, not all of it is done; holdfast run would stop before it goes on",
     ),
     (
         DatabaseFacts(

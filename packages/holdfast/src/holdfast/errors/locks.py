@@ -82,7 +82,8 @@ class NoGuard(HoldfastError):
     what = "No second connection to this database, and nothing is executed without one: {problem}"
     why = (
         "That connection watches whether users wait for the migration. A run needs three: its own, one"
-        " that holds the migration lock, one that watches; at times it has up to three more."
+        " that holds the migration lock, one that watches; at times it has up to three more. A revision that"
+        " uses another connection of its engine needs one that watches over that, too."
     )
     remedy = (
         "Make room for six: ALTER ROLE ... CONNECTION LIMIT, max_connections. `holdfast doctor` says"

@@ -79,10 +79,9 @@ class FunctionWasInterrupted(HoldfastError):
     revision: str
     reason: str
     exit_status = 5
-    what = "The last run of revision {revision} was interrupted in its function, and cannot be repeated: {reason}."
+    what = "Revision {revision} was interrupted in its function, which cannot be called again: {reason}."
     why = (
-        "The function reads what it has changed, so a part was committed before the rest was known; "
-        "calling it again would do that part twice."
+        "A part of what the function does is committed: calling it again would do that part twice."
     )
     remedy = (
         "See what is there: holdfast status. Finish or undo it by hand, then holdfast abandon, which "

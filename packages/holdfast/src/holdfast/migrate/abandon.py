@@ -10,14 +10,15 @@ from alembic.config import Config
 
 from holdfast.errors.unfinished import NothingToAbandon
 from holdfast.execute import waiting
-from holdfast.execute.journal import Journal, Queued
+from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, Report, silent
 from holdfast.execute.session import MigrationSession
+from holdfast.intercept.other_connection import MARK
 from holdfast.migrate.finish import finish_one
 from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
 from holdfast.rewrite.side_by_side.finish import take_back_steps
-from holdfast.rewrite.statement import on_one_line
+from holdfast.rewrite.statement import on_one_line, shortened
 from holdfast.rewrite.steps import Step, TransactionStep, waits_of
 from holdfast.rewrite.waiting import RENAMES
 from holdfast.rewrite.way_back import by_hand, is_by_hand, way_back
@@ -62,6 +63,7 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
     if found is None:
         return None
     statements = journal.every()
+    beside = [c.sql.removeprefix(MARK) for c in journal.calls() if c.sql.startswith(MARK)]
     copies = [statement for statement in statements if statement.is_half_copied]
     if copies:
         journal.begin_to_abandon()
@@ -78,8 +80,10 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
     return Abandoned(
         revision=found.revision,
         direction=found.direction,
-        stays=(*found.committed, *(step.describe() for step in steps)),
+        stays=(*found.committed, *map(shortened, beside), *(step.describe() for step in steps)),
         undo=(
+            *map(by_hand, _unknown(found)),
+            *(by_hand(shortened(sql)) for sql in reversed(beside)),
             *(sql for step in reversed(undoing) for sql in _undo(step)),
             *(sql for done in reversed(found.committed) for sql in way_back(done)),
         ),
@@ -87,6 +91,13 @@ def _forgotten(session: MigrationSession, *, report: Report) -> Abandoned | None
         + tuple(on_one_line(s.sql) for s in copies),
         given_back=(*kept, *(on_one_line(statement.sql) for statement in copies)),
     )
+
+
+def _unknown(found: Unfinished) -> tuple[str, ...]:
+    """Say that it may have committed something that is not in the record, and why."""
+    if found.function_ended or found.unrepeatable is None:
+        return ()
+    return (f"what is not recorded, as {found.unrepeatable}",)
 
 
 def _forget_what_waits(

@@ -36,7 +36,7 @@ class State(Enum):
     )
     HALF_WAY = _Record(
         exit_status=5,
-        says="half-way: {attempt} is begun and recorded, not all of it is done; {command} goes on where it stopped",
+        says="half-way: {attempt} is begun and recorded, not all of it is done; {command} {goes_on}",
     )
     FAILED = _Record(
         exit_status=1,
@@ -113,6 +113,9 @@ def database_state(facts: DatabaseFacts) -> DatabaseState:
         "attempt": "" if told is None else _attempt(told.revision, direction),
         "ended": _ended(failed[0]) if failed else "",
         "command": COMMAND[direction],
+        "goes_on": "goes on where it stopped"
+        if refusal is None
+        else "would stop before it goes on",
     }
     return DatabaseState(
         state=state,
