@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from holdfast.engine.pool.limits import PoolLimits
 from holdfast.engine.profiles import Profile, Tls
-from holdfast.engine.settings import EnvironmentSettings, Settings
+from holdfast.engine.settings import BackfillSettings, EnvironmentSettings, Settings
 from holdfast.errors import HoldfastError
 from holdfast.errors.settings import InvalidSettings, PasswordFileUnreadable, UnknownVariable
 
@@ -286,6 +286,13 @@ def test_no_secret_in_an_error(values: dict[str, object]) -> None:
     assert SECRET not in str(raised.value) + repr(raised.value)
     assert raised.value.__context__ is None
     assert not any(SECRET in str(frame.locals) for frame in ours)
+
+
+def test_the_variable_that_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has set it corrects it by its name."""
+    monkeypatch.setenv("HOLDFAST_BACKFILL_ROWS_PER_SECOND", "0")
+    with pytest.raises(InvalidSettings, match="HOLDFAST_BACKFILL_ROWS_PER_SECOND: Input should be"):
+        BackfillSettings()
 
 
 def test_what_is_wrong_is_named() -> None:

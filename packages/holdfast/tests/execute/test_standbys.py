@@ -187,7 +187,7 @@ def test_a_standby_that_does_not_answer_is_told_and_left_out(
 def test_a_url_that_is_none_is_an_error_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything has run, and without the value, which may hold a password."""
     monkeypatch.setenv("HOLDFAST_STANDBYS", "postgresql://a@b/c,host=db2 password=secret")
-    with pytest.raises(InvalidSettings, match="standbys: Value error") as raised:
+    with pytest.raises(InvalidSettings, match="HOLDFAST_STANDBYS: Value error") as raised:
         StandbySettings()
     assert "secret" not in str(raised.value)
 

@@ -86,7 +86,7 @@ class EnvironmentSettings(BaseSettings):
             self._refuse_unknown_variables()
             super().__init__(**values)
         except ValidationError as error:
-            problems = _problems(error)
+            problems = _problems(error, () if is_said_in_code else self.variables())
         finally:
             values.clear()  # a traceback that prints locals must not find a password
         # Raised outside of `except`: pydantic's error contains the values and must not become the context.
@@ -514,13 +514,17 @@ def _advice(name: str, known: tuple[str, ...], prefix: str) -> str:
     return f"Unset it. There are {', '.join(sorted(known))}."
 
 
-def _problems(error: ValidationError) -> str:
+def _problems(error: ValidationError, variables: tuple[str, ...]) -> str:
+    """Describe each problem, by the variable that has the value if that is known."""
     found = error.errors(include_input=False, include_context=False, include_url=False)
     return "; ".join(
-        dict.fromkeys(f"{_name(problem['loc'])}: {problem['msg']}" for problem in found)
+        dict.fromkeys(f"{_name(problem['loc'], variables)}: {problem['msg']}" for problem in found)
     )
 
 
-def _name(location: tuple[int | str, ...]) -> str:
+def _name(location: tuple[int | str, ...], variables: tuple[str, ...]) -> str:
     # In a union pydantic adds the schema of the member, in brackets.
-    return ".".join(str(part) for part in location if "[" not in str(part))
+    parts = [str(part) for part in location if "[" not in str(part)]
+    ending = "_".join(["", *parts]).upper()
+    ends = [name for name in variables if parts and name.endswith(ending)]
+    return min(ends, key=len) if ends else ".".join(parts)
