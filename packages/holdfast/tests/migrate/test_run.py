@@ -281,7 +281,7 @@ def test_many_processes_at_once_on_an_empty_database(project: Project) -> None:
 
 
 def test_many_processes_at_once_on_a_database_that_is_behind(tmp_path: Path) -> None:
-    """One migrates, in steps; the others wait, find nothing to do, and none dies: forty in the proof, six here."""
+    """One migrates, in steps; the others wait, find nothing to do, and none dies: forty in the proof, four here."""
     with temporary_server(settings={"max_connections": "200"}) as server:
         project = Project(folder=tmp_path / "project", database=server.url())
         project.revision("op.execute('CREATE TABLE a AS SELECT generate_series(1, 5000) AS id')")
