@@ -266,12 +266,12 @@ def test_a_pooled_engine_of_an_async_env_survives_the_wait(project: Project) -> 
 
 
 def test_many_processes_at_once_on_an_empty_database(project: Project) -> None:
-    """One migrates, the others wait, all succeed: twenty in the proof, five here."""
+    """One migrates, the others wait, all succeed: twenty in the proof, four here."""
     project.revision(
         "op.create_table('a', sa.Column('id', sa.Integer)); op.execute('SELECT pg_sleep(0.3)')"
     )
     project.revision("op.create_table('b', sa.Column('id', sa.Integer))")
-    processes = [Process(project) for _ in range(20 if everywhere() else 5)]
+    processes = [Process(project) for _ in range(20 if everywhere() else 4)]
     for process in processes:
         process.end()
     assert project.query("SELECT revision, outcome FROM holdfast.history ORDER BY id") == [
@@ -288,7 +288,7 @@ def test_many_processes_at_once_on_a_database_that_is_behind(tmp_path: Path) -> 
         upgrade(project.config, "head")
         project.revision("op.create_index('a_id', 'a', ['id'], unique=True)")
         project.revision("op.alter_column('a', 'id', nullable=False)")
-        processes = [Process(project) for _ in range(40 if everywhere() else 6)]
+        processes = [Process(project) for _ in range(40 if everywhere() else 4)]
         for process in processes:
             process.end()
         assert project.query("SELECT revision, outcome FROM holdfast.history ORDER BY id") == [

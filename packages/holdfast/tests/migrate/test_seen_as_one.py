@@ -419,7 +419,7 @@ REPLACED = {
 }
 
 
-@pytest.mark.parametrize("begins", ["", f"{INDEX}{READ}\n"], ids=["at first", "behind a commit"])
+@pytest.mark.parametrize("begins", each([f"{INDEX}{READ}\n", ""], here=1))
 @pytest.mark.parametrize("what", each(list(REPLACED), here=1))
 def test_what_lasts_is_done_beside_users_behind_a_look(
     both: SideBySide, what: str, begins: str

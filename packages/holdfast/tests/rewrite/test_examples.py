@@ -25,6 +25,7 @@ MAJORS = [18, 16] if WRITES else each([18, 16], here=1)
 
 # Like another one in its steps and how they go together: of these the plan is enough here.
 ALIKE = (
+    "add_check",
     "add_column_constraints",
     "add_column_identity",
     "add_column_references",
@@ -55,6 +56,7 @@ ALIKE = (
     "replace_unique",
     "set_not_null_with_check",
     "unique_on_partitioned",
+    "update_all_rows",
     "writes_together",
 )
 WHOLE = tuple(example.name for example in EXAMPLES if example.name not in ALIKE)
