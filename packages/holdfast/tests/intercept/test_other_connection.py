@@ -56,6 +56,7 @@ WAIT = """
 """
 WAITING = (
     "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'SELECT wait%'"
+    " AND datname = current_database()"
 )
 
 
