@@ -1,6 +1,7 @@
 """The version row of an empty database is Alembic's, whoever writes it."""
 
 import pytest
+from alembic.ddl.impl import _impls
 from alembic.util import CommandError
 from alembic_project import SYNC_ENV, Project
 
@@ -10,6 +11,24 @@ from holdfast.migrate.run import upgrade
 TABLE = "op.create_table('t%d', sa.Column('id', sa.Integer, primary_key=True))"
 ODD = SYNC_ENV.replace(
     "(connection=connection)", "(connection=connection, version_table='Odd \"one')"
+)
+WIDER = (
+    """import datetime
+import sqlalchemy as sa
+from alembic.ddl.postgresql import PostgresqlImpl
+
+
+class Wider(PostgresqlImpl):
+    __dialect__ = "postgresql"
+
+    def version_table_impl(self, **names):
+        table = super().version_table_impl(**names)
+        table.append_column(sa.Column("at", sa.DateTime, default=datetime.datetime.now, nullable=False))
+        return table
+
+
+"""
+    + SYNC_ENV
 )
 LOOKS = SYNC_ENV.replace(
     "(connection=connection)",
@@ -35,6 +54,22 @@ def test_a_version_table_of_any_name(project: Project) -> None:
         project.revision(TABLE % number)
     upgrade(project.config, "head")
     assert project.query('SELECT version_num FROM "Odd ""one"') == [("r2",)]
+
+
+def test_a_version_table_with_more_columns(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an implementation of env.py's adds to it, with a default of Python's: Alembic fills it."""
+    monkeypatch.setitem(
+        _impls, "postgresql", _impls["postgresql"]
+    )  # put back, as env.py replaces it
+    project.env(WIDER)
+    for number in (1, 2):
+        project.revision(TABLE % number)
+    upgrade(project.config, "head")
+    assert project.query("SELECT version_num, at IS NOT NULL FROM alembic_version") == [
+        ("r2", True)
+    ]
 
 
 def test_who_looks_at_each_version_row_sees_it(

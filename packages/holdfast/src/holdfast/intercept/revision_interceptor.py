@@ -4,7 +4,7 @@ Keeps the record of every statement that took effect, so that the function can b
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 
 from postgast import pg_query_pb2 as pb
@@ -19,13 +19,10 @@ from holdfast.errors.statement import (
     UnparsableStatement,
 )
 from holdfast.errors.unfinished import RollbackAfterCommit
-from holdfast.execute.executor import NullJournal
 from holdfast.execute.lock_patience import FIRST_LOCK, LockTimeouts, LockWaits
 from holdfast.execute.progress import DiskNeeded, RowsRead
-from holdfast.execute.result_json import Call
-from holdfast.execute.session import MigrationSession
 from holdfast.intercept.interceptor import InterceptedStatement
-from holdfast.intercept.other_connection import MARK, OtherConnection, is_known_to_be_undone
+from holdfast.intercept.other_connections import READS_CURSOR, OtherConnections
 from holdfast.intercept.requeue import BeforeLook, set_savepoint, undo_and_requeue
 from holdfast.intercept.revision_context import InterruptedCall, RevisionContext
 from holdfast.intercept.revision_queue import RevisionQueue, WaitingStatement
@@ -42,7 +39,6 @@ from holdfast.intercept.route import (
     before_what_cannot_be_divided,
     route,
 )
-from holdfast.observe.catalog import facts_for
 from holdfast.observe.free_disk import free_disk
 from holdfast.rewrite.commits_inside import may_commit_inside
 from holdfast.rewrite.disk_space import disk_needs, refuse_more_than_fits
@@ -67,6 +63,7 @@ from holdfast.rewrite.statement import (
     Statement,
     StatementKind,
     calls_unknown_functions,
+    is_opaque_call,
     is_opaque_ddl,
     parse,
     relations_in,
@@ -83,8 +80,6 @@ UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACT
 BEGINS = (pb.TRANS_STMT_BEGIN, pb.TRANS_STMT_START)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 LOOKS = (Mode.COLLECTING, Mode.HOLDING, Mode.QUEUED)  # what is executed for a look can wait again
-READS_CURSOR = "SQLAlchemy reads a cursor itself"
-STARTED_BESIDE = "it was about to commit on another connection, and it is not known whether it has"
 DRIVER_USED = "it has used the driver's own connection, whose statements nobody sees"
 
 
@@ -114,7 +109,7 @@ class RevisionInterceptor:
         self.before_look: BeforeLook | None = None
         self.driver_has_committed = False  # nothing that its author has done is open any more
         self.began_in_autocommit = False  # by a BEGIN of its author's
-        self.others: dict[object, OtherConnection] = {}  # by the driver's connection
+        self.others = OtherConnections(self)
 
     # Called by the listener on the connection.
 
@@ -124,7 +119,7 @@ class RevisionInterceptor:
             raise self.failure
         if not intercepted.on_migration_connection:
             with self._nothing_swallowed():
-                return self._on_second_connection(intercepted)
+                return self.others.arrives(intercepted)
         with self._nothing_swallowed():
             statements = self._statements_of(intercepted)
         if len(statements) == 1:
@@ -143,7 +138,7 @@ class RevisionInterceptor:
         is_open = self.state.has_done_something and not self.session.in_autocommit()
         if self.queue.waiting or is_open:
             with self._nothing_swallowed():
-                self._run()
+                self.run()
         self.queue.now = ""  # what follows is another transaction of its author's
         self.before_look = None
         self._becomes(is_divided=False)
@@ -160,31 +155,21 @@ class RevisionInterceptor:
 
     def other_commits(self, connection: Connection) -> None:
         """Commit what was done on another connection, and record it: it is never done again."""
-        other = self.others.pop(connection.connection.dbapi_connection, None)
-        if other is None:
-            return
-        with self._nothing_swallowed(), closing(other), other.telling_its_end():
-            if other.session.has_written():
-                self._commit_recorded(other)
-            else:
-                other.commit()
+        with self._nothing_swallowed():
+            self.others.commits(connection)
 
     def other_rolls_back(self, connection: Connection) -> None:
         """Forget what was done on another connection since its last commit."""
-        other = self.others.pop(connection.connection.dbapi_connection, None)
-        if other is not None:
-            with closing(other):
-                other.roll_back()
+        self.others.rolls_back(connection)
 
     def close(self) -> None:
         """Undo what the author has left open on other connections."""
-        while self.others:
-            self.others.popitem()[1].close()
+        self.others.close()
 
     def sets_savepoint(self) -> None:
         """Execute what waits: in a savepoint the author expects errors where they happen."""
         with self._nothing_swallowed():
-            self._do_before(before_what_cannot_be_divided(self.state))
+            self.do_before(before_what_cannot_be_divided(self.state))
         self._becomes(savepoints=self.state.savepoints + 1)
 
     def ends_savepoint(self, *, rolled_back: bool) -> None:
@@ -202,7 +187,7 @@ class RevisionInterceptor:
             if self.session.is_pooled:
                 raise NeedsSession(statement="the driver's own connection", reason=UNSEEN)
             if not self.session.in_autocommit():
-                self._do_before(before_a_look(self.state))
+                self.do_before(before_a_look(self.state))
             self.lock_waits.for_rows()
             self.queue.replay.unrepeatable = DRIVER_USED
             self._mark_driver()
@@ -242,20 +227,20 @@ class RevisionInterceptor:
         """Commit what was done and run what is queued. Leaves only the version row to be written."""
         self.queue.replay.require_end()
         if self.queue.has_committed or self.queue.waiting:
-            self._run(function_ended=True)
+            self.run(function_ended=True)
 
     # Handling one statement.
 
     def _statements_of(self, intercepted: InterceptedStatement) -> tuple[Statement, ...]:
         if not intercepted.can_be_fetched and getattr(intercepted.cursor, "name", None):
             # A server-side cursor lives in its transaction.
-            self._do_before(before_what_cannot_be_divided(self.state))
+            self.do_before(before_what_cannot_be_divided(self.state))
             self._becomes(is_single=True)
             return ()
         try:
             written = parse(intercepted.texts()[0])
         except UnparsableStatement:
-            self._do_before(before_what_cannot_be_divided(self.state))
+            self.do_before(before_what_cannot_be_divided(self.state))
             return ()  # PostgreSQL will say what is wrong with it
         return tuple(
             part
@@ -284,7 +269,7 @@ class RevisionInterceptor:
         """Decide about a statement, and execute it here if it runs now, so that its result is recorded."""
         if self.session.is_pooled:
             with self._nothing_swallowed():
-                refuse_without_session(statement, is_call=_is_opaque(statement))
+                refuse_without_session(statement, is_call=is_opaque_call(statement))
         if statement.kind in UNRECORDED:
             with self._nothing_swallowed():
                 self._settings_or_control(statement)
@@ -378,11 +363,11 @@ class RevisionInterceptor:
         if statement.kind is not StatementKind.HARMLESS:
             self.session.watch(
                 own_wait=FIRST_LOCK,
-                users_may_wait=self._users_may_wait(statement),
+                users_may_wait=self.users_may_wait(statement),
                 ends_when_idle=False,
             )
-        if _is_opaque(statement):
-            self._count_body(statement)
+        if is_opaque_call(statement):
+            self.count_body(statement)
 
     def _executes_and_records(self, text: str, intercepted: InterceptedStatement) -> None:
         result = intercepted.fetch()
@@ -407,7 +392,7 @@ class RevisionInterceptor:
             else StatementPlace.TRANSACTION
         )
         way = route(self.state, sighting, place=place)
-        self._do_before(way.before, because_of=statement)
+        self.do_before(way.before, because_of=statement)
         if place is StatementPlace.AUTOCOMMIT and way.then is Then.DRIVER:
             return False
         return self._obey(way, statement, texts, entry)
@@ -481,7 +466,7 @@ class RevisionInterceptor:
             self.queue.add(texts, entry, moment=None)
             self.queue.note(statement, facts)
             self._becomes(waiting=WaitingWork.LONG)
-            self._run()
+            self.run()
             return True
         self._before_driver(entry)
         return False
@@ -513,10 +498,10 @@ class RevisionInterceptor:
         if isinstance(statement.node, pb.LockStmt):
             facts = self.queue.facts(statement)
             locks = locks_of(statement, facts=facts)
-            allowed = self._users_may_wait(statement)
+            allowed = self.users_may_wait(statement)
             self.lock_waits.for_locks(locks, holds=self.state.holds, users_may_wait=allowed)
             self._becomes(holds=True, has_done_something=True)
-        elif _is_opaque(statement):
+        elif is_opaque_call(statement):
             self._before_opaque(statement)
             self.queue.catalog.forget()
             self._becomes(holds=True)
@@ -574,154 +559,10 @@ class RevisionInterceptor:
             dialect, connection = self.session.dialect, self.session.dbapi_connection
             dialect.set_isolation_level(connection, "AUTOCOMMIT")
 
-    def _on_second_connection(self, intercepted: InterceptedStatement) -> bool:
-        """Run the queue first where needed; then execute this at once, online where possible."""
-        statements = parse(intercepted.texts()[0])
-        kind = statements[0].kind if len(statements) == 1 else StatementKind.WRITE
-        if kind in UNRECORDED or kind is StatementKind.HARMLESS:
-            return False
-        text = MARK + ";\n".join(intercepted.texts())
-        call = self.queue.replay.given_back(text, is_beside=True)
-        if call is not None:
-            if call.result is not None:
-                intercepted.give(call.result)
-            return True
-        commits_itself = intercepted.connection.connection.dbapi_connection.autocommit  # type: ignore[union-attr]  # every driver here has it
-        sighting = Sighting(kind=kind, commits_itself=commits_itself)
-        way = route(self.state, sighting, place=StatementPlace.SECOND_CONNECTION)
-        self._do_before(way.before)
-        self.queue.catalog.forget()
-        other = self.others.get(intercepted.connection.connection.dbapi_connection)
-        with nullcontext() if other is None else other.telling_its_end():
-            if kind is StatementKind.DDL and self._runs_beside(way, statements[0], intercepted):
-                self._record_beside([self.queue.replay.call(text, None)])
-                return True
-            is_write = kind in (*WRITES, *DDL)
-            return self._watched_beside(statements, text, intercepted, is_write=is_write)
-
-    def _runs_beside(
-        self, way: Route, statement: Statement, intercepted: InterceptedStatement
-    ) -> bool:
-        with closing(MigrationSession(intercepted.connection)) as session:
-            self._refuse_beside(statement, session)
-            if way.then is not Then.BESIDE:
-                return False
-            self._record_beside([])  # what was done so far: its locks may not be free
-            self._run_beside(statement, session)
-            return True
-
-    def _run_beside(self, statement: Statement, session: MigrationSession) -> None:
-        session.epoch, session.version_table = self.session.epoch, self.session.version_table
-        executor = replace(
-            self.work.executor,
-            session=session,
-            wait_while_paused=None,  # the author's own transaction is open
-            journal=NullJournal(tried_before=self.work.tried_before),
-            patience=replace(self.work.executor.patience, session=session),
-        )
-        executor.run(self.queue.queued(statement.sql, statement))
-
-    def _watched_beside(
-        self,
-        statements: Sequence[Statement],
-        text: str,
-        intercepted: InterceptedStatement,
-        *,
-        is_write: bool,
-    ) -> bool:
-        """Execute it under a guard of its own; record it at once in AUTOCOMMIT, otherwise when it is committed."""
-        other = self._other(intercepted.connection)
-        in_autocommit = other.session.in_autocommit()
-        if in_autocommit:
-            del self.others[other.session.dbapi_connection]
-        with closing(other) if in_autocommit else nullcontext(), other.telling_its_end():
-            other.watch(users_may_wait=any(map(self._users_may_wait, statements)))
-            for statement in filter(_is_opaque, statements):
-                self._count_body(statement)
-            if not intercepted.can_be_fetched:
-                self.queue.replay.unrepeatable = READS_CURSOR
-                return False
-            if not in_autocommit:
-                self._fetch_beside(text, intercepted, other)
-                return True
-            if not is_write:
-                self._fetch_beside(text, intercepted, other)
-                other.commit()
-            elif any(map(may_commit_inside, statements)):
-                with self._done_once(other, in_parts=True):
-                    self._fetch_beside(text, intercepted, other)
-                    other.commit()
-            else:
-                with other.in_a_transaction():
-                    self._fetch_beside(text, intercepted, other)
-                    self._commit_recorded(other)
-        return True
-
-    def _other(self, connection: Connection) -> OtherConnection:
-        key = connection.connection.dbapi_connection
-        if key not in self.others:
-            self.others[key] = OtherConnection.of(connection, beside=self.session)
-        return self.others[key]
-
-    def _fetch_beside(
-        self, text: str, intercepted: InterceptedStatement, other: OtherConnection
-    ) -> None:
-        result = intercepted.fetch()
-        intercepted.give(result)
-        other.calls.append(self.queue.replay.call(text, result))
-
-    def _commit_recorded(self, other: OtherConnection) -> None:
-        """Commit what was done on another connection, with its record where that can be in the same transaction."""
-        if not self._cannot_commit:
-            self._record_beside([])
-            if other.records(epoch=self.session.epoch):
-                other.commit()
-                self.queue.replay.count += len(other.calls)
-                return
-        with self._done_once(other):
-            other.commit()
-
-    @contextmanager
-    def _done_once(self, other: OtherConnection, *, in_parts: bool = False) -> Iterator[None]:
-        """Record that a commit on another connection starts, and, where it ends well, that it is done."""
-        replay = self.queue.replay
-        self._record_beside([])  # what was done so far: its locks may not be free
-        before, replay.unrepeatable = replay.unrepeatable, STARTED_BESIDE
-        self._record_beside([])
-        try:
-            yield
-        except Exception as error:
-            if not in_parts and is_known_to_be_undone(error):
-                replay.unrepeatable = before
-                self._record_beside([])
-            raise
-        replay.unrepeatable = before
-        self._record_beside(other.calls)
-
-    @property
-    def _cannot_commit(self) -> bool:
-        """Whether the author's open transaction must stay open."""
-        return bool(self.state.savepoints) or self.state.is_single or self.state.has_driver
-
-    def _record_beside(self, calls: Sequence[Call]) -> None:
-        """Commit the record of these calls, together with what was done so far on the migration's connection."""
-        for call in calls:
-            self.queue.replay.add_call(call)
-        if self._cannot_commit:
-            self.queue.has_committed = True
-            self.queue.replay.unrepeatable = self.queue.replay.unrepeatable or STARTED_BESIDE
-            return
-        self._run()
-
-    def _refuse_beside(self, statement: Statement, session: MigrationSession) -> None:
-        """Refuse on a second connection, too, what does not fit on the disk."""
-        statement = self.queue.exempted(statement)
-        facts = facts_for(session.connection, statement, new=self.queue.new)
-        self._refuse_what_does_not_fit([QueueEntry(statement=statement, facts=facts)])
-
     # Handling the statements that wait.
 
-    def _do_before(self, before: Before, *, because_of: Statement | None = None) -> None:
+    def do_before(self, before: Before, *, because_of: Statement | None = None) -> None:
+        """Execute or run what waits, as the route of the next statement says."""
         if before is Before.EXECUTE:
             self._execute_for_a_look()
         elif before is Before.RUN:
@@ -769,12 +610,12 @@ class RevisionInterceptor:
             self.queue.entries, done=self.queue.open, look=sql, today=self.work.today
         )
         if not tail:
-            self._run()
+            self.run()
             return
         kept = {entry.position for entry in tail}
         later = [each for each in self.queue.waiting if each.entry.position in kept]
         if head:
-            self._run(keeping=later)
+            self.run(keeping=later)
         self._execute_for_a_look()
         self._becomes(is_single=self.state.is_single or is_single)
 
@@ -831,21 +672,23 @@ class RevisionInterceptor:
         return ";\n".join(one.sql for one in each)
 
     def _before_write(self, entry: QueueEntry) -> None:
-        if _is_opaque(entry.statement):
+        if is_opaque_call(entry.statement):
             self._before_opaque(entry.statement, position=entry.position)
             self._becomes(holds=True)
         else:
             self.lock_waits.for_rows()
 
     def _before_opaque(self, statement: Statement, *, position: int = 0) -> None:
-        self.lock_waits.for_anything(users_may_wait=self._users_may_wait(statement))
-        self._count_body(statement, position=position)
+        self.lock_waits.for_anything(users_may_wait=self.users_may_wait(statement))
+        self.count_body(statement, position=position)
 
-    def _count_body(self, statement: Statement, *, position: int = 0) -> None:
-        allowed, step = self._users_may_wait(statement), TransactionStep(sql=(statement.sql,))
+    def count_body(self, statement: Statement, *, position: int = 0) -> None:
+        """Report a statement whose body may do anything, with its number among the steps."""
+        allowed, step = self.users_may_wait(statement), TransactionStep(sql=(statement.sql,))
         self.queue.counts(step, statement, position=position, is_allowed=allowed)
 
-    def _users_may_wait(self, statement: Statement) -> bool:
+    def users_may_wait(self, statement: Statement) -> bool:
+        """Whether the author allows users to wait for the statement, in a comment that is still valid."""
         return is_exempted(self.queue.exempted(statement), today=self.work.today)
 
     def _takes_locks(self, entry: QueueEntry, moment: TransactionStep | None = None) -> None:
@@ -861,7 +704,7 @@ class RevisionInterceptor:
         self._becomes(has_done_something=True, holds=self.state.holds or blocks)
         self.queue.counts(step, entry.statement, position=entry.position, is_allowed=allowed)
 
-    def _run(
+    def run(
         self, *, function_ended: bool = False, keeping: Sequence[WaitingStatement] = ()
     ) -> None:
         """Commit what was done and run what waits except `keeping`; together with what was done if possible."""
@@ -888,7 +731,7 @@ class RevisionInterceptor:
         That is what completes something which it has begun, and what stands in front of all that lasts.
         """
         left = list(self._units())
-        self._refuse_what_does_not_fit(self.queue.entries, is_told=is_told)
+        self.refuse_what_does_not_fit(self.queue.entries, is_told=is_told)
         while left and (left[0].joins_open or self._is_over_soon(left[0])):
             self._execute_each(self.queue.statements_of(left.pop(0)))
         return tuple(left)
@@ -905,7 +748,7 @@ class RevisionInterceptor:
             refused.place = refused.place or self.queue.place_of(refused.statement)
             raise
 
-    def _refuse_what_does_not_fit(
+    def refuse_what_does_not_fit(
         self, entries: Sequence[QueueEntry], *, is_told: bool = False
     ) -> None:
         """Refuse what the free disk is too small for: a full disk would stop the server."""
@@ -954,12 +797,6 @@ class RevisionInterceptor:
 
 def _is_long(entry: QueueEntry) -> bool:
     return moment_of(entry.statement, facts=_facts(entry)) is None
-
-
-def _is_opaque(statement: Statement) -> bool:
-    """Whether the statement runs a body that may do anything: DO, CALL, a function called for its effects."""
-    is_call = statement.kind is StatementKind.WRITE_WITH_RESULT and not relations_in(statement)
-    return is_call or isinstance(statement.node, pb.DoStmt | pb.CallStmt)
 
 
 def _facts(entry: QueueEntry) -> Facts:

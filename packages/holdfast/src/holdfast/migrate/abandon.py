@@ -14,7 +14,7 @@ from holdfast.execute.journal import Journal, Queued, Unfinished
 from holdfast.execute.lock_patience import LockPatience, LockTimeouts
 from holdfast.execute.progress import Direction, Report, silent
 from holdfast.execute.session import MigrationSession
-from holdfast.intercept.other_connection import MARK
+from holdfast.intercept.other_connections import MARK
 from holdfast.migrate.finish import finish_one
 from holdfast.migrate.locked_connection import LockedConnection, on_every_locked_pass
 from holdfast.rewrite.side_by_side.finish import take_back_steps

@@ -17,20 +17,20 @@ from holdfast.errors.sqlstate import NOT_NULL_VIOLATION, sqlstate
 from holdfast.observe.schema_constants import SCHEMA
 from holdfast.rewrite.literals import literal
 
-ONE_ROW = SimpleNamespace(
-    rowcount=1
-)  # what Alembic looks at; whether it is so, the row of the history knows
+# What Alembic looks at; whether it is so, the row of the history knows.
+ONE_ROW = SimpleNamespace(rowcount=1)
 
 
 def version_rows(context: MigrationContext, steps: Sequence[RevisionStep]) -> Mapping[str, str]:
     """Give the statement that writes the version row, by revision; none if only Alembic can write it.
 
-    That is: a history with branches, the version table of another tool, an env.py that commits by itself or looks at
-    each row, tables with other names on the server.
+    That is: a history with branches, the version table of another tool or with more columns, an env.py that commits by
+    itself or looks at each row, tables with other names on the server.
     """
     assert context.connection is not None  # noqa: S101  # only None in offline mode
     is_alembics = (
         type(context) is not MigrationContext
+        or len(context._version.columns) > 1  # noqa: SLF001  # has no public name
         or context.opts.get("transaction_per_migration")
         or context.on_version_apply_callbacks
         or context.connection.get_execution_options().get("schema_translate_map")

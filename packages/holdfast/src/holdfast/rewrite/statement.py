@@ -276,6 +276,12 @@ def _names_of_calls(calls: Iterable[pb.FuncCall]) -> frozenset[str]:
     return frozenset(call.funcname[-1].string.sval for call in calls)
 
 
+def is_opaque_call(statement: Statement) -> bool:
+    """Whether the statement runs a body that may do anything: DO, CALL, a function called for its effects."""
+    is_call = statement.kind is StatementKind.WRITE_WITH_RESULT and not relations_in(statement)
+    return is_call or isinstance(statement.node, pb.DoStmt | pb.CallStmt)
+
+
 def is_opaque_ddl(node: Message) -> bool:
     """Whether DDL executes what cannot be examined, or reaches objects that it does not name."""
     if isinstance(node, pb.DropStmt):
