@@ -191,7 +191,7 @@ class OtherConnections:
     """Receives the statements of one call of a revision's function that it sends on other connections."""
 
     migration: MigrationSide
-    _open: dict[object, OtherConnection] = field(default_factory=dict)  # by the driver's connection
+    open: dict[object, OtherConnection] = field(default_factory=dict)  # by the driver's connection
 
     def arrives(self, intercepted: InterceptedStatement) -> bool:
         """Run the queue if needed, then execute this at once, online if possible; False leaves it to the driver."""
@@ -211,7 +211,7 @@ class OtherConnections:
         way = route(self.migration.state, sighting, place=StatementPlace.SECOND_CONNECTION)
         self.migration.do_before(way.before)
         self.migration.queue.catalog.forget()
-        other = self._open.get(driver)
+        other = self.open.get(driver)
         with nullcontext() if other is None else other.telling_its_end():
             if kind is StatementKind.DDL and self._runs_online(way, statements[0], intercepted):
                 self._record([replay.call(text, None)])
@@ -220,7 +220,7 @@ class OtherConnections:
 
     def commits(self, connection: Connection) -> None:
         """Commit what was done on another connection, and record it: it is never done again."""
-        other = self._open.pop(connection.connection.dbapi_connection, None)
+        other = self.open.pop(connection.connection.dbapi_connection, None)
         if other is None:
             return
         with closing(other), other.telling_its_end():
@@ -231,15 +231,15 @@ class OtherConnections:
 
     def rolls_back(self, connection: Connection) -> None:
         """Forget what was done on another connection since its last commit."""
-        other = self._open.pop(connection.connection.dbapi_connection, None)
+        other = self.open.pop(connection.connection.dbapi_connection, None)
         if other is not None:
             with closing(other):
                 other.roll_back()
 
     def close(self) -> None:
         """Undo what the author has left open."""
-        while self._open:
-            self._open.popitem()[1].close()
+        while self.open:
+            self.open.popitem()[1].close()
 
     def _runs_online(
         self, way: Route, statement: Statement, intercepted: InterceptedStatement
@@ -283,7 +283,7 @@ class OtherConnections:
         other = self._opened(intercepted.connection)
         in_autocommit = other.session.in_autocommit()
         if in_autocommit:
-            del self._open[other.session.dbapi_connection]
+            del self.open[other.session.dbapi_connection]
         with closing(other) if in_autocommit else nullcontext(), other.telling_its_end():
             other.watch(users_may_wait=any(map(self.migration.users_may_wait, statements)))
             for statement in filter(is_opaque_call, statements):
@@ -308,9 +308,9 @@ class OtherConnections:
 
     def _opened(self, connection: Connection) -> OtherConnection:
         key = connection.connection.dbapi_connection
-        if key not in self._open:
-            self._open[key] = OtherConnection.of(connection, beside=self.migration.session)
-        return self._open[key]
+        if key not in self.open:
+            self.open[key] = OtherConnection.of(connection, beside=self.migration.session)
+        return self.open[key]
 
     def _fetch(self, text: str, intercepted: InterceptedStatement, other: OtherConnection) -> None:
         result = intercepted.fetch()

@@ -164,7 +164,8 @@ class RevisionInterceptor:
 
     def close(self) -> None:
         """Undo what the author has left open on other connections."""
-        self.others.close()
+        if self.others.open:
+            self.others.close()
 
     def sets_savepoint(self) -> None:
         """Execute what waits: in a savepoint the author expects errors where they happen."""
