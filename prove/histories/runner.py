@@ -30,9 +30,9 @@ from holdfast.execute.session import MigrationSession, OwnEngine
 from holdfast.intercept import revision_interceptor
 from holdfast.migrate.baseline import baseline
 from holdfast.migrate.run import upgrade
-from holdfast.rewrite import unit_steps
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.online import rewrite
+from holdfast.rewrite.queue import unit_steps
 from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import Exemption, Statement, shortened

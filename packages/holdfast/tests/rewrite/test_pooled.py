@@ -3,14 +3,13 @@
 import pytest
 
 from holdfast.errors.statement import NeedsSession
-from holdfast.intercept.revision_interceptor import _is_opaque
 from holdfast.rewrite.pooled import refuse_without_session
-from holdfast.rewrite.statement import parse
+from holdfast.rewrite.statement import is_opaque_call, parse
 
 
 def look_at(sql: str) -> None:
     (statement,) = parse(sql)
-    refuse_without_session(statement, is_call=_is_opaque(statement))
+    refuse_without_session(statement, is_call=is_opaque_call(statement))
 
 
 @pytest.mark.parametrize(
