@@ -45,6 +45,7 @@ def types(project: Project) -> set[str]:
     return {str(kind) for _, _, kind in project.query(TYPES)}
 
 
+@pytest.mark.everywhere
 def test_int_to_bigint(
     project: Project, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -345,7 +345,7 @@ SELECT (SELECT count(*) FROM pg_class WHERE relname = 'v')
 """
 
 
-@pytest.mark.parametrize("case", named(TOGETHER, here=("two columns", "view, with a look at rows")))
+@pytest.mark.parametrize("case", named(TOGETHER, here=["view, with a look at rows"]))
 def test_what_belongs_to_a_type_change(case: str, postgres: Postgres, tmp_path: Path) -> None:
     """What its author drops before a type change and creates after it is never missing; a table is copied once."""
     before, change = TOGETHER[case]

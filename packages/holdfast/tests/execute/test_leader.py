@@ -85,7 +85,7 @@ CHECK = 'op.create_check_constraint("positive", "big", "v > 0")'
                 id="the revision's transaction",
             ),
         ],
-        here=3,
+        here=2,
     ),
 )
 def test_a_second_migrator_that_starts_when_the_lock_is_lost_repeats_nothing(

@@ -12,6 +12,7 @@ from alembic_project import Project
 from backends import wait_until
 from background import BackgroundRun
 from contract import users_of
+from everywhere import each
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from holdfast.errors.locks import KeepsUsersWaiting, LockNotFree, NobodyWatched
@@ -169,7 +170,7 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("holder", each(list(HOLDERS), here=1))
 @pytest.mark.parametrize("write", WRITES)
 def test_whoever_has_rows_of_the_table_is_named(
     vacuuming_server: EmbeddedServer, tmp_path: Path, holder: str, write: str

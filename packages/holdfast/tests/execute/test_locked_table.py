@@ -45,7 +45,7 @@ def locked(project_with: ProjectWith) -> Project:
     return project_with(f"op.execute({TABLES!r})")
 
 
-HERE = ("ADD COLUMN", "a build", "a backfill", "a view")
+HERE = ("ADD COLUMN", "a build", "a backfill")
 
 
 @pytest.mark.parametrize("change", named(CHANGES, here=HERE))

@@ -89,7 +89,7 @@ def test_the_order_is_the_authors(both: SideBySide, case: str) -> None:
 
 @pytest.mark.parametrize(
     ("env", "driver"),
-    each([(ASYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")], here=2),
+    each([(ASYNC_ENV, "psycopg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "asyncpg")], here=1),
 )
 def test_other_drivers(both: SideBySide, env: str, driver: str) -> None:
     """Their adapted connections too."""

@@ -85,7 +85,7 @@ op.add_column('log', sa.Column('seen', sa.DateTime(timezone=True), server_defaul
 
 @pytest.mark.parametrize(
     ("env", "driver"),
-    each([(SYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg"), (SYNC_ENV, "psycopg2")], here=2),
+    each([(SYNC_ENV, "psycopg"), (ASYNC_ENV, "asyncpg"), (SYNC_ENV, "psycopg2")], here=1),
 )
 def test_defaults_and_what_gives_rows_back_have_the_same_time(
     project: Project, env: str, driver: str

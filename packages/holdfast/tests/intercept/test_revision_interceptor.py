@@ -32,7 +32,6 @@ HERE = (
     "autocommit_block",
     "batch_recreating",
     "data_read_after_a_queued_statement",
-    "inspector_after_a_queued_statement",
     "lock_table",
     "result_of_a_write_after_a_queued_statement",
     "savepoint_with_a_failing_statement",
@@ -140,7 +139,7 @@ except Exception:
                 ".execute(sa.text('INSERT INTO u VALUES (99)'))"
             ),
         ],
-        here=3,
+        here=2,
     ),
 )
 def test_an_error_of_a_queued_statement_cannot_be_swallowed(both: SideBySide, then: str) -> None:
@@ -196,7 +195,7 @@ def test_what_is_committed_cannot_be_rolled_back(both: SideBySide, rollback: str
 )
 @pytest.mark.parametrize(
     ("env", "driver"),
-    each([(ASYNC_ENV, "asyncpg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "psycopg")], here=2),
+    each([(ASYNC_ENV, "asyncpg"), (SYNC_ENV, "psycopg2"), (ASYNC_ENV, "psycopg")], here=1),
 )
 def test_other_drivers(both: SideBySide, author: Callable[[], None], env: str, driver: str) -> None:
     """The same, whatever driver the project's env.py uses."""

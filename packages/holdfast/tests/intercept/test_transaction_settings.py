@@ -42,7 +42,7 @@ def both(postgres: Postgres, tmp_path: Path) -> Iterator[SideBySide]:
         yield side_by_side(postgres, tmp_path, before=BEFORE, lifetime=lifetime)
 
 
-@pytest.mark.parametrize("form", each(FORMS, here=3))
+@pytest.mark.parametrize("form", each(FORMS, here=2))
 def test_any_form_of_set(both: SideBySide, form: str) -> None:
     """Before a queue and behind one."""
     both.revision(f"op.execute({form!r})\n{QUEUE}")

@@ -66,7 +66,7 @@ def test_nothing_is_done_when_the_function_fails(project: Project) -> None:
             "op.get_bind().execute(sa.text('UPDATE t SET c = a WHERE a < 5'))",
             "op.execute('CREATE TEMP TABLE own AS SELECT c FROM t')",
         ],
-        here=4,
+        here=2,
     ),
 )
 def test_another_call_than_the_first(project: Project, otherwise: str) -> None:

@@ -19,7 +19,6 @@ from holdfast.scratch.dump import schema_dump
 
 CHANGES = [example for example in TYPE_CHANGES if not (example / "stops.txt").exists()]
 HERE = (
-    "array",
     "enum_to_text",
     "foreign_key_column",
     "serial_key",

@@ -140,7 +140,7 @@ def _in_numbers(scripts: ScriptProject) -> tuple[str, str, list[object]]:
 
 
 @pytest.mark.parametrize(
-    "layout", each([_in_dbmate, _in_numbers, _in_flyway, _in_prisma, _in_drizzle], here=2)
+    "layout", each([_in_dbmate, _in_numbers, _in_flyway, _in_prisma, _in_drizzle], here=1)
 )
 def test_a_tool_s_history_goes_on(layout, scripts: ScriptProject) -> None:  # type: ignore[no-untyped-def]  # five alike
     """Half by the tool, half by holdfast, killed inside: once each, and recorded as the tool does it."""
