@@ -26,9 +26,15 @@ from holdfast.rewrite.online import (
 from holdfast.rewrite.partitions.replaced import built_on_partitions, is_built_on_partitions
 from holdfast.rewrite.queue.copy_of_unit import copy_of_unit
 from holdfast.rewrite.queue.expected_facts import expected
+from holdfast.rewrite.queue.not_null_ahead import (
+    is_as_before,
+    is_needed_at_once,
+    not_null_made_before,
+    not_null_proved_before,
+    was_not_null,
+)
 from holdfast.rewrite.queue.pairs import is_given_back, taken_by
 from holdfast.rewrite.queue.parts_of_unit import (
-    MadeBefore,
     Parts,
     parts_of,
     under_another_name,
@@ -78,13 +84,18 @@ def steps_of_unit(
     ahead: list[Step] = []
     parts: list[Parts] = []
     before = facts
-    for statement, is_paired in zip(statements, pairs, strict=True):
+    for place, (statement, is_paired) in enumerate(zip(statements, pairs, strict=True)):
         # What is replaced in the same moment exists for both releases.
         known = _of_one_release(facts) if is_paired else facts
         built = [each.index for each in _builds(ahead, parts)]
         apart = built_on_partitions(statement, facts=known, at_first=before, built=built)
-        if apart is None and _was_not_null(statement, before):
+        must_be_valid = is_needed_at_once(statement, statements[place + 1 :])
+        if apart is None and was_not_null(statement, before):
             apart = not_null_proved_before(statement, facts=known)
+        elif (
+            apart is None and must_be_valid and is_as_before(statement, statements[:place], before)
+        ):
+            apart = not_null_made_before(statement, facts=known)
         if apart is not None:
             steps = rewrite(statement, facts=known, today=today)
             ahead += apart.before
@@ -93,6 +104,9 @@ def steps_of_unit(
             facts = expected(facts, [QueueEntry(statement=statement, facts=facts)])
             continue
         found = _parts(statement, facts=known, today=today)
+        if must_be_valid:
+            refuse_undivided(statement, facts=known, today=today)
+            found = Parts(moment=(as_written(statement, facts=known),))
         if rewritten and (found.before or found.after) and _is_of(statement, rewritten, facts):
             # A small table whose rows are rewritten: nothing can be built before that.
             found = Parts(moment=(as_written(statement, facts=known),))
@@ -117,30 +131,6 @@ def steps_of_unit(
 def _builds(ahead: Sequence[Step], parts: Sequence[Parts]) -> Iterator[BuildIndexStep]:
     yield from (step for step in ahead if isinstance(step, BuildIndexStep))
     yield from (step for part in parts for step in part.before)
-
-
-def not_null_proved_before(statement: Statement, *, facts: Facts) -> MadeBefore | None:
-    """Give the CHECK that proves a lone SET NOT NULL, until PostgreSQL 17; None if it has another form."""
-    node = statement.node
-    if not isinstance(node, pb.AlterTableStmt) or len(node.cmds) != 1:
-        return None
-    if node.cmds[0].alter_table_cmd.subtype != pb.AT_SetNotNull:
-        return None
-    match draft_of(statement, facts=facts).steps:
-        case TransactionStep() as check, ValidateStep() as validation, TransactionStep() as moment:
-            return MadeBefore(before=(check, validation), moment=(moment,))
-        case _:
-            return None
-
-
-def _was_not_null(statement: Statement, facts: Facts) -> bool:
-    """Whether the column of a SET NOT NULL is NOT NULL in these facts."""
-    node = statement.node
-    table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
-    if table is None or not isinstance(node, pb.AlterTableStmt):
-        return False
-    column = table.column(node.cmds[0].alter_table_cmd.name)
-    return column is not None and column.not_null
 
 
 def _is_of(statement: Statement, tables: Collection[QualifiedName], facts: Facts) -> bool:

@@ -13,9 +13,10 @@ from holdfast.rewrite.backfill import finds_rows_by_key
 from holdfast.rewrite.facts import Relation
 from holdfast.rewrite.online import draft_of, is_exempted
 from holdfast.rewrite.queue.independence import is_opaque
+from holdfast.rewrite.queue.not_null_ahead import not_null_proved_before
 from holdfast.rewrite.queue.pairs import NOT_NULL, Taken, is_given_back
 from holdfast.rewrite.queue.spans import Span
-from holdfast.rewrite.queue.unit_steps import is_momentary, not_null_proved_before
+from holdfast.rewrite.queue.unit_steps import is_momentary
 from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.single_transaction import is_small
 from holdfast.rewrite.statement import shortened

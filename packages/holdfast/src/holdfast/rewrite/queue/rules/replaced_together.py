@@ -13,6 +13,7 @@ from holdfast.rewrite.facts import ConstraintKind, Relation
 from holdfast.rewrite.names import free_name
 from holdfast.rewrite.not_null import NATIVE
 from holdfast.rewrite.queue.independence import is_opaque, is_write
+from holdfast.rewrite.queue.not_null_ahead import not_null_proved_before
 from holdfast.rewrite.queue.pairs import (
     NOT_NULL,
     Taken,
@@ -21,7 +22,7 @@ from holdfast.rewrite.queue.pairs import (
     relation_name,
     taken_by,
 )
-from holdfast.rewrite.queue.unit_steps import is_momentary, not_null_proved_before
+from holdfast.rewrite.queue.unit_steps import is_momentary
 from holdfast.rewrite.queue.units import QueueEntry
 from holdfast.rewrite.rewriting import add_constraint, drop_constraint, not_valid
 from holdfast.rewrite.tree import (
