@@ -322,7 +322,7 @@ def test_nulls_before_postgresql_18(tmp_path: Path) -> None:
             upgrade(project.config, "head")
         assert (raised.value.count, raised.value.examples) == (
             4,
-            ("(1, None)", "(2, None)", "(3, None)"),
+            ("(1, NULL)", "(2, NULL)", "(3, NULL)"),
         )
         project.query("UPDATE t SET b = ''")
         upgrade(project.config, "head")

@@ -116,5 +116,6 @@ def test_what_was_not_meant_is_not_written(in_use: Project, case: str) -> None:
 
     with pytest.raises(DataInTheWay) as raised:
         upgrade(in_use.config, "head", report=arrive)
-    assert raised.value.found == "row against NOT NULL b"
+    is_one = raised.value.count == 1
+    assert raised.value.found == f"{'row' if is_one else 'rows'} against NOT NULL b"
     assert in_use.query("SELECT count(*) FROM t WHERE a = 8 AND id > 3000 AND b IS NULL") == [(1,)]
