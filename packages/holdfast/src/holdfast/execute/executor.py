@@ -75,7 +75,7 @@ from holdfast.rewrite.partitions.lacking import is_there, lacking, planned_anew
 from holdfast.rewrite.queue.rules.copied_once import as_one
 from holdfast.rewrite.queue.rules.gap_closed import gap_closed
 from holdfast.rewrite.queue.unit_steps import steps_of_unit
-from holdfast.rewrite.statement import StatementKind, is_opaque_ddl, parse, shortened
+from holdfast.rewrite.statement import DDL, is_opaque_ddl, parse, shortened
 from holdfast.rewrite.steps import (
     ALONE,
     Around,
@@ -807,7 +807,6 @@ def _limit_is_ours(step: str) -> Iterator[None]:
 
 def _is_ddl(sql: str) -> bool:
     """Whether the statement is DDL, whose locks are known; others may call functions or fire triggers that take any."""
-    ddl = (StatementKind.DDL, StatementKind.TEMP)
     return all(
-        statement.kind in ddl and not is_opaque_ddl(statement.node) for statement in parse(sql)
+        statement.kind in DDL and not is_opaque_ddl(statement.node) for statement in parse(sql)
     )

@@ -35,7 +35,15 @@ from holdfast.intercept.route import (
 from holdfast.observe.catalog import facts_for
 from holdfast.rewrite.commits_inside import may_commit_inside
 from holdfast.rewrite.queue.units import QueueEntry
-from holdfast.rewrite.statement import Statement, StatementKind, is_opaque_call, parse
+from holdfast.rewrite.statement import (
+    DDL,
+    UNRECORDED,
+    WRITES,
+    Statement,
+    StatementKind,
+    is_opaque_call,
+    parse,
+)
 
 MAY_RECORD = text(
     """
@@ -47,19 +55,6 @@ MAY_RECORD = text(
 )
 # In front of what it has sent, in the record: the same text on the migration's connection is another call.
 MARK = "/* on another connection */ "
-# Statements that are not done once: they act on their session only, or do nothing that lasts.
-UNRECORDED = (
-    StatementKind.SET,
-    StatementKind.SET_LOCAL,
-    StatementKind.TRANSACTION_CONTROL,
-    StatementKind.HARMLESS,
-)
-CHANGES = (
-    StatementKind.WRITE,
-    StatementKind.WRITE_WITH_RESULT,
-    StatementKind.DDL,
-    StatementKind.TEMP,
-)
 # Why a function cannot be called again.
 READS_CURSOR = "SQLAlchemy reads a cursor itself"
 STARTED_BESIDE = "it was about to commit on another connection, and it is not known whether it has"
@@ -197,7 +192,7 @@ class OtherConnections:
         """Run the queue if needed, then execute this at once, online if possible; False leaves it to the driver."""
         statements = parse(intercepted.texts()[0])
         kind = statements[0].kind if len(statements) == 1 else StatementKind.WRITE
-        if kind in UNRECORDED:
+        if kind in UNRECORDED or kind is StatementKind.HARMLESS:
             return False
         text = MARK + ";\n".join(intercepted.texts())
         replay = self.migration.queue.replay
@@ -216,7 +211,7 @@ class OtherConnections:
             if kind is StatementKind.DDL and self._runs_online(way, statements[0], intercepted):
                 self._record([replay.call(text, None)])
                 return True
-            return self._executes(statements, text, intercepted, is_change=kind in CHANGES)
+            return self._executes(statements, text, intercepted, is_change=kind in (*WRITES, *DDL))
 
     def commits(self, connection: Connection) -> None:
         """Commit what was done on another connection, and record it: it is never done again."""

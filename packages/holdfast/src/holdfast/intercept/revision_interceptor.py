@@ -60,6 +60,9 @@ from holdfast.rewrite.queue.units import QueueEntry, Unit
 from holdfast.rewrite.side_by_side.taken_back import is_there_already
 from holdfast.rewrite.single_transaction import refuse_undivided
 from holdfast.rewrite.statement import (
+    DDL,
+    UNRECORDED,
+    WRITES,
     Statement,
     StatementKind,
     calls_unknown_functions,
@@ -72,11 +75,7 @@ from holdfast.rewrite.statement import (
 from holdfast.rewrite.steps import TransactionStep
 from holdfast.rewrite.type_change import may_write_rows
 
-DDL = (StatementKind.DDL, StatementKind.TEMP)
-WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 READS = (StatementKind.READ, StatementKind.WRITE_WITH_RESULT)
-# These act only on their session or transaction, so a replay sends them again.
-UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
 BEGINS = (pb.TRANS_STMT_BEGIN, pb.TRANS_STMT_START)
 STARTED = "it may have committed a part of this, which was started and did not end: {sql}"
 LOOKS = (Mode.COLLECTING, Mode.HOLDING, Mode.QUEUED)  # what is executed for a look can wait again

@@ -6,7 +6,7 @@ Pure: `route` looks at a frozen state and at what is known of the statement. `Re
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-from holdfast.rewrite.statement import StatementKind
+from holdfast.rewrite.statement import DDL, StatementKind
 
 
 class Mode(Enum):
@@ -119,7 +119,6 @@ class Sighting:
     commits_itself: bool = False  # on a second connection: it is in AUTOCOMMIT
 
 
-DDL = (StatementKind.DDL, StatementKind.TEMP)
 SETTINGS = (StatementKind.SET, StatementKind.SET_LOCAL)
 DRIVER = Route(then=Then.DRIVER)
 

@@ -23,7 +23,7 @@ from holdfast.rewrite.locks import Lock, strongest
 from holdfast.rewrite.names import QualifiedName
 from holdfast.rewrite.side_by_side.breaks import breaks
 from holdfast.rewrite.single_transaction import LARGEST_BYTES, LARGEST_ROWS
-from holdfast.rewrite.statement import StatementKind, parse
+from holdfast.rewrite.statement import DDL, parse
 from holdfast.rewrite.steps import (
     BackfillStep,
     BatchStep,
@@ -36,7 +36,6 @@ from holdfast.rewrite.steps import (
 )
 from holdfast.scratch.observer import Observer, Seen
 
-DDL = (StatementKind.DDL, StatementKind.TEMP)
 # Rates of a small server in bytes or rows a second, rough on purpose: a plan tells seconds from hours.
 READ = 200_000_000
 REWRITE = 40_000_000

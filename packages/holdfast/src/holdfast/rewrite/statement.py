@@ -57,6 +57,12 @@ class StatementKind(Enum):
     TEMP = "temporary table"
 
 
+DDL = (StatementKind.DDL, StatementKind.TEMP)
+WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
+# These act only on their session or transaction, so a replay sends them again.
+UNRECORDED = (StatementKind.SET, StatementKind.SET_LOCAL, StatementKind.TRANSACTION_CONTROL)
+
+
 HARMLESS_FUNCTIONS = frozenset(
     [
         "current_database",

@@ -7,11 +7,9 @@ from postgast import pg_query_pb2 as pb
 from holdfast.rewrite.facts import Facts
 from holdfast.rewrite.online import draft_of
 from holdfast.rewrite.queue.parts_of_unit import MadeBefore
-from holdfast.rewrite.statement import Statement, StatementKind
+from holdfast.rewrite.statement import WRITES, Statement
 from holdfast.rewrite.steps import TransactionStep, ValidateStep
 from holdfast.rewrite.tree import constraint_of, strings
-
-WRITES = (StatementKind.WRITE, StatementKind.WRITE_WITH_RESULT)
 
 
 def not_null_proved_before(statement: Statement, *, facts: Facts) -> MadeBefore | None:
@@ -39,8 +37,7 @@ def not_null_made_before(statement: Statement, *, facts: Facts) -> MadeBefore | 
 def was_not_null(statement: Statement, facts: Facts) -> bool:
     """Whether the column of a SET NOT NULL is NOT NULL in these facts."""
     node = statement.node
-    table = facts.relation(node.relation) if isinstance(node, pb.AlterTableStmt) else None
-    if table is None or not isinstance(node, pb.AlterTableStmt):
+    if not isinstance(node, pb.AlterTableStmt) or (table := facts.relation(node.relation)) is None:
         return False
     column = table.column(node.cmds[0].alter_table_cmd.name)
     return column is not None and column.not_null
